@@ -1,0 +1,90 @@
+"""The loop: same seed, same loss; stop and resume is no stop, to the bit; a tiny model learns."""
+
+import pytest
+import torch
+
+from xit_core import model, train
+from xit_core.config import SCALES, Bad
+from xit_core.data import Mixture
+from xit_core.kinds import KINDS
+from xit_core.phases import training_set
+from xit_core.tasks import TASKS
+
+ONE_OF_EACH = ("mnli", "hellaswag", "squad1", "udpos", "mlm")
+
+
+class Killed(Exception):
+    pass
+
+
+def setting(names=ONE_OF_EACH, steps=12, rows=16):
+    net = model.start("smoke", seed=5)
+    features, _ = training_set(net, names, SCALES["smoke"], rows, seed=5)
+    return net, Mixture(features, 4, steps, seed=5)
+
+
+def weights(net):
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path):
+    (one, a), (two, b) = setting(), setting()
+    first, second = train.fit(one, a, 1e-3, 5, tmp_path / "a"), train.fit(two, b, 1e-3, 5, tmp_path / "b")
+    assert first == second and torch.equal(weights(one), weights(two))
+
+
+def test_stop_and_resume_is_no_stop_to_the_bit(tmp_path):
+    whole, batches = setting()
+    curve = train.fit(whole, batches, 1e-3, 5, tmp_path / "whole", save_every=4)
+    net, batches = setting()
+
+    def die(now):
+        raise Killed
+
+    with pytest.raises(Killed):  # after the checkpoint of step 4, at the probe of step 6
+        train.fit(net, batches, 1e-3, 5, tmp_path / "cut", save_every=4, probe=(2, die))
+    assert (tmp_path / "cut/resume.pt").is_file()
+    net, batches = setting()
+    resumed = train.fit(net, batches, 1e-3, 5, tmp_path / "cut", save_every=4)
+    assert torch.equal(weights(whole), weights(net)) and curve == resumed
+    assert not (tmp_path / "cut/resume.pt").exists()
+
+
+def test_a_probe_does_not_change_the_training(tmp_path):
+    (one, a), (two, b) = setting(), setting()
+    train.fit(one, a, 1e-3, 5, tmp_path / "a")
+    curve = train.fit(two, b, 1e-3, 5, tmp_path / "b", probe=(3, lambda m: {"seen": 1.0}))
+    assert torch.equal(weights(one), weights(two)) and [p["step"] for p in curve if "seen" in p] == [4, 8]
+
+
+def test_a_damaged_checkpoint_is_named_and_kept(tmp_path):
+    (tmp_path / "resume.pt").write_bytes(b"half a file")
+    net, batches = setting(("mnli",))
+    with pytest.raises(Bad, match=r"resume\.pt: damaged checkpoint"):
+        train.fit(net, batches, 1e-3, 5, tmp_path)
+    assert (tmp_path / "resume.pt").is_file()
+
+
+def test_the_rate_warms_up_and_decays():
+    slopes = [train.slope(i, 100) for i in range(101)]
+    assert slopes[0] == 0.1 and max(slopes) == slopes[9] == slopes[10] == 1 and slopes[100] == 0
+    assert slopes[55] == pytest.approx(0.5)
+
+
+def test_biases_and_norms_do_not_decay():
+    net = model.start("smoke")
+    decayed, free = train.groups(net)
+    assert decayed["weight_decay"] == 0.01 and free["weight_decay"] == 0
+    assert {p.ndim for p in decayed["params"]} == {2} and {p.ndim for p in free["params"]} == {1}
+
+
+@pytest.mark.parametrize("name", ["mnli", "csqa", "squad1", "udpos"])
+def test_a_tiny_model_overfits_eight_examples(name, tmp_path):
+    net, batches = setting((name,), steps=150, rows=8)
+    batches = Mixture(batches.features, 8, 150, 5)
+    net.encoder.config.hidden_dropout_prob = net.encoder.config.attention_probs_dropout_prob = 0.0
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = 0.0
+    curve = train.fit(net, batches, 5e-3, 5, tmp_path)
+    assert curve[-1]["loss"] < 0.2 * curve[0]["loss"], (name, KINDS[TASKS[name].kind])

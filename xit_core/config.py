@@ -1,0 +1,268 @@
+"""What a run is: a path through the tasks at one scale with one seed. Everything that changes a score is a field here."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent if (PACKAGE.parent / "notebooks").is_dir() else Path.cwd()
+PIVOT = "en"  # English at the real scales; the constructed pivot language in the micro-world
+
+
+class Bad(ValueError):
+    """A user's mistake. The message is one line: what was got, what is allowed, what to do."""
+
+
+def results_dir() -> Path:
+    """The ledger's folder (XIT_RESULTS, else book/results)."""
+    return Path(os.environ.get("XIT_RESULTS") or ROOT / "book/results")
+
+
+def executed_dir() -> Path:
+    """Where executed notebooks go (XIT_EXECUTED, else book/executed)."""
+    return Path(os.environ.get("XIT_EXECUTED") or ROOT / "book/executed")
+
+
+def runs_dir() -> Path:
+    """Checkpoints and other working files, never committed (XIT_RUNS, else _runs)."""
+    return Path(os.environ.get("XIT_RUNS") or ROOT / "_runs")
+
+
+def mirror_dir() -> Path | None:
+    """A folder of data-set repositories that stands in for the hub (XIT_MIRROR), checked to be one."""
+    named = os.environ.get("XIT_MIRROR")
+    if not named:
+        return None
+    if not (Path(named) / "MANIFEST.csv").is_file():
+        raise Bad(f"XIT_MIRROR={named}: no MANIFEST.csv there; name the folder that holds the mirror, or unset it to use the hub")
+    return Path(named).resolve()
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How notebook 1 makes an encoder anew (`xit run pretrained --model remake`)."""
+
+    layers: int
+    hidden: int
+    heads: int
+    pieces: int  # vocabulary size
+    steps: int
+    batch: int  # sequences a step
+    length: int  # tokens a sequence
+    lr: float
+    masking: float = 0.15
+    start: str = "scratch"  # or "table": the public multilingual embedding table, frozen
+    rows: int = 20000  # pages of text a language
+    langs: tuple[str, ...] = ()  # () = every language of the world
+    bf16: bool = False  # autocast on the CPU: 1.6-1.9 times faster where AVX-512 has it
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One row of DESIGN section 2: where data come from, which encoder, how much of everything."""
+
+    name: str
+    world: str  # "micro" or "real"
+    encoder: str  # a folder of xit_core/encoders, a hub id, or "" = random weights in the shape of `pretraining`
+    revision: str = ""  # commit of the hub model
+    rows: int = 0  # training rows of a target task, 0 = all
+    stage_rows: int = 0  # training rows of an intermediate task, 0 = all
+    eval_rows: int = 0  # evaluation rows a language, 0 = all
+    langs: tuple[str, ...] = ()  # () = every language of the task
+    steps: int = 0  # optimiser steps of the target stage, 0 = the task's epochs
+    stage_steps: int = 0  # steps each intermediate task of a stage contributes, 0 = the task's epochs
+    batch: int = 0  # sequences a step, 0 = the task's own
+    lr: float = 1e-5
+    stage_lr: float = 1e-5
+    max_len: int = 256  # tokens
+    cap: int = 0  # multi-task sampling: p ~ min(rows, cap) ** (1 / temperature); 0 = no cap
+    temperature: float = 1.0
+    pooling: str = "first"  # sentence vector of `classify` and `choose`: "first" token, as XLM-R, or "mean"
+    seeds: tuple[int, ...] = (1, 2, 3)
+    save_every: int = 1000  # steps between the checkpoints a killed run resumes from
+    probes: int = 0  # how often retrieval is scored along an intermediate stage
+    together: bool = True  # one notebook takes every target of a source; False: one target a notebook
+    pretraining: Pretraining | None = None
+
+
+SCALES = {
+    s.name: s
+    for s in (
+        Scale(
+            "smoke", "micro", "", rows=48, stage_rows=48, eval_rows=12, langs=("en", "al", "zi"), steps=6,
+            stage_steps=6, batch=8, lr=1e-3, stage_lr=1e-3, max_len=96, seeds=(1,), probes=2,
+            pretraining=Pretraining(2, 32, 2, 400, steps=8, batch=8, length=64, lr=1e-3, rows=100),
+        ),
+        Scale(
+            "micro", "micro", "micro", rows=1200, stage_rows=2000, eval_rows=100, steps=120, stage_steps=120, batch=32,
+            lr=1e-3, stage_lr=5e-4, max_len=112, probes=4,
+            pretraining=Pretraining(5, 96, 4, 1200, steps=3000, batch=64, length=64, lr=2e-3),
+        ),
+        Scale(
+            "pocket", "real", "pocket", rows=3000, stage_rows=6000, eval_rows=200,
+            langs=("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt"),
+            steps=150, stage_steps=150, batch=16, lr=3e-4, stage_lr=1e-4, max_len=128, probes=4,
+            pretraining=Pretraining(
+                4, 256, 4, 42000, steps=6000, batch=32, length=64, lr=5e-4, start="table", rows=100000,
+                langs=("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt"),
+            ),
+        ),
+        Scale("mini", "real", "mini", rows=20000, stage_rows=50000, eval_rows=1000, batch=32, lr=2e-4, stage_lr=1e-4,
+              max_len=256, cap=50000, seeds=(1, 2, 3, 4, 5), probes=8),
+        Scale("base", "real", "FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089", stage_rows=100000,
+              cap=100000, together=False),
+        Scale("paper", "real", "FacebookAI/xlm-roberta-large", "c23d21b0620b635a76227c604d44e43a9f0ee389",
+              cap=400000, together=False),
+    )
+}  # fmt: skip
+
+
+def scale(name: str) -> Scale:
+    """The scale of that name.
+
+    Raises: Bad for an unknown name.
+    """
+    if name not in SCALES:
+        raise Bad(f"no scale {name!r}; known: {', '.join(SCALES)}")
+    return SCALES[name]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of one run: `value` (0-100) of `metric` in language `lang` over `n` instances, scored by `protocol`."""
+
+    lang: str
+    metric: str
+    protocol: str
+    value: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One path at one scale with one seed; the unit of the ledger.
+
+    `path`: `>` is *then*, `+` is *jointly with*: "xnli" is the baseline, "squad1+mlm > tydiqa" a transfer, "mnli" the
+    intermediate stage itself, "pretrained" the encoder itself.
+    """
+
+    path: str = "xnli"
+    scale: str = "smoke"
+    seed: int = 1
+    model: str = ""  # "" = the scale's encoder; "random" = its shape with random weights; "remake" = pretrain it anew
+    method: str = "full"
+    lang: str = PIVOT  # of the intermediate data: "en", or "mt" = machine-translated into the target languages
+    size: int = 0  # rows of intermediate data, 0 = all that the scale allows
+
+    def __post_init__(self):
+        scale(self.scale)
+        for name, allowed in {"method": ("full",), "lang": (PIVOT, "mt"), "model": ("", "random", "remake")}.items():
+            if getattr(self, name) not in allowed:
+                raise Bad(f"{name}={getattr(self, name)!r}; allowed: {', '.join(map(repr, allowed))}")
+        for name in ("seed", "size"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 0:
+                raise Bad(f"{name}={getattr(self, name)!r}; allowed: a whole number, 0 or more")
+        paths = parse(self.path)
+        if len(paths) != 1:
+            raise Bad(f"path {self.path!r} names {len(paths)} runs; a run has one target: {' | '.join(paths)}")
+        object.__setattr__(self, "path", paths[0])
+
+    @cached_property
+    def stages(self) -> tuple[tuple[str, ...], ...]:
+        """Tasks of every stage, in order: "squad1+mlm > xquad" -> (("squad1", "mlm"), ("xquad",))."""
+        return tuple(tuple(s.split("+")) for s in self.path.split(" > "))
+
+    @property
+    def on(self) -> str:
+        """What the run is scored on: its target, or for a stage run the stage itself."""
+        return "+".join(self.stages[-1])
+
+    @property
+    def phase(self) -> int:
+        """1 pretrained encoder, 2 an intermediate stage, 3 a target."""
+        from .tasks import TARGETS
+
+        return 1 if self.path == "pretrained" else 3 if self.on in TARGETS else 2
+
+    @property
+    def source(self) -> str:
+        """The path without its target: "" for a baseline; a stage run's whole path."""
+        return self.path if self.phase < 3 else " > ".join(map("+".join, self.stages[:-1]))
+
+    @property
+    def parent(self) -> "Run | None":
+        """The run whose encoder this one starts from; None for the pretrained encoder itself."""
+        if self.phase == 1:
+            return None
+        path = " > ".join(map("+".join, self.stages[:-1])) or "pretrained"
+        if path == "pretrained":  # one encoder for all seeds, unless its weights are drawn at random
+            return Run(path, self.scale, self.seed if self.model else 1, self.model)
+        return replace(self, path=path)
+
+    @cached_property
+    def id(self) -> str:
+        """File-safe and readable, with a hash of what the words do not show: recipe, data revisions, encoder."""
+        from .tasks import INTERMEDIATES, TASKS
+
+        words = ["multi" if set(s) == set(INTERMEDIATES) else "+".join(s) for s in self.stages]
+        marks = [getattr(self, f) for f in ("model", "method", "lang") if getattr(self, f) != Run.__dataclass_fields__[f].default]
+        marks += [f"n{self.size}"] if self.size else []
+        used = sorted({n for s in self.stages for t in s if t in TASKS for n in (t, TASKS[t].train_on) if n})
+        told = [asdict(self), recipe(self.scale), [(t, TASKS[t].version(scale(self.scale).world)) for t in used]]
+        told += [encoder_hash(self.scale)] if self.path != "pretrained" or not self.model else []
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
+        return "-".join([".".join(words), *marks, f"s{self.seed}", digest])
+
+
+def recipe(scale_name: str) -> dict:
+    """Every field of the scale that differs from its default, less the seeds: what makes a number, as JSON data."""
+    s = scale(scale_name)
+    told = {f.name: getattr(s, f.name) for f in fields(s) if f.name not in ("seeds", "together", "save_every")}
+    told = {k: v for k, v in told.items() if v != Scale.__dataclass_fields__[k].default}
+    if s.pretraining:
+        told["pretraining"] = asdict(s.pretraining)
+    return json.loads(json.dumps(told))
+
+
+def encoder_dir(scale_name: str) -> Path:
+    """The folder of the encoder that the package ships for a scale; `smoke` borrows the tokenizer of `micro`."""
+    return PACKAGE / "encoders" / (scale(scale_name).encoder or "micro")
+
+
+@lru_cache
+def encoder_hash(scale_name: str) -> str:
+    """sha256 of the shipped weights, the pinned commit of a hub model, or "" while there is no encoder yet."""
+    s = scale(scale_name)
+    weights = encoder_dir(scale_name) / "model.safetensors"
+    if s.revision or not s.encoder:
+        return s.revision
+    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else ""
+
+
+def parse(text: str) -> list[str]:
+    """Canonical paths of a path string whose last stage may name several alternatives with commas.
+
+    Raises: Bad for an unknown task, an empty part, or a stage that cannot stand where it does.
+    """
+    from .tasks import INTERMEDIATES, TARGETS, task
+
+    if text.strip() == "pretrained":
+        return ["pretrained"]
+    *stages, last = [s.strip() for s in text.split(">")]
+    order = {t: i for i, t in enumerate((*INTERMEDIATES, "mlm", *TARGETS))}
+
+    def joint(stage: str) -> str:
+        names = [task(n.strip(), within=text).name for n in stage.split("+")]
+        if len(set(names)) < len(names):
+            raise Bad(f"path {text!r}: a task stands twice in {stage!r}; name each once")
+        if len(names) > 1 and set(names) & set(TARGETS):
+            raise Bad(f"path {text!r}: a target cannot be trained jointly ({stage!r}); join targets with commas in the last stage")
+        return "+".join(sorted(names, key=order.__getitem__))
+
+    first = [joint(s) for s in stages]
+    if bad := [s for s in first if s in TARGETS]:
+        raise Bad(f"path {text!r}: target {bad[0]!r} must come last; a path is intermediates > target")
+    return [" > ".join([*first, joint(a)]) for a in last.split(",")]

@@ -1,0 +1,135 @@
+"""An XLM-R-shaped encoder with one head per task. The encoder goes from stage to stage; its heads are dropped."""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
+
+from .config import Bad, Pretraining, Scale, encoder_dir, scale
+from .data import tokenizer
+from .kinds import KINDS
+from .tasks import TASKS
+
+# transformers' names for the masked-LM head: ours -> XLMRobertaForMaskedLM's, so that its from_pretrained reads our files
+LM_HEAD = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "norm.weight": "layer_norm.weight",
+           "norm.bias": "layer_norm.bias", "bias": "bias"}  # fmt: skip
+
+
+class Model(nn.Module):
+    """`encoder`, its `tokenizer`, and `heads` by task name; `labels` are the label sets the heads were made for."""
+
+    def __init__(self, encoder: XLMRobertaModel, tokenizer: Tokenizer, pooling: str = "first", lm_head: dict | None = None):
+        super().__init__()
+        self.encoder, self.heads, self.tokenizer = encoder, nn.ModuleDict(), tokenizer
+        self.pooling, self.labels, self.lm_head = pooling, {}, lm_head
+
+    def add_head(self, name: str, labels: tuple[str, ...]) -> None:
+        """A new head for a task; masked LM continues with the head it was pretrained with, where there is one."""
+        kind, hidden = TASKS[name].kind, self.encoder.config.hidden_size
+        n = self.encoder.config.vocab_size if kind == "mlm" else len(labels)
+        self.labels[name], self.heads[name] = labels, KINDS[kind].Head(hidden, n, self.pooling)
+        for layer in self.heads[name].modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        if kind == "mlm" and self.lm_head:
+            self.heads[name].load_state_dict(self.lm_head)
+
+    def forward(self, name: str, batch: dict) -> Tensor:
+        """Logits of one batch of one task: input_ids, attention_mask (B, T) -> what the task's head gives."""
+        states = self.encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        if TASKS[name].kind == "mlm":
+            batch = batch | {"table": self.encoder.get_input_embeddings().weight}
+        return self.heads[name](states, batch)
+
+
+def shape(p: Pretraining, vocabulary: int) -> XLMRobertaConfig:
+    """The configuration of an encoder that is pretrained here. Positions start at 2, as in XLM-R."""
+    return XLMRobertaConfig(
+        vocab_size=vocabulary, hidden_size=p.hidden, num_hidden_layers=p.layers, num_attention_heads=p.heads,
+        intermediate_size=4 * p.hidden, max_position_embeddings=POSITIONS + 2, type_vocab_size=1, layer_norm_eps=1e-5,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2,
+    )  # fmt: skip
+
+
+POSITIONS = 256
+
+
+def start(scale_name: str, kind: str = "", seed: int = 1) -> Model:
+    """The model that a path starts from: the scale's encoder, or (kind "random") its shape with random weights.
+
+    Raises: Bad when the encoder is not there.
+    """
+    s, pieces = scale(scale_name), tokenizer(scale_name)
+    if kind == "random" or not s.encoder:
+        torch.manual_seed(seed)
+        return Model(XLMRobertaModel(encoder_config(s), add_pooling_layer=False), pieces, s.pooling)
+    if s.revision:
+        return Model(from_hub(s), pieces, s.pooling)
+    return read(encoder_dir(scale_name), pieces, s.pooling)
+
+
+def encoder_config(s: Scale) -> XLMRobertaConfig:
+    folder = encoder_dir(s.name)
+    if s.encoder and (folder / "config.json").is_file():
+        return XLMRobertaConfig.from_pretrained(folder)
+    if s.pretraining:
+        return shape(s.pretraining, tokenizer(s.name).get_vocab_size())
+    return from_hub(s).config
+
+
+def from_hub(s: Scale) -> XLMRobertaModel:
+    try:
+        return XLMRobertaModel.from_pretrained(s.encoder, revision=s.revision, use_safetensors=True, add_pooling_layer=False)
+    except OSError as error:
+        reason = str(error).splitlines()[0][:120]
+        raise Bad(f"{s.encoder}@{s.revision[:8]}: the hub gave no weights ({reason}); connect, or choose scale micro or pocket") from None
+
+
+def read(folder: Path, pieces: Tokenizer, pooling: str = "first") -> Model:
+    """A model of a folder in transformers' layout (config.json, model.safetensors).
+
+    Raises: Bad for a missing or damaged file.
+    """
+    if missing := [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]:
+        raise Bad(f"no encoder at {folder} ({missing[0]} is missing); make it with `xit run pretrained --model remake`")
+    try:
+        config = XLMRobertaConfig(**json.loads((folder / "config.json").read_text()))
+        weights = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
+        encoder = XLMRobertaModel(config, add_pooling_layer=False)
+        encoder.load_state_dict({k.removeprefix("roberta."): v for k, v in weights.items() if k.startswith("roberta.")})
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise Bad(f"{folder}: damaged checkpoint ({str(error).splitlines()[0][:100]}); delete the folder, it is made again") from None
+    head = {ours: weights[f"lm_head.{theirs}"] for ours, theirs in LM_HEAD.items() if f"lm_head.{theirs}" in weights}
+    return Model(encoder, pieces, pooling, head or None)
+
+
+def write(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Save encoder and masked-LM head in transformers' layout; the weights come last, so their presence means all is there."""
+    weights = {f"roberta.{k}": v for k, v in model.encoder.state_dict().items()}
+    head = model.heads["mlm"].state_dict() if "mlm" in model.heads else model.lm_head or {}
+    weights |= {f"lm_head.{LM_HEAD[k]}": v for k, v in head.items()}
+    config = json.loads(model.encoder.config.to_json_string(use_diff=False)) | {"architectures": ["XLMRobertaForMaskedLM"]}
+    config = {k: v for k, v in sorted(config.items()) if not k.startswith("_") and k != "transformers_version"}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        part = folder / f"model.{os.getpid()}.partial"
+        save_file({k: v.detach().to("cpu", dtype).contiguous() for k, v in weights.items()}, part, metadata={"format": "pt"})
+        os.chmod(part, 0o644)
+        os.replace(part, folder / "model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise Bad(f"cannot write the checkpoint {folder} ({error}); name another folder with XIT_RUNS") from None
+
+
+def distance(model: Model, before: dict[str, Tensor]) -> float:
+    """How far training moved the encoder: the norm of the difference relative to the norm of `before`."""
+    moved = sum((v.float() - before[k].float()).square().sum() for k, v in model.encoder.state_dict().items() if v.is_floating_point())
+    whole = sum(v.float().square().sum() for v in before.values() if v.is_floating_point())
+    return float((moved / whole).sqrt())

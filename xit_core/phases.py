@@ -1,0 +1,190 @@
+"""The three phases of the study, one function each: what the notebooks call. Every finished run becomes a row of the ledger."""
+
+import hashlib
+import json
+import platform
+import subprocess
+import time
+from dataclasses import asdict
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from . import data, evaluate, model, results
+from .config import PIVOT, ROOT, Bad, Run, Scale, encoder_dir, encoder_hash, parse, recipe, runs_dir, scale
+from .kinds import KINDS, labels
+from .model import Model
+from .tasks import TASKS, languages
+from .train import fit
+
+PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "papermill")
+
+
+def pretrained(run: Run) -> dict:
+    """Phase 1: what the public encoder knows before anything else; with `model="remake"` it is pretrained anew first."""
+    if run.phase != 1:
+        raise Bad(f"path {run.path!r}: notebook 1 takes the path 'pretrained'")
+    if done := results.read(run):
+        return done
+    begin = time.time()
+    if run.model == "remake":
+        from .pretrain import remake
+
+        net, told, read = remake(run)
+    else:
+        net, told, read = model.start(run.scale, run.model, run.seed), card(run), 0
+    return enter(run, evaluate.encoder(net, scale(run.scale)) | {k: told[k] for k in ("curve", "dose")}, begin, read)
+
+
+def card(run: Run) -> dict:
+    """What the encoder's pretraining left beside its weights: its curve and dose; empty for random and for hub models."""
+    file = encoder_dir(run.scale) / "card.json"
+    shipped = scale(run.scale).encoder and not run.model and file.is_file()
+    return json.loads(file.read_text()) if shipped else {"curve": [], "dose": {}}
+
+
+def intermediate(run: Run) -> dict:
+    """Phase 2: train a stage (one task, or several jointly), keep the encoder, enter its English dev scores in the ledger."""
+    if run.phase != 2:
+        raise Bad(f"path {run.path!r} is no intermediate stage; notebook 2 takes paths that end in one: 'mnli', 'squad1+mlm'")
+    done, s = results.read(run), scale(run.scale)
+    if done and (checkpoint(run) / "model.safetensors").is_file():
+        return done
+    begin = time.time()
+    net = reach(run)
+    before = {k: v.clone() for k, v in net.encoder.state_dict().items()}
+    features, seen = training_set(net, run.stages[-1], s, run.size or s.stage_rows, run.seed, run.lang)
+    batch = s.batch or max(TASKS[t].batch for t in features)
+    batches = data.Mixture(features, batch, steps_of(features, s, s.stage_steps, batch), run.seed, s.cap, s.temperature)
+
+    def look(now: Model) -> dict:
+        return evaluate.probe(now, s) | {"distance": model.distance(now, before)}
+
+    points = fit(net, batches, s.stage_lr, run.seed, checkpoint(run), s.save_every, probe=(s.probes, look) if s.probes else None)
+    end = look(net)
+    dose = {"steps": batches.steps, "rate": s.stage_lr, "rows": sum(map(len, features.values())), "share": batches.share}
+    told = {"curve": [*points, {"step": batches.steps} | end], "dose": dose | {"distance": end["distance"]}}
+    row = evaluate.stage(net, run.stages[-1], s) | told
+    row["seen"] = seen + row["seen"]
+    model.write(net, checkpoint(run))
+    return enter(run, row, begin, batches.tokens())
+
+
+def targets(path: str, **fields) -> list[dict]:
+    """Phase 3: for every target of a path, fine-tune on English rows, score zero-shot in all languages, enter the row.
+
+    Targets with one training set (XQuAD and MLQA) share one training; the retrieval tasks score the encoder itself.
+    """
+    runs = [Run(p, **fields) for p in parse(path)]
+    if bad := [r.path for r in runs if r.phase != 3]:
+        raise Bad(f"path {bad[0]!r} ends in no target; notebook 3 takes paths such as 'mnli > xnli'")
+    tuned: dict[str, tuple] = {}
+    return [results.read(run) or target(run, tuned) for run in runs]
+
+
+def target(run: Run, tuned: dict[str, tuple]) -> dict:
+    """One target of phase 3; `tuned` keeps the models of a notebook by the task they were fine-tuned on."""
+    begin, name, s = time.time(), TASKS[run.on].train_on, scale(run.scale)
+    if name not in tuned:
+        net = reach(run)
+        tuned[name] = (net, *(tune(net, run, name, s) if name else ([], [], {}, 0)))
+    net, seen, points, dose, read = tuned[name]
+    row = evaluate.target(net, run.on, s) | {"curve": points, "dose": dose}
+    row["seen"] = seen + row["seen"]
+    return enter(run, row, begin, read)
+
+
+def tune(net: Model, run: Run, name: str, s: Scale) -> tuple[list[dict], list[dict], dict, float]:
+    """Fine-tune on the English rows of a target's training task: (rows seen, curve, dose, tokens read)."""
+    features, seen = training_set(net, (name,), s, s.rows, run.seed)
+    batch = s.batch or TASKS[run.on].batch
+    steps = s.steps or TASKS[run.on].epochs * -(-len(features[name]) // batch)
+    batches = data.Mixture(features, batch, steps, run.seed)
+    points = fit(net, batches, s.lr, run.seed, checkpoint(run), s.save_every)
+    return seen, points, {"steps": steps, "rate": s.lr, "rows": len(features[name])}, batches.tokens()
+
+
+# -- stages ------------------------------------------------------------------------------------------------------------
+
+
+def checkpoint(run: Run) -> Path:
+    """The folder of a stage run's encoder."""
+    return runs_dir() / run.scale / run.id
+
+
+def reach(run: Run) -> Model:
+    """The encoder a run starts from: its parent's, which is trained first (and entered in the ledger) if it is not there."""
+    parent = run.parent
+    if parent.phase == 1:
+        return model.start(run.scale, run.model, run.seed)
+    if not (checkpoint(parent) / "model.safetensors").is_file():
+        intermediate(parent)
+    return model.read(checkpoint(parent), data.tokenizer(run.scale), scale(run.scale).pooling)
+
+
+def training_set(net: Model, names: tuple[str, ...], s: Scale, rows: int, seed: int, lang: str = PIVOT) -> tuple[dict, list[dict]]:
+    """Encoded training rows by task, and what was read; gives the model a new head for each task, drawn from the seed."""
+    features, seen = {}, []
+    torch.manual_seed(seed)
+    for name in names:
+        langs = mlm_langs(s) if name == "mlm" else (PIVOT,)
+        parts = [data.examples(name, "train", x, s, -(-rows // len(langs)), lang if name != "mlm" else PIVOT) for x in langs]
+        examples, seen = [e for p in parts for e in p[0]], seen + [x for p in parts for x in p[1]]
+        net.add_head(name, labels(TASKS[name], examples))
+        kind = KINDS[TASKS[name].kind]
+        features[name] = kind.encode(TASKS[name], examples, net.tokenizer, s.max_len, net.labels[name])
+    return features, seen
+
+
+def mlm_langs(s: Scale) -> tuple[str, ...]:
+    """Languages of multilingual masked LM: those the encoder was pretrained in."""
+    return s.pretraining.langs if s.pretraining and s.pretraining.langs else languages("mlm", s)
+
+
+def steps_of(features: dict, s: Scale, fixed: int, batch: int) -> int:
+    """Optimiser steps of a stage: each task keeps the dose that it has alone, so a joint stage is the sum of its parts."""
+    if fixed:
+        return fixed * len(features)
+    return sum(TASKS[t].epochs * -(-min(len(f), s.cap or len(f)) // batch) for t, f in features.items())
+
+
+# -- the row -----------------------------------------------------------------------------------------------------------
+
+
+def enter(run: Run, row: dict, begin: float, read: float) -> dict:
+    """Write a finished run's row with its provenance; its predictions stay beside the checkpoints, the row has their hash."""
+    seconds = time.time() - begin
+    text = json.dumps(row.pop("predictions"), ensure_ascii=False, sort_keys=True)
+    beside = runs_dir() / run.scale / "predictions" / f"{run.id}.json"
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    beside.write_text(text)
+    s = scale(run.scale)
+    provenance = {
+        **commit(), "data": row.pop("seen"), "encoder": {"name": run.model or s.encoder or "random", "sha256": encoder_hash(run.scale)},
+        "packages": {p: version(p) for p in PACKAGES}, "device": device(), "seconds": round(seconds, 2),
+        "tokens_per_second": round(read / seconds), "predictions_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "recipe": recipe(run.scale), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
+    }  # fmt: skip
+    named = asdict(run) | {"id": run.id, "source": run.source, "on": run.on, "phase": run.phase}
+    results.write(named | row | {"provenance": provenance})
+    return results.read(run)
+
+
+@lru_cache
+def commit() -> dict:
+    """The commit of the code, and whether the tree was clean; empty outside a git checkout."""
+
+    def git(*words: str) -> str:
+        told = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+        return told.stdout.strip()
+
+    sha = git("rev-parse", "--verify", "-q", "HEAD")
+    return {"commit": sha, "clean": bool(sha) and not git("status", "--porcelain", "--untracked-files=no")}
+
+
+def device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"

@@ -1,0 +1,95 @@
+"""Phase 1 made anew: a small XLM-R pretrained by masked LM on the scale's own text, from scratch or from the public table."""
+
+import json
+import time
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers.models.xlm_roberta import XLMRobertaModel
+
+from . import data, model
+from .config import Bad, Pretraining, Run, Scale, mirror_dir, runs_dir, scale
+from .model import Model
+from .tasks import languages
+from .train import fit
+
+Texts = dict[str, list[str]]
+
+
+def remake(run: Run) -> tuple[Model, dict, float]:
+    """Pretrain the scale's encoder as its `Pretraining` says and leave it in `_runs/<scale>/encoder`.
+
+    Gives the model, {"curve", "dose", ...} for the ledger and the card, and the tokens read.
+    Raises: Bad when the scale's encoder is not one that is made here.
+    """
+    s, p = scale(run.scale), scale(run.scale).pretraining
+    if not p:
+        raise Bad(f"scale {run.scale!r} starts from a public model ({s.encoder}); only micro, smoke and pocket encoders are made here")
+    begin = time.time()
+    texts, seen = corpus(s, p)
+    pieces, vectors = vocabulary(texts, p)
+    torch.manual_seed(run.seed)
+    net = Model(XLMRobertaModel(model.shape(p, pieces.get_vocab_size()), add_pooling_layer=False), pieces, s.pooling)
+    if vectors is not None:
+        table = net.encoder.get_input_embeddings().weight
+        table.data.copy_(torch.from_numpy(vectors))
+        table.requires_grad_(False)
+    net.add_head("mlm", ())
+    batches = data.Mixture({"mlm": pack(texts, pieces, p.length)}, p.batch, p.steps, run.seed)
+    folder = runs_dir() / run.scale / "encoder"
+    points = fit(net, batches, p.lr, run.seed, folder, save_every=1000, masking=p.masking, bf16=p.bf16)
+    model.write(net, folder, torch.bfloat16)
+    pieces.no_truncation()
+    pieces.save(str(folder / "tokenizer.json"), pretty=False)
+    dose = {"steps": p.steps, "rate": p.lr, "rows": sum(map(len, texts.values())), "tokens": round(batches.tokens())}
+    told = {"curve": points, "dose": dose}
+    card = told | {"seconds": round(time.time() - begin), "threads": torch.get_num_threads(), "data": seen}
+    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    return model.read(folder, pieces, s.pooling), told, batches.tokens()
+
+
+def corpus(s: Scale, p: Pretraining) -> tuple[Texts, list[dict]]:
+    """Training text by language, and what was read. Real text leaves out every line that an evaluation split holds too."""
+    langs = p.langs or languages("mlm", s)
+    if p.start == "table" and mirror_dir():
+        from .table import mirror_text
+
+        texts = mirror_text(mirror_dir(), langs, p.rows)
+        found = {lang: data.from_mirror("pretrain_text", lang, "train")[0] for lang in langs}
+        seen = [{"lang": x, "rows": len(texts[x]), "source": found[x][1], "revision": found[x][2], "stand_in": True} for x in langs]
+        return texts, seen
+    parts = {lang: data.examples("mlm", "train", lang, s, p.rows) for lang in langs}
+    return {x: [e["a"] for e in rows] for x, (rows, _) in parts.items()}, [entry for _, (_, read) in parts.items() for entry in read]
+
+
+def vocabulary(texts: Texts, p: Pretraining) -> tuple[Tokenizer, object | None]:
+    """A tokenizer of `p.pieces` pieces with XLM-R's special tokens, and the table's vectors where the start is the table."""
+    from . import table
+
+    if p.start == "table":
+        return table.start(texts, p.pieces, p.hidden)
+    learner = Tokenizer(models.Unigram())
+    learner.pre_tokenizer = pre_tokenizers.Metaspace()
+    lines = [line for lang in texts.values() for line in lang]
+    learner.train_from_iterator(lines, trainers.UnigramTrainer(vocab_size=p.pieces - 5, unk_token="<unk>", special_tokens=["<unk>"], show_progress=False))
+    learned = json.loads(learner.to_str())["model"]["vocab"]
+    return table.tokenizer([(piece, score) for piece, score in learned if piece != "<unk>"]), None
+
+
+def pack(texts: Texts, pieces: Tokenizer, length: int) -> list[dict]:
+    """Sequences of at most `length` pieces: neighbouring lines of one language joined, long ones cut."""
+    pieces.no_truncation()
+    start, end = pieces.token_to_id("<s>"), pieces.token_to_id("</s>")
+    features = []
+    for lines in texts.values():
+        room: list[int] = []
+        for line in pieces.encode_batch(lines, add_special_tokens=False):
+            if room and len(room) + len(line.ids) > length - 2:
+                features.append({"ids": [start, *room, end], "length": len(room) + 2})
+                room = []
+            room = [*room, *line.ids][: length - 2]
+        if room:
+            features.append({"ids": [start, *room, end], "length": len(room) + 2})
+    return features
+
+

@@ -1,0 +1,141 @@
+"""One explicit training loop, resumable to the bit."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from . import data
+from .config import Bad
+from .kinds import KINDS, mlm
+from .model import Model
+from .tasks import TASKS
+
+WARM_UP, CLIP, DECAY, EPSILON = 0.1, 1.0, 0.01, 1e-8  # recipe/jiant: nyu-mll/jiant@daa5a25
+POINTS = 40  # of a training curve
+
+
+def precision(cpu_bf16: bool = False) -> str:
+    """bf16 where the device has it."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    return "bf16" if cpu_bf16 else "no"
+
+
+def fit(
+    net: Model, batches: data.Mixture, lr: float, seed: int, folder: Path, save_every: int = 1000, masking: float = 0.15,
+    probe: tuple[int, Callable[[Model], dict]] | None = None, bf16: bool = False,
+) -> list[dict]:  # fmt: skip
+    """Train for `batches.steps` steps and return the curve: step, loss, rate, and what the probe saw.
+
+    Linear warm-up and decay, AdamW without decay on biases and norms, clipping. A killed run resumes from `folder` and ends
+    with the very same weights: batches and masks are functions of the step, the state of dropout is saved.
+    """
+    accelerator = Accelerator(mixed_precision=precision(bf16))
+    torch.manual_seed(seed)
+    optimiser = torch.optim.AdamW(groups(net), lr=lr, eps=EPSILON)
+    schedule = LambdaLR(optimiser, lambda step: slope(step, batches.steps))
+    net_, optimiser_ = accelerator.prepare(net, optimiser)
+    first, losses, probed = resume(folder, net, optimiser, schedule)
+    net.train()
+    for step in range(first, batches.steps):
+        if probe and step and step % max(1, batches.steps // probe[0]) == 0 and step not in probed:
+            probed[step] = probe[1](net)
+            net.train()
+        name, features = batches.at(step)
+        batch, gold = prepare(name, features, net, (seed, step), masking, accelerator)
+        with accelerator.autocast():
+            logits = net_(name, batch)
+        loss = KINDS[TASKS[name].kind].loss(logits, gold)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(net_.parameters(), CLIP)
+        optimiser_.step()
+        schedule.step()
+        optimiser_.zero_grad()
+        losses.append(loss.detach())
+        if (step + 1) % save_every == 0 and step + 1 < batches.steps:
+            save(folder, net, optimiser, schedule, losses, probed)
+    net.eval()
+    (folder / "resume.pt").unlink(missing_ok=True)
+    return curve(losses, lr, probed)
+
+
+def slope(step: int, steps: int) -> float:
+    """Linear warm-up over the first tenth, then linear decay to nothing."""
+    warm = max(1, int(WARM_UP * steps))
+    return (step + 1) / warm if step < warm else max(0.0, (steps - step) / max(1, steps - warm))
+
+
+def groups(net: Model) -> list[dict]:
+    """Parameters with and without weight decay (biases, norms)."""
+    learned = [p for p in net.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in learned if p.ndim > 1], "weight_decay": DECAY},
+        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def prepare(name: str, features: list[dict], net: Model, at: tuple[int, int], masking: float, accelerator) -> tuple[dict, Tensor]:
+    """A batch and its gold labels on the device; this process's share of them, where several train together."""
+    features = features[accelerator.process_index :: accelerator.num_processes]
+    batch = data.collate(features)
+    if TASKS[name].kind == "mlm":
+        generator = torch.Generator().manual_seed(at[0] * 1_000_003 + at[1])
+        batch["input_ids"], gold = mlm.hide(batch["input_ids"], masking, net.encoder.config.vocab_size, generator)
+        batch["gold"] = gold.to(accelerator.device)
+    else:
+        gold = KINDS[TASKS[name].kind].target(features, batch["input_ids"].shape[1])
+    moved = {k: v.to(accelerator.device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+    return moved, gold.to(accelerator.device)
+
+
+def save(folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], probed: dict) -> None:
+    """Everything an exact resume needs, replaced in one move."""
+    state = {
+        "net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(), "probed": probed,
+        "losses": torch.stack(losses).cpu(), "random": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }  # fmt: skip
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(state, folder / "resume.partial")
+        os.replace(folder / "resume.partial", folder / "resume.pt")
+    except OSError as error:
+        raise Bad(f"cannot write the checkpoint {folder} ({error.strerror}); free some space or name another folder with XIT_RUNS") from None
+
+
+def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict]:
+    """(first step, losses so far, probes so far) of a killed run, or of a new one.
+
+    Raises: Bad for a damaged checkpoint.
+    """
+    file = folder / "resume.pt"
+    if not file.is_file():
+        return 0, [], {}
+    try:
+        state = torch.load(file, weights_only=True)
+        net.load_state_dict(state["net"])
+        optimiser.load_state_dict(state["optimiser"])
+    except Exception as error:  # torch raises a dozen types for a truncated file
+        raise Bad(f"{file}: damaged checkpoint ({type(error).__name__}); delete it, the training then starts again") from None
+    schedule.load_state_dict(state["schedule"])
+    torch.set_rng_state(state["random"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+    return len(state["losses"]), list(state["losses"]), state["probed"]
+
+
+def curve(losses: list[Tensor], lr: float, probed: dict) -> list[dict]:
+    """About POINTS means of the loss over equal stretches, and the probes at their steps."""
+    values = torch.stack([x.float().cpu() for x in losses]).tolist()
+    width = -(-len(values) // POINTS)
+    points = [
+        {"step": min(i + width, len(values)), "loss": round(sum(part) / len(part), 6), "rate": round(lr * slope(i, len(values)), 10)}
+        for i in range(0, len(values), width)
+        for part in [values[i : i + width]]
+    ]
+    return sorted(points + [{"step": step} | seen for step, seen in probed.items()], key=lambda p: p["step"])
