@@ -35,7 +35,7 @@ def test_what_is_written_is_read_by_transformers_with_the_same_logits(net, tmp_p
 def test_the_encoder_is_kept_and_the_heads_are_dropped_between_stages(net, tmp_path):
     net.add_head("mnli", ("a", "b", "c"))
     model.write(net, tmp_path)
-    again = model.read(tmp_path, net.tokenizer)
+    again = model.read(tmp_path, net.tokenizer, SCALES["smoke"])
     assert not again.heads and model.distance(again, net.encoder.state_dict()) == 0
 
 
@@ -44,10 +44,10 @@ def test_a_damaged_checkpoint_is_named(net, tmp_path):
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-200])
     with pytest.raises(Bad, match="damaged checkpoint"):
-        model.read(tmp_path, net.tokenizer)
+        model.read(tmp_path, net.tokenizer, SCALES["smoke"])
     file.unlink()
     with pytest.raises(Bad, match=r"model\.safetensors is missing"):
-        model.read(tmp_path, net.tokenizer)
+        model.read(tmp_path, net.tokenizer, SCALES["smoke"])
 
 
 def test_distance_is_relative():

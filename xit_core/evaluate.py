@@ -35,7 +35,7 @@ def predict(net: Model, name: str, features: list[dict]) -> list[Tensor]:
     for some in batches(features):
         batch = data.collate([features[i] for i in some])
         batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with net.autocast():
             logits = net(name, batch).float().cpu()
         for i, x in zip(some, logits, strict=True):
             out[i] = x[: features[i]["length"]] if x.ndim == 2 else x
@@ -118,7 +118,9 @@ def masked(net: Model, s: Scale) -> list[Score]:
             generator = torch.Generator().manual_seed(len(features) + some[0])
             batch["input_ids"], gold = mlm.hide(batch["input_ids"], 0.15, net.encoder.config.vocab_size, generator)
             batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in (batch | {"gold": gold}).items()}
-            logits, wanted = net("mlm", batch).float(), batch["gold"][batch["gold"] != mlm.IGNORED]
+            with net.autocast():
+                logits = net("mlm", batch).float()
+            wanted = batch["gold"][batch["gold"] != mlm.IGNORED]
             right, n = right + int((logits.argmax(-1) == wanted).sum()), n + len(wanted)
             loss += functional.cross_entropy(logits, wanted, reduction="sum").item()
         scores += [Score(lang, "masked_accuracy", "mlm/masked-accuracy", 100 * right / n, n), Score(lang, "masked_loss", "mlm/nats", loss / n, n)]
@@ -143,7 +145,7 @@ def embed(net: Model, sentences: list[str], s: Scale) -> Tensor:
     for some in batches(features):
         batch = data.collate([features[i] for i in some])
         ids, mask = batch["input_ids"].to(device), batch["attention_mask"].to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with net.autocast():
             states = net.encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
         weight = (mask / mask.sum(1, keepdim=True)).unsqueeze(-1)
         for layer, x in enumerate(states):

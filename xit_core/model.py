@@ -24,10 +24,15 @@ LM_HEAD = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "norm.wei
 class Model(nn.Module):
     """`encoder`, its `tokenizer`, and `heads` by task name; `labels` are the label sets the heads were made for."""
 
-    def __init__(self, encoder: XLMRobertaModel, tokenizer: Tokenizer, pooling: str = "first", lm_head: dict | None = None):
+    def __init__(self, encoder: XLMRobertaModel, tokenizer: Tokenizer, s: Scale, lm_head: dict | None = None):
         super().__init__()
         self.encoder, self.heads, self.tokenizer = encoder, nn.ModuleDict(), tokenizer
-        self.pooling, self.labels, self.lm_head = pooling, {}, lm_head
+        self.pooling, self.labels, self.lm_head = s.pooling, {}, lm_head
+        self.bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else s.bf16
+
+    def autocast(self) -> torch.autocast:
+        """bf16 where the device has it, and on the CPU where the scale says that it pays."""
+        return torch.autocast(next(self.parameters()).device.type, torch.bfloat16, enabled=self.bf16)
 
     def add_head(self, name: str, labels: tuple[str, ...]) -> None:
         """A new head for a task; masked LM continues with the head it was pretrained with, where there is one."""
@@ -54,7 +59,7 @@ def shape(p: Pretraining, vocabulary: int) -> XLMRobertaConfig:
     return XLMRobertaConfig(
         vocab_size=vocabulary, hidden_size=p.hidden, num_hidden_layers=p.layers, num_attention_heads=p.heads,
         intermediate_size=4 * p.hidden, max_position_embeddings=POSITIONS + 2, type_vocab_size=1, layer_norm_eps=1e-5,
-        pad_token_id=1, bos_token_id=0, eos_token_id=2,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2, hidden_dropout_prob=p.dropout, attention_probs_dropout_prob=p.dropout,
     )  # fmt: skip
 
 
@@ -69,10 +74,10 @@ def start(scale_name: str, kind: str = "", seed: int = 1) -> Model:
     s, pieces = scale(scale_name), tokenizer(scale_name)
     if kind == "random" or not s.encoder:
         torch.manual_seed(seed)
-        return Model(XLMRobertaModel(encoder_config(s), add_pooling_layer=False), pieces, s.pooling)
+        return Model(XLMRobertaModel(encoder_config(s), add_pooling_layer=False), pieces, s)
     if s.revision:
-        return Model(from_hub(s), pieces, s.pooling)
-    return read(encoder_dir(scale_name), pieces, s.pooling)
+        return Model(from_hub(s), pieces, s)
+    return read(encoder_dir(scale_name), pieces, s)
 
 
 def encoder_config(s: Scale) -> XLMRobertaConfig:
@@ -92,7 +97,7 @@ def from_hub(s: Scale) -> XLMRobertaModel:
         raise Bad(f"{s.encoder}@{s.revision[:8]}: the hub gave no weights ({reason}); connect, or choose scale micro or pocket") from None
 
 
-def read(folder: Path, pieces: Tokenizer, pooling: str = "first") -> Model:
+def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
     """A model of a folder in transformers' layout (config.json, model.safetensors).
 
     Raises: Bad for a missing or damaged file.
@@ -107,7 +112,7 @@ def read(folder: Path, pieces: Tokenizer, pooling: str = "first") -> Model:
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise Bad(f"{folder}: damaged checkpoint ({str(error).splitlines()[0][:100]}); delete the folder, it is made again") from None
     head = {ours: weights[f"lm_head.{theirs}"] for ours, theirs in LM_HEAD.items() if f"lm_head.{theirs}" in weights}
-    return Model(encoder, pieces, pooling, head or None)
+    return Model(encoder, pieces, s, head or None)
 
 
 def write(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> None:

@@ -6,7 +6,6 @@ import platform
 import subprocess
 import time
 from dataclasses import asdict
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -121,7 +120,7 @@ def reach(run: Run) -> Model:
         return model.start(run.scale, run.model, run.seed)
     if not (checkpoint(parent) / "model.safetensors").is_file():
         intermediate(parent)
-    return model.read(checkpoint(parent), data.tokenizer(run.scale), scale(run.scale).pooling)
+    return model.read(checkpoint(parent), data.tokenizer(run.scale), scale(run.scale))
 
 
 def training_set(net: Model, names: tuple[str, ...], s: Scale, rows: int, seed: int, lang: str = PIVOT) -> tuple[dict, list[dict]]:
@@ -162,7 +161,7 @@ def enter(run: Run, row: dict, begin: float, read: float) -> dict:
     beside.write_text(text)
     s = scale(run.scale)
     provenance = {
-        **commit(), "data": row.pop("seen"), "encoder": {"name": run.model or s.encoder or "random", "sha256": encoder_hash(run.scale)},
+        **CODE, "data": row.pop("seen"), "encoder": {"name": run.model or s.encoder or "random", "sha256": encoder_hash(run.scale)},
         "packages": {p: version(p) for p in PACKAGES}, "device": device(), "seconds": round(seconds, 2),
         "tokens_per_second": round(read / seconds), "predictions_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "recipe": recipe(run.scale), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
@@ -172,7 +171,6 @@ def enter(run: Run, row: dict, begin: float, read: float) -> dict:
     return results.read(run)
 
 
-@lru_cache
 def commit() -> dict:
     """The commit of the code, and whether the tree was clean; empty outside a git checkout."""
 
@@ -188,3 +186,6 @@ def device() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{platform.machine()} CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
+
+
+CODE = commit()  # of the code that was loaded, whatever happens to the tree while it runs

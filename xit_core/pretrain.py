@@ -29,15 +29,17 @@ def remake(run: Run) -> tuple[Model, dict, float]:
     texts, seen = corpus(s, p)
     pieces, vectors = vocabulary(texts, p)
     torch.manual_seed(run.seed)
-    net = Model(XLMRobertaModel(model.shape(p, pieces.get_vocab_size()), add_pooling_layer=False), pieces, s.pooling)
+    net = Model(XLMRobertaModel(model.shape(p, pieces.get_vocab_size()), add_pooling_layer=False), pieces, s)
     if vectors is not None:
         table = net.encoder.get_input_embeddings().weight
         table.data.copy_(torch.from_numpy(vectors))
         table.requires_grad_(False)
     net.add_head("mlm", ())
-    batches = data.Mixture({"mlm": pack(texts, pieces, p.length)}, p.batch, p.steps, run.seed)
+    features = pack(texts, pieces, p.length)
+    net.heads["mlm"].bias.data.copy_(frequency(features, pieces.get_vocab_size()))
+    batches = data.Mixture({"mlm": features}, p.batch, p.steps, run.seed)
     folder = runs_dir() / run.scale / "encoder"
-    points = fit(net, batches, p.lr, run.seed, folder, save_every=1000, masking=p.masking, bf16=p.bf16)
+    points = fit(net, batches, p.lr, run.seed, folder, save_every=1000, masking=p.masking)
     model.write(net, folder, torch.bfloat16)
     pieces.no_truncation()
     pieces.save(str(folder / "tokenizer.json"), pretty=False)
@@ -45,7 +47,7 @@ def remake(run: Run) -> tuple[Model, dict, float]:
     told = {"curve": points, "dose": dose}
     card = told | {"seconds": round(time.time() - begin), "threads": torch.get_num_threads(), "data": seen}
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
-    return model.read(folder, pieces, s.pooling), told, batches.tokens()
+    return model.read(folder, pieces, s), told, batches.tokens()
 
 
 def corpus(s: Scale, p: Pretraining) -> tuple[Texts, list[dict]]:
@@ -93,3 +95,7 @@ def pack(texts: Texts, pieces: Tokenizer, length: int) -> list[dict]:
     return features
 
 
+def frequency(features: list[dict], vocabulary: int) -> torch.Tensor:
+    """Log share of every piece: the output bias starts there, so that the first steps need not learn it. Shape (V,)."""
+    counts = torch.bincount(torch.tensor([i for f in features for i in f["ids"]]), minlength=vocabulary).float() + 0.5
+    return (counts / counts.sum()).log()

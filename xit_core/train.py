@@ -19,25 +19,18 @@ WARM_UP, CLIP, DECAY, EPSILON = 0.1, 1.0, 0.01, 1e-8  # recipe/jiant: nyu-mll/ji
 POINTS = 40  # of a training curve
 
 
-def precision(cpu_bf16: bool = False) -> str:
-    """bf16 where the device has it."""
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    return "bf16" if cpu_bf16 else "no"
-
-
 def fit(
     net: Model, batches: data.Mixture, lr: float, seed: int, folder: Path, save_every: int = 1000, masking: float = 0.15,
-    probe: tuple[int, Callable[[Model], dict]] | None = None, bf16: bool = False,
+    probe: tuple[int, Callable[[Model], dict]] | None = None,
 ) -> list[dict]:  # fmt: skip
     """Train for `batches.steps` steps and return the curve: step, loss, rate, and what the probe saw.
 
     Linear warm-up and decay, AdamW without decay on biases and norms, clipping. A killed run resumes from `folder` and ends
     with the very same weights: batches and masks are functions of the step, the state of dropout is saved.
     """
-    accelerator = Accelerator(mixed_precision=precision(bf16))
+    accelerator = Accelerator(mixed_precision="bf16" if net.bf16 else "no")
     torch.manual_seed(seed)
-    optimiser = torch.optim.AdamW(groups(net), lr=lr, eps=EPSILON)
+    optimiser = torch.optim.AdamW(groups(net), lr=lr, eps=EPSILON, fused=True)
     schedule = LambdaLR(optimiser, lambda step: slope(step, batches.steps))
     net_, optimiser_ = accelerator.prepare(net, optimiser)
     first, losses, probed = resume(folder, net, optimiser, schedule)
