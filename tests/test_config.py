@@ -35,7 +35,9 @@ def test_a_wrong_path_is_named_in_one_line(path, says):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("wrong", [{"scale": "huge"}, {"method": "prompt"}, {"model": "bert"}, {"lang": "de"}, {"seed": -1}, {"size": 0.5}])
+@pytest.mark.parametrize(
+    "wrong", [{"scale": "huge"}, {"method": "prompt"}, {"model": "bert"}, {"lang": "de"}, {"seed": -1}, {"size": 0.5}]
+)
 def test_a_wrong_field_is_refused(wrong):
     with pytest.raises(Bad, match="allowed|known"):
         Run("xnli", **wrong)

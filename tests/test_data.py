@@ -26,8 +26,9 @@ def mirror(tmp_path, monkeypatch):
         file = tmp_path / repository / config / f"{split}.parquet"
         file.parent.mkdir(parents=True)
         parquet.write_table(pa.Table.from_pylist(rows), file)
-        listed.append({"repo": repository, "config": config, "split": split, "rows": len(rows), "complete": complete, "commit": "c" * 40,
-                       "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "note": note})  # fmt: skip
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        entry = {"repo": repository, "config": config, "split": split, "rows": len(rows), "sha256": digest, "commit": "c" * 40}
+        listed.append(entry | {"complete": complete, "note": note})
         with open(tmp_path / "MANIFEST.csv", "w", newline="") as f:
             writer = csv.DictWriter(f, listed[0])
             writer.writeheader()

@@ -11,7 +11,17 @@ from xit_core.config import SCALES, Bad
 from xit_core.tasks import MICRO_VERSION, TARGETS, TASKS, declare, languages, task
 
 ROWS = Path(__file__).parent / "rows"
-COUNTS = {"xnli": 15, "pawsx": 7, "udpos": 33, "panx": 40, "xquad": 11, "mlqa": 7, "tydiqa": 9, "bucc": 4, "tatoeba": 36}
+COUNTS = {
+    "xnli": 15,
+    "pawsx": 7,
+    "udpos": 33,
+    "panx": 40,
+    "xquad": 11,
+    "mlqa": 7,
+    "tydiqa": 9,
+    "bucc": 4,
+    "tatoeba": 36,
+}
 FIELDS = {
     "classify": {"a", "b", "label"}, "choose": {"a", "choices", "label"}, "span": {"id", "context", "question", "answers"},
     "tag": {"tokens", "tags"}, "retrieve": {"a", "b", "ids"}, "mlm": {"a"},

@@ -41,7 +41,9 @@ def examples(name: str, split: str, lang: str, scale: Scale, n: int = 0, data_la
     Raises: Bad when the rows cannot be had.
     """
     declared = task(name)
-    parts = micro_rows(declared, split, lang, n, data_lang) if scale.world == "micro" else real_rows(declared, split, lang, data_lang)
+    parts = (
+        micro_rows(declared, split, lang, n, data_lang) if scale.world == "micro" else real_rows(declared, split, lang, data_lang)
+    )
     kept, seen = [], []
     for raw, source, revision, stand_in in parts:
         read = [example for row in raw for example in declared.read(row, lang)]
@@ -86,7 +88,9 @@ def real_rows(declared: Task, split: str, lang: str, data_lang: str) -> list[tup
     if not parts:
         raise Bad(f"{declared.name}/{split}/{lang}: the mirror holds no {declared.config(lang)}; unset XIT_MIRROR to use the hub")
     if declared.kind == "mlm":  # one corpus, two splits
-        parts = [([r for i, r in enumerate(rows) if (i % HELD_OUT == 0) == (split == "validation")], *rest) for rows, *rest in parts]
+        parts = [
+            ([r for i, r in enumerate(rows) if (i % HELD_OUT == 0) == (split == "validation")], *rest) for rows, *rest in parts
+        ]
     return [part[:4] for part in parts]
 
 
@@ -101,7 +105,9 @@ def from_hub(repository: str, config: str, split: str, revision: str) -> list[tu
         rows = load_dataset(repository, config, split=split, revision=revision)
     except (OSError, ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:160]
-        raise Bad(f"{repository} {config}/{split}: the hub gave nothing ({reason}); connect, or name a mirror with XIT_MIRROR") from None
+        raise Bad(
+            f"{repository} {config}/{split}: the hub gave nothing ({reason}); connect, or name a mirror with XIT_MIRROR"
+        ) from None
     return [(rows.to_list(), f"{repository}/{config}", revision, False, True)]
 
 
@@ -126,9 +132,19 @@ def from_mirror(repository: str, config: str, split: str, revision: str = "") ->
     file = mirror / repository / config / f"{split}.parquet"
     found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no file"
     if found != entry["sha256"]:
-        raise Bad(f"{file}: sha256 {found[:12]}, the manifest says {entry['sha256'][:12]}; the mirror is damaged: copy this file again")
+        raise Bad(
+            f"{file}: sha256 {found[:12]}, the manifest says {entry['sha256'][:12]}; the mirror is damaged: copy this file again"
+        )
     stand_in = "STAND-IN" in entry["note"] or entry["complete"] == "derived"
-    return [(parquet.read_table(file).to_pylist(), f"{repository}/{config}/{split}", entry["commit"][:40], stand_in, entry["complete"] == "yes")]
+    return [
+        (
+            parquet.read_table(file).to_pylist(),
+            f"{repository}/{config}/{split}",
+            entry["commit"][:40],
+            stand_in,
+            entry["complete"] == "yes",
+        )
+    ]
 
 
 def pools(lang: str, scale: Scale, n: int = 0) -> tuple[list[dict], list[dict]]:
@@ -161,9 +177,13 @@ def tokenizer(scale_name: str) -> Tokenizer:
         try:
             file = Path(hf_hub_download(s.encoder, "tokenizer.json", revision=s.revision))
         except OSError as error:
-            raise Bad(f"{s.encoder}: the hub gave no tokenizer ({str(error).splitlines()[0][:120]}); connect, or choose another scale") from None
+            raise Bad(
+                f"{s.encoder}: the hub gave no tokenizer ({str(error).splitlines()[0][:120]}); connect, or choose another scale"
+            ) from None
     if not file.is_file():
-        raise Bad(f"scale {scale_name!r}: no encoder at {file.parent}; make one with `xit run pretrained --scale {scale_name} --model remake`")
+        raise Bad(
+            f"scale {scale_name!r}: no encoder at {file.parent}; make one: `make encoder SCALE={scale_name}`"
+        )
     return Tokenizer.from_file(str(file))
 
 
@@ -215,7 +235,10 @@ class Mixture:
 
     def tokens(self) -> float:
         """Tokens that all steps read, padding not counted."""
-        mean = {t: np.mean([f["length"] * (len(f["ids"]) if isinstance(f["ids"][0], list) else 1) for f in fs]) for t, fs in self.features.items()}
+        mean = {
+            t: np.mean([f["length"] * (len(f["ids"]) if isinstance(f["ids"][0], list) else 1) for f in fs])
+            for t, fs in self.features.items()
+        }
         return float(sum(mean[t] for t in self.order) * self.batch)
 
 

@@ -123,7 +123,10 @@ def masked(net: Model, s: Scale) -> list[Score]:
             wanted = batch["gold"][batch["gold"] != mlm.IGNORED]
             right, n = right + int((logits.argmax(-1) == wanted).sum()), n + len(wanted)
             loss += functional.cross_entropy(logits, wanted, reduction="sum").item()
-        scores += [Score(lang, "masked_accuracy", "mlm/masked-accuracy", 100 * right / n, n), Score(lang, "masked_loss", "mlm/nats", loss / n, n)]
+        scores += [
+            Score(lang, "masked_accuracy", "mlm/masked-accuracy", 100 * right / n, n),
+            Score(lang, "masked_loss", "mlm/nats", loss / n, n),
+        ]
     return scores
 
 
@@ -164,8 +167,18 @@ def tatoeba(net: Model, s: Scale) -> dict:
         for centred in (False, True):
             near = nearest(pivot, other, centred)
             right = (near == torch.arange(len(rows))).float() * 100
-            layers += [{"lang": lang, "layer": k, "centred": centred, "value": round(v, 6)} for k, v in enumerate(right.mean(1).tolist())]
-            scores.append(Score(lang, "accuracy_centred" if centred else "accuracy", task.protocol, right[best].mean().item(), len(rows)))
+            layers += [
+                {"lang": lang, "layer": k, "centred": centred, "value": round(v, 6)} for k, v in enumerate(right.mean(1).tolist())
+            ]
+            scores.append(
+                Score(
+                    lang,
+                    "accuracy_centred" if centred else "accuracy",
+                    task.protocol,
+                    right[best].mean().item(),
+                    len(rows),
+                )
+            )
             if not centred:
                 x[lang], predictions[lang] = right[best].tolist(), near[best].tolist()
     share = language_share(list(groups.values()))

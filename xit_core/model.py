@@ -94,7 +94,9 @@ def from_hub(s: Scale) -> XLMRobertaModel:
         return XLMRobertaModel.from_pretrained(s.encoder, revision=s.revision, use_safetensors=True, add_pooling_layer=False)
     except OSError as error:
         reason = str(error).splitlines()[0][:120]
-        raise Bad(f"{s.encoder}@{s.revision[:8]}: the hub gave no weights ({reason}); connect, or choose scale micro or pocket") from None
+        raise Bad(
+            f"{s.encoder}@{s.revision[:8]}: the hub gave no weights ({reason}); connect, or choose scale micro or pocket"
+        ) from None
 
 
 def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
@@ -110,7 +112,9 @@ def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
         encoder = XLMRobertaModel(config, add_pooling_layer=False)
         encoder.load_state_dict({k.removeprefix("roberta."): v for k, v in weights.items() if k.startswith("roberta.")})
     except (SafetensorError, RuntimeError, ValueError) as error:
-        raise Bad(f"{folder}: damaged checkpoint ({str(error).splitlines()[0][:100]}); delete the folder, it is made again") from None
+        raise Bad(
+            f"{folder}: damaged checkpoint ({str(error).splitlines()[0][:100]}); delete the folder, it is made again"
+        ) from None
     head = {ours: weights[f"lm_head.{theirs}"] for ours, theirs in LM_HEAD.items() if f"lm_head.{theirs}" in weights}
     return Model(encoder, pieces, s, head or None)
 
@@ -135,6 +139,8 @@ def write(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> Non
 
 def distance(model: Model, before: dict[str, Tensor]) -> float:
     """How far training moved the encoder: the norm of the difference relative to the norm of `before`."""
-    moved = sum((v.float() - before[k].float()).square().sum() for k, v in model.encoder.state_dict().items() if v.is_floating_point())
+    moved = sum(
+        (v.float() - before[k].float()).square().sum() for k, v in model.encoder.state_dict().items() if v.is_floating_point()
+    )
     whole = sum(v.float().square().sum() for v in before.values() if v.is_floating_point())
     return float((moved / whole).sqrt())

@@ -63,7 +63,12 @@ def intermediate(run: Run) -> dict:
 
     points = fit(net, batches, s.stage_lr, run.seed, checkpoint(run), s.save_every, probe=(s.probes, look) if s.probes else None)
     end = look(net)
-    dose = {"steps": batches.steps, "rate": s.stage_lr, "rows": sum(map(len, features.values())), "share": batches.share}
+    dose = {
+        "steps": batches.steps,
+        "rate": s.stage_lr,
+        "rows": sum(map(len, features.values())),
+        "share": batches.share,
+    }
     told = {"curve": [*points, {"step": batches.steps} | end], "dose": dose | {"distance": end["distance"]}}
     row = evaluate.stage(net, run.stages[-1], s) | told
     row["seen"] = seen + row["seen"]

@@ -24,7 +24,9 @@ def remake(run: Run) -> tuple[Model, dict, float]:
     """
     s, p = scale(run.scale), scale(run.scale).pretraining
     if not p:
-        raise Bad(f"scale {run.scale!r} starts from a public model ({s.encoder}); only micro, smoke and pocket encoders are made here")
+        raise Bad(
+            f"scale {run.scale!r} starts from a public model ({s.encoder}); only micro, smoke and pocket encoders are made here"
+        )
     begin = time.time()
     texts, seen = corpus(s, p)
     pieces, vectors = vocabulary(texts, p)
@@ -61,7 +63,9 @@ def corpus(s: Scale, p: Pretraining) -> tuple[Texts, list[dict]]:
         seen = [{"lang": x, "rows": len(texts[x]), "source": found[x][1], "revision": found[x][2], "stand_in": True} for x in langs]
         return texts, seen
     parts = {lang: data.examples("mlm", "train", lang, s, p.rows) for lang in langs}
-    return {x: [e["a"] for e in rows] for x, (rows, _) in parts.items()}, [entry for _, (_, read) in parts.items() for entry in read]
+    return {x: [e["a"] for e in rows] for x, (rows, _) in parts.items()}, [
+        entry for _, (_, read) in parts.items() for entry in read
+    ]
 
 
 def vocabulary(texts: Texts, p: Pretraining) -> tuple[Tokenizer, object | None]:
@@ -73,7 +77,10 @@ def vocabulary(texts: Texts, p: Pretraining) -> tuple[Tokenizer, object | None]:
     learner = Tokenizer(models.Unigram())
     learner.pre_tokenizer = pre_tokenizers.Metaspace()
     lines = [line for lang in texts.values() for line in lang]
-    learner.train_from_iterator(lines, trainers.UnigramTrainer(vocab_size=p.pieces - 5, unk_token="<unk>", special_tokens=["<unk>"], show_progress=False))
+    learner.train_from_iterator(
+        lines,
+        trainers.UnigramTrainer(vocab_size=p.pieces - 5, unk_token="<unk>", special_tokens=["<unk>"], show_progress=False),
+    )
     learned = json.loads(learner.to_str())["model"]["vocab"]
     return table.tokenizer([(piece, score) for piece, score in learned if piece != "<unk>"]), None
 

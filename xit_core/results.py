@@ -30,7 +30,9 @@ def write(row: dict) -> Path:
     if path.exists():
         old = json.loads(path.read_text())
         if any(old[k] != json.loads(json.dumps(row[k])) for k in SAME):
-            raise Bad(f"{path.name}: the ledger holds other scores for this run; it is never overwritten: delete the file to repeat the run")
+            raise Bad(
+                f"{path.name}: the ledger holds other scores for this run and is never overwritten; delete the file to repeat it"
+            )
         return path
     text = json.dumps(row, indent=1, sort_keys=True, allow_nan=False)
     try:

@@ -112,11 +112,19 @@ def bitext(row, lang):
 def swag(row, lang):
     """HellaSwag as the authors read it: context a, then each of "context b + ending" (zphang/nlprunners@b45eb54)."""
     b = row["ctx_b"] or ""
-    yield {"a": row["ctx_a"] or row["ctx"], "choices": [f"{b} {e}".strip() for e in row["endings"]], "label": int(row["label"])}
+    yield {
+        "a": row["ctx_a"] or row["ctx"],
+        "choices": [f"{b} {e}".strip() for e in row["endings"]],
+        "label": int(row["label"]),
+    }
 
 
 def cosmos(row, lang):
-    yield {"a": f"{row['context']} {row['question']}", "choices": [row[f"answer{i}"] for i in range(4)], "label": int(row["label"])}
+    yield {
+        "a": f"{row['context']} {row['question']}",
+        "choices": [row[f"answer{i}"] for i in range(4)],
+        "label": int(row["label"]),
+    }
 
 
 def commonsense(row, lang):
@@ -261,4 +269,4 @@ def languages(name: str, scale: Scale) -> tuple[str, ...]:
         langs = langs if declared.kind != "retrieve" else langs[1:]
     else:
         langs = tuple(declared.langs.split())
-    return tuple(x for x in langs if x in scale.langs) if scale.langs else langs
+    return tuple(x for x in langs if x in (scale.langs or langs) and f"{name}/{x}" not in scale.gaps)

@@ -98,7 +98,9 @@ def save(folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], pr
         torch.save(state, folder / "resume.partial")
         os.replace(folder / "resume.partial", folder / "resume.pt")
     except OSError as error:
-        raise Bad(f"cannot write the checkpoint {folder} ({error.strerror}); free some space or name another folder with XIT_RUNS") from None
+        raise Bad(
+            f"cannot write the checkpoint {folder} ({error.strerror}); free some space or name another folder with XIT_RUNS"
+        ) from None
 
 
 def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict]:
@@ -127,7 +129,11 @@ def curve(losses: list[Tensor], lr: float, probed: dict) -> list[dict]:
     values = torch.stack([x.float().cpu() for x in losses]).tolist()
     width = -(-len(values) // POINTS)
     points = [
-        {"step": min(i + width, len(values)), "loss": round(sum(part) / len(part), 6), "rate": round(lr * slope(i, len(values)), 10)}
+        {
+            "step": min(i + width, len(values)),
+            "loss": round(sum(part) / len(part), 6),
+            "rate": round(lr * slope(i, len(values)), 10),
+        }
         for i in range(0, len(values), width)
         for part in [values[i : i + width]]
     ]

@@ -11,9 +11,7 @@ def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tup
     tokenizer.enable_truncation(max_len)
     encoded = iter(tokenizer.encode_batch([(e["a"], c) for e in examples for c in e["choices"]]))
     grouped = [[next(encoded).ids for _ in e["choices"]] for e in examples]
-    return [
-        {"ids": ids, "length": max(map(len, ids)), "label": e["label"]} for ids, e in zip(grouped, examples, strict=True)
-    ]
+    return [{"ids": ids, "length": max(map(len, ids)), "label": e["label"]} for ids, e in zip(grouped, examples, strict=True)]
 
 
 class Head(classify.Head):

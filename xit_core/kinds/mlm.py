@@ -24,7 +24,11 @@ class Head(nn.Module):
 
     def __init__(self, hidden: int, labels: int, pooling: str = "first"):
         super().__init__()
-        self.dense, self.norm, self.bias = nn.Linear(hidden, hidden), nn.LayerNorm(hidden, eps=1e-5), nn.Parameter(torch.zeros(labels))
+        self.dense, self.norm, self.bias = (
+            nn.Linear(hidden, hidden),
+            nn.LayerNorm(hidden, eps=1e-5),
+            nn.Parameter(torch.zeros(labels)),
+        )
 
     def forward(self, states: Tensor, batch: dict) -> Tensor:
         """(B, T, H) -> (hidden positions, V)."""

@@ -18,7 +18,13 @@ def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tup
     start, end = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("</s>")
     index = {t: i for i, t in enumerate(names or task.labels)}
     return [
-        {"ids": [start, *ids, end], "length": len(ids) + 2, "first": first, "example": i, "tags": [index.get(t, IGNORED) for t in tags]}
+        {
+            "ids": [start, *ids, end],
+            "length": len(ids) + 2,
+            "first": first,
+            "example": i,
+            "tags": [index.get(t, IGNORED) for t in tags],
+        }
         for i, e in enumerate(examples)
         for ids, first, tags in split(e, pieces, max_len - 2)
     ]
