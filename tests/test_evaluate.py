@@ -38,7 +38,10 @@ def test_the_headline_layer_is_at_the_relative_depth_of_jiants():
 
 
 def test_sentence_vectors_do_not_depend_on_the_batch(net):
-    one, two = evaluate.embed(net, ["Mana pima ."], S), evaluate.embed(net, ["Mana pima .", "Mana pima dap semok tal Kudale ."], S)
+    one, two = (
+        evaluate.embed(net, ["Mana pima ."], S),
+        evaluate.embed(net, ["Mana pima .", "Mana pima dap semok tal Kudale ."], S),
+    )
     assert torch.allclose(one[:, 0], two[:, 0], atol=1e-6)
 
 
@@ -77,7 +80,10 @@ def test_mining_finds_planted_pairs_and_no_sentence_twice():
 
 
 def test_the_best_threshold_by_hand():
-    assert evaluate.best_f1([("a", "x"), ("b", "y"), ("c", "w")], {("a", "x"), ("b", "y"), ("d", "z")}) == (pytest.approx(80), 2)
+    assert evaluate.best_f1([("a", "x"), ("b", "y"), ("c", "w")], {("a", "x"), ("b", "y"), ("d", "z")}) == (
+        pytest.approx(80),
+        2,
+    )
     assert evaluate.best_f1([], {("a", "x")}) == (0.0, 0)
 
 
@@ -87,4 +93,6 @@ def test_logits_come_back_in_the_order_of_the_features(net):
     features, _ = training_set(net, ("udpos",), S, 12, seed=1)
     whole = evaluate.predict(net, "udpos", features["udpos"])
     alone = [evaluate.predict(net, "udpos", [f])[0] for f in features["udpos"]]
-    assert all(torch.allclose(x, y, atol=1e-5) and len(x) == f["length"] for x, y, f in zip(whole, alone, features["udpos"], strict=True))
+    assert all(
+        torch.allclose(x, y, atol=1e-5) and len(x) == f["length"] for x, y, f in zip(whole, alone, features["udpos"], strict=True)
+    )

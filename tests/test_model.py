@@ -7,7 +7,9 @@ from transformers import XLMRobertaForMaskedLM
 from xit_core import data, model
 from xit_core.config import SCALES, Bad, encoder_dir
 
-NEEDS_ENCODER = pytest.mark.skipif(not (encoder_dir("micro") / "model.safetensors").is_file(), reason="the micro encoder is not made yet")
+NEEDS_ENCODER = pytest.mark.skipif(
+    not (encoder_dir("micro") / "model.safetensors").is_file(), reason="the micro encoder is not made yet"
+)
 
 
 @pytest.fixture
@@ -59,7 +61,10 @@ def test_distance_is_relative():
 
 
 def test_padding_does_not_change_a_sentence(net):
-    alone, padded = [{"ids": [0, 7, 8, 2], "length": 4}], [{"ids": [0, 7, 8, 2], "length": 4}, {"ids": [0, *range(7, 27), 2], "length": 22}]
+    alone, padded = (
+        [{"ids": [0, 7, 8, 2], "length": 4}],
+        [{"ids": [0, 7, 8, 2], "length": 4}, {"ids": [0, *range(7, 27), 2], "length": 22}],
+    )
     net.add_head("mnli", ("a", "b", "c"))
     net.eval()
     with torch.inference_mode():

@@ -53,13 +53,20 @@ def test_the_dose_and_retrieval_along_the_stage_are_recorded():
 
 
 def test_the_control_starts_from_random_weights():
-    one, two = phases.targets("tatoeba", scale="smoke", model="random")[0], phases.targets("tatoeba", scale="smoke", model="random", seed=2)[0]
+    one, two = (
+        phases.targets("tatoeba", scale="smoke", model="random")[0],
+        phases.targets("tatoeba", scale="smoke", model="random", seed=2)[0],
+    )
     assert one["provenance"]["encoder"]["name"] == "random" and one["scores"] != two["scores"]
 
 
 def test_an_encoder_can_be_pretrained_anew():
     row = phases.pretrained(Run("pretrained", model="remake"))
-    assert row["phase"] == 1 and {s["metric"] for s in row["scores"]} >= {"masked_accuracy", "accuracy", "accuracy_centred"}
+    assert row["phase"] == 1 and {s["metric"] for s in row["scores"]} >= {
+        "masked_accuracy",
+        "accuracy",
+        "accuracy_centred",
+    }
     assert row["dose"]["tokens"] > 0 and row["curve"]
 
 

@@ -9,8 +9,12 @@ from xit_core.config import Bad, Run
 
 
 def row(run: Run, value: float = 50.0, **more) -> dict:
-    scores = [{"lang": x, "metric": m, "protocol": "p", "value": value, "n": 4} for x in ("en", "al") for m in ("accuracy", "other")]
-    named = {k: getattr(run, k) for k in ("id", "path", "source", "on", "lang", "seed", "scale", "model", "method", "size", "phase")}
+    scores = [
+        {"lang": x, "metric": m, "protocol": "p", "value": value, "n": 4} for x in ("en", "al") for m in ("accuracy", "other")
+    ]
+    named = {
+        k: getattr(run, k) for k in ("id", "path", "source", "on", "lang", "seed", "scale", "model", "method", "size", "phase")
+    }
     return named | {"scores": scores, "items": [25.0, 25.0]} | more
 
 

@@ -1,0 +1,29 @@
+# The DAG of a study: one generic rule over the plan that `xit study` writes (with --profile: on a cluster).
+import json
+
+with open(config["plan"]) as file:
+    PLAN = json.load(file)
+JOBS = {job["id"]: job for job in PLAN["jobs"]}  # only what is not finished: `--forceall` runs exactly these
+
+
+wildcard_constraints:
+    id="|".join(map(re.escape, JOBS)),
+
+
+rule all:
+    input:
+        [job["output"] for job in JOBS.values()],
+
+
+rule notebook:
+    input:
+        lambda wildcards: [JOBS[parent]["output"] for parent in JOBS[wildcards.id]["needs"]],
+    output:
+        PLAN["executed"] + "/{id}.ipynb",
+    log:
+        PLAN["logs"] + "/{id}.log",
+    params:
+        command=lambda wildcards: JOBS[wildcards.id]["command"],
+    threads: 1
+    shell:
+        "{params.command} >{log:q} 2>&1"

@@ -1,0 +1,32 @@
+// Click a column head of a table, or press Enter on it, to sort by that column. No dependency; works from file://.
+document.addEventListener("DOMContentLoaded", () => {
+  const number = text => {
+    const value = parseFloat(text.replace(/[,%\u2009 ]/g, "").replace("\u2212", "-"));
+    return Number.isNaN(value) ? null : value;
+  };
+  const compare = (a, b) => {
+    const [x, y] = [number(a), number(b)];
+    return x !== null && y !== null ? x - y : a.localeCompare(b);
+  };
+  const sort = (table, column) => {
+    const heads = [...table.tHead.rows[0].cells], head = heads[column], body = table.tBodies[0];
+    const down = head.dataset.sort === "asc";
+    heads.forEach(cell => { cell.dataset.sort = ""; cell.removeAttribute("aria-sort"); });
+    head.dataset.sort = down ? "desc" : "asc";
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const text = row => row.cells[column].textContent.trim();
+    const rows = [...body.rows].sort((a, b) => compare(text(a), text(b)));
+    (down ? rows.reverse() : rows).forEach(row => body.appendChild(row));
+  };
+  document.querySelectorAll(".bd-article table").forEach(table => {
+    const body = table.tBodies[0];
+    if (!table.tHead || !body || body.rows.length < 3) return;
+    if ([...body.rows].some(row => [...row.cells].some(cell => cell.rowSpan > 1 || cell.colSpan > 1))) return;
+    [...table.tHead.rows[0].cells].forEach((head, column) => {
+      head.dataset.sort = "";
+      head.tabIndex = 0;
+      head.addEventListener("click", () => sort(table, column));
+      head.addEventListener("keydown", event => { if (event.key === "Enter") sort(table, column); });
+    });
+  });
+});

@@ -1,0 +1,242 @@
+"""Ledger -> book/_generated: every table, figure, number and download of the book, none of them typed by hand.
+
+python book/_ext/pages.py            before jupyter-book; an empty or a partial ledger will do
+python book/_ext/pages.py --readme   also rewrites what README.md says between its two markers
+"""
+
+import argparse
+import html
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+import chapters
+from chapters import SIGNED, View, count, number, small, table
+from xit_core import claims, launch, micro, results
+from xit_core.config import ROOT, SCALES, executed_dir, results_dir
+
+MEASURED = 10  # claims 1 to 10 are measured, the others checked by code
+MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open"}
+EMPTY = "*No runs yet at this scale.*\n"
+NOTEBOOKS = {  # page -> the executed notebook it shows
+    "1_pretrained": "pretrained-*.ipynb",
+    "2_intermediate": "mnli-s1-*.ipynb",
+    "3_target": "mnli.targets-s1-*.ipynb",
+    "4_analysis": "analysis*.ipynb",
+}
+BEGIN, END = "<!-- ledger: written by python book/_ext/pages.py --readme -->", "<!-- end -->"
+
+
+def views() -> list[View]:
+    """Every scale with rows; smoke, which is for tests, only when it is alone; micro when the ledger is empty."""
+    live = [view for view in map(View, SCALES) if view.rows]
+    return [view for view in live if view.scale != "smoke"] or live or [View("micro")]
+
+
+# -- claims ------------------------------------------------------------------------------------------------------------
+
+
+def estimate(row: dict) -> str:
+    """ "+1.2 [−0.3, +2.6]" for a measured claim, the count alone for a checked one."""
+    if row["low"] is None:
+        return count(row["estimate"])
+    mean, low, high = (number(row[key], SIGNED) for key in ("estimate", "low", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def verdict(row: dict, plain: bool = False) -> str:
+    """Direction, then magnitude where the claim has one."""
+    said = [v for v in (row["direction"], row["magnitude"]) if v]
+    return " · ".join(MARK[v] if plain else f"[{MARK[v]}]{{.{v}}}" for v in said)
+
+
+def front(shown: list[View], plain: bool = False) -> str:
+    """The answer on one screen, a line a claim: measured claims at every scale, then the checked ones, which have none.
+
+    `plain` is Markdown that needs no book around it, and only counts the checked claims.
+    """
+    measured, checked = [], []
+    for same in zip(*(view.claims for view in shown), strict=True):
+        row = same[0]
+        says = row["says"] if plain else f"[{row['says']}](#claim-{row['id']})"
+        line = [row["number"], says, count(row["published"])]
+        if row["number"] <= MEASURED:
+            measured.append([*line, *(_cell(of, plain) for of in same)])
+        else:
+            checked.append([*line, count(row["estimate"]), verdict(row, plain)])
+    head = ["#", "claim", "claimed"]
+    text = table([*head, *(f"at `{view.scale}`" for view in shown)], measured)
+    if plain:
+        said = [row["direction"] for row in shown[0].claims[MEASURED:]]
+        return f"{text}Of the other {len(said)} claims, checked by code, {said.count('holds')} hold.\n\n"
+    return text + table([*head, "counted", "verdict"], checked)
+
+
+def _cell(row: dict, plain: bool) -> str:
+    """An estimate, its verdict and a link to its runs."""
+    link = f' · <a href="claims.html#runs-{row["id"]}-{row["scale"]}">{len(row["runs"])} runs</a>'
+    return f"{estimate(row)}<br>{verdict(row, plain)}{link if row['runs'] and not plain else ''}"
+
+
+def sections(shown: list[View]) -> dict[str, str]:
+    """One file a claim: heading and anchor, verdicts at every scale, the runs, published values and their sources."""
+    files = {}
+    for claim, *same in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
+        notes = [view.notes[claim.id] for view in shown]
+        lines = [[f"`{r['scale']}`", estimate(r), verdict(r), note] for r, note in zip(same, notes, strict=True)]
+        told = [r for r in claims.table_of("published") if r["claim"] == claim.id and (r["claimed"] or r["sourced"])]
+        values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in told]
+        files[f"claims/{claim.id}.md"] = "\n".join([
+            f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n\nWhere the paper says it: {claim.where}.\n",
+            small(table(["scale", "estimate and 95 % interval", "verdict", "note"], lines)),
+            *(_runs_of(row) for row in same if row["runs"]),
+            small(table(["value", "under test", "sourced", "unit", "source"], values)) if values else "",
+        ])  # fmt: skip
+    return files
+
+
+def _runs_of(row: dict) -> str:
+    links = " · ".join(f'<a href="runs.html#run-{run}">{html.escape(run)}</a>' for run in row["runs"])
+    inside = f'<summary>{len(row["runs"])} runs at {row["scale"]}</summary>\n<p class="runs">{links}</p>'
+    return f'<details id="runs-{row["id"]}-{row["scale"]}">{inside}</details>\n'
+
+
+# -- runs and data -----------------------------------------------------------------------------------------------------
+
+
+def runs(view: View) -> str:
+    """The listing that verdicts link to: an anchor a run, its score, its provenance, its ledger row and notebook."""
+    score = dict(results.headline(view.frame)[["id", "score"]].itertuples(index=False))
+    where = _notebooks(view.scale)
+    lines = [_line(row, score.get(row["id"]), where.get(row["id"])) for row in view.rows]
+    names = ("run", "seed", "score", "seconds", "files", "device", "commit", "predictions", "path")
+    head = "<tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>"
+    body = "\n".join(["<tbody>", *lines, "</tbody>"])
+    text = f'<div class="wide"><table class="dataframe"><thead>{head}</thead>\n{body}</table></div>'
+    return f"{len(lines)} runs.\n\n{text}\n\n" if lines else EMPTY
+
+
+def _line(row: dict, score: float | None, notebook: str | None) -> str:
+    made, run = row["provenance"], html.escape(row["id"])
+    links = f'<a href="ledger/{row["scale"]}/{run}.json">row</a>'
+    links += f' <a href="executed/{row["scale"]}/{html.escape(notebook)}">notebook</a>' if notebook else ""
+    commit = (made["commit"] or "")[:10] + ("" if made["clean"] else " + changes")
+    cells = [f'<span id="run-{run}"></span>{run}', row["seed"], number(score), number(made["seconds"]), links]
+    cells += [made["device"], commit, (made["predictions_sha256"] or "")[:10], html.escape(row["path"])]
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _notebooks(scale: str) -> dict[str, str]:
+    """Run id -> file name of the executed notebook that made it, as the notebook's own parameters tell."""
+    found = {}
+    for file in sorted((executed_dir() / scale).glob("*.ipynb")):
+        told = dict(json.loads(file.read_text(encoding="utf8"))["metadata"].get("papermill", {}).get("parameters", {}))
+        if "path" in told:
+            found |= {run.id: file.name for run in launch.job(told.pop("path"), **told).runs}
+    return found
+
+
+def data(view: View) -> str:
+    """What the runs really read: rows, content hashes, sources, stand-ins."""
+    keys = ["task", "split", "source", "stand_in", "licence"]
+    read = pd.DataFrame([part for row in view.rows for part in row["provenance"]["data"]]).fillna("")
+    if read.empty:
+        return EMPTY
+    lines = []
+    read = read.drop_duplicates([*keys, "lang", "sha256"])
+    for (task, split, source, stand_in, licence), part in read.groupby(keys):
+        pairs = sorted(zip(part.lang, part.sha256, strict=True))
+        hashes = _folded(" ".join(f"{lang}&nbsp;<code>{sha[:10]}</code>" for lang, sha in pairs), len(pairs))
+        lines.append([f"`{task}`", split, count(part.rows.sum()), source, "yes" if stand_in else "no", licence, hashes])
+    head = ["task", "split", "rows", "source", "stand-in", "licence", "languages, sha256 of their rows"]
+    return small(table(head, lines))
+
+
+def scales() -> str:
+    """Every scale as declared; a dash where the task's own setting or the whole data set is used."""
+    shown = ["world", "encoder", "rows", "stage_rows", "eval_rows", "steps", "stage_steps", "batch", "lr", "stage_lr"]
+    lines = [[f"`{s.name}`", *(getattr(s, name) or "–" for name in shown), len(s.seeds)] for s in SCALES.values()]
+    return table(["scale", *(name.replace("_", " ") for name in shown), "seeds"], lines)
+
+
+def _folded(text: str, count: int) -> str:
+    return text if count < 4 else f"<details><summary>{count}</summary>{text}</details>"
+
+
+# -- all of it ---------------------------------------------------------------------------------------------------------
+
+
+def numbers(shown: list[View]) -> dict:
+    """What the role {res} reads: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD; null without runs."""
+    blank = {"claims": {row["id"]: dict.fromkeys(row) for row in shown[0].claims}}
+    told = {name: dict.fromkeys(("runs", "seconds", *MARK)) | blank for name in SCALES}
+    for view in (view for view in shown if view.rows):
+        directions = [row["direction"] for row in view.claims if row["number"] <= MEASURED]
+        told[view.scale] = {said: directions.count(said) for said in MARK} | {
+            "runs": len(view.rows),
+            "seconds": sum(row["provenance"]["seconds"] for row in view.rows),
+            "claims": {row["id"]: row | {"runs": len(row["runs"])} for row in view.claims},
+        }
+    return told
+
+
+def per_scale(shown: list[View], *blocks) -> str:
+    """Blocks of a chapter under one heading a scale."""
+    parts = [f"## Scale `{v.scale}`\n\n" + "\n".join(block(v) for block in blocks) for v in shown if v.rows]
+    return "\n".join(parts) or EMPTY
+
+
+def build(out: Path | None = None) -> Path:
+    """Write everything that the pages include, and return the folder."""
+    out = out or ROOT / "book/_generated"
+    shutil.rmtree(out, ignore_errors=True)
+    shown = views()
+    phases = {name: partial(getattr(chapters, name), out=out) for name in ("pretrained", "intermediate", "target")}
+    made, real = [v for v in shown if not v.real], [v for v in shown if v.real]
+    files = sections(shown) | {f"{name}.md": per_scale(made, block) for name, block in phases.items()}
+    files |= {
+        "front.md": front(shown),
+        "scales.md": scales(),
+        "rule.md": claims.RULE + "\n",
+        "real.md": per_scale(real, *phases.values(), data),
+        "data.md": per_scale(shown, data),
+        "runs.md": per_scale(shown, runs),
+        "results.json": json.dumps(numbers(shown), indent=1, sort_keys=True),
+        **micro.pages(),
+    }
+    for name, text in files.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text, encoding="utf8")
+    _copies(out, [view.scale for view in shown])
+    return out
+
+
+def _copies(out: Path, scales: list[str]) -> None:
+    """Ledger rows and executed notebooks for download; four notebooks as pages."""
+    for kind, folder in (("ledger", results_dir()), ("executed", executed_dir())):
+        (out / "extra" / kind).mkdir(parents=True, exist_ok=True)
+        for scale in (scale for scale in scales if (folder / scale).is_dir()):
+            shutil.copytree(folder / scale, out / "extra" / kind / scale, ignore=shutil.ignore_patterns(".*"))
+    for page, pattern in NOTEBOOKS.items():
+        executed = [file for scale in scales for file in sorted((out / "extra/executed" / scale).glob(pattern))]
+        if executed:
+            shutil.copy(executed[0], out / f"{page}.ipynb")
+        else:
+            (out / f"{page}.md").write_text(f"# Notebook {page}\n\n*Not executed yet.*\n", encoding="utf8")
+
+
+def readme(path: Path) -> None:
+    """Rewrite what stands between the markers of README.md."""
+    before, rest = path.read_text(encoding="utf8").split(BEGIN)
+    path.write_text(f"{before}{BEGIN}\n\n{front(views(), plain=True)}{END}{rest.split(END)[1]}", encoding="utf8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--readme", action="store_true", help="also rewrite the block of README.md")
+    if parser.parse_args().readme:
+        readme(ROOT / "README.md")
+    print(build())

@@ -1,0 +1,57 @@
+"""A ledger of made-up rows for the tests of figures and pages: right in shape, right in nothing else."""
+
+import numpy as np
+
+from xit_core import results, studies
+from xit_core.config import Run
+from xit_core.config import scale as scale_of
+from xit_core.tasks import TASKS, languages
+
+LAYERS = 4
+
+
+def fill(scale: str, every: int = 1) -> list[dict]:
+    """Write every n-th run of the main study at the scale to the ledger; return the rows."""
+    rows = [row(run) for run in studies.runs("main", scale)[::every]]
+    for each in rows:
+        results.write(each)
+    return rows
+
+
+def row(run: Run) -> dict:
+    draw = np.random.default_rng(sum(run.id.encode()))
+    langs = languages("tatoeba", scale_of(run.scale))
+    fields = ("id", "path", "source", "on", "lang", "seed", "scale", "model", "method", "size", "phase")
+    probes = [{"step": s, "distance": s / 900, "tatoeba": 20 + s / 9, "tatoeba_centred": 30.0} for s in (5, 9)]
+    return {name: getattr(run, name) for name in fields} | {
+        "scores": scores(run, draw),
+        "items": draw.uniform(0, 3, 20).round(3).tolist(),
+        "curve": [{"step": s, "loss": 3 - s / 5, "rate": 1e-3} for s in range(1, 10)] + probes * (run.phase == 2),
+        "dose": {"steps": 9, "rate": 1e-3, "rows": 48, "distance": 0.01},
+        "layers": [
+            {"lang": lang, "layer": i, "centred": centred, "value": float(draw.uniform(5, 40))}
+            for lang in langs for i in range(LAYERS) for centred in (False, True)
+        ],
+        "language_share": draw.uniform(0.2, 0.8, LAYERS).round(3).tolist(),
+        "provenance": provenance(run),
+    }  # fmt: skip
+
+
+def scores(run: Run, draw: np.random.Generator) -> list[dict]:
+    metrics, langs = ("accuracy", "accuracy_centred"), languages("tatoeba", scale_of(run.scale))
+    if run.phase == 3:
+        metrics, langs = TASKS[run.on].metrics, languages(run.on, scale_of(run.scale))
+    value = 20 if run.model else 50
+    return [
+        {"lang": lang, "metric": m, "protocol": "made-up", "value": round(value + draw.uniform(-5, 5), 3), "n": 20}
+        for lang in langs for m in metrics
+    ]  # fmt: skip
+
+
+def provenance(run: Run) -> dict:
+    read = {"task": run.on, "split": "validation", "rows": 20, "source": "made/up", "licence": "none"}
+    return {
+        "commit": "c" * 40, "clean": True, "device": "none", "seconds": 1.5, "tokens_per_second": 100, "packages": {},
+        "data": [read | {"lang": lang, "sha256": lang * 32, "stand_in": lang == "en"} for lang in ("en", "de")],
+        "encoder": {"name": run.scale, "sha256": "e" * 64}, "predictions_sha256": "p" * 64, "recipe": {}, "started": "",
+    }  # fmt: skip

@@ -1,0 +1,175 @@
+"""The book: numbers from the ledger or no build, every claim cited, built from any ledger."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bookcheck
+import pages
+from synthetic import fill
+from xit_core import claims
+from xit_core.config import ROOT
+
+BOOK = ROOT / "book"
+PROSE = {page.name: page.read_text(encoding="utf8") for page in sorted(BOOK.glob("*.md"))}
+
+
+def role():
+    spec = importlib.util.spec_from_file_location("res", BOOK / "_ext/res.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.text
+
+
+def build(folder: Path) -> subprocess.CompletedProcess:
+    """The book in `folder` as `make book` builds it, from what the ledger of this test holds."""
+    shutil.copy(ROOT / "_config.yml", folder)
+    pages.build(folder / "book/_generated")
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [program, "build", "book/", "--all", "-W", "-n", "--keep-going", "-q"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("ledger", ["empty", "partial"])
+def test_the_book_builds_and_all_its_links_lead_somewhere(ledger, tmp_path):
+    if ledger == "partial":
+        fill("pocket", every=2)
+        fill("smoke")
+    left_out = shutil.ignore_patterns("_generated", "results", "executed", "__pycache__")
+    shutil.copytree(BOOK, tmp_path / "book", ignore=left_out)
+    built = build(tmp_path)
+    assert built.returncode == 0, built.stdout + built.stderr
+    number, problems = bookcheck.check(tmp_path / "_build/html")
+    assert number > 10 and problems == []
+
+
+def test_a_number_without_a_key_stops_the_build(tmp_path):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book/_toc.yml").write_text("format: jb-book\nroot: index\n")
+    (tmp_path / "book/index.md").write_text("# Page\n\n{res}`micro.no_such_key`\n")
+    for name in ("_ext", "_assets"):
+        shutil.copytree(BOOK / name, tmp_path / "book" / name)
+    (tmp_path / "book/references.bib").touch()
+    built = build(tmp_path)
+    assert built.returncode != 0
+    assert "no result 'micro.no_such_key'" in built.stdout + built.stderr
+
+
+def test_the_role_formats_numbers_and_says_what_is_not_measured():
+    text = role()
+    told = {
+        "micro": {"runs": 12, "claims": {"squad": {"estimate": -1.25, "direction": "open"}}},
+        "mini": {"runs": None},
+    }
+    assert text(told, "micro.runs") == "12"
+    assert text(told, "micro.claims.squad.estimate | +.1f") == "−1.2"
+    assert text(told, "micro.claims.squad.direction") == "open"
+    assert text(told, "mini.runs | d") == "not measured"
+    for wrong in ("micro.run", "micro.claims.squad.direction | .1f", "micro.runs.more"):
+        with pytest.raises((KeyError, ValueError, TypeError)):
+            text(told, wrong)
+
+
+@pytest.mark.parametrize("claim", claims.CLAIMS, ids=lambda c: c.id)
+def test_every_claim_has_a_section_that_says_how_it_is_measured_and_how_it_can_fail(claim):
+    section = PROSE["claims.md"].split(f"_generated/claims/{claim.id}.md")[1].split("```{include}")[0]
+    assert "**How it is measured.**" in section and "**How it can fail.**" in section
+
+
+def test_every_measured_claim_is_cited_in_a_chapter_of_results():
+    chapters = "".join(PROSE[f"{name}.md"] for name in ("pretrained", "intermediate", "target", "real"))
+    cited = set(re.findall(r"#claim-(\w+)", chapters))
+    assert cited >= {c.id for c in claims.CLAIMS if c.number <= pages.MEASURED}
+
+
+def test_the_front_page_shows_what_the_claims_say():
+    fill("pocket")
+    table = claims.table("pocket")
+    text = pages.front(pages.views())
+    for row in table:
+        line = next(line for line in text.splitlines() if f"#claim-{row['id']}" in line)
+        assert pages.estimate(row) in line and pages.verdict(row) in line
+        assert (f"{len(row['runs'])} runs" in line) == bool(row["runs"])
+
+
+def test_results_json_has_every_key_at_every_scale():
+    empty = pages.numbers(pages.views())
+    fill("smoke")
+    full = pages.numbers(pages.views())
+    assert {scale: set(told) for scale, told in empty.items()} == {scale: set(told) for scale, told in full.items()}
+    assert empty["micro"]["claims"].keys() == full["smoke"]["claims"].keys() == {c.id for c in claims.CLAIMS}
+    assert full["smoke"]["runs"] > 0 and full["micro"]["runs"] is None
+    json.dumps(full, allow_nan=False)
+
+
+def test_smoke_is_shown_only_when_it_is_alone():
+    fill("smoke")
+    assert [view.scale for view in pages.views()] == ["smoke"]
+    fill("pocket", every=20)
+    assert [view.scale for view in pages.views()] == ["pocket"]
+
+
+def test_data_are_listed_with_hashes_and_stand_ins(tmp_path):
+    fill("pocket", every=20)
+    text = pages.data(pages.views()[0])
+    assert "made/up | yes" in text and "made/up | no" in text and "enenenenen" in text
+
+
+def test_every_run_has_an_anchor_and_its_row_can_be_fetched(tmp_path):
+    rows = fill("smoke")
+    out = pages.build(tmp_path / "generated")
+    listing = (out / "runs.md").read_text()
+    for row in rows:
+        assert f'id="run-{row["id"]}"' in listing
+        assert (out / "extra/ledger/smoke" / f"{row['id']}.json").is_file()
+
+
+def test_executed_notebooks_become_pages_and_downloads(tmp_path):
+    rows = fill("smoke")
+    first = next(row for row in rows if row["phase"] == 1)
+    parameters = {"path": "pretrained", "scale": "smoke", "seed": 1}
+    notebook = {"cells": [], "metadata": {"papermill": {"parameters": parameters}}, "nbformat": 4, "nbformat_minor": 5}
+    made = tmp_path / "executed/smoke" / f"{first['id']}.ipynb"
+    made.parent.mkdir(parents=True)
+    made.write_text(json.dumps(notebook))
+    out = pages.build(tmp_path / "generated")
+    assert (out / "1_pretrained.ipynb").is_file() and (out / "4_analysis.md").is_file()
+    assert f'href="executed/smoke/{made.name}"' in (out / "runs.md").read_text()
+
+
+def test_pages_are_made_without_torch():
+    program = "import sys, pages; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT / "book/_ext", check=False).returncode == 0
+
+
+def test_the_readme_says_what_the_ledger_says(tmp_path):
+    fill("pocket")
+    copy = tmp_path / "README.md"
+    copy.write_text((ROOT / "README.md").read_text(encoding="utf8"), encoding="utf8")
+    before = copy.read_text().split(pages.BEGIN)[0]
+    pages.readme(copy)
+    once = copy.read_text()
+    pages.readme(copy)
+    assert copy.read_text() == once and once.startswith(before)
+    assert "at `pocket`" in once and "](#" not in once
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_prose_types_no_result(name):
+    assert not re.findall(r"\d[.,]\d+ (?:points|%)|[+\N{MINUS SIGN}]\d", PROSE[name])
+
+
+def test_bookcheck_finds_what_is_wrong(tmp_path):
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html">x</a><a href="a.html#no">x</a><img src="no.png"><script src="https://x.org/y.js"></script>'
+        '<p id="p"><a href="#p">x</a><a href="https://example.org">x</a><img src="data:image/png;base64,AA">'
+    )
+    number, problems = bookcheck.check(tmp_path)
+    assert number == 1 and len(problems) == 4
+    assert [p.split(": ")[1] for p in problems] == ["missing file", "loads from the net", "dead link", "dead fragment"]

@@ -1,0 +1,181 @@
+"""The `xit` command: fixed names and JSON keys, and one line with status 2 for whatever is wrong."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from xit_core import cli, launch, workflow
+from xit_core.config import SCALES, Run
+from xit_core.tasks import TASKS
+
+
+def xit(*words, **env):
+    """A real process: (status, stdout, stderr)."""
+    command = [sys.executable, "-m", "xit_core.cli", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | env, timeout=300)
+    return done.returncode, done.stdout, done.stderr
+
+
+def told(capsys, *words):
+    assert cli.main(words) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refused(capsys, *words):
+    """The one line that a wrong command gets."""
+    assert cli.main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("xit: ") and err.count("\n") == 1
+    return err
+
+
+def test_tasks_lists_every_task(capsys):
+    rows = told(capsys, "tasks", "--json")
+    assert [r["name"] for r in rows] == list(TASKS)
+    assert set(rows[0]) == set(["name", "kind", "role", "langs", "source", "config", "revision", "train_on", "metrics"])
+
+
+def test_plan_lists_runs_with_their_cost(capsys):
+    plan = told(capsys, "plan", "--scale", "micro", "--json")
+    assert set(plan) == {"runs", "gpu_hours"}
+    assert all(set(r) == set(["id", "path", "on", "seed", "parents", "done", "tokens", "flops"]) for r in plan["runs"])
+    ids = [r["id"] for r in plan["runs"]]
+    assert len(set(ids)) == len(ids) and {r["seed"] for r in plan["runs"]} >= {1, 2, 3}
+    assert all(p in ids[: ids.index(r["id"])] for r in plan["runs"] for p in r["parents"])
+    assert plan["gpu_hours"] > 0 and not any(r["done"] for r in plan["runs"])
+
+
+def test_a_shared_training_is_counted_once():
+    counted = set()
+    both = [workflow.train_tokens(Run(path=p, scale="micro"), counted) for p in ("xquad", "mlqa", "bucc")]
+    assert both[0] > 0 and both[1:] == [0, 0]
+
+
+def test_bigger_scales_cost_more():
+    hours = [workflow.costs("main", s)["gpu_hours"] for s in ("smoke", "micro", "base", "paper")]
+    assert hours == sorted(hours)
+
+
+def test_claims_have_the_fixed_keys(capsys):
+    rows = told(capsys, "claims", "--scale", "micro", "--json")
+    assert [r["number"] for r in rows] == list(range(1, 23))
+    keys = ["id", "number", "says", "scale", "published", "estimate", "low", "high", "direction", "magnitude", "runs"]
+    assert all(set(r) == set(keys) for r in rows)
+
+
+@pytest.mark.parametrize("scale", ["micro", "pocket"])
+def test_data_has_the_fixed_keys(capsys, scale):
+    rows = told(capsys, "data", "--scale", scale, "--json")
+    keys = ["task", "split", "source", "revision", "expected_rows", "rows", "sha256", "stand_in", "licence", "state"]
+    assert all(set(r) == set(keys) for r in rows) and {r["task"] for r in rows} == set(TASKS)
+
+
+def test_data_says_what_a_mirror_holds_and_what_stands_in(capsys, places, monkeypatch):
+    fields = ["repo", "config", "split", "rows", "sha256", "complete", "source", "commit", "path", "licence", "note"]
+    held = ["google/xtreme", "XNLI", "validation", 7, "ab", "partial", "x", "y", "z", "CC", "STAND-IN: other rows"]
+    with open(places / "MANIFEST.csv", "w", newline="") as file:
+        csv.writer(file).writerows([fields, held])
+    monkeypatch.setenv("XIT_MIRROR", str(places))
+    rows = {(r["task"], r["split"]): r for r in told(capsys, "data", "--scale", "pocket", "--json")}
+    xnli = rows["xnli", "validation"]
+    assert (xnli["rows"], xnli["expected_rows"], xnli["sha256"], xnli["state"]) == (7, 37350, "ab", "partial")
+    assert xnli["stand_in"].startswith("STAND-IN")
+    assert rows["csqa", "train"]["state"].startswith("missing")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("run xnil", "no task 'xnil'"),
+        ("run mnli>", "no task ''"),
+        ("run xnli>mnli", "must come last"),
+        ("run xnli --scale huge", "no scale 'huge'; known: smoke"),
+        ("run xnli --colour red", "--colour"),
+        ("run xnli --seed one", "invalid int value"),
+        ("run xnli --seed=-1", "seed=-1"),
+        ("run xnli --method magic", "method='magic'"),
+        ("run xnli --lang zz", "lang='zz'"),
+        ("run xnli --scale pocket", "set XIT_MIRROR"),
+        ("plan --study none", "no study 'none'"),
+        ("study main --scale huge", "no scale 'huge'"),
+        ("study --cores 0", "--cores 0"),
+        ("study --scale pocket", "set XIT_MIRROR"),
+        ("claims --scale huge", "no scale 'huge'"),
+        ("data --scale huge", "no scale 'huge'"),
+        ("dance", "dance"),
+        ("", "COMMAND"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_2(capsys, words, said):
+    assert said in refused(capsys, *words.split())
+
+
+def test_a_mirror_that_is_none_is_named(capsys, places, monkeypatch):
+    monkeypatch.setenv("XIT_MIRROR", str(places / "nowhere"))
+    assert "nowhere" in refused(capsys, "run", "xnli", "--scale", "pocket")
+
+
+def test_a_results_folder_that_cannot_be_written_stops_before_the_work(capsys, places, monkeypatch):
+    (places / "file").write_text("")
+    monkeypatch.setenv("XIT_RESULTS", str(places / "file"))
+    assert "cannot write" in refused(capsys, "run", "xnli")
+    assert "cannot write" in refused(capsys, "study", "--scale", "smoke")
+
+
+def test_run_prints_the_rows_of_the_ledger_and_a_corrupt_checkpoint_is_named(places):
+    status, out, err = xit("run", "mnli", "--json")
+    assert (status, err) == (0, "")
+    (row,) = json.loads(out)
+    assert row["id"] == Run(path="mnli").id and row["phase"] == 2
+    weights = next(places.glob("runs/smoke/*/model.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:100])
+    status, out, err = xit("run", "mnli > xnli")
+    assert status == 2 and out == "" and err.count("\n") == 1 and "damaged checkpoint" in err
+    assert launch.job("mnli").done and not launch.job("mnli > xnli").done
+
+
+def test_help_is_fast_and_loads_nothing_big():
+    begin = time.perf_counter()
+    status, out, _ = xit("--help")
+    assert status == 0 and "study" in out and time.perf_counter() - begin < 1.0  # 0.1 s on a quiet machine
+    code = "import sys, xit_core.cli as c; c.parser(); print([m for m in ('torch', 'pandas') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_a_study_is_a_graph_in_which_parents_come_first(places):
+    jobs = launch.jobs(workflow.studies.runs("main", "smoke")) + [launch.job("analysis", scale="smoke")]
+    plan = workflow.graph(jobs, places)
+    needs = {j["id"]: set(j["needs"]) for j in plan["jobs"]}
+    assert needs["analysis"] == set(needs) - {"analysis"}
+    stage = next(i for i in needs if i.startswith("mnli-s1"))
+    assert stage in needs[next(i for i in needs if i.startswith("mnli.targets-s1"))]
+    assert all("xit_core.cli run" in j["command"] for j in plan["jobs"])
+
+
+def test_a_study_runs_resumes_and_then_has_nothing_to_do(places):
+    command = [sys.executable, "-m", "xit_core.cli", "study", "--scale", "smoke"]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE)
+    while not (first := list(places.glob("results/smoke/*.json"))):
+        assert child.poll() is None, child.stderr.read()
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(30) == 130 and b"resumes" in child.stderr.read()
+    stamp = first[0].stat().st_mtime_ns
+    status, out, err = xit("study", "--scale", "smoke")
+    assert status == 0, err
+    assert all(j.done for j in launch.jobs(workflow.studies.runs("main", "smoke")))
+    assert first[0].stat().st_mtime_ns == stamp and launch.job("analysis").done
+    begin = time.perf_counter()
+    status, out, _ = xit("study", "--scale", "smoke")
+    assert status == 0 and "nothing to do" in out and time.perf_counter() - begin < 10
+
+
+def test_every_scale_can_be_planned(capsys):
+    for scale in SCALES:
+        assert told(capsys, "plan", "--scale", scale, "--json")["runs"]

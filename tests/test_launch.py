@@ -1,0 +1,174 @@
+"""One execution of a notebook: strict, atomic, deterministic. Tiny notebooks stand in for the four."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import nbformat
+import pytest
+
+from xit_core import launch
+from xit_core.config import Bad, Run
+from xit_core.launch import Failed, Job
+
+PARAMETERS = """
+path: str = "xnli"
+scale: str = "smoke"
+seed: int = 1
+model: str = ""
+method: str = "full"
+lang: str = "en"
+size: int = 0
+"""
+ROW = """
+from xit_core import results
+from xit_core.config import Run, parse
+for p in parse(path):
+    place = results.place(Run(path=p, scale=scale, seed=seed))
+    place.write_text("{}")
+"""
+
+
+@pytest.fixture
+def notebook(places, monkeypatch):
+    """notebook(code) makes the four notebooks tiny ones that run this code."""
+
+    def make(code: str) -> None:
+        (places / "notebooks").mkdir(exist_ok=True)
+        cells = [nbformat.v4.new_code_cell(textwrap.dedent(c).strip()) for c in (PARAMETERS, code)]
+        cells[0].metadata["tags"] = ["parameters"]
+        for cell, name in zip(cells, ("parameters", "run"), strict=True):
+            cell["id"] = name
+        told = {"language_info": {"name": "python"}}
+        text = nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata=told))
+        for name in launch.NOTEBOOKS.values():
+            (places / "notebooks" / f"{name}.ipynb").write_text(text)
+        launch.declared.cache_clear()
+
+    monkeypatch.setattr(launch, "ROOT", places)
+    yield make
+    launch.declared.cache_clear()
+
+
+def test_targets_of_one_source_share_a_notebook_at_small_scales_only():
+    def plan(scale):
+        paths = ("mnli", "mnli > xnli", "mnli > udpos", "xnli", "udpos")
+        return launch.jobs([Run(path=p, scale=scale, seed=s) for s in (1, 2) for p in paths])
+
+    assert [j.path for j in plan("micro")] == ["mnli", "mnli > xnli, udpos", "xnli, udpos"] * 2
+    assert len({j.id for j in plan("micro")}) == 6
+    assert plan("micro")[1].id.startswith("mnli.targets-s1-")
+    assert len(plan("base")) == 10
+
+
+def test_a_job_is_the_same_however_its_path_is_written():
+    assert launch.job("mnli>xnli,udpos") == launch.job(" mnli > xnli , udpos ")
+    assert launch.job("mnli > xnli").id == Run(path="mnli > xnli").id
+    assert launch.job("mnli > xnli, xnli").runs == (Run(path="mnli > xnli"),)
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "said"),
+    [
+        ("xnli", {"colour": "red"}, "no parameter 'colour'"),
+        ("xnli", {"seed": "1"}, "needs int"),
+        ("xnli", {"seed": True}, "needs int"),
+        ("xnli", {"scale": "huge"}, "no scale 'huge'"),
+        ("xnil", {}, "no task 'xnil'"),
+        ("mnli, xnli", {}, "mixes"),
+        ("mnli, qqp", {}, "one at a time"),
+        ("analysis", {"seed": 1}, "no parameter 'seed'"),
+    ],
+)
+def test_wrong_parameters_are_named_before_anything_starts(path, given, said):
+    with pytest.raises(Bad, match=said) as error:
+        launch.job(path, **given)
+    assert "\n" not in str(error.value)
+
+
+def test_two_executions_give_the_same_bytes(notebook, places, monkeypatch):
+    code = "import sys\nprint('a')\nprint('b')\nprint(object(), file=sys.stderr)\nobject()\n"
+    notebook(code + ROW.replace("for p", "\nfor p") + "object(), sorted(map(hash, 'abc'))")
+    texts = []
+    for turn in ("one", "two"):
+        monkeypatch.setenv("XIT_EXECUTED", str(places / turn))
+        texts.append(launch.execute("xnli").read_bytes())
+    assert texts[0] == texts[1]
+    assert b"papermill" in texts[0] and str(places).encode() not in texts[0]
+
+
+def test_what_is_done_is_not_done_again(notebook, places):
+    notebook(ROW)
+    output = launch.execute("xnli, udpos", seed=2)
+    stamp = output.stat().st_mtime_ns
+    assert launch.execute("xnli, udpos", seed=2).stat().st_mtime_ns == stamp
+    launch.job("udpos", seed=2).rows[0].unlink()
+    assert launch.execute("xnli, udpos", seed=2).stat().st_mtime_ns > stamp
+    assert [p.name for p in output.parent.iterdir()] == [output.name]
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "said"),
+    [
+        ("from xit_core.config import Bad\nraise Bad('no such thing; do this')", Bad, "^no such thing; do this$"),
+        ("raise OSError(28, 'No space left on device')", Bad, "No space left"),
+        ("1 / 0", Failed, "ZeroDivisionError"),
+        ("import os\nos._exit(1)", Failed, "kernel died"),
+        ("pass", Failed, "without its row"),
+        ("import sys\nsys.exit(0)", Failed, "without its row"),
+    ],
+)
+def test_a_failure_is_one_line_and_leaves_no_output(notebook, places, code, error, said):
+    notebook(code)
+    with pytest.raises(error, match=said) as got:
+        launch.execute("xnli")
+    assert "\n" not in str(got.value)
+    assert not list((places / "executed/smoke").iterdir())
+    if "without" not in said:
+        assert (places / "runs/logs/smoke" / f"{Run().id}.failed.ipynb").is_file()
+
+
+def test_a_killed_execution_leaves_nothing_that_looks_finished(notebook, places):
+    notebook("import time\nprint('here')\ntime.sleep(60)")
+    code = f"import pathlib; from xit_core import launch; launch.ROOT = pathlib.Path({str(places)!r})"
+    code += "; launch.execute('xnli')"
+    child = subprocess.Popen([sys.executable, "-c", code])
+    while not list(places.glob("executed/smoke/.*.partial.ipynb")):
+        assert child.poll() is None
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert not launch.job("xnli").done
+    assert not list(places.glob("executed/smoke/[!.]*"))
+
+
+def test_folders_that_cannot_be_written_are_named(places, monkeypatch):
+    (places / "file").write_text("")
+    monkeypatch.setenv("XIT_RESULTS", str(places / "file"))
+    with pytest.raises(Bad, match="cannot write to .*file"):
+        launch.prepare(launch.job("xnli"))
+
+
+def test_real_data_need_a_mirror_or_the_hub():
+    launch.hub.cache_clear()
+    with pytest.raises(Bad, match="XIT_MIRROR"):
+        launch.prepare(launch.job("xnli", scale="pocket"))
+
+
+def test_a_gpu_is_leased_once_and_never_when_the_scheduler_gave_one(places, monkeypatch):
+    monkeypatch.setattr(launch.tempfile, "tempdir", str(places))
+    monkeypatch.setattr(launch, "gpus", lambda: 1)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with launch.gpu_lease():
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+        assert launch.lock_one(1) is None
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    with launch.gpu_lease():
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+def test_a_job_without_runs_is_the_analysis():
+    assert launch.job("analysis", scale="micro") == Job("analysis", "micro")
+    assert Job("analysis", "micro").parameters == {"scale": "micro"}

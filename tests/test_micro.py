@@ -1,0 +1,203 @@
+"""The micro-world is deterministic, told alike in every language, and gives no task away by an artefact."""
+
+import collections
+import itertools
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from xit_core import micro
+from xit_core.config import Bad
+from xit_core.micro.languages import lexicon
+from xit_core.micro.layout import MAKERS
+from xit_core.micro.tell import Teller, clause, ended
+from xit_core.micro.world import VERBS, Event, Thing
+
+COLUMNS = {
+    "anli": "uid premise hypothesis label reason",
+    "mnli": "premise hypothesis label idx",
+    "qqp": "question1 question2 label idx",
+    "squad2": "id title context question answers",
+    "squad1": "id title context question answers",
+    "hellaswag": "ind activity_label ctx_a ctx_b ctx endings source_id split split_type label",
+    "ccg": "tokens supertags",
+    "cosmosqa": "id context question answer0 answer1 answer2 answer3 label",
+    "csqa": "id question question_concept choices answerKey",
+    "mlm": "text source",
+    "xnli": "language sentence1 sentence2 gold_label",
+    "pawsx": "sentence1 sentence2 label",
+    "udpos": "tokens pos_tags",
+    "panx": "tokens ner_tags langs",
+    "xquad": "id context question answers",
+    "mlqa": "id context question answers",
+    "tydiqa": "id title context question answers",
+    "bucc": "source_sentence target_sentence source_lang target_lang",
+    "tatoeba": "source_sentence target_sentence source_lang target_lang",
+}
+LABELS = {"anli": 3, "mnli": 3, "qqp": 2, "hellaswag": 4, "cosmosqa": 4, "xnli": 3, "pawsx": 2}
+
+
+def texts(row):
+    """Every string of a row that is a sentence, whatever column it stands in."""
+    if "tokens" in row:
+        return [" ".join(row["tokens"])]
+    keep = ("premise", "question1", "context", "ctx", "text", "sentence1", "source_sentence")
+    return [s + "." for key in keep if key in row for s in row[key].replace("?", ".").split(".") if s.strip()]
+
+
+def test_every_task_has_its_columns():
+    assert set(COLUMNS) == set(MAKERS)
+    for config, columns in COLUMNS.items():
+        for lang in ("en", "mu"):
+            assert list(micro.rows(config, "train", lang, 1)[0]) == columns.split(), config
+
+
+@pytest.mark.parametrize("config", MAKERS)
+def test_more_rows_keep_the_first_ones(config):
+    few, many = micro.rows(config, "train", "zi", 5, seed=3), micro.rows(config, "train", "zi", 9, seed=3)
+    assert many[:5] == few
+    assert micro.rows(config, "train", "zi", 5, seed=4) != few
+
+
+def test_another_process_tells_the_same():
+    code = "from xit_core.micro import rows; print(rows('mlm', 'train', 'go', 3), rows('csqa', 'train', 'al', 3))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
+    assert told.stdout == f"{micro.rows('mlm', 'train', 'go', 3)} {micro.rows('csqa', 'train', 'al', 3)}\n"
+
+
+def test_labels_are_balanced():
+    for config, n in LABELS.items():
+        rows = micro.rows(config, "train", "en", 1500)
+        counts = collections.Counter(str(row.get("label", row.get("gold_label"))) for row in rows)
+        assert len(counts) == n and min(counts.values()) > 0.85 * 1500 / n, config
+    keys = collections.Counter(row["answerKey"] for row in micro.rows("csqa", "train", "en", 1500))
+    assert sorted(keys) == list("ABCDE") and min(keys.values()) > 240
+    unanswerable = np.mean([not row["answers"]["text"] for row in micro.rows("squad2", "train", "en", 1500)])
+    assert 0.45 < unanswerable < 0.55
+
+
+def naive_bayes(train, test):
+    """Accuracy of a bag of words and word pairs; train and test are lists of (text, label)."""
+    grams = [[([*t.split(), *itertools.pairwise(t.split())], y) for t, y in part] for part in (train, test)]
+    counts = collections.defaultdict(collections.Counter)
+    for words, label in grams[0]:
+        counts[label].update(set(words))
+    total = {label: sum(counter.values()) for label, counter in counts.items()}
+
+    def score(words, label):
+        return sum(math.log((counts[label][w] + 0.5) / total[label]) for w in set(words))
+
+    return np.mean([max(counts, key=lambda c: score(words, c)) == label for words, label in grams[1]])
+
+
+@pytest.mark.parametrize("config", ["mnli", "anli"])
+def test_the_hypothesis_alone_does_not_give_the_label(config):
+    train, test = (
+        [(row["hypothesis"], row["label"]) for row in micro.rows(config, split, "en", 4000)]
+        for split in ("train", "validation")
+    )
+    assert 0.27 < naive_bayes(train, test) < 0.39
+
+
+@pytest.mark.parametrize("config", ["pawsx", "qqp"])
+def test_words_alone_do_not_solve_paraphrase(config):
+    train, test = (
+        [(" ".join(list(row.values())[:2]), str(row["label"])) for row in micro.rows(config, split, "en", 4000)]
+        for split in ("train", "validation")
+    )
+    assert naive_bayes(train, test) < 0.75  # what is left: a pair with an exchanged word has more different words
+
+
+def test_answers_lie_at_their_offsets():
+    for config in ("squad1", "squad2", "xquad", "mlqa", "tydiqa"):
+        for lang in micro.LANGUAGES:
+            for row in micro.rows(config, "validation", lang, 100):
+                for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
+                    assert row["context"][start : start + len(text)] == text != ""
+
+
+def test_train_and_validation_share_no_sentence():
+    told = {split: set() for split in ("train", "validation")}
+    for config in MAKERS:
+        for split, seen in told.items():
+            seen.update(text for row in micro.rows(config, split, "en", 800) for text in texts(row))
+    plain = {split: {s for s in seen if len(s.split()) > 3} for split, seen in told.items()}
+    assert len(plain["validation"]) > 2000
+    assert len(plain["validation"] & plain["train"]) < 0.01 * len(plain["validation"])
+
+
+def test_parallel_rows_tell_the_same():
+    meaning = {lang: {word: concept for concept, word in words.items()} for lang, words in lexicon().items()}
+
+    def concepts(text, lang):
+        case = lexicon()[lang]["<case>"]
+        plain = (w if w in meaning[lang] else w.removesuffix(case) for w in text.split())
+        return sorted(c for w in plain if (c := meaning[lang].get(w, w)) not in ("the", "<case>", case))
+
+    columns = {"tatoeba": "source_sentence", "xnli": "sentence1", "pawsx": "sentence2", "mlqa": "context"}
+    for config, column in columns.items():
+        pivot = [concepts(row[column], "en") for row in micro.rows(config, "validation", "en", 50)]
+        for lang in micro.LANGUAGES:
+            told = [concepts(row[column], lang) for row in micro.rows(config, "validation", lang, 50)]
+            assert told == pivot, (config, lang)
+
+
+def test_bilingual_share_is_the_declared_one():
+    for lang, language in micro.LANGUAGES.items():
+        pages = micro.rows("mlm", "train", lang, 1500)
+        assert np.mean([row["source"].count("-") == 2 for row in pages]) == pytest.approx(language.bilingual, abs=0.04)
+
+
+def test_the_translator_errs_as_often_as_declared():
+    noisy = Teller("pe", "seed", micro.TRANSLATION_ERROR)
+    tokens = ended(clause("pe", Event("eat", Thing("Person0"), Thing("apple", "big"), Thing("Town0"), "today")))
+    content = [k for k, token in enumerate(tokens) if token.upos not in ("ADP", "PUNCT")]
+    right = [Teller("pe").list(tokens)[k] for k in content]
+    wrong = [[noisy.list(tokens)[k] for k in content] for _ in range(1000)]
+    rate = np.mean([[a != b for a, b in zip(right, words, strict=True)] for words in wrong])
+    assert rate == pytest.approx(micro.TRANSLATION_ERROR, abs=0.015)
+
+
+def test_shared_words_are_about_as_declared():
+    words = lexicon()
+    for lang, language in micro.LANGUAGES.items():
+        same = np.mean([words[lang][verb] == words["en"][verb] for verb in VERBS])
+        assert same == pytest.approx(language.words, abs=0.2)
+        assert len(set(words[lang].values())) >= len(words[lang]) - 1
+
+
+def test_a_word_is_one_piece_and_its_case_suffix_another():
+    texts = {lang: [row["text"] for row in micro.rows("mlm", "train", lang, 300)] for lang in ("en", "do")}
+    pieces = dict(micro.pieces(texts))
+    assert len(pieces) == len(set(pieces)) < 1100
+    assert lexicon()["do"]["<case>"] in pieces and "▁" + lexicon()["zi"]["eat"] in pieces and "k" in pieces
+    assert sum(math.exp(p) for p in pieces.values()) == pytest.approx(1, abs=0.05)
+
+
+def test_mined_pools_hold_the_gold_pairs():
+    n = 90
+    sides = ("source", "target")
+    pools = {side: {r["id"]: r["sentence"] for r in micro.rows("bucc_pool", side, "go", n)} for side in sides}
+    for row in micro.rows("bucc", "validation", "go", int(n * micro.BUCC_GOLD)):
+        assert pools["source"][row["source_lang"]] == row["source_sentence"]
+        assert pools["target"][row["target_lang"]] == row["target_sentence"]
+
+
+def test_parallel_sentences_are_nearly_all_different():
+    told = [row["target_sentence"] for row in micro.rows("tatoeba", "validation", "al", 300)]
+    assert len(set(told)) > 0.95 * 300
+
+
+def test_the_page_glosses_every_language():
+    pages = micro.pages()
+    assert all(pages["micro_events.md"].count(f"| {x.name} |") == 3 for x in micro.LANGUAGES.values())
+    assert micro.gloss(Event("see", Thing("Person0"), Thing("dog")), "mu")[-1][1] == "see"
+
+
+def test_what_does_not_exist_is_said_in_one_line():
+    for wrong in (("mnli", "train", "xx"), ("mnlj", "train", "en"), ("mnli", "test", "en")):
+        with pytest.raises(Bad, match="known"):
+            micro.rows(*wrong, 1)

@@ -1,0 +1,81 @@
+"""The four notebooks: their shape, and what executing them twice, or in another way, gives."""
+
+import ast
+import re
+
+import nbformat
+import papermill
+import pytest
+
+from xit_core import launch, results
+from xit_core.config import ROOT, Run
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def cells(path, kind="code"):
+    return [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == kind]
+
+
+def test_there_are_four():
+    assert [p.stem for p in NOTEBOOKS] == sorted(launch.NOTEBOOKS.values())
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_holds_order_words_calls_and_pictures(path):
+    code = cells(path)
+    assert len(code) <= 10
+    assert len(cells(path, "markdown")) >= 3 and cells(path, "markdown")[0].source.startswith("# ")
+    for cell in code:
+        assert len(cell.source.splitlines()) <= 8
+        kinds = {type(node).__name__ for node in ast.walk(ast.parse(cell.source))}
+        assert not kinds & {"FunctionDef", "ClassDef", "For", "While", "Lambda", "ListComp", "DictComp"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_outputs_are_stripped_and_ids_are_words(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert all(c.outputs == [] and c.execution_count is None for c in cells(path))
+    ids = [c["id"] for c in notebook.cells]
+    assert len(set(ids)) == len(ids) and all(re.fullmatch(r"[a-z]+(-[a-z]+)*", i) for i in ids)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_the_parameters_are_the_fields_of_a_run(path):
+    declared = launch.declared(path)
+    source = next(c.source for c in cells(path) if "parameters" in c.metadata.get("tags", []))
+    assert all(line.count("=") == 1 for line in source.splitlines())  # papermill cannot read others
+    fields = Run.__dataclass_fields__
+    if path.stem == launch.NOTEBOOKS[4]:
+        assert declared == {"scale": ("str", "smoke")}
+        return
+    assert list(declared) == list(fields)
+    for name, (kind, default) in declared.items():
+        assert kind == fields[name].type.__name__
+        assert name == "path" or default == fields[name].default
+
+
+def test_two_executions_of_one_run_give_the_same_bytes_and_scores(places, monkeypatch):
+    texts, rows = [], []
+    for turn in ("one", "two"):
+        for name in ("RESULTS", "EXECUTED", "RUNS"):
+            monkeypatch.setenv(f"XIT_{name}", str(places / turn / name))
+        done = [launch.execute(path) for path in ("mnli", "mnli > xnli, tatoeba")]
+        texts.append([p.read_bytes() for p in done])
+        same = ("id", "scores", "items", "curve", "layers")
+        rows.append([{k: row.get(k) for k in same} for row in results.rows("smoke")])
+    assert texts[0] == texts[1]
+    assert rows[0] == rows[1] and len(rows[0]) == 3
+
+
+def test_plain_papermill_gives_the_row_that_xit_run_gives(places, monkeypatch):
+    launch.execute("xnli")
+    (row,) = results.rows("smoke")
+    monkeypatch.setenv("XIT_RESULTS", str(places / "plain"))
+    monkeypatch.setenv("XIT_RUNS", str(places / "plain-runs"))
+    given = {"path": "xnli"}
+    papermill.execute_notebook(
+        ROOT / "notebooks/3_target.ipynb", places / "out.ipynb", given, kernel_name="python3", progress_bar=False
+    )
+    (plain,) = results.rows("smoke")
+    assert [plain[k] for k in ("id", "scores", "items")] == [row[k] for k in ("id", "scores", "items")]

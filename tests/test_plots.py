@@ -1,0 +1,68 @@
+"""Figures: drawn from any ledger, readable, the same to the byte."""
+
+import pandas as pd
+import pytest
+
+from synthetic import fill
+from xit_core import plots, results
+
+DRAWN = {
+    "gains": lambda scale: plots.gains(results.frame(scale)),
+    "languages": lambda scale: plots.languages(results.frame(scale)),
+    "retrieval": lambda scale: plots.retrieval(results.rows(scale)),
+    "curves": lambda scale: plots.curves(results.rows(scale)),
+    "dose": lambda scale: plots.dose(results.rows(scale)),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
+def test_an_empty_ledger_gives_no_figure(draw):
+    assert draw("smoke") is None
+
+
+@pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
+def test_a_figure_has_axes_with_names_and_no_small_print(draw):
+    fill("smoke")
+    figure = draw("smoke")
+    shown = [axes for axes in figure.axes if axes.axison]
+    assert shown
+    for axes in shown:
+        assert axes.get_xlabel() or figure.get_supxlabel() or axes.get_label() == "<colorbar>"
+        assert axes.get_ylabel() or figure.get_supylabel()
+    texts = [text for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize")) if text.get_text()]
+    assert texts and min(text.get_fontsize() for text in texts) >= 9
+
+
+@pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
+def test_two_drawings_are_the_same_file(draw, tmp_path):
+    fill("smoke")
+    first, second = (plots.save(draw("smoke"), tmp_path / f"{i}.svg").read_bytes() for i in (1, 2))
+    assert first == second
+
+
+def test_a_gain_is_the_difference_to_the_baseline_of_the_same_seed():
+    rows = {(r["source"], r["on"], r["model"]): r for r in fill("smoke") if r["phase"] == 3}
+
+    def score(source):
+        return pd.Series([s["value"] for s in rows[source, "xnli", ""]["scores"]]).mean()
+
+    table = plots.gain_table(results.frame("smoke"))
+    assert table.loc["mnli", "xnli"] == pytest.approx(score("mnli") - score(""))
+
+
+def test_names_of_sources_are_those_of_readers():
+    joint = "+".join(plots.INTERMEDIATES)
+    assert [plots.name(""), plots.name(joint), plots.name("mnli", "mt")] == [
+        "baseline",
+        "multi-task",
+        "mnli (translated)",
+    ]
+    assert plots.name("", model="random") == "random weights"
+    assert plots.order(["mlm", "mnli (translated)", "baseline", "squad1", "multi-task"]) == [
+        "baseline", "squad1", "multi-task", "mlm", "mnli (translated)"
+    ]  # fmt: skip
+
+
+def test_the_interval_over_seeds_is_students():
+    assert plots.interval(pd.Series([1.0, 2.0, 3.0])) == pytest.approx(4.302653 * 1 / 3**0.5)
+    assert plots.interval(pd.Series([1.0])) == 0

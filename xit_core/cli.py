@@ -1,0 +1,165 @@
+"""The `xit` command: a thin face of the modules. Bad input ends with one line and exit status 2."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
+
+from .config import Bad, Run
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors of one line."""
+
+    def error(self, message: str):
+        raise Bad(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
+    from .launch import Failed
+
+    try:
+        given = vars(parser().parse_args(argv))
+        given.pop("does")(**given)
+        return 0
+    except Bad as error:
+        return stop(str(error), 2)
+    except Failed as error:
+        return stop(str(error), 1)
+    except BrokenPipeError:  # `xit tasks | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return stop(f"{error}; free or name another place and run again: what is finished is kept", 2)
+    except KeyboardInterrupt:
+        return stop("stopped; the same command resumes", 130)
+
+
+def stop(line: str, status: int) -> int:
+    print("xit:", " ".join(line.split()), file=sys.stderr)
+    return status
+
+
+def parser() -> Parser:
+    top = Parser("xit", description="Intermediate-task training and zero-shot cross-lingual transfer, reproduced.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+
+    def command(does: Callable, *, scale: str | None = None, to_json: bool = True) -> Parser:
+        added = commands.add_parser(does.__name__, help=does.__doc__, description=does.__doc__)
+        added.set_defaults(does=does)
+        if scale:
+            added.add_argument("--scale", default=scale, help=f"one of smoke micro pocket mini base paper ({scale})")
+        if to_json:
+            added.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
+        return added
+
+    command(tasks)
+    command(plan, scale="micro").add_argument("--study", default="main")
+    one = command(run)
+    one.add_argument("path", help='such as "mnli > xnli", "squad1+mlm > xquad, mlqa", "pretrained" or "analysis"')
+    for field in fields(Run):
+        if field.name != "path" and field.default is not MISSING:
+            told = f"default: {field.default!r}"
+            one.add_argument(f"--{field.name}", type=field.type, default=field.default, help=told)
+    whole = command(study, scale="micro", to_json=False)
+    whole.add_argument("study", nargs="?", default="main")
+    whole.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="runs at a time (default: every core)")
+    whole.add_argument("--profile", help="a Snakemake profile, for a cluster")
+    command(claims, scale="micro")
+    command(data, scale="micro")
+    return top
+
+
+def show(rows: list[dict], columns: Sequence[str]) -> None:
+    """Print rows as a plain table."""
+    table = [columns, *([cell(row.get(c)) for c in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
+    for line in table:
+        print("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip())
+
+
+def cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def dump(value: object) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def tasks(as_json: bool) -> None:
+    """every task"""
+    from .tasks import TASKS
+
+    rows = []
+    for t in TASKS.values():
+        source, _, config = t.source.rpartition("/")
+        rows.append({
+            "name": t.name, "kind": t.kind, "role": t.role, "langs": t.langs.split(), "source": source,
+            "config": config, "revision": t.revision, "train_on": t.train_on, "metrics": list(t.metrics),
+        })  # fmt: skip
+    dump(rows) if as_json else show(rows, ("name", "kind", "role", "train_on", "metrics", "source", "langs"))
+
+
+def plan(study: str, scale: str, as_json: bool) -> None:
+    """the runs of a study and what they cost"""
+    from .workflow import costs
+
+    told = costs(study, scale)
+    if as_json:
+        return dump(told)
+    show(told["runs"], ("id", "on", "seed", "done", "tokens", "flops"))
+    done = sum(r["done"] for r in told["runs"])
+    print(f"{done} of {len(told['runs'])} runs done; {told['gpu_hours']:.3g} GPU-hours in all")
+
+
+def run(path: str, as_json: bool, **given: str | int) -> None:
+    """a path (or several, with commas) through its notebook"""
+    from . import launch, results
+
+    job = launch.job(path, **({"scale": given["scale"]} if path.strip() == launch.ANALYSIS else given))
+    output = launch.execute(job)
+    rows = [results.read(r) for r in job.runs]
+    if as_json:
+        return dump(rows)
+    scores = [{**score, "id": row["id"]} for row in rows for score in row["scores"]]
+    show(scores, ("id", "lang", "metric", "value", "n"))
+    print(output)
+
+
+def study(study: str, scale: str, cores: int, profile: str | None) -> None:
+    """a whole study through Snakemake, then the analysis; finished runs are skipped"""
+    from .workflow import run_study
+
+    if cores < 1:
+        raise Bad(f"--cores {cores}; allowed: 1 or more")
+    run_study(study, scale, cores, profile)
+
+
+def claims(scale: str, as_json: bool) -> None:
+    """the verdicts"""
+    from . import claims as module
+    from .config import scale as scale_of
+
+    rows = module.table(scale_of(scale).name)
+    columns = ("number", "id", "published", "estimate", "low", "high", "direction", "magnitude")
+    dump(rows) if as_json else show(rows, columns)
+
+
+def data(scale: str, as_json: bool) -> None:
+    """what is present, what is missing and how to get it"""
+    from .inventory import presence
+
+    rows = presence(scale)
+    columns = ("task", "split", "source", "expected_rows", "rows", "state", "stand_in")
+    dump(rows) if as_json else show(rows, columns)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
