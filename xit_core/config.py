@@ -213,6 +213,7 @@ class Run:
         marks = [getattr(self, f) for f in ("model", "method", "lang") if getattr(self, f) != Run.__dataclass_fields__[f].default]
         marks += [f"n{self.size}"] if self.size else []
         used = sorted({n for s in self.stages for t in s if t in TASKS for n in (t, TASKS[t].train_on) if n})
+        used += ["mlm"] if self.path == "pretrained" and scale(self.scale).world == "micro" else []
         told = [asdict(self), recipe(self.scale), [(t, TASKS[t].version(scale(self.scale).world)) for t in used]]
         told += [encoder_hash(self.scale)] if self.path != "pretrained" or not self.model else []
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
