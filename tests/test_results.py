@@ -1,10 +1,11 @@
 """The ledger is written once, whole or not at all."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from xit_core import results
+from xit_core import config, results
 from xit_core.config import Bad, Run
 
 
@@ -61,3 +62,10 @@ def test_the_headline_of_question_answering_is_the_mean_of_em_and_f1():
 
 def test_an_empty_ledger_is_an_empty_frame():
     assert results.frame("smoke").empty and results.headline(results.frame("smoke")).empty
+
+
+def test_rows_of_a_recipe_that_has_changed_are_left_out(monkeypatch):
+    results.write(row(Run("xnli")))
+    assert len(results.rows("smoke")) == 1
+    monkeypatch.setitem(config.SCALES, "smoke", replace(config.SCALES["smoke"], lr=0.5))
+    assert results.rows("smoke") == [] and results.frame("smoke").empty

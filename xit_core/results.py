@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import pandas
 
 FIELDS = ("id", "path", "source", "on", "seed", "scale", "model", "method", "size", "phase")
+RUN = tuple(f.name for f in fields(Run))
 SAME = ("id", "scores", "items")  # what two executions of one run must agree on; times and machines may differ
 
 
@@ -53,8 +55,9 @@ def read(run: Run) -> dict | None:
 
 
 def rows(scale: str | None = None) -> list[dict]:
-    """Every row of the ledger, of one scale or all, ordered by id."""
-    return [json.loads(p.read_text()) for p in sorted(results_dir().glob(f"{scale or '*'}/*.json"))]
+    """Every row of the ledger, of one scale or all, ordered by id; rows of a recipe that has changed since are left out."""
+    found = [json.loads(p.read_text()) for p in sorted(results_dir().glob(f"{scale or '*'}/*.json"))]
+    return [row for row in found if row["id"] == Run(**{k: row[k] for k in RUN}).id]
 
 
 def frame(scale: str | None = None) -> "pandas.DataFrame":
