@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from xit_core import cli, launch, workflow
-from xit_core.config import SCALES, Run
+from xit_core import cli, launch, model, results, workflow
+from xit_core.config import SCALES, Bad, Run
 from xit_core.tasks import TASKS
 
 
@@ -128,16 +129,14 @@ def test_a_results_folder_that_cannot_be_written_stops_before_the_work(capsys, p
     assert "cannot write" in refused(capsys, "study", "--scale", "smoke")
 
 
-def test_run_prints_the_rows_of_the_ledger_and_a_corrupt_checkpoint_is_named(places):
-    status, out, err = xit("run", "mnli", "--json")
-    assert (status, err) == (0, "")
-    (row,) = json.loads(out)
-    assert row["id"] == Run(path="mnli").id and row["phase"] == 2
-    weights = next(places.glob("runs/smoke/*/model.safetensors"))
-    weights.write_bytes(weights.read_bytes()[:100])
+def test_a_corrupt_checkpoint_is_named_and_nothing_is_lost(places):
+    weights = places / "runs/smoke" / Run(path="mnli").id / "model.safetensors"
+    model.write(model.start("smoke"), weights.parent)
+    weights.write_bytes(cut := weights.read_bytes()[:100])
     status, out, err = xit("run", "mnli > xnli")
     assert status == 2 and out == "" and err.count("\n") == 1 and "damaged checkpoint" in err
-    assert launch.job("mnli").done and not launch.job("mnli > xnli").done
+    assert weights.read_bytes() == cut and not list(places.glob("results/smoke/*.json"))
+    assert not launch.job("mnli > xnli").output.exists()
 
 
 def test_help_is_fast_and_loads_nothing_big():
@@ -158,8 +157,17 @@ def test_a_study_is_a_graph_in_which_parents_come_first(places):
     assert all("xit_core.cli run" in j["command"] for j in plan["jobs"])
 
 
-def test_a_study_runs_resumes_and_then_has_nothing_to_do(places):
-    command = [sys.executable, "-m", "xit_core.cli", "study", "--scale", "smoke"]
+TINY = """
+import sys
+from xit_core import cli, studies
+from xit_core.config import Run
+studies.STUDIES["tiny"] = lambda scale: [Run("pretrained"), Run("xnli")]
+sys.exit(cli.main(["study", "tiny", "--scale", "smoke"]))
+"""
+
+
+def test_a_study_stops_resumes_and_then_has_nothing_to_do(places):
+    command = [sys.executable, "-c", TINY]
     child = subprocess.Popen(command, stderr=subprocess.PIPE)
     while not (first := list(places.glob("results/smoke/*.json"))):
         assert child.poll() is None, child.stderr.read()
@@ -167,13 +175,25 @@ def test_a_study_runs_resumes_and_then_has_nothing_to_do(places):
     child.send_signal(signal.SIGINT)
     assert child.wait(30) == 130 and b"resumes" in child.stderr.read()
     stamp = first[0].stat().st_mtime_ns
-    status, out, err = xit("study", "--scale", "smoke")
-    assert status == 0, err
-    assert all(j.done for j in launch.jobs(workflow.studies.runs("main", "smoke")))
-    assert first[0].stat().st_mtime_ns == stamp and launch.job("analysis").done
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert launch.job("xnli").done and launch.job("analysis").done
+    assert first[0].stat().st_mtime_ns == stamp
     begin = time.perf_counter()
-    status, out, _ = xit("study", "--scale", "smoke")
-    assert status == 0 and "nothing to do" in out and time.perf_counter() - begin < 10
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "nothing to do" in done.stdout and time.perf_counter() - begin < 10
+    status, out, err = xit("run", "xnli", "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out) == [results.read(Run("xnli"))]
+
+
+def test_a_study_that_a_mistake_stops_says_the_mistake(places):
+    (places / "bad.log").write_text("xit: no such thing; do this\n")
+    (places / "broken.log").write_text("xit failed: 1 / 0\n")
+    for name, error in (("bad", Bad), ("broken", launch.Failed)):
+        pending = [SimpleNamespace(id=name, done=False)]
+        with pytest.raises(error, match="; (xit failed: 1 / 0|no such thing; do this);"):
+            workflow.report(pending, places)
 
 
 def test_every_scale_can_be_planned(capsys):

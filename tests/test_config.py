@@ -61,7 +61,7 @@ def test_an_id_is_readable_and_depends_on_all_that_changes_a_score(monkeypatch):
 
 
 def test_a_new_knob_with_its_default_renames_nothing():
-    told = config.recipe("paper")
+    told = config.recipe(Run("xnli", "paper"))
     assert told["encoder"] == "FacebookAI/xlm-roberta-large" and "probes" not in told and "seeds" not in told
 
 

@@ -135,4 +135,4 @@ def test_the_content_of_the_micro_world_belongs_to_its_version():
     assert (MICRO_VERSION, digest) == ("micro-1", STORY)
 
 
-STORY = "to be stored"
+STORY = "a326618d10221e4f"

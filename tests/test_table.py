@@ -81,16 +81,6 @@ def test_offsets_are_those_of_the_text_as_written(started):
     assert found["▁the"] == "the" and found["▁house"] == "house" and found["."] == "."
 
 
-def test_the_saved_folder_loads_as_a_transformers_tokenizer(started, tmp_path):
-    transformers = pytest.importorskip("transformers")
-    table.save(tmp_path, *started)
-    loaded = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    assert (loaded.bos_token_id, loaded.pad_token_id, loaded.eos_token_id, loaded.unk_token_id) == (0, 1, 2, 3)
-    assert loaded("the house")["input_ids"] == started[0].encode("the house").ids
-    assert loaded([["the", "house"]], is_split_into_words=True).word_ids(0) == [None, 0, 1, None]
-    assert np.array_equal(np.load(tmp_path / "vectors.npy"), started[1])
-
-
 def test_the_same_text_gives_the_same_start(started, public):
     made, vectors = table.start(TEXTS, 32, 8, public)
     assert made.to_str() == started[0].to_str()

@@ -275,8 +275,9 @@ def claimed(name: str) -> float | None:
 
 
 def told(data: str, item: str) -> str:
-    """What a data set says of itself (sizes.csv); "" where no public source says it."""
-    return next((r["value"] for r in table_of("sizes") if r["data"] == data and r["item"] == item), "")
+    """What a task's data set says of itself (sizes.csv); "" where no public source says it."""
+    names = (data, "/".join(TASKS[data].config(PIVOT))) if data in TASKS else (data,)
+    return next((r["value"] for r in table_of("sizes") if r["data"] in names and r["item"] == item), "")
 
 
 def check(holds: bool, counted: float | None = None, note: str = "") -> Finding:

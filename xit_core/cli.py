@@ -25,21 +25,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         given = vars(parser().parse_args(argv))
         given.pop("does")(**given)
         return 0
-    except Bad as error:
-        return stop(str(error), 2)
-    except Failed as error:
-        return stop(str(error), 1)
     except BrokenPipeError:  # `xit tasks | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Bad as error:
+        line, status = f"xit: {error}", 2
     except OSError as error:
-        return stop(f"{error}; free or name another place and run again: what is finished is kept", 2)
+        line, status = f"xit: {error}; free or name another place and run again: what is finished is kept", 2
+    except Failed as error:
+        line, status = f"xit failed: {error}", 1
     except KeyboardInterrupt:
-        return stop("stopped; the same command resumes", 130)
-
-
-def stop(line: str, status: int) -> int:
-    print("xit:", " ".join(line.split()), file=sys.stderr)
+        line, status = "xit stopped; the same command resumes", 130
+    print(" ".join(line.split()), file=sys.stderr)
     return status
 
 
@@ -73,24 +70,20 @@ def parser() -> Parser:
     return top
 
 
-def show(rows: list[dict], columns: Sequence[str]) -> None:
-    """Print rows as a plain table."""
+def tell(rows: list[dict] | dict, as_json: bool, *columns: str) -> None:
+    """Print rows as JSON, or these columns of them as a plain table."""
+    if as_json:
+        return print(json.dumps(rows, indent=1, ensure_ascii=False))
     table = [columns, *([cell(row.get(c)) for c in columns] for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
         print("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip())
 
 
 def cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.1f}"
     if isinstance(value, (list, tuple)):
         return " ".join(map(str, value))
-    return "" if value is None else str(value)
-
-
-def dump(value: object) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    return "" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 def tasks(as_json: bool) -> None:
@@ -100,11 +93,9 @@ def tasks(as_json: bool) -> None:
     rows = []
     for t in TASKS.values():
         source, _, config = t.source.rpartition("/")
-        rows.append({
-            "name": t.name, "kind": t.kind, "role": t.role, "langs": t.langs.split(), "source": source,
-            "config": config, "revision": t.revision, "train_on": t.train_on, "metrics": list(t.metrics),
-        })  # fmt: skip
-    dump(rows) if as_json else show(rows, ("name", "kind", "role", "train_on", "metrics", "source", "langs"))
+        told = {key: getattr(t, key) for key in ("name", "kind", "role", "revision", "train_on", "metrics")}
+        rows.append(told | {"langs": t.langs.split(), "source": source, "config": config})
+    tell(rows, as_json, "name", "kind", "role", "train_on", "metrics", "source", "langs")
 
 
 def plan(study: str, scale: str, as_json: bool) -> None:
@@ -113,10 +104,9 @@ def plan(study: str, scale: str, as_json: bool) -> None:
 
     told = costs(study, scale)
     if as_json:
-        return dump(told)
-    show(told["runs"], ("id", "on", "seed", "done", "tokens", "flops"))
-    done = sum(r["done"] for r in told["runs"])
-    print(f"{done} of {len(told['runs'])} runs done; {told['gpu_hours']:.3g} GPU-hours in all")
+        return tell(told, as_json)
+    tell(told["runs"], as_json, "id", "on", "seed", "done", "tokens", "flops")
+    print(f"{sum(r['done'] for r in told['runs'])} of {len(told['runs'])} runs done; {told['gpu_hours']:.3g} GPU-hours to do")
 
 
 def run(path: str, as_json: bool, **given: str | int) -> None:
@@ -127,9 +117,8 @@ def run(path: str, as_json: bool, **given: str | int) -> None:
     output = launch.execute(job)
     rows = [results.read(r) for r in job.runs]
     if as_json:
-        return dump(rows)
-    scores = [{**score, "id": row["id"]} for row in rows for score in row["scores"]]
-    show(scores, ("id", "lang", "metric", "value", "n"))
+        return tell(rows, as_json)
+    tell([{**score, "id": row["id"]} for row in rows for score in row["scores"]], as_json, "id", "lang", "metric", "value", "n")
     print(output)
 
 
@@ -147,18 +136,15 @@ def claims(scale: str, as_json: bool) -> None:
     from . import claims as module
     from .config import scale as scale_of
 
-    rows = module.table(scale_of(scale).name)
-    columns = ("number", "id", "published", "estimate", "low", "high", "direction", "magnitude")
-    dump(rows) if as_json else show(rows, columns)
+    shown = ("number", "id", "published", "estimate", "low", "high", "direction", "magnitude")
+    tell(module.table(scale_of(scale).name), as_json, *shown)
 
 
 def data(scale: str, as_json: bool) -> None:
     """what is present, what is missing and how to get it"""
     from .inventory import presence
 
-    rows = presence(scale)
-    columns = ("task", "split", "source", "expected_rows", "rows", "state", "stand_in")
-    dump(rows) if as_json else show(rows, columns)
+    tell(presence(scale), as_json, "task", "split", "source", "expected_rows", "rows", "state", "stand_in")
 
 
 if __name__ == "__main__":

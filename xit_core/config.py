@@ -48,16 +48,17 @@ class Pretraining:
     layers: int
     hidden: int
     heads: int
-    pieces: int  # vocabulary size
+    pieces: int  # vocabulary size, at most
     steps: int
     batch: int  # sequences a step
     length: int  # tokens a sequence
     lr: float
+    rows: int = 20000  # pages of text a language
+    packed: bool = True  # neighbouring lines of a language share a sequence
     masking: float = 0.15
+    beta2: float = 0.999  # AdamW's second moment
     dropout: float = 0.0  # of the encoder, here and in later stages: small encoders underfit
     start: str = "scratch"  # or "table": the public multilingual embedding table, frozen
-    rows: int = 20000  # pages of text a language
-    langs: tuple[str, ...] = ()  # () = every language of the world
 
 
 @dataclass(frozen=True)
@@ -96,21 +97,20 @@ SCALES = {
         Scale(
             "smoke", "micro", "", rows=48, stage_rows=48, eval_rows=12, langs=("en", "al", "zi"), steps=6,
             stage_steps=6, batch=8, lr=1e-3, stage_lr=1e-3, max_len=96, seeds=(1,), probes=2,
-            pretraining=Pretraining(2, 32, 2, 400, steps=8, batch=8, length=64, lr=1e-3, rows=100),
+            pretraining=Pretraining(2, 32, 2, 1200, steps=8, batch=8, length=64, lr=1e-3, rows=100),
         ),
         Scale(
-            "micro", "micro", "micro", rows=1200, stage_rows=2000, eval_rows=100, steps=120, stage_steps=120, batch=32,
-            lr=1e-3, stage_lr=5e-4, max_len=112, probes=4,
-            pretraining=Pretraining(5, 96, 4, 1200, steps=3000, batch=64, length=64, lr=2e-3),
+            "micro", "micro", "micro", rows=1200, stage_rows=1200, eval_rows=100, steps=120, stage_steps=120, batch=32,
+            lr=1e-3, stage_lr=1e-3, max_len=96, probes=4,
+            pretraining=Pretraining(
+                4, 64, 4, 1200, steps=5000, batch=64, length=96, lr=3e-3, rows=30000, packed=False, masking=0.2, beta2=0.98
+            ),
         ),
         Scale(
             "pocket", "real", "pocket", rows=4000, stage_rows=4000, eval_rows=150,
             langs=("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt"),
             gaps=("udpos/th", "panx/th"), steps=120, stage_steps=120, lr=3e-4, stage_lr=3e-4, max_len=128, bf16=True, probes=2,
-            pretraining=Pretraining(
-                4, 256, 4, 42000, steps=4000, batch=16, length=128, lr=1e-3, start="table", rows=30000,
-                langs=("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt"),
-            ),
+            pretraining=Pretraining(4, 256, 4, 42000, steps=4000, batch=16, length=128, lr=1e-3, rows=30000, start="table"),
         ),
         Scale("mini", "real", "mini", rows=20000, stage_rows=50000, eval_rows=1000, batch=32, lr=2e-4, stage_lr=1e-4,
               max_len=256, cap=50000, seeds=(1, 2, 3, 4, 5), probes=8),
@@ -214,20 +214,27 @@ class Run:
         marks += [f"n{self.size}"] if self.size else []
         used = sorted({n for s in self.stages for t in s if t in TASKS for n in (t, TASKS[t].train_on) if n})
         used += ["mlm"] if self.path == "pretrained" and scale(self.scale).world == "micro" else []
-        told = [asdict(self), recipe(self.scale), [(t, TASKS[t].version(scale(self.scale).world)) for t in used]]
+        told = [asdict(self), recipe(self), [(t, TASKS[t].version(scale(self.scale).world)) for t in used]]
         told += [encoder_hash(self.scale)] if self.path != "pretrained" or not self.model else []
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
         return "-".join([".".join(words), *marks, f"s{self.seed}", digest])
 
 
-def recipe(scale_name: str) -> dict:
-    """Every field of the scale that differs from its default, less the seeds: what makes a number, as JSON data."""
-    s = scale(scale_name)
-    told = {f.name: getattr(s, f.name) for f in fields(s) if f.name not in ("seeds", "together", "save_every")}
-    told = {k: v for k, v in told.items() if v != Scale.__dataclass_fields__[k].default}
-    if s.pretraining:
-        told["pretraining"] = asdict(s.pretraining)
+def recipe(run: Run) -> dict:
+    """What makes a run's numbers: every field of its scale that differs from its default, as JSON data.
+
+    Less seeds and what only arranges the work; how the encoder was pretrained counts where the run makes one.
+    """
+    s = scale(run.scale)
+    told = changed(s, leave=("name", "seeds", "together", "save_every", "pretraining"))
+    if s.pretraining and (run.model or not s.encoder):
+        told["pretraining"] = changed(s.pretraining)
     return json.loads(json.dumps(told))
+
+
+def changed(row, leave: tuple[str, ...] = ()) -> dict:
+    """The fields of a dataclass that differ from their defaults."""
+    return {f.name: getattr(row, f.name) for f in fields(row) if f.name not in leave and getattr(row, f.name) != f.default}
 
 
 def encoder_dir(scale_name: str) -> Path:

@@ -148,13 +148,14 @@ def from_mirror(repository: str, config: str, split: str, revision: str = "") ->
 
 
 def pools(lang: str, scale: Scale, n: int = 0) -> tuple[list[dict], list[dict]]:
-    """BUCC's candidate sentences to be mined, of the language and of the pivot: rows {id, sentence}.
+    """BUCC's candidate sentences to be mined, of the language and of the pivot: rows {id, sentence}; `n`: gold pairs (micro).
 
     Raises: Bad when there are gold pairs only, which cannot be mined.
     """
     if scale.world == "micro":
         from . import micro
 
+        n = round(n / micro.BUCC_GOLD)  # the gold pairs among them are then the n that are asked for
         return micro.rows("bucc_pool", "source", lang, n), micro.rows("bucc_pool", "target", lang, n)
     if not mirror_dir():
         raise Bad("bucc: the hub's bucc18 holds gold pairs only; name a mirror with bucc2018/<lang>-en pools with XIT_MIRROR")
@@ -181,9 +182,7 @@ def tokenizer(scale_name: str) -> Tokenizer:
                 f"{s.encoder}: the hub gave no tokenizer ({str(error).splitlines()[0][:120]}); connect, or choose another scale"
             ) from None
     if not file.is_file():
-        raise Bad(
-            f"scale {scale_name!r}: no encoder at {file.parent}; make one: `make encoder SCALE={scale_name}`"
-        )
+        raise Bad(f"scale {scale_name!r}: no encoder at {file.parent}; make one: `make encoder SCALE={scale_name}`")
     return Tokenizer.from_file(str(file))
 
 

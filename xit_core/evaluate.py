@@ -109,7 +109,7 @@ def masked(net: Model, s: Scale) -> list[Score]:
         net.add_head("mlm", ())
     net.eval()
     device, scores = next(net.parameters()).device, []
-    for lang in s.pretraining.langs if s.pretraining and s.pretraining.langs else languages("mlm", s):
+    for lang in languages("mlm", s):
         rows, _ = data.examples("mlm", "validation", lang, s, s.eval_rows)
         features = mlm.encode(TASKS["mlm"], rows, net.tokenizer, s.max_len)
         right, loss, n = 0, 0.0, 0

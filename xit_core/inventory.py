@@ -1,6 +1,6 @@
 """What data a scale reads, what of them is there, and how to get the rest.
 
-Row counts are those of the data sets' own metadata (splits.csv).
+Row counts are those of the data sets' own metadata (sizes.csv).
 """
 
 import csv
@@ -8,16 +8,17 @@ from functools import lru_cache
 
 from .config import PACKAGE, mirror_dir
 from .config import scale as scale_of
+from .data import manifest
 from .tasks import MICRO_VERSION, TASKS, Task, languages
 
-Key = tuple[str, str]  # "repository/config", split
+KEYS = ("task", "split", "source", "revision", "expected_rows", "rows", "sha256", "stand_in", "licence", "state")
 
 
 @lru_cache
-def sizes() -> dict[Key, int]:
-    """Rows of every split as its publisher counts them."""
-    with open(PACKAGE / "splits.csv", newline="") as file:
-        return {(r["data"], r["split"]): int(r["rows"]) for r in csv.DictReader(file)}
+def sizes() -> dict[tuple[str, str], int]:
+    """Rows of every split as its publisher counts them, by "repository/config" and split."""
+    with open(PACKAGE / "sizes.csv", newline="") as file:
+        return {(r["data"], r["item"]): int(r["value"]) for r in csv.DictReader(file) if r["unit"] == "rows"}
 
 
 def rows_of(task: Task, split: str, lang: str = "en") -> int | None:
@@ -26,12 +27,11 @@ def rows_of(task: Task, split: str, lang: str = "en") -> int | None:
     return None if None in counts else sum(counts)
 
 
-def wanted(task: Task, scale_name: str) -> list[Key]:
-    """The splits that a scale reads: English training rows, and validation rows of every language."""
-    train = [("/".join(task.config("en")), s) for s in task.train.split(",")] if task.train_on == task.name else []
+def wanted(task: Task, scale_name: str) -> list[tuple[str, str, str]]:
+    """What a scale reads, as (repository, config, split): English training rows, and validation rows of every language."""
+    train = [(*task.config("en"), s) for s in task.train.split(",")] if task.train_on == task.name else []
     langs = languages(task.name, scale_of(scale_name))
-    held = [("/".join(task.config(lang)), s) for lang in langs for s in task.validation.split(",")]
-    return list(dict.fromkeys(train + held))
+    return list(dict.fromkeys(train + [(*task.config(lang), s) for lang in langs for s in task.validation.split(",")]))
 
 
 def presence(scale_name: str) -> list[dict]:
@@ -40,39 +40,21 @@ def presence(scale_name: str) -> list[dict]:
     Raises: Bad for an unknown scale, or a mirror without a manifest.
     """
     if scale_of(scale_name).world == "micro":
-        pairs = [(t, s) for t in TASKS.values() for s in ("train", "validation")]
-        return [_made(t, s) for t, s in pairs if s == "validation" or t.train_on == t.name]
-    held = manifest()
-    return [_line(task, key, held) for task in TASKS.values() for key in wanted(task, scale_name)]
+        made = ("micro-world", MICRO_VERSION, None, None, None, "", "Apache-2.0", "generated when needed")
+        pairs = [(t, s) for t in TASKS.values() for s in ("train", "validation") if s == "validation" or t.train_on == t.name]
+        lines = [(t.name, s, *made) for t, s in pairs]
+    else:
+        mirror = mirror_dir()
+        lines = [_line(t, *key, manifest(mirror) if mirror else {}) for t in TASKS.values() for key in wanted(t, scale_name)]
+    return [dict(zip(KEYS, line, strict=True)) for line in lines]
 
 
-def manifest() -> dict[Key, dict]:
-    """The mirror's own list of what it holds; empty without a mirror."""
-    folder = mirror_dir()
-    if not folder:
-        return {}
-    with open(folder / "MANIFEST.csv", newline="", encoding="utf-8") as file:
-        return {(f"{r['repo']}/{r['config']}", r["split"]): r for r in csv.DictReader(file)}
-
-
-def _made(task: Task, split: str) -> dict:
-    return {
-        "task": task.name, "split": split, "source": "micro-world", "revision": MICRO_VERSION, "expected_rows": None,
-        "rows": None, "sha256": None, "stand_in": "", "licence": "Apache-2.0", "state": "generated when needed",
-    }  # fmt: skip
-
-
-def _line(task: Task, key: Key, held: dict[Key, dict]) -> dict:
-    found = held.get(key)
-    stand_ins = [s for s in task.stand_ins if held and s.endswith("/" + key[1].partition("_")[0])]
-    states = {"yes": "complete", "partial": "partial", "derived": "derived"}
-    missing = "missing: add it to the mirror" if held else "on the hub: fetched when needed, or set XIT_MIRROR"
-    noted = found["note"] if found and found["note"].startswith("STAND-IN") else ""
-    return {
-        "task": task.name, "split": key[1], "source": key[0], "revision": task.revision,
-        "expected_rows": sizes().get(key),
-        "rows": int(found["rows"]) if found else None, "sha256": found["sha256"] if found else None,
-        "stand_in": "; ".join([noted, *stand_ins] if noted else stand_ins),
-        "licence": found["licence"] if found else task.licence,
-        "state": states[found["complete"]] if found else missing,
-    }  # fmt: skip
+def _line(task: Task, repository: str, config: str, split: str, held: dict) -> tuple:
+    found, source = held.get((repository, config, split), {}), f"{repository}/{config}"
+    rows, state = None, "missing: add it to the mirror" if held else "on the hub: fetched when needed, or set XIT_MIRROR"
+    notes = [found["note"]] if found.get("note", "").startswith("STAND-IN") else []
+    notes += [s for s in task.stand_ins if held and s.endswith("/" + split.partition("_")[0])]
+    if found:
+        rows, state = int(found["rows"]), {"yes": "complete"}.get(found["complete"], found["complete"])
+    told = ("; ".join(notes), found.get("licence", task.licence), state)
+    return (task.name, split, source, task.revision, sizes().get((source, split)), rows, found.get("sha256"), *told)

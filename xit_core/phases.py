@@ -133,18 +133,13 @@ def training_set(net: Model, names: tuple[str, ...], s: Scale, rows: int, seed: 
     features, seen = {}, []
     torch.manual_seed(seed)
     for name in names:
-        langs = mlm_langs(s) if name == "mlm" else (PIVOT,)
+        langs = languages("mlm", s) if name == "mlm" else (PIVOT,)
         parts = [data.examples(name, "train", x, s, -(-rows // len(langs)), lang if name != "mlm" else PIVOT) for x in langs]
         examples, seen = [e for p in parts for e in p[0]], seen + [x for p in parts for x in p[1]]
         net.add_head(name, labels(TASKS[name], examples))
         kind = KINDS[TASKS[name].kind]
         features[name] = kind.encode(TASKS[name], examples, net.tokenizer, s.max_len, net.labels[name])
     return features, seen
-
-
-def mlm_langs(s: Scale) -> tuple[str, ...]:
-    """Languages of multilingual masked LM: those the encoder was pretrained in."""
-    return s.pretraining.langs if s.pretraining and s.pretraining.langs else languages("mlm", s)
 
 
 def steps_of(features: dict, s: Scale, fixed: int, batch: int) -> int:
@@ -169,7 +164,7 @@ def enter(run: Run, row: dict, begin: float, read: float) -> dict:
         **CODE, "data": row.pop("seen"), "encoder": {"name": run.model or s.encoder or "random", "sha256": encoder_hash(run.scale)},
         "packages": {p: version(p) for p in PACKAGES}, "device": device(), "seconds": round(seconds, 2),
         "tokens_per_second": round(read / seconds), "predictions_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "recipe": recipe(run.scale), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
+        "recipe": recipe(run), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
     }  # fmt: skip
     named = asdict(run) | {"id": run.id, "source": run.source, "on": run.on, "phase": run.phase}
     results.write(named | row | {"provenance": provenance})

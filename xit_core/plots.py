@@ -5,6 +5,7 @@ background is white, so that a figure reads the same on a light and a dark page.
 """
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,10 +14,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
 from . import results
 from .config import PIVOT
+from .stats import paired
 from .tasks import INTERMEDIATES, TARGETS, TASKS
 
 COLOURS = {
@@ -61,15 +62,9 @@ def named(frame: pd.DataFrame) -> pd.Series:
     return pd.Series([name(*source) for source in sources], frame.index, dtype=object)
 
 
-def by_language(frame: pd.DataFrame) -> pd.DataFrame:
-    """As `results.headline`, for each evaluation language by itself (column `lang`)."""
-    parts = [results.headline(part).assign(lang=lang) for lang, part in frame.groupby("lang")]
-    return pd.concat(parts, ignore_index=True) if parts else frame[["on", "source", "data_lang", "model"]]
-
-
 def interval(values: pd.Series) -> float:
     """Half width of the 95 % t interval of a mean over seeds; 0 for fewer than two."""
-    return float(stats.t.ppf(0.975, len(values) - 1) * values.sem()) if len(values) > 1 else 0.0
+    return paired(values, []).half() if len(values) > 1 else 0.0
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
@@ -79,8 +74,7 @@ def plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 def gain_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean gain over the baseline of the same seed, in points: a row a source, a column a target, and the mean."""
-    scores = results.headline(plain(frame))
-    scores["name"] = named(scores)
+    scores = results.headline(plain(frame)).assign(name=named)
     wide = scores.pivot_table(index=["name", "seed"], columns="on", values="score")
     if "baseline" not in wide.index.get_level_values("name"):
         return pd.DataFrame()
@@ -90,159 +84,120 @@ def gain_table(frame: pd.DataFrame) -> pd.DataFrame:
     return gains.assign(mean=gains.mean(axis=1, skipna=False))  # no mean where a target is missing
 
 
+@plt.rc_context(STYLE | {"axes.grid": False})
 def gains(frame: pd.DataFrame) -> Figure | None:
     """Heat map: what each intermediate training adds to each target."""
     table = gain_table(frame)
     if table.empty:
         return None
-    with plt.rc_context(STYLE | {"axes.grid": False}):
-        figure, axes = plt.subplots(figsize=(1.9 + 0.49 * table.shape[1], 1.4 + 0.3 * table.shape[0]))
-        reach = max(1.0, float(np.nanquantile(np.abs(table.to_numpy()), 0.95)))
-        colour = {"cmap": "RdBu", "vmin": -reach, "vmax": reach, "cbar_kws": {"label": "gain (points)"}}
-        look = {"annot": True, "fmt": "+.1f", "annot_kws": {"size": 9}, "linewidths": 0.5}
-        sns.heatmap(table.round(1) + 0.0, ax=axes, **colour, **look)
-        axes.axvline(table.shape[1] - 1, color="black", linewidth=1)
-        axes.set(xlabel="target task", ylabel="intermediate training")
-        axes.tick_params(axis="y", rotation=0)
-        axes.tick_params(axis="x", rotation=40)
-        return _done(figure)
+    figure, (axes,) = _grid(1, 1, 0.8 + 0.3 * len(table), width=1.9 + 0.49 * table.shape[1])
+    reach = max(1.0, float(np.nanquantile(np.abs(table.to_numpy()), 0.95)))
+    look = {"cmap": "RdBu", "vmin": -reach, "vmax": reach, "cbar_kws": {"label": "gain (points)"}, "linewidths": 0.5}
+    sns.heatmap(table.round(1) + 0.0, ax=axes, annot=True, fmt="+.1f", annot_kws={"size": 9}, **look)
+    axes.axvline(table.shape[1] - 1, color="black", linewidth=1)
+    axes.set(xlabel="target task", ylabel="intermediate training")
+    axes.tick_params(axis="y", rotation=0)
+    axes.tick_params(axis="x", rotation=40)
+    return figure
 
 
-SHOWN = ("random weights", "baseline", "multi-task", "squad1")  # the first three of these that have run
-
-
-def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN) -> Figure | None:
-    """Bars: score of each language on each target, with the 95 % interval over seeds."""
-    scores = by_language(plain(frame))
-    scores["name"] = named(scores)
+@plt.rc_context(STYLE | {"axes.grid.axis": "y"})
+def languages(
+    frame: pd.DataFrame, shown: tuple[str, ...] = ("random weights", "baseline", "multi-task", "squad1")
+) -> Figure | None:
+    """Bars: score of each language on each target after the first three of these that have run, with 95 % intervals."""
+    parts = [results.headline(part).assign(name=named, lang=lang) for lang, part in plain(frame).groupby("lang")]
+    scores = pd.concat(parts) if parts else pd.DataFrame(columns=["name", "on"])
     shown = [n for n in shown if n in set(scores.name)][:3]
     targets = [t for t in TARGETS if t in set(scores.on)]
-    if not shown or not targets:
+    if not shown:
         return None
-    with plt.rc_context(STYLE | {"axes.grid.axis": "y"}):
-        figure, grid = _grid(len(targets), columns=min(2, len(targets)), height=1.8)
-        for axes, target in zip(grid, targets, strict=False):
-            _bars(axes, scores[scores.on == target], shown)
-            axes.set_title(target)
-        figure.supxlabel("evaluation language", fontsize=10)
-        figure.supylabel("score (0–100)", fontsize=10)
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(shown))
-        return _done(figure)
-
-
-def _bars(axes: Axes, scores: pd.DataFrame, shown: list[str]) -> None:
-    langs = sorted(set(scores.lang), key=lambda c: (c != PIVOT, c))
-    width = 0.8 / len(shown)
-    colours = dict(zip(("random weights", "baseline"), ("#999999", "#0072B2"), strict=True))
-    for i, who in enumerate(shown):
-        groups = scores[scores.name == who].groupby("lang").score
-        at = np.arange(len(langs)) + (i - (len(shown) - 1) / 2) * width
-        error = groups.agg(interval).reindex(langs)
-        look = {"color": colours.get(who, "#E69F00"), "error_kw": {"elinewidth": 0.8}}
-        axes.bar(at, groups.mean().reindex(langs), width, yerr=error, label=who, **look)
-    axes.set_xticks(range(len(langs)), langs, rotation=90 if len(langs) > 12 else 0)
-    axes.set_ylim(0, None)
+    colours = [{"random weights": "#999999", "baseline": "#0072B2"}.get(n, "#E69F00") for n in shown]
+    look = {"color": colours, "width": 0.8, "error_kw": {"elinewidth": 0.8}, "legend": False, "xlabel": ""}
+    figure, grid = _grid(len(targets), min(2, len(targets)), 1.8)
+    for axes, target in zip(grid, targets, strict=True):
+        groups = scores[scores.on == target].groupby(["lang", "name"]).score
+        mean, half = (
+            part.unstack().reindex(columns=shown).sort_index(key=lambda langs: langs.where(langs != PIVOT, ""))
+            for part in (groups.mean(), groups.agg(interval))
+        )  # fmt: skip
+        mean.plot.bar(ax=axes, yerr=half, title=target, rot=90 if len(mean) > 12 else 0, **look)
+    figure.supxlabel("evaluation language", fontsize=10)
+    figure.supylabel("score (0–100)", fontsize=10)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(shown))
+    return figure
 
 
 def layer_frame(rows: list[dict]) -> pd.DataFrame:
     """Tatoeba accuracy by layer before and after each intermediate training: name, layer, and the means over languages
     and seeds `raw`, `centred` (percent) and `share` (of variance that language identity explains, percent)."""
-    stages = [row for row in rows if row["phase"] < 3 and row.get("layers")]
-    lines = [
-        {"name": _stage(row), "layer": at["layer"], "value": at["value"], "kind": "centred" if at["centred"] else "raw"}
-        for row in stages for at in row["layers"]
-    ] + [
-        {"name": _stage(row), "layer": layer, "value": 100 * share, "kind": "share"}
-        for row in stages for layer, share in enumerate(row.get("language_share", []))
-    ]  # fmt: skip
-    if not lines:
-        return pd.DataFrame(columns=["name", "layer", "raw", "centred", "share"])
-    return pd.DataFrame(lines).pivot_table(index=["name", "layer"], columns="kind", values="value").reset_index()
+    lines = []
+    for row in rows:
+        if row["phase"] < 3 and row.get("layers"):
+            told = {"name": _stage(row)}
+            lines += [told | {"layer": x["layer"], "centred" if x["centred"] else "raw": x["value"]} for x in row["layers"]]
+            lines += [told | {"layer": i, "share": 100 * x} for i, x in enumerate(row.get("language_share", []))]
+    table = pd.DataFrame(lines, columns=["name", "layer", "raw", "centred", "share"])
+    return table.groupby(["name", "layer"], as_index=False).mean()
 
 
+@plt.rc_context(STYLE)
 def retrieval(rows: list[dict]) -> Figure | None:
     """Lines by layer: sentence retrieval raw and language-centred, and how much variance language identity explains."""
     table = layer_frame(rows)
     if table.empty:
         return None
-    titles = {
-        "raw": ("raw vectors", "Tatoeba accuracy (%)"),
-        "centred": ("each language's mean subtracted", "Tatoeba accuracy (%)"),
-        "share": ("what language identity explains", "share of variance (%)"),
-    }
-    with plt.rc_context(STYLE):
-        figure, grid = _grid(4, columns=2, height=3)
-        for axes, (kind, (title, unit)) in zip(grid, titles.items(), strict=False):
-            for who, look in _looks(table.name).items():
-                part = table[table.name == who]
-                if kind in part:
-                    axes.plot(part.layer, part[kind], label=who, **look)
-            axes.set(title=title, xlabel="layer (0 = embeddings)", ylabel=unit, ylim=(0, None))
-            axes.xaxis.get_major_locator().set_params(integer=True)
-        top = max(grid[0].get_ylim()[1], grid[1].get_ylim()[1])
-        for axes in grid[:2]:
-            axes.set_ylim(0, top)  # the two accuracies share their axis: the difference between them is the finding
-        grid[3].set_axis_off()
-        grid[3].legend(*grid[0].get_legend_handles_labels(), loc="center", ncols=2)
-        return _done(figure)
+    figure, (*grid, key) = _grid(4, 2, 3)
+    for axes, kind in zip(grid, PANELS, strict=True):
+        _lines(axes, table, "layer", kind, "layer (0 = embeddings)")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    key.set_axis_off()
+    key.legend(*grid[0].get_legend_handles_labels(), loc="center", ncols=2)
+    return figure
 
 
+@plt.rc_context(STYLE)
 def curves(rows: list[dict], phases: tuple[int, ...] = (1, 2)) -> Figure | None:
     """Small multiples: training loss of every stage, one line a seed."""
     stages = [row for row in rows if row["phase"] in phases and row.get("curve") and not row["model"]]
     names = order([_stage(row) for row in stages])
     if not names:
         return None
-    with plt.rc_context(STYLE):
-        figure, grid = _grid(len(names), columns=min(4, len(names)), height=1.6 if len(names) > 3 else 2.4)
-        for axes, who in zip(grid, names, strict=False):
-            seeds = [row for row in stages if _stage(row) == who]
-            for row, colour in zip(seeds, itertools.cycle(COLOURS.values()), strict=False):
-                points = [p for p in row["curve"] if "loss" in p]
-                axes.plot([p["step"] for p in points], [p["loss"] for p in points], color=colour, linewidth=1.3)
-            axes.set_title("the encoder" if who == "before" else who)
-        figure.supxlabel("optimiser steps", fontsize=10)
-        figure.supylabel("training loss (nats)", fontsize=10)
-        return _done(figure)
+    figure, grid = _grid(len(names), min(3, len(names)), 1.6 if len(names) > 3 else 2.4)
+    for axes, who in zip(grid, names, strict=True):
+        seeds = [row for row in stages if _stage(row) == who]
+        for row, colour in zip(seeds, itertools.cycle(COLOURS.values()), strict=False):
+            points = [(p["step"], p["loss"]) for p in row["curve"] if "loss" in p]
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.3)
+        axes.set_title("the encoder" if who == "before" else who)
+    figure.supxlabel("optimiser steps", fontsize=10)
+    figure.supylabel("training loss (nats)", fontsize=10)
+    return figure
 
 
 def dose_frame(rows: list[dict]) -> pd.DataFrame:
-    """One line each probe of retrieval along an intermediate stage: name, seed, step, distance, raw, centred (%)."""
-    first = [row for row in rows if row["phase"] == 1 and not row["model"]]
-    start = {
-        kind: [score["value"] for row in first for score in row["scores"] if score["metric"] == metric]
-        for kind, metric in PROBED.items()
-    }
-    lines = []
-    for row in (row for row in rows if row["phase"] == 2):
-        told = {"name": _stage(row), "seed": row["seed"]}
-        if all(start.values()):
-            lines.append(told | {"step": 0, "distance": 0.0} | {kind: np.mean(x) for kind, x in start.items()})
-        points = [point for point in row.get("curve", []) if "tatoeba" in point]
-        lines += [told | point | {"raw": point["tatoeba"], "centred": point["tatoeba_centred"]} for point in points]
-    return pd.DataFrame(lines)
+    """Retrieval along each intermediate stage, means over seeds: name, step, and distance, raw, centred (percent)."""
+    first = [(x["metric"], x["value"]) for row in rows if row["phase"] == 1 and not row["model"] for x in row["scores"]]
+    before = pd.DataFrame(first, columns=["metric", "value"]).groupby("metric").value.mean()
+    start = {"step": 0, "distance": 0.0, "tatoeba": before.get("accuracy"), "tatoeba_centred": before.get("accuracy_centred")}
+    stages = [(_stage(row), [start, *row.get("curve", [])]) for row in rows if row["phase"] == 2]
+    probes = [{"name": who} | point for who, points in stages for point in points if "tatoeba" in point]
+    table = pd.DataFrame(probes, columns=["name", "step", "distance", "tatoeba", "tatoeba_centred"]).dropna()
+    table = table.rename(columns={"tatoeba": "raw", "tatoeba_centred": "centred"})
+    return table.assign(distance=100 * table.distance).groupby(["name", "step"], as_index=False).mean()
 
 
-PROBED = {"raw": "accuracy", "centred": "accuracy_centred"}  # Tatoeba's metrics
-
-
+@plt.rc_context(STYLE)
 def dose(rows: list[dict]) -> Figure | None:
     """Lines: retrieval along each intermediate training against the distance that the encoder has moved."""
     table = dose_frame(rows)
     if table.empty:
         return None
-    with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(1, 2, figsize=(WIDTH, 4.6))
-        kinds = {"raw": "raw vectors", "centred": "each language's mean subtracted"}
-        for axes, (kind, title) in zip(grid, kinds.items(), strict=True):
-            for who, look in _looks(table.name).items():
-                part = table[table.name == who].groupby("step")[["distance", kind]].mean()
-                axes.plot(100 * part.distance, part[kind], label=who, **look | {"marker": "o", "markersize": 3})
-            axes.set(title=title, xlabel="distance the encoder moved (%)", ylabel="Tatoeba accuracy (%)")
-        for axes in grid:
-            axes.set_ylim(0, max(at.dataLim.ymax for at in grid) * 1.05)
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        return _done(figure)
+    figure, grid = _grid(2, 2, 4)
+    for axes, kind in zip(grid, PANELS, strict=False):
+        _lines(axes, table, "distance", kind, "distance the encoder moved (%)", marker="o", markersize=3)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
 
 
 def _stage(row: dict) -> str:
@@ -250,27 +205,34 @@ def _stage(row: dict) -> str:
     return "before" if said == "baseline" else said
 
 
-def _looks(names: pd.Series) -> dict[str, dict]:
-    """Colour by the kind of task, line style within a kind; the encoder before any training is thick and black."""
-    looks, styles = {}, {}
-    for who in order(names):
-        kind = TASKS[who].kind if who in TASKS else next((k for k in ("translated", "mlm") if k in who), "joint")
-        style = next(styles.setdefault(kind, itertools.cycle(["-", "--", ":", "-."])))
-        looks[who] = {"color": COLOURS.get(kind, "#999999"), "linestyle": style, "linewidth": 1.5}
-    for who, colour in (("before", "black"), ("random weights", "#999999")):
-        if who in looks:
-            looks[who] = {"color": colour, "linestyle": "-", "linewidth": 2.5}
-    return looks
+PANELS = {
+    "raw": ("raw vectors", "Tatoeba accuracy (%)"),
+    "centred": ("each language's mean subtracted", "Tatoeba accuracy (%)"),
+    "share": ("what language identity explains", "share of variance (%)"),
+}
 
 
-def _grid(number: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
+def _lines(axes: Axes, table: pd.DataFrame, x: str, kind: str, xlabel: str, **look) -> None:
+    """A line a stage: colour by the kind of task, line style within a kind; before any training thick, black or grey."""
+    styles: dict[str, Iterator[str]] = {}
+    for who in order(table.name):
+        sort = TASKS[who].kind if who in TASKS else next((k for k in ("translated", "mlm") if k in who), "joint")
+        style = next(styles.setdefault(sort, itertools.cycle(["-", "--", ":", "-."])))
+        colour, width = COLOURS.get(sort, "#999999"), 1.5
+        if who in ("before", "random weights"):
+            style, colour, width = "-", "black" if who == "before" else "#999999", 2.5
+        part = table[table.name == who]
+        axes.plot(part[x], part[kind], style, color=colour, linewidth=width, label=who, **look)
+    title, unit = PANELS[kind]
+    top = 1.05 * table[["raw", "centred"]].max(axis=None) if kind != "share" else None  # shared: to be compared
+    axes.set(title=title, xlabel=xlabel, ylabel=unit, ylim=(0, top))
+
+
+def _grid(number: int, columns: int, height: float, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
+    """A figure of panels, each so many inches high, and its panels."""
     lines = -(-number // columns)
-    figure, grid = plt.subplots(lines, columns, figsize=(WIDTH, height * lines + 0.6), squeeze=False)
+    figure, grid = plt.subplots(lines, columns, figsize=(width, height * lines + 0.6), squeeze=False)
+    plt.close(figure)  # a notebook shows the figure that a cell returns, once
     for unused in grid.flat[number:]:
         unused.set_axis_off()
-    return figure, list(grid.flat)
-
-
-def _done(figure: Figure) -> Figure:
-    plt.close(figure)  # a notebook shows the figure that a cell returns, once
-    return figure
+    return figure, list(grid.flat[:number])

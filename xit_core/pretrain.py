@@ -29,7 +29,7 @@ def remake(run: Run) -> tuple[Model, dict, float]:
         )
     begin = time.time()
     texts, seen = corpus(s, p)
-    pieces, vectors = vocabulary(texts, p)
+    pieces, vectors = vocabulary(texts, s)
     torch.manual_seed(run.seed)
     net = Model(XLMRobertaModel(model.shape(p, pieces.get_vocab_size()), add_pooling_layer=False), pieces, s)
     if vectors is not None:
@@ -37,11 +37,11 @@ def remake(run: Run) -> tuple[Model, dict, float]:
         table.data.copy_(torch.from_numpy(vectors))
         table.requires_grad_(False)
     net.add_head("mlm", ())
-    features = pack(texts, pieces, p.length)
+    features = pack(texts, pieces, p.length, p.packed)
     net.heads["mlm"].bias.data.copy_(frequency(features, pieces.get_vocab_size()))
     batches = data.Mixture({"mlm": features}, p.batch, p.steps, run.seed)
     folder = runs_dir() / run.scale / "encoder"
-    points = fit(net, batches, p.lr, run.seed, folder, save_every=1000, masking=p.masking)
+    points = fit(net, batches, p.lr, run.seed, folder, save_every=1000, masking=p.masking, beta2=p.beta2)
     model.write(net, folder, torch.bfloat16)
     pieces.no_truncation()
     pieces.save(str(folder / "tokenizer.json"), pretty=False)
@@ -54,7 +54,7 @@ def remake(run: Run) -> tuple[Model, dict, float]:
 
 def corpus(s: Scale, p: Pretraining) -> tuple[Texts, list[dict]]:
     """Training text by language, and what was read. Real text leaves out every line that an evaluation split holds too."""
-    langs = p.langs or languages("mlm", s)
+    langs = languages("mlm", s)
     if p.start == "table" and mirror_dir():
         from .table import mirror_text
 
@@ -68,38 +68,37 @@ def corpus(s: Scale, p: Pretraining) -> tuple[Texts, list[dict]]:
     ]
 
 
-def vocabulary(texts: Texts, p: Pretraining) -> tuple[Tokenizer, object | None]:
-    """A tokenizer of `p.pieces` pieces with XLM-R's special tokens, and the table's vectors where the start is the table."""
+def vocabulary(texts: Texts, s: Scale) -> tuple[Tokenizer, object | None]:
+    """A tokenizer with XLM-R's special tokens, and the table's vectors where the start is the table."""
     from . import table
 
+    p = s.pretraining
     if p.start == "table":
         return table.start(texts, p.pieces, p.hidden)
+    if s.world == "micro":
+        from .micro import pieces
+
+        return table.tokenizer(pieces(texts)), None
     learner = Tokenizer(models.Unigram())
     learner.pre_tokenizer = pre_tokenizers.Metaspace()
-    lines = [line for lang in texts.values() for line in lang]
-    learner.train_from_iterator(
-        lines,
-        trainers.UnigramTrainer(vocab_size=p.pieces - 5, unk_token="<unk>", special_tokens=["<unk>"], show_progress=False),
-    )
+    trainer = trainers.UnigramTrainer(vocab_size=p.pieces - 5, unk_token="<unk>", special_tokens=["<unk>"], show_progress=False)
+    learner.train_from_iterator((line for lines in texts.values() for line in lines), trainer)
     learned = json.loads(learner.to_str())["model"]["vocab"]
     return table.tokenizer([(piece, score) for piece, score in learned if piece != "<unk>"]), None
 
 
-def pack(texts: Texts, pieces: Tokenizer, length: int) -> list[dict]:
-    """Sequences of at most `length` pieces: neighbouring lines of one language joined, long ones cut."""
+def pack(texts: Texts, pieces: Tokenizer, length: int, joined: bool) -> list[dict]:
+    """Sequences of at most `length` pieces, long lines cut; `joined`: neighbouring lines of a language share a sequence."""
     pieces.no_truncation()
     start, end = pieces.token_to_id("<s>"), pieces.token_to_id("</s>")
-    features = []
+    sequences: list[list[int]] = []
     for lines in texts.values():
-        room: list[int] = []
-        for line in pieces.encode_batch(lines, add_special_tokens=False):
-            if room and len(room) + len(line.ids) > length - 2:
-                features.append({"ids": [start, *room, end], "length": len(room) + 2})
-                room = []
-            room = [*room, *line.ids][: length - 2]
-        if room:
-            features.append({"ids": [start, *room, end], "length": len(room) + 2})
-    return features
+        sequences.append([])
+        for line in pieces.encode_batch_fast(lines, add_special_tokens=False):
+            if not joined or len(sequences[-1]) + len(line.ids) > length - 2:
+                sequences.append([])
+            sequences[-1] = [*sequences[-1], *line.ids][: length - 2]
+    return [{"ids": [start, *ids, end], "length": len(ids) + 2} for ids in sequences if ids]
 
 
 def frequency(features: list[dict], vocabulary: int) -> torch.Tensor:

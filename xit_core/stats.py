@@ -61,9 +61,7 @@ def paired(values: np.ndarray, differences: list[np.ndarray]) -> Interval:
     """
     values = np.asarray(values, float)
     instances = sum(len(d) * np.var(d, ddof=1) for d in differences if len(d) > 1)
-    return Interval(
-        float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5), float(instances), len(values) - 1
-    )
+    return Interval(float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5), float(instances), len(values) - 1)
 
 
 def pooled(interval: Interval, means: np.ndarray, weights: np.ndarray) -> Interval:

@@ -4,11 +4,10 @@ The table of Universal Sentence Encoder Multilingual v3 (Google, Apache-2.0) is 
 `table`: 128,000 cased pieces, 512 six-bit dimensions. It was learned from translations: a declared deviation.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +62,7 @@ def mirror_text(mirror: Path, langs: Iterable[str] = LANGUAGES, rows: int = 0) -
         read = pq.read_table(file).select(["text", "source"]).to_pydict()
         lines = [text for text, source in zip(*read.values(), strict=True) if source not in LEFT_OUT]
         kept = (lines[i] for i in np.random.default_rng(0).permutation(len(lines)) if key(lines[i]) not in held)
-        texts[lang] = [line for _, line in zip(range(rows or len(lines)), kept, strict=False)]
+        texts[lang] = list(islice(kept, rows or None))
     return texts
 
 
@@ -137,14 +136,3 @@ def start(texts: Texts, pieces: int, dims: int, public: tuple | None = None) -> 
     found[rows] = unit(unit(sums[rows]) + found[rows])  # half of it a random direction, so that no two are alike
     found[SPECIAL.index("<pad>")] = 0
     return made, found.astype(np.float32)
-
-
-def save(folder: Path, made: Tokenizer, vectors: np.ndarray) -> None:
-    """Write what AutoTokenizer reads (tokenizer.json, tokenizer_config.json), and vectors.npy."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made.save(str(folder / "tokenizer.json"), pretty=False)
-    names = {"bos": "<s>", "cls": "<s>", "eos": "</s>", "sep": "</s>", "unk": "<unk>", "pad": "<pad>", "mask": "<mask>"}
-    settings: dict = {f"{name}_token": token for name, token in names.items()}
-    settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n")
-    np.save(folder / "vectors.npy", vectors)

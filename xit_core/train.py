@@ -21,7 +21,7 @@ POINTS = 40  # of a training curve
 
 def fit(
     net: Model, batches: data.Mixture, lr: float, seed: int, folder: Path, save_every: int = 1000, masking: float = 0.15,
-    probe: tuple[int, Callable[[Model], dict]] | None = None,
+    beta2: float = 0.999, probe: tuple[int, Callable[[Model], dict]] | None = None,
 ) -> list[dict]:  # fmt: skip
     """Train for `batches.steps` steps and return the curve: step, loss, rate, and what the probe saw.
 
@@ -30,7 +30,7 @@ def fit(
     """
     accelerator = Accelerator(mixed_precision="bf16" if net.bf16 else "no")
     torch.manual_seed(seed)
-    optimiser = torch.optim.AdamW(groups(net), lr=lr, eps=EPSILON, fused=True)
+    optimiser = torch.optim.AdamW(groups(net), lr=lr, betas=(0.9, beta2), eps=EPSILON, fused=True)
     schedule = LambdaLR(optimiser, lambda step: slope(step, batches.steps))
     net_, optimiser_ = accelerator.prepare(net, optimiser)
     first, losses, probed = resume(folder, net, optimiser, schedule)

@@ -1,7 +1,6 @@
 """A study as a graph of notebooks: what it costs, what of it is done, and Snakemake to do the rest."""
 
 import contextlib
-import fcntl
 import json
 import math
 import os
@@ -9,16 +8,16 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from tqdm import tqdm
 
 from . import launch, results, studies
 from .config import ROOT, Bad, Run, executed_dir, runs_dir
 from .config import scale as scale_of
 from .inventory import rows_of
-from .tasks import TASKS, Task, languages
+from .tasks import TASKS, languages
 
 SHAPES = {"FacebookAI/xlm-roberta-base": (12, 768), "FacebookAI/xlm-roberta-large": (24, 1024)}  # layers, hidden
 GPU = 2.6e14  # FLOP/s kept up in practice: a third of one H200's 790 TFLOP/s in bf16
@@ -29,15 +28,16 @@ def costs(study: str, scale_name: str) -> dict:
 
     A training that several runs share is counted at the first of them.
     """
-    runs = studies.runs(study, scale_name)
-    planned, counted = {r.id: r for r in runs}, set()
-    told = []
+    runs, s = studies.runs(study, scale_name), scale_of(scale_name)
+    layers, hidden = (s.pretraining.layers, s.pretraining.hidden) if s.pretraining else SHAPES.get(s.encoder, (0, 0))
+    weights = 12 * layers * hidden**2  # the embeddings cost no multiplication
+    planned, counted, told = {r.id: r for r in runs}, set(), []
     for r in runs:
         trained, read = train_tokens(r, counted), eval_tokens(r)
         told.append({
             "id": r.id, "path": r.path, "on": r.on, "seed": r.seed,
             "parents": parents(r, planned), "done": results.place(r).is_file(),
-            "tokens": trained + read, "flops": 2 * parameters(r) * (3 * trained + read),
+            "tokens": trained + read, "flops": 2 * weights * (3 * trained + read),
         })  # fmt: skip
     return {"runs": told, "gpu_hours": sum(r["flops"] for r in told if not r["done"]) / GPU / 3600}
 
@@ -50,14 +50,6 @@ def parents(run: Run, planned: dict[str, Run]) -> list[str]:
     return [i for i, r in planned.items() if r.phase == first.phase == 1 and r.model == first.model]
 
 
-def parameters(run: Run) -> int:
-    """Weights of the encoder's layers (the embeddings cost no multiplication)."""
-    s = scale_of(run.scale)
-    made = (s.pretraining.layers, s.pretraining.hidden) if s.pretraining else (0, 0)
-    layers, hidden = SHAPES.get(s.encoder, made)
-    return 12 * layers * hidden**2
-
-
 def train_tokens(run: Run, counted: set) -> int:
     """Tokens (at most) of the run's last stage; 0 if it trains nothing or `counted` holds that training."""
     s = scale_of(run.scale)
@@ -67,13 +59,12 @@ def train_tokens(run: Run, counted: set) -> int:
         return 0
     counted.add(key)
     fixed, cap = (s.stage_steps, run.size or s.stage_rows) if run.phase == 2 else (s.steps, s.rows)
-    return sum((fixed or steps(TASKS[n], cap)) * (s.batch or TASKS[n].batch) for n in names) * s.max_len
-
-
-def steps(task: Task, cap: int) -> int:
-    """Optimiser steps of the task's epochs over its English rows, at most `cap` of them (0: all)."""
-    rows = rows_of(task, task.train) or cap
-    return math.ceil((min(rows, cap) if cap else rows) * task.epochs / task.batch)
+    total = 0
+    for task in map(TASKS.get, names):
+        rows = rows_of(task, task.train) or cap
+        steps = fixed or math.ceil(min(rows, cap or rows) * task.epochs / task.batch)
+        total += steps * (s.batch or task.batch) * s.max_len
+    return total
 
 
 def eval_tokens(run: Run) -> int:
@@ -88,44 +79,32 @@ def eval_tokens(run: Run) -> int:
 def run_study(study: str, scale_name: str, cores: int, profile: str | None = None) -> None:
     """Execute what is missing of a study, then the analysis.
 
-    Raises: Bad for a user's mistake; Failed when a notebook failed (the others still ran).
+    Raises: Bad before anything starts, or for a user's mistake that stopped a notebook; Failed when another one failed
+    (the others still ran).
     """
     every = launch.jobs(studies.runs(study, scale_name))
     analysis = launch.job(launch.ANALYSIS, scale=scale_name)
     pending = [j for j in every if not j.done]
-    if not pending and fresh(analysis, every):
+    if not pending and analysis.done and analysis.output.stat().st_mtime >= max(p.stat().st_mtime for j in every for p in j.rows):
         print(f"{study} at {scale_name}: all {sum(len(j.runs) for j in every)} runs are finished; nothing to do")
         return
     pending.append(analysis)
     launch.prepare(pending[0])
     launch.settle()
-    logs = runs_dir().absolute() / "logs" / scale_name
+    logs = runs_dir() / "logs" / scale_name
     logs.mkdir(parents=True, exist_ok=True)
-    analysis.output.unlink(missing_ok=True)
-    with alone(scale_name) as lock:
+    lock = launch.locked(runs_dir() / f"{scale_name}.lock")
+    if not lock:
+        raise Bad(f"a study at scale {scale_name!r} is running already in {runs_dir()}; wait for it")
+    with lock:
+        analysis.output.unlink(missing_ok=True)
         snakemake(pending, logs, cores, profile, lock)
     report(pending, logs)
 
 
-def fresh(analysis: launch.Job, every: list[launch.Job]) -> bool:
-    """Is the analysis younger than every row of the ledger that it reads?"""
-    return analysis.done and analysis.output.stat().st_mtime >= max(p.stat().st_mtime for j in every for p in j.rows)
-
-
-@contextlib.contextmanager
-def alone(scale_name: str) -> Iterator[IO]:
-    """Hold the lock of a scale, so that two studies do not do the same work; it is freed when the process dies."""
-    with open(runs_dir() / f"{scale_name}.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Bad(f"a study at scale {scale_name!r} is running already in {runs_dir()}; wait for it") from None
-        yield lock
-
-
 def snakemake(pending: list[launch.Job], logs: Path, cores: int, profile: str | None, lock: IO) -> None:
     """Run jobs in the order that their parents demand, with a progress bar; on an interrupt stop all of them."""
-    work = runs_dir().absolute() / "snakemake"
+    work = runs_dir() / "snakemake"
     work.mkdir(exist_ok=True)
     plan = work / f"{pending[0].scale}.json"
     plan.write_text(json.dumps(graph(pending, logs), indent=1))
@@ -133,20 +112,21 @@ def snakemake(pending: list[launch.Job], logs: Path, cores: int, profile: str | 
     command += ["--cores", str(cores), "--forceall", "--keep-going", "--nolock", "--rerun-incomplete", "--quiet", "all"]
     command += ["--profile", os.path.abspath(profile)] if profile else []
     command += ["--config", f"plan={plan}"]
-    signal.signal(signal.SIGTERM, _interrupt)
-    with open(logs / "snakemake.log", "w") as log:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    files = [file for j in pending for file in (j.rows or [j.output])]
+    every = 1 if sys.stderr.isatty() else 30
+    with open(logs / "snakemake.log", "w") as log, tqdm(total=len(files), unit="run", mininterval=every, disable=False) as bar:
         # its own session, so that one signal reaches every process; it inherits the lock in case this process is killed
         child = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, pass_fds=[lock.fileno()])
         try:
-            watch(child, pending)
+            while child.returncode is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(0.5)
+                bar.update(sum(file.is_file() for file in files) - bar.n)
         except KeyboardInterrupt:
             os.killpg(child.pid, signal.SIGTERM)
             child.wait()
             raise
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def graph(pending: list[launch.Job], logs: Path) -> dict:
@@ -156,44 +136,24 @@ def graph(pending: list[launch.Job], logs: Path) -> dict:
     told = []
     for j in pending:
         starts = [p for r in j.runs for p in parents(r, planned)] if j.runs else home  # the analysis needs everything
+        given = [f"--{k}={v}" for k, v in j.parameters.items() if k != "path"]
+        command = shlex.join([sys.executable, "-m", "xit_core.cli", "run", j.path, *given])
         needs = sorted({home[p] for p in starts})
-        told.append({"id": j.id, "output": str(j.output.absolute()), "needs": needs, "command": command(j)})
+        told.append({"id": j.id, "output": str(j.output.absolute()), "needs": needs, "command": command})
     return {"executed": str(executed_dir().absolute() / pending[0].scale), "logs": str(logs), "jobs": told}
-
-
-def command(job: launch.Job) -> str:
-    """The shell command that does one job."""
-    given = [f"--{k}={v}" for k, v in job.parameters.items() if k != "path"]
-    return shlex.join([sys.executable, "-m", "xit_core.cli", "run", job.path, *given])
-
-
-def watch(child: subprocess.Popen, pending: list[launch.Job]) -> None:
-    """Count finished runs in the ledger on a progress bar until Snakemake ends."""
-    from tqdm import tqdm
-
-    waiting = {p: p.stem for j in pending for p in (j.rows or [j.output])}
-    every = 1 if sys.stderr.isatty() else 30
-    with tqdm(total=len(waiting), unit="run", smoothing=0.1, mininterval=every, disable=False) as bar:
-        while True:
-            ended = child.poll() is not None
-            for path in [p for p in waiting if p.is_file()]:
-                bar.set_postfix_str(waiting.pop(path), refresh=False)
-                bar.update()
-            if ended:
-                return
-            time.sleep(0.5)
 
 
 def report(pending: list[launch.Job], logs: Path) -> None:
     """Say what was done.
 
-    Raises: Failed with the reason of the first failure, when something is missing.
+    Raises: Bad or Failed, as the first notebook that is missing said, else as Snakemake did.
     """
     failed = [j for j in pending if not j.done]
     if not failed:
         print(f"{len(pending)} notebooks executed; {pending[-1].output}")
         return
-    told = [p for p in (logs / f"{j.id}.log" for j in failed) if p.is_file() and p.read_text().strip()]
-    reason = (told[0] if told else logs / "snakemake.log").read_text().strip().splitlines()[-1:]
+    files = [file for file in (*(logs / f"{j.id}.log" for j in failed), logs / "snakemake.log") if file.is_file()]
+    reason = next((lines[-1] for file in files if (lines := file.read_text().strip().splitlines())), "no reason given")
+    kind = Bad if reason.startswith("xit: ") else launch.Failed  # as `xit run` says a user's mistake
     said = f"{len(failed)} of {len(pending)} notebooks are missing, the others are kept; run again to resume"
-    raise launch.Failed(f"{said}; {' '.join(reason)}; logs: {logs}")
+    raise kind(f"{said}; {reason.removeprefix('xit: ')}; logs: {logs}")

@@ -16,7 +16,7 @@ CONTENT = (*VERBS, *(c for name, members in CLASSES.items() if name not in NAMED
 CONTENT = (*CONTENT, *dict.fromkeys(HYPERNYM.values()))
 NAMES = tuple(c for name in NAMED for c in CLASSES[name])
 LATIN = "abdefghiklmnoprstuvz"
-SCRIPTS = {"Latin": LATIN, "Greek": "αβδεφγχικλμνοπρστυωζ", "Cyrillic": "абдефгхиклмнопрстувз"}
+SCRIPTS = {"Latin": LATIN, "Greek": "αβδεφγχικλμνοπρστυξζ", "Cyrillic": "абдефгхиклмнопрстувз"}
 
 
 @dataclass(frozen=True)

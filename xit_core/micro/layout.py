@@ -174,7 +174,7 @@ def _passage(tell: Teller, events: list[Event], asked: int, ask: str) -> tuple[s
 
 def _question(rng: Dice, split: str, answerable: bool = True) -> tuple[list[Event], Event, int, str]:
     """A story, the event that is asked about, its index (-1: not in the story), and the part."""
-    events = world.story(rng, split, rng.choice((3, 3, 4)), detail=0.35)
+    events = world.story(rng, split, 3, detail=0.3)
     n = rng.randrange(len(events))
     e = events[n]
     ask = rng.choice([p for p in ("agent", "patient", "place") if getattr(e, p)])
@@ -363,7 +363,7 @@ def bucc_pool(side: str, lang: str, n: int, seed: int = 0) -> list[dict]:
 
 
 def mlm(rng: Dice, split: str, tell: Teller, i: int) -> dict:
-    """A page: three to five sentences, half the time with one of them taken up again; or, for the language's declared
+    """A page: three to five sentences, half the time with some of them taken up again; or, for the language's declared
     share of pages, two or three sentences, each told in two languages."""
     code, partner = tell.code, ""
     if rng.random() < tell.language.bilingual:
@@ -376,14 +376,14 @@ def mlm(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     for e in events:
         said += [t.say(e) if isinstance(e, Event) else " ".join(t.list(e(t.code))) for t in tellers]
     plain = [e for e in events if isinstance(e, Event) and not e.negated]
-    if not partner and plain and rng.random() < 0.5:
-        said.append(_again(rng, tell, rng.choice(plain)))
+    if not partner and rng.random() < 0.5:
+        said += [_again(rng, tell, e) for e in rng.sample(plain, min(2, len(plain)))]
     return {"text": " ".join(said), "source": f"micro-{code}{'-' + partner if partner else ''}"}
 
 
 def _again(rng: Dice, tell: Teller, e: Event) -> str:
     """An event taken up again: asked about and answered, or with its adjuncts at the beginning."""
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         return tell.say(e, fronted=rng.choice(("time", "place")))
     ask = rng.choice([part for part in ("agent", "patient", "place") if getattr(e, part)])
     answer = ended(phrase(tell.code, getattr(e, ask)))
