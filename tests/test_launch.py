@@ -71,8 +71,8 @@ def test_a_job_is_the_same_however_its_path_is_written():
     ("path", "given", "said"),
     [
         ("xnli", {"colour": "red"}, "no parameter 'colour'"),
-        ("xnli", {"seed": "1"}, "needs int"),
-        ("xnli", {"seed": True}, "needs int"),
+        ("xnli", {"seed": "1"}, "a whole number"),
+        ("xnli", {"seed": True}, "a whole number"),
         ("xnli", {"scale": "huge"}, "no scale 'huge'"),
         ("xnil", {}, "no task 'xnil'"),
         ("mnli, xnli", {}, "one at a time"),

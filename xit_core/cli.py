@@ -74,16 +74,10 @@ def tell(rows: list[dict] | dict, as_json: bool, *columns: str) -> None:
     """Print rows as JSON, or these columns of them as a plain table."""
     if as_json:
         return print(json.dumps(rows, indent=1, ensure_ascii=False))
-    table = [columns, *([cell(row.get(c)) for c in columns] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        print("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip())
+    from tabulate import tabulate
 
-
-def cell(value: object) -> str:
-    if isinstance(value, (list, tuple)):
-        return " ".join(map(str, value))
-    return "" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
+    cells = [[" ".join(x) if isinstance(x := row.get(c), (list, tuple)) else x for c in columns] for row in rows]
+    print(tabulate(cells, columns, tablefmt="plain", floatfmt=".1f"))
 
 
 def tasks(as_json: bool) -> None:

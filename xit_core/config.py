@@ -165,7 +165,7 @@ class Run:
             if getattr(self, name) not in allowed:
                 raise Bad(f"{name}={getattr(self, name)!r}; allowed: {', '.join(map(repr, allowed))}")
         for name in ("seed", "size"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 0:
+            if type(getattr(self, name)) is not int or getattr(self, name) < 0:
                 raise Bad(f"{name}={getattr(self, name)!r}; allowed: a whole number, 0 or more")
         paths = parse(self.path)
         if len(paths) != 1:

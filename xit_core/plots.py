@@ -24,6 +24,13 @@ COLOURS = {
     "span": "#0072B2", "classify": "#D55E00", "choose": "#009E73",
     "tag": "#CC79A7", "mlm": "#E69F00", "joint": "#56B4E9",
 }  # fmt: skip
+PANELS = {
+    "tatoeba": ("raw vectors", "Tatoeba accuracy (%)"),
+    "tatoeba_centred": ("each language's mean subtracted", "Tatoeba accuracy (%)"),
+    "share": ("what language identity explains", "share of variance (%)"),
+}
+ACCURACY = list(PANELS)[:2]
+SHOWN = ("random weights", "baseline", "multi-task", "squad1")  # the first three of these that have run
 WIDTH = 6.8  # inches: the text column of the book, so that no font is scaled below its size
 STYLE = {
     "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 10.5, "axes.labelsize": 10,
@@ -102,10 +109,8 @@ def gains(frame: pd.DataFrame) -> Figure | None:
 
 
 @plt.rc_context(STYLE | {"axes.grid.axis": "y"})
-def languages(
-    frame: pd.DataFrame, shown: tuple[str, ...] = ("random weights", "baseline", "multi-task", "squad1")
-) -> Figure | None:
-    """Bars: score of each language on each target after the first three of these that have run, with 95 % intervals."""
+def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN) -> Figure | None:
+    """Bars: score of each language on each target, with the 95 % interval over seeds."""
     parts = [results.headline(part).assign(name=named, lang=lang) for lang, part in plain(frame).groupby("lang")]
     scores = pd.concat(parts) if parts else pd.DataFrame(columns=["name", "on"])
     shown = [n for n in shown if n in set(scores.name)][:3]
@@ -117,10 +122,8 @@ def languages(
     figure, grid = _grid(len(targets), min(2, len(targets)), 1.8)
     for axes, target in zip(grid, targets, strict=True):
         groups = scores[scores.on == target].groupby(["lang", "name"]).score
-        mean, half = (
-            part.unstack().reindex(columns=shown).sort_index(key=lambda langs: langs.where(langs != PIVOT, ""))
-            for part in (groups.mean(), groups.agg(interval))
-        )  # fmt: skip
+        table = groups.agg(["mean", interval]).unstack().sort_index(key=lambda lang: lang != PIVOT, kind="stable")
+        mean, half = (table[part].reindex(columns=shown) for part in ("mean", "interval"))
         mean.plot.bar(ax=axes, yerr=half, title=target, rot=90 if len(mean) > 12 else 0, **look)
     figure.supxlabel("evaluation language", fontsize=10)
     figure.supylabel("score (0–100)", fontsize=10)
@@ -130,14 +133,14 @@ def languages(
 
 def layer_frame(rows: list[dict]) -> pd.DataFrame:
     """Tatoeba accuracy by layer before and after each intermediate training: name, layer, and the means over languages
-    and seeds `raw`, `centred` (percent) and `share` (of variance that language identity explains, percent)."""
+    and seeds (percent) of accuracy and of the share of variance that language identity explains."""
     lines = []
     for row in rows:
         if row["phase"] < 3 and row.get("layers"):
             told = {"name": _stage(row)}
-            lines += [told | {"layer": x["layer"], "centred" if x["centred"] else "raw": x["value"]} for x in row["layers"]]
+            lines += [told | {"layer": x["layer"], "tatoeba" + "_centred" * x["centred"]: x["value"]} for x in row["layers"]]
             lines += [told | {"layer": i, "share": 100 * x} for i, x in enumerate(row.get("language_share", []))]
-    table = pd.DataFrame(lines, columns=["name", "layer", "raw", "centred", "share"])
+    table = pd.DataFrame(lines, columns=["name", "layer", *PANELS])
     return table.groupby(["name", "layer"], as_index=False).mean()
 
 
@@ -176,14 +179,13 @@ def curves(rows: list[dict], phases: tuple[int, ...] = (1, 2)) -> Figure | None:
 
 
 def dose_frame(rows: list[dict]) -> pd.DataFrame:
-    """Retrieval along each intermediate stage, means over seeds: name, step, and distance, raw, centred (percent)."""
+    """Retrieval along each intermediate stage, means over seeds: name, step, and distance and accuracy (percent)."""
     first = [(x["metric"], x["value"]) for row in rows if row["phase"] == 1 and not row["model"] for x in row["scores"]]
     before = pd.DataFrame(first, columns=["metric", "value"]).groupby("metric").value.mean()
     start = {"step": 0, "distance": 0.0, "tatoeba": before.get("accuracy"), "tatoeba_centred": before.get("accuracy_centred")}
     stages = [(_stage(row), [start, *row.get("curve", [])]) for row in rows if row["phase"] == 2]
     probes = [{"name": who} | point for who, points in stages for point in points if "tatoeba" in point]
-    table = pd.DataFrame(probes, columns=["name", "step", "distance", "tatoeba", "tatoeba_centred"]).dropna()
-    table = table.rename(columns={"tatoeba": "raw", "tatoeba_centred": "centred"})
+    table = pd.DataFrame(probes, columns=["name", "step", "distance", *ACCURACY]).dropna()
     return table.assign(distance=100 * table.distance).groupby(["name", "step"], as_index=False).mean()
 
 
@@ -205,13 +207,6 @@ def _stage(row: dict) -> str:
     return "before" if said == "baseline" else said
 
 
-PANELS = {
-    "raw": ("raw vectors", "Tatoeba accuracy (%)"),
-    "centred": ("each language's mean subtracted", "Tatoeba accuracy (%)"),
-    "share": ("what language identity explains", "share of variance (%)"),
-}
-
-
 def _lines(axes: Axes, table: pd.DataFrame, x: str, kind: str, xlabel: str, **look) -> None:
     """A line a stage: colour by the kind of task, line style within a kind; before any training thick, black or grey."""
     styles: dict[str, Iterator[str]] = {}
@@ -224,7 +219,7 @@ def _lines(axes: Axes, table: pd.DataFrame, x: str, kind: str, xlabel: str, **lo
         part = table[table.name == who]
         axes.plot(part[x], part[kind], style, color=colour, linewidth=width, label=who, **look)
     title, unit = PANELS[kind]
-    top = 1.05 * table[["raw", "centred"]].max(axis=None) if kind != "share" else None  # shared: to be compared
+    top = 1.05 * table[ACCURACY].max(axis=None) if kind != "share" else None  # shared: to be compared
     axes.set(title=title, xlabel=xlabel, ylabel=unit, ylim=(0, top))
 
 

@@ -38,10 +38,9 @@ class Interval:
         distance = abs(self.mean - null)
         if not self.seed_se and not self.instance_var:  # nothing varies: the difference is exact
             return 1.0 if distance == 0 else 0.0
-        reach = [self.half(level) - distance for level in (1e-12, 1 - 1e-12)]
-        if reach[0] <= 0 or reach[1] >= 0:
-            return 1e-12 if reach[0] <= 0 else 1.0
-        return float(brentq(lambda level: self.half(level) - distance, 1e-12, 1 - 1e-12, xtol=1e-12))
+        ends = (1e-12, 1 - 1e-12)
+        reach = np.clip(distance, self.half(ends[1]), self.half(ends[0]))
+        return float(brentq(lambda level: self.half(level) - reach, *ends, xtol=1e-12))
 
     def above(self, null: float = 0.0) -> float:
         """p-value of "the mean is at most `null`", at the level of one side of the interval (two-sided p, or 1)."""

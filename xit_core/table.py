@@ -59,8 +59,7 @@ def mirror_text(mirror: Path, langs: Iterable[str] = LANGUAGES, rows: int = 0) -
         file = mirror / f"pretrain_text/{lang}/train.parquet"
         if not file.exists():
             raise Bad(f"no text in {lang!r}: {file} is not there; choose languages that the mirror has")
-        read = pq.read_table(file).select(["text", "source"]).to_pydict()
-        lines = [text for text, source in zip(*read.values(), strict=True) if source not in LEFT_OUT]
+        lines = pq.read_table(file, columns=["text"], filters=[("source", "not in", LEFT_OUT)])["text"].to_pylist()
         kept = (lines[i] for i in np.random.default_rng(0).permutation(len(lines)) if key(lines[i]) not in held)
         texts[lang] = list(islice(kept, rows or None))
     return texts

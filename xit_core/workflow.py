@@ -24,10 +24,7 @@ GPU = 2.6e14  # FLOP/s kept up in practice: a third of one H200's 790 TFLOP/s in
 
 
 def costs(study: str, scale_name: str) -> dict:
-    """The runs of a study with parents, state and estimated cost: tokens read, and FLOP of the encoder's layers.
-
-    A training that several runs share is counted at the first of them.
-    """
+    """The runs of a study with parents, state and estimated cost: tokens read, and FLOP of the encoder's layers."""
     runs, s = studies.runs(study, scale_name), scale_of(scale_name)
     layers, hidden = (s.pretraining.layers, s.pretraining.hidden) if s.pretraining else SHAPES.get(s.encoder, (0, 0))
     weights = 12 * layers * hidden**2  # the embeddings cost no multiplication
@@ -51,7 +48,7 @@ def parents(run: Run, planned: dict[str, Run]) -> list[str]:
 
 
 def train_tokens(run: Run, counted: set) -> int:
-    """Tokens (at most) of the run's last stage; 0 if it trains nothing or `counted` holds that training."""
+    """Tokens (at most) of the run's last stage; 0 if it trains nothing or `counted` holds that training already."""
     s = scale_of(run.scale)
     names = run.stages[-1] if run.phase == 2 else (TASKS[run.on].train_on,) if run.phase == 3 else ()
     key = (run.source, names, run.seed, run.model, run.method, run.lang, run.size)
@@ -114,8 +111,8 @@ def snakemake(pending: list[launch.Job], logs: Path, cores: int, profile: str | 
     command += ["--config", f"plan={plan}"]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     files = [file for j in pending for file in (j.rows or [j.output])]
-    every = 1 if sys.stderr.isatty() else 30
-    with open(logs / "snakemake.log", "w") as log, tqdm(total=len(files), unit="run", mininterval=every, disable=False) as bar:
+    shown = {"total": len(files), "unit": "run", "mininterval": 1 if sys.stderr.isatty() else 30, "disable": False}
+    with open(logs / "snakemake.log", "w") as log, tqdm(**shown) as bar:
         # its own session, so that one signal reaches every process; it inherits the lock in case this process is killed
         child = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, pass_fds=[lock.fileno()])
         try:
@@ -155,5 +152,5 @@ def report(pending: list[launch.Job], logs: Path) -> None:
     files = [file for file in (*(logs / f"{j.id}.log" for j in failed), logs / "snakemake.log") if file.is_file()]
     reason = next((lines[-1] for file in files if (lines := file.read_text().strip().splitlines())), "no reason given")
     kind = Bad if reason.startswith("xit: ") else launch.Failed  # as `xit run` says a user's mistake
-    said = f"{len(failed)} of {len(pending)} notebooks are missing, the others are kept; run again to resume"
-    raise kind(f"{said}; {reason.removeprefix('xit: ')}; logs: {logs}")
+    said = f"{len(failed)} of {len(pending)} notebooks are missing, the others are kept: run again to resume"
+    raise kind(f"{reason.removeprefix('xit: ')}; {said}; logs: {logs}")
