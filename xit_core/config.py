@@ -100,7 +100,7 @@ SCALES = {
             pretraining=Pretraining(2, 32, 2, 1200, steps=8, batch=8, length=64, lr=1e-3, rows=100),
         ),
         Scale(
-            "micro", "micro", "micro", rows=1200, stage_rows=1200, eval_rows=100, steps=120, stage_steps=120, batch=32,
+            "micro", "micro", "micro", rows=2000, stage_rows=2000, eval_rows=100, steps=200, stage_steps=200, batch=16,
             lr=1e-3, stage_lr=1e-3, max_len=96, probes=4,
             pretraining=Pretraining(
                 4, 64, 4, 1200, steps=5000, batch=64, length=96, lr=3e-3, rows=30000, packed=False, masking=0.2, beta2=0.98
