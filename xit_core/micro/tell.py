@@ -1,35 +1,14 @@
 """Telling events in a language: word order, case, questions, tags; and the noisy translator."""
 
-from __future__ import annotations
-
-import random
 from functools import cache
 from typing import NamedTuple
 
-from xit_core.micro.languages import LANGUAGES, Language, lexicon, siblings
-from xit_core.micro.world import CLASS_OF, Event, Thing
+from .languages import LANGUAGES, lexicon, siblings
+from .world import CLASS_OF, Dice, Event, Thing
 
 TRANSLATION_ERROR = 0.1  # chance, per content word, that the noisy translator says another word of its class
-UPOS = [
-    "ADJ",
-    "ADP",
-    "ADV",
-    "AUX",
-    "CCONJ",
-    "DET",
-    "INTJ",
-    "NOUN",
-    "NUM",
-    "PART",
-    "PRON",
-    "PROPN",
-    "PUNCT",
-    "SCONJ",
-    "SYM",
-    "VERB",
-    "X",
-]
 ENTITY = {"person": "PER", "family": "PER", "guild": "ORG", "town": "LOC"}
+ORDER = {"SVO": "agent verb patient place time", "VSO": "verb agent patient place time", "SOV": "agent place time patient verb"}
 
 
 class Token(NamedTuple):
@@ -48,34 +27,30 @@ Tokens = tuple[Token, ...]
 
 @cache
 def phrase(code: str, thing: Thing, part: str = "") -> Tokens:
-    """A noun phrase; part "patient" is case-marked where the language marks case."""
+    """A noun phrase, or the adjective of a property; part "patient" is case-marked where the language marks case."""
+    language, kind = LANGUAGES[code], CLASS_OF.get(thing.head, "")
+    case = language.case if part == "patient" else ""
     if thing.head == "it":
         return (Token("it", "PRON", "NP", part=part),)
-    language = LANGUAGES[code]
-    marked = part == "patient" and language.case == "suffix"
-    kind = CLASS_OF.get(thing.head, "")
+    if kind == "adjective":
+        return (Token(thing.head, "ADJ", "S\\NP"),)
     if kind in ENTITY:
-        tokens = [Token(thing.head, "PROPN", "NP", f"B-{ENTITY[kind]}", part, marked)]
+        tokens = [Token(thing.head, "PROPN", "NP", f"B-{ENTITY[kind]}", part, case == "suffix")]
         if thing.family:
             tokens.append(Token(thing.family, "PROPN", "NP\\NP", f"I-{ENTITY[kind]}", part))
     else:
-        tokens = [Token(thing.head, "NOUN", "N" if language.article else "NP", part=part, marked=marked)]
+        tag = "N" if language.article else "NP"
+        tokens = [Token(thing.head, "NOUN", tag, part=part, marked=case == "suffix")]
         if thing.adjective:
-            tag = tokens[0].supertag
             slash, at = ("/", 0) if language.adjective == "before" else ("\\", 1)
-            upos = "NUM" if thing.adjective == "two" else "ADJ"
-            tokens.insert(at, Token(thing.adjective, upos, tag + slash + tag, part=part))
+            tokens.insert(at, Token(thing.adjective, "NUM" if thing.adjective == "two" else "ADJ", tag + slash + tag, part=part))
         if language.article:
             tokens.insert(0, Token("the", "DET", "NP/N"))
-    if part == "patient" and language.case == "particle":
-        tokens.append(Token("<case>", "ADP", "NP\\NP"))
-    return tuple(tokens)
+    return (*tokens, Token("<case>", "ADP", "NP\\NP")) if case == "particle" else tuple(tokens)
 
 
 @cache
-def located(code: str, place: Thing, first: bool) -> Tokens:
-    """An adpositional phrase; `first` says that it stands before what it modifies."""
-    modifier = "S/S" if first else "S\\S"
+def _located(code: str, place: Thing, modifier: str) -> Tokens:
     inner = phrase(code, place, "place")
     if LANGUAGES[code].adposition == "before":
         return (Token("in", "ADP", f"({modifier})/NP"), *inner)
@@ -83,69 +58,41 @@ def located(code: str, place: Thing, first: bool) -> Tokens:
 
 
 @cache
-def _verb(code: str, verb: str, arity: int, negated: bool) -> Tokens:
-    order = LANGUAGES[code].order
-    one = "S/NP" if order == "VSO" else "S\\NP"
-    tag = one if arity < 2 else f"({one})\\NP" if order == "SOV" else f"({one})/NP"
-    said = (Token(verb, "AUX" if verb == "is" else "VERB", tag),)
-    if not negated:
-        return said
-    no = Token("not", "PART", "(S\\NP)\\(S\\NP)" if order == "SOV" else "(S\\NP)/(S\\NP)")
-    return (*said, no) if order == "SOV" else (no, *said)
+def _verb(code: str, verb: str, transitive: bool, negated: bool) -> Tokens:
+    final = LANGUAGES[code].order == "SOV"
+    one = "S/NP" if LANGUAGES[code].order == "VSO" else "S\\NP"
+    two = f"({one})\\NP" if final else f"({one})/NP"
+    modifier = "(S\\NP)\\(S\\NP)" if final else "(S\\NP)/(S\\NP)"
+    if verb == "is":
+        return (Token("is", "AUX", modifier),)
+    said, no = Token(verb, "VERB", two if transitive else one), Token("not", "PART", modifier)
+    return (said,) if not negated else (said, no) if final else (no, said)
 
 
 def clause(code: str, event: Event, ask: str = "", fronted: str = "") -> Tokens:
     """An event without its full stop. `ask` (agent, patient, place) makes that part a question word; `fronted`
     (time, place) moves an adjunct to the beginning, which changes the order of words and not what is said."""
     language = LANGUAGES[code]
-    parts = {
-        "S": phrase(code, event.agent, "agent"),
-        "V": _verb(code, event.verb, 2 if event.patient else 1, event.negated),
-        "O": phrase(code, event.patient, "patient") if event.patient else (),
+    tag = {x: "S/S" if x == fronted or language.order == "SOV" else "S\\S" for x in ("place", "time")}
+    said = {
+        "agent": phrase(code, event.agent, "agent"),
+        "verb": _verb(code, event.verb, bool(event.patient), event.negated),
+        "patient": phrase(code, event.patient, "patient") if event.patient else (),
+        "place": _located(code, event.place, tag["place"]) if event.place else (),
+        "time": (Token(event.time, "ADV", tag["time"]),) if event.time else (),
     }
-    late = language.order != "SOV"
-    where = located(code, event.place, fronted == "place" or not late) if event.place else ()
-    when = (Token(event.time, "ADV", "S/S" if fronted == "time" or not late else "S\\S"),) if event.time else ()
-    before: Tokens = ()
     if ask:
-        word = (Token({"agent": "who", "patient": "what", "place": "where"}[ask], "PRON", "NP", part=ask),)
-        parts["S"], parts["O"] = (word if ask == "agent" else parts["S"]), (word if ask == "patient" else parts["O"])
-        where = word if ask == "place" else where
-        if language.wh == "first":
-            before = word
-            parts["S"], parts["O"] = (() if ask == "agent" else parts["S"]), (() if ask == "patient" else parts["O"])
-            where = () if ask == "place" else where
-    if fronted == "place" and ask != "place":
-        before, where = before + where, ()
-    if fronted == "time":
-        before, when = before + when, ()
-    core = [parts[letter] for letter in language.order]
-    core = [*core, where, when] if late else [core[0], where, when, *core[1:]]
-    return before + tuple(token for group in core for token in group)
-
-
-def attribute(code: str, thing: Thing, adjective: str) -> Tokens:
-    """That a thing has a property: subject, copula, adjective, in the language's order."""
-    parts = {
-        "S": phrase(code, thing, "agent"),
-        "V": (Token("is", "AUX", "(S\\NP)/(S\\NP)" if LANGUAGES[code].order != "SOV" else "(S\\NP)\\(S\\NP)"),),
-        "O": (Token(adjective, "ADJ", "S\\NP"),),
-    }
-    return tuple(token for letter in LANGUAGES[code].order for token in parts[letter])
-
-
-def both(code: str, first: Event, verb: str) -> Tokens:
-    """Two clauses with one subject: somebody does something and "it" does something else."""
-    return (*clause(code, first), Token("and", "CCONJ", "conj"), *clause(code, Event(verb, Thing("it"))))
+        said[ask] = (Token({"agent": "who", "patient": "what", "place": "where"}[ask], "PRON", "NP", part=ask),)
+    first = [ask if language.wh == "first" else "", fronted if fronted != ask else ""]
+    parts = sorted(ORDER[language.order].split(), key=lambda part: first.index(part) if part in first else 2)
+    return tuple(token for part in parts for token in said[part])
 
 
 def reported(code: str, speaker: Thing, event: Event) -> Tokens:
     """Somebody says that something happened."""
-    order = LANGUAGES[code].order
-    said = Token("say", "VERB", "(S/NP)/S" if order == "VSO" else "(S\\NP)/S")
-    who = phrase(code, speaker, "agent")
-    start = (said, *who) if order == "VSO" else (*who, said)
-    return (*start, Token("that", "SCONJ", "S/S"), *clause(code, event))
+    first, who = LANGUAGES[code].order == "VSO", phrase(code, speaker, "agent")
+    says = (Token("say", "VERB", "(S/NP)/S"), *who) if first else (*who, Token("say", "VERB", "(S\\NP)/S"))
+    return (*says, Token("that", "SCONJ", "S/S"), *clause(code, event))
 
 
 def ended(tokens: Tokens, mark: str = ".") -> Tokens:
@@ -157,26 +104,24 @@ class Teller:
     """Words for tokens in one language; with `error` > 0 it is the noisy translator (its own dice: `seed`)."""
 
     def __init__(self, code: str, seed: str = "", error: float = 0.0):
-        self.code, self.error = code, error
-        self.language: Language = LANGUAGES[code]
-        self.words = lexicon()[code]
-        self.rng = random.Random(f"translator {code} {seed}") if error else None
+        self.code, self.error, self.words = code, error, lexicon()[code]
+        self.rng = Dice(f"translator {code} {seed}") if error else None
 
     def word(self, token: Token) -> str:
-        """The word, with its case suffix."""
         concept = token.concept
         if self.rng and (others := siblings(concept)) and self.rng.random() < self.error:
             concept = self.rng.choice(others)
-        return self.words[concept] + self.words["<case>"] if token.marked else self.words[concept]
+        return self.words[concept] + self.words["<case>"] * token.marked
 
-    def list(self, tokens: Tokens) -> list[str]:
-        """The words of a sentence."""
-        return [self.word(token) for token in tokens]
+    def text(self, tokens: Tokens) -> str:
+        return " ".join(self.list(tokens))
 
     def say(self, event: Event, ask: str = "", fronted: str = "") -> str:
         """An event as a sentence, or as a question about one of its parts."""
-        return " ".join(self.list(ended(clause(self.code, event, ask, fronted), "?" if ask else ".")))
+        return self.text(ended(clause(self.code, event, ask, fronted), "?" if ask else "."))
 
     def story(self, events: list[Event]) -> str:
-        """Events one after the other."""
         return " ".join(self.say(event) for event in events)
+
+    def list(self, tokens: Tokens) -> list[str]:  # the last one: it hides the built-in
+        return [self.word(token) for token in tokens]
