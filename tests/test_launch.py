@@ -1,6 +1,7 @@
 """One execution of a notebook: strict, atomic, deterministic. Tiny notebooks stand in for the four."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,15 +51,21 @@ def notebook(places, monkeypatch):
     return make
 
 
-def test_targets_of_one_source_share_a_notebook_at_small_scales_only():
+def test_targets_and_seeds_of_one_source_share_a_notebook_at_small_scales_only():
     def plan(scale):
         paths = ("mnli", "mnli > xnli", "mnli > udpos", "xnli", "udpos")
         return launch.jobs([Run(path=p, scale=scale, seed=s) for s in (1, 2) for p in paths])
 
-    assert [j.path for j in plan("micro")] == ["mnli", "mnli > xnli, udpos", "xnli, udpos"] * 2
-    assert len({j.id for j in plan("micro")}) == 6
-    assert plan("micro")[1].id.startswith("mnli.targets-s1-")
+    stage, targets, baseline = plan("micro")
+    assert [j.path for j in (stage, targets, baseline)] == ["mnli", "mnli > xnli, udpos", "xnli, udpos"]
+    assert re.fullmatch(r"mnli-\w{8}", stage.id) and re.fullmatch(r"mnli\.targets-\w{8}", targets.id)
+    assert stage.seed == 0 and len(targets.runs) == 4
     assert len(plan("base")) == 10
+
+
+def test_seed_0_is_each_seed_of_the_scale():
+    assert [r.seed for r in launch.job("mnli > xnli", scale="micro", seed=0).runs] == [1, 2, 3]
+    assert launch.job("mnli > xnli", scale="smoke", seed=0) == launch.job("mnli > xnli", scale="smoke")
 
 
 def test_a_job_is_the_same_however_its_path_is_written():

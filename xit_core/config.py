@@ -164,9 +164,9 @@ class Run:
         for name, allowed in {"method": ("full",), "lang": (PIVOT, "mt"), "model": ("", "random", "remake")}.items():
             if getattr(self, name) not in allowed:
                 raise Bad(f"{name}={getattr(self, name)!r}; allowed: {', '.join(map(repr, allowed))}")
-        for name in ("seed", "size"):
-            if type(getattr(self, name)) is not int or getattr(self, name) < 0:
-                raise Bad(f"{name}={getattr(self, name)!r}; allowed: a whole number, 0 or more")
+        for name, least in {"seed": 1, "size": 0}.items():
+            if type(getattr(self, name)) is not int or getattr(self, name) < least:
+                raise Bad(f"{name}={getattr(self, name)!r}; allowed: a whole number, {least} or more")
         paths = parse(self.path)
         if len(paths) != 1:
             raise Bad(f"path {self.path!r} names {len(paths)} runs; a run has one target: {' | '.join(paths)}")
@@ -218,6 +218,15 @@ class Run:
         told += [encoder_hash(self.scale)] if self.path != "pretrained" or not self.model else []
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
         return "-".join([".".join(words), *marks, f"s{self.seed}", digest])
+
+
+def runs(path: str, seed: int = 1, **given) -> tuple[Run, ...]:
+    """Every run that a path with commas names, with one seed or (0) each seed of the scale; `given`: other fields of `Run`.
+
+    Raises: Bad for a wrong path or field.
+    """
+    seeds = scale(given.get("scale", "smoke")).seeds if type(seed) is int and seed == 0 else (seed,)
+    return tuple(dict.fromkeys(Run(path=p, seed=x, **given) for x in seeds for p in parse(path)))
 
 
 def recipe(run: Run) -> dict:

@@ -10,11 +10,11 @@ import re
 import tempfile
 import time
 import uuid
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import IO
 
-from .config import ROOT, Bad, Run, executed_dir, mirror_dir, parse, results_dir, runs_dir
+from .config import ROOT, Bad, Run, executed_dir, mirror_dir, results_dir, runs, runs_dir
 from .config import scale as scale_of
 from .results import place
 
@@ -43,20 +43,28 @@ class Job:
     @property
     def path(self) -> str:
         """The path that names all runs: "mnli > xnli, udpos"."""
-        return self.runs[0].path.removesuffix(self.runs[0].on) + ", ".join(r.on for r in self.runs) if self.runs else ANALYSIS
+        if not self.runs:
+            return ANALYSIS
+        return self.runs[0].path.removesuffix(self.runs[0].on) + ", ".join(dict.fromkeys(r.on for r in self.runs))
+
+    @property
+    def seed(self) -> int:
+        """The seed, or 0: each seed of the scale."""
+        return self.runs[0].seed if len({r.seed for r in self.runs}) == 1 else 0
 
     @property
     def parameters(self) -> dict[str, str | int]:
         """What the notebook is given: all its parameters, defaults too."""
-        return asdict(self.runs[0]) | {"path": self.path} if self.runs else {"scale": self.scale}
+        return asdict(self.runs[0]) | {"path": self.path, "seed": self.seed} if self.runs else {"scale": self.scale}
 
     @property
     def id(self) -> str:
-        """A run's id; for several targets "mnli.targets-s1-<hash of the runs' ids>"."""
+        """A run's id; for several "mnli.targets-s1-<hash of the runs' ids>", without the mark of the seed for all seeds."""
         if len(self.runs) < 2:
             return self.runs[0].id if self.runs else ANALYSIS
-        words, *marks, _ = self.runs[0].id.split("-")
-        name = ".".join([*words.split(".")[:-1], "targets"])
+        words, *marks, mark, _ = self.runs[0].id.split("-")
+        name = ".".join([*words.split(".")[:-1], "targets"]) if "," in self.path else words
+        marks += [mark] if self.seed else []
         digest = hashlib.sha256(" ".join(sorted(r.id for r in self.runs)).encode()).hexdigest()[:8]
         return "-".join([name, *marks, digest])
 
@@ -84,18 +92,22 @@ def job(path: str, **given: str | int) -> Job:
         raise Bad(f"no parameter {wrong[0]!r} for path {path!r}; known: {', '.join(known)}")
     if path.strip() == ANALYSIS:
         return Job(scale_of(given.get("scale", "smoke")).name)
-    runs = tuple(dict.fromkeys(Run(path=p, **given) for p in parse(path)))
-    if len(runs) > 1 and {r.phase for r in runs} != {3}:
-        raise Bad(f"path {path!r}: only targets share a notebook; run one at a time: {' | '.join(r.path for r in runs)}")
-    return Job(runs[0].scale, runs)
+    found = runs(path, **given)
+    paths = dict.fromkeys(r.path for r in found)
+    if len(paths) > 1 and {r.phase for r in found} != {3}:
+        raise Bad(f"path {path!r}: only targets share a notebook; run one at a time: {' | '.join(paths)}")
+    return Job(found[0].scale, found)
 
 
-def jobs(runs: list[Run]) -> list[Job]:
-    """The executions that a plan needs: all targets of a source in one, unless the scale runs them apart."""
+def jobs(planned: list[Run]) -> list[Job]:
+    """The executions that a plan needs: a source's targets and seeds in one, unless the scale runs them apart.
+
+    A kernel with its imports costs as much as a training at the small scales.
+    """
     groups: dict[tuple, dict[Run, None]] = {}
-    for r in runs:
-        shared = r.phase == 3 and scale_of(r.scale).together
-        groups.setdefault((r.source, *astuple(r)[1:]) if shared else (r,), {})[r] = None  # all fields after the path
+    for r in planned:
+        alike = (r.phase, r.source, replace(r, path="pretrained", seed=1)) if scale_of(r.scale).together else (r,)
+        groups.setdefault(alike, {})[r] = None
     return [Job(group[0].scale, group) for group in map(tuple, groups.values())]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from . import data, evaluate, model, results
-from .config import PIVOT, ROOT, Bad, Run, Scale, encoder_dir, encoder_hash, parse, recipe, runs_dir, scale
+from .config import PIVOT, ROOT, Bad, Run, Scale, encoder_dir, encoder_hash, recipe, runs, runs_dir, scale
 from .kinds import KINDS, labels
 from .model import Model
 from .tasks import TASKS, languages
@@ -76,16 +76,24 @@ def intermediate(run: Run) -> dict:
     return enter(run, row, begin, batches.tokens())
 
 
+def stages(path: str, **fields) -> list[dict]:
+    """Phase 2 as notebook 2 calls it: the stage with one seed, or (seed 0) with each seed of the scale."""
+    return [intermediate(run) for run in runs(path, **fields)]
+
+
 def targets(path: str, **fields) -> list[dict]:
     """Phase 3: for every target of a path, fine-tune on English rows, score zero-shot in all languages, enter the row.
 
     Targets with one training set (XQuAD and MLQA) share one training; the retrieval tasks score the encoder itself.
     """
-    runs = [Run(p, **fields) for p in parse(path)]
-    if bad := [r.path for r in runs if r.phase != 3]:
+    found = runs(path, **fields)
+    if bad := [r.path for r in found if r.phase != 3]:
         raise Bad(f"path {bad[0]!r} ends in no target; notebook 3 takes paths such as 'mnli > xnli'")
-    tuned: dict[str, tuple] = {}
-    return [results.read(run) or target(run, tuned) for run in runs]
+    rows, tuned = [], {}
+    for run in found:
+        tuned = tuned if run.seed in tuned else {run.seed: {}}
+        rows.append(results.read(run) or target(run, tuned[run.seed]))
+    return rows
 
 
 def target(run: Run, tuned: dict[str, tuple]) -> dict:

@@ -61,10 +61,15 @@ def rows(scale: str | None = None) -> list[dict]:
 
 
 def frame(scale: str | None = None) -> "pandas.DataFrame":
+    """The ledger of a scale, or of all, as `tidy` gives it."""
+    return tidy(rows(scale))
+
+
+def tidy(told: list[dict]) -> "pandas.DataFrame":
     """One line a score: the run's fields, `data_lang` (of its intermediate data), and lang, metric, protocol, value, n."""
     import pandas as pd
 
-    scored = [{k: row[k] for k in FIELDS} | {"data_lang": row["lang"]} | score for row in rows(scale) for score in row["scores"]]
+    scored = [{k: row[k] for k in FIELDS} | {"data_lang": row["lang"]} | score for row in told for score in row["scores"]]
     return pd.DataFrame(scored, columns=[*FIELDS, "data_lang", "lang", "metric", "protocol", "value", "n"])
 
 

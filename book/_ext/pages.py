@@ -23,8 +23,8 @@ MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open"}
 EMPTY = "*No runs yet at this scale.*\n"
 NOTEBOOKS = {  # page -> the executed notebook it shows
     "1_pretrained": "pretrained-*.ipynb",
-    "2_intermediate": "mnli-s1-*.ipynb",
-    "3_target": "mnli.targets-s1-*.ipynb",
+    "2_intermediate": "mnli-*.ipynb",
+    "3_target": "mnli.targets-*.ipynb",
     "4_analysis": "analysis*.ipynb",
 }
 BEGIN, END = "<!-- ledger: written by python book/_ext/pages.py --readme -->", "<!-- end -->"
