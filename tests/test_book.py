@@ -140,7 +140,7 @@ def test_executed_notebooks_become_pages_and_downloads(tmp_path):
     made.write_text(json.dumps(notebook))
     out = pages.build(tmp_path / "generated")
     assert (out / "1_pretrained.ipynb").is_file() and (out / "4_analysis.md").is_file()
-    assert f'href="executed/smoke/{made.name}"' in (out / "runs.md").read_text()
+    assert f'href="notebooks/smoke/{made.name}"' in (out / "runs.md").read_text()
 
 
 def test_pages_are_made_without_torch():

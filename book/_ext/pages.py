@@ -122,7 +122,7 @@ def runs(view: View) -> str:
 def _line(row: dict, score: float | None, notebook: str | None) -> str:
     made, run = row["provenance"], html.escape(row["id"])
     links = f'<a href="ledger/{row["scale"]}/{run}.json">row</a>'
-    links += f' <a href="executed/{row["scale"]}/{html.escape(notebook)}">notebook</a>' if notebook else ""
+    links += f' <a href="notebooks/{row["scale"]}/{html.escape(notebook)}">notebook</a>' if notebook else ""
     commit = (made["commit"] or "")[:10] + ("" if made["clean"] else " + changes")
     cells = [f'<span id="run-{run}"></span>{run}', row["seed"], number(score), number(made["seconds"]), links]
     cells += [made["device"], commit, (made["predictions_sha256"] or "")[:10], html.escape(row["path"])]
@@ -216,12 +216,13 @@ def build(out: Path | None = None) -> Path:
 
 def _copies(out: Path, scales: list[str]) -> None:
     """Ledger rows and executed notebooks for download; four notebooks as pages."""
-    for kind, folder in (("ledger", results_dir()), ("executed", executed_dir())):
+    # not "executed": a name that book/ has too falls under the patterns by which jupyter-book leaves out what no page shows
+    for kind, folder in (("ledger", results_dir()), ("notebooks", executed_dir())):
         (out / "extra" / kind).mkdir(parents=True, exist_ok=True)
         for scale in (scale for scale in scales if (folder / scale).is_dir()):
             shutil.copytree(folder / scale, out / "extra" / kind / scale, ignore=shutil.ignore_patterns(".*"))
     for page, pattern in NOTEBOOKS.items():
-        executed = [file for scale in scales for file in sorted((out / "extra/executed" / scale).glob(pattern))]
+        executed = [file for scale in scales for file in sorted((out / "extra/notebooks" / scale).glob(pattern))]
         if executed:
             shutil.copy(executed[0], out / f"{page}.ipynb")
         else:
