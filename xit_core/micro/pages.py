@@ -9,7 +9,12 @@ SHOWN = (
     Event("chase", Thing("dog"), Thing("horse"), Thing("Town0")),
     Event("help", Thing("teacher"), Thing("Person1"), negated=True),
 )
-COLUMNS = "language, code, order, adjective, adposition, case, article, question, script, names, words, bilingual"
+TYPOLOGY = {
+    "word order": lambda x: x.order, "adjective": lambda x: f"{x.adjective} noun", "adposition": lambda x: f"{x.adposition} noun",
+    "case": lambda x: x.case or "none", "article": lambda x: "yes" if x.article else "no", "question word": lambda x: x.wh,
+    "script": lambda x: x.script, "names in common": lambda x: f"{100 * x.names:.0f} %",
+    "words in common": lambda x: f"{100 * x.words:.0f} %", "bilingual pages": lambda x: f"{100 * x.bilingual:.0f} %",
+}  # fmt: skip
 
 
 def gloss(event: Event, code: str) -> list[tuple[str, str]]:
@@ -21,12 +26,9 @@ def gloss(event: Event, code: str) -> list[tuple[str, str]]:
 
 def pages() -> dict[str, str]:
     """File name -> Markdown of the two generated parts of the book's page on the micro-world."""
-    lines = ["| " + COLUMNS.replace(", ", " | ") + " |", "|" + "---|" * 12]
-    for x in LANGUAGES.values():
-        shares = (f"{100 * share:.0f} %" for share in (x.names, x.words, x.bilingual))
-        fields = [x.name, f"`{x.code}`", x.order, f"{x.adjective} noun", f"{x.adposition} noun", x.case or "none"]
-        fields += ["yes" if x.article else "no", x.wh, x.script, *shares]
-        lines.append("| " + " | ".join(fields) + " |")
+    header = ["", *(f"{x.name} `{x.code}`" for x in LANGUAGES.values())]
+    table = [header, ["---"] * len(header), *([f"**{what}**", *map(say, LANGUAGES.values())] for what, say in TYPOLOGY.items())]
+    lines = [f"| {' | '.join(row)} |" for row in table]
     events = []
     for n, event in enumerate(SHOWN, 1):
         events += [f"**Event {n}**", "", "| language | told, and word by word |", "|---|---|"]
