@@ -56,6 +56,13 @@ def test_rows_of_a_mirror_are_read_and_an_incomplete_split_is_filled_up_by_decla
     assert seen[1]["source"] == "metaeval/lingnli/default/train" and len(seen[0]["sha256"]) == 64
 
 
+def test_rows_of_all_data_sets_that_make_up_a_task_are_joined(mirror):
+    mirror("stanfordnlp/snli", "plain_text", "train", nli(4))
+    mirror("nyu-mll/glue", "mnli", "train", nli(5))
+    rows, seen = data.examples("anli", "train", "en", REAL)
+    assert len(rows) == 9 and [s["source"].split("/")[1] for s in seen] == ["snli", "glue"]
+
+
 def test_a_changed_byte_in_a_mirror_is_found_and_named(mirror):
     file = mirror("nyu-mll/glue", "mnli", "train", nli(5))
     file.write_bytes(file.read_bytes()[:-1] + b"x")

@@ -79,8 +79,10 @@ def real_rows(declared: Task, split: str, lang: str, data_lang: str) -> list[tup
     repository, config = declared.config(lang)
     mirror = mirror_dir()
     fetch = from_mirror if mirror else from_hub
-    parts = [p for name in names for p in fetch(repository, config, name, declared.revision)]
-    incomplete = mirror and (len(parts) < len(names) or any(not p[4] for p in parts))
+    wanted = [(repository, config, name, declared.revision) for name in names]
+    wanted += [(*spec.split("@")[0].rsplit("/", 2), spec.split("@")[1]) for spec in declared.joined if split == "train"]
+    parts = [part for place in wanted for part in fetch(*place)]
+    incomplete = mirror and (len(parts) < len(wanted) or any(not p[4] for p in parts))
     if incomplete and split == "train" or not parts:
         for spec in declared.stand_ins:
             repository, config, name = spec.format(lang=lang).rsplit("/", 2)

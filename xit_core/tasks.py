@@ -50,6 +50,7 @@ class Task:
     epochs: int = 3
     batch: int = 32
     licence: str = ""
+    joined: tuple[str, ...] = ()  # "repository/config/split@commit": other data sets whose rows train the task too
     stand_ins: tuple[str, ...] = ()  # "repository/config/split" rows that fill up an incomplete split of a mirror
 
     @property
@@ -157,11 +158,12 @@ GLUE = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 XTREME = "ec5f1f46e9af79639a90684a7a70a956c4998f04"
 QA = {"kind": "span", "metrics": ("exact_match", "f1"), "protocol": "qa/squad-en", "epochs": 2, "batch": 16}
 
-# ANLI+ is SNLI + MNLI + ANLI in the paper; SNLI and MNLI rows join as stand-ins where the declared train splits are absent
+# ANLI+: the three rounds of ANLI, SNLI and MNLI under one head
 declare(
     "anli", "classify", "intermediate", "facebook/anli/plain_text", "8e4813d81f46d313dac7892e1c28076917cfcdf9",
     pair("premise", "hypothesis"), "nli", train_on="anli", train="train_r1,train_r2,train_r3", validation="dev_r1,dev_r2,dev_r3",
-    labels=tuple(NLI), licence="cc-by-nc-4.0", stand_ins=("stanfordnlp/snli/plain_text/train",),
+    labels=tuple(NLI), licence="cc-by-nc-4.0",
+    joined=("stanfordnlp/snli/plain_text/train@cdb5c3d5eed6ead6e5a341c8e56e669bb666725b", f"nyu-mll/glue/mnli/train@{GLUE}"),
 )  # fmt: skip
 declare(
     "mnli", "classify", "intermediate", "nyu-mll/glue/mnli", GLUE, pair("premise", "hypothesis"), "nli", train_on="mnli",
