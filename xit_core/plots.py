@@ -53,7 +53,7 @@ def name(source: str, lang: str = PIVOT, model: str = "") -> str:
     """What readers call a source: "baseline", "multi-task", "squad1+mlm", "mnli (translated)", "random weights"."""
     said = source.replace("pretrained", "") or "baseline"
     said = "multi-task" if set(source.split("+")) == set(INTERMEDIATES) else said
-    said = {"random": "random weights"}.get(model, model) if model and said == "baseline" else said
+    said = {"random": "random weights", "remake": "baseline"}.get(model, model) if model and said == "baseline" else said
     return f"{said} (translated)" if lang != PIVOT else said
 
 

@@ -150,8 +150,8 @@ def data(view: View) -> str:
     for (task, split, source, stand_in, licence), part in read.groupby(keys):
         pairs = sorted(zip(part.lang, part.sha256, strict=True))
         hashes = _folded(" ".join(f"{lang}&nbsp;<code>{sha[:10]}</code>" for lang, sha in pairs), len(pairs))
-        lines.append([f"`{task}`", split, count(part.rows.sum()), source, "yes" if stand_in else "no", licence, hashes])
-    head = ["task", "split", "rows", "source", "stand-in", "licence", "languages, sha256 of their rows"]
+        lines.append([f"`{task}`", split, count(part.rows.sum()), "yes" if stand_in else "no", hashes, source, licence])
+    head = ["task", "split", "rows", "stand-in", "languages, sha256 of their rows", "source", "licence"]
     return small(table(head, lines))
 
 
