@@ -8,7 +8,7 @@
     evaluate  zero-shot scores in every language, and the run's row in the ledger
     results   the ledger: one JSON a finished run, written once
     claims    22 claims, their estimates, intervals and verdicts
-    plots, pages  the book
+    plots     figures of the book
 
-The modules of the second half (results, claims, plots, pages) never import torch: the book builds on any laptop.
+The modules of the second half (results, claims, plots) never import torch: the book builds on any laptop.
 """

@@ -99,8 +99,9 @@ class Ledger:
     """The finished runs of the main study at one scale: cell -> seed -> entry. Rows of other recipes do not count."""
 
     def __init__(self, scale: str):
-        rows = {row["id"]: row for row in results.rows(scale)}
-        scores = results.headline(results.frame(scale)).set_index("id")["score"] if rows else {}
+        told = results.rows(scale)
+        rows = {row["id"]: row for row in told}
+        scores = results.headline(results.tidy(told)).set_index("id")["score"] if rows else {}
         planned = [r for r in studies.runs("main", scale) if r.phase == 3 and not r.model]
         self.cells: dict[Cell, dict[int, Entry]] = {}
         for run in planned:
@@ -458,9 +459,12 @@ def corrected(p: dict[str, float]) -> dict[str, float]:
     return dict(zip(p, holm(list(p.values())), strict=True))
 
 
-def table(scale: str) -> list[dict]:
-    """One row a claim: id number says scale published estimate low high direction magnitude runs."""
-    found = findings(scale)
+def table(scale: str, found: dict[str, Finding] | None = None) -> list[dict]:
+    """One row a claim: id number says scale published estimate low high direction magnitude runs.
+
+    `found`: the scale's findings, where they have been measured already.
+    """
+    found = found or findings(scale)
     measured = {c.id: found[c.id] for c in CLAIMS if found[c.id].p is not None}
     directions = corrected({name: f.p for name, f in measured.items()})
     numeric = [c for c in CLAIMS if c.id in measured and c.expect is not None]

@@ -236,11 +236,18 @@ class Mixture:
 
     def tokens(self) -> float:
         """Tokens that all steps read, padding not counted."""
-        mean = {
-            t: np.mean([f["length"] * (len(f["ids"]) if isinstance(f["ids"][0], list) else 1) for f in fs])
-            for t, fs in self.features.items()
-        }
+        mean = {t: np.mean([f["length"] * wide(f) for f in fs]) for t, fs in self.features.items()}
         return float(sum(mean[t] for t in self.order) * self.batch)
+
+
+def wide(feature: dict) -> int:
+    """Sequences of one feature: its choices, or 1."""
+    return len(feature["ids"]) if isinstance(feature["ids"][0], list) else 1
+
+
+def moved(batch: dict, device) -> dict:
+    """The batch with its tensors on a device."""
+    return {k: v.to(device) if hasattr(v, "to") else v for k, v in batch.items()}
 
 
 def collate(features: list[dict], pad: int = 1) -> dict:

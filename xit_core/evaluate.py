@@ -12,7 +12,7 @@ from . import data
 from .config import PIVOT, Scale, Score
 from .kinds import KINDS, mlm
 from .model import Model
-from .tasks import TASKS, Task, languages
+from .tasks import TASKS, languages
 
 ROWS = 64  # sequences a forward pass
 NEIGHBOURS = 4  # of BUCC's margin (bucc/jiant-dev)
@@ -22,8 +22,7 @@ DEPTH = 14 / 24  # jiant scores hidden_states[14] of 24 layers; a shallower enco
 def batches(features: list[dict]) -> Iterator[list[int]]:
     """Indices of features of like length, so that little is padding; the order never depends on the machine."""
     order = sorted(range(len(features)), key=lambda i: (features[i]["length"], i))
-    wide = len(features[0]["ids"]) if isinstance(features[0]["ids"][0], list) else 1
-    step = max(1, ROWS // wide)
+    step = max(1, ROWS // data.wide(features[0]))
     yield from (order[i : i + step] for i in range(0, len(order), step))
 
 
@@ -33,8 +32,7 @@ def predict(net: Model, name: str, features: list[dict]) -> list[Tensor]:
     net.eval()
     device, out = next(net.parameters()).device, [torch.empty(0)] * len(features)
     for some in batches(features):
-        batch = data.collate([features[i] for i in some])
-        batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+        batch = data.moved(data.collate([features[i] for i in some]), device)
         with net.autocast():
             logits = net(name, batch).float().cpu()
         for i, x in zip(some, logits, strict=True):
@@ -73,7 +71,7 @@ def row(scores: list[Score], x: dict[str, list[float]], predictions: dict, seen:
 
 
 def stage(net: Model, names: tuple[str, ...], s: Scale) -> dict:
-    """The English dev scores of a stage's tasks (protocol "task: ..."), and what the stage did to retrieval."""
+    """The English dev scores of a stage's tasks (protocol "task: ..."), and what the stage did to retrieval ("probe")."""
     scores, predictions, seen = [], {}, []
     for name in names:
         if name == "mlm":
@@ -83,7 +81,7 @@ def stage(net: Model, names: tuple[str, ...], s: Scale) -> dict:
         scores += [Score(f.lang, f.metric, f"{name}: {f.protocol}", f.value, f.n) for f in found]
         seen += read
     found = tatoeba(net, s)
-    return row(scores, {}, predictions, seen, layers=found["layers"], language_share=found["language_share"])
+    return row(scores, {}, predictions, seen, layers=found["layers"], language_share=found["language_share"], probe=probed(found))
 
 
 def encoder(net: Model, s: Scale) -> dict:
@@ -95,9 +93,13 @@ def encoder(net: Model, s: Scale) -> dict:
 
 def probe(net: Model, s: Scale) -> dict:
     """Retrieval at the headline layer while a stage is being trained."""
-    scores = tatoeba(net, s)["scores"]
+    return probed(tatoeba(net, s))
+
+
+def probed(found: dict) -> dict:
+    """The means over languages of what `tatoeba` found: what a curve keeps of it."""
     return {
-        name: float(np.mean([x["value"] for x in scores if x["metric"] == metric]))
+        name: float(np.mean([x["value"] for x in found["scores"] if x["metric"] == metric]))
         for name, metric in {"tatoeba": "accuracy", "tatoeba_centred": "accuracy_centred"}.items()
     }
 
@@ -117,7 +119,7 @@ def masked(net: Model, s: Scale) -> list[Score]:
             batch = data.collate([features[i] for i in some])
             generator = torch.Generator().manual_seed(len(features) + some[0])
             batch["input_ids"], gold = mlm.hide(batch["input_ids"], 0.15, net.encoder.config.vocab_size, generator)
-            batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in (batch | {"gold": gold}).items()}
+            batch = data.moved(batch | {"gold": gold}, device)
             with net.autocast():
                 logits = net("mlm", batch).float()
             wanted = batch["gold"][batch["gold"] != mlm.IGNORED]
@@ -250,6 +252,3 @@ def best_f1(pairs: list[tuple], gold: set[tuple]) -> tuple[float, int]:
     right = np.cumsum([p in gold for p in pairs])
     f1 = 200 * right / (np.arange(1, len(pairs) + 1) + len(gold))
     return (float(f1.max()), int(f1.argmax()) + 1) if len(pairs) else (0.0, 0)
-
-
-__all__ = ["Task", "by_language", "encoder", "masked", "predict", "probe", "stage", "target"]

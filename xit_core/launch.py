@@ -35,7 +35,7 @@ class Failed(RuntimeError):
 
 @dataclass(frozen=True)
 class Job:
-    """One execution: one run, or all runs that differ only in their target, or the analysis (no run)."""
+    """One execution: one run, or all runs that differ only in target and seed, or the analysis (no run)."""
 
     scale: str
     runs: tuple[Run, ...] = ()

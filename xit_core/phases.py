@@ -62,15 +62,15 @@ def intermediate(run: Run) -> dict:
         return evaluate.probe(now, s) | {"distance": model.distance(now, before)}
 
     points = fit(net, batches, s.stage_lr, run.seed, checkpoint(run), s.save_every, probe=(s.probes, look) if s.probes else None)
-    end = look(net)
     dose = {
         "steps": batches.steps,
         "rate": s.stage_lr,
         "rows": sum(map(len, features.values())),
         "share": batches.share,
     }
-    told = {"curve": [*points, {"step": batches.steps} | end], "dose": dose | {"distance": end["distance"]}}
-    row = evaluate.stage(net, run.stages[-1], s) | told
+    row = evaluate.stage(net, run.stages[-1], s)
+    end = row.pop("probe") | {"distance": model.distance(net, before)}
+    row |= {"curve": [*points, {"step": batches.steps} | end], "dose": dose | {"distance": end["distance"]}}
     row["seen"] = seen + row["seen"]
     model.write(net, checkpoint(run))
     return enter(run, row, begin, batches.tokens())

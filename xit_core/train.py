@@ -79,11 +79,10 @@ def prepare(name: str, features: list[dict], net: Model, at: tuple[int, int], ma
     if TASKS[name].kind == "mlm":
         generator = torch.Generator().manual_seed(at[0] * 1_000_003 + at[1])
         batch["input_ids"], gold = mlm.hide(batch["input_ids"], masking, net.encoder.config.vocab_size, generator)
-        batch["gold"] = gold.to(accelerator.device)
+        batch["gold"] = gold
     else:
         gold = KINDS[TASKS[name].kind].target(features, batch["input_ids"].shape[1])
-    moved = {k: v.to(accelerator.device) if isinstance(v, Tensor) else v for k, v in batch.items()}
-    return moved, gold.to(accelerator.device)
+    return data.moved(batch, accelerator.device), gold.to(accelerator.device)
 
 
 def save(folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], probed: dict) -> None:

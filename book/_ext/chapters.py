@@ -41,15 +41,15 @@ class View:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        return results.frame(self.scale)
+        return results.tidy(self.rows)
+
+    @cached_property
+    def findings(self) -> dict[str, claims.Finding]:
+        return claims.findings(self.scale)
 
     @cached_property
     def claims(self) -> list[dict]:
-        return claims.table(self.scale)
-
-    @cached_property
-    def notes(self) -> dict[str, str]:
-        return {name: finding.note for name, finding in claims.findings(self.scale).items()}
+        return claims.table(self.scale, self.findings)
 
     @cached_property
     def encoder(self) -> list[dict]:

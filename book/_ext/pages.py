@@ -85,7 +85,7 @@ def sections(shown: list[View]) -> dict[str, str]:
     """One file a claim: heading and anchor, verdicts at every scale, the runs, published values and their sources."""
     files = {}
     for claim, *same in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
-        notes = [view.notes[claim.id] for view in shown]
+        notes = [view.findings[claim.id].note for view in shown]
         lines = [[f"`{r['scale']}`", estimate(r), verdict(r), note] for r, note in zip(same, notes, strict=True)]
         told = [r for r in claims.table_of("published") if r["claim"] == claim.id and (r["claimed"] or r["sourced"])]
         values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in told]
