@@ -16,5 +16,6 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The real ledger is never written by a test."""
     for name in ("results", "executed", "runs"):
         monkeypatch.setenv(f"XIT_{name.upper()}", str(tmp_path / name))
-    monkeypatch.delenv("XIT_MIRROR", raising=False)
+    for name in ("XIT_MIRROR", "XIT_LOCAL"):
+        monkeypatch.delenv(name, raising=False)
     return tmp_path

@@ -25,6 +25,7 @@ def row(run: Run) -> dict:
     probes = [{"step": s, "distance": s / 900, "tatoeba": 20 + s / 9, "tatoeba_centred": 30.0} for s in (5, 9)]
     return {name: getattr(run, name) for name in fields} | {
         "scores": scores(run, draw),
+        "protocols": [x | {"protocol": "made-up/other"} for x in scores(run, draw)] if run.phase == 3 else [],
         "items": draw.uniform(0, 3, 20).round(3).tolist(),
         "curve": [{"step": s, "loss": 3 - s / 5, "rate": 1e-3} for s in range(1, 10)] + probes * (run.phase == 2),
         "dose": {"steps": 9, "rate": 1e-3, "rows": 48, "distance": 0.01},
@@ -49,7 +50,8 @@ def scores(run: Run, draw: np.random.Generator) -> list[dict]:
 
 
 def provenance(run: Run) -> dict:
-    read = {"task": run.on, "split": "validation", "rows": 20, "source": "made/up", "licence": "none"}
+    read = {"task": run.on, "split": "validation", "rows": 20, "source": "made/up", "licence": "none", "dropped": 2, "note": ""}
+    read |= {"counts": {"no label": 2, "answer moved to where its text is": 1}}
     return {
         "commit": "c" * 40, "clean": True, "device": "none", "seconds": 1.5, "tokens_per_second": 100, "packages": {},
         "data": [read | {"lang": lang, "sha256": lang * 32, "stand_in": lang == "en"} for lang in ("en", "de")],

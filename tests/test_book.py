@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 import bookcheck
+import chapters
 import pages
 from synthetic import fill
 from xit_core import claims
 from xit_core.config import ROOT
+from xit_core.tasks import TASKS
 
 BOOK = ROOT / "book"
 PROSE = {page.name: page.read_text(encoding="utf8") for page in sorted(BOOK.glob("*.md"))}
@@ -120,6 +122,25 @@ def test_data_are_listed_with_hashes_and_stand_ins(tmp_path):
     text = pages.data(pages.views()[0])
     cells = [line.split(" | ") for line in text.splitlines() if "made/up" in line]
     assert {line[3] for line in cells} == {"yes", "no"} and "enenenenen" in text
+    assert "no label" in text and "set aside" not in cells[0][4]  # every row that was set aside has its reason
+
+
+def test_rows_of_the_ledger_that_are_older_than_reasons_still_say_how_many_were_set_aside():
+    part = pages.pd.DataFrame([{"dropped": 3, "counts": {}, "note": ""}, {"dropped": 0, "counts": {}, "note": "a sample"}])
+    assert pages._happened(part) == "3 set aside; a sample"
+
+
+def test_every_task_is_in_the_catalogue_with_its_commit_and_licence():
+    text = pages.catalogue()
+    for task in TASKS.values():
+        assert f"`{task.name}`" in text and task.revision[:10] in text and task.licence in text
+
+
+def test_a_chapter_shows_the_same_predictions_under_every_protocol():
+    fill("smoke")
+    text = chapters.protocols(chapters.View("smoke"))
+    assert "`made-up/other`" in text and "`made-up`" in text
+    assert chapters.protocols(chapters.View("base")) == ""
 
 
 def test_every_run_has_an_anchor_and_its_row_can_be_fetched(tmp_path):

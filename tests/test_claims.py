@@ -149,9 +149,7 @@ def test_an_unfinished_target_leaves_the_average_open(verdicts):
     assert (rows["squad"]["direction"], rows["mnli"]["direction"]) == ("open", "holds")
 
 
-@pytest.mark.parametrize(
-    ("sd", "instance_sd", "expected"), [(0.05, 0.5, "holds"), (0.05, 400.0, "open"), (8.0, 0.5, "open")]
-)
+@pytest.mark.parametrize(("sd", "instance_sd", "expected"), [(0.05, 0.5, "holds"), (0.05, 400.0, "open"), (8.0, 0.5, "open")])
 def test_noise_over_seeds_or_over_instances_opens_a_verdict(verdicts, sd, instance_sd, expected):
     assert verdicts(flat(1.0), sd=sd, instance_sd=instance_sd)["squad"]["direction"] == expected
 
@@ -173,9 +171,7 @@ def test_a_wide_interval_around_the_number_settles_no_magnitude():
 
 def test_a_scale_without_all_targets_estimates_and_stays_open(verdicts):
     rows = verdicts(published, scale="pocket")
-    assert (
-        rows["squad"]["estimate"] > 5 and rows["squad"]["direction"] == "open" and rows["squad"]["magnitude"] == "open"
-    )
+    assert rows["squad"]["estimate"] > 5 and rows["squad"]["direction"] == "open" and rows["squad"]["magnitude"] == "open"
     assert claims.findings("pocket")["squad"].note == "5 of 9 targets at this scale"
     assert rows["mlm"]["estimate"] is None
 

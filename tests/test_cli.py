@@ -1,6 +1,5 @@
 """The `xit` command: fixed names and JSON keys, and one line with status 2 for whatever is wrong."""
 
-import csv
 import json
 import os
 import signal
@@ -11,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from xit_core import cli, launch, model, results, workflow
+from xit_core import cli, launch, micro, model, results, workflow
 from xit_core.config import SCALES, Bad, Run
 from xit_core.tasks import TASKS
 
@@ -74,20 +73,7 @@ def test_claims_have_the_fixed_keys(capsys):
 def test_data_has_the_fixed_keys(capsys, scale):
     rows = told(capsys, "data", "--scale", scale, "--json")
     keys = ["task", "split", "source", "revision", "expected_rows", "rows", "sha256", "stand_in", "licence", "state"]
-    assert all(set(r) == set(keys) for r in rows) and {r["task"] for r in rows} == set(TASKS)
-
-
-def test_data_says_what_a_mirror_holds_and_what_stands_in(capsys, places, monkeypatch):
-    fields = ["repo", "config", "split", "rows", "sha256", "complete", "source", "commit", "path", "licence", "note"]
-    held = ["google/xtreme", "XNLI", "validation", 7, "ab", "partial", "x", "y", "z", "CC", "STAND-IN: other rows"]
-    with open(places / "MANIFEST.csv", "w", newline="") as file:
-        csv.writer(file).writerows([fields, held])
-    monkeypatch.setenv("XIT_MIRROR", str(places))
-    rows = {(r["task"], r["split"]): r for r in told(capsys, "data", "--scale", "pocket", "--json")}
-    xnli = rows["xnli", "validation"]
-    assert (xnli["rows"], xnli["expected_rows"], xnli["sha256"], xnli["state"]) == (7, 37350, "ab", "partial")
-    assert xnli["stand_in"].startswith("STAND-IN")
-    assert rows["csqa", "train"]["state"].startswith("missing")
+    assert all(set(r) == set(keys) for r in rows) and {r["task"] for r in rows} == set(micro.TELLS if scale == "micro" else TASKS)
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,29 @@ def test_there_are_nine_of_each():
     assert len(INTERMEDIATES) == len(TARGETS) == 9
 
 
+def test_further_targets_and_intermediate_tasks_are_paths_like_any_other():
+    run = Run("ocnli + udtag > shift_amazon", "base")
+    assert run.phase == 3 and run.parent.path == "udtag+ocnli" and run.parent.phase == 2
+    with pytest.raises(Bad, match="must come last"):
+        parse("xcopa > xnli")
+
+
+def test_a_task_that_the_micro_world_does_not_tell_is_refused_there():
+    with pytest.raises(Bad, match="the micro-world has no 'xcopa', only anli"):
+        Run("xcopa", "micro")
+
+
+def test_what_a_scale_lacks_counts_in_the_recipe_of_its_own_runs_only():
+    assert config.recipe(Run("tydiqa", "pocket"))["lacks"] == ["tydiqa/ar", "tydiqa/en", "tydiqa/ru"]
+    assert "lacks" not in config.recipe(Run("xquad", "pocket"))
+
+
+def test_a_folder_of_ones_own_data_must_exist(monkeypatch, tmp_path):
+    monkeypatch.setenv("XIT_LOCAL", str(tmp_path / "nowhere"))
+    with pytest.raises(Bad, match="no such folder"):
+        config.local_dir()
+
+
 def test_a_folder_that_is_no_mirror_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
     with pytest.raises(Bad, match="no MANIFEST.csv"):

@@ -1,17 +1,17 @@
 """Rows: pinned, counted, hashed, and mixed as a function of the step."""
 
-import csv
 import hashlib
 import json
 from dataclasses import replace
+from functools import partial
 
-import pyarrow as pa
-import pyarrow.parquet as parquet
 import pytest
 
+from stores import mirrored
 from xit_core import data
 from xit_core.config import SCALES, Bad
 from xit_core.data import Mixture
+from xit_core.tasks import TASKS
 
 REAL = replace(SCALES["pocket"], langs=("de", "en"))
 SMOKE = SCALES["smoke"]
@@ -19,29 +19,10 @@ SMOKE = SCALES["smoke"]
 
 @pytest.fixture
 def mirror(tmp_path, monkeypatch):
-    """A mirror of two repositories with stored rows, in the layout of the hub."""
-    listed = []
-
-    def put(repository, config, split, rows, complete="yes", note=""):
-        file = tmp_path / repository / config / f"{split}.parquet"
-        file.parent.mkdir(parents=True)
-        parquet.write_table(pa.Table.from_pylist(rows), file)
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        entry = {"repo": repository, "config": config, "split": split, "rows": len(rows), "sha256": digest, "commit": "c" * 40}
-        listed.append(entry | {"complete": complete, "note": note})
-        with open(tmp_path / "MANIFEST.csv", "w", newline="") as f:
-            writer = csv.DictWriter(f, listed[0])
-            writer.writeheader()
-            writer.writerows(listed)
-        data.manifest.cache_clear()
-        data.from_mirror.cache_clear()
-        return file
-
-    put("somebody", "else", "train", [{"x": 1}])
+    """A mirror into which stored rows are put, in the layout of the hub."""
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
-    yield put
-    data.from_mirror.cache_clear()
-    data.manifest.cache_clear()
+    mirrored(tmp_path, "somebody", "else", "train", [{"x": 1}])
+    return partial(mirrored, tmp_path)
 
 
 def nli(n, start=0):
@@ -79,6 +60,89 @@ def test_an_unlabelled_row_is_dropped_and_counted(mirror):
     mirror("nyu-mll/glue", "qqp", "train", [{"question1": "a", "question2": "b", "label": x, "idx": 0} for x in (0, 1, -1)])
     rows, (seen,) = data.examples("qqp", "train", "en", REAL)
     assert len(rows) == 2 and seen["dropped"] == 1
+
+
+def test_a_row_that_is_not_what_is_declared_is_named_with_source_row_and_field(mirror):
+    wrong = [{"question1": "a", "question2": "b", "label": "1"}, {"question1": "a", "question2": "b", "label": "maybe"}]
+    mirror("nyu-mll/glue", "qqp", "train", wrong)
+    with pytest.raises(Bad, match=r"nyu-mll/glue/qqp/train: row 1, field 'label': got 'maybe' .*needs the columns question1"):
+        data.examples("qqp", "train", "en", REAL)
+    mirror("tau/commonsense_qa", "default", "train", [{"question": "q", "choices": {"text": ["x"], "label": ["A"]}}])
+    with pytest.raises(Bad, match=r"commonsense_qa/default/train: row 0, field 'answerKey': it is missing"):
+        data.examples("csqa", "train", "en", REAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "example", "said"),
+    [
+        ("mnli", {"a": "x", "b": None, "label": 0}, "field 'b' of a mnli example: got None; allowed: str"),
+        ("mnli", {"a": "x", "b": "y", "label": 3}, "field 'label': got 3; allowed: 0 to 2"),
+        ("csqa", {"a": "x", "choices": ["y"], "label": 1}, "field 'label': got 1; allowed: 0 to 0"),
+        ("panx", {"tokens": ["a", "b"], "tags": ["O"]}, "2 tokens and 1 tags"),
+    ],
+)
+def test_an_example_of_the_wrong_form_is_refused(name, example, said):
+    with pytest.raises(Bad, match=said):
+        data.sound(TASKS[name], example, "a file: row 7")
+
+
+def test_evaluation_rows_that_all_have_one_label_are_placeholders(mirror):
+    rows = [{"sentence1": "a", "sentence2": "b", "label": "0"}] * 20
+    mirror("google/xtreme", "PAWS-X.de", "validation", rows)
+    with pytest.raises(Bad, match="pawsx/de: all 20 evaluation rows have label 0: placeholders"):
+        data.examples("pawsx", "validation", "de", REAL)
+    mirror("google/xtreme", "PAWS-X.en", "validation", rows[:19])
+    assert len(data.examples("pawsx", "validation", "en", REAL)[0]) == 19
+
+
+def squad(context, start, said):
+    return {"id": f"{start}", "context": context, "question": "?", "answers": {"answer_start": [start], "text": [said]}}
+
+
+def test_answers_are_mended_and_what_cannot_be_trained_on_is_set_aside_and_counted(mirror):
+    rows = [squad("The lake.", 4, "lake"), squad("The lake.", 6, "lake"), squad("The lake.", 4, "mill")]
+    for split in ("train", "validation"):
+        mirror("rajpurkar/squad", "plain_text", split, rows)
+    trained, (told,) = data.examples("squad1", "train", "en", REAL)
+    assert [e["answers"][0][0] for e in trained] == [4, 4] and told["dropped"] == 1
+    assert told["counts"] == {"answer moved to where its text is": 1, "gold answer not in the context": 1}
+    scored, (told,) = data.examples("squad1", "validation", "en", REAL)
+    assert len(scored) == 3 and told["dropped"] == 0  # its text can still be compared
+
+
+def test_a_file_that_mixes_languages_loses_nothing_by_it(mirror):
+    words = ("entailment", "neutral", "contradiction")
+    rows = [{"language": x, "sentence1": "a", "sentence2": "b", "gold_label": w} for x in ("de", "fr") for w in words]
+    mirror("google/xtreme", "XNLI", "validation", rows)
+    found, (told,) = data.examples("xnli", "validation", "de", REAL)
+    assert [e["label"] for e in found] == [0, 1, 2] and (told["rows"], told["dropped"], told["counts"]) == (3, 0, {})
+
+
+def test_every_example_has_an_id_that_a_cap_does_not_change(mirror):
+    mirror("nyu-mll/glue", "mnli", "train", nli(50))
+    whole, _ = data.examples("mnli", "train", "en", REAL)
+    some, _ = data.examples("mnli", "train", "en", REAL, 10)
+    assert len({e["id"] for e in whole}) == 50 and all(e in whole for e in some)
+
+
+def test_translated_rows_take_the_languages_in_turn(mirror):
+    for k, lang in enumerate(("de", "fr")):
+        mirror("facebook/xnli", lang, "train", [{"premise": f"{lang}{i}", "hypothesis": "h", "label": k} for i in range(6)])
+    rows, seen = data.examples("mnli", "train", "en", replace(REAL, langs=("en", "de", "fr")), data_lang="mt")
+    assert {e["a"] for e in rows} == {"de0", "de2", "de4", "fr1", "fr3", "fr5"} and len(seen) == 2
+    with pytest.raises(Bad, match="squad1: no machine translation .*XIT_LOCAL/mt/squad1"):
+        data.examples("squad1", "train", "en", REAL, data_lang="mt")
+
+
+def test_ones_own_translation_and_licensed_data_come_from_a_folder(mirror, tmp_path, monkeypatch):
+    with pytest.raises(Bad, match="ccg/train/en: .*CCGbank is licensed .*'udtag'"):
+        data.examples("ccg", "train", "en", REAL)
+    own = tmp_path / "own/mt/squad1/de"
+    own.mkdir(parents=True)
+    (own / "train.jsonl").write_text(json.dumps(squad("Der See.", 4, "See")) + "\n")
+    monkeypatch.setenv("XIT_LOCAL", str(tmp_path / "own"))
+    rows, (told,) = data.examples("squad1", "train", "en", REAL, data_lang="mt")
+    assert len(rows) == 1 and told["source"].startswith("local/mt/squad1/de")
 
 
 def test_a_cap_chooses_the_same_rows_every_time(mirror):
@@ -135,9 +199,9 @@ def test_padding_goes_to_the_longest_sequence_of_a_batch():
 def test_the_content_of_the_micro_world_belongs_to_its_version():
     """When this fails the micro-world tells another story: raise tasks.MICRO_VERSION, and store the new hash."""
     from xit_core import micro
-    from xit_core.tasks import MICRO_VERSION, TASKS
+    from xit_core.tasks import MICRO_VERSION
 
-    told = [micro.rows(t, "validation", lang, 5) for t in TASKS for lang in ("en", list(micro.LANGUAGES)[-1])]
+    told = [micro.rows(t, "validation", lang, 5) for t in micro.TELLS for lang in ("en", list(micro.LANGUAGES)[-1])]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
     assert (MICRO_VERSION, digest) == ("micro-1", STORY)
 

@@ -11,7 +11,7 @@ from xit_core.config import ROOT
 
 PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*")
 TABLES = {"tasks.py", "claims.py"}  # tables of declarations, not counted
-LIGHT = "config tasks studies claims stats results plots launch workflow inventory cli micro"
+LIGHT = "config tasks studies claims stats results plots launch workflow inventory cli micro sources protocols submission checklist"
 
 
 def name(requirement: str) -> str:
@@ -68,9 +68,9 @@ from xit_core import {", ".join(LIGHT.split())}
     assert done.returncode == 0, done.stderr
 
 
-def test_the_package_is_small():
+def test_the_package_is_small():  # the study: 3,000 lines; every data set and protocol of it: 1,500
     files = [p for p in (ROOT / "xit_core").rglob("*.py") if p.name not in TABLES]
-    assert sum(bool(line.strip()) for p in files for line in p.read_text().splitlines()) <= 3000
+    assert sum(bool(line.strip()) for p in files for line in p.read_text().splitlines()) <= 4500
 
 
 def test_no_function_has_more_than_40_statements():

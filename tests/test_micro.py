@@ -96,8 +96,7 @@ def naive_bayes(train, test):
 @pytest.mark.parametrize("config", ["mnli", "anli"])
 def test_the_hypothesis_alone_does_not_give_the_label(config):
     train, test = (
-        [(row["hypothesis"], row["label"]) for row in micro.rows(config, split, "en", 4000)]
-        for split in ("train", "validation")
+        [(row["hypothesis"], row["label"]) for row in micro.rows(config, split, "en", 4000)] for split in ("train", "validation")
     )
     assert 0.27 < naive_bayes(train, test) < 0.39
 

@@ -81,3 +81,14 @@ def test_an_encoder_can_be_pretrained_anew():
 def test_a_path_of_another_phase_is_refused(call, says):
     with pytest.raises(Bad, match=says):
         call()
+
+
+def test_rows_that_trained_a_stage_are_not_evaluated():
+    run = Run("tydiqa_ko > tydiqa", "pocket")
+    trained = [{"task": "tydiqa_ko", "split": "train", "lang": "ko", "source": "google/xtreme/tydiqa/validation"}]
+    fields = {k: getattr(run.parent, k) for k in (*results.RUN, "id")}
+    results.write(fields | {"scores": [], "items": [], "provenance": {"data": trained}})
+    same, other = (trained[0] | {"task": "tydiqa", "split": "validation", "lang": lang} for lang in ("ko", "sw"))
+    phases.apart(run, [], [other])
+    with pytest.raises(Bad, match=r"rows of google/xtreme/tydiqa/validation \(ko\) trained a stage"):
+        phases.apart(run, [], [other, same])

@@ -69,3 +69,18 @@ def test_rows_of_a_recipe_that_has_changed_are_left_out(monkeypatch):
     assert len(results.rows("smoke")) == 1
     monkeypatch.setitem(config.SCALES, "smoke", replace(config.SCALES["smoke"], lr=0.5))
     assert results.rows("smoke") == [] and results.frame("smoke").empty
+
+
+def test_predictions_are_kept_beside_the_run_and_read_back_as_they_were():
+    run = Run("xnli", "smoke")
+    told = [
+        {"task": "xnli", "lang": "en", "id": "0", "prediction": 2},
+        {"task": "xnli", "lang": "de", "id": "x", "prediction": ["B-PER", "O"], "no_answer": -1.5},
+    ]
+    digest = results.keep(run, told)
+    read = results.predictions(run)
+    assert [{k: v for k, v in row.items() if v is not None} for row in read] == told
+    assert results.keep(run, told) == digest != results.keep(run, told[:1]) and results.beside(run).suffix == ".parquet"
+    results.beside(run).unlink()
+    with pytest.raises(Bad, match="no predictions at .*XIT_RUNS"):
+        results.predictions(run)

@@ -53,10 +53,7 @@ def test_pooling_two_sources_is_the_paired_t_test_and_more_sources_keep_the_cove
     rng, hits = np.random.default_rng(0), 0
     for _ in range(600):
         means = rng.normal(0, 2.0, 3) + rng.normal(0, 0.5, (12, 3))
-        hits += (
-            abs((got := pooled(paired(means[0] - means[1], []), means, np.eye(12)[0] - np.eye(12)[1])).mean)
-            < got.half()
-        )
+        hits += abs((got := pooled(paired(means[0] - means[1], []), means, np.eye(12)[0] - np.eye(12)[1])).mean) < got.half()
     assert 0.93 < hits / 600 < 0.97
 
 

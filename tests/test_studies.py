@@ -45,9 +45,7 @@ def test_no_run_stands_twice(scale):
 def test_pocket_is_the_study_an_hour_of_cpu_affords():
     got = {(r.source, r.model, r.on) for r in studies.runs("main", "pocket") if r.phase == 3}
     targets = {"xquad", "xnli", "udpos", "panx", "tatoeba"}
-    assert got == {(s, "", t) for s in ("", "squad1", "csqa", "mnli") for t in targets} | {
-        ("", "random", t) for t in targets
-    }
+    assert got == {(s, "", t) for s in ("", "squad1", "csqa", "mnli") for t in targets} | {("", "random", t) for t in targets}
 
 
 def test_unknown_study_and_scale_are_told():

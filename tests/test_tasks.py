@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from xit_core.config import SCALES, Bad
-from xit_core.tasks import MICRO_VERSION, TARGETS, TASKS, declare, languages, task
+from xit_core.protocols import PROTOCOLS
+from xit_core.tasks import INTERMEDIATES, MICRO_VERSION, MISPLACED, TARGETS, TASKS, Note, aligned, declare, languages, task
 
 ROWS = Path(__file__).parent / "rows"
 COUNTS = {
@@ -25,14 +26,22 @@ COUNTS = {
 FIELDS = {
     "classify": {"a", "b", "label"}, "choose": {"a", "choices", "label"}, "span": {"id", "context", "question", "answers"},
     "tag": {"tokens", "tags"}, "retrieve": {"a", "b", "ids"}, "mlm": {"a"},
+    "lareqa": {"id", "question", "context", "sentences", "answer"}, "mewslix": {"id", "mention", "entity"},
 }  # fmt: skip
+
+
+def stored(name):
+    rows = json.loads((ROWS / f"{name}.json").read_text())
+    return TASKS[name].expand(rows, "de", 0) if TASKS[name].expand else rows
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_stored_rows_of_the_real_layout_read_as_examples_of_the_kind(name):
-    declared, rows = TASKS[name], json.loads((ROWS / f"{name}.json").read_text())
-    read = [e for row in rows for e in declared.read(row, "de" if name in TARGETS else "en")]
-    assert len(read) >= 2 and all(set(e) == FIELDS[declared.kind] for e in read)
+    declared, rows = TASKS[name], stored(name)
+    lang = "de" if declared.scored else declared.train_lang
+    read = [e for row in rows for e in declared.read(row, lang) if not isinstance(e, str)]
+    assert len(read) >= 2 and all(set(e) == FIELDS.get(name, FIELDS[declared.kind]) for e in read)
+    assert set(declared.columns.split()) <= set(rows[0])
     if "label" in read[0]:
         assert all(0 <= e["label"] < (len(declared.labels) or len(e["choices"])) for e in read)
     if declared.kind == "span":
@@ -41,9 +50,12 @@ def test_stored_rows_of_the_real_layout_read_as_examples_of_the_kind(name):
 
 @pytest.mark.parametrize("declared", TASKS.values(), ids=lambda t: t.name)
 def test_a_declaration_is_complete(declared):
-    assert re.fullmatch("[0-9a-f]{40}", declared.revision) and declared.licence and declared.genre and declared.metrics
-    assert declared.source.count("/") == 2 or declared.name == "ccg"
+    pinned = re.fullmatch("[0-9a-f]{40}", declared.revision) or declared.name == "ccg"
+    assert pinned and declared.licence and declared.genre and declared.metrics and declared.columns and declared.citation
+    assert declared.source.count("/") == 2 or declared.obtain  # a namespaced id of the hub, or how else to get it
     assert declared.train_on in (*TASKS, "") and len(set(declared.langs.split())) == len(declared.langs.split())
+    assert all(re.search("@[0-9a-f]{40}$", spec) for spec in (*declared.joined, *declared.translated))
+    assert declared.protocol in (*PROTOCOLS, "mlm/masked-accuracy", "bucc/jiant-dev", "tatoeba/jiant")
 
 
 def test_languages_are_as_many_as_xtreme_scores():
@@ -51,10 +63,50 @@ def test_languages_are_as_many_as_xtreme_scores():
 
 
 def test_a_row_of_another_language_or_without_a_label_gives_nothing():
-    french, no_label = json.loads((ROWS / "xnli.json").read_text())[2], json.loads((ROWS / "mnli.json").read_text())[3]
-    korean = json.loads((ROWS / "tydiqa.json").read_text())[2]
-    assert not list(TASKS["xnli"].read(french, "de")) and not list(TASKS["mnli"].read(no_label, "en"))
+    french, no_label, korean = stored("xnli")[2], stored("mnli")[3], stored("tydiqa")[2]
+    assert not list(TASKS["xnli"].read(french, "de")) and list(TASKS["mnli"].read(no_label, "en")) == ["no label"]
     assert not list(TASKS["tydiqa"].read(korean, "de")) and list(TASKS["tydiqa"].read(korean, "ko"))
+
+
+def test_labels_are_words_in_one_data_set_digits_in_another_and_numbers_in_a_third():
+    words, digits, numbers = (stored(name)[0] for name in ("xnli", "pawsx", "mnli"))
+    assert isinstance(words["gold_label"], str) and isinstance(digits["label"], str) and isinstance(numbers["label"], int)
+    for name, row in (("xnli", words), ("pawsx", digits), ("mnli", numbers)):
+        (example,) = TASKS[name].read(row, row.get("language", "en"))
+        assert type(example["label"]) is int
+
+
+def qa(context, start, said):
+    return {"id": "x", "context": context, "question": "?", "answers": {"answer_start": [start], "text": [said]}}
+
+
+def test_an_answer_is_looked_for_around_its_offset_where_the_context_was_stripped():
+    whole = "  The lake is deep. Boats cross the lake."
+    row = qa(whole.strip(), whole.rindex("lake"), "lake")
+    note, example = TASKS["squad1"].read(row, "en")
+    assert isinstance(note, Note) and example["answers"] == [(whole.strip().rindex("lake"), "lake")]
+    assert list(TASKS["squad1"].read(qa("The lake.", 4, "lake"), "en"))[0]["answers"] == [(4, "lake")]
+    assert list(TASKS["squad1"].read(qa("The lake.", 4, "mill"), "en"))[0] == MISPLACED
+
+
+@pytest.mark.parametrize(
+    ("context", "start", "said", "found"),
+    [
+        ("aXbXc", 2, "X", 1),
+        ("aXbXc", 3, "X", 3),
+        ("aXbbbX", 3, "X", 1),
+        ("abc", 1, "X", -1),
+        ("Xab", 9, "X", 0),
+        ("abX", -1, "X", 2),
+    ],
+)
+def test_the_nearest_occurrence_counts_and_of_two_the_earlier(context, start, said, found):
+    assert aligned(context, start, said) == found
+
+
+def test_bucc_pairs_carry_the_ids_of_their_sentences():
+    (example,) = TASKS["bucc"].read(stored("bucc")[0], "de")
+    assert all("-" in i for i in example["ids"])
 
 
 def test_a_name_is_declared_once():
@@ -70,6 +122,7 @@ def test_an_unknown_task_is_named_with_what_is_known():
 def test_two_targets_share_the_squad_training():
     assert TASKS["xquad"].train_on == TASKS["mlqa"].train_on == "squad1" and TASKS["xnli"].train_on == "mnli"
     assert TASKS["bucc"].train_on == TASKS["tatoeba"].train_on == ""
+    assert len(INTERMEDIATES) == 9 and "udtag" not in INTERMEDIATES and len(TARGETS) == 9
 
 
 def test_a_scale_may_choose_languages():

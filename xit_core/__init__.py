@@ -2,13 +2,15 @@
 
     config    what a run is: a path such as "mnli > xnli", a scale, a seed
     tasks     every intermediate and target task, declared once, pinned by commit
-    data      rows of the hub, of a mirror or of the micro-world -> encoded batches
+    sources   rows as they are stored: the hub at a pinned commit, a mirror, a folder of the user's
+    data      rows -> checked and counted examples -> encoded batches
     model     an XLM-R encoder and one head per task; the head is dropped between stages
     train     one explicit loop; checkpoints keyed by what they were trained on
-    evaluate  zero-shot scores in every language, and the run's row in the ledger
+    evaluate  zero-shot scores in every language; retrieval compares the encoder's sentence vectors themselves
+    protocols every published definition of a score, under its own name, over the same predictions
     results   the ledger: one JSON a finished run, written once
     claims    22 claims, their estimates, intervals and verdicts
     plots     figures of the book
 
-The modules of the second half (results, claims, plots) never import torch: the book builds on any laptop.
+The modules of the second half (protocols, results, claims, plots) never import torch: the book builds on any laptop.
 """

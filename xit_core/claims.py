@@ -9,6 +9,7 @@ import numpy as np
 
 from . import results, studies
 from .config import PACKAGE, PIVOT, SCALES
+from .inventory import expected
 from .stats import LEVEL, SEEDS, Interval, at_least, holm, paired, pooled
 from .tasks import INTERMEDIATES, TARGETS, TASKS
 
@@ -330,13 +331,12 @@ def phases(_: Ledger) -> Finding:
 
 
 def anli_size(_: Ledger) -> Finding:
-    rounds = sum(int(told("anli", f"train_r{i}")) for i in (1, 2, 3))
-    total = rounds + int(told("mnli", "train")) + int(told("snli", "train_labelled"))
+    total = expected(TASKS["anli"])
     return check(total == claimed("anli_size"), total, "ANLI rounds 1-3 + MNLI + labelled SNLI")
 
 
 def mnli_size(_: Ledger) -> Finding:
-    rows = {int(told("mnli", "train")), int(told("multi_nli", "train"))}
+    rows = {expected(TASKS["mnli"]), int(told("multi_nli", "train"))}
     return check(rows == {claimed("mnli_size")}, max(rows), "the same count in GLUE and in MultiNLI")
 
 

@@ -67,6 +67,14 @@ def parser() -> Parser:
     whole.add_argument("--profile", help="a Snakemake profile, for a cluster")
     command(claims, scale="micro")
     command(data, scale="micro")
+    scored = command(score)
+    scored.add_argument("--submission", required=True, metavar="DIR", help="predictions in XTREME's layout: <task>/test-<lang>.tsv")
+    scored.add_argument("--gold", required=True, metavar="DIR", help="gold labels in the same layout")
+    scored.add_argument("--benchmark", default="xtreme", help="xtreme or xtreme-r")
+    exported = command(export, to_json=False)
+    exported.add_argument("runs", nargs="+", metavar="RUN", help="ids of finished runs, as the ledger names them")
+    exported.add_argument("--to", required=True, metavar="DIR", help="where the predictions go")
+    exported.add_argument("--gold", default="", metavar="DIR", help="where the gold labels of the same instances go")
     return top
 
 
@@ -139,6 +147,28 @@ def data(scale: str, as_json: bool) -> None:
     from .inventory import presence
 
     tell(presence(scale), as_json, "task", "split", "source", "expected_rows", "rows", "state", "stand_in")
+
+
+def score(submission: str, gold: str, benchmark: str, as_json: bool) -> None:
+    """score a folder in XTREME's submission layout as its official scorer does"""
+    from pathlib import Path
+
+    from . import submission as module
+
+    found = module.score(Path(submission), Path(gold), benchmark)
+    if as_json:
+        return tell(found, as_json)
+    tell(module.table(found), as_json, "task", "metric", "mean", "languages")
+
+
+def export(runs: list[str], to: str, gold: str) -> None:
+    """write such a folder from finished runs"""
+    from pathlib import Path
+
+    from .export import export as write
+
+    for file in write(runs, Path(to), Path(gold) if gold else None):
+        print(file)
 
 
 if __name__ == "__main__":

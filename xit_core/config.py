@@ -41,6 +41,14 @@ def mirror_dir() -> Path | None:
     return Path(named).resolve()
 
 
+def local_dir() -> Path | None:
+    """A folder of the user's with data that no hub serves at a known commit (XIT_LOCAL): licensed or original files."""
+    named = os.environ.get("XIT_LOCAL")
+    if named and not Path(named).is_dir():
+        raise Bad(f"XIT_LOCAL={named}: no such folder; name the folder that holds your own copies of data sets, or unset it")
+    return Path(named).resolve() if named else None
+
+
 @dataclass(frozen=True)
 class Pretraining:
     """How notebook 1 makes an encoder anew (`xit run pretrained --model remake`)."""
@@ -74,12 +82,16 @@ class Scale:
     eval_rows: int = 0  # evaluation rows a language, 0 = all
     langs: tuple[str, ...] = ()  # () = every language of the task
     gaps: tuple[str, ...] = ()  # "task/language" that the scale's data lack, said in book/deviations.md
+    lacks: tuple[str, ...] = ()  # the same, of tasks that came later: they count in the recipe of their own runs only
     steps: int = 0  # optimiser steps of the target stage, 0 = the task's epochs
     stage_steps: int = 0  # steps each intermediate task of a stage contributes, 0 = the task's epochs
     batch: int = 0  # sequences a step, 0 = the task's own
     lr: float = 1e-5
     stage_lr: float = 1e-5
     max_len: int = 256  # tokens
+    span_len: int = 0  # tokens of a question with its window of context, 0 = max_len
+    span_step: int = 0  # tokens from one window to the next ("doc_stride"), 0 = windows overlap by a third of their length
+    retrieve_len: int = 0  # tokens of a sentence that is only embedded, 0 = max_len
     cap: int = 0  # multi-task sampling: p ~ min(rows, cap) ** (1 / temperature); 0 = no cap
     temperature: float = 1.0
     pooling: str = "first"  # sentence vector of `classify` and `choose`: "first" token, as XLM-R, or "mean"
@@ -91,6 +103,12 @@ class Scale:
     pretraining: Pretraining | None = None
 
 
+# by the public rows that could be gathered for the mirror
+LACKED = (
+    "bucc/de", "bucc/fr", "bucc/ru", "tydiqa/ar", "tydiqa/en", "tydiqa/ru", "lareqa/ru", "lareqa/tr",
+)  # fmt: skip
+TEST_ONLY = ("udpos/kk", "udpos/th", "udpos/tl", "udpos/yo")  # UD 2.5 has no development data in these languages
+JIANT = {"span_len": 384, "span_step": 128, "retrieve_len": 512}  # nyu-mll/jiant@daa5a25, scripts/benchmarks/xtreme
 SCALES = {
     s.name: s
     for s in (
@@ -109,15 +127,16 @@ SCALES = {
         Scale(
             "pocket", "real", "pocket", rows=4000, stage_rows=4000, eval_rows=150,
             langs=("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt"),
-            gaps=("udpos/th", "panx/th"), steps=120, stage_steps=120, lr=3e-4, stage_lr=3e-4, max_len=128, bf16=True, probes=2,
+            gaps=("udpos/th", "panx/th"), lacks=LACKED,
+            steps=120, stage_steps=120, lr=3e-4, stage_lr=3e-4, max_len=128, bf16=True, probes=2,
             pretraining=Pretraining(4, 256, 4, 42000, steps=4000, batch=16, length=128, lr=1e-3, rows=30000, start="table"),
         ),
         Scale("mini", "real", "mini", rows=20000, stage_rows=50000, eval_rows=1000, batch=32, lr=2e-4, stage_lr=1e-4,
               max_len=256, cap=50000, seeds=(1, 2, 3, 4, 5), probes=8),
         Scale("base", "real", "FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089", stage_rows=100000,
-              cap=100000, together=False),
+              cap=100000, together=False, gaps=TEST_ONLY, **JIANT),
         Scale("paper", "real", "FacebookAI/xlm-roberta-large", "c23d21b0620b635a76227c604d44e43a9f0ee389",
-              cap=400000, together=False),
+              cap=400000, together=False, gaps=TEST_ONLY, **JIANT),
     )
 }  # fmt: skip
 
@@ -171,6 +190,10 @@ class Run:
         if len(paths) != 1:
             raise Bad(f"path {self.path!r} names {len(paths)} runs; a run has one target: {' | '.join(paths)}")
         object.__setattr__(self, "path", paths[0])
+        from .tasks import TASKS, languages
+
+        for name in (n for stage in self.stages for n in stage if n in TASKS):
+            languages(name, scale(self.scale))  # raises for a task that the micro-world does not tell
 
     @cached_property
     def stages(self) -> tuple[tuple[str, ...], ...]:
@@ -185,9 +208,9 @@ class Run:
     @property
     def phase(self) -> int:
         """1 pretrained encoder, 2 an intermediate stage, 3 a target."""
-        from .tasks import TARGETS
+        from .tasks import TASKS
 
-        return 1 if self.path == "pretrained" else 3 if self.on in TARGETS else 2
+        return 1 if self.path == "pretrained" else 3 if self.on in TASKS and TASKS[self.on].scored else 2
 
     @property
     def source(self) -> str:
@@ -235,7 +258,8 @@ def recipe(run: Run) -> dict:
     Less seeds and what only arranges the work; how the encoder was pretrained counts where the run makes one.
     """
     s = scale(run.scale)
-    told = changed(s, leave=("name", "seeds", "together", "save_every", "pretraining"))
+    told = changed(s, leave=("name", "seeds", "together", "save_every", "pretraining", "lacks"))
+    told |= {"lacks": own} if (own := [x for x in s.lacks if x.startswith(f"{run.on}/")]) else {}
     if s.pretraining and (run.model or not s.encoder):
         told["pretraining"] = changed(s.pretraining)
     return json.loads(json.dumps(told))
@@ -266,22 +290,23 @@ def parse(text: str) -> list[str]:
 
     Raises: Bad for an unknown task, an empty part, or a stage that cannot stand where it does.
     """
-    from .tasks import INTERMEDIATES, TARGETS, task
+    from .tasks import INTERMEDIATES, TASKS, task
 
     if text.strip() == "pretrained":
         return ["pretrained"]
     *stages, last = [s.strip() for s in text.split(">")]
-    order = {t: i for i, t in enumerate((*INTERMEDIATES, "mlm", *TARGETS))}
+    order = {t: i for i, t in enumerate((*INTERMEDIATES, *(t for t in TASKS if t not in INTERMEDIATES)))}
+    targets = {t.name for t in TASKS.values() if t.scored}
 
     def joint(stage: str) -> str:
         names = [task(n.strip(), within=text).name for n in stage.split("+")]
         if len(set(names)) < len(names):
             raise Bad(f"path {text!r}: a task stands twice in {stage!r}; name each once")
-        if len(names) > 1 and set(names) & set(TARGETS):
+        if len(names) > 1 and set(names) & targets:
             raise Bad(f"path {text!r}: a target cannot be trained jointly ({stage!r}); join targets with commas in the last stage")
         return "+".join(sorted(names, key=order.__getitem__))
 
     first = [joint(s) for s in stages]
-    if bad := [s for s in first if s in TARGETS]:
+    if bad := [s for s in first if s in targets]:
         raise Bad(f"path {text!r}: target {bad[0]!r} must come last; a path is intermediates > target")
     return [" > ".join([*first, joint(a)]) for a in last.split(",")]

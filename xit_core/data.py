@@ -1,9 +1,10 @@
 """From pinned rows to batches: read, choose, hash, tokenise, mix. A row that is dropped is counted."""
 
-import csv
 import hashlib
 import json
 import random
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,16 +12,27 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from . import sources
 from .config import PIVOT, Bad, Scale, encoder_dir, mirror_dir
-from .tasks import Task, task
+from .config import scale as scale_of
+from .sources import Part
+from .tasks import MISPLACED, Note, Task, task
 
-PAGES = 50_000  # of Wikipedia, a language
+ROWS = 64  # sequences a forward pass
 HELD_OUT = 50  # every 50th page of a text corpus that has no validation split is kept out of training
+LABELLED = 20  # evaluation rows that all have one label are placeholders, from so many on
+TYPES = {
+    "a": str, "b": str, "question": str, "context": str, "mention": str, "tokens": list, "tags": list, "choices": list,
+    "sentences": list, "label": int,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a run really read: rows, their content hash, where they came from. `stand_in`: not the declared data set's split."""
+    """What a run really read: rows, their content hash, where they came from. `stand_in`: not the declared data set's split.
+
+    `counts`: rows by what happened to them (why a row gave no example, what was mended in one); `dropped` of them gave none.
+    """
 
     task: str
     split: str
@@ -32,34 +44,102 @@ class Seen:
     revision: str
     stand_in: bool
     licence: str
+    counts: dict[str, int]
+    note: str
 
 
 def examples(name: str, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT) -> tuple[list[dict], list[dict]]:
     """Examples of one task, split ("train" or "validation") and language, and what was read (as `Seen` dictionaries).
 
-    `n`: at most so many, the same ones for every seed; 0 = all. `data_lang` "mt": the rows in machine translation.
-    Raises: Bad when the rows cannot be had.
+    Each has an "id": the row's own, or its number among the examples. `n`: at most so many, the same ones for every seed;
+    0 = all. `data_lang` "mt": the rows in machine translation.
+    Raises: Bad when the rows cannot be had, or one of them is not what the task declares (names source, row and field).
     """
     declared = task(name)
     parts = (
-        micro_rows(declared, split, lang, n, data_lang) if scale.world == "micro" else real_rows(declared, split, lang, data_lang)
+        micro_rows(declared, split, lang, n, data_lang)
+        if scale.world == "micro"
+        else real_rows(declared, split, lang, data_lang, scale)
     )
     kept, seen = [], []
-    for raw, source, revision, stand_in in parts:
-        read = [example for row in raw for example in declared.read(row, lang)]
-        dropped = len(raw) - len(read) if declared.one_language_a_file else 0
-        if n and len(read) > n:
-            read = [read[i] for i in sorted(random.Random(f"{name} {split}").sample(range(len(read)), n))]
-        digest = hashlib.sha256(json.dumps(read, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    for number, part in enumerate(parts):
+        found, counts = read(declared, part, lang, split == "train", n)
+        chosen = range(len(found))
+        if n and len(found) > n and not declared.expand:
+            chosen = sorted(random.Random(f"{name} {split}").sample(chosen, n))
+        some = [found[i] for i in chosen]
+        digest = hashlib.sha256(json.dumps(some, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        dropped = sum(c for what, c in counts.items() if not isinstance(what, Note))
         licence = declared.licence if scale.world == "real" else "as this package"
-        seen.append(asdict(Seen(name, split, lang, len(read), dropped, digest, source, revision, stand_in, licence)))
-        kept += read
+        seen.append(asdict(Seen(
+            name, split, lang, len(some), dropped, digest, part.source, part.revision, part.stand_in, licence,
+            {str(k): v for k, v in counts.items()}, part.note,
+        )))  # fmt: skip
+        kept += [{"id": f"{number}-{i}" if number else str(i)} | example for i, example in zip(chosen, some, strict=True)]
     if not kept:
-        raise Bad(f"{name}/{split}/{lang}: no example could be read from {', '.join(p[1] for p in parts)}; see `xit data`")
+        raise Bad(f"{name}/{split}/{lang}: no example could be read from {', '.join(p.source for p in parts)}; see `xit data`")
+    if split != "train":
+        labelled(name, lang, kept)
     return kept, seen
 
 
-def micro_rows(declared: Task, split: str, lang: str, n: int, data_lang: str) -> list[tuple]:
+class Watched(dict):
+    """A raw row that remembers which field was asked for last, so that an error can name it."""
+
+    last = ""
+
+    def __getitem__(self, key):
+        self.last = key
+        return super().__getitem__(key)
+
+
+def read(declared: Task, part: Part, lang: str, training: bool, n: int = 0) -> tuple[list[dict], Counter]:
+    """The examples of a part, and how many rows gave none or were mended, by reason.
+
+    Raises: Bad naming source, row and field.
+    """
+    found, counts = [], Counter()
+    rows = declared.expand(part.rows, lang, n) if declared.expand else part.rows
+    for i, raw in enumerate(rows):
+        row = Watched(raw)
+        try:
+            told = list(declared.read(row, lang))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            said = f"got {raw[row.last]!r:.60}" if row.last in raw else "it is missing"
+            needs = f"{declared.name} needs the columns {declared.columns}"
+            raise Bad(f"{part.source}: row {i}, field {row.last!r}: {said} ({type(error).__name__}); {needs}") from None
+        marks, good = [x for x in told if isinstance(x, str)], [x for x in told if not isinstance(x, str)]
+        if training and MISPLACED in marks:  # nothing to point to
+            marks, good = [MISPLACED], []
+        for example in good:
+            sound(declared, example, f"{part.source}: row {i}")
+        counts.update(marks)
+        found += good
+    return found, counts
+
+
+def sound(declared: Task, example: dict, where: str) -> None:
+    """Raise Bad for an example whose fields do not have the types and sizes that its kind needs."""
+    for field, kind in TYPES.items():
+        if field in example and not isinstance(example[field], kind):
+            raise Bad(
+                f"{where}, field {field!r} of a {declared.name} example: got {example[field]!r:.60}; allowed: {kind.__name__}"
+            )
+    if "tags" in example and len(example["tags"]) != len(example["tokens"]):
+        raise Bad(f"{where}: {len(example['tokens'])} tokens and {len(example['tags'])} tags; every token needs one tag")
+    classes = len(declared.labels) or len(example.get("choices", ()))
+    if "label" in example and not 0 <= example["label"] < classes:
+        raise Bad(f"{where}, field 'label': got {example['label']}; allowed: 0 to {classes - 1}")
+
+
+def labelled(name: str, lang: str, rows: list[dict]) -> None:
+    """Raise Bad for evaluation rows that all have one label: released test files hold placeholders (xtreme#24)."""
+    if len(rows) >= LABELLED and len({row["label"] for row in rows if "label" in row}) == 1:
+        label = rows[0]["label"]
+        raise Bad(f"{name}/{lang}: all {len(rows)} evaluation rows have label {label}: placeholders; take a source with labels")
+
+
+def micro_rows(declared: Task, split: str, lang: str, n: int, data_lang: str) -> list[Part]:
     """Rows of the micro-world; machine-translated training rows go round the other languages in turn."""
     from . import micro
 
@@ -68,111 +148,65 @@ def micro_rows(declared: Task, split: str, lang: str, n: int, data_lang: str) ->
         rows = [r for i, x in enumerate(langs) for r in micro.rows(declared.name, split, x, len(range(i, n or 1000, len(langs))))]
     else:
         rows = micro.rows(declared.name, split, lang, n or 1000)
-    return [(rows, f"micro/{declared.name}", declared.version("micro"), False)]
+    return [Part(rows, f"micro/{declared.name}", declared.version("micro"), False, True)]
 
 
-def real_rows(declared: Task, split: str, lang: str, data_lang: str) -> list[tuple]:
-    """Rows of the hub at the declared commit, or of the mirror with its stand-ins."""
-    if data_lang == "mt":
-        raise Bad(f"{declared.name}: machine-translated rows of real data are not declared yet; allowed here: lang=en")
+def real_rows(declared: Task, split: str, lang: str, data_lang: str, scale: Scale) -> list[Part]:
+    """Rows of a folder of the user's, of the mirror with its stand-ins, or of the hub at the declared commit."""
+    if data_lang == "mt" and split == "train":
+        return translations(declared, scale)
     names = (declared.train if split == "train" else declared.validation).split(",")
-    repository, config = declared.config(lang)
-    mirror = mirror_dir()
-    fetch = from_mirror if mirror else from_hub
-    wanted = [(repository, config, name, declared.revision) for name in names]
-    wanted += [(*spec.split("@")[0].rsplit("/", 2), spec.split("@")[1]) for spec in declared.joined if split == "train"]
-    parts = [part for place in wanted for part in fetch(*place)]
-    incomplete = mirror and (len(parts) < len(wanted) or any(not p[4] for p in parts))
-    if incomplete and split == "train" or not parts:
+    if declared.original and (parts := sources.ORIGINALS[declared.original](lang, split)):
+        return parts
+    wanted = [(*declared.config(lang), name, declared.revision) for name in names]
+    wanted += [place(spec) for spec in declared.joined if split == "train"]
+    parts = [part for where in wanted for part in sources.fetch(*where, obtain=declared.obtain)]
+    incomplete = len(parts) < len(wanted) or any(not p.complete for p in parts)
+    if mirror_dir() and (incomplete and split == "train" or not parts):
         for spec in declared.stand_ins:
-            repository, config, name = spec.format(lang=lang).rsplit("/", 2)
-            parts += [(rows, source, commit, True, done) for rows, source, commit, _, done in from_mirror(repository, config, name)]
+            parts += [p._replace(stand_in=True) for p in sources.from_mirror(*spec.format(lang=lang).rsplit("/", 2))]
     if not parts:
-        raise Bad(f"{declared.name}/{split}/{lang}: the mirror holds no {declared.config(lang)}; unset XIT_MIRROR to use the hub")
+        how = declared.obtain or "unset XIT_MIRROR to use the hub"
+        raise Bad(f"{declared.name}/{split}/{lang}: the mirror holds no {'/'.join(declared.config(lang))}; {how}")
     if declared.kind == "mlm":  # one corpus, two splits
-        parts = [
-            ([r for i, r in enumerate(rows) if (i % HELD_OUT == 0) == (split == "validation")], *rest) for rows, *rest in parts
-        ]
-    return [part[:4] for part in parts]
+        held = split == "validation"
+        parts = [p._replace(rows=[r for i, r in enumerate(p.rows) if (i % HELD_OUT == 0) == held]) for p in parts]
+    return parts
 
 
-def from_hub(repository: str, config: str, split: str, revision: str) -> list[tuple]:
-    """Rows of one split of the hub at a pinned commit; of Wikipedia, which has no end, the first pages."""
-    from datasets import load_dataset
-
-    try:
-        if repository.startswith("wikimedia/"):
-            rows = load_dataset(repository, config, split=split, revision=revision, streaming=True).take(PAGES)
-            return [(list(rows), f"{repository}/{config}", revision, False, True)]
-        rows = load_dataset(repository, config, split=split, revision=revision)
-    except (OSError, ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:160]
-        raise Bad(
-            f"{repository} {config}/{split}: the hub gave nothing ({reason}); connect, or name a mirror with XIT_MIRROR"
-        ) from None
-    return [(rows.to_list(), f"{repository}/{config}", revision, False, True)]
+def place(spec: str) -> tuple[str, str, str, str]:
+    """Repository, config, split and commit of "repository/config/split@commit"."""
+    path, _, commit = spec.partition("@")
+    return (*path.rsplit("/", 2), commit)
 
 
-@lru_cache(maxsize=1)
-def manifest(mirror: Path) -> dict[tuple[str, str, str], dict]:
-    with open(mirror / "MANIFEST.csv", newline="") as f:
-        return {(row["repo"], row["config"], row["split"]): row for row in csv.DictReader(f)}
+def translations(declared: Task, scale: Scale) -> list[Part]:
+    """The training rows in machine translation: row i in the i-th language in turn, so that there are as many as in English.
 
-
-@lru_cache(maxsize=8)
-def from_mirror(repository: str, config: str, split: str, revision: str = "") -> list[tuple]:
-    """Rows of one split of the mirror as [(rows, source, commit, is a stand-in, is complete)]; [] when it is not there.
-
-    Raises: Bad when the file is not the one that the manifest describes.
+    The languages are those of MNLI's published translation, or those the user has in XIT_LOCAL/mt/<task>/<language>.
     """
-    import pyarrow.parquet as parquet
-
-    mirror = mirror_dir()
-    entry = manifest(mirror).get((repository, config, split))
-    if entry is None:
-        return []
-    file = mirror / repository / config / f"{split}.parquet"
-    found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no file"
-    if found != entry["sha256"]:
+    langs = [x for x in TRANSLATED if x in (scale.langs or TRANSLATED)]
+    parts = []
+    for k, lang in enumerate(langs):
+        found = sources.from_local("mt", f"{declared.name}/{lang}", "train")
+        for spec in () if found else declared.translated:
+            found = sources.fetch(*place(spec.format(lang=lang)))
+        parts += [p._replace(rows=p.rows[k :: len(langs)]) for p in found]
+    if not parts:
         raise Bad(
-            f"{file}: sha256 {found[:12]}, the manifest says {entry['sha256'][:12]}; the mirror is damaged: copy this file again"
+            f"{declared.name}: no machine translation of its rows is at hand; put your own into XIT_LOCAL/mt/{declared.name}/"
+            f"<language>/train.jsonl ({' '.join(langs)}), or take lang=en"
         )
-    stand_in = "STAND-IN" in entry["note"] or entry["complete"] == "derived"
-    return [
-        (
-            parquet.read_table(file).to_pylist(),
-            f"{repository}/{config}/{split}",
-            entry["commit"][:40],
-            stand_in,
-            entry["complete"] == "yes",
-        )
-    ]
+    return parts
 
 
-def pools(lang: str, scale: Scale, n: int = 0) -> tuple[list[dict], list[dict]]:
-    """BUCC's candidate sentences to be mined, of the language and of the pivot: rows {id, sentence}; `n`: gold pairs (micro).
-
-    Raises: Bad when there are gold pairs only, which cannot be mined.
-    """
-    if scale.world == "micro":
-        from . import micro
-
-        n = round(n / micro.BUCC_GOLD)  # the gold pairs among them are then the n that are asked for
-        return micro.rows("bucc_pool", "source", lang, n), micro.rows("bucc_pool", "target", lang, n)
-    if not mirror_dir():
-        raise Bad("bucc: the hub's bucc18 holds gold pairs only; name a mirror with bucc2018/<lang>-en pools with XIT_MIRROR")
-    found = [from_mirror("bucc2018", f"{lang}-en", side) for side in ("source", "target")]
-    if not all(found):
-        raise Bad(f"bucc/{lang}: the mirror holds no bucc2018/{lang}-en pools")
-    return found[0][0][0], found[1][0][0]
+TRANSLATED = "ar bg de el es fr hi ru sw th tr ur vi zh".split()  # XNLI's languages
 
 
 @lru_cache
 def tokenizer(scale_name: str) -> Tokenizer:
     """The encoder's own tokenizer: from the package, or from the hub at the pinned commit."""
-    from .config import scale
-
-    s = scale(scale_name)
+    s = scale_of(scale_name)
     file = encoder_dir(scale_name) / "tokenizer.json"
     if s.revision:
         from huggingface_hub import hf_hub_download
@@ -258,3 +292,10 @@ def collate(features: list[dict], pad: int = 1) -> dict:
     length = max(map(len, sequences))
     ids = torch.tensor([s + [pad] * (length - len(s)) for s in sequences])
     return {"input_ids": ids, "attention_mask": (ids != pad).long(), "rows": len(features)}
+
+
+def batches(features: list[dict]) -> Iterator[list[int]]:
+    """Indices of features of like length, so that little is padding; the order never depends on the machine."""
+    order = sorted(range(len(features)), key=lambda i: (features[i]["length"], i))
+    step = max(1, ROWS // wide(features[0]))
+    yield from (order[i : i + step] for i in range(0, len(order), step))

@@ -1,6 +1,5 @@
 """The three phases of the study, one function each: what the notebooks call. Every finished run becomes a row of the ledger."""
 
-import hashlib
 import json
 import platform
 import subprocess
@@ -13,7 +12,7 @@ import torch
 
 from . import data, evaluate, model, results
 from .config import PIVOT, ROOT, Bad, Run, Scale, encoder_dir, encoder_hash, recipe, runs, runs_dir, scale
-from .kinds import KINDS, labels
+from .kinds import encode, labels
 from .model import Model
 from .tasks import TASKS, languages
 from .train import fit
@@ -104,8 +103,24 @@ def target(run: Run, tuned: dict[str, tuple]) -> dict:
         tuned[name] = (net, *(tune(net, run, name, s) if name else ([], [], {}, 0)))
     net, seen, points, dose, read = tuned[name]
     row = evaluate.target(net, run.on, s) | {"curve": points, "dose": dose}
+    apart(run, seen, row["seen"])
     row["seen"] = seen + row["seen"]
     return enter(run, row, begin, read)
+
+
+def apart(run: Run, trained: list[dict], evaluated: list[dict]) -> None:
+    """Check that no rows train a run, or a stage of its path, and then evaluate it: a mirror's stand-in may serve both.
+
+    Raises: Bad.
+    """
+    parent = run.parent
+    while parent and parent.phase == 2:
+        told = results.read(parent)  # not there when its checkpoint came without its row
+        trained, parent = trained + (told["provenance"]["data"] if told else []), parent.parent
+    used = {(x["source"], x["lang"]) for x in trained if x["split"] == "train" and TASKS[x["task"]].kind != "mlm"}
+    both = [x for x in evaluated if (x["source"], x["lang"]) in used]
+    if both and scale(run.scale).world == "real":
+        raise Bad(f"{run.path}: rows of {both[0]['source']} ({both[0]['lang']}) trained a stage; take another stage or target")
 
 
 def tune(net: Model, run: Run, name: str, s: Scale) -> tuple[list[dict], list[dict], dict, float]:
@@ -141,12 +156,11 @@ def training_set(net: Model, names: tuple[str, ...], s: Scale, rows: int, seed: 
     features, seen = {}, []
     torch.manual_seed(seed)
     for name in names:
-        langs = languages("mlm", s) if name == "mlm" else (PIVOT,)
+        langs = languages("mlm", s) if name == "mlm" else (TASKS[name].train_lang,)
         parts = [data.examples(name, "train", x, s, -(-rows // len(langs)), lang if name != "mlm" else PIVOT) for x in langs]
         examples, seen = [e for p in parts for e in p[0]], seen + [x for p in parts for x in p[1]]
         net.add_head(name, labels(TASKS[name], examples))
-        kind = KINDS[TASKS[name].kind]
-        features[name] = kind.encode(TASKS[name], examples, net.tokenizer, s.max_len, net.labels[name])
+        features[name] = encode(TASKS[name], examples, net.tokenizer, s, net.labels[name])
     return features, seen
 
 
@@ -163,15 +177,12 @@ def steps_of(features: dict, s: Scale, fixed: int, batch: int) -> int:
 def enter(run: Run, row: dict, begin: float, read: float) -> dict:
     """Write a finished run's row with its provenance; its predictions stay beside the checkpoints, the row has their hash."""
     seconds = time.time() - begin
-    text = json.dumps(row.pop("predictions"), ensure_ascii=False, sort_keys=True)
-    beside = runs_dir() / run.scale / "predictions" / f"{run.id}.json"
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    beside.write_text(text)
+    digest = results.keep(run, row.pop("predictions"))
     s = scale(run.scale)
     provenance = {
         **CODE, "data": row.pop("seen"), "encoder": {"name": run.model or s.encoder or "random", "sha256": encoder_hash(run.scale)},
         "packages": {p: version(p) for p in PACKAGES}, "device": device(), "seconds": round(seconds, 2),
-        "tokens_per_second": round(read / seconds), "predictions_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "tokens_per_second": round(read / seconds), "predictions_sha256": digest,
         "recipe": recipe(run), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
     }  # fmt: skip
     named = asdict(run) | {"id": run.id, "source": run.source, "on": run.on, "phase": run.phase}

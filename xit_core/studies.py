@@ -24,12 +24,7 @@ def paths(source: str, targets: tuple[str, ...]) -> list[str]:
 def grid(scale_name: str, sources: tuple[str, ...], targets: tuple[str, ...], **fields: str) -> list[Run]:
     """Every source over every target with every seed of the scale; `fields` are further fields of `Run`."""
     seeds = scale(scale_name).seeds
-    return [
-        Run(path=p, scale=scale_name, seed=s, **fields)
-        for source in sources
-        for s in seeds
-        for p in paths(source, targets)
-    ]
+    return [Run(path=p, scale=scale_name, seed=s, **fields) for source in sources for s in seeds for p in paths(source, targets)]
 
 
 def main(scale_name: str) -> list[Run]:

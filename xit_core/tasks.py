@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from .checklist import CASES, QUESTIONS, cases
 from .config import Bad, Scale
 
 MICRO_VERSION = "micro-1"  # raised whenever the micro-world tells a different story (tests hold its rows to this name)
@@ -22,7 +23,16 @@ IOB2 = "O B-PER I-PER B-ORG I-ORG B-LOC I-LOC".split()
 NLI = "entailment neutral contradiction".split()
 
 Row = dict
-Reader = Callable[[Row, str], Iterator[dict]]  # (raw row, language wanted) -> examples: none when the row is not of that language
+
+
+class Note(str):
+    """Something about a row that is counted in the run's record, though the row is kept."""
+
+
+# (raw row, language wanted) -> its examples; a `str` says why it gives none, a `Note` what was mended; nothing at all when
+# the row is of another language
+Reader = Callable[[Row, str], Iterator[dict | str]]
+MISPLACED = "gold answer not in the context"  # harmless where only its text is compared; such a row trains nothing
 
 
 @dataclass(frozen=True)
@@ -30,33 +40,41 @@ class Task:
     """One task. `source` is "repository/config", in which a language is a field: {lang}, {name} or {iso3}.
 
     Examples by kind: classify {a, b, label}; choose {a, choices, label}; span {id, context, question, answers: [(start,
-    text)]}; tag {tokens, tags}; retrieve {a, b} or pools (see `data.bitext`); mlm {a}.
+    text)]}; tag {tokens, tags}; retrieve {a, b, ids}, or a question with its sentences, or a mention; mlm {a}.
     """
 
     name: str
     kind: str  # classify choose span tag retrieve mlm
-    role: str  # "intermediate", "target" or "text"
+    role: str  # "intermediate", "target", "text"; "xtreme-r", "shift" (further targets), "alternative" (further intermediates)
     source: str
-    revision: str  # commit of the data, 40 hex
+    revision: str  # commit of the data, 40 hex; of licensed data its catalogue number
     read: Reader
     genre: str  # of the task: nli, paraphrase, qa, tagging, completion, commonsense, retrieval, text
+    columns: str = ""  # that the reader needs
     langs: str = "en"
-    train_on: str = ""  # the task whose English rows train it; its own name when it has a training set; "" = nothing trains it
+    train_lang: str = "en"  # of its training rows
+    train_on: str = ""  # the task whose rows train it; its own name when it has a training set; "" = nothing trains it
     train: str = "train"  # split names, "," joins several
     validation: str = "validation"
-    labels: tuple[str, ...] = ()  # () with kind tag: collected from the training rows
+    labels: tuple[str, ...] = ()  # in the order of the label numbers; () with kind tag: collected from the training rows
+    no_answer: bool = False  # some questions have no answer
     metrics: tuple[str, ...] = ("accuracy",)  # the headline score is the mean of these
     protocol: str = "accuracy"
     epochs: int = 3
     batch: int = 32
     licence: str = ""
+    citation: str = ""
+    obtain: str = ""  # where to get it when the hub has it at no known commit; "" = the hub
+    original: str = ""  # the reader in `sources` of the original files in a folder of the user's, preferred where they are
+    expand: Callable[[list[Row], str, int], list[Row]] | None = None  # (templates, language, rows at most; 0 = all) -> rows
     joined: tuple[str, ...] = ()  # "repository/config/split@commit": other data sets whose rows train the task too
     stand_ins: tuple[str, ...] = ()  # "repository/config/split" rows that fill up an incomplete split of a mirror
+    translated: tuple[str, ...] = ()  # "repository/config/split@commit": the training rows by machine, {lang} by {lang}
 
     @property
-    def one_language_a_file(self) -> bool:
-        """False where a file mixes languages, so that rows of another language are no loss."""
-        return "{" in self.source or self.langs == "en"
+    def scored(self) -> bool:
+        """A path may end in it: it is evaluated in every language, not only trained on."""
+        return self.role in ("target", "xtreme-r", "shift")
 
     def version(self, world: str) -> str:
         """The revision of the data that a run of this task sees."""
@@ -73,35 +91,47 @@ class Task:
 
 
 def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = ()) -> Reader:
-    """Two texts and a label that is a number, its digits, or a word of `names`; unlabelled rows (-1) give nothing."""
+    """Two texts and a label that is a number, its digits, or a word of `names`; -1 marks a row without one (SNLI)."""
 
     def read(row, lang):
         got = row[label]
         index = names.index(got) if got in names else int(got)
-        if row.get("language", lang) == lang and index >= 0:
-            yield {"a": row[a], "b": row[b], "label": index}
+        if row.get("language", lang) == lang:
+            yield {"a": row[a], "b": row[b], "label": index} if index >= 0 else "no label"
 
     return read
 
 
 def question(row, lang):
-    """SQuAD's columns; TyDiQA's language stands in the id: "english-123-0" on the hub, "<lang>-..." in the micro-world."""
-    answers = row["answers"]
-    yield {
-        "id": row["id"], "question": row["question"], "context": row["context"],
-        "answers": list(zip(answers["answer_start"], answers["text"], strict=True)),
-    }  # fmt: skip
+    """SQuAD's columns. The hub stripped contexts of leading white space and kept the offsets: an answer that is not where
+    it should be is looked for around there."""
+    answers, context = row["answers"], row["context"]
+    found = [(aligned(context, start, said), said) for start, said in zip(answers["answer_start"], answers["text"], strict=True)]
+    if any(start < 0 for start, _ in found[:1]):
+        yield Note(MISPLACED)
+    elif [start for start, _ in found] != list(answers["answer_start"]):
+        yield Note("answer moved to where its text is")
+    yield {"id": row["id"], "question": row["question"], "context": context, "answers": found}
+
+
+def aligned(context: str, start: int, said: str) -> int:
+    """Where the text of an answer begins: at `start`, else at its occurrence nearest to it (the earlier of two), else -1."""
+    if context.startswith(said, max(start, 0)) and start >= 0:
+        return start
+    before, after = context.rfind(said, 0, max(0, start) + len(said)), context.find(said, max(0, start))
+    return min((x for x in (before, after) if x >= 0), key=lambda x: abs(x - start), default=-1)
 
 
 def tydi(row, lang):
+    """SQuAD's columns; the language stands in the id: "english-123-0" on the hub, "<lang>-..." in the micro-world."""
     if row["id"].split("-")[0] in (lang, NAMES.get(lang, lang).split()[0].lower()):
         yield from question(row, lang)
 
 
 def tagged(column: str, names: list[str]) -> Reader:
     def read(row, lang):
-        if row["tokens"]:
-            yield {"tokens": row["tokens"], "tags": [names[t] if isinstance(t, int) else t for t in row[column]]}
+        tags = [names[t] if isinstance(t, int) else t for t in row[column]]
+        yield {"tokens": row["tokens"], "tags": tags} if tags else "no tokens"
 
     return read
 
@@ -133,9 +163,51 @@ def commonsense(row, lang):
     yield {"a": row["question"], "choices": choices["text"], "label": choices["label"].index(row["answerKey"])}
 
 
+def jcommonsense(row, lang):
+    yield {"a": row["question"], "choices": row["choices"], "label": int(row["label"])}
+
+
+def social(row, lang):
+    a = f"{row['context']} {row['question']}"
+    yield {"a": a, "choices": [row[f"answer{x}"] for x in "ABC"], "label": int(row["label"]) - 1}
+
+
+def copa(row, lang):
+    """A premise with COPA's question for its cause or its effect, and two choices."""
+    asked = {"cause": "What was the cause of this?", "effect": "What happened as a result?"}[row["question"]]
+    yield {"a": f"{row['premise']} {asked}", "choices": [row["choice1"], row["choice2"]], "label": int(row["label"])}
+
+
+def answer_sentence(row, lang):
+    """XQuAD-R: the sentences of the context, and the index of the one in which the answer begins."""
+    start = row["answers"]["answer_start"][0]
+    at = next((i for i, (first, end) in enumerate(row["sentence_breaks"]) if first <= start < end), None)
+    told = {"id": row["id"], "question": row["question"], "context": row["context"], "sentences": row["sentences"]}
+    yield told | {"answer": at} if at is not None else MISPLACED
+
+
+def mention(row, lang):
+    """Mewsli-X: each mention of an article, marked in its sentence as XTREME-R does (third_party/utils_mewslix.py)."""
+    context = row["context"]
+    for each in row["mentions"] if context["language"] == lang else ():
+        span = each["mention_span"]
+        inside = [s for s in context["sentence_spans"] if s["start"] <= span["start"] < s["end"]]
+        if not inside or not context["text"]:
+            yield "article text not restored"
+            continue
+        left = context["text"][inside[0]["start"] : span["start"]]
+        right = context["text"][span["end"] : max(span["end"], inside[0]["end"])]
+        told = f"{span['text']}: {left} {{ {span['text']} }} {right}"
+        yield {"id": each["example_id"], "mention": " ".join(told.split()), "entity": each["entity_id"]}
+
+
+def checks(templates: list[Row], lang: str, n: int) -> list[Row]:
+    """MultiCheckList's questions; a case fails by one wrong answer, so a cap leaves out whole cases."""
+    return cases(templates, lang, max(1, n // QUESTIONS) if n else CASES)
+
+
 def text(row, lang):
-    if row["text"].strip():
-        yield {"a": row["text"]}
+    yield {"a": row["text"]} if row["text"].strip() else "no text"
 
 
 # -- declarations ------------------------------------------------------------------------------------------------------
@@ -143,108 +215,216 @@ def text(row, lang):
 TASKS: dict[str, Task] = {}
 
 
-def declare(name: str, kind: str, role: str, source: str, revision: str, read: Reader, genre: str, **more) -> Task:
+def declare(name: str, *fields, **more) -> Task:
     """Add a task to the table.
 
     Raises: ValueError when the name is taken.
     """
     if name in TASKS:
         raise ValueError(f"task {name!r} is declared twice")
-    TASKS[name] = Task(name, kind, role, source, revision, read, genre, **more)
+    TASKS[name] = Task(name, *fields, **more)
     return TASKS[name]
 
 
 GLUE = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 XTREME = "ec5f1f46e9af79639a90684a7a70a956c4998f04"
-QA = {"kind": "span", "metrics": ("exact_match", "f1"), "protocol": "qa/squad-en", "epochs": 2, "batch": 16}
+XTREME_CODE = "838c13b69daafb9328785d16caae2711e4012123"  # google-research/xtreme, for what only its scripts make
+XNLI = "facebook/xnli/{lang}/train@b8dd5d7af51114dbda02c0e3f6133f332186418e"  # MNLI by machine; 14 languages
+QA = {
+    "kind": "span", "genre": "qa", "columns": "id context question answers", "metrics": ("exact_match", "f1"),
+    "protocol": "qa/squad-en", "epochs": 2, "batch": 16,
+}  # fmt: skip
+ENTAILMENT = {"kind": "classify", "read": pair("premise", "hypothesis"), "genre": "nli", "columns": "premise hypothesis label"}
+NLI_LABELS = {"labels": tuple(NLI)}
+
+# -- the nine intermediate tasks
 
 # ANLI+: the three rounds of ANLI, SNLI and MNLI under one head
 declare(
-    "anli", "classify", "intermediate", "facebook/anli/plain_text", "8e4813d81f46d313dac7892e1c28076917cfcdf9",
-    pair("premise", "hypothesis"), "nli", train_on="anli", train="train_r1,train_r2,train_r3", validation="dev_r1,dev_r2,dev_r3",
-    labels=tuple(NLI), licence="cc-by-nc-4.0",
+    "anli", role="intermediate", source="facebook/anli/plain_text", revision="8e4813d81f46d313dac7892e1c28076917cfcdf9",
+    train_on="anli", train="train_r1,train_r2,train_r3", validation="dev_r1,dev_r2,dev_r3", licence="CC BY-NC 4.0",
+    citation="Nie et al. 2020, ACL; Bowman et al. 2015, EMNLP; Williams et al. 2018, NAACL",
     joined=("stanfordnlp/snli/plain_text/train@cdb5c3d5eed6ead6e5a341c8e56e669bb666725b", f"nyu-mll/glue/mnli/train@{GLUE}"),
+    **ENTAILMENT, **NLI_LABELS,
 )  # fmt: skip
 declare(
-    "mnli", "classify", "intermediate", "nyu-mll/glue/mnli", GLUE, pair("premise", "hypothesis"), "nli", train_on="mnli",
-    validation="validation_matched", labels=tuple(NLI), licence="OANC, CC BY, CC BY-SA by genre",
-    stand_ins=("metaeval/lingnli/default/train",),
+    "mnli", role="intermediate", source="nyu-mll/glue/mnli", revision=GLUE, train_on="mnli", validation="validation_matched",
+    licence="OANC, CC BY, CC BY-SA by genre", citation="Williams et al. 2018, NAACL",
+    stand_ins=("metaeval/lingnli/default/train",), translated=(XNLI,), **ENTAILMENT, **NLI_LABELS,
 )  # fmt: skip
 declare(
-    "qqp", "classify", "intermediate", "nyu-mll/glue/qqp", GLUE, pair("question1", "question2"), "paraphrase", train_on="qqp",
-    labels=("not duplicate", "duplicate"), licence="Quora terms",
+    "qqp", "classify", "intermediate", "nyu-mll/glue/qqp", GLUE, pair("question1", "question2"), "paraphrase",
+    "question1 question2 label", train_on="qqp", labels=("not duplicate", "duplicate"), licence="Quora terms",
+    citation="Iyer et al. 2017, Quora; Wang et al. 2019, ICLR",
 )  # fmt: skip
 declare(
     "squad2", role="intermediate", source="rajpurkar/squad_v2/squad_v2", revision="3ffb306f725f7d2ce8394bc1873b24868140c412",
-    read=question, genre="qa", train_on="squad2", licence="CC BY-SA 4.0", **QA,
+    read=question, train_on="squad2", no_answer=True, licence="CC BY-SA 4.0", citation="Rajpurkar et al. 2018, ACL", **QA,
 )  # fmt: skip
 declare(
     "squad1", role="intermediate", source="rajpurkar/squad/plain_text", revision="7b6d24c440a36b6815f21b70d25016731768db1f",
-    read=question, genre="qa", train_on="squad1", licence="CC BY-SA 4.0", **QA,
+    read=question, train_on="squad1", licence="CC BY-SA 4.0", citation="Rajpurkar et al. 2016, EMNLP", **QA,
 )  # fmt: skip
 declare(
     "hellaswag", "choose", "intermediate", "Rowan/hellaswag/default", "218ec52e09a7e7462a5400043bb9a69a41d06b76", swag,
-    "completion", train_on="hellaswag", licence="MIT",
+    "completion", "ctx_a ctx_b ctx endings label", train_on="hellaswag", licence="MIT", citation="Zellers et al. 2019, ACL",
 )  # fmt: skip
-# CCGbank is licensed: real rows come from a folder of the user's; the open dependency supertags stand in on a mirror
+# licensed: a folder of the user's; `udtag` is the open alternative
 declare(
-    "ccg", "tag", "intermediate", "ud_supertags/en_ewt", "0" * 40, tagged("supertags", []), "tagging", train_on="ccg",
-    licence="CCGbank: LDC; stand-in: CC BY-SA 4.0",
+    "ccg", "tag", "intermediate", "ccgbank/supertags", "LDC2005T13", tagged("supertags", []), "tagging", "tokens supertags",
+    train_on="ccg", licence="LDC user agreement", citation="Hockenmaier and Steedman 2007, CL", original="ccgbank",
+    obtain="CCGbank is licensed (LDC2005T13): put its data/AUTO into XIT_LOCAL/ccgbank, or take the open task 'udtag' in its place",
 )  # fmt: skip
 declare(
     "cosmosqa", "choose", "intermediate", "allenai/cosmos_qa/default", "ed50fe83db62b355759053b1cd5eef344ee371e0", cosmos,
-    "commonsense", train_on="cosmosqa", licence="CC BY 4.0",
+    "commonsense", "context question answer0 answer1 answer2 answer3 label", train_on="cosmosqa", licence="CC BY 4.0",
+    citation="Huang et al. 2019, EMNLP",
 )  # fmt: skip
 declare(
     "csqa", "choose", "intermediate", "tau/commonsense_qa/default", "94630fe30dad47192a8546eb75f094926d47e155", commonsense,
-    "commonsense", train_on="csqa", licence="MIT",
+    "commonsense", "question choices answerKey", train_on="csqa", licence="MIT", citation="Talmor et al. 2019, NAACL",
 )  # fmt: skip
 declare(
-    "mlm", "mlm", "text", "wikimedia/wikipedia/20231101.{lang}", "b04c8d1ceb2f5cd4588862100d08de323dccfbaa", text, "text",
+    "mlm", "mlm", "text", "wikimedia/wikipedia/20231101.{lang}", "b04c8d1ceb2f5cd4588862100d08de323dccfbaa", text, "text", "text",
     langs=" ".join(NAMES), train_on="mlm", validation="train", licence="CC BY-SA 3.0, GFDL", metrics=("masked_accuracy",),
-    protocol="mlm/masked-accuracy", stand_ins=("pretrain_text/{lang}/train",),
+    protocol="mlm/masked-accuracy", stand_ins=("pretrain_text/{lang}/train",), citation="Wikimedia dumps of 2023-11-01",
 )  # fmt: skip
+
+# -- the nine targets of XTREME
 
 declare(
     "xnli", "classify", "target", "google/xtreme/XNLI", XTREME, pair("sentence1", "sentence2", "gold_label", tuple(NLI)), "nli",
-    langs="ar bg de el en es fr hi ru sw th tr ur vi zh", train_on="mnli", labels=tuple(NLI), epochs=2, licence="CC BY-NC 4.0",
+    "language sentence1 sentence2 gold_label", langs="ar bg de el en es fr hi ru sw th tr ur vi zh", train_on="mnli", epochs=2,
+    licence="CC BY-NC 4.0", citation="Conneau et al. 2018, EMNLP", **NLI_LABELS,
 )  # fmt: skip
 declare(
     "pawsx", "classify", "target", "google/xtreme/PAWS-X.{lang}", XTREME, pair("sentence1", "sentence2"), "paraphrase",
-    langs="de en es fr ja ko zh", train_on="pawsx", labels=("different", "paraphrase"), epochs=5, licence="free, with attribution",
+    "sentence1 sentence2 label", langs="de en es fr ja ko zh", train_on="pawsx", labels=("different", "paraphrase"), epochs=5,
+    licence="free, with attribution", citation="Yang et al. 2019, EMNLP",
 )  # fmt: skip
+# the hub's copy keeps split multiword tokens and mixes Ancient Greek and others in: see `sources.ud` for XTREME's own
 declare(
-    "udpos", "tag", "target", "google/xtreme/udpos.{name}", XTREME, tagged("pos_tags", UPOS), "tagging",
+    "udpos", "tag", "target", "google/xtreme/udpos.{name}", XTREME, tagged("pos_tags", UPOS), "tagging", "tokens pos_tags",
     langs="af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh",
-    train_on="udpos", labels=tuple(UPOS), metrics=("f1",), protocol="udpos/seqeval-1.2.2", epochs=10, licence="UD 2.5, by treebank",
+    train_on="udpos", labels=tuple(UPOS), metrics=("f1",), protocol="udpos/seqeval-1.2.2", epochs=10, original="ud",
+    licence="UD 2.5, by treebank", citation="Nivre et al. 2020, LREC",
 )  # fmt: skip
 declare(
-    "panx", "tag", "target", "google/xtreme/PAN-X.{lang}", XTREME, tagged("ner_tags", IOB2), "tagging",
+    "panx", "tag", "target", "google/xtreme/PAN-X.{lang}", XTREME, tagged("ner_tags", IOB2), "tagging", "tokens ner_tags",
     langs="af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta te th tl tr ur vi yo "
     "zh",
     train_on="panx", labels=tuple(IOB2), metrics=("f1",), protocol="panx/iob2-f1", epochs=10, licence="ODC-BY",
+    citation="Pan et al. 2017, ACL; Rahimi et al. 2019, ACL",
 )  # fmt: skip
 declare(
-    "xquad", role="target", source="google/xtreme/XQuAD.{lang}", revision=XTREME, read=question, genre="qa",
-    langs="ar de el en es hi ru th tr vi zh", train_on="squad1", licence="CC BY-SA 4.0", **QA,
+    "xquad", role="target", source="google/xtreme/XQuAD.{lang}", revision=XTREME, read=question,
+    langs="ar de el en es hi ru th tr vi zh", train_on="squad1", licence="CC BY-SA 4.0", citation="Artetxe et al. 2020, ACL", **QA,
 )  # fmt: skip
 declare(
-    "mlqa", role="target", source="google/xtreme/MLQA.{lang}.{lang}", revision=XTREME, read=question, genre="qa",
-    langs="ar de en es hi vi zh", train_on="squad1", licence="CC BY-SA 3.0", **(QA | {"protocol": "qa/mlqa"}),
+    "mlqa", role="target", source="google/xtreme/MLQA.{lang}.{lang}", revision=XTREME, read=question,
+    langs="ar de en es hi vi zh", train_on="squad1", licence="CC BY-SA 3.0", citation="Lewis et al. 2020, ACL",
+    **(QA | {"protocol": "qa/mlqa"}),
 )  # fmt: skip
 declare(
-    "tydiqa", role="target", source="google/xtreme/tydiqa", revision=XTREME, read=tydi, genre="qa",
-    langs="ar bn en fi id ko ru sw te", train_on="tydiqa", licence="Apache-2.0", **QA,
+    "tydiqa", role="target", source="google/xtreme/tydiqa", revision=XTREME, read=tydi, langs="ar bn en fi id ko ru sw te",
+    train_on="tydiqa", licence="Apache-2.0", citation="Clark et al. 2020, TACL", **QA,
 )  # fmt: skip
 declare(
-    "bucc", "retrieve", "target", "google/xtreme/bucc18.{lang}", XTREME, bitext, "retrieval", langs="de fr ru zh",
-    metrics=("f1",), protocol="bucc/jiant-dev", licence="BUCC 2018, research",
+    "bucc", "retrieve", "target", "google/xtreme/bucc18.{lang}", XTREME, bitext, "retrieval",
+    "source_sentence target_sentence source_lang target_lang", langs="de fr ru zh", metrics=("f1",), protocol="bucc/jiant-dev",
+    licence="BUCC 2018, research", citation="Zweigenbaum et al. 2018, BUCC",
 )  # fmt: skip
 declare(
     "tatoeba", "retrieve", "target", "google/xtreme/tatoeba.{iso3}", XTREME, bitext, "retrieval",
+    "source_sentence target_sentence source_lang target_lang",
     langs="af ar bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr nl pt ru sw ta te th tl tr ur vi zh",
-    metrics=("accuracy",), protocol="tatoeba/jiant", licence="CC BY 2.0",
+    metrics=("accuracy",), protocol="tatoeba/jiant", licence="CC BY 2.0", citation="Artetxe and Schwenk 2019, TACL",
 )  # fmt: skip
+
+# -- what XTREME-R adds
+
+declare(
+    "xcopa", "choose", "xtreme-r", "cambridgeltl/xcopa/{lang}", "042f78955ba48e6404616762fa6e05e839c3907a", copa, "commonsense",
+    "premise choice1 choice2 question label", langs="et ht id it qu sw ta th tr vi zh", train_on="copa", licence="CC BY 4.0",
+    citation="Ponti et al. 2020, EMNLP",
+)  # fmt: skip
+declare(
+    "lareqa", "retrieve", "xtreme-r", "lareqa/xquad-r.{lang}", "9bc8c7fb6dd8d01d72a05a93c2cb96882b0d299c", answer_sentence,
+    "retrieval", "id context question answers sentence_breaks sentences", langs="ar de el en es hi ru th tr vi zh",
+    validation="test", metrics=("map@20",), protocol="map@20", licence="CC BY-SA 4.0", citation="Roy et al. 2020, EMNLP",
+    obtain="xquad-r/<language>.json of google-research-datasets/lareqa, as XIT_LOCAL/lareqa/xquad-r.<language>/test.json",
+)  # fmt: skip
+declare(
+    "mewslix", "retrieve", "xtreme-r", "mewsli-x/dataset", "47071fbe61ad850e4ea27b269e55c5a9b9378cb3", mention, "retrieval",
+    "context mentions", langs="ar de en es fa ja pl ro ta tr uk", validation="wikinews_mentions-dev", metrics=("map@20",),
+    protocol="map@20", licence="CC BY-SA 4.0, CC BY 2.5", citation="Ruder et al. 2021, EMNLP",
+    obtain="google-research's get-mewsli-x.sh makes its files; put them into XIT_LOCAL/mewsli-x/dataset",
+)  # fmt: skip
+declare(
+    "multichecklist", role="xtreme-r", source="multichecklist/templates", revision=XTREME_CODE, read=question, train_on="squad1",
+    langs="af ar az bg bn de el en es et eu fa fi fr gu ha he hi ht hu id it ja jv ka kk ko lt ml mr ms my nl pa pl pt qu ru sw "
+    "ta te th tl tr uk ur vi wo yo zh",
+    validation="tsv", expand=checks, licence="Apache-2.0", citation="Ruder et al. 2021, EMNLP",
+    obtain="multichecklist/checklist_templates.tsv of google-research/xtreme, as XIT_LOCAL/multichecklist/templates/tsv.tsv",
+    **(QA | {"protocol": "checklist/failure", "metrics": ("accuracy",)}),
+)  # fmt: skip
+
+# -- further evaluation sets, for the research questions: other domains, adversarial rows
+
+for name, config, rows in (
+    ("shift_wiki", "new_wiki", "new_wiki"), ("shift_nyt", "nyt", "nyt"), ("shift_reddit", "reddit", "reddit"),
+    ("shift_amazon", "amazon", "amazon_reviews"),
+):  # fmt: skip
+    declare(
+        name, role="shift", source=f"squadshifts/{config}", revision="b7cc4d50af791c36c49417fb94dd739d6a9e7bef", read=question,
+        train_on="squad1", validation="test", licence="CC BY 4.0", citation="Miller et al. 2020, ICML",
+        obtain=f"datasets/{rows}_v1.0.json of modestyachts/squadshifts-website, as XIT_LOCAL/squadshifts/{config}/test.json", **QA,
+    )  # fmt: skip
+# original and revised rows together; a model is as robust as it is on both
+declare(
+    "cad_nli", role="shift", source="cad_nli/all_combined", revision="6f232a1d2a11462a30ce08fb4825b734ab30828e", train_on="mnli",
+    validation="test", licence="Apache-2.0; SNLI: CC BY-SA 4.0", citation="Kaushik et al. 2020, ICLR",
+    obtain="NLI/all_combined/test.tsv of acmi-lab/counterfactually-augmented-data (columns premise, hypothesis, label 0-2), as "
+    "XIT_LOCAL/cad_nli/all_combined/test.jsonl",
+    **ENTAILMENT, **NLI_LABELS,
+)  # fmt: skip
+
+# -- alternatives to the nine intermediate tasks: open supertags, XTREME-R's own training data, languages other than English
+
+declare(
+    "udtag", "tag", "alternative", "ud_supertags/en_ewt", "15d613d8447b3478787d4c278730a1e48a945efb", tagged("supertags", []),
+    "tagging", "tokens supertags", train_on="udtag", licence="CC BY-SA 4.0", citation="Silveira et al. 2014, LREC",
+    obtain="dependency supertags of UD_English-EWT, as XIT_LOCAL/ud_supertags/en_ewt/{train,validation}.jsonl",
+)  # fmt: skip
+declare(
+    "copa", "choose", "alternative", "cambridgeltl/xcopa/en", "042f78955ba48e6404616762fa6e05e839c3907a", copa, "commonsense",
+    "premise choice1 choice2 question label", train_on="copa", licence="BSD 2-clause", citation="Roemmele et al. 2011, AAAI Spring",
+    obtain="COPA as in SuperGLUE, as XIT_LOCAL/cambridgeltl/xcopa/en/{train,validation}.jsonl",
+)  # fmt: skip
+declare(
+    "siqa", "choose", "alternative", "allenai/social_i_qa/default", "537a2ec8ec565adc0b70b70752893e59e024df26", social,
+    "commonsense", "context question answerA answerB answerC label", train_on="siqa", licence="CC BY 4.0",
+    citation="Sap et al. 2019, EMNLP",
+)  # fmt: skip
+declare(
+    "ocnli", role="alternative", source="clue/ocnli/zh", revision="b53efdee17257a5c33993cf6fcf8ffff0497ea0e", langs="zh",
+    train_lang="zh", train_on="ocnli", licence="CC BY-NC 4.0", citation="Hu et al. 2020, Findings of EMNLP",
+    obtain="data/ocnli of CLUEbenchmark/OCNLI (columns premise, hypothesis, label 0-2), as XIT_LOCAL/clue/ocnli/zh/train.jsonl",
+    **ENTAILMENT, **NLI_LABELS,
+)  # fmt: skip
+declare(
+    "jcqa", "choose", "alternative", "shunk031/JGLUE/JCommonsenseQA", "6f071c09316baae89c3d083a90985b4b1cb9968c", jcommonsense,
+    "commonsense", "question choices label", langs="ja", train_lang="ja", train_on="jcqa", licence="CC BY-SA 4.0",
+    citation="Kurihara et al. 2022, LREC",
+    obtain="datasets/jcommonsenseqa-v1.3 of yahoojapan/JGLUE (choices as a list), as "
+    "XIT_LOCAL/shunk031/JGLUE/JCommonsenseQA/train.jsonl",
+)  # fmt: skip
+for lang in ("ko", "sw"):
+    declare(
+        f"tydiqa_{lang}", role="alternative", source="google/xtreme/tydiqa", revision=XTREME, read=tydi, langs=lang,
+        train_lang=lang, train_on=f"tydiqa_{lang}", licence="Apache-2.0", citation="Clark et al. 2020, TACL",
+        stand_ins=("google/xtreme/tydiqa/validation",), **QA,
+    )  # fmt: skip
 
 INTERMEDIATES = tuple(t.name for t in TASKS.values() if t.role == "intermediate")
 TARGETS = tuple(t.name for t in TASKS.values() if t.role == "target")
@@ -262,13 +442,19 @@ def task(name: str, within: str = "") -> Task:
 
 
 def languages(name: str, scale: Scale) -> tuple[str, ...]:
-    """Languages a task is evaluated in at a scale; retrieval pairs every other language with the pivot."""
+    """Languages a task is evaluated in at a scale; retrieval pairs every other language with the pivot.
+
+    Raises: Bad for a task that the micro-world does not tell.
+    """
     declared = task(name)
     if scale.world == "micro":
-        from .micro import LANGUAGES
+        from .micro import LANGUAGES, TELLS
 
+        if name not in TELLS:
+            raise Bad(f"scale {scale.name!r}: the micro-world has no {name!r}, only {', '.join(TELLS)}; take another scale")
         langs = tuple(LANGUAGES) if declared.langs != "en" else ("en",)
         langs = langs if declared.kind != "retrieve" else langs[1:]
     else:
         langs = tuple(declared.langs.split())
-    return tuple(x for x in langs if x in (scale.langs or langs) and f"{name}/{x}" not in scale.gaps)
+    lacking = (*scale.gaps, *scale.lacks)
+    return tuple(x for x in langs if x in (scale.langs or langs) and f"{name}/{x}" not in lacking)

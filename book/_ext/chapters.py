@@ -130,4 +130,22 @@ def target(view: View, out: Path) -> str:
     lines = [[f"`{on}`", number(base[on].mean()), number(plots.interval(base[on])), len(base[on])] for on in seen]
     drawn = {"gains": plots.gains(view.frame), "languages": plots.languages(view.frame)}
     text = table(["target", "baseline score", "± (95 %, seeds)", "seeds"], lines) if lines else ""
-    return text + "".join(figure(out, view, kind, each) for kind, each in drawn.items())
+    return text + "".join(figure(out, view, kind, each) for kind, each in drawn.items()) + protocols(view)
+
+
+def protocols(view: View) -> str:
+    """The same predictions of the baseline under each published definition of the score; a dash where nobody ran it."""
+    told = [
+        {"on": row["on"], "metric": score["metric"], "protocol": score["protocol"], "value": score["value"], "kept": kept}
+        for row in view.rows
+        if row["phase"] == 3 and not row["source"] and not row["model"]
+        for kept in ("scores", "protocols")
+        for score in row.get(kept, [])
+    ]
+    scores = pd.DataFrame(told, columns=["on", "metric", "protocol", "value", "kept"])
+    if not (scores.kept == "protocols").any():
+        return ""
+    means = scores.groupby(["on", "metric", "protocol"], as_index=False)["value"].mean()
+    lines = [[f"`{on}`", f"`{protocol}`", metric, number(value)] for on, metric, protocol, value in means.itertuples(index=False)]
+    text = "The baseline's predictions under every protocol: means over languages and seeds.\n\n"
+    return text + small(table(["target", "protocol", "metric", "value"], sorted(lines)))

@@ -8,6 +8,7 @@ import argparse
 import html
 import json
 import shutil
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import chapters
 from chapters import SIGNED, View, count, number, small, table
 from xit_core import claims, launch, micro, results
 from xit_core.config import ROOT, SCALES, executed_dir, results_dir
+from xit_core.tasks import TASKS
 
 MEASURED = 10  # claims 1 to 10 are measured, the others checked by code
 MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open"}
@@ -142,7 +144,9 @@ def _notebooks(scale: str) -> dict[str, str]:
 def data(view: View) -> str:
     """What the runs really read: rows, content hashes, sources, stand-ins."""
     keys = ["task", "split", "source", "stand_in", "licence"]
-    read = pd.DataFrame([part for row in view.rows for part in row["provenance"]["data"]]).fillna("")
+    read = pd.DataFrame(
+        [{"dropped": 0, "counts": {}, "note": ""} | part for row in view.rows for part in row["provenance"]["data"]]
+    )
     if read.empty:
         return EMPTY
     lines = []
@@ -150,9 +154,44 @@ def data(view: View) -> str:
     for (task, split, source, stand_in, licence), part in read.groupby(keys):
         pairs = sorted(zip(part.lang, part.sha256, strict=True))
         hashes = _folded(" ".join(f"{lang}&nbsp;<code>{sha[:10]}</code>" for lang, sha in pairs), len(pairs))
-        lines.append([f"`{task}`", split, count(part.rows.sum()), "yes" if stand_in else "no", hashes, source, licence])
-    head = ["task", "split", "rows", "stand-in", "languages, sha256 of their rows", "source", "licence"]
+        told = ["yes" if stand_in else "no", _happened(part), hashes, source, licence]
+        lines.append([f"`{task}`", split, count(part.rows.sum()), *told])
+    head = ["task", "split", "rows", "stand-in", "set aside or mended", "languages, sha256 of their rows", "source", "licence"]
     return small(table(head, lines))
+
+
+def _happened(part: pd.DataFrame) -> str:
+    """Rows of a data set that gave no example or were mended, by reason, and its caveats."""
+    counts = sum(map(Counter, part.counts), Counter())
+    unnamed = sum(n for n, reasons in zip(part.dropped, part.counts, strict=True) if not reasons)  # of rows older than reasons
+    told = [f"{count(n)} {what}" for what, n in sorted(counts.items())] + ([f"{count(unnamed)} set aside"] if unnamed else [])
+    return "; ".join([*told, *sorted(set(filter(None, part.note)))]) or "–"
+
+
+ROLES = {
+    "intermediate": "The nine intermediate tasks",
+    "text": "Text for masked language modelling",
+    "target": "The nine targets of XTREME",
+    "xtreme-r": "What XTREME-R adds",
+    "shift": "Other domains and adversarial rows, for the research questions",
+    "alternative": "Alternatives to the intermediate tasks: open supertags, XTREME-R's training data, other languages",
+}
+
+
+def catalogue() -> str:
+    """Every declared task: where its rows are, at which commit, under which licence, how it is scored."""
+    head = ["task", "kind", "data set", "commit", "languages", "trained on", "protocol", "licence", "source"]
+    text = ""
+    for role, title in ROLES.items():
+        lines = []
+        for task in (t for t in TASKS.values() if t.role == role):
+            langs = task.langs.split()
+            where = f"`{task.source}`" + (f"<br>{html.escape(task.obtain)}" if task.obtain else "")
+            told = [where, f"`{task.revision[:10]}`", _folded(" ".join(langs), len(langs))]
+            trained = f"`{task.train_on}`" if task.train_on else "–"
+            lines.append([f"`{task.name}`", task.kind, *told, trained, f"`{task.protocol}`", task.licence, task.citation])
+        text += f"**{title}**\n\n" + small(table(head, lines))
+    return text
 
 
 def scales() -> str:
@@ -203,6 +242,7 @@ def build(out: Path | None = None) -> Path:
         "rule.md": claims.RULE + "\n",
         "real.md": per_scale(real, *phases.values(), data),
         "data.md": per_scale(shown, data),
+        "catalogue.md": catalogue(),
         "runs.md": per_scale(shown, runs),
         "results.json": json.dumps(numbers(shown), indent=1, sort_keys=True),
         **micro.pages(),

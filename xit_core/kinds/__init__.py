@@ -15,6 +15,13 @@ from importlib import import_module
 KINDS = {name: import_module(f".{name}", __name__) for name in ("classify", "choose", "span", "tag", "mlm")}
 
 
+def encode(task, examples: list[dict], tokenizer, s, names: tuple[str, ...] = ()) -> list[dict]:
+    """The features of a task's examples at the lengths of a scale."""
+    if task.kind == "span":
+        return KINDS["span"].encode(task, examples, tokenizer, s.span_len or s.max_len, names, s.span_step)
+    return KINDS[task.kind].encode(task, examples, tokenizer, s.max_len, names)
+
+
 def labels(task, examples: list[dict]) -> tuple[str, ...]:
     """The label set of a task: declared, or for a tagging task without one the tags of its training rows."""
     return task.labels or tuple(sorted({t for e in examples for t in e.get("tags", ())}))

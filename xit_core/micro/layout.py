@@ -313,6 +313,7 @@ def _page(rng: Dice, split: str, n: int) -> list:
 
 NAMESAKES = (anli, mnli, qqp, squad2, squad1, hellaswag, ccg, cosmosqa, csqa, mlm, xnli, pawsx, udpos, panx, xquad, bucc, tatoeba)
 MAKERS = {make.__name__: make for make in NAMESAKES} | {"mlqa": xquad, "tydiqa": squad1}
+TELLS = tuple(t for t in TASKS if t in MAKERS)  # the tasks that have rows in the micro-world
 OWN = ("udpos", "panx", "tydiqa", "bucc", "mlm")  # not parallel: other content in each language
 
 

@@ -1,0 +1,65 @@
+"""Every task that the mirror holds: its rows load, encode, train two steps, are evaluated and scored under every protocol."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from xit_core import evaluate, model, phases, protocols, sources, train
+from xit_core.config import SCALES, mirror_dir
+from xit_core.data import Mixture
+from xit_core.tasks import TASKS, languages
+
+MIRROR = os.environ.get("XIT_MIRROR")  # the tests' own environment has none
+pytestmark = pytest.mark.skipif(not MIRROR, reason="XIT_MIRROR names no mirror of real data")
+
+SMALL = replace(SCALES["pocket"], langs=(), gaps=(), lacks=(), rows=20, stage_rows=20, eval_rows=20, max_len=96)
+# what the mirror cannot hold, and why: files of more than 4 MiB, or test rows without public labels
+ABSENT = {
+    "udpos": {"kk", "th", "tl", "yo"}, "panx": {"th"}, "tydiqa": {"ar", "bn", "en", "fi", "id", "ru", "te"},
+    "bucc": {"de", "fr", "ru"}, "lareqa": {"ru", "tr", "vi"},
+}  # fmt: skip
+UNHELD = {"ccg", "mewslix", "shift_nyt", "shift_reddit", "siqa"}  # siqa: no training rows
+
+
+@pytest.fixture(autouse=True)
+def mirror(places, monkeypatch):
+    monkeypatch.setenv("XIT_MIRROR", MIRROR)
+
+
+@pytest.fixture(scope="module")
+def net():
+    return model.start("pocket", "random")
+
+
+def held(name):
+    return replace(SMALL, lacks=tuple(f"{name}/{lang}" for lang in ABSENT.get(name, ())))
+
+
+def test_every_split_of_the_manifest_has_its_rows_and_its_hash():
+    listed = sources.manifest(mirror_dir())
+    assert len(listed) > 400
+    for (repository, config, split), entry in listed.items():
+        if repository != "pretrain_text":  # 3.4 million lines: read by the masked-LM task below
+            (part,) = sources.from_mirror(repository, config, split)
+            assert len(part.rows) == int(entry["rows"]), (repository, config, split)
+
+
+@pytest.mark.parametrize("name", [t for t in TASKS if t not in UNHELD])
+def test_a_task_is_trained_evaluated_and_scored(name, net, tmp_path):
+    task, s = TASKS[name], held(name)
+    if task.train_on and task.train_on not in UNHELD:
+        features, seen = phases.training_set(net, (task.train_on,), s, 20, seed=1)
+        assert seen and all(len(x["sha256"]) == 64 for x in seen)
+        assert train.fit(net, Mixture(features, 4, 2, seed=1), 1e-3, 1, tmp_path)
+    found = evaluate.target(net, name, s) if task.scored else evaluate.stage(net, (name,), s)
+    langs = set(languages(name, s)) if task.scored else {task.train_lang}
+    if name != "mlm":
+        assert {x["lang"] for x in found["seen"]} == langs and {x["lang"] for x in found["predictions"]} == langs
+    scores = [x for x in found["scores"] if name in ("mlm", *x["protocol"].split(": ")[:1]) or task.scored]
+    assert {x["lang"] for x in scores} == (langs if name != "mlm" else set(languages("mlm", s)))
+    assert {x["metric"] for x in scores} >= set(task.metrics) and all(
+        0 <= x["value"] <= 100 or "loss" in x["metric"] for x in scores
+    )
+    if task.scored:
+        assert {x["protocol"] for x in found["protocols"]} >= set(protocols.also(task))

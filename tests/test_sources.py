@@ -1,0 +1,463 @@
+"""Rows come from where they are declared to be, at the commit that was asked for, or not at all."""
+
+import hashlib
+import json
+
+import pytest
+
+from stores import ask, listed, mirrored, packed, served
+from xit_core import sources
+from xit_core.config import Bad
+
+ONE, TWO, CONVERTED = "1" * 40, "2" * 40, "3" * 40
+ROWS = [{"x": 1, "y": "ä"}, {"x": 2, "y": "b c"}]
+
+
+@pytest.fixture
+def local(tmp_path, monkeypatch):
+    """A folder of the user's, into which files are put by path."""
+    monkeypatch.setenv("XIT_LOCAL", str(tmp_path / "own"))
+    (tmp_path / "own").mkdir()
+
+    def put(path, content):
+        file = tmp_path / "own" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content) if isinstance(content, bytes) else file.write_text(content, encoding="utf-8")
+        return file
+
+    return put
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
+    return lambda *split, **entry: mirrored(tmp_path, *split, **entry)
+
+
+# -- the hub: the real library, answered on this machine ----------------------------------------------------------------
+
+
+def card(stated):
+    """A README that declares two configs and states the rows of their one split."""
+    lines = ["---", "configs:"]
+    for config in ("one", "two"):
+        lines += [f"- config_name: {config}", "  data_files:", "  - split: train", f"    path: {config}/train-*"]
+    lines.append("dataset_info:")
+    for config in ("one", "two"):
+        lines += [f"- config_name: {config}", "  features:", "  - name: x", "    dtype: int64", "  splits:", "  - name: train"]
+        lines += ["    num_bytes: 8", f"    num_examples: {stated}", "  download_size: 8", "  dataset_size: 8"]
+    return "\n".join([*lines, "---", ""]).encode()
+
+
+def repository(stated, *values):
+    files = {f"{c}/train-00000-of-00001.parquet": packed([{"x": v}]) for c, v in zip(("one", "two"), values, strict=True)}
+    return {"README.md": card(stated)} | files
+
+
+def pairs_card(*langs):
+    """A README that declares a config with a test split for each language."""
+    lines = [f"- config_name: {x}-en\n  data_files:\n  - split: test\n    path: {x}-en/test-*" for x in langs]
+    return "\n".join(["---", "configs:", *lines, "---", ""]).encode()
+
+
+POOL = {"sentence1": ["一", "二"], "sentence2": ["two", "three", "one"], "gold": [[1, 3], [2, 1]]}
+REPOSITORIES = {
+    ("org/name", ONE): repository(1, 10, 20),
+    ("org/name", TWO): repository(5, 30, 40),  # states another number of rows than there are
+    ("org/many", CONVERTED): {f"{c}/train/0000.parquet": packed([{"x": v}]) for c, v in (("de.de", 7), ("en.en", 8))},
+    ("org/single", CONVERTED): {"default/validation/0000.parquet": packed([{"x": 9}])},
+    ("org/script", ONE): {"README.md": b"---\n---\n", "script.py": b"pass"},
+    ("google/xtreme", ONE): {"README.md": b"", "udpos.Greek/test.parquet": packed([{"x": 1}])},
+    ("wikimedia/wikipedia", ONE): {"de/train-0.parquet": packed([{"x": i} for i in range(9)])},
+    ("mteb/BUCC", sources.POOLS): {
+        "README.md": pairs_card("zh", "fr"),
+        "zh-en/test-0.parquet": packed([POOL]),
+        "fr-en/test-0.parquet": packed([POOL | {"gold": [[0, 2]]}]),
+    },
+}
+
+
+def hub(repository, config, split, revision):
+    return f"sources.from_hub({repository!r}, {config!r}, {split!r}, {revision!r})"
+
+
+FIRST = {
+    "pinned": hub("org/name", "one", "train", ONE),
+    "no such commit": hub("org/name", "one", "train", "9" * 40),
+    "no such config": hub("org/name", "three", "train", ONE),
+    "no config": hub("org/name", "", "train", ONE),
+    "no such split": hub("org/name", "one", "test", ONE),
+    "other size": hub("org/name", "one", "train", TWO),
+    "script": hub("org/script", "default", "train", ONE),
+    "converted": hub("org/many", "de.de", "train", CONVERTED),
+    "converted, of one config": hub("org/single", "default", "validation", CONVERTED),
+    "pages": hub("wikimedia/wikipedia", "de", "train", ONE),
+    "udpos": hub("google/xtreme", "udpos.Greek", "test", ONE),
+    "pools": "sources.pools('zh')",
+    "pools counted from 0": "sources.pools('fr')",
+}
+SECOND = {
+    "cached": hub("org/name", "one", "train", ONE),
+    "another commit in the cache": hub("org/name", "one", "train", TWO),
+    "never seen": hub("org/other", "one", "train", ONE),
+}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """What the hub gave, then what the library's cache gave without it."""
+    server, home = served(REPOSITORIES), tmp_path_factory.mktemp("home")
+    try:
+        found = dict(zip(FIRST, ask(list(FIRST.values()), server, home), strict=True))
+        return found | dict(zip(SECOND, ask(list(SECOND.values()), server, home, offline=True), strict=True))
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_rows_of_the_hub_come_from_the_pinned_commit(answers):
+    assert answers["pinned"] == [[[{"x": 10}], "org/name/one/train", ONE, False, True, ""]]
+
+
+def test_a_cached_copy_of_another_commit_is_refused(answers):
+    assert answers["cached"] == answers["pinned"]
+    told = answers["another commit in the cache"]
+    assert told.startswith(
+        f"Bad: org/name one/train: asked for commit {TWO[:12]}, the datasets library gave a cached copy of {ONE[:12]}"
+    )
+
+
+def test_a_branch_that_the_hub_converted_is_read_by_the_folder_of_the_config(answers):
+    assert answers["converted"][0][0] == [{"x": 7}]
+    assert answers["converted, of one config"][0][0] == [{"x": 9}]
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("no such commit", "Revision '999"), ("no such config", "BuilderConfig 'three' not found"), ("no config", "no config"),
+        ("no such split", 'Unknown split "test"'), ("script", "scripts are no longer"), ("never seen", "reach 'org/other'"),
+    ],
+)  # fmt: skip
+def test_what_the_hub_does_not_give_is_one_line(answers, case, said):
+    assert answers[case].startswith("Bad: ") and said in answers[case] and "\n" not in answers[case]
+
+
+def test_the_split_sizes_that_a_repository_states_are_checked(answers):
+    assert "num_examples=5" in answers["other size"] and answers["other size"].startswith("Bad: org/name one/train")
+
+
+def test_of_an_endless_corpus_the_first_pages_are_streamed(answers):
+    assert [row["x"] for row in answers["pages"][0][0]] == [0, 1, 2]
+
+
+def test_the_hubs_udpos_comes_with_a_caveat(answers):
+    assert "not XTREME's own conversion" in answers["udpos"][0][5]
+
+
+def test_the_hubs_pools_have_ids_and_gold_counted_from_one(answers):
+    source, target, gold, provenance = answers["pools"]
+    assert [r["sentence"] for r in source] == POOL["sentence1"] and len(target) == 3
+    text = {r["id"]: r["sentence"] for r in (*source, *target)}
+    assert [[text[a], text[b]] for a, b in gold] == [["一", "one"], ["二", "two"]]
+    assert answers["pools counted from 0"].startswith("Bad: mteb/BUCC/fr-en/test: gold pairs outside 1 to")
+    assert provenance[1:3] == ["mteb/BUCC/zh-en/test", sources.POOLS] and "XTREME's test" in provenance[5]
+
+
+# -- a mirror ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_changed_byte_in_a_mirror_is_found_and_named(mirror):
+    file = mirror("a/b", "c", "train", ROWS)
+    assert sources.from_mirror("a/b", "c", "train") == [(ROWS, "a/b/c/train", "c" * 40, False, True, "")]
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(Bad, match=r"c/train\.parquet: sha256 \w+, the manifest says \w+; the mirror is damaged"):
+        sources.from_mirror("a/b", "c", "train")
+
+
+def test_a_truncated_file_of_which_the_manifest_has_the_hash_is_named(mirror, tmp_path):
+    file = mirror("a/b", "c", "train", ROWS)
+    short = file.read_bytes()[:-9]
+    file.write_bytes(short)
+    (tmp_path / "MANIFEST.csv").unlink()
+    digest = hashlib.sha256(short).hexdigest()
+    listed(tmp_path, {"repo": "a/b", "config": "c", "split": "train", "sha256": digest, "complete": "yes"})
+    with pytest.raises(Bad, match=r"train\.parquet: no whole parquet file .*; copy it again"):
+        sources.from_mirror("a/b", "c", "train")
+
+
+def test_a_line_of_the_manifest_without_a_file_is_named(mirror):
+    mirror("a/b", "c", "train", ROWS).unlink()
+    with pytest.raises(Bad, match=r"train\.parquet: sha256 no file, the manifest says"):
+        sources.from_mirror("a/b", "c", "train")
+
+
+def test_an_original_file_in_a_mirror_is_read_under_its_own_name(mirror, tmp_path):
+    (tmp_path / "templates").mkdir()
+    file = tmp_path / "templates/table.tsv"
+    file.write_text('Field\tet\tet\nName\t"a ""b"""\tc\n')
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    listed(
+        tmp_path, {"repo": "templates", "config": "all", "split": "tsv", "sha256": digest, "complete": "yes", "path": "x/table.tsv"}
+    )
+    assert sources.from_mirror("templates", "all", "tsv")[0].rows == [{"Field": "Name", "et": 'a "b"', "et.1": "c"}]
+
+
+def test_stand_ins_and_incomplete_splits_are_marked(mirror):
+    mirror("a/b", "c", "train", ROWS, note="STAND-IN: other rows")
+    mirror("a/b", "c", "test", ROWS, complete="partial", note="half")
+    (train,), (test,) = (sources.from_mirror("a/b", "c", split) for split in ("train", "test"))
+    assert (train.stand_in, train.complete, train.note) == (True, True, "STAND-IN: other rows")
+    assert (test.stand_in, test.complete, test.note) == (False, False, "half")
+
+
+def test_a_file_is_hashed_once_a_process_and_few_are_kept(mirror):
+    for split in "abcdef":
+        mirror("a/b", "c", split, ROWS)
+    before = sources._sha256.cache_info().misses
+    for _ in range(3):
+        for split in "abcdef":
+            sources.from_mirror("a/b", "c", split)
+    assert sources._sha256.cache_info().misses == before + 6
+    assert sources._kept.cache_info().currsize <= sources._kept.cache_info().maxsize <= 3
+
+
+def test_rows_are_looked_for_in_the_users_folder_then_the_mirror_then_the_hub(mirror, local, monkeypatch):
+    mirror("a/b", "c", "train", ROWS)
+    assert sources.fetch("a/b", "c", "train", ONE)[0].source == "a/b/c/train"
+    local("a/b/c/train.jsonl", '{"x": 3}\n')
+    (part,) = sources.fetch("a/b", "c", "train", ONE)
+    assert (part.rows, part.source, len(part.revision)) == ([{"x": 3}], "local/a/b/c/train.jsonl", 64)
+    assert sources.fetch("a/b", "c", "test", ONE) == []
+    monkeypatch.delenv("XIT_MIRROR")
+    with pytest.raises(Bad, match="a/b/c/test: the hub has it at no known commit; buy it"):
+        sources.fetch("a/b", "c", "test", ONE, obtain="buy it")
+
+
+# -- files of the user's -----------------------------------------------------------------------------------------------
+
+FORMS = {
+    "parquet": packed(ROWS),
+    "jsonl": "\n".join(json.dumps(row) for row in ROWS) + "\n\n",
+    "json": json.dumps({"data": ROWS}),
+    "tsv": 'x\ty\n1\tä\n2\t"b c"\n',
+    "csv": 'x,y\n1,ä\n2,"b c"\n',
+}
+
+
+@pytest.mark.parametrize("ending", FORMS)
+def test_a_file_of_any_form_gives_the_same_rows(local, ending):
+    local(f"a/b/c.d/train.{ending}", FORMS[ending])
+    rows = sources.from_local("a/b", "c.d", "train")[0].rows
+    assert [row | {"x": int(row["x"])} for row in rows] == ROWS
+
+
+def test_a_changed_file_is_read_anew(local):
+    local("a/b/train.jsonl", '{"x": 1}')
+    assert sources.from_local("a", "b", "train")[0].rows == [{"x": 1}]
+    local("a/b/train.jsonl", '{"x": 2}')
+    assert sources.from_local("a", "b", "train")[0].rows == [{"x": 2}]
+
+
+def asked(**more):
+    return {"id": "q1", "question": "who", "answers": [{"text": "Ann", "answer_start": 0}]} | more
+
+
+def articles(*questions):
+    return json.dumps(
+        {"data": [{"title": "T", "paragraphs": [{"context": "Ann ran.", "sentences": ["Ann ran."], "qas": questions}]}]}
+    )
+
+
+def test_articles_in_squads_form_give_a_row_a_question_with_what_else_their_paragraph_holds(local):
+    local("squad/x/test.json", articles(asked(), asked(id="q2", answers=[], is_impossible=True)))
+    rows = sources.from_local("squad", "x", "test")[0].rows
+    assert rows[0] == {
+        "title": "T", "context": "Ann ran.", "sentences": ["Ann ran."], "id": "q1", "question": "who",
+        "answers": {"text": ["Ann"], "answer_start": [0]},
+    }  # fmt: skip
+    assert rows[1]["answers"] == {"text": [], "answer_start": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("train.jsonl", '{"x": 1}\n{"x": \n', r"train\.jsonl: row 1: no JSON"),
+        ("train.jsonl", '{"x": 1}\n[2]\n', r"train\.jsonl: row 1: got \[2\]; allowed: an object"),
+        ("train.json", '{"rows": 3}', r"train\.json: got no list of rows"),
+        ("train.json", articles(asked(), {"id": "q2"}), r"train\.json: row 1: a question without 'answers'"),
+        ("train.tsv", "x\ty\n1\t2\n3\n", r"train\.tsv: row 1 has 1 cells, the header 2 \(x, y\)"),
+        ("train.csv", 'x,y\n1,"2\n', r"train\.csv: cannot be read near line 2 \(unexpected end of data\)"),
+        ("train.csv", b"x\n\xff\n", r"train\.csv: cannot be read near line 1 \('utf-8' codec"),
+        ("train.csv", "", r"train\.csv: cannot be read near line 1"),
+        ("train.tsv", 'x\ty\n"no" quotes\t1\n', r"train\.tsv: cannot be read near line 2 .*; mend it, or give \.jsonl"),
+        ("train.jsonl", b'{"x": 1}\n"\xff"\n', r"train\.jsonl: cannot be read \('utf-8' codec"),
+        ("train.parquet", FORMS["parquet"][:-5], r"train\.parquet: no whole parquet file"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_row(local, name, content, said):
+    local(f"a/b/{name}", content)
+    with pytest.raises(Bad, match=said) as error:
+        sources.from_local("a", "b", "train")
+    assert "\n" not in str(error.value)
+
+
+def test_two_copies_of_a_split_are_one_too_many(local):
+    for ending in ("jsonl", "csv"):
+        local(f"a/b/train.{ending}", FORMS[ending])
+    with pytest.raises(Bad, match=r"train\.jsonl: train\.csv is there too; keep one"):
+        sources.from_local("a", "b", "train")
+
+
+# -- Universal Dependencies as XTREME converts them --------------------------------------------------------------------
+
+
+def tree(*words):
+    """CoNLL-U of words "form/TAG/head", with "form/first-last" before those that it fuses."""
+    lines, n = ["# text = ..."], 0
+    for word in words:
+        form, *rest = word.split("/")
+        n += len(rest) == 2
+        cells = [str(n), form, "_", rest[0], "_", "_", rest[1]] if len(rest) == 2 else [rest[0], form, "_", "_", "_", "_", "_"]
+        lines.append("\t".join([*cells, "_", "_", "_"]))
+    return "\n".join(lines) + "\n\n"
+
+
+def converted(local, lang, *trees):
+    local(f"ud-treebanks-v2.5/UD_X/{lang}_x-ud-dev.conllu", "".join(trees))
+    return [list(zip(r["tokens"], r["pos_tags"], strict=True)) for r in sources.ud(lang, "validation")[0].rows]
+
+
+def test_words_of_a_fused_token_become_one_again_with_the_tag_that_outranks_the_other(local):
+    told = converted(local, "el", tree("Στο/1-2", "Σ/ADP/3", "το/DET/3", "σπίτι/NOUN/0"), tree("ναι/INTJ/0"))
+    assert told == [[("Στο", "ADP"), ("σπίτι", "NOUN")], [("ναι", "INTJ")]]
+
+
+def test_the_higher_word_of_a_fused_token_gives_its_tag_whatever_its_rank(local):
+    assert converted(local, "de", tree("x/1-2", "a/PART/0", "b/VERB/1")) == [[("x", "PART")]]
+
+
+def test_languages_rank_tags_in_their_own_order(local):
+    words = tree("x/1-2", "a/NOUN/3", "b/PRON/3", "c/VERB/0")
+    assert converted(local, "fr", words)[0][0] == ("x", "PRON") and converted(local, "pt", words)[0][0] == ("x", "NOUN")
+    assert converted(local, "es", tree("x/1-2", "a/NUM/3", "b/PRON/3", "c/VERB/0"))[0][0] == ("x", "PRON")
+
+
+def test_edges_of_the_enhanced_graph_count_too(local):
+    lines = tree("x/1-2", "a/VERB/3", "b/NOUN/3", "c/VERB/0", "d/VERB/3").replace(
+        "1\ta\t_\tVERB\t_\t_\t3\t_\t_", "1\ta\t_\tVERB\t_\t_\t3\t_\t3:x|4:y|5.1:z"
+    )
+    assert converted(local, "el", lines)[0][0] == ("x", "NOUN")
+
+
+# tags and heads of the second sentence of UD_Arabic-PADT's dev file, and the spans of its fused tokens
+PADT = """X0 X1 PUNCT4 NOUN1 ADJ4 PUNCT4 NUM1 PUNCT7 NUM7 PUNCT1 X1 X1 PUNCT1 PUNCT1 NOUN17 NOUN15 VERB1 ADP19 NOUN17 ADJ19 X20 X21
+CCONJ24 VERB17 ADP26 PRON24 NOUN24 PRON27 ADP30 NOUN24 ADJ30 CCONJ33 VERB24 PRON33 ADP38 CCONJ38 PRON38 VERB33 NUM38 NUM39 NOUN40
+CCONJ46 ADP46 CCONJ46 PRON46 VERB38 ADJ46 ADP49 NOUN47 NOUN49 ADP52 NUM50 NOUN52 ADP55 NOUN52 NOUN55 ADP58 NOUN55 NOUN58 X59 X60
+ADP63 NOUN59 X63 PUNCT1""".split()
+SPANS = {25: 26, 27: 28, 32: 34, 35: 37, 42: 45, 51: 52}
+# what XTREME's own preprocessing made of it (wuhjie/few_shots_that_matters_wu@98f4028, data/udpos/dev-ar.tsv)
+XTREMES = """X X PUNCT NOUN ADJ PUNCT NUM PUNCT NUM PUNCT X X PUNCT PUNCT NOUN NOUN VERB ADP NOUN ADJ X X CCONJ VERB PRON NOUN ADP
+NOUN ADJ VERB PRON VERB NUM NUM NOUN PRON VERB ADJ ADP NOUN NOUN NUM NOUN ADP NOUN NOUN ADP NOUN NOUN X X ADP NOUN X PUNCT
+""".split()
+
+
+def test_a_sentence_is_tagged_as_xtremes_own_conversion_did(local):
+    words = [f"w/{tag.rstrip('0123456789')}/{tag.lstrip('ABCDEFGHIJKLMNOPQRSTUVWXYZ')}" for tag in PADT]
+    for first, last in sorted(SPANS.items(), reverse=True):
+        words.insert(first - 1, f"fused/{first}-{last}")
+    (told,) = converted(local, "ar", tree(*words))
+    assert [tag for _, tag in told] == XTREMES and sum(form == "fused" for form, _ in told) == 6
+
+
+def test_older_languages_are_not_mixed_in_and_treebanks_are_read_in_the_order_of_their_names(local):
+    for folder, code in (("UD_Greek-Z", "el_a"), ("UD_Greek-A", "el_z"), ("UD_Ancient_Greek-PROIEL", "grc_proiel")):
+        local(f"ud-treebanks-v2.5/{folder}/{code}-ud-test.conllu", tree(f"{code}/X/0"))
+    (part,) = sources.ud("el", "test")
+    assert [r["tokens"] for r in part.rows] == [["el_a"], ["el_z"]] and part.source == "local/ud-treebanks-v2.5/el_a+el_z"
+    assert sources.ud("el", "train") == [] and len(part.revision) == 64
+
+
+def test_sentences_without_their_text_are_left_out_and_forms_are_cleaned(local):
+    gone = tree("_/NOUN/0", "_/VERB/1", "./PUNCT/1")
+    told = converted(local, "fa", gone, tree("می\u200cروم/VERB/0", "10 000/NUM/1", "_/X/1"), tree("_/X/0"))
+    assert told == [[("میروم", "VERB"), ("10000", "NUM"), ("_", "X")]]
+
+
+def test_a_broken_line_of_a_treebank_is_named(local):
+    with pytest.raises(Bad, match=r"el_x-ud-dev\.conllu: line 3 has 2 columns; CoNLL-U has 10"):
+        converted(local, "el", tree("a/X/0")[:-1] + "2\tb\n\n")
+
+
+# -- CCGbank -----------------------------------------------------------------------------------------------------------
+
+AUTO = """ID=wsj_0001.1 PARSER=GOLD NUMPARSE=1
+(<T S 0 2> (<L N NNP NNP Vinken N>) (<T S[dcl]\\NP 0 2> (<L (S[dcl]\\NP)/NP V V joined (S[dcl]\\NP_1)/NP_2>) (<L . . . . .>) ) )
+"""
+
+
+def test_supertags_are_the_categories_of_the_leaves(local):
+    local("ccgbank/data/AUTO/00/wsj_0001.auto", AUTO)
+    local("ccgbank/data/AUTO/01/wsj_0101.auto", AUTO)  # read by nobody
+    (part,) = sources.ORIGINALS["ccgbank"]("en", "validation")
+    assert part.rows == [{"tokens": ["Vinken", "joined", "."], "supertags": ["N", "(S[dcl]\\NP)/NP", "."]}]
+    assert sources.ccgbank("train") == []
+
+
+def test_sections_2_to_21_train_and_a_missing_one_is_named(local):
+    for n in range(2, 22):
+        local(f"ccgbank/data/AUTO/{n:02}/wsj_{n:02}01.auto", AUTO)
+    assert len(sources.ccgbank("train")[0].rows) == 20
+    for file in local("ccgbank/data/AUTO/07/x", "").parent.iterdir():
+        file.unlink()
+    with pytest.raises(Bad, match="nothing in 07; train needs all of its 20 sections"):
+        sources.ccgbank("train")
+
+
+def test_a_broken_derivation_is_named(local):
+    local("ccgbank/data/AUTO/00/wsj_0001.auto", AUTO + "(<T S")
+    with pytest.raises(Bad, match=r"wsj_0001\.auto: line 3: neither a derivation nor its ID"):
+        sources.ccgbank("validation")
+
+
+# -- pools to be mined -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "split"), [("dev", "validation"), ("sample", "validation"), ("training", "test")])
+def test_pools_of_the_shared_tasks_own_files(local, name, split):
+    local(f"bucc2018/de-en.{name}.de", "de-1\tEins.\nde-2\tZwei\tund drei.\n")
+    local(f"bucc2018/de-en.{name}.en", "en-1\tOne.\n")
+    local(f"bucc2018/de-en.{name}.gold", "de-1\ten-1\n")
+    source, target, gold, provenance = sources.pools("de", split)
+    assert source == [{"id": "de-1", "sentence": "Eins."}, {"id": "de-2", "sentence": "Zwei\tund drei."}]
+    assert (target, gold) == ([{"id": "en-1", "sentence": "One."}], [("de-1", "en-1")])
+    assert provenance.source == f"local/bucc2018/de-en.{name}" and provenance.rows == []
+
+
+@pytest.mark.parametrize(
+    ("ending", "content", "said"),
+    [
+        ("gold", "de-1\ten-9\n", r"de-en\.dev\.gold: pair de-1 en-9 is not in the pools"),
+        ("en", "en-1 One.\n", r"de-en\.dev\.en: row 0: got 'en-1 One\.'; allowed: two fields"),
+        ("en", None, r"de-en\.dev\.en: no such file"),
+    ],
+)
+def test_pools_that_do_not_fit_together_are_named(local, ending, content, said):
+    files = {"de": "de-1\tEins.\n", "en": "en-1\tOne.\n", "gold": "de-1\ten-1\n"} | {ending: content}
+    for end, text in files.items():
+        if text is not None:
+            local(f"bucc2018/de-en.dev.{end}", text)
+    with pytest.raises(Bad, match=said):
+        sources.pools("de")
+
+
+def test_pools_of_a_mirror_come_without_gold_and_gold_pairs_alone_are_no_pools(mirror):
+    mirror("google/xtreme", "bucc18.de", "validation", [{"source_sentence": "Eins.", "target_sentence": "One."}])
+    with pytest.raises(Bad, match="bucc/de: the mirror holds no bucc2018/de-en pools of validation; unset XIT_MIRROR"):
+        sources.pools("de")
+    for side in ("source", "target"):
+        mirror("bucc2018", "de-en", side, [{"id": side, "sentence": side}])
+    source, target, gold, provenance = sources.pools("de")
+    assert (source[0]["id"], target[0]["id"], gold, provenance.source) == ("source", "target", None, "bucc2018/de-en")
+    with pytest.raises(Bad, match="pools of test"):
+        sources.pools("de", "test")

@@ -1,0 +1,245 @@
+"""`xit score` against numbers of XTREME's evaluate.py (tests/official), and folders written and read back."""
+
+import collections
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from xit_core import submission
+from xit_core.config import Bad
+from xit_core.protocols import PROTOCOLS
+from xit_core.tasks import TASKS
+
+OFFICIAL = json.loads((Path(__file__).parent / "official/xtreme.json").read_text())
+
+
+def put(folder: Path, task: str, lang: str, text: str) -> Path:
+    path = submission.place(folder, task, lang)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode())
+    return path
+
+
+def scored(folder: Path, task: str, lang: str, said: str, gold: str) -> dict[str, float]:
+    return submission.SCORERS[task](put(folder / "said", task, lang, said), put(folder / "gold", task, lang, gold), lang)
+
+
+# -- the official numbers ----------------------------------------------------------------------------------------------
+
+
+def test_every_file_scores_as_the_official_script_scored_it(tmp_path):
+    wrong = [
+        (task, lang, said, gold)
+        for task, lang, said, gold, numbers in OFFICIAL["files"] + OFFICIAL["more"]
+        if scored(tmp_path, task, lang, said, gold) != pytest.approx(numbers, abs=1e-9)
+    ]
+    assert not wrong
+
+
+def test_the_stored_files_are_adversarial():
+    said = "".join(s + g for _, _, s, g, _ in OFFICIAL["files"] + OFFICIAL["more"])
+    for what in ("\r\n", "\ufeff", "\u00a0", "\u2028", "e\u0301", "é", "１", "ا", "ש", "\\n", "I-PER", "\t", "北", "unknown"):
+        assert what in said or json.dumps(what)[1:-1] in said, what
+    values = [max(numbers.values()) for *_, numbers in OFFICIAL["files"]]
+    assert sum(0 < x < 100 for x in values) > 0.8 * len(values)  # most could be got wrong in either direction
+
+
+@pytest.mark.parametrize("benchmark", ["xtreme", "xtreme-r"])
+def test_a_whole_folder_scores_as_the_official_script_scored_it(tmp_path, benchmark):
+    for task, lang, said, gold, _ in OFFICIAL["files"]:
+        put(tmp_path / "said", task, lang, said)
+        put(tmp_path / "gold", task, lang, gold)
+    found, official = submission.score(tmp_path / "said", tmp_path / "gold", benchmark), OFFICIAL["folders"][benchmark]
+    means = dict(official["scores"])
+    assert found["overall"] == (pytest.approx(means.pop("all_task"), abs=1e-9) if benchmark == "xtreme" else None)
+    assert found["groups"] == pytest.approx(means, abs=1e-9)
+    assert {t: x["score"] for t, x in found["tasks"].items()} == pytest.approx(official["tasks"], abs=1e-9)
+    json.dumps(found)
+    numbers = {(task, lang): x for task, lang, _, _, x in OFFICIAL["files"]}
+    for task, x in found["tasks"].items():
+        for metric, by in x["metrics"].items():
+            assert sorted(by) == sorted(submission.LANGS[benchmark][task])
+            assert by == pytest.approx({lang: numbers[task, lang][metric] for lang in by}, abs=1e-9)
+
+
+@pytest.mark.parametrize(("task", "lang", "said", "gold", "error"), OFFICIAL["stops"])
+def test_what_stops_the_official_script_is_told_in_one_line_that_names_the_file(tmp_path, task, lang, said, gold, error):
+    with pytest.raises(Bad, match=f"test-{lang}") as raised:
+        scored(tmp_path, task, lang, said, gold)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "said", "gold", "told"),
+    [
+        ("udpos", "NOUN\n\nX\n", "NOUN\n\nX\nX\n", "1 tags in the sentence at line 3; needed: 2"),
+        ("xnli", "1\n", "1\n0\n", "1 lines; .*gold.*: 2"),
+        ("xnli", "", "", "at least one"),
+        ("xquad", '{"q": 3}', '[{"paragraphs": [{"qas": [{"id": "q", "answers": [{"text": "x"}]}]}]}]', "answer to 'q' is 3"),
+        ("xquad", '{"q": "x"}', '[{"paragraphs": [{"qas": [{"id": "q", "answers": []}]}]}]', "'q' has no gold answer"),
+        ("xcopa", '{"label": 0}\n{"choice": 1}\n', '{"label": 0}\n{"label": 1}\n', "line 2: .* no field 'label'"),
+        ("mewslix", '{"m": null}', '{"m": ["Q1"]}', "'m' has None"),
+    ],
+)
+def test_the_line_names_the_place(tmp_path, task, said, gold, told):
+    with pytest.raises(Bad, match=told):
+        scored(tmp_path, task, "en", said, gold)
+
+
+def test_a_file_that_is_no_utf8_is_named(tmp_path):
+    path = put(tmp_path, "xnli", "de", "")
+    path.write_bytes(b"0\n\xff\n")
+    with pytest.raises(Bad, match=r"test-de\.tsv: no UTF-8 text .* byte 2"):
+        submission.lines(path)
+
+
+# -- tables and means --------------------------------------------------------------------------------------------------
+
+
+def test_languages_are_those_of_the_declared_tasks_and_named_once():
+    for task, langs in submission.LANGS["xtreme"].items():
+        assert langs == TASKS["bucc" if task == "bucc2018" else task].langs.split()
+    for table in submission.LANGS.values():
+        assert all(len(langs) == len(set(langs)) for langs in table.values())
+    sizes = {task: len(langs) for task, langs in submission.LANGS["xtreme-r"].items()}
+    assert sizes == {
+        "xnli": 15, "xcopa": 11, "udpos": 38, "panx": 48, "xquad": 12, "mlqa": 7, "tydiqa": 9, "tatoeba": 41, "lareqa": 0,
+        "mewslix": 11,
+    }  # fmt: skip
+
+
+def test_every_task_that_has_languages_has_a_scorer_and_every_group_only_such():
+    for benchmark, table in submission.LANGS.items():
+        assert {task for task, langs in table.items() if langs} <= set(submission.SCORERS)
+        grouped = collections.Counter(t for tasks in submission.GROUPS[benchmark].values() for t in tasks)
+        assert set(grouped) <= set(submission.SCORERS)
+        assert [t for t, n in grouped.items() if n > 1] == (["xcopa"] if benchmark == "xtreme-r" else [])
+
+
+@pytest.mark.parametrize(("udpos", "overall"), [(72.6, 68.12), (73.8, 68.25)])
+def test_means_are_those_of_the_published_table(tmp_path, monkeypatch, udpos, overall):
+    """XLM-R's row as XTREME printed it: QA as F1 and EM, nine tasks of equal weight."""
+    qa = {"xquad": (76.6, 60.8), "mlqa": (71.6, 53.2), "tydiqa": (65.1, 45.0)}
+    row = {"xnli": 79.2, "pawsx": 86.4, "udpos": udpos, "panx": 65.4, "bucc2018": 66.0, "tatoeba": 57.3}
+    metrics = {t: {"exact_match": em, "f1": f1} for t, (f1, em) in qa.items()} | {t: {"score": x} for t, x in row.items()}
+    monkeypatch.setattr(submission, "SCORERS", {t: lambda said, gold, lang, x=x: x for t, x in metrics.items()})
+    for task, langs in submission.LANGS["xtreme"].items():
+        for lang in langs:
+            put(tmp_path, task, lang, "")
+    found = submission.score(tmp_path, tmp_path)
+    assert round(found["overall"], 2) == overall
+    assert found["groups"]["qa"] == pytest.approx((68.7 + 62.4 + 55.05) / 3)
+
+
+def test_overall_and_groups_are_only_there_when_all_their_tasks_are(tmp_path):
+    for lang in submission.LANGS["xtreme"]["xnli"]:
+        put(tmp_path, "xnli", lang, "0\n")
+    put(tmp_path, "notes", "en", "not read")
+    found = submission.score(tmp_path, tmp_path)
+    assert found["overall"] is None and found["groups"] == {} and found["tasks"]["xnli"]["score"] == 100
+    (tmp_path / "xnli/test-ur.tsv").unlink()
+    with pytest.raises(Bad, match=r"test-ur\.tsv is missing, 2 files of xnli in all"):
+        submission.score(tmp_path, tmp_path)
+
+
+def test_a_folder_that_cannot_be_scored_is_told(tmp_path):
+    (tmp_path / "lareqa").mkdir()
+    with pytest.raises(Bad, match="no benchmark 'glue'; known: xtreme, xtreme-r"):
+        submission.score(tmp_path, tmp_path, "glue")
+    with pytest.raises(Bad, match="no such folder"):
+        submission.score(tmp_path, tmp_path / "gold")
+    with pytest.raises(Bad, match="no task of xtreme-r in both"):
+        submission.score(tmp_path, tmp_path, "xtreme-r")
+
+
+def test_the_table_has_every_metric_its_mean_and_the_scores(tmp_path):
+    for lang in submission.LANGS["xtreme"]["bucc2018"]:
+        put(tmp_path, "bucc2018", lang, "a\tb\n")
+    rows = submission.table(submission.score(tmp_path, tmp_path))
+    assert [(r["task"], r["metric"], r["mean"]) for r in rows] == [
+        ("bucc2018", "f1", 100), ("bucc2018", "precision", 100), ("bucc2018", "recall", 100), ("bucc2018", "score", 100),
+        ("overall", "score", None),
+    ]  # fmt: skip
+    assert rows[0]["languages"] == ["de 100.0", "fr 100.0", "ru 100.0", "zh 100.0"]
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def made_up(task: str, r: random.Random) -> tuple[list, list[dict]]:
+    """Predictions and examples of a task, right about half the time."""
+    n = r.randint(1, 8)
+    if task in ("udpos", "panx"):
+        golds = [r.choices(TASKS[task].labels, k=r.randint(1, 6)) for _ in range(n)]
+        return [[t if r.random() < 0.5 else r.choice(TASKS[task].labels) for t in g] for g in golds], [{"tags": g} for g in golds]
+    if task == "bucc":
+        golds = [(f"de-{i}", f"en-{i}") for i in range(n)]
+        return [g for g in golds if r.random() < 0.5] + [("de-0", "en-9")], [{"ids": g} for g in golds]
+    if task == "mewslix":
+        said = [[f"Q{r.randint(1, 9)}" for _ in range(25)] for _ in range(n)]
+        return said, [{"id": f"m{i}", "entity": f"Q{r.randint(1, 9)}", "mention": "x"} for i in range(n)]
+    if TASKS[task].kind == "span":
+        texts = [" ".join(r.choices(["the lake", "lake", "É", "北京", "(1)", "…"], k=r.randint(1, 3))) for _ in range(n)]
+        examples = [{"id": f"q{i}", "context": t, "question": "?", "answers": [(0, t), (0, "x")]} for i, t in enumerate(texts)]
+        return [t if r.random() < 0.5 else r.choice(texts) for t in texts], examples
+    labels = range(n) if task == "tatoeba" else range(2)
+    golds = [i if task == "tatoeba" else r.choice(labels) for i in range(n)]
+    return [r.choice(labels) for _ in golds], [{"label": g, "a": "x", "b": "y"} for g in golds]
+
+
+EXPORTED = ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba", "xcopa", "mewslix"]
+
+
+@pytest.mark.parametrize("task", EXPORTED)
+def test_an_exported_file_scores_as_its_predictions_do(tmp_path, task):
+    name = submission.FOLDERS.get(task, task)
+    protocol = {
+        "udpos": "udpos/seqeval-1.2.2", "panx": "panx/iob2-f1", "xquad": "qa/squad-en", "tydiqa": "qa/squad-en",
+        "mlqa": "qa/mlqa", "bucc": "bucc/pairs", "mewslix": "map@20",
+    }.get(task, "accuracy")  # fmt: skip
+    for seed in range(30):
+        said, examples = made_up(task, random.Random(seed))
+        paths = [submission.write(tmp_path / f, task, "zh", x, examples) for f, x in (("said", said), ("gold", None))]
+        found = submission.SCORERS[name](*paths, "zh")
+        given = [e | {"gold": e.get("entity")} for e in examples]
+        expected, _ = PROTOCOLS[protocol](said, given, "zh")
+        shared = set(found) & set(expected)
+        assert shared and {m: found[m] for m in shared} == pytest.approx({m: expected[m] for m in shared}, abs=1e-9)
+
+
+@pytest.mark.parametrize("task", ["xnli", "pawsx", "udpos", "bucc", "tatoeba", "xcopa", "mewslix"])
+def test_exported_gold_scores_100_against_itself(tmp_path, task):
+    _, examples = made_up(task, random.Random(3))
+    path = submission.write(tmp_path, task, "zh", None, examples)
+    found = submission.SCORERS[submission.FOLDERS.get(task, task)](path, path, "zh")
+    assert next(iter(found.values())) == 100
+
+
+def test_the_layout_is_that_of_the_official_examples(tmp_path):
+    """As in mock_test_data of google-research/xtreme@838c13b: words for XNLI, digits for PAWS-X, indices for Tatoeba."""
+    write = submission.write
+    rows = [{"label": 2}, {"label": 0}]
+    assert write(tmp_path, "xnli", "ar", None, rows).read_text() == "contradiction\nentailment\n"
+    assert write(tmp_path, "pawsx", "de", [1, 0], rows).read_text() == "1\n0\n"
+    assert write(tmp_path, "tatoeba", "af", None, rows).read_text() == "0\n1\n"
+    assert write(tmp_path, "bucc", "de", [("de-1", "en-2")], []) == tmp_path / "bucc2018/test-de.tsv"
+    assert (tmp_path / "bucc2018/test-de.tsv").read_text() == "de-1\ten-2\n"
+    assert write(tmp_path, "udpos", "en", [["X", "NOUN"], ["VERB"]], []).read_text() == "X\nNOUN\n\nVERB\n\n"
+    assert write(tmp_path, "xcopa", "et", [1], rows[:1]).name == "test-et.jsonl"
+
+
+def test_what_is_not_there_is_left_out(tmp_path):
+    questions = [{"id": i, "context": "", "question": "", "answers": [(0, "lake")]} for i in "ab"]
+    assert json.loads(submission.write(tmp_path, "xquad", "en", [None, "lake"], questions).read_text()) == {"b": "lake"}
+    mined = [("de-1", "en-2"), None, ["de-3", "en-4"]]
+    assert submission.write(tmp_path, "bucc", "de", mined, []).read_text() == "de-1\ten-2\nde-3\ten-4\n"
+
+
+def test_a_task_without_a_place_and_a_repeated_id_are_refused(tmp_path):
+    with pytest.raises(Bad, match="no place for task 'mnli'"):
+        submission.write(tmp_path, "mnli", "en", [0], [{"label": 0}])
+    row = {"id": "q", "context": "", "question": "", "answers": [(0, "")]}
+    with pytest.raises(Bad, match="1 of 2 ids repeat"):
+        submission.write(tmp_path, "xquad", "en", ["x", "y"], [row, row])
