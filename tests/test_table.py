@@ -2,15 +2,18 @@
 
 import importlib.util
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xit_core import table
-from xit_core.config import Bad, mirror_dir
+from stores import mirrored
+from xit_core import pretrain, table
+from xit_core.config import SCALES, Bad, mirror_dir
 
+MIRROR = mirror_dir()
 LETTERS = "▁abcdeghilmnorstuw."
 WORDS = ("▁the", "▁house", "▁hous", "▁is", "▁small", "▁haus", "▁das", "▁ist", "▁klein", "er")
 TEXTS = {"en": ["the house is small."] * 9 + ["the ξ is small."] * 9, "de": ["das haus ist."] * 6}
@@ -118,6 +121,15 @@ def test_the_public_table_is_what_its_makers_say():
     assert min(house @ haus, house @ casa) > house @ red, "translations lie together"
 
 
-@pytest.mark.skipif(mirror_dir() is None, reason="no mirror of the data here (XIT_MIRROR)")
+@pytest.mark.skipif(MIRROR is None, reason="no mirror of the data here (XIT_MIRROR)")
 def test_the_mirror_has_text_in_every_language_of_the_table():
-    assert {len(lines) for lines in table.mirror_text(mirror_dir(), rows=50).values()} == {50}
+    assert {len(lines) for lines in table.mirror_text(MIRROR, rows=50).values()} == {50}
+
+
+def test_what_an_encoder_was_pretrained_on_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
+    mirrored(tmp_path, "pretrain_text", "de", "train", [{"text": text, "source": "web"} for text in ("Ein Hund.", "Eine Katze.")])
+    s = replace(SCALES["pocket"], langs=("de",))
+    texts, (seen,) = pretrain.corpus(s, s.pretraining)
+    assert sorted(texts["de"]) == ["Ein Hund.", "Eine Katze."]
+    assert (seen["rows"], seen["source"], seen["stand_in"]) == (2, "pretrain_text/de/train", True)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
+from textwrap import shorten
 
 from .config import Bad, Run
 
@@ -146,7 +147,10 @@ def data(scale: str, as_json: bool) -> None:
     """what is present, what is missing and how to get it"""
     from .inventory import presence
 
-    tell(presence(scale), as_json, "task", "split", "source", "expected_rows", "rows", "state", "stand_in")
+    rows = presence(scale)
+    if not as_json:
+        rows = [row | {"stand_in": shorten(row["stand_in"], 60)} for row in rows]
+    tell(rows, as_json, "task", "split", "source", "expected_rows", "rows", "state", "stand_in")
 
 
 def score(submission: str, gold: str, benchmark: str, as_json: bool) -> None:

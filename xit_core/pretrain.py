@@ -7,7 +7,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers.models.xlm_roberta import XLMRobertaModel
 
-from . import data, model
+from . import data, model, sources
 from .config import Bad, Pretraining, Run, Scale, mirror_dir, runs_dir, scale
 from .model import Model
 from .tasks import languages
@@ -59,9 +59,9 @@ def corpus(s: Scale, p: Pretraining) -> tuple[Texts, list[dict]]:
         from .table import mirror_text
 
         texts = mirror_text(mirror_dir(), langs, p.rows)
-        found = {lang: data.from_mirror("pretrain_text", lang, "train")[0] for lang in langs}
-        seen = [{"lang": x, "rows": len(texts[x]), "source": found[x][1], "revision": found[x][2], "stand_in": True} for x in langs]
-        return texts, seen
+        found = {lang: sources.from_mirror("pretrain_text", lang, "train")[0] for lang in langs}
+        told = {lang: {"source": part.source, "revision": part.revision, "stand_in": True} for lang, part in found.items()}
+        return texts, [{"lang": lang, "rows": len(texts[lang])} | told[lang] for lang in langs]
     parts = {lang: data.examples("mlm", "train", lang, s, p.rows) for lang in langs}
     return {x: [e["a"] for e in rows] for x, (rows, _) in parts.items()}, [
         entry for _, (_, read) in parts.items() for entry in read
