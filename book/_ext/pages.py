@@ -18,7 +18,7 @@ import chapters
 from chapters import SIGNED, View, count, number, small, table
 from xit_core import claims, launch, micro, results
 from xit_core.config import ROOT, SCALES, executed_dir, results_dir
-from xit_core.tasks import TASKS
+from xit_core.tasks import TASKS, Task
 
 MEASURED = 10  # claims 1 to 10 are measured, the others checked by code
 MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open"}
@@ -180,18 +180,22 @@ ROLES = {
 
 def catalogue() -> str:
     """Every declared task: where its rows are, at which commit, under which licence, how it is scored."""
-    head = ["task", "kind", "data set", "commit", "languages", "trained on", "protocol", "licence", "source"]
+    head = ["task", "data set at commit", "languages", "protocol", "licence, source"]
     text = ""
     for role, title in ROLES.items():
-        lines = []
-        for task in (t for t in TASKS.values() if t.role == role):
-            langs = task.langs.split()
-            where = f"`{task.source}`" + (f"<br>{html.escape(task.obtain)}" if task.obtain else "")
-            told = [where, f"`{task.revision[:10]}`", _folded(" ".join(langs), len(langs))]
-            trained = f"`{task.train_on}`" if task.train_on else "–"
-            lines.append([f"`{task.name}`", task.kind, *told, trained, f"`{task.protocol}`", task.licence, task.citation])
+        lines = [_declared(task) for task in TASKS.values() if task.role == role]
         text += f"**{title}**\n\n" + small(table(head, lines))
     return text
+
+
+def _declared(task: Task) -> list[str]:
+    langs = task.langs.split()
+    where = f"`{task.source}` `{task.revision[:10]}`"
+    if task.obtain:
+        where += f"<details><summary>how to get it</summary>{html.escape(task.obtain)}</details>"
+    scored = f"`{task.protocol}`" + (f"<br>after `{task.train_on}`" if task.scored and task.train_on else "")
+    told = [_folded(" ".join(langs), len(langs)), scored, f"{task.licence}<br>{task.citation}"]
+    return [f"`{task.name}`<br>{task.kind}", where, *told]
 
 
 def scales() -> str:
