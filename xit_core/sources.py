@@ -357,7 +357,7 @@ def _builder(repository: str, config: str, revision: str) -> Any:
 @contextmanager
 def _asking(where: str) -> Iterator[None]:
     from datasets.exceptions import DatasetsError
-    from httpx import HTTPError
+    from httpx2 import HTTPError  # what huggingface_hub speaks with
 
     try:
         yield
