@@ -1,4 +1,4 @@
-# make [study] | test | book | check | encoder | constraints | clean.  Needs python3 (3.11) with venv, make and git; uses uv if there.
+# make [study] | test | book | check | bench | encoder | constraints | clean.  Needs python3 (3.11) with venv, make and git; uses uv if there.
 PYTHON ?= python3
 VENV   ?= .venv
 SCALE  ?= micro
@@ -13,7 +13,7 @@ export JUPYTER_PREFER_ENV_PATH = 1
 export TOKENIZERS_PARALLELISM = false
 unexport PYTHONHOME PYTHONPATH
 
-.PHONY: study test book check encoder constraints clean
+.PHONY: study test book check bench encoder constraints clean
 .DELETE_ON_ERROR:
 
 study: $(READY)
@@ -46,6 +46,10 @@ test: check
 	XIT_RUNS=$(TEST)/again XIT_RESULTS=$(TEST)/again/results $(BIN)/python -m pytest --nbval $(NBVAL) \
 	  --nbval-sanitize-with tests/nbval_sanitize.cfg --ignore $(TEST)/executed/smoke/analysis.ipynb $(TEST)/executed/smoke
 	env -u XIT_RESULTS -u XIT_EXECUTED -u XIT_RUNS $(MAKE) --no-print-directory book
+
+# training beside Hugging Face's Trainer, kept for the book: make bench SCALE=pocket
+bench: $(READY)
+	$(BIN)/xit bench train --scale $(SCALE) --keep
 
 # an encoder that the package ships, pretrained anew: make encoder SCALE=micro (12 minutes of one core)
 encoder: $(READY)

@@ -5,11 +5,12 @@ import json
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 
 from stores import mirrored
 from xit_core import data
-from xit_core.config import SCALES, Bad
+from xit_core.config import SCALES, Bad, runs_dir
 from xit_core.data import Mixture
 from xit_core.tasks import TASKS
 
@@ -191,9 +192,52 @@ def test_all_tasks_of_a_mixture_are_drawn():
     assert all(70 < drawn.count(t) < 130 for t in "abc")
 
 
-def test_padding_goes_to_the_longest_sequence_of_a_batch():
-    batch = data.collate([{"ids": [0, 5, 2], "length": 3}, {"ids": [0, 5, 6, 2], "length": 4}])
-    assert batch["input_ids"].tolist() == [[0, 5, 2, 1], [0, 5, 6, 2]] and batch["attention_mask"].sum().item() == 7
+def test_a_step_is_cut_where_its_tokens_exceed_the_budget():
+    some = [{"ids": [0] * n, "length": n} for n in (3, 3, 9, 1, 2, 3)]
+    assert [[f["length"] for f in part] for part in data.cut(some, 6)] == [[3, 3], [9], [1, 2, 3]]
+    choices = {"ids": [[0] * 2, [0] * 3], "length": 3}
+    assert len(list(data.cut([choices, choices], 9))) == 2 and list(data.cut([], 9)) == []
+
+
+def test_batches_hold_every_feature_once_neighbours_in_length():
+    some = features(5000)
+    found = list(data.batches(some))
+    assert sorted(i for part in found for i in part) == list(range(5000)) and len(found) > 1
+    assert [some[i]["length"] for part in found for i in part] == sorted(f["length"] for f in some)
+    assert all(sum(some[i]["length"] for i in part) <= data.READ for part in found)
+
+
+def test_what_is_encoded_comes_back_from_its_file_unread(tmp_path):
+    some = [{"ids": [0, 5, 2], "gold": [1]}, {"ids": [[0, 6, 2], [0, 7, 8, 2]], "gold": [0, 3]}, {"ids": [0, 2], "gold": []}]
+    data.Encoded.of(some).write(tmp_path / "some/file.npy")
+    found = data.Encoded.read(tmp_path / "some/file.npy")
+    told = [{"ids": [x.tolist() for x in data.sequences(f)], "gold": f["gold"].tolist(), "length": f["length"]} for f in found]
+    assert told == [{"ids": data.sequences(f), "gold": f["gold"], "length": n} for f, n in zip(some, (3, 4, 2), strict=True)]
+    assert found[-1]["length"] == 2 and found.longest.tolist() == [3, 4, 2] and isinstance(found.ids.base, np.memmap)
+    assert data.pieces(found).tolist() == data.pieces(some).tolist() and Mixture({"a": found}, 1, 6, 1).tokens() == 24
+    with pytest.raises(IndexError):
+        found[3]
+
+
+def test_examples_are_encoded_once_and_anew_when_anything_changed(monkeypatch):
+    from xit_core import kinds
+
+    done, (rows, seen), pieces = [], data.examples("mnli", "train", "en", SMOKE, 8), data.tokenizer("smoke")
+    encode = kinds.KINDS["classify"].encode
+
+    def told(task, examples, tokenizer, s, names):
+        done.append(task.name)
+        return encode(task, examples, tokenizer, s.max_len, names)
+
+    monkeypatch.setattr(kinds, "encode", told)
+    first, again = (kinds.encoded(TASKS["mnli"], rows, seen, pieces, SMOKE) for _ in range(2))
+    assert len(done) == 1 and first.ids.tolist() == again.ids.tolist()
+    kinds.encoded(TASKS["mnli"], rows, seen, pieces, replace(SMOKE, max_len=20))
+    kinds.encoded(TASKS["mnli"], rows, [seen[0] | {"sha256": "another"}], pieces, SMOKE)
+    assert len(done) == 3
+    for file in (runs_dir() / "encoded").iterdir():
+        file.write_bytes(file.read_bytes()[:-9])
+    assert kinds.encoded(TASKS["mnli"], rows, seen, pieces, SMOKE).ids.tolist() == first.ids.tolist() and len(done) == 4
 
 
 def test_the_content_of_the_micro_world_belongs_to_its_version():

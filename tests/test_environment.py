@@ -68,9 +68,9 @@ from xit_core import {", ".join(LIGHT.split())}
     assert done.returncode == 0, done.stderr
 
 
-def test_the_package_is_small():  # the study: 3,000 lines; every data set and protocol of it: 1,500
+def test_the_package_is_small():  # study 3,000; data sets, protocols, retrieval 1,600; core and benchmarks 800
     files = [p for p in (ROOT / "xit_core").rglob("*.py") if p.name not in TABLES]
-    assert sum(bool(line.strip()) for p in files for line in p.read_text().splitlines()) <= 4500
+    assert sum(bool(line.strip()) for p in files for line in p.read_text().splitlines()) <= 5500
 
 
 def test_no_function_has_more_than_40_statements():

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 
-from xit_core import config, data
-from xit_core.kinds import KINDS, choose, classify, labels, mlm, span, tag
+from xit_core import config, data, packed
+from xit_core.evaluate import decoded
+from xit_core.kinds import KINDS, choose, labels, mlm, span, tag
+from xit_core.protocols import PROTOCOLS
 from xit_core.tasks import IOB2, TASKS
 
 ROWS = Path(__file__).parent / "rows"
@@ -29,15 +32,15 @@ def stored(task):
 
 def perfect(task, features, examples, names):
     """Logits that say the gold label of every feature."""
-    size = max(f["length"] for f in features)
-    gold = KINDS[task.kind].target(features, size)
+    told = [torch.tensor(KINDS[task.kind].gold(f)) for f in features]
     if task.kind == "span":
-        logits = torch.zeros(len(features), size, 2)
-        for i, (a, b) in enumerate(gold.tolist()):
-            logits[i, a, 0] = logits[i, b, 1] = 9
-        return [x[: f["length"]] for x, f in zip(logits, features, strict=True)]
+        logits = [torch.zeros(f["length"], 2) for f in features]
+        for x, gold in zip(logits, told, strict=True):
+            x[gold, torch.arange(2)] = 9
+        return logits
     classes = len(names) or len(examples[0]["choices"])
-    return list(torch.nn.functional.one_hot(gold.clamp_min(0), classes).float())
+    logits = [torch.nn.functional.one_hot(gold.clamp_min(0), classes).float() for gold in told]
+    return logits if task.kind == "tag" else [x[0] for x in logits]
 
 
 @pytest.mark.parametrize("task", CODED, ids=lambda t: t.name)
@@ -45,8 +48,8 @@ def test_perfect_logits_give_the_gold(task, pieces):
     kind, examples = KINDS[task.kind], stored(task)
     names = labels(task, examples)
     features = kind.encode(task, examples, pieces, 96, names)
-    predictions = kind.decode(perfect(task, features, examples, names), features, examples)
-    metrics, x = kind.score(task, predictions, examples, "de", **({"names": names} if task.kind == "tag" else {}))
+    predictions, _ = decoded(task, perfect(task, features, examples, names), features, examples, names)
+    metrics, x = PROTOCOLS[task.protocol](predictions, examples, "de")
     assert all(metrics[m] == 100 for m in task.metrics) and set(x) == {100.0}
 
 
@@ -116,15 +119,15 @@ def test_characters_as_tokens_keep_one_label_each(pieces, max_len):
 def test_a_token_without_a_piece_is_called_other(pieces, name, label):
     said, features = tagged(["boat", "\u200b", "lake"], [TASKS[name].labels[1]] * 3, pieces, name=name)
     assert features[0]["first"][1] == -1 and said[1] == label and said[0] == said[2] == TASKS[name].labels[1]
-    assert tag.target(features, 32)[0].tolist().count(1) == 2  # it trains nothing
+    assert tag.gold(features[0]).count(1) == 2  # it trains nothing
 
 
 def test_a_tag_that_training_never_had_trains_nothing_and_counts_as_wrong(pieces):
     example = {"tokens": ["boat", "lake"], "tags": ["N", "N/PP"]}
     features = tag.encode(TASKS["ccg"], [example], pieces, 32, ("N", "V"))
-    assert features[0]["tags"] == [0, tag.IGNORED] and set(tag.target(features, 16)[0].tolist()) == {0, tag.IGNORED}
+    assert features[0]["tags"] == [0, tag.IGNORED] and set(tag.gold(features[0])) == {0, tag.IGNORED}
     (said,) = tag.decode(perfect(TASKS["ccg"], features, [example], ("N", "V")), features, [example])
-    metrics, _ = tag.score(TASKS["ccg"], [said], [example], "en", ("N", "V"))
+    metrics, _ = PROTOCOLS[TASKS["ccg"].protocol]([["NV"[i] for i in said]], [example], "en")
     assert said == [0, 0] and metrics["accuracy"] == 50
 
 
@@ -150,30 +153,31 @@ def test_every_token_of_the_real_data_gets_its_tag_back(where):
 
 def test_accuracy_counts_by_hand():
     rows = [{"label": 0}, {"label": 1}, {"label": 2}, {"label": 1}]
-    metrics, x = classify.score(TASKS["xnli"], [0, 1, 0, 1], rows, "de")
+    metrics, x = PROTOCOLS[TASKS["xnli"].protocol]([0, 1, 0, 1], rows, "de")
     assert metrics == {"accuracy": 75.0} and x == [100, 100, 0, 100]
 
 
 def test_every_choice_is_read_with_the_prompt_and_gets_one_score(pieces):
     features = choose.encode(TASKS["csqa"], stored(TASKS["csqa"]), pieces, 64)
-    batch = data.collate(features)
-    assert batch["input_ids"].shape[0] == 5 * len(features)
+    batch = packed.pack(features, torch.device("cpu"))
+    assert len(batch["sequences"].lengths) == 5 * len(features)
     head = choose.Head(8)
-    states = torch.randn(*batch["input_ids"].shape, 8)
-    assert head(states, batch).shape == (len(features), 5)
+    assert head(torch.randn(len(batch["input_ids"]), 8), batch).shape == (len(features), 5)
 
 
-def test_mean_pooling_leaves_padding_out():
-    states, mask = torch.ones(1, 4, 2), torch.tensor([[1, 1, 0, 0]])
-    states[0, 2:] = 99
-    assert classify.pool(states, mask, "mean").tolist() == [[1, 1]]
+def test_a_mean_is_over_the_tokens_of_its_sequence():
+    states = torch.tensor([[1.0], [1], [99], [5], [7]])
+    assert packed.Sequences([2, 1, 2], torch.device("cpu")).means(states).tolist() == [[1], [99], [6]]
 
 
 def test_masks_hide_the_declared_share_and_never_a_special_piece():
-    ids = torch.randint(4, 399, (200, 50), generator=torch.Generator().manual_seed(0))
-    ids[:, 0], ids[:, -1] = 0, 1
-    inputs, gold = mlm.hide(ids, 0.15, 400, torch.Generator().manual_seed(1))
-    hidden = gold != mlm.IGNORED
-    assert 0.13 < hidden[:, 1:-1].float().mean() < 0.17 and not hidden[:, 0].any() and not hidden[:, -1].any()
-    assert torch.equal(gold[hidden], ids[hidden]) and torch.equal(inputs[~hidden], ids[~hidden])
-    assert 0.76 < (inputs[hidden] == 399).float().mean() < 0.84 and 0.06 < (inputs[hidden] == ids[hidden]).float().mean() < 0.15
+    draw = np.random.default_rng(0)
+    features = [{"ids": np.array([0, *draw.integers(4, 399, 48), 2])} for _ in range(200)]
+    masked = mlm.hide(features, 0.15, 400, np.random.default_rng(1))
+    ids, inputs = (np.stack([f["ids"] for f in some]) for some in (features, masked))
+    hidden = np.zeros_like(ids, bool)
+    for row, f in zip(hidden, masked, strict=True):
+        row[f["hidden"]] = True
+    assert 0.13 < hidden[:, 1:-1].mean() < 0.17 and not hidden[:, 0].any() and not hidden[:, -1].any()
+    assert (np.concatenate([f["gold"] for f in masked]) == ids[hidden]).all() and (inputs[~hidden] == ids[~hidden]).all()
+    assert 0.76 < (inputs[hidden] == 399).mean() < 0.84 and 0.06 < (inputs[hidden] == ids[hidden]).mean() < 0.15

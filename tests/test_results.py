@@ -71,6 +71,12 @@ def test_rows_of_a_recipe_that_has_changed_are_left_out(monkeypatch):
     assert results.rows("smoke") == [] and results.frame("smoke").empty
 
 
+def test_measurements_of_the_benchmark_are_no_rows_of_the_ledger(places):
+    (places / "results/bench").mkdir(parents=True)
+    (places / "results/bench/a-machine.json").write_text("{}")
+    assert results.rows() == []
+
+
 def test_predictions_are_kept_beside_the_run_and_read_back_as_they_were():
     run = Run("xnli", "smoke")
     told = [

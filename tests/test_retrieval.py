@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xit_core import data, model, retrieval
+from xit_core.bench import retrieval as bench
 from xit_core.config import SCALES, Bad
 from xit_core.sources import Part
 
@@ -48,7 +49,7 @@ def pool(draw: torch.Generator, n: int, h: int, equal: float, zero: float = 0.05
 @settings(deadline=None, max_examples=60)
 @given(
     n=st.integers(1, 60), m=st.integers(1, 90), seed=st.integers(0, 99), h=st.sampled_from([1, 3, 8, 33]),
-    k=st.integers(1, 12), tile=st.sampled_from([1, 7, 2048]),
+    k=st.integers(1, 12), tile=st.sampled_from([1, 7, 33, 0]),
     equal=st.sampled_from([0.0, 0.2, 0.9, 1.0]),
 )  # fmt: skip
 def test_neighbours_are_those_of_brute_force_in_both_directions(n, m, h, k, tile, equal, seed):
@@ -58,6 +59,31 @@ def test_neighbours_are_those_of_brute_force_in_both_directions(n, m, h, k, tile
     assert there.tolist() == brute(a, b, k) and back.tolist() == brute(b, a, k)
     assert there.shape == forward.shape == (n, min(k, m)) and back.shape == backward.shape == (m, min(k, n))
     assert torch.equal(retrieval.search(a, b, k, tile)[1], there)
+
+
+@pytest.mark.parametrize("by", ["rising", "falling"])
+def test_many_tiles_whose_best_come_last_or_first_are_searched_as_by_brute_force(by):
+    draw = torch.Generator().manual_seed(0)
+    a, b = torch.randn(300, 8, generator=draw), torch.randn(1100, 8, generator=draw)
+    b = b[(retrieval.unit(b) @ retrieval.unit(a).mean(0)).argsort(descending=by == "falling")]
+    a = a[(retrieval.unit(a) @ retrieval.unit(b).mean(0)).argsort(descending=by == "falling")]
+    (_, there), (_, back) = retrieval.both(a, b, 4, tile=48)
+    assert there.tolist() == brute(a, b, 4) and back.tolist() == brute(b, a, 4)
+
+
+def test_vectors_are_searched_in_the_precision_that_they_have():
+    draw = torch.Generator().manual_seed(0)
+    for dtype in (torch.bfloat16, torch.float16, torch.float64):
+        a, b = torch.randn(60, 16, generator=draw).to(dtype), torch.randn(90, 16, generator=draw).to(dtype)
+        assert retrieval.search(a, b, 3, tile=32)[1].tolist() == brute(a, b, 3)
+
+
+def test_a_search_needs_little_memory_above_its_pools(monkeypatch):
+    widest, product = [], retrieval.keep
+    monkeypatch.setattr(retrieval, "keep", lambda tile, *more: widest.append(tile.numel()) or product(tile, *more))
+    monkeypatch.setattr(retrieval, "unit", None)  # whole pools in float64
+    retrieval.both(torch.randn(500, 4), torch.randn(700, 4), 2, tile=100)
+    assert max(widest) == 100 * 100 and len(widest) == 2 * 5 * 7
 
 
 def test_more_ties_than_candidates_are_kept_still_go_to_the_first():
@@ -108,13 +134,18 @@ def running_sum(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def test_half_precision_products_do_not_choose():
+def test_products_in_less_than_float32_do_not_choose():
     draw = torch.Generator().manual_seed(0)
     a, b = torch.randn(300, 64, generator=draw), torch.randn(1000, 64, generator=draw)
     exact = retrieval.search(a, b, 5)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert (a @ b.T).dtype == torch.bfloat16
-        assert all(torch.equal(x, y) for x, y in zip(retrieval.search(a, b, 5), exact, strict=True))
+    for tile in (0, 128):
+        with torch.autocast("cpu", torch.bfloat16):
+            assert (a @ b.T).dtype == torch.bfloat16
+            assert all(torch.equal(x, y) for x, y in zip(retrieval.search(a, b, 5, tile), exact, strict=True))
+        torch.set_float32_matmul_precision("medium")
+        found = retrieval.search(a, b, 5, tile)
+        torch.set_float32_matmul_precision("highest")
+        assert all(torch.equal(x, y) for x, y in zip(found, exact, strict=True))
 
 
 def test_scores_do_not_depend_on_place_or_threads():
@@ -123,10 +154,22 @@ def test_scores_do_not_depend_on_place_or_threads():
     scores, order = retrieval.search(a, b, 128)
     moved, there = retrieval.search(a, b[at], 128, tile=5)
     assert torch.equal(scores, moved) and torch.equal(order, at[there])
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2 if threads == 1 else 1)
-    assert all(torch.equal(x, y) for x, y in zip(retrieval.search(a, b, 128), (scores, order), strict=True))
+    threads, found = torch.get_num_threads(), {}
+    for n in (1, 2, 5):
+        torch.set_num_threads(n)
+        found[n] = retrieval.both(a, b, 9, tile=8)
+        assert torch.get_num_threads() == n  # as before
     torch.set_num_threads(threads)
+    for some in zip(*found.values(), strict=True):
+        assert all(torch.equal(x, y) for one in some[1:] for x, y in zip(one, some[0], strict=True))
+
+
+def test_a_search_has_no_part_in_gradients_and_runs_anywhere():
+    a, b = torch.randn(30, 8, requires_grad=True), torch.randn(40, 8)
+    wanted = brute(a.detach(), b, 2)
+    assert retrieval.search(a, b, 2, tile=8)[1].tolist() == wanted
+    with torch.inference_mode():
+        assert retrieval.search(a, b, 2, tile=8)[1].tolist() == wanted
 
 
 def test_vectors_of_a_diverged_encoder_are_refused():
@@ -289,6 +332,14 @@ def test_every_layer_direction_and_pooling_can_be_scored_again(net):
     json.dumps(found, allow_nan=False)
 
 
+def test_a_probe_is_what_the_whole_task_scores_first(net):
+    found, told = retrieval.tatoeba(net, S)["scores"], retrieval.probe(net, S)
+    for name, metric in (("tatoeba", "accuracy"), ("tatoeba_centred", "accuracy_centred")):
+        values = [x["value"] for x in found if x["metric"] == metric]
+        assert told[name] == pytest.approx(sum(values) / len(values), abs=1e-4)
+    assert list(told) == ["tatoeba", "tatoeba_centred"]
+
+
 def test_the_headline_layer_is_at_the_relative_depth_of_jiants():
     class Net:
         class encoder:
@@ -393,6 +444,28 @@ def test_a_mention_finds_its_entity(net, monkeypatch):
     assert [x["value"] for x in found["scores"] if x["metric"] == "map@20"] == [100.0]
     assert [row["prediction"][0] for row in found["predictions"]] == ["Q1", "Q2", "Q3"]
     assert [x["rows"] for x in found["seen"]] == [3]
+
+
+# -- the benchmark -----------------------------------------------------------------------------------------------------
+
+
+def test_the_benchmark_searches_what_brute_force_searches():
+    pytest.importorskip("faiss")
+    found = {x["name"].split(": ")[1]: x for x in bench.measure(600, 16, rounds=1)}
+    right = found["neighbours as by brute force in float64"]
+    assert right["value"] == 100.0 and right["baseline_value"] > 99
+    assert found["speed"]["ratio"] == pytest.approx(1 / found["both directions"]["ratio"])
+    assert found["memory above the vectors"]["unit"] == "GiB"
+
+
+def test_the_benchmark_sees_a_wrong_neighbour():
+    pools = bench.drawn(300, 16)
+    forward, back = bench.ours(*pools, 4)
+    assert bench.agreement(pools, 4, (forward, back)) == 100.0
+    forward[7, 2] = forward[7, 3]
+    assert bench.agreement(pools, 4, (forward, back)) == pytest.approx(100 - 100 / (2 * 300 * 4))
+    near = (retrieval.unit(pools[0]) @ retrieval.unit(pools[1]).T).amax(1)
+    assert 0.5 < near.mean() < 0.95  # the planted ones
 
 
 # -- real rows ---------------------------------------------------------------------------------------------------------

@@ -1,5 +1,8 @@
 """The loop: same seed, same loss; stop and resume is no stop, to the bit; a tiny model learns."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -33,10 +36,11 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
     assert first == second and torch.equal(weights(one), weights(two))
 
 
-def test_stop_and_resume_is_no_stop_to_the_bit(tmp_path):
-    whole, batches = setting()
+@pytest.mark.parametrize("names", [ONE_OF_EACH, ONE_OF_EACH[:-1]], ids=["with the whole table", "with a compact vocabulary"])
+def test_stop_and_resume_is_no_stop_to_the_bit(tmp_path, names):
+    whole, batches = setting(names)
     curve = train.fit(whole, batches, 1e-3, 5, tmp_path / "whole", save_every=4)
-    net, batches = setting()
+    net, batches = setting(names)
 
     def die(now):
         raise Killed
@@ -44,16 +48,23 @@ def test_stop_and_resume_is_no_stop_to_the_bit(tmp_path):
     with pytest.raises(Killed):  # after the checkpoint of step 4, at the probe of step 6
         train.fit(net, batches, 1e-3, 5, tmp_path / "cut", save_every=4, probe=(2, die))
     assert (tmp_path / "cut/resume.pt").is_file()
-    net, batches = setting()
+    net, batches = setting(names)
     resumed = train.fit(net, batches, 1e-3, 5, tmp_path / "cut", save_every=4)
     assert torch.equal(weights(whole), weights(net)) and curve == resumed
     assert not (tmp_path / "cut/resume.pt").exists()
 
 
-def test_a_probe_does_not_change_the_training(tmp_path):
-    (one, a), (two, b) = setting(), setting()
+@pytest.mark.parametrize("names", [ONE_OF_EACH, ("mnli",)])
+def test_a_probe_sees_the_whole_model_and_does_not_change_the_training(tmp_path, names):
+    (one, a), (two, b) = setting(names), setting(names)
+    size = one.encoder.get_input_embeddings().weight.shape
+
+    def look(net):
+        assert net.encoder.get_input_embeddings().weight.shape == size
+        return {"seen": 1.0}
+
     train.fit(one, a, 1e-3, 5, tmp_path / "a")
-    curve = train.fit(two, b, 1e-3, 5, tmp_path / "b", probe=(3, lambda m: {"seen": 1.0}))
+    curve = train.fit(two, b, 1e-3, 5, tmp_path / "b", probe=(3, look))
     assert torch.equal(weights(one), weights(two)) and [p["step"] for p in curve if "seen" in p] == [4, 8]
 
 
@@ -88,3 +99,8 @@ def test_a_tiny_model_overfits_eight_examples(name, tmp_path):
             layer.p = 0.0
     curve = train.fit(net, batches, 5e-3, 5, tmp_path)
     assert curve[-1]["loss"] < 0.2 * curve[0]["loss"], (name, KINDS[TASKS[name].kind])
+
+
+def test_the_core_is_loaded_without_the_libraries_that_read_data():
+    code = "import sys; sys.modules |= dict.fromkeys(('datasets', 'pandas', 'pyarrow')); import xit_core.train, xit_core.phases"
+    subprocess.run([sys.executable, "-c", code], check=True)

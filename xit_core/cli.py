@@ -60,8 +60,7 @@ def parser() -> Parser:
     one.add_argument("path", help='such as "mnli > xnli", "squad1+mlm > xquad, mlqa", "pretrained" or "analysis"')
     for field in fields(Run):
         if field.name != "path" and field.default is not MISSING:
-            told = f"default: {field.default!r}"
-            one.add_argument(f"--{field.name}", type=field.type, default=field.default, help=told)
+            one.add_argument(f"--{field.name}", type=field.type, default=field.default, help=f"default: {field.default!r}")
     whole = command(study, scale="micro", to_json=False)
     whole.add_argument("study", nargs="?", default="main")
     whole.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="runs at a time (default: every core)")
@@ -76,7 +75,27 @@ def parser() -> Parser:
     exported.add_argument("runs", nargs="+", metavar="RUN", help="ids of finished runs, as the ledger names them")
     exported.add_argument("--to", required=True, metavar="DIR", help="where the predictions go")
     exported.add_argument("--gold", default="", metavar="DIR", help="where the gold labels of the same instances go")
+    timing(command(bench))
     return top
+
+
+def timing(timed: Parser) -> None:
+    timed.add_argument("what", choices=("train", "retrieval", "study"))
+    timed.add_argument("--scale", help="train: one of smoke micro pocket mini base paper (pocket)")
+    timed.add_argument("--random", action="store_true", help="train: the scale's shape with random weights, drawn rows; no hub")
+    timed.add_argument("--keep", action="store_true", help="train, retrieval: keep the numbers for the book")
+    for name, told in COUNTS.items():
+        timed.add_argument(f"--{name}", type=int, help=told)
+
+
+COUNTS = {
+    "steps": "train: optimiser steps of each training",
+    "rounds": "train, retrieval: how often each takes its turn",
+    "long": "train: steps of one more training, whose host work is added up",
+    "rows": "retrieval: sentences on each side",
+    "dims": "retrieval: dimensions of their vectors",
+    "rate": "study: tokens/s of training, instead of measured ones",
+}
 
 
 def tell(rows: list[dict] | dict, as_json: bool, *columns: str) -> None:
@@ -163,6 +182,13 @@ def score(submission: str, gold: str, benchmark: str, as_json: bool) -> None:
     if as_json:
         return tell(found, as_json)
     tell(module.table(found), as_json, "task", "metric", "mean", "languages")
+
+
+def bench(what: str, as_json: bool, **given: int | str | None) -> None:
+    """speed and memory against a baseline in the same process"""
+    from . import bench as module
+
+    tell(module.measure(what, **given), as_json, *module.KEYS)
 
 
 def export(runs: list[str], to: str, gold: str) -> None:

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 import random
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,8 @@ from .config import scale as scale_of
 from .sources import Part
 from .tasks import MISPLACED, Note, Task, task
 
-ROWS = 64  # sequences a forward pass
+BUDGET = {"cuda": 2**14, "cpu": 2**11}  # tokens of a forward pass that is trained on: what fits, what stays in the cache
+READ = 2**13  # tokens of one that is not
 HELD_OUT = 50  # every 50th page of a text corpus that has no validation split is kept out of training
 LABELLED = 20  # evaluation rows that all have one label are placeholders, from so many on
 TYPES = {
@@ -222,14 +225,96 @@ def tokenizer(scale_name: str) -> Tokenizer:
     return Tokenizer.from_file(str(file))
 
 
+@dataclass(frozen=True)
+class Encoded(Sequence):
+    """Features as flat arrays: `widths` (N,) sequences of each feature, `lengths` tokens of each sequence, `sizes` (N,) gold
+    labels of each feature, and the `ids` and `gold` of all. Item i is the feature as a dictionary: ids, length, gold."""
+
+    widths: np.ndarray
+    lengths: np.ndarray
+    sizes: np.ndarray
+    ids: np.ndarray
+    gold: np.ndarray
+
+    @classmethod
+    def of(cls, features: list[dict]) -> "Encoded":
+        parts = [sequences(f) for f in features]
+        gold = [f.get("gold", ()) for f in features]
+        counts = [len(x) for x in parts], [len(x) for some in parts for x in some], [len(x) for x in gold]
+        flat = chain.from_iterable(chain.from_iterable(parts)), chain.from_iterable(gold)
+        return cls(*(np.array(x, np.int32) for x in counts), *(np.fromiter(x, np.int32) for x in flat))
+
+    @classmethod
+    def read(cls, file: Path) -> "Encoded":
+        """Mapped from a file, not read.
+
+        Raises: OSError, ValueError when there is none, or not a whole one.
+        """
+        flat = np.load(file, mmap_mode="r")
+        return cls(*np.split(flat[5:], np.cumsum(flat[:4], dtype=np.int64)))
+
+    def write(self, file: Path) -> None:
+        parts = [getattr(self, f.name) for f in fields(self)]
+        part = file.with_suffix(f".{os.getpid()}.partial")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as out:
+                np.save(out, np.concatenate([np.array([len(x) for x in parts], np.int32), *parts]))
+            os.replace(part, file)
+        except OSError as error:
+            raise Bad(f"cannot write {file} ({error.strerror}); free some space or name another folder with XIT_RUNS") from None
+
+    def __post_init__(self):
+        begins = {"first": self.widths, "begin": self.lengths, "label": self.sizes}
+        for name, counts in begins.items():
+            object.__setattr__(self, name, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))
+
+    def __len__(self) -> int:
+        return len(self.widths)
+
+    def __getitem__(self, i: int) -> dict:
+        if not -len(self) <= i < len(self):
+            raise IndexError(i)
+        i %= len(self)
+        a, b = self.first[i : i + 2]
+        ids = [self.ids[self.begin[k] : self.begin[k + 1]] for k in range(a, b)]
+        gold = self.gold[self.label[i] : self.label[i + 1]]
+        return {"ids": ids if len(ids) > 1 else ids[0], "length": max(map(len, ids)), "gold": gold}
+
+    @cached_property
+    def longest(self) -> np.ndarray:
+        return np.maximum.reduceat(self.lengths, self.first[:-1])
+
+
+def sequences(feature: dict) -> list:
+    """The sequences of one feature: its choices, or the only one."""
+    return feature["ids"] if hasattr(feature["ids"][0], "__len__") else [feature["ids"]]
+
+
+def size(feature: dict) -> int:
+    """Tokens of one feature."""
+    return sum(map(len, sequences(feature)))
+
+
+def pieces(features: Sequence[dict]) -> np.ndarray:
+    """The ids of all features, one after the other."""
+    return features.ids if isinstance(features, Encoded) else np.concatenate([x for f in features for x in sequences(f)])
+
+
+def longest(features: Sequence[dict]) -> np.ndarray:
+    """(N,): tokens of the longest sequence of each feature."""
+    return features.longest if isinstance(features, Encoded) else np.array([f["length"] for f in features])
+
+
 @dataclass
 class Mixture:
     """Batches of one stage as a function of the step, so that a resumed run sees what an unbroken one would.
 
-    `features`: encoded features by task. `share`: the sampling probabilities, p ~ min(rows, cap) ** (1 / temperature).
+    `features`: encoded features by task, lists of dictionaries or `Encoded`. `share`: the sampling probabilities,
+    p ~ min(rows, cap) ** (1 / temperature).
     """
 
-    features: dict[str, list[dict]]
+    features: dict[str, Sequence[dict]]
     batch: int
     steps: int
     seed: int
@@ -257,45 +342,39 @@ class Mixture:
             self.epochs[name, epoch] = self.deal(features, epoch, sum(name.encode()))
         return name, [features[i] for i in self.epochs[name, epoch][k]]
 
-    def deal(self, features: list[dict], epoch: int, salt: int) -> list[np.ndarray]:
-        """A shuffled epoch cut into batches of neighbours in length (within pools of 16 batches), so that little is padding."""
+    def deal(self, features: Sequence[dict], epoch: int, salt: int) -> list[np.ndarray]:
+        """A shuffled epoch cut into batches of neighbours in length (within pools of 16 batches), so that steps are even."""
         draw = np.random.default_rng([self.seed, 2, epoch, salt])
         order = draw.permutation(len(features))
         pool = 16 * self.batch
-        lengths = np.array([f["length"] for f in features])
+        lengths = longest(features)
         pools = [p[np.argsort(lengths[p], kind="stable")] for p in (order[i : i + pool] for i in range(0, len(order), pool))]
         order = np.concatenate(pools)
         batches = [order[i : i + self.batch] for i in range(0, max(1, len(order) - self.batch + 1), self.batch)]
         return [batches[i] for i in draw.permutation(len(batches))]
 
     def tokens(self) -> float:
-        """Tokens that all steps read, padding not counted."""
-        mean = {t: np.mean([f["length"] * wide(f) for f in fs]) for t, fs in self.features.items()}
+        """Tokens that all steps read."""
+        mean = {
+            t: f.lengths.sum() / len(f) if isinstance(f, Encoded) else np.mean([*map(size, f)]) for t, f in self.features.items()
+        }
         return float(sum(mean[t] for t in self.order) * self.batch)
 
 
-def wide(feature: dict) -> int:
-    """Sequences of one feature: its choices, or 1."""
-    return len(feature["ids"]) if isinstance(feature["ids"][0], list) else 1
+def cut(features: list[dict], budget: int) -> Iterator[list[dict]]:
+    """Consecutive parts of at most `budget` tokens; a longer feature is a part alone."""
+    part, tokens = [], 0
+    for feature in features:
+        if part and tokens + size(feature) > budget:
+            yield part
+            part, tokens = [], 0
+        part.append(feature)
+        tokens += size(feature)
+    if part:
+        yield part
 
 
-def moved(batch: dict, device) -> dict:
-    """The batch with its tensors on a device."""
-    return {k: v.to(device) if hasattr(v, "to") else v for k, v in batch.items()}
-
-
-def collate(features: list[dict], pad: int = 1) -> dict:
-    """Pad a batch to its longest sequence: input_ids, attention_mask (rows * choices, T), "rows" = number of features."""
-    import torch
-
-    sequences = [ids for f in features for ids in (f["ids"] if isinstance(f["ids"][0], list) else [f["ids"]])]
-    length = max(map(len, sequences))
-    ids = torch.tensor([s + [pad] * (length - len(s)) for s in sequences])
-    return {"input_ids": ids, "attention_mask": (ids != pad).long(), "rows": len(features)}
-
-
-def batches(features: list[dict]) -> Iterator[list[int]]:
-    """Indices of features of like length, so that little is padding; the order never depends on the machine."""
-    order = sorted(range(len(features)), key=lambda i: (features[i]["length"], i))
-    step = max(1, ROWS // wide(features[0]))
-    yield from (order[i : i + step] for i in range(0, len(order), step))
+def batches(features: Sequence[dict]) -> Iterator[list[int]]:
+    """Indices of features of like length, in batches of at most READ tokens; the order never depends on the machine."""
+    ordered = sorted(({"ids": f["ids"], "length": f["length"], "i": i} for i, f in enumerate(features)), key=lambda f: f["length"])
+    yield from ([f["i"] for f in part] for part in cut(ordered, READ))

@@ -1,5 +1,6 @@
 """Zero-shot scores of a model in every language."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from . import data, protocols, retrieval
+from . import data, packed, protocols, retrieval
 from .config import Scale, Score
 from .kinds import KINDS, encode, mlm, span
 from .model import Model
@@ -17,16 +18,17 @@ from .tasks import TASKS, Task, languages
 
 
 @torch.inference_mode()
-def predict(net: Model, name: str, features: list[dict]) -> list[Tensor]:
-    """Logits of every feature, cut to its own length where they are per token."""
+def predict(net: Model, name: str, features: Sequence[dict]) -> list[Tensor]:
+    """Logits of every feature: one vector, or (its tokens, C)."""
     net.eval()
     device, out = next(net.parameters()).device, [torch.empty(0)] * len(features)
     for some in data.batches(features):
-        batch = data.moved(data.collate([features[i] for i in some]), device)
+        batch = packed.pack([features[i] for i in some], device)
         with net.autocast():
             logits = net(name, batch).float().cpu()
-        for i, x in zip(some, logits, strict=True):
-            out[i] = x[: features[i]["length"]] if x.ndim == 2 else x
+        by_token = TASKS[name].kind in ("span", "tag")
+        for i, x in zip(some, logits.split(batch["sequences"].lengths) if by_token else logits, strict=True):
+            out[i] = x
     return out
 
 
@@ -89,7 +91,7 @@ def encoder(net: Model, s: Scale) -> dict:
 
 def probe(net: Model, s: Scale) -> dict:
     """Retrieval at the headline layer while a stage is being trained."""
-    return probed(retrieval.tatoeba(net, s))
+    return retrieval.probe(net, s)
 
 
 def probed(found: dict) -> dict:
@@ -110,17 +112,14 @@ def masked(net: Model, s: Scale) -> list[Score]:
     for lang in languages("mlm", s):
         rows, _ = data.examples("mlm", "validation", lang, s, s.eval_rows)
         features = mlm.encode(TASKS["mlm"], rows, net.tokenizer, s.max_len)
-        right, loss, n = 0, 0.0, 0
+        features = mlm.hide(features, 0.15, net.encoder.config.vocab_size, np.random.default_rng(len(features)))
+        right, loss, n = 0, 0.0, sum(len(f["gold"]) for f in features)
         for some in data.batches(features):
-            batch = data.collate([features[i] for i in some])
-            generator = torch.Generator().manual_seed(len(features) + some[0])
-            batch["input_ids"], gold = mlm.hide(batch["input_ids"], 0.15, net.encoder.config.vocab_size, generator)
-            batch = data.moved(batch | {"gold": gold}, device)
+            batch = packed.pack([features[i] for i in some], device)
             with net.autocast():
                 logits = net("mlm", batch).float()
-            wanted = batch["gold"][batch["gold"] != mlm.IGNORED]
-            right, n = right + int((logits.argmax(-1) == wanted).sum()), n + len(wanted)
-            loss += functional.cross_entropy(logits, wanted, reduction="sum").item()
+            right += int((logits.argmax(-1) == batch["gold"]).sum())
+            loss += functional.cross_entropy(logits, batch["gold"], reduction="sum").item()
         scores += [
             Score(lang, "masked_accuracy", "mlm/masked-accuracy", 100 * right / n, n),
             Score(lang, "masked_loss", "mlm/nats", loss / n, n),

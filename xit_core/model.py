@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
+from . import packed  # noqa: F401  makes the attention known
 from .config import Bad, Pretraining, Scale, encoder_dir, scale
 from .data import tokenizer
 from .kinds import KINDS
@@ -28,6 +30,7 @@ class Model(nn.Module):
         super().__init__()
         self.encoder, self.heads, self.tokenizer = encoder, nn.ModuleDict(), tokenizer
         self.pooling, self.labels, self.lm_head = s.pooling, {}, lm_head
+        encoder.set_attn_implementation("packed")
         self.bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else s.bf16
 
     def autocast(self) -> torch.autocast:
@@ -46,9 +49,20 @@ class Model(nn.Module):
         if kind == "mlm" and self.lm_head:
             self.heads[name].load_state_dict(self.lm_head)
 
+    def states(self, batch: dict, depth: int | None = None) -> Iterator[Tensor]:
+        """The states (T, H) of packed sequences (`packed.pack`): after the embeddings, then after each layer up to `depth`."""
+        s = batch["sequences"]
+        positions = s.at + self.encoder.config.pad_token_id + 1  # as XLM-R counts
+        x = self.encoder.embeddings(input_ids=batch["input_ids"][None], position_ids=positions[None])
+        yield x[0]
+        for layer in self.encoder.encoder.layer[:depth]:
+            x = layer(x, sequences=s)
+            yield x[0]
+
     def forward(self, name: str, batch: dict) -> Tensor:
-        """Logits of one batch of one task: input_ids, attention_mask (B, T) -> what the task's head gives."""
-        states = self.encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        """Logits of one batch of one task, as the task's head gives them."""
+        for states in self.states(batch):  # noqa: B007  the last ones
+            pass
         if TASKS[name].kind == "mlm":
             batch = batch | {"table": self.encoder.get_input_embeddings().weight}
         return self.heads[name](states, batch)

@@ -12,7 +12,7 @@ import torch
 
 from . import data, evaluate, model, results
 from .config import PIVOT, ROOT, Bad, Run, Scale, encoder_dir, encoder_hash, recipe, runs, runs_dir, scale
-from .kinds import encode, labels
+from .kinds import encoded, labels
 from .model import Model
 from .tasks import TASKS, languages
 from .train import fit
@@ -158,9 +158,10 @@ def training_set(net: Model, names: tuple[str, ...], s: Scale, rows: int, seed: 
     for name in names:
         langs = languages("mlm", s) if name == "mlm" else (TASKS[name].train_lang,)
         parts = [data.examples(name, "train", x, s, -(-rows // len(langs)), lang if name != "mlm" else PIVOT) for x in langs]
-        examples, seen = [e for p in parts for e in p[0]], seen + [x for p in parts for x in p[1]]
+        examples, read = [e for p in parts for e in p[0]], [x for p in parts for x in p[1]]
         net.add_head(name, labels(TASKS[name], examples))
-        features[name] = encode(TASKS[name], examples, net.tokenizer, s, net.labels[name])
+        features[name] = encoded(TASKS[name], examples, read, net.tokenizer, s, net.labels[name])
+        seen = seen + read
     return features, seen
 
 

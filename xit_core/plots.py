@@ -14,6 +14,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from . import results
 from .config import PIVOT
@@ -200,6 +201,57 @@ def dose(rows: list[dict]) -> Figure | None:
         _lines(axes, table, "distance", kind, "distance the encoder moved (%)", marker="o", markersize=3)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
+
+
+def speed_frame(kept: list[dict]) -> pd.DataFrame:
+    """What `xit bench train --keep` wrote: device, scale, task, who, intensity (FLOP/byte), achieved (GFLOP/s)."""
+    lines = []
+    for told in kept:
+        at = {row["name"].partition(": ")[0]: row["value"] for row in told["records"] if row["name"].endswith(": intensity")}
+        for row in told["records"]:
+            task, _, what = row["name"].partition(": ")
+            if what == "achieved":
+                line = {"device": told["device"], "scale": told["scale"], "task": task, "intensity": at[task]}
+                lines += [line | {"who": "this package", "achieved": row["value"]}]
+                lines += [line | {"who": row["baseline"], "achieved": row["baseline_value"]}]
+    return pd.DataFrame(lines, columns=["device", "scale", "task", "intensity", "who", "achieved"]).drop_duplicates()
+
+
+@plt.rc_context(STYLE)
+def roofline(kept: list[dict]) -> Figure | None:
+    """What each task achieved against what the device's measured memory bandwidth and matmul allow. A panel a measurement."""
+    table = speed_frame(kept)
+    if table.empty:
+        return None
+    shown = table[["device", "scale"]].drop_duplicates().itertuples(index=False)
+    limits = {(told["device"], told["scale"]): {row["name"]: row["value"] for row in told["records"]} for told in kept}
+    figure, grid = _grid(len(limits), min(2, len(limits)), 3.2)
+    for axes, at in zip(grid, shown, strict=True):
+        part = table[(table.device == at.device) & (table.scale == at.scale)]
+        _roof(axes, limits[at]["matmul ceiling"], limits[at]["memory bandwidth"], part.intensity)
+        look = {"hue": "who", "style": "task", "palette": [COLOURS[k] for k in ("span", "classify", "mlm")], "s": 60}
+        sns.scatterplot(part, x="intensity", y="achieved", ax=axes, zorder=3, **look)
+        axes.set(title=f"{at.device}\nscale {at.scale}", xlabel="", ylabel="")
+        axes.get_legend().remove()
+    figure.supxlabel("arithmetic intensity (FLOP on real tokens a byte that must move)", fontsize=10)
+    figure.supylabel("achieved (GFLOP/s on real tokens)", fontsize=10)
+    handles = dict(zip(*reversed(grid[0].get_legend_handles_labels()), strict=True))
+    for title in ("who", "task"):
+        handles.pop(title, None)
+    figure.legend(handles.values(), handles, loc="outside upper center", ncols=3)
+    return figure
+
+
+def _roof(axes: Axes, ceiling: float, bandwidth: float, at: pd.Series) -> None:
+    """The limits: memory bandwidth times intensity, and the ceiling."""
+    ridge = ceiling / bandwidth
+    x = np.geomspace(min(ridge, at.min()) / 4, max(ridge, at.max()) * 4, 200)
+    axes.plot(x, np.minimum(bandwidth * x, ceiling), color="black", linewidth=1.5)
+    axes.set(xscale="log", yscale="log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.set_major_formatter("{x:,g}")
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _stage(row: dict) -> str:

@@ -3,6 +3,7 @@
 import json
 import time
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers.models.xlm_roberta import XLMRobertaModel
@@ -87,7 +88,7 @@ def vocabulary(texts: Texts, s: Scale) -> tuple[Tokenizer, object | None]:
     return table.tokenizer([(piece, score) for piece, score in learned if piece != "<unk>"]), None
 
 
-def pack(texts: Texts, pieces: Tokenizer, length: int, joined: bool) -> list[dict]:
+def pack(texts: Texts, pieces: Tokenizer, length: int, joined: bool) -> data.Encoded:
     """Sequences of at most `length` pieces, long lines cut; `joined`: neighbouring lines of a language share a sequence."""
     pieces.no_truncation()
     start, end = pieces.token_to_id("<s>"), pieces.token_to_id("</s>")
@@ -98,10 +99,10 @@ def pack(texts: Texts, pieces: Tokenizer, length: int, joined: bool) -> list[dic
             if not joined or len(sequences[-1]) + len(line.ids) > length - 2:
                 sequences.append([])
             sequences[-1] = [*sequences[-1], *line.ids][: length - 2]
-    return [{"ids": [start, *ids, end], "length": len(ids) + 2} for ids in sequences if ids]
+    return data.Encoded.of([{"ids": [start, *ids, end]} for ids in sequences if ids])
 
 
-def frequency(features: list[dict], vocabulary: int) -> torch.Tensor:
+def frequency(features: data.Encoded, vocabulary: int) -> torch.Tensor:
     """Log share of every piece: the output bias starts there, so that the first steps need not learn it. Shape (V,)."""
-    counts = torch.bincount(torch.tensor([i for f in features for i in f["ids"]]), minlength=vocabulary).float() + 0.5
+    counts = torch.from_numpy(np.bincount(features.ids, minlength=vocabulary)).float() + 0.5
     return (counts / counts.sum()).log()

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .config import Bad, Run, Score, results_dir, runs_dir
+from .config import SCALES, Bad, Run, Score, results_dir, runs_dir
 
 if TYPE_CHECKING:
     import pandas
@@ -114,7 +114,8 @@ def read(run: Run) -> dict | None:
 
 def rows(scale: str | None = None) -> list[dict]:
     """Every row of the ledger, of one scale or all, ordered by id; rows of a recipe that has changed since are left out."""
-    found = [json.loads(p.read_text()) for p in sorted(results_dir().glob(f"{scale or '*'}/*.json"))]
+    files = sorted(p for p in results_dir().glob(f"{scale or '*'}/*.json") if p.parent.name in SCALES)
+    found = [json.loads(p.read_text()) for p in files]
     return [row for row in found if row["id"] == Run(**{k: row[k] for k in RUN}).id]
 
 

@@ -1,17 +1,20 @@
 """One explicit training loop, resumable to the bit."""
 
+import math
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from . import data
+from . import data, packed
 from .config import Bad
-from .kinds import KINDS, mlm
+from .kinds import KINDS, mlm, tag
 from .model import Model
 from .tasks import TASKS
 
@@ -30,6 +33,8 @@ def fit(
     """
     accelerator = Accelerator(mixed_precision="bf16" if net.bf16 else "no")
     torch.manual_seed(seed)
+    net.to(accelerator.device)
+    table = Table(net, batches, lr)
     optimiser = torch.optim.AdamW(groups(net), lr=lr, betas=(0.9, beta2), eps=EPSILON, fused=True)
     schedule = LambdaLR(optimiser, lambda step: slope(step, batches.steps))
     net_, optimiser_ = accelerator.prepare(net, optimiser)
@@ -37,24 +42,77 @@ def fit(
     net.train()
     for step in range(first, batches.steps):
         if probe and step and step % max(1, batches.steps // probe[0]) == 0 and step not in probed:
+            table.open(step)
             probed[step] = probe[1](net)
+            table.close()
             net.train()
         name, features = batches.at(step)
-        batch, gold = prepare(name, features, net, (seed, step), masking, accelerator)
-        with accelerator.autocast():
-            logits = net_(name, batch)
-        loss = KINDS[TASKS[name].kind].loss(logits, gold)
-        accelerator.backward(loss)
+        losses.append(learn(net_, name, *share(name, features, net, (seed, step), masking, accelerator), table.lookup, accelerator))
         accelerator.clip_grad_norm_(net_.parameters(), CLIP)
         optimiser_.step()
         schedule.step()
         optimiser_.zero_grad()
-        losses.append(loss.detach())
         if (step + 1) % save_every == 0 and step + 1 < batches.steps:
             save(folder, net, optimiser, schedule, losses, probed)
+    table.open(batches.steps)
     net.eval()
     (folder / "resume.pt").unlink(missing_ok=True)
     return curve(losses, lr, probed)
+
+
+def share(
+    name: str, features: list[dict], net: Model, at: tuple[int, int], masking: float, accelerator: Accelerator
+) -> tuple[list[dict], float]:
+    """This process's part of a step, and what to divide the sum of its losses by: all have the mean of the whole step."""
+    if TASKS[name].kind == "mlm":
+        features = mlm.hide(features, masking, net.encoder.config.vocab_size, np.random.default_rng(at))
+    gold = np.concatenate([f["gold"] for f in features])
+    count = max(1, np.count_nonzero(gold != tag.IGNORED)) / accelerator.num_processes
+    return features[accelerator.process_index :: accelerator.num_processes], count
+
+
+def learn(net_, name: str, features: list[dict], count: float, lookup: np.ndarray | None, accelerator: Accelerator) -> Tensor:
+    """The gradient of one step, part by part as the token budget says; gives the loss."""
+    whole, parts = [], list(data.cut(features, data.BUDGET.get(accelerator.device.type, data.BUDGET["cpu"])))
+    for k, part in enumerate(parts):
+        batch = packed.pack(part, accelerator.device, lookup)
+        with accelerator.no_sync(net_) if k + 1 < len(parts) else nullcontext(), accelerator.autocast():
+            loss = KINDS[TASKS[name].kind].loss(net_(name, batch), batch) / count
+            accelerator.backward(loss)
+        whole.append(loss.detach())
+    return torch.stack(whole).sum()
+
+
+class Table:
+    """The embedding table while a training lasts: only the rows of the pieces that its features hold.
+
+    The others would get no gradient: AdamW only lets them decay, which is a product over the steps and done at the end. Masked
+    LM, whose output weights are the table too, keeps it whole. `lookup` (V,): the row of each piece, None for the whole table.
+    """
+
+    def __init__(self, net: Model, batches: data.Mixture, lr: float):
+        self.net, self.whole, self.lookup = net, net.encoder.get_input_embeddings(), None
+        self.rates = [lr * slope(step, batches.steps) for step in range(batches.steps)]
+        self.before = self.whole.weight.detach()
+        if any(TASKS[name].kind == "mlm" for name in batches.features) or not self.whole.weight.requires_grad:
+            return
+        used = np.flatnonzero(np.bincount(np.concatenate([data.pieces(f) for f in batches.features.values()])))
+        self.lookup = np.zeros(len(self.before), np.int64)
+        self.lookup[used] = np.arange(len(used))
+        self.rows = torch.from_numpy(used).to(self.before.device)
+        self.part = torch.nn.Embedding.from_pretrained(self.before[self.rows], freeze=False)
+        self.close()
+
+    def open(self, step: int) -> None:
+        """Give the net the whole table as it is before a step."""
+        if self.lookup is not None:
+            kept = math.prod(1 - rate * DECAY for rate in self.rates[:step])
+            self.whole.weight.data = (self.before * kept).index_copy_(0, self.rows, self.part.weight.detach())
+            self.net.encoder.set_input_embeddings(self.whole)
+
+    def close(self) -> None:
+        if self.lookup is not None:
+            self.net.encoder.set_input_embeddings(self.part)
 
 
 def slope(step: int, steps: int) -> float:
@@ -70,19 +128,6 @@ def groups(net: Model) -> list[dict]:
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": DECAY},
         {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
     ]
-
-
-def prepare(name: str, features: list[dict], net: Model, at: tuple[int, int], masking: float, accelerator) -> tuple[dict, Tensor]:
-    """A batch and its gold labels on the device; this process's share of them, where several train together."""
-    features = features[accelerator.process_index :: accelerator.num_processes]
-    batch = data.collate(features)
-    if TASKS[name].kind == "mlm":
-        generator = torch.Generator().manual_seed(at[0] * 1_000_003 + at[1])
-        batch["input_ids"], gold = mlm.hide(batch["input_ids"], masking, net.encoder.config.vocab_size, generator)
-        batch["gold"] = gold
-    else:
-        gold = KINDS[TASKS[name].kind].target(features, batch["input_ids"].shape[1])
-    return data.moved(batch, accelerator.device), gold.to(accelerator.device)
 
 
 def save(folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], probed: dict) -> None:

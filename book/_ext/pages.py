@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 import chapters
+import performance
 from chapters import SIGNED, View, count, number, small, table
 from xit_core import claims, launch, micro, results
 from xit_core.config import ROOT, SCALES, executed_dir, results_dir
@@ -248,6 +249,9 @@ def build(out: Path | None = None) -> Path:
         "data.md": per_scale(shown, data),
         "catalogue.md": catalogue(),
         "runs.md": per_scale(shown, runs),
+        "performance_train.md": performance.training(out),
+        "performance_retrieval.md": performance.retrieval(),
+        "performance_study.md": performance.estimate(),
         "results.json": json.dumps(numbers(shown), indent=1, sort_keys=True),
         **micro.pages(),
     }

@@ -1,16 +1,22 @@
 """Six output shapes are enough for every task. Each kind is a module with the same names:
 
     encode(task, examples, tokenizer, max_len) -> features   dicts with "ids" (one or several sequences) and "length"
-    Head(hidden, labels, pooling)                            an nn.Module: (states (B, T, H), batch) -> logits
-    target(features, length) -> (B, ...)                     the gold labels as a tensor, padded to `length` tokens
-    loss(logits, gold) -> scalar
+    gold(feature) -> [int]                                   what training needs of a feature beside its ids
+    Head(hidden, labels, pooling)                            an nn.Module: (states (T, H) of packed sequences, batch) -> logits
+    loss(logits, batch) -> scalar                            summed over the gold labels of a batch
     decode(logits, features, examples) -> predictions        one per example, plain JSON data
-    score(task, predictions, examples, lang) -> (metrics, x)  {metric: 0-100} and the headline of each instance, 0-100
 
 `retrieve` has no head: the encoder is scored directly. `mlm` is trained and measured, never decoded.
 """
 
+import hashlib
+import json
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
+
+from ..config import runs_dir
+from ..data import Encoded
 
 KINDS = {name: import_module(f".{name}", __name__) for name in ("classify", "choose", "span", "tag", "mlm")}
 
@@ -20,6 +26,23 @@ def encode(task, examples: list[dict], tokenizer, s, names: tuple[str, ...] = ()
     if task.kind == "span":
         return KINDS["span"].encode(task, examples, tokenizer, s.span_len or s.max_len, names, s.span_step)
     return KINDS[task.kind].encode(task, examples, tokenizer, s.max_len, names)
+
+
+def encoded(task, examples: list[dict], seen: list[dict], tokenizer, s, names: tuple[str, ...] = ()) -> Encoded:
+    """What training needs of `encode`, done once for equal examples and mapped from a file of its own from then on.
+
+    `seen`: what was read; it has the hash of the examples.
+    """
+    kind = KINDS[task.kind]
+    tokenizer.no_truncation()
+    sources = [Path(kind.__file__).read_text(), tokenizer.to_str(), *(x["sha256"] for x in seen)]
+    told = [sources, task.kind, s.max_len, s.span_len, s.span_step, names or task.labels]
+    file = runs_dir() / "encoded" / f"{hashlib.sha256(json.dumps(told).encode()).hexdigest()}.npy"
+    with suppress(OSError, ValueError):  # not there yet, or damaged
+        return Encoded.read(file)
+    features = Encoded.of([f | {"gold": kind.gold(f)} for f in encode(task, examples, tokenizer, s, names)])
+    features.write(file)
+    return features
 
 
 def labels(task, examples: list[dict]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from ..tasks import Task
 from . import classify
-from .classify import decode, loss, score, target  # noqa: F401  the same from here on
+from .classify import decode, gold, loss  # noqa: F401  the same from here on
 
 
 def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tuple[str, ...] = ()) -> list[dict]:
@@ -19,5 +19,5 @@ class Head(classify.Head):
         super().__init__(hidden, 1, pooling)
 
     def forward(self, states: Tensor, batch: dict) -> Tensor:
-        """(B * C, T, H) -> (B, C)."""
+        """(T, H) of B * C sequences -> (B, C)."""
         return super().forward(states, batch).view(batch["rows"], -1)

@@ -21,30 +21,18 @@ class Head(nn.Module):
         self.dense, self.out, self.pooling = nn.Linear(hidden, hidden), nn.Linear(hidden, labels), pooling
 
     def forward(self, states: Tensor, batch: dict) -> Tensor:
-        """(B, T, H) -> (B, C)."""
-        return self.out(torch.tanh(self.dense(pool(states, batch["attention_mask"], self.pooling))))
+        """(T, H) of B sequences -> (B, C)."""
+        s = batch["sequences"]
+        return self.out(torch.tanh(self.dense(states[s.cu[:-1]] if self.pooling == "first" else s.means(states))))
 
 
-def pool(states: Tensor, mask: Tensor, how: str) -> Tensor:
-    """(B, T, H) -> (B, H): the first token's state, or the mean over real tokens, special ones included."""
-    if how == "first":
-        return states[:, 0]
-    weight = mask.unsqueeze(-1).to(states.dtype)
-    return (states * weight).sum(1) / weight.sum(1)
+def gold(feature: dict) -> list[int]:
+    return [feature["label"]]
 
 
-def target(features: list[dict], length: int) -> Tensor:
-    return torch.tensor([f["label"] for f in features])
-
-
-def loss(logits: Tensor, gold: Tensor) -> Tensor:
-    return functional.cross_entropy(logits.float(), gold)
+def loss(logits: Tensor, batch: dict) -> Tensor:
+    return functional.cross_entropy(logits.float(), batch["gold"], reduction="sum")
 
 
 def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> list[int]:
     return [int(x.argmax()) for x in logits]
-
-
-def score(task: Task, predictions: list[int], examples: list[dict], lang: str) -> tuple[dict, list[float]]:
-    x = [100.0 * (p == e["label"]) for p, e in zip(predictions, examples, strict=True)]
-    return {"accuracy": sum(x) / len(x)}, x

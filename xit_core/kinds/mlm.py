@@ -1,12 +1,12 @@
 """Masked language modelling: 15 % of the pieces are hidden, anew in every step."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..tasks import Task
 
-IGNORED = -100
 SPECIAL = 4  # <s> <pad> </s> <unk> come first in XLM-R's vocabulary and are never hidden
 
 
@@ -31,22 +31,30 @@ class Head(nn.Module):
         )
 
     def forward(self, states: Tensor, batch: dict) -> Tensor:
-        """(B, T, H) -> (hidden positions, V)."""
-        states = states[batch["gold"] != IGNORED]
-        return functional.linear(self.norm(functional.gelu(self.dense(states))), batch["table"], self.bias.to(states.dtype))
+        """(T, H) -> (hidden pieces, V)."""
+        states = functional.gelu(self.dense(states[batch["hidden"]]))
+        return functional.linear(self.norm(states), batch["table"], self.bias.to(states.dtype))
 
 
-def hide(ids: Tensor, masking: float, vocabulary: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(inputs, gold): of the hidden pieces 80 % become <mask>, 10 % a random piece, 10 % stay. <mask> is the last piece."""
-    hidden = (torch.rand(ids.shape, generator=generator) < masking) & (ids >= SPECIAL)
+def gold(feature: dict) -> list[int]:
+    return []
+
+
+def hide(features: list[dict], masking: float, vocabulary: int, draw: np.random.Generator) -> list[dict]:
+    """Features with some pieces hidden: 80 % of these become <mask>, 10 % a random piece, 10 % stay. <mask> is the last piece.
+
+    "gold" is what the hidden pieces were, "hidden" where they stand in the feature.
+    """
+    ids = np.concatenate([f["ids"] for f in features])
+    hidden = (draw.random(len(ids)) < masking) & (ids >= SPECIAL)
     if not hidden.any():
-        hidden[:, 1] = True
-    gold = ids.masked_fill(~hidden, IGNORED)
-    how = torch.rand(ids.shape, generator=generator)
-    other = torch.randint(SPECIAL, vocabulary - 1, ids.shape, generator=generator)
-    inputs = torch.where(hidden & (how < 0.8), vocabulary - 1, torch.where(hidden & (how >= 0.9), other, ids))
-    return inputs, gold
+        hidden[1] = True
+    how, other = draw.random(len(ids)), draw.integers(SPECIAL, vocabulary - 1, len(ids))
+    inputs = np.where(hidden & (how < 0.8), vocabulary - 1, np.where(hidden & (how >= 0.9), other, ids))
+    ends = np.cumsum([len(f["ids"]) for f in features])[:-1]
+    told = zip(features, *(np.split(x, ends) for x in (inputs, ids, hidden)), strict=True)
+    return [{"ids": x, "length": len(x), "gold": y[h], "hidden": np.flatnonzero(h)} for _, x, y, h in told]
 
 
-def loss(logits: Tensor, gold: Tensor) -> Tensor:
-    return functional.cross_entropy(logits.float(), gold[gold != IGNORED])
+def loss(logits: Tensor, batch: dict) -> Tensor:
+    return functional.cross_entropy(logits.float(), batch["gold"], reduction="sum")

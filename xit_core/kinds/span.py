@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..protocols import PROTOCOLS
 from ..tasks import Task
 
 QUESTION = 64  # pieces of a question at most (recipe/jiant: max_query_length)
@@ -91,16 +90,19 @@ class Head(nn.Module):
         self.out = nn.Linear(hidden, 2)
 
     def forward(self, states: Tensor, batch: dict) -> Tensor:
-        """(B, T, H) -> (B, T, 2), padding at minus infinity."""
-        return self.out(states).float().masked_fill(batch["attention_mask"].unsqueeze(-1) == 0, -1e4)
+        """(T, H) -> (T, 2)."""
+        return self.out(states)
 
 
-def target(features: list[dict], length: int) -> Tensor:
-    return torch.tensor([f["answer"] for f in features])
+def gold(feature: dict) -> list[int]:
+    return [*feature["answer"]]
 
 
-def loss(logits: Tensor, gold: Tensor) -> Tensor:
-    return (functional.cross_entropy(logits[..., 0], gold[:, 0]) + functional.cross_entropy(logits[..., 1], gold[:, 1])) / 2
+def loss(logits: Tensor, batch: dict) -> Tensor:
+    """Of first and last positions, each among the tokens of its sequence."""
+    s, logits = batch["sequences"], logits.float()
+    right = logits.gather(0, batch["gold"].view(-1, 2) + s.cu[:-1, None])
+    return (s.logsumexp(logits) - right).sum()
 
 
 def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> list[str]:
@@ -136,8 +138,3 @@ def best_span(x: Tensor, spans: list[Chars | None]) -> tuple[float, int, int] | 
     pairs = x[:, :1] + ends
     a, more = divmod(int(pairs.argmax()), ANSWER)
     return pairs[a, more].item(), spans[a][0], spans[a + more][1]
-
-
-def score(task: Task, predictions: list[str], examples: list[dict], lang: str) -> tuple[dict, list[float]]:
-    """The metrics of the task's protocol; an instance scores the mean of exact match and F1."""
-    return PROTOCOLS[task.protocol](predictions, examples, lang)

@@ -1,10 +1,8 @@
 """One label for every token of a sentence. Long sentences are split, never cut short: each token gets one label."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..protocols import PROTOCOLS
 from ..tasks import Task
 
 IGNORED = -100
@@ -54,21 +52,21 @@ class Head(nn.Module):
         self.out = nn.Linear(hidden, labels)
 
     def forward(self, states: Tensor, batch: dict) -> Tensor:
-        """(B, T, H) -> (B, T, C)."""
+        """(T, H) -> (T, C)."""
         return self.out(states)
 
 
-def target(features: list[dict], length: int) -> Tensor:
-    gold = torch.full((len(features), length), IGNORED)
-    for i, f in enumerate(features):
-        for position, tag in zip(f["first"], f["tags"], strict=True):
-            if position >= 0:
-                gold[i, position] = tag
-    return gold
+def gold(feature: dict) -> list[int]:
+    """The tag of every piece: of a token its first one has it, all others IGNORED."""
+    told = [IGNORED] * feature["length"]
+    for position, tag in zip(feature["first"], feature["tags"], strict=True):
+        if position >= 0:
+            told[position] = tag
+    return told
 
 
-def loss(logits: Tensor, gold: Tensor) -> Tensor:
-    return functional.cross_entropy(logits.float().flatten(0, 1), gold.flatten(), ignore_index=IGNORED)
+def loss(logits: Tensor, batch: dict) -> Tensor:
+    return functional.cross_entropy(logits.float(), batch["gold"], ignore_index=IGNORED, reduction="sum")
 
 
 def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> list[list[int]]:
@@ -78,9 +76,3 @@ def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> 
         best = x.argmax(-1).tolist()
         predictions[f["example"]] += [best[p] if p >= 0 else f["blank"] for p in f["first"]]
     return predictions
-
-
-def score(task: Task, predictions: list[list[int]], examples: list[dict], lang: str, names=()) -> tuple[dict, list[float]]:
-    """The metrics of the task's protocol, and its headline sentence by sentence."""
-    names = names or task.labels
-    return PROTOCOLS[task.protocol]([[names[i] for i in p] for p in predictions], examples, lang)

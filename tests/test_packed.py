@@ -1,0 +1,169 @@
+"""Packed sequences give what padded ones do, whatever their lengths, and never see each other."""
+
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import plain
+from xit_core import data, evaluate, model, packed, train
+from xit_core.config import SCALES
+from xit_core.phases import training_set
+
+ONE_OF_EACH = ("mnli", "csqa", "squad1", "udpos", "mlm")
+CPU = torch.device("cpu")
+SMALL = model.start("smoke", seed=2).eval()
+OTHER = plain.twin(SMALL).eval()
+LENGTHS = st.lists(st.integers(1, 90), min_size=1, max_size=9)
+
+
+def setting(name, rows=40, batch=8, steps=20):
+    net = model.start("smoke", seed=5)
+    features, _ = training_set(net, (name,), SCALES["smoke"], rows, seed=5)
+    return net, data.Mixture(features, batch, steps, seed=5)
+
+
+def drawn(lengths):
+    draw = np.random.default_rng(sum(lengths))
+    return [{"ids": draw.integers(4, SMALL.encoder.config.vocab_size, n).tolist(), "length": n} for n in lengths]
+
+
+def states(features):
+    batch = packed.pack(features, CPU)
+    return batch["sequences"], list(SMALL.states(batch))[-1]
+
+
+@given(LENGTHS)
+@example([1])
+@example([1] * 9)
+@example([33] * 5)
+@example([1, 1, 90, 2])
+@settings(max_examples=40, deadline=None)
+@torch.inference_mode()
+def test_every_sequence_is_read_as_if_it_were_alone(lengths):
+    features = drawn(lengths)
+    s, found = states(features)
+    assert s.cu.tolist() == np.cumsum([0, *lengths]).tolist() and s.at.max() == max(lengths) - 1
+    for x, f in zip(found.split(s.lengths), features, strict=True):
+        ids = torch.tensor([f["ids"]])
+        alone = OTHER.encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
+        assert torch.allclose(x, alone, atol=1e-5)
+
+
+@given(LENGTHS.filter(lambda x: len(x) > 1))
+@example([40] * 4)
+@example([1, 90])
+@settings(max_examples=25, deadline=None)
+def test_neither_states_nor_gradients_leak_between_sequences(lengths):
+    features = drawn(lengths)
+    s, whole = states(features)
+    features[0] = features[0] | {"ids": [5] * lengths[0]}
+    with torch.no_grad():
+        _, changed = states(features)
+    a = lengths[0]
+    assert torch.equal(whole[a:], changed[a:]) and not torch.equal(whole[:a], changed[:a])
+    x = torch.randn(sum(lengths), 2, 16, requires_grad=True)
+    packed.padded(x, x, x, s, 0.25, 0.0)[:a].square().sum().backward()
+    assert not x.grad[a:].any() and x.grad[:a].any()
+
+
+@pytest.mark.parametrize("pooling", ["first", "mean"])
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_logits_are_those_of_the_padded_path(name, pooling):
+    net, mixture = setting(name)
+    net.eval().pooling = net.heads[name].pooling = pooling
+    features = plain.hidden(net, name, mixture.at(0)[1], (5, 0))
+    batch = packed.pack(features, CPU)
+    with torch.inference_mode():
+        ours, theirs = net(name, batch), plain.logits(plain.twin(net), name, features)
+    if theirs.ndim == 3:
+        theirs = theirs[plain.pad(features)[1] == 1]
+    theirs = theirs[batch["hidden"]] if name == "mlm" else theirs
+    assert (ours - theirs).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("budget", [2**14, 60], ids=["one pass", "micro-steps"])
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_loss_and_gradients_of_a_step_are_those_of_the_padded_path(name, budget, monkeypatch):
+    net, mixture = setting(name)
+    net.bf16, other, (_, features), accelerator = False, plain.twin(net), mixture.at(0), Accelerator()
+    monkeypatch.setitem(data.BUDGET, "cpu", budget)
+    part, count = train.share(name, features, net, (5, 0), 0.15, accelerator)
+    assert (len(list(data.cut(part, budget))) > 1) == (budget == 60)
+    ours = train.learn(net, name, part, count, None, accelerator)
+    theirs = plain.loss(other, name, plain.hidden(net, name, features, (5, 0)))
+    theirs.backward()
+    assert ours.item() == pytest.approx(theirs.item(), abs=1e-5)
+    for p, q in zip(net.parameters(), other.parameters(), strict=True):
+        assert (p.grad is None) == (q.grad is None)
+        assert p.grad is None or torch.allclose(p.grad, q.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_twenty_steps_are_those_of_the_padded_path_over_the_whole_table(name, tmp_path):
+    net, mixture = setting(name)
+    other, before = plain.twin(net), net.encoder.get_input_embeddings().weight.detach().clone()
+    curve = train.fit(net, mixture, 1e-3, 5, tmp_path)
+    theirs = plain.fit(other, mixture, 1e-3, 5)
+    assert [p["loss"] for p in curve] == pytest.approx(theirs, abs=1e-4)
+    ours, theirs = (m.encoder.get_input_embeddings().weight.detach() for m in (net, other))
+    assert ours.shape == theirs.shape and torch.allclose(ours, theirs, atol=1e-4)
+    unseen = np.setdiff1d(np.arange(len(ours)), data.pieces(mixture.features[name]))
+    if name != "mlm":
+        kept = np.prod([1 - 1e-3 * train.slope(i, 20) * train.DECAY for i in range(20)])
+        assert len(unseen) and torch.equal(ours[unseen], before[unseen] * kept)
+        assert torch.allclose(ours[unseen], theirs[unseen], rtol=1e-5, atol=0)
+
+
+def test_without_decay_the_compact_vocabulary_is_exact_to_the_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "DECAY", 0.0)
+    monkeypatch.setattr(train, "CLIP", 1e9)  # a norm is added up in another order over less rows
+    (net, mixture), (other, _), accelerator = setting("mnli"), setting("mnli"), Accelerator()
+
+    def whole(model, name, features):
+        return train.learn(model, name, *train.share(name, features, model, (5, 0), 0.15, accelerator), None, accelerator)
+
+    train.fit(net, mixture, 1e-3, 5, tmp_path)
+    plain.fit(other, mixture, 1e-3, 5, whole)
+    assert all(torch.equal(p, q) for p, q in zip(net.parameters(), other.parameters(), strict=True))
+
+
+def test_a_frozen_table_stays_as_it_is(tmp_path):
+    net, mixture = setting("mnli", steps=3)
+    table = net.encoder.get_input_embeddings().weight.requires_grad_(False)
+    before = table.clone()
+    train.fit(net, mixture, 1e-3, 5, tmp_path)
+    assert net.encoder.get_input_embeddings().weight is table and torch.equal(table, before)
+
+
+def test_predictions_do_not_depend_on_the_token_budget(monkeypatch):
+    net, mixture = setting("squad1")
+    features = mixture.features["squad1"]
+    whole = evaluate.predict(net, "squad1", features)
+    monkeypatch.setattr(data, "READ", 100)
+    parts = evaluate.predict(net, "squad1", features)
+    assert all(torch.allclose(x, y, atol=1e-5) and len(x) == f["length"] for x, y, f in zip(whole, parts, features, strict=True))
+
+
+def by_sequence(query, key, value, cu, cu_k, longest, longest_k, scale):
+    """What varlen_attn does, on the CPU."""
+    assert cu is cu_k and cu.dtype == torch.int32 and longest == longest_k == cu.diff().max()
+    parts = [[x[a:b].transpose(0, 1) for x in (query, key, value)] for a, b in zip(cu[:-1], cu[1:], strict=True)]
+    return torch.cat([torch.nn.functional.scaled_dot_product_attention(*p, scale=scale).transpose(0, 1) for p in parts])
+
+
+def test_the_kernel_for_ragged_sequences_is_given_what_it_needs(monkeypatch):
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", by_sequence)
+    s, x = packed.Sequences([3, 1, 7], CPU), torch.randn(3, 11, 2, 16)
+    assert torch.allclose(packed.varlen(*x, s, 0.25, 0.0), packed.padded(*x, s, 0.25, 0.0), atol=1e-6)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_torch_has_the_kernels_as_they_are_called(dropout):
+    """Shapes and signatures only: the kernels themselves need a GPU."""
+    s, x = packed.Sequences([3, 1, 7], CPU), torch.empty(3, 11, 2, 16, device="meta", dtype=torch.bfloat16)
+    s.cu = s.cu.to("meta")
+    assert packed.varlen(*x, s, 0.25, dropout).shape == (11, 2, 16)

@@ -1,0 +1,78 @@
+"""Speed and memory beside what people would otherwise run, in one process and in turns.
+
+`train.measure`, `retrieval.measure` and `study.measure` each return records {name, unit, value, baseline, baseline_value, ratio};
+ratio = value / baseline_value. Measured numbers enter the book only from files that `--keep` wrote.
+"""
+
+import json
+import re
+import time
+from importlib import import_module
+from math import prod
+from pathlib import Path
+
+from ..config import Bad, results_dir
+
+KEYS = ("name", "unit", "value", "baseline", "baseline_value", "ratio")
+OPTIONS = {
+    "train": ("scale", "steps", "rounds", "long", "random", "keep"),
+    "retrieval": ("rows", "dims", "rounds", "keep"),
+    "study": ("rate",),
+}
+
+
+def record(name: str, unit: str, value: float | None, baseline: str = "", baseline_value: float | None = None) -> dict:
+    """One measured number, and the same of a baseline where there is one."""
+    ratio = value / baseline_value if value is not None and baseline_value else None
+    return dict(zip(KEYS, (name, unit, value, baseline, baseline_value, ratio), strict=True))
+
+
+def measure(what: str, **given) -> list[dict]:
+    """The records of one benchmark; `given` are its options, None for those that were not named.
+
+    Raises: Bad for an option that the benchmark does not have, a missing extra, or a wrong value.
+    """
+    named = {k: v for k, v in given.items() if v is not None and v is not False}
+    if wrong := [k for k in named if k not in OPTIONS[what]]:
+        raise Bad(f"xit bench {what} has no --{wrong[0]}; it has: {', '.join(f'--{k}' for k in OPTIONS[what])}")
+    if low := [k for k, v in named.items() if k != "scale" and v < 1]:
+        raise Bad(f"--{low[0]} {named[low[0]]}; allowed: 1 or more")
+    stays = named.pop("keep", False)
+    records = import_module(f".{what}", __name__).measure(**named)
+    if stays:
+        keep(what, named.get("scale", "pocket") if what == "train" else "", records)
+    return records
+
+
+def mean(values: list[float]) -> float:
+    """The geometric mean."""
+    return prod(values) ** (1 / len(values))
+
+
+def folder() -> Path:
+    return results_dir() / "bench"
+
+
+def keep(what: str, scale: str, records: list[dict]) -> Path:
+    """Write records with device, date, versions and commit for the book, in place of older ones of the same device and scale.
+
+    Raises: Bad when the folder cannot be written.
+    """
+    from .. import phases
+
+    about = {"what": what, "scale": scale, "device": phases.device(), "date": time.strftime("%Y-%m-%d", time.gmtime())}
+    packages = ("torch", "transformers", "tokenizers", "accelerate") if what == "train" else ("torch", "faiss-cpu")
+    about |= phases.CODE | {"packages": {p: phases.version(p) for p in packages}}
+    path = folder() / f"{re.sub(r'[^a-z0-9]+', '-', about['device'].lower())}-{scale or what}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(about | {"records": records}, indent=1, allow_nan=False) + "\n")
+    except OSError as error:
+        raise Bad(f"cannot write {path} ({error.strerror}); name another folder with XIT_RESULTS") from None
+    return path
+
+
+def kept(what: str = "train") -> list[dict]:
+    """What `keep` wrote about one benchmark, every device and scale."""
+    found = [json.loads(path.read_text()) for path in sorted(folder().glob("*.json"))]
+    return [told for told in found if told["what"] == what]

@@ -1,0 +1,106 @@
+"""Our exact search beside faiss' exact index: both directions, the same vectors and threads, in turns in one process.
+
+`faiss.IndexFlatIP` searches one way, so it takes an index and a search for each direction; building one is a copy of the vectors.
+"""
+
+import statistics
+import time
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from .. import data, model, retrieval, sources
+from ..config import SCALES, Bad, mirror_dir
+from . import record
+from .train import peak
+
+FAISS = "faiss IndexFlatIP on the CPU"
+SAMPLE = 256  # rows of each side that are compared with all of the other by brute force
+NOISE = 1.0  # length of what is added to a vector to make its neighbour: a cosine of about 0.7
+LANGUAGE = "zh"  # the smallest of BUCC's pools
+
+Pools = tuple[Tensor, Tensor]  # (N, H) and (M, H), float32, of length 1
+
+
+def measure(rows: int = 100_000, dims: int = 256, k: int = 4, rounds: int = 3) -> list[dict]:
+    """Speed, seconds, memory and agreement on drawn pools of `rows` sentences a side, and on BUCC's where the mirror has them.
+
+    Raises: Bad without faiss.
+    """
+    try:
+        import faiss
+    except ImportError:
+        raise Bad("xit bench retrieval measures beside faiss, which is not installed: pip install 'xit[bench]'") from None
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    found = compared(f"{rows} x {rows} x {dims}", drawn(rows, dims), k, rounds)
+    if sources.official_pools(LANGUAGE) or mirror_dir() and sources.from_mirror("bucc2018", f"{LANGUAGE}-en", "source"):
+        found += compared(f"BUCC {LANGUAGE}", bucc(), k, rounds)
+    return found
+
+
+def drawn(rows: int, dims: int, seed: int = 0) -> Pools:
+    """Random unit vectors; each of one side has a near neighbour on the other, in another order."""
+    draw = torch.Generator().manual_seed(seed)
+    a, noise = (functional.normalize(torch.randn(rows, dims, generator=draw)) for _ in range(2))
+    return a, functional.normalize(a + NOISE * noise)[torch.randperm(rows, generator=draw)]
+
+
+def bucc() -> Pools:
+    """Means of the pocket encoder's embedding table over the pieces of each sentence, less the mean of the language."""
+    s = SCALES["pocket"]
+    table = model.start(s.name).encoder.get_input_embeddings().weight.detach().float()
+    pieces = data.tokenizer(s.name)
+    sides = [list(retrieval.by_text(side)) for side in retrieval.pools(LANGUAGE, s)[:2]]
+    return tuple(
+        functional.normalize(retrieval.centred(torch.stack([table[x.ids].mean(0) for x in pieces.encode_batch(side)])))
+        for side in sides
+    )
+
+
+def compared(name: str, pools: Pools, k: int, rounds: int) -> list[dict]:
+    """The records of one pair of pools: medians over rounds, and how often the neighbours are those of brute force."""
+    took, memory, found = {}, {}, {}
+    for _ in tqdm(range(rounds), desc=name, unit="round"):
+        for who, search in {"ours": ours, FAISS: theirs}.items():
+            begin = time.perf_counter()
+            found[who], most = peak(lambda k, search=search: search(*pools, k), k)
+            took.setdefault(who, []).append(time.perf_counter() - begin)
+            memory.setdefault(who, []).append(most / 1024)
+    seconds, most = ({who: statistics.median(x) for who, x in of.items()} for of in (took, memory))
+    right = {who: agreement(pools, k, of) for who, of in found.items()}
+    speed = {who: 2e-9 * len(pools[0]) * len(pools[1]) / x for who, x in seconds.items()}
+    return [
+        record(f"{name}: both directions", "s", seconds["ours"], FAISS, seconds[FAISS]),
+        record(f"{name}: speed", "10^9 similarities/s", speed["ours"], FAISS, speed[FAISS]),
+        record(f"{name}: memory above the vectors", "GiB", most["ours"], FAISS, most[FAISS]),
+        record(f"{name}: neighbours as by brute force in float64", "%", right["ours"], FAISS, right[FAISS]),
+    ]
+
+
+def ours(a: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Indices of the neighbours of each row of a in b, and of b in a."""
+    forward, back = retrieval.both(a, b, k)
+    return forward[1], back[1]
+
+
+def theirs(a: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    import faiss
+
+    found = []
+    for x, y in ((a, b), (b, a)):
+        index = faiss.IndexFlatIP(x.shape[1])
+        index.add(y.numpy())
+        found.append(torch.from_numpy(index.search(x.numpy(), k)[1]))
+    return tuple(found)
+
+
+def agreement(pools: Pools, k: int, found: tuple[Tensor, Tensor]) -> float:
+    """Percentage of a sample's neighbours, in order, that are those of whole float64 products, of both directions."""
+    same = []
+    for (x, y), order in zip((pools, pools[::-1]), found, strict=True):
+        rows = torch.arange(0, len(x), max(1, len(x) // SAMPLE))
+        wanted = (retrieval.unit(x[rows]) @ retrieval.unit(y).T).topk(order.shape[1]).indices
+        same.append((wanted == order[rows]).flatten())
+    return 100 * torch.cat(same).double().mean().item()

@@ -1,0 +1,98 @@
+"""`xit bench study`: GPU-hours of the whole paper from the rates that were measured on a GPU; without them, arithmetic only.
+
+Rows and steps are those of `xit plan`; tokens a row are the measured ones where a kind was measured, at most `max_len` elsewhere.
+"""
+
+from collections import defaultdict
+from dataclasses import replace
+
+from .. import studies, workflow
+from ..config import Run
+from ..config import scale as scale_of
+from ..tasks import TASKS
+from . import kept, record
+
+SCALE = "paper"
+ROOF = 7.9e14  # FLOP/s of one H200 in bf16, as arithmetic: no training reaches it
+FORWARD = 3  # a forward pass alone costs a third of a training step
+ARITHMETIC = "arithmetic roof, not measured"
+UNKNOWN = "no published number of rows"
+
+
+def measure(rate: float = 0.0) -> list[dict]:
+    """Minutes of every single training, GPU-hours of the study by kind of task and in all; value None where nothing is measured.
+
+    `rate`: tokens/s of training that stands in for measured ones.
+    """
+    rates, lengths = measured(rate)
+    one = {name: times(TASKS[name].kind, most, 0, rates, lengths) for name, most in trainings().items()}
+    whole = {kind: times(kind, *most, rates, lengths) for kind, most in sorted(tokens().items())}
+    records = [said(f"one training of {name}", "min", *both) for name, both in one.items()]
+    records += [said(f"the study: {kind}", "GPU-hours", *both) for kind, both in whole.items()]
+    seconds = sum(x for x, _ in whole.values()) if rates else None
+    return [*records, said("the study", "GPU-hours", seconds, sum(x for _, x in whole.values()))]
+
+
+def said(name: str, unit: str, seconds: float | None, floor: float) -> dict:
+    one = {"min": 60, "GPU-hours": 3600}[unit]
+    if not floor:
+        return record(name, unit, None, UNKNOWN)
+    return record(name, unit, seconds and seconds / one, ARITHMETIC, floor / one)
+
+
+def measured(rate: float = 0.0) -> tuple[dict[str, float], dict[str, float]]:
+    """(tokens/s, tokens a row) of training by kind of task, from the kept measurements of this scale on a GPU.
+
+    The slowest measured kind stands for those that were not measured. Empty without a measurement.
+    """
+    rates, lengths = {}, {}
+    for told in kept():
+        if told["scale"] == SCALE and "CPU" not in told["device"]:
+            for row in told["records"]:
+                name, _, what = row["name"].partition(": ")
+                if what in ("real tokens", "tokens a row") and name in TASKS:
+                    (rates if what == "real tokens" else lengths)[TASKS[name].kind] = row["value"]
+    if rate:
+        rates = dict.fromkeys(rates, rate)
+    slowest = rate or min(rates.values(), default=0.0)
+    return ({t.kind: slowest for t in TASKS.values()} | rates if slowest else {}), lengths
+
+
+def times(kind: str, trained: float, read: float, rates: dict, lengths: dict) -> tuple[float | None, float]:
+    """(seconds at the measured rate or None, seconds at the arithmetic roof) of training on and reading so many tokens at most."""
+    s = scale_of(SCALE)
+    layers, hidden = workflow.SHAPES[s.encoder]
+    share = lengths.get(kind, s.max_len) / s.max_len  # `workflow` takes every row to be as long as it may be
+    work = share * (trained + read / FORWARD)
+    return (work / rates[kind] if rates else None), work * 6 * 12 * layers * hidden**2 / ROOF
+
+
+def trainings() -> dict[str, int]:
+    """Tokens at most of one training of every task of the study, on its own."""
+    found = {}
+    for run in studies.runs("main", SCALE):
+        for name in stage(run):
+            found.setdefault(name, alone(run, name))
+    return found
+
+
+def tokens() -> dict[str, tuple[int, int]]:
+    """(trained on, only read) tokens at most of the whole study, by kind of task; a shared training counts once."""
+    trained, read, counted = defaultdict(int), defaultdict(int), set()
+    for run in studies.runs("main", SCALE):
+        if workflow.train_tokens(run, counted):
+            for name in stage(run):
+                trained[TASKS[name].kind] += alone(run, name)
+        read[TASKS[run.on if run.phase == 3 else "tatoeba"].kind] += workflow.eval_tokens(run)
+    return {kind: (trained[kind], read[kind]) for kind in trained | read}
+
+
+def stage(run: Run) -> list[str]:
+    """The tasks that a run trains on last."""
+    if run.phase == 3:
+        return [TASKS[run.on].train_on] if TASKS[run.on].train_on else []
+    return [name for name in run.stages[-1] if name in TASKS]
+
+
+def alone(run: Run, name: str) -> int:
+    return workflow.train_tokens(replace(run, path=name) if run.phase == 2 else run, set())
