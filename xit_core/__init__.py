@@ -5,6 +5,7 @@
     sources   rows as they are stored: the hub at a pinned commit, a mirror, a folder of the user's
     data      rows -> checked and counted examples -> encoded batches
     model     an XLM-R encoder and one head per task; the head is dropped between stages
+    packed    sequences one after the other without padding, and attention within each
     train     one explicit loop; checkpoints keyed by what they were trained on
     evaluate  zero-shot scores in every language; retrieval compares the encoder's sentence vectors themselves
     protocols every published definition of a score, under its own name, over the same predictions
