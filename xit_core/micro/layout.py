@@ -4,6 +4,7 @@ A row depends on (config, split, language, seed, index) alone, so asking for mor
 means the same in all languages, except where the real test sets are not parallel either (OWN).
 """
 
+from functools import lru_cache
 from zlib import crc32
 
 from ..config import Bad
@@ -317,8 +318,9 @@ TELLS = tuple(t for t in TASKS if t in MAKERS)  # the tasks that have rows in th
 OWN = ("udpos", "panx", "tydiqa", "bucc", "mlm")  # not parallel: other content in each language
 
 
+@lru_cache(maxsize=256)  # a notebook reads the same rows for every seed of its runs
 def rows(config: str, split: str, lang: str, n: int, seed: int = 0) -> list[dict]:
-    """`n` rows of a task as its real data set lays them out. Raises Bad for what does not exist."""
+    """`n` rows of a task as its real data set lays them out; kept, so not to be changed. Raises Bad for what does not exist."""
     if lang not in LANGUAGES:
         raise Bad(f"no micro language {lang!r}; known: {', '.join(LANGUAGES)}")
     if config == "bucc_pool" and split in ("source", "target"):
