@@ -1,6 +1,5 @@
 """Packed sequences give what padded ones do, whatever their lengths, and never see each other."""
 
-
 import numpy as np
 import pytest
 import torch

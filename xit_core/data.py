@@ -18,7 +18,7 @@ from . import sources
 from .config import PIVOT, Bad, Scale, encoder_dir, mirror_dir
 from .config import scale as scale_of
 from .sources import Part
-from .tasks import MISPLACED, Note, Task, task
+from .tasks import MISPLACED, TRANSLATED, Note, Task, located, task
 
 BUDGET = {"cuda": 2**14, "cpu": 2**11}  # tokens of a forward pass that is trained on: what fits, what stays in the cache
 READ = 2**13  # tokens of one that is not
@@ -162,12 +162,12 @@ def real_rows(declared: Task, split: str, lang: str, data_lang: str, scale: Scal
     if declared.original and (parts := sources.ORIGINALS[declared.original](lang, split)):
         return parts
     wanted = [(*declared.config(lang), name, declared.revision) for name in names]
-    wanted += [place(spec) for spec in declared.joined if split == "train"]
+    wanted += [located(spec) for spec in declared.joined if split == "train"]
     parts = [part for where in wanted for part in sources.fetch(*where, obtain=declared.obtain)]
     incomplete = len(parts) < len(wanted) or any(not p.complete for p in parts)
     if mirror_dir() and (incomplete and split == "train" or not parts):
         for spec in declared.stand_ins:
-            parts += [p._replace(stand_in=True) for p in sources.from_mirror(*spec.format(lang=lang).rsplit("/", 2))]
+            parts += [p._replace(stand_in=True) for p in sources.from_mirror(*located(spec.format(lang=lang))[:3])]
     if not parts:
         how = declared.obtain or "unset XIT_MIRROR to use the hub"
         raise Bad(f"{declared.name}/{split}/{lang}: the mirror holds no {'/'.join(declared.config(lang))}; {how}")
@@ -175,12 +175,6 @@ def real_rows(declared: Task, split: str, lang: str, data_lang: str, scale: Scal
         held = split == "validation"
         parts = [p._replace(rows=[r for i, r in enumerate(p.rows) if (i % HELD_OUT == 0) == held]) for p in parts]
     return parts
-
-
-def place(spec: str) -> tuple[str, str, str, str]:
-    """Repository, config, split and commit of "repository/config/split@commit"."""
-    path, _, commit = spec.partition("@")
-    return (*path.rsplit("/", 2), commit)
 
 
 def translations(declared: Task, scale: Scale) -> list[Part]:
@@ -193,7 +187,7 @@ def translations(declared: Task, scale: Scale) -> list[Part]:
     for k, lang in enumerate(langs):
         found = sources.from_local("mt", f"{declared.name}/{lang}", "train")
         for spec in () if found else declared.translated:
-            found = sources.fetch(*place(spec.format(lang=lang)))
+            found = sources.fetch(*located(spec.format(lang=lang)))
         parts += [p._replace(rows=p.rows[k :: len(langs)]) for p in found]
     if not parts:
         raise Bad(
@@ -201,9 +195,6 @@ def translations(declared: Task, scale: Scale) -> list[Part]:
             f"<language>/train.jsonl ({' '.join(langs)}), or take lang=en"
         )
     return parts
-
-
-TRANSLATED = "ar bg de el es fr hi ru sw th tr ur vi zh".split()  # XNLI's languages
 
 
 @lru_cache

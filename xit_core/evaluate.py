@@ -89,11 +89,6 @@ def encoder(net: Model, s: Scale) -> dict:
     return found | {"scores": [asdict(x) for x in scores] + found["scores"]}
 
 
-def probe(net: Model, s: Scale) -> dict:
-    """Retrieval at the headline layer while a stage is being trained."""
-    return retrieval.probe(net, s)
-
-
 def probed(found: dict) -> dict:
     """The means over languages of what `tatoeba` found: what a curve keeps of it."""
     return {

@@ -14,7 +14,8 @@ def export(ids: list[str], to: Path, gold: Path | None = None) -> list[Path]:
     Raises: Bad for an unknown run, one that ends in no target of XTREME, two of the same target, predictions that are not
     there, and rows that are no longer those that were predicted.
     """
-    runs = [found(i) for i in ids]
+    ledger = {row["id"]: row for row in results.rows()}
+    runs = [found(i, ledger) for i in ids]
     targets = [run.on for run in runs]
     if len(set(targets)) < len(targets):
         raise Bad(f"runs {', '.join(ids)}: two end in the same target; a submission has one run for each")
@@ -30,9 +31,9 @@ def export(ids: list[str], to: Path, gold: Path | None = None) -> list[Path]:
     return written
 
 
-def found(name: str) -> Run:
+def found(name: str, ledger: dict[str, dict]) -> Run:
     """The run of an id of the ledger."""
-    told = next((row for row in results.rows() if row["id"] == name), None)
+    told = ledger.get(name)
     if told is None:
         raise Bad(f"no run {name!r} in the ledger; its file names are the ids: see XIT_RESULTS, or `xit plan`")
     if told["on"] not in TARGETS:

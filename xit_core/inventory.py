@@ -11,7 +11,7 @@ from . import micro, sources
 from .config import PACKAGE, Bad, local_dir, mirror_dir
 from .config import scale as scale_of
 from .studies import MIXED
-from .tasks import MICRO_VERSION, TASKS, Task, languages
+from .tasks import MICRO_VERSION, TASKS, TRANSLATED, Task, languages, located
 
 KEYS = ("task", "split", "source", "revision", "expected_rows", "rows", "sha256", "stand_in", "licence", "state")
 LICENCES = {"stanfordnlp/snli": "CC BY-SA 4.0", "facebook/xnli": "CC BY-NC 4.0"}  # of what other data sets are joined with
@@ -73,18 +73,15 @@ def _own(task: Task, split: str, lang: str) -> Place:
 
 
 def _spec(spec: str, lang: str = "en") -> Place:
-    path, _, commit = spec.format(lang=lang).partition("@")
-    return Place(*path.rsplit("/", 2), commit, lang, trains=True)
+    return Place(*located(spec.format(lang=lang)), lang, trains=True)
 
 
 def translations(task: Task) -> list[Place]:
     """Machine translations of a task's training rows: those that are published, and the user's."""
-    found = [_spec(spec, lang) for spec in task.translated for lang in TASKS["panx"].langs.split() if lang != "en"]
+    found = [_spec(spec, lang) for spec in task.translated for lang in TRANSLATED]
     folder = local_dir()
     own = sorted(folder.glob(f"mt/{task.name}/*")) if folder else []
-    found = [p for p in found if published(p)] + [
-        Place("mt", f"{task.name}/{x.name}", "train", lang=x.name, trains=True) for x in own
-    ]
+    found += [Place("mt", f"{task.name}/{x.name}", "train", lang=x.name, trains=True) for x in own]
     if found or task.name not in MIXED:
         return found
     obtain = f"no translation of it has a known commit; yours goes into XIT_LOCAL/mt/{task.name}/<language>/train.jsonl"

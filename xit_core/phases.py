@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from . import data, evaluate, model, results
+from . import data, evaluate, model, results, retrieval
 from .config import PIVOT, ROOT, Bad, Run, Scale, encoder_dir, encoder_hash, recipe, runs, runs_dir, scale
 from .kinds import encoded, labels
 from .model import Model
@@ -58,7 +58,7 @@ def intermediate(run: Run) -> dict:
     batches = data.Mixture(features, batch, steps_of(features, s, s.stage_steps, batch), run.seed, s.cap, s.temperature)
 
     def look(now: Model) -> dict:
-        return evaluate.probe(now, s) | {"distance": model.distance(now, before)}
+        return retrieval.probe(now, s) | {"distance": model.distance(now, before)}
 
     points = fit(net, batches, s.stage_lr, run.seed, checkpoint(run), s.save_every, probe=(s.probes, look) if s.probes else None)
     dose = {

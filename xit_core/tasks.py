@@ -21,6 +21,7 @@ NAMES = {
 UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
 IOB2 = "O B-PER I-PER B-ORG I-ORG B-LOC I-LOC".split()
 NLI = "entailment neutral contradiction".split()
+TRANSLATED = "ar bg de el es fr hi ru sw th tr ur vi zh".split()  # what XNLI translates MNLI into
 
 Row = dict
 
@@ -439,6 +440,12 @@ def task(name: str, within: str = "") -> Task:
         where = f" in path {within!r}" if within and within != name else ""
         raise Bad(f"no task {name!r}{where}; known: {', '.join(TASKS)}")
     return TASKS[name]
+
+
+def located(spec: str) -> tuple[str, str, str, str]:
+    """Repository, config, split and commit of "repository/config/split@commit"."""
+    path, _, commit = spec.partition("@")
+    return (*path.rsplit("/", 2), commit)
 
 
 def languages(name: str, scale: Scale) -> tuple[str, ...]:
