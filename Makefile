@@ -51,10 +51,11 @@ test: check
 bench: $(READY)
 	$(BIN)/xit bench train --scale $(SCALE) --keep
 
-# an encoder that the package ships, pretrained anew: make encoder SCALE=micro (12 minutes of one core)
+# an encoder that the package ships, pretrained anew: make encoder SCALE=micro (12 minutes of one core; OMP_NUM_THREADS=2 for two)
 encoder: $(READY)
 	$(BIN)/xit run pretrained --scale $(SCALE) --model remake
 	mkdir -p xit_core/encoders/$(SCALE)
+	rm -f xit_core/encoders/$(SCALE)/model*
 	cp _runs/$(SCALE)/encoder/* xit_core/encoders/$(SCALE)/
 
 # constraints.txt anew: the newest versions that environment.yml allows

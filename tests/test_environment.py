@@ -11,7 +11,10 @@ from xit_core.config import ROOT
 
 PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*")
 TABLES = {"tasks.py", "claims.py"}  # tables of declarations, not counted
-LIGHT = "config tasks studies claims stats results plots launch workflow inventory cli micro sources protocols submission checklist"
+LIGHT = (
+    "config tasks studies claims stats results plots launch workflow inventory parcel cli micro sources protocols submission "
+    "checklist"
+)
 
 
 def name(requirement: str) -> str:
@@ -68,9 +71,9 @@ from xit_core import {", ".join(LIGHT.split())}
     assert done.returncode == 0, done.stderr
 
 
-def test_the_package_is_small():  # study 3,000; data sets, protocols, retrieval 1,600; core and benchmarks 800
+def test_the_package_is_small():  # study 3,000; data sets, protocols 1,600; core 900; real languages 600
     files = [p for p in (ROOT / "xit_core").rglob("*.py") if p.name not in TABLES]
-    assert sum(bool(line.strip()) for p in files for line in p.read_text().splitlines()) <= 5500
+    assert sum(bool(line.strip()) for p in files for line in p.read_text().splitlines()) <= 6100
 
 
 def test_no_function_has_more_than_40_statements():

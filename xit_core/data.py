@@ -67,6 +67,8 @@ def examples(name: str, split: str, lang: str, scale: Scale, n: int = 0, data_la
     kept, seen = [], []
     for number, part in enumerate(parts):
         found, counts = read(declared, part, lang, split == "train", n)
+        if split == "train" and declared.apart and scale.world == "real":
+            found, counts = unseen(found, counts, declared.apart, scale)
         chosen = range(len(found))
         if n and len(found) > n and not declared.expand:
             chosen = sorted(random.Random(f"{name} {split}").sample(chosen, n))
@@ -84,6 +86,14 @@ def examples(name: str, split: str, lang: str, scale: Scale, n: int = 0, data_la
     if split != "train":
         labelled(name, lang, kept)
     return kept, seen
+
+
+def unseen(found: list[dict], counts: Counter, names: tuple[str, ...], scale: Scale) -> tuple[list[dict], Counter]:
+    """The examples, less those with an English context that one of these tasks is evaluated on; counted."""
+    held = {" ".join(e["context"].split()): name for name in names for e in examples(name, "validation", PIVOT, scale)[0]}
+    by = [held.get(" ".join(e["context"].split()), "") for e in found]
+    counts = counts + Counter(f"context is evaluated in {name}" for name in by if name)
+    return [e for e, name in zip(found, by, strict=True) if not name], counts
 
 
 class Watched(dict):

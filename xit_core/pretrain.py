@@ -2,19 +2,25 @@
 
 import json
 import time
+from collections import Counter
+from dataclasses import asdict, fields
+from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, trainers
 from transformers.models.xlm_roberta import XLMRobertaModel
 
-from . import data, model, sources
+from . import corpus, data, model, sources, table
 from .config import Bad, Pretraining, Run, Scale, mirror_dir, runs_dir, scale
+from .corpus import Texts
 from .model import Model
 from .tasks import languages
 from .train import fit
 
-Texts = dict[str, list[str]]
+PREPARED = ("prepared.json", "vectors.npy", "sequences.npy")  # what a killed pretraining finds again, beside its checkpoint
+SAVE = 200  # steps between the checkpoints that a killed pretraining resumes from
+LEARNED = 400_000  # lines that a new vocabulary is learned from
 
 
 def remake(run: Run) -> tuple[Model, dict, float]:
@@ -25,54 +31,70 @@ def remake(run: Run) -> tuple[Model, dict, float]:
     """
     s, p = scale(run.scale), scale(run.scale).pretraining
     if not p:
-        raise Bad(
-            f"scale {run.scale!r} starts from a public model ({s.encoder}); only micro, smoke and pocket encoders are made here"
-        )
+        raise Bad(f"scale {run.scale!r} starts from a public model ({s.encoder}); only small encoders are made here")
     begin = time.time()
-    texts, seen = corpus(s, p)
-    pieces, vectors = vocabulary(texts, s)
+    folder = runs_dir() / run.scale / "encoder"
+    pieces, vectors, features, read = prepared(s, p, folder)
     torch.manual_seed(run.seed)
     net = Model(XLMRobertaModel(model.shape(p, pieces.get_vocab_size()), add_pooling_layer=False), pieces, s)
     if vectors is not None:
-        table = net.encoder.get_input_embeddings().weight
-        table.data.copy_(torch.from_numpy(vectors))
-        table.requires_grad_(False)
+        weights = net.encoder.get_input_embeddings().weight
+        weights.data.copy_(torch.from_numpy(vectors))
+        weights.requires_grad_(False)
     net.add_head("mlm", ())
-    features = pack(texts, pieces, p.length, p.packed)
     net.heads["mlm"].bias.data.copy_(frequency(features, pieces.get_vocab_size()))
     batches = data.Mixture({"mlm": features}, p.batch, p.steps, run.seed)
-    folder = runs_dir() / run.scale / "encoder"
-    points = fit(net, batches, p.lr, run.seed, folder, save_every=1000, masking=p.masking, beta2=p.beta2)
+    points = fit(net, batches, p.lr, run.seed, folder, save_every=SAVE, masking=p.masking, beta2=p.beta2)
     model.write(net, folder, torch.bfloat16)
-    pieces.no_truncation()
-    pieces.save(str(folder / "tokenizer.json"), pretty=False)
-    dose = {"steps": p.steps, "rate": p.lr, "rows": sum(map(len, texts.values())), "tokens": round(batches.tokens())}
-    told = {"curve": points, "dose": dose}
-    card = told | {"seconds": round(time.time() - begin), "threads": torch.get_num_threads(), "data": seen}
+    rows = sum(entry["rows"] for entry in read["data"])
+    told = {"curve": points, "dose": {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}}
+    card = told | {"seconds": round(time.time() - begin), "threads": torch.get_num_threads()} | read
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    for name in PREPARED:
+        (folder / name).unlink(missing_ok=True)
     return model.read(folder, pieces, s), told, batches.tokens()
 
 
-def corpus(s: Scale, p: Pretraining) -> tuple[Texts, list[dict]]:
-    """Training text by language, and what was read. Real text leaves out every line that an evaluation split holds too."""
-    langs = languages("mlm", s)
-    if p.start == "table" and mirror_dir():
-        from .table import mirror_text
+def prepared(s: Scale, p: Pretraining, folder: Path) -> tuple[Tokenizer, np.ndarray | None, data.Encoded, dict]:
+    """The tokenizer, the vectors it starts with (where the start is a table), packed text, and what was read.
 
-        texts = mirror_text(mirror_dir(), langs, p.rows)
-        found = {lang: sources.from_mirror("pretrain_text", lang, "train")[0] for lang in langs}
-        told = {lang: {"source": part.source, "revision": part.revision, "stand_in": True} for lang, part in found.items()}
-        return texts, [{"lang": lang, "rows": len(texts[lang])} | told[lang] for lang in langs]
-    parts = {lang: data.examples("mlm", "train", lang, s, p.rows) for lang in langs}
-    return {x: [e["a"] for e in rows] for x, (rows, _) in parts.items()}, [
-        entry for _, (_, read) in parts.items() for entry in read
-    ]
+    Made once: a run that was killed finds it in `folder`.
+    """
+    told, vectors, packed = (folder / name for name in PREPARED)
+    of = json.loads(json.dumps([asdict(p), mirror_dir() and sources.sha256(mirror_dir() / "MANIFEST.csv")]))
+    if told.is_file() and (found := json.loads(told.read_text()))["of"] == of:
+        start = np.load(vectors) if vectors.is_file() else None
+        return Tokenizer.from_file(str(folder / "tokenizer.json")), start, data.Encoded.read(packed), found["read"]
+    texts, read = gather(s, p)
+    pieces, start = vocabulary(texts, s)
+    parts = {lang: pack(lines, pieces, p.length, p.packed) for lang, lines in texts.items()}
+    shares = sampling([len(f.ids) for f in parts.values()], p.alpha)
+    features = drawn(list(parts.values()), shares, p.steps * p.batch) if p.alpha else joined(list(parts.values()))
+    for (lang, f), share in zip(parts.items(), shares, strict=True):
+        if card := read.get("corpus", {}).get("languages", {}).get(lang):
+            n = len(f.ids) - 2 * len(f)  # less <s> and </s>
+            card |= {"pieces": n, "fertility": round(n / card["words"], 4), "share": round(share, 5)}
+    features.write(packed)
+    if start is not None:
+        np.save(vectors, start)
+    pieces.no_truncation()
+    pieces.save(str(folder / "tokenizer.json"), pretty=False)
+    told.write_text(json.dumps({"of": of, "read": read}))
+    return pieces, start, features, read
 
 
-def vocabulary(texts: Texts, s: Scale) -> tuple[Tokenizer, object | None]:
+def gather(s: Scale, p: Pretraining) -> tuple[Texts, dict]:
+    """Training text by language, and what was read ("data"); of real text the card of the corpus too ("corpus")."""
+    if s.world == "real":
+        texts, seen, card = corpus.gather(s, p)
+        return texts, {"data": seen, "corpus": {"alpha": p.alpha} | card}
+    parts = {lang: data.examples("mlm", "train", lang, s, p.rows) for lang in languages("mlm", s)}
+    texts = {lang: [e["a"] for e in rows] for lang, (rows, _) in parts.items()}
+    return texts, {"data": [entry for _, read in parts.values() for entry in read]}
+
+
+def vocabulary(texts: Texts, s: Scale) -> tuple[Tokenizer, np.ndarray | None]:
     """A tokenizer with XLM-R's special tokens, and the table's vectors where the start is the table."""
-    from . import table
-
     p = s.pretraining
     if p.start == "table":
         return table.start(texts, p.pieces, p.hidden)
@@ -80,26 +102,65 @@ def vocabulary(texts: Texts, s: Scale) -> tuple[Tokenizer, object | None]:
         from .micro import pieces
 
         return table.tokenizer(pieces(texts)), None
+    return table.tokenizer(learned(texts, p)), None
+
+
+def learned(texts: Texts, p: Pretraining) -> list[tuple[str, float]]:
+    """Unigram pieces (SentencePiece's algorithm), learned from lines drawn as the languages are sampled.
+
+    Every character that occurs `table.RARE` times is one of them.
+    """
+    rules, draw = table.tokenizer([]), np.random.default_rng(2)
     learner = Tokenizer(models.Unigram())
-    learner.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=p.pieces - 5, unk_token="<unk>", special_tokens=["<unk>"], show_progress=False)
-    learner.train_from_iterator((line for lines in texts.values() for line in lines), trainer)
-    learned = json.loads(learner.to_str())["model"]["vocab"]
-    return table.tokenizer([(piece, score) for piece, score in learned if piece != "<unk>"]), None
+    learner.normalizer, learner.pre_tokenizer = rules.normalizer, rules.pre_tokenizer
+    raw = sum((Counter("\n".join(lines)) for lines in texts.values()), Counter())
+    letters = sorted({x for c, n in raw.items() if n >= table.RARE for x in rules.normalizer.normalize_str(c) if x.isprintable()})
+    shares = sampling([sum(map(len, lines)) for lines in texts.values()], p.alpha)
+    chosen = [(x, draw.permutation(len(x))[: round(LEARNED * share)]) for x, share in zip(texts.values(), shares, strict=True)]
+    lines = (x[i] for x, order in chosen for i in order)
+    trainer = trainers.UnigramTrainer(
+        vocab_size=p.pieces - 5, unk_token="<unk>", special_tokens=["<unk>"], initial_alphabet=letters, show_progress=False
+    )
+    learner.train_from_iterator(lines, trainer)
+    return [(piece, score) for piece, score in json.loads(learner.to_str())["model"]["vocab"] if piece != "<unk>"]
 
 
-def pack(texts: Texts, pieces: Tokenizer, length: int, joined: bool) -> data.Encoded:
-    """Sequences of at most `length` pieces, long lines cut; `joined`: neighbouring lines of a language share a sequence."""
+def pack(lines: list[str], pieces: Tokenizer, length: int, together: bool) -> data.Encoded:
+    """Sequences of at most `length` pieces, long lines cut; `together`: neighbouring lines share a sequence."""
     pieces.no_truncation()
     start, end = pieces.token_to_id("<s>"), pieces.token_to_id("</s>")
-    sequences: list[list[int]] = []
-    for lines in texts.values():
-        sequences.append([])
-        for line in pieces.encode_batch_fast(lines, add_special_tokens=False):
-            if not joined or len(sequences[-1]) + len(line.ids) > length - 2:
-                sequences.append([])
-            sequences[-1] = [*sequences[-1], *line.ids][: length - 2]
+    sequences: list[list[int]] = [[]]
+    for ids in table.segmented(pieces, lines):
+        if not together or len(sequences[-1]) + len(ids) > length - 2:
+            sequences.append([])
+        sequences[-1] = [*sequences[-1], *ids][: length - 2]
     return data.Encoded.of([{"ids": [start, *ids, end]} for ids in sequences if ids])
+
+
+def sampling(sizes: list[int], alpha: float) -> list[float]:
+    """The share of each language, p ~ size ** alpha (alpha 0: as much as there is). Source: Conneau et al. 2020, section 3."""
+    weights = np.array(sizes, float) ** (alpha or 1.0)
+    return (weights / weights.sum()).tolist()
+
+
+def joined(parts: list[data.Encoded]) -> data.Encoded:
+    """The features of all parts, one part after the other."""
+    return data.Encoded(*(np.concatenate([getattr(f, x.name) for f in parts]) for x in fields(data.Encoded)))
+
+
+def drawn(parts: list[data.Encoded], shares: list[float], n: int) -> data.Encoded:
+    """About `n` sequences, of each part its share: all of its sequences in turn, shuffled, as often as that takes."""
+    draw, chosen, first = np.random.default_rng(3), [], 0
+    for f, share in zip(parts, shares, strict=True):
+        wanted = round(n * share)
+        turns = [draw.permutation(len(f)) for _ in range(-(-wanted // len(f)))]
+        chosen.append(first + np.concatenate([np.empty(0, int), *turns])[:wanted].astype(int))
+        first += len(f)
+    whole, order = joined(parts), np.concatenate(chosen)
+    lengths = whole.lengths[order]
+    offsets = np.repeat(whole.begin[:-1][order] - np.cumsum(lengths) + lengths, lengths)
+    ids = whole.ids[np.arange(len(offsets)) + offsets]
+    return data.Encoded(np.ones_like(lengths), lengths, np.zeros_like(lengths), ids, np.empty(0, np.int32))
 
 
 def frequency(features: data.Encoded, vocabulary: int) -> torch.Tensor:

@@ -1,28 +1,23 @@
-"""The start of the pocket encoder: pieces and vectors of a public multilingual embedding table.
+"""The start of the encoders that are made on a CPU: pieces and vectors of a public multilingual embedding table.
 
 The table of Universal Sentence Encoder Multilingual v3 (Google, Apache-2.0) is in the package of the optional extra
 `table`: 128,000 cased pieces, 512 six-bit dimensions. It was learned from translations: a declared deviation.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
-from pathlib import Path
+from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
-import pyarrow.parquet as pq
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from xit_core.config import Bad
+from .config import Bad
+from .corpus import Texts
 
-LANGUAGES = ("en", "ar", "de", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh")  # of the table
-LEFT_OUT = ("panx_train", "tydiqa_train_contexts")  # the targets' own training text: no target's domain is trained on
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # XLM-R's first four ids; <mask> is the last id
 CONTROL = 6  # <unk> <s> </s> and three spare ones are the table's first ids, and no text
 RARE = 5  # a character that the table lacks gets a piece of its own if it occurs as often
 STD = 0.05  # of the vectors: their length is STD · √dims
-Texts = dict[str, list[str]]  # language -> lines
 
 
 def table() -> tuple[list[tuple[str, float]], np.ndarray]:
@@ -35,34 +30,6 @@ def table() -> tuple[list[tuple[str, float]], np.ndarray]:
     block = np.arange(words.vocab_size) % len(stored.scale)  # each block of rows has its own scale and offset
     vectors = stored.table[: len(block)] * stored.scale[block, None] + stored.lo[block, None]
     return list(zip(words._pieces, words._scores, strict=True)), vectors
-
-
-def key(text: str) -> str:
-    """Return a text's letters and digits in lower case: rows of one key say the same."""
-    return re.sub(r"[\W_]+", "", text).lower()
-
-
-def evaluation_keys(mirror: Path) -> set[str]:
-    """Return the keys of all texts of the mirror's evaluation splits (tokens joined), of eight letters or more."""
-    keys: set[str] = set()
-    files = (file for file in (mirror / "google/xtreme").glob("*/*.parquet") if file.stem != "train")
-    for read in map(pq.read_table, files):
-        text = [name for name in read.column_names if "string" in str(read.schema.field(name).type)]
-        keys.update(key("".join(cell)) for name in text for cell in read[name].to_pylist())
-    return {one for one in keys if len(one) >= 8}
-
-
-def mirror_text(mirror: Path, langs: Iterable[str] = LANGUAGES, rows: int = 0) -> Texts:
-    """Return the mirror's text, shuffled once, at most `rows` lines a language (0 = all); no evaluation text in it."""
-    held, texts = evaluation_keys(mirror), {}
-    for lang in langs:
-        file = mirror / f"pretrain_text/{lang}/train.parquet"
-        if not file.exists():
-            raise Bad(f"no text in {lang!r}: {file} is not there; choose languages that the mirror has")
-        lines = pq.read_table(file, columns=["text"], filters=[("source", "not in", LEFT_OUT)])["text"].to_pylist()
-        kept = (lines[i] for i in np.random.default_rng(0).permutation(len(lines)) if key(lines[i]) not in held)
-        texts[lang] = list(islice(kept, rows or None))
-    return texts
 
 
 def tokenizer(pieces: list[tuple[str, float]]) -> Tokenizer:

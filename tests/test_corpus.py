@@ -1,0 +1,108 @@
+"""Text for pretraining: nothing twice, nothing of an evaluation set."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stores import mirrored
+from xit_core import corpus
+from xit_core.config import SCALES
+
+LONG = [f"w{i}" for i in range(30)]  # an evaluation context of 30 words
+TEXTS = [" ".join(LONG), "the small house is green", "good morning"]
+
+
+@pytest.fixture(scope="module")
+def held():
+    return corpus.Held(TEXTS)
+
+
+def within(held, *lines):
+    return held.within([corpus.units(line) for line in lines]).tolist()
+
+
+def test_units_are_words_and_in_scripts_without_spaces_characters():
+    assert corpus.units("Don't  STOP, हिन्दी 3.5!") == ["don", "t", "stop", "हिन्दी", "3", "5"]
+    assert corpus.units("我在1979年出生。") == ["我", "在", "1979", "年", "出", "生"]
+    assert corpus.units("...") == []
+
+
+def test_a_line_with_thirteen_words_of_a_context_is_found_and_one_with_twelve_is_not(held):
+    for at in (0, 7, 17):
+        assert within(held, " ".join(["a", *LONG[at : at + 13], "b"]), " ".join(["a", *LONG[at : at + 12], "b"])) == [True, False]
+
+
+def test_a_short_evaluation_text_is_found_inside_a_line_and_a_very_short_one_only_as_the_line(held):
+    lines = "He says: the SMALL house is green.", "the small house is", "Good morning!", "good morning to you"
+    assert within(held, *lines) == [True, False, True, False]
+
+
+def test_nothing_is_found_across_two_lines_nor_in_empty_ones(held):
+    assert within(held, "", " ".join(LONG[:7]), " ".join(LONG[7:19]), "") == [False] * 4
+    assert within(corpus.Held([]), "any line at all") == [False]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abc"), max_size=18), min_size=1, max_size=6), st.lists(st.sampled_from("abc"), max_size=40)
+)
+def test_what_is_found_is_what_a_plain_search_finds(lines, text):
+    def inside(line, n, runs):
+        return any(line[i : i + n] in runs for i in range(len(line) - n + 1))
+
+    grams = [text[i : i + corpus.GRAM] for i in range(len(text) - corpus.GRAM + 1)]
+
+    def plain(line):
+        if len(text) >= corpus.GRAM:
+            return inside(line, corpus.GRAM, grams)
+        return bool(text) and (line == text if len(text) < corpus.SHORT else inside(line, len(text), [text]))
+
+    assert corpus.Held([" ".join(text)]).within(lines).tolist() == [plain(line) for line in lines]
+
+
+def test_every_string_of_a_row_is_a_text_and_tokens_are_one():
+    row = {"id": 3, "tokens": ["The", "house"], "answers": {"text": ["green"]}}
+    assert set(corpus.strings(row)) == {"The", "house", "The house", "green"}
+
+
+def test_every_line_is_kept_or_counted_once(held):
+    lines = [
+        ("A line of its own.", "web"), ("a LINE of its own", "web"), ("The small house is green.", "web"), ("Hm.", "web"),
+        ("Text of a target's training set.", "panx_train"), ("The line that is measured.", "web"),
+        ("Another line of text.", "book"),
+    ]  # fmt: skip
+    texts, card = corpus.clean(lines, held, ["the line that is measured"])
+    assert texts == ["A line of its own.", "Another line of text."]
+    assert card["removed"] == {"no text": 1, "left out": 1, "repeated": 2, "evaluated": 1}
+    assert card["read"] == card["kept"] + sum(card["removed"].values()) == 7
+    assert card["sources"] == {"web": 1, "book": 1} and card["words"] == 9 and card["bytes"] == sum(map(len, texts))
+
+
+def test_a_cap_chooses_the_same_lines_again_and_keeps_their_order(held):
+    lines = [(f"line {i} of many", "web") for i in range(50)]
+    texts, card = corpus.clean(lines, held, [], most=9)
+    assert texts == corpus.clean(lines, held, [], most=9)[0] == sorted(texts, key=lambda x: int(x.split()[1]))
+    assert len(texts) == card["kept"] == 9
+
+
+def test_text_of_a_mirror_leaves_out_its_evaluation_sets_and_what_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
+    mirrored(
+        tmp_path,
+        "google/xtreme",
+        "tatoeba.deu",
+        "validation",
+        [{"source_sentence": "Das Haus ist klein.", "target_sentence": "It"}],
+    )
+    mirrored(tmp_path, "google/xtreme", "PAN-X.de", "train", [{"tokens": ["Eine", "Katze", "schläft"]}])
+    said = ["Der erste wird gemessen.", "das haus ist klein", "Eine Katze schläft.", "der erste wird gemessen"]
+    mirrored(tmp_path, "pretrain_text", "de", "train", [{"text": text, "source": "web"} for text in said])
+    s = replace(SCALES["mini"], langs=("de",))
+    texts, (seen,), card = corpus.gather(s, s.pretraining)
+    assert texts == {"de": ["Eine Katze schläft."]}
+    assert (seen["rows"], seen["source"], seen["stand_in"]) == (1, "pretrain_text/de/train", True)
+    assert card["languages"]["de"]["removed"] == {"no text": 0, "left out": 0, "repeated": 1, "evaluated": 1}
+    assert card["evaluation"]["splits"] == 1 and card["evaluation"]["texts"] == 2
+    assert np.isclose(card["languages"]["de"]["bytes"], len("Eine Katze schläft.".encode()))
