@@ -76,6 +76,16 @@ def test_grouping_leaves_less_padding_on_the_same_rows(tmp_path):
     assert sum(grouped.empty) < sum(plain.empty)
 
 
+@pytest.mark.parametrize("name", ("mnli", "csqa"))
+def test_without_datasets_the_baseline_trains_on_the_same_rows(name, tmp_path, monkeypatch):
+    one = job(name, tmp_path)
+    with_ = [run(one) for run in (train.plain, train.RUN[train.GROUPED])]
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    assert isinstance(train.rows(one), train.Columns)
+    without = [run(one) for run in (train.plain, train.RUN[train.GROUPED])]
+    assert [(x.read, x.empty, x.losses) for x in with_] == [(x.read, x.empty, x.losses) for x in without]
+
+
 def test_a_sample_has_neighbours_of_all_lengths():
     features = Encoded.of([{"ids": [0] * n, "gold": [0]} for n in range(1, 401)])
     chosen = train.sample(features, 8, 5)

@@ -1,5 +1,8 @@
 """The encoder: transformers' own layout, heads dropped between stages, damage named."""
 
+import hashlib
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ from transformers import XLMRobertaForMaskedLM
 
 import plain
 from xit_core import model, packed
-from xit_core.config import SCALES, Bad, encoder_dir
+from xit_core.config import INDEX, SCALES, Bad, encoder_dir, encoder_hash, weights
 
 NEEDS_ENCODER = pytest.mark.skipif(
     not (encoder_dir("micro") / "model.safetensors").is_file(), reason="the micro encoder is not made yet"
@@ -36,6 +39,80 @@ def test_what_is_written_is_read_by_transformers_with_the_same_logits(net, tmp_p
     assert torch.allclose(ours, expected, atol=1e-5)
 
 
+def same(one, other):
+    return all(torch.equal(x, other.state_dict()[k]) for k, x in one.state_dict().items())
+
+
+def test_a_large_encoder_is_shipped_in_small_parts_that_transformers_and_we_read_alike(net, tmp_path, monkeypatch):
+    net.add_head("mlm", ())
+    model.write(net, tmp_path / "one", torch.bfloat16)
+    monkeypatch.setattr(model, "PART", 30_000)  # the table has more than twice that
+    model.write(net, tmp_path / "many", torch.bfloat16)
+    files = weights(tmp_path / "many")
+    assert len(files) > 3 and files[0].name == f"model-00001-of-{len(files):05}.safetensors"
+    assert max(file.stat().st_size for file in files) <= model.PART + 2**16
+    one, many = (model.read(tmp_path / x, net.tokenizer, SCALES["smoke"]) for x in ("one", "many"))
+    assert same(one.encoder, many.encoder) and all(torch.equal(x, many.lm_head[k]) for k, x in one.lm_head.items())
+    theirs = [XLMRobertaForMaskedLM.from_pretrained(tmp_path / x, dtype=torch.float32) for x in ("one", "many")]
+    assert same(*theirs) and same(one.encoder, theirs[1].roberta)
+
+
+def test_only_what_is_shipped_is_cut_in_parts_and_only_when_it_is_large(net, tmp_path, monkeypatch):
+    model.write(net, tmp_path, torch.bfloat16)
+    assert weights(tmp_path) == [tmp_path / "model.safetensors"]
+    monkeypatch.setattr(model, "PART", 30_000)
+    model.write(net, tmp_path, torch.bfloat16)
+    assert not (tmp_path / "model.safetensors").exists() and len(weights(tmp_path)) > 3
+    model.write(net, tmp_path)  # a stage's checkpoint
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_weights_count_when_all_parts_and_their_index_are_there(net, tmp_path, monkeypatch):
+    monkeypatch.setattr(model, "PART", 30_000)
+    monkeypatch.setattr(model, "save_file", failing(model.save_file, after=2))
+    with pytest.raises(Bad, match="cannot write the checkpoint"):
+        model.write(net, tmp_path, torch.bfloat16)
+    with pytest.raises(Bad, match=r"model\.safetensors is missing"):
+        model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+    monkeypatch.undo()
+    monkeypatch.setattr(model, "PART", 30_000)
+    model.write(net, tmp_path, torch.bfloat16)
+    lost = weights(tmp_path)[1]
+    lost.rename(tmp_path / "elsewhere")
+    with pytest.raises(Bad, match=f"{lost.name} is missing"):
+        model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+    (tmp_path / INDEX).write_text('{"weight_map": ')
+    with pytest.raises(Bad, match="damaged checkpoint"):
+        model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+
+
+def failing(write, after):
+    """The same, with a disk that is full after so many files."""
+    left = iter(range(after))
+
+    def fails(*given, **more):
+        if next(left, None) is None:
+            raise OSError("No space left on device")
+        return write(*given, **more)
+
+    return fails
+
+
+def test_the_hash_of_an_encoder_is_that_of_its_file_or_of_all_its_parts(net, tmp_path, monkeypatch):
+    monkeypatch.setattr("xit_core.config.encoder_dir", lambda _: tmp_path)
+    hashed = encoder_hash.__wrapped__
+    assert hashed("micro") == ""
+    model.write(net, tmp_path, torch.bfloat16)
+    assert hashed("micro") == hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
+    monkeypatch.setattr(model, "PART", 30_000)
+    model.write(net, tmp_path, torch.bfloat16)
+    once, last = hashed("micro"), weights(tmp_path)[-1]
+    last.write_bytes(last.read_bytes()[:-1] + b"?")
+    assert len({once, hashed("micro"), ""}) == 3
+    last.unlink()
+    assert hashed("micro") == ""
+
+
 def test_the_encoder_is_kept_and_the_heads_are_dropped_between_stages(net, tmp_path):
     net.add_head("mnli", ("a", "b", "c"))
     model.write(net, tmp_path)
@@ -52,6 +129,13 @@ def test_a_damaged_checkpoint_is_named(net, tmp_path):
     file.unlink()
     with pytest.raises(Bad, match=r"model\.safetensors is missing"):
         model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+
+
+def test_a_model_and_the_heads_it_gets_are_where_it_would_be_trained(net, monkeypatch):
+    monkeypatch.setattr(model, "PartialState", lambda: SimpleNamespace(device=torch.device("meta")))
+    net = model.Model(net.encoder, net.tokenizer, SCALES["smoke"])
+    net.add_head("mnli", ("a", "b", "c"))
+    assert {p.device.type for p in net.parameters()} == {"meta"}
 
 
 def test_distance_is_relative():

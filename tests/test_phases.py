@@ -1,8 +1,14 @@
 """The three phases at smoke scale: what reaches the ledger, what is shared, what is repeated exactly."""
 
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
 import pytest
 
-from xit_core import phases, results
+from stores import mirrored
+from xit_core import micro, parcel, phases, results
 from xit_core.config import SCALES, Bad, Run
 from xit_core.tasks import INTERMEDIATES, TARGETS, languages
 
@@ -40,6 +46,23 @@ def test_a_finished_run_is_not_computed_again(monkeypatch):
     assert phases.targets("xnli", scale="smoke") == once
 
 
+def test_a_stage_with_a_row_is_trained_again_only_for_a_child_that_needs_its_checkpoint(monkeypatch):
+    once = phases.targets("mnli > xnli", scale="smoke")
+    stage = results.place(Run("mnli"))
+    stamp, weights = stage.stat().st_mtime_ns, (results.checkpoint(Run("mnli")) / "model.safetensors")
+    content = weights.read_bytes()
+    weights.unlink()  # as when the row came from another machine
+    with monkeypatch.context() as other:
+        other.setattr(phases, "fit", lambda *a, **k: pytest.fail("trained again"))
+        assert phases.stages("mnli", scale="smoke") == [results.read(Run("mnli"))] and not weights.exists()
+        assert phases.targets("mnli > xnli", scale="smoke") == once
+    results.place(Run("mnli > xnli")).unlink()
+    monkeypatch.setattr(phases.evaluate, "stage", lambda *_: pytest.fail("scored again"))
+    again = phases.targets("mnli > xnli", scale="smoke")
+    assert again[0]["scores"] == once[0]["scores"] and weights.read_bytes() == content
+    assert stage.stat().st_mtime_ns == stamp
+
+
 def test_a_joint_stage_gives_each_task_the_dose_that_it_has_alone():
     row = phases.intermediate(Run("+".join(INTERMEDIATES[:3])))
     assert row["dose"]["steps"] == 3 * SCALES["smoke"].stage_steps and sum(row["dose"]["share"].values()) == pytest.approx(1)
@@ -68,6 +91,64 @@ def test_an_encoder_can_be_pretrained_anew():
         "accuracy_centred",
     }
     assert row["dose"]["tokens"] > 0 and row["curve"]
+
+
+@pytest.mark.parametrize(("scale", "is_there"), [("mini", True), ("mini-scratch", True), ("pocket", False), ("smoke", False)])
+def test_an_encoder_pretrained_here_on_real_text_is_probed_and_rows_that_are_older_stay_as_they_are(scale, is_there, monkeypatch):
+    row = {"scores": [], "items": [], "predictions": [], "protocols": [], "seen": [1]}
+    monkeypatch.setattr(phases.model, "start", lambda *_: None)
+    monkeypatch.setattr(phases.evaluate, "encoder", lambda *_: dict(row))
+    monkeypatch.setattr(phases.evaluate, "linear", lambda *_: ([{"layer": 0}], [2]))
+    for kind in ("", "random"):
+        found = phases.pretrained(Run("pretrained", scale, model=kind))
+        assert found.get("probe") == ([{"layer": 0}] if is_there else None)
+        assert found["provenance"]["data"] == [1, 2][: 1 + is_there]
+
+
+def test_versions_are_those_of_the_packages_that_are_there(monkeypatch):
+    monkeypatch.setattr(phases, "PACKAGES", ("numpy", "no-such-package"))
+    assert list(phases.versions()) == ["numpy"]
+
+
+def test_without_git_no_commit_is_named(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert phases.commit() == {"commit": "", "clean": False}
+
+
+WITHOUT = """
+import sys
+for name in "pandas pyarrow datasets papermill nbformat nbclient snakemake matplotlib statsmodels tabulate".split():
+    sys.modules[name] = None  # as if it were not installed
+from dataclasses import replace
+from xit_core import config, phases
+config.SCALES["smoke"] = replace(config.SCALES["smoke"], world="real", langs=("en", "de"))
+phases.targets("squad1+mlm > xnli, tatoeba", scale="smoke")
+"""
+
+
+def test_a_machine_without_parquet_and_notebooks_makes_the_same_rows_from_a_parcel(tmp_path, monkeypatch):
+    monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], world="real", langs=("en", "de")))
+    told = [("nyu-mll/glue", "mnli", "train", micro.rows("mnli", "train", "en", 60))]
+    told += [("google/xtreme", "XNLI", "validation", [r | {"language": "de"} for r in micro.rows("xnli", "validation", "al", 30)])]
+    told[-1][-1].extend(micro.rows("xnli", "validation", "en", 30))
+    told += [("rajpurkar/squad", "plain_text", s, micro.rows("squad1", s, "en", 60)) for s in ("train", "validation")]
+    told += [("google/xtreme", "tatoeba.deu", "validation", micro.rows("tatoeba", "validation", "al", 30))]
+    text = zip(("en", "de"), ("en", "al"), strict=True)
+    told += [("pretrain_text", lang, "train", micro.rows("mlm", "train", of, 200)) for lang, of in text]
+    for split in told:
+        mirrored(tmp_path / "mirror", *split)
+    monkeypatch.setenv("XIT_MIRROR", str(tmp_path / "mirror"))
+    parcel.pack("smoke", tmp_path / "pack")
+    ours = phases.targets("squad1+mlm > xnli, tatoeba", scale="smoke")
+    ours.append(results.read(Run("squad1+mlm")))
+    for name, value in {"MIRROR": "pack", "RESULTS": "there", "RUNS": "there/runs"}.items():
+        monkeypatch.setenv(f"XIT_{name}", str(tmp_path / value))
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    theirs = [json.loads((tmp_path / "there/smoke" / f"{row['id']}.json").read_text()) for row in ours]
+    for here, there in zip(ours, theirs, strict=True):
+        assert {k: v for k, v in here.items() if k != "provenance"} == {k: v for k, v in there.items() if k != "provenance"}
+        assert all(here["provenance"][k] == there["provenance"][k] for k in ("data", "predictions_sha256"))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """The ledger is written once, whole or not at all."""
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
 
-from xit_core import config, results
+from xit_core import cli, config, results
 from xit_core.config import Bad, Run
 
 
@@ -90,3 +91,87 @@ def test_predictions_are_kept_beside_the_run_and_read_back_as_they_were():
     results.beside(run).unlink()
     with pytest.raises(Bad, match="no predictions at .*XIT_RUNS"):
         results.predictions(run)
+
+
+def test_where_parquet_is_not_installed_predictions_are_lines_with_the_same_hash(monkeypatch):
+    told = [
+        {"task": "xnli", "lang": "zh", "id": "0", "prediction": "\u4f60\u2028\u597d"},
+        {"task": "xnli", "lang": "zh", "id": "1", "prediction": 2},
+    ]
+    digest = results.keep(Run("xnli"), told)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert results.keep(Run("xnli", seed=2), told) == digest
+    assert results.kept(Run("xnli", seed=2)).suffix == ".jsonl" and results.kept(Run("xnli", seed=3)) is None
+    assert results.predictions(Run("xnli", seed=2)) == told
+    assert not list(results.beside(Run("xnli")).parent.glob("*.partial"))
+
+
+@pytest.fixture
+def elsewhere(places, monkeypatch):
+    """elsewhere(row, ...) is the folder of another machine with these rows, and a notebook."""
+
+    def make(*rows):
+        folder = places / "elsewhere"
+        monkeypatch.setenv("XIT_RESULTS", str(folder / "results"))
+        for each in rows:
+            results.write(each | {"provenance": {}})
+        (folder / "executed/smoke").mkdir(parents=True, exist_ok=True)
+        for name in ("a", "b.failed", ".c.partial"):
+            (folder / f"executed/smoke/{name}.ipynb").write_text("theirs")
+        monkeypatch.setenv("XIT_RESULTS", str(places / "results"))
+        return folder
+
+    return make
+
+
+def test_rows_and_notebooks_of_another_machine_come_in_once(elsewhere, places, capsys):
+    results.write(row(Run("xnli"), provenance={"seconds": 1}))
+    folder = elsewhere(row(Run("xnli")), row(Run("mnli > xnli")), row(Run("xnli", seed=2)))
+    assert cli.main(["results", "merge", str(folder)]) == 0
+    assert capsys.readouterr().out == "2 rows came in, 1 were there already; 1 executed notebooks came in\n"
+    assert {r["id"] for r in results.rows()} == {Run("xnli").id, Run("mnli > xnli").id, Run("xnli", seed=2).id}
+    assert results.read(Run("xnli"))["provenance"] == {"seconds": 1}  # ours stays
+    came = results.place(Run("mnli > xnli"))
+    assert came.read_bytes() == (folder / "results/smoke" / came.name).read_bytes()
+    assert [(p.name, p.read_text()) for p in (places / "executed/smoke").iterdir()] == [("a.ipynb", "theirs")]
+    assert results.merge(folder) == (0, 3, 0)
+    assert sorted(p.name for p in came.parent.iterdir()) == sorted(f"{r['id']}.json" for r in results.rows())
+
+
+def told(**more):
+    return json.dumps(row(Run("mnli > xnli")) | {"provenance": {}} | more)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (Run("xnli").id, json.dumps(row(Run("xnli"), 51.0) | {"provenance": {}}), "the ledger holds other scores"),
+        (Run("mnli > xnli").id, told()[:50], "no row of a run as this version makes it"),
+        (Run("mnli > xnli").id, "[]", "no row of a run"),
+        (Run("mnli > xnli").id, told(path="mnli > xnil"), "no row of a run"),
+        (Run("mnli > xnli").id, told(seed=2), "no row of a run"),
+        (Run("mnli > xnli").id, told(scale="micro"), "no row of a run"),
+        (Run("mnli > xnli").id, told().replace('"items"', '"other"'), "no row of a run"),
+        ("another-name", told(), "no row of a run"),
+        ("mnli.xnli-s1-00000000", told(id="mnli.xnli-s1-00000000"), "no row of a run"),
+    ],
+)
+def test_nothing_is_merged_when_a_row_contradicts_or_is_none(elsewhere, places, name, text, said):
+    results.write(row(Run("xnli")))
+    folder = elsewhere(row(Run("xnli", seed=2)))
+    (folder / "results/smoke" / f"{name}.json").write_text(text)
+    with pytest.raises(Bad, match=said) as error:
+        results.merge(folder)
+    assert "\n" not in str(error.value)
+    assert [r["id"] for r in results.rows()] == [Run("xnli").id] and not (places / "executed").exists()
+
+
+def test_two_files_of_one_run_in_the_folder_must_agree(elsewhere):
+    folder = elsewhere(row(Run("xnli")))
+    other = folder / "second/smoke" / f"{Run('xnli').id}.json"
+    other.parent.mkdir(parents=True)
+    other.write_text(json.dumps(row(Run("xnli")) | {"provenance": {"seconds": 2}}))
+    assert results.merge(folder) == (1, 0, 1)
+    other.write_text(json.dumps(row(Run("xnli"), 51.0) | {"provenance": {}}))
+    with pytest.raises(Bad, match="another file of .* has other scores"):
+        results.merge(folder)

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from transformers.conversion_mapping import register_checkpoint_conversion_mapping
+from transformers.core_model_loading import Concatenate, WeightConverter
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
 from . import packed  # noqa: F401  makes the attention known
-from .config import Bad, Pretraining, Scale, encoder_dir, scale
+from .config import INDEX, Bad, Pretraining, Scale, encoder_dir, scale, weights
 from .data import tokenizer
 from .kinds import KINDS
 from .tasks import TASKS
@@ -21,6 +24,12 @@ from .tasks import TASKS
 # transformers' names for the masked-LM head: ours -> XLMRobertaForMaskedLM's, so that its from_pretrained reads our files
 LM_HEAD = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "norm.weight": "layer_norm.weight",
            "norm.bias": "layer_norm.bias", "bias": "bias"}  # fmt: skip
+WHOLE = "model.safetensors"
+PART = 16_000_000 - 2**16  # bytes of tensors in a part: 16 MB with the header
+TABLE = "roberta.embeddings.word_embeddings"
+# transformers' own from_pretrained joins blocks of the table too
+JOIN = WeightConverter("word_embeddings.*.weight", "word_embeddings.weight", [Concatenate()])
+register_checkpoint_conversion_mapping("xlm-roberta", [JOIN], overwrite=True)
 
 
 class Model(nn.Module):
@@ -32,6 +41,7 @@ class Model(nn.Module):
         self.pooling, self.labels, self.lm_head = s.pooling, {}, lm_head
         encoder.set_attn_implementation("packed")
         self.bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else s.bf16
+        self.to(PartialState().device)  # where it would be trained: a model that is only scored is as fast there
 
     def autocast(self) -> torch.autocast:
         """bf16 where the device has it, and on the CPU where the scale says that it pays."""
@@ -48,6 +58,7 @@ class Model(nn.Module):
                 nn.init.zeros_(layer.bias)
         if kind == "mlm" and self.lm_head:
             self.heads[name].load_state_dict(self.lm_head)
+        self.heads[name].to(self.encoder.device)
 
     def states(self, batch: dict, depth: int | None = None) -> Iterator[Tensor]:
         """The states (T, H) of packed sequences (`packed.pack`): after the embeddings, then after each layer up to `depth`."""
@@ -114,47 +125,86 @@ def from_hub(s: Scale) -> XLMRobertaModel:
 
 
 def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
-    """A model of a folder in transformers' layout (config.json, model.safetensors).
+    """A model of a folder in transformers' layout: config.json with model.safetensors, or with its parts and their index.
 
     Raises: Bad for a missing or damaged file.
     """
-    if missing := [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]:
+    files = weights(folder)
+    if missing := [file.name for file in (folder / "config.json", *files) if not file.is_file()]:
         raise Bad(f"no encoder at {folder} ({missing[0]} is missing); make it with `xit run pretrained --model remake`")
     try:
         config = XLMRobertaConfig(**json.loads((folder / "config.json").read_text()))
-        weights = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
+        found = joined({k: v.float() for file in files for k, v in load_file(file).items()})
         encoder = XLMRobertaModel(config, add_pooling_layer=False)
-        encoder.load_state_dict({k.removeprefix("roberta."): v for k, v in weights.items() if k.startswith("roberta.")})
+        encoder.load_state_dict({k.removeprefix("roberta."): v for k, v in found.items() if k.startswith("roberta.")})
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise Bad(
             f"{folder}: damaged checkpoint ({str(error).splitlines()[0][:100]}); delete the folder, it is made again"
         ) from None
-    head = {ours: weights[f"lm_head.{theirs}"] for ours, theirs in LM_HEAD.items() if f"lm_head.{theirs}" in weights}
+    head = {ours: found[f"lm_head.{theirs}"] for ours, theirs in LM_HEAD.items() if f"lm_head.{theirs}" in found}
     return Model(encoder, pieces, s, head or None)
 
 
 def write(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Save encoder and masked-LM head in transformers' layout; the weights come last, so their presence means all is there."""
-    weights = {f"roberta.{k}": v for k, v in model.encoder.state_dict().items()}
+    """Save encoder and masked-LM head in transformers' layout; the weights, or their index, come last: then all is there.
+
+    In bf16, the form that is shipped, weights of more than PART bytes are written in parts.
+    """
+    found = {f"roberta.{k}": v for k, v in model.encoder.state_dict().items()}
     head = model.heads["mlm"].state_dict() if "mlm" in model.heads else model.lm_head or {}
-    weights |= {f"lm_head.{LM_HEAD[k]}": v for k, v in head.items()}
+    found |= {f"lm_head.{LM_HEAD[k]}": v for k, v in head.items()}
+    found = {k: v.detach().to("cpu", dtype).contiguous() for k, v in found.items()}
+    parts = parted(found) if dtype == torch.bfloat16 else {WHOLE: found}
     config = json.loads(model.encoder.config.to_json_string(use_diff=False)) | {"architectures": ["XLMRobertaForMaskedLM"]}
     config = {k: v for k, v in sorted(config.items()) if not k.startswith("_") and k != "transformers_version"}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        (folder / INDEX).unlink(missing_ok=True)  # parts count only with an index of theirs
         part = folder / f"model.{os.getpid()}.partial"
-        save_file({k: v.detach().to("cpu", dtype).contiguous() for k, v in weights.items()}, part, metadata={"format": "pt"})
-        os.chmod(part, 0o644)
-        os.replace(part, folder / "model.safetensors")
+        for name, some in parts.items():
+            save_file(some, part, metadata={"format": "pt"})
+            os.chmod(part, 0o644)
+            os.replace(part, folder / name)
+        if len(parts) > 1:
+            part.write_text(index(parts))
+            os.replace(part, folder / INDEX)
+        for old in set(folder.glob("model*.safetensors")) - {folder / name for name in parts}:
+            old.unlink()
     except (OSError, SafetensorError) as error:
         raise Bad(f"cannot write the checkpoint {folder} ({error}); name another folder with XIT_RUNS") from None
 
 
+def parted(found: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Tensors by the name of their file, at most PART bytes in each; a larger table of embeddings goes in blocks of its rows."""
+    parts, room = [{}], PART
+    for name, x in found.items():
+        blocks = x.split(max(1, PART * len(x) // x.nbytes))
+        for k, block in enumerate(blocks):
+            if block.nbytes > room:
+                parts, room = [*parts, {}], PART
+            parts[-1][name if len(blocks) == 1 else f"{name.removesuffix('.weight')}.{k:03}.weight"] = block
+            room -= block.nbytes
+    names = [f"model-{k:05}-of-{len(parts):05}.safetensors" for k in range(1, len(parts) + 1)] if len(parts) > 1 else [WHOLE]
+    return dict(zip(names, parts, strict=True))
+
+
+def index(parts: dict[str, dict[str, Tensor]]) -> str:
+    """The index that transformers reads weights in parts by."""
+    told = {"metadata": {"total_size": sum(x.nbytes for some in parts.values() for x in some.values())}}
+    return json.dumps(told | {"weight_map": {name: file for file, some in parts.items() for name in some}}, indent=1) + "\n"
+
+
+def joined(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of all parts, the table of embeddings in one piece."""
+    blocks = sorted(name for name in found if name.startswith(f"{TABLE}.") and name != f"{TABLE}.weight")
+    table = {f"{TABLE}.weight": torch.cat([found[name] for name in blocks])} if blocks else {}
+    return {name: x for name, x in found.items() if name not in blocks} | table
+
+
 def distance(model: Model, before: dict[str, Tensor]) -> float:
     """How far training moved the encoder: the norm of the difference relative to the norm of `before`."""
-    moved = sum(
-        (v.float() - before[k].float()).square().sum() for k, v in model.encoder.state_dict().items() if v.is_floating_point()
-    )
-    whole = sum(v.float().square().sum() for v in before.values() if v.is_floating_point())
+    now = {k: v.float() for k, v in model.encoder.state_dict().items() if v.is_floating_point()}
+    moved = sum((v - before[k].to(v)).square().sum() for k, v in now.items())
+    whole = sum(before[k].to(v).square().sum() for k, v in now.items())
     return float((moved / whole).sqrt())

@@ -4,16 +4,17 @@ import json
 import platform
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
 from . import data, evaluate, model, results, retrieval
-from .config import PIVOT, ROOT, Bad, Run, Scale, encoder_dir, encoder_hash, recipe, runs, runs_dir, scale
+from .config import PIVOT, ROOT, Bad, Run, Scale, encoder_dir, encoder_hash, recipe, runs, scale
 from .kinds import encoded, labels
 from .model import Model
+from .results import checkpoint
 from .tasks import TASKS, languages
 from .train import fit
 
@@ -33,7 +34,12 @@ def pretrained(run: Run) -> dict:
         net, told, read = remake(run)
     else:
         net, told, read = model.start(run.scale, run.model, run.seed), card(run), 0
-    return enter(run, evaluate.encoder(net, scale(run.scale)) | {k: told[k] for k in ("curve", "dose")}, begin, read)
+    s = scale(run.scale)
+    row = evaluate.encoder(net, s) | {k: told[k] for k in ("curve", "dose")}
+    if s.world == "real" and s.pretraining and s.name != "pocket":  # whose rows are older than the linear probe
+        row["probe"], seen = evaluate.linear(net, s)
+        row["seen"] = row["seen"] + seen
+    return enter(run, row, begin, read)
 
 
 def card(run: Run) -> dict:
@@ -47,11 +53,20 @@ def intermediate(run: Run) -> dict:
     """Phase 2: train a stage (one task, or several jointly), keep the encoder, enter its English dev scores in the ledger."""
     if run.phase != 2:
         raise Bad(f"path {run.path!r} is no intermediate stage; notebook 2 takes paths that end in one: 'mnli', 'squad1+mlm'")
-    done, s = results.read(run), scale(run.scale)
-    if done and (checkpoint(run) / "model.safetensors").is_file():
+    if done := results.read(run):
         return done
     begin = time.time()
-    net = reach(run)
+    net, told, read = stage(run)
+    row = evaluate.stage(net, run.stages[-1], scale(run.scale))
+    end = row.pop("probe") | {"distance": told["dose"]["distance"]}
+    row |= told | {"curve": [*told["curve"], {"step": told["dose"]["steps"]} | end], "seen": told["seen"] + row["seen"]}
+    model.write(net, checkpoint(run))
+    return enter(run, row, begin, read)
+
+
+def stage(run: Run) -> tuple[Model, dict, float]:
+    """Train a stage: (model, what its row says of the training, tokens read)."""
+    net, s = reach(run), scale(run.scale)
     before = {k: v.clone() for k, v in net.encoder.state_dict().items()}
     features, seen = training_set(net, run.stages[-1], s, run.size or s.stage_rows, run.seed, run.lang)
     batch = s.batch or max(TASKS[t].batch for t in features)
@@ -66,13 +81,9 @@ def intermediate(run: Run) -> dict:
         "rate": s.stage_lr,
         "rows": sum(map(len, features.values())),
         "share": batches.share,
+        "distance": model.distance(net, before),
     }
-    row = evaluate.stage(net, run.stages[-1], s)
-    end = row.pop("probe") | {"distance": model.distance(net, before)}
-    row |= {"curve": [*points, {"step": batches.steps} | end], "dose": dose | {"distance": end["distance"]}}
-    row["seen"] = seen + row["seen"]
-    model.write(net, checkpoint(run))
-    return enter(run, row, begin, batches.tokens())
+    return net, {"curve": points, "dose": dose, "seen": seen}, batches.tokens()
 
 
 def stages(path: str, **fields) -> list[dict]:
@@ -136,18 +147,19 @@ def tune(net: Model, run: Run, name: str, s: Scale) -> tuple[list[dict], list[di
 # -- stages ------------------------------------------------------------------------------------------------------------
 
 
-def checkpoint(run: Run) -> Path:
-    """The folder of a stage run's encoder."""
-    return runs_dir() / run.scale / run.id
-
-
 def reach(run: Run) -> Model:
-    """The encoder a run starts from: its parent's, which is trained first (and entered in the ledger) if it is not there."""
+    """The encoder a run starts from: its parent's, which is trained first (and entered in the ledger) if it is not there.
+
+    A row from another machine comes without its checkpoint: the stage is then trained once more, and the row stays as it is.
+    """
     parent = run.parent
     if parent.phase == 1:
         return model.start(run.scale, run.model, run.seed)
     if not (checkpoint(parent) / "model.safetensors").is_file():
-        intermediate(parent)
+        if results.read(parent):
+            model.write(stage(parent)[0], checkpoint(parent))
+        else:
+            intermediate(parent)
     return model.read(checkpoint(parent), data.tokenizer(run.scale), scale(run.scale))
 
 
@@ -182,7 +194,7 @@ def enter(run: Run, row: dict, begin: float, read: float) -> dict:
     s = scale(run.scale)
     provenance = {
         **CODE, "data": row.pop("seen"), "encoder": {"name": run.model or s.encoder or "random", "sha256": encoder_hash(run.scale)},
-        "packages": {p: version(p) for p in PACKAGES}, "device": device(), "seconds": round(seconds, 2),
+        "packages": versions(), "device": device(), "seconds": round(seconds, 2),
         "tokens_per_second": round(read / seconds), "predictions_sha256": digest,
         "recipe": recipe(run), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
     }  # fmt: skip
@@ -191,12 +203,22 @@ def enter(run: Run, row: dict, begin: float, read: float) -> dict:
     return results.read(run)
 
 
+def versions() -> dict[str, str]:
+    """Of the packages that are installed: a machine that only trains has neither datasets nor papermill."""
+    found = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
 def commit() -> dict:
-    """The commit of the code, and whether the tree was clean; empty outside a git checkout."""
+    """The commit of the code, and whether the tree was clean; empty outside a git checkout, and without git."""
 
     def git(*words: str) -> str:
-        told = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
-        return told.stdout.strip()
+        with suppress(FileNotFoundError):
+            return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False).stdout.strip()
+        return ""
 
     sha = git("rev-parse", "--verify", "-q", "HEAD")
     return {"commit": sha, "clean": bool(sha) and not git("status", "--porcelain", "--untracked-files=no")}

@@ -1,14 +1,19 @@
-"""The ledger: one JSON a finished run, written once, never edited; read back as one tidy frame."""
+"""The ledger: one JSON a finished run, written once, never edited; read back as one tidy frame.
+
+Rows and executed notebooks travel between machines as files; predictions and checkpoints stay where they were made.
+"""
 
 import hashlib
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .config import SCALES, Bad, Run, Score, results_dir, runs_dir
+from .config import SCALES, Bad, Run, Score, executed_dir, results_dir, runs_dir
 
 if TYPE_CHECKING:
     import pandas
@@ -45,23 +50,87 @@ def write(row: dict) -> Path:
     Raises: Bad when the ledger holds other scores under this id, or cannot be written.
     """
     path = results_dir() / row["scale"] / f"{row['id']}.json"
-    if path.exists():
-        old = json.loads(path.read_text())
-        if any(old[k] != json.loads(json.dumps(row[k])) for k in SAME):
-            raise Bad(
-                f"{path.name}: the ledger holds other scores for this run and is never overwritten; delete the file to repeat it"
-            )
+    if held(row):
         return path
     text = json.dumps(row, indent=1, sort_keys=True, allow_nan=False)
+    return whole(path, lambda part: part.write_text(text + "\n"))
+
+
+def held(row: dict) -> bool:
+    """Whether the ledger has the row.
+
+    Raises: Bad when it holds other scores under its id.
+    """
+    path = results_dir() / row["scale"] / f"{row['id']}.json"
+    if not path.exists():
+        return False
+    old = json.loads(path.read_text())
+    if differ(old, json.loads(json.dumps(row))):
+        raise Bad(f"{path.name}: the ledger holds other scores for this run and is never overwritten; delete the file to repeat it")
+    return True
+
+
+def differ(one: dict, other: dict) -> bool:
+    return any(one[k] != other[k] for k in SAME)
+
+
+def whole(path: Path, make: Callable[[Path], object]) -> Path:
+    """A file of the ledger, made whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".partial", delete=False) as part:
-            part.write(text + "\n")
-        os.chmod(part.name, 0o644)
-        os.replace(part.name, path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as aside:
+            make(part := Path(aside, path.name))
+            os.replace(part, path)
     except OSError as error:
-        raise Bad(f"cannot write the ledger in {path.parent} ({error.strerror}); name another folder with XIT_RESULTS") from None
+        advice = "name another folder with XIT_RESULTS or XIT_EXECUTED"
+        raise Bad(f"cannot write the ledger in {path.parent} ({error.strerror}); {advice}") from None
     return path
+
+
+def merge(folder: Path) -> tuple[int, int, int]:
+    """Take what another machine finished into this ledger: (rows that came in, rows that were there, notebooks that came in).
+
+    At any depth, what lies in a folder named like a scale counts: *.json are rows, *.ipynb executed notebooks. A notebook that
+    is here already stays.
+    Raises: Bad, before anything is written, for a row that contradicts one here or is of no run that this version makes.
+    """
+    if not folder.is_dir():
+        raise Bad(f"no folder {folder}; name the one that holds <scale>/<run>.json")
+    files = sorted(p for p in folder.rglob("*.*") if p.parent.name in SCALES and not p.name.startswith("."))
+    came: dict[str, dict] = {}
+    for file in (p for p in files if p.suffix == ".json"):
+        row = foreign(file)
+        if differ(row, came.setdefault(row["id"], row)):
+            raise Bad(f"{file}: another file of {folder} has other scores for this run; nothing was merged")
+    new = [row for row in came.values() if not held(row)]
+    books = [p for p in files if p.suffix == ".ipynb" and not p.name.endswith(".failed.ipynb")]
+    books = [(p, to) for p in books if not (to := executed_dir() / p.parent.name / p.name).exists()]
+    for row in new:
+        write(row)
+    for book, to in books:
+        whole(to, lambda part, book=book: shutil.copyfile(book, part))
+    return len(new), len(came) - len(new), len(books)
+
+
+def foreign(file: Path) -> dict:
+    """The row in a file of another machine's ledger.
+
+    Raises: Bad unless it is whole and this version would give its run the same id.
+    """
+    try:
+        row = json.loads(file.read_text())
+        run = Run(**{k: row[k] for k in RUN})
+        known = run.id == row["id"] == file.stem and run.scale == file.parent.name and {*SAME, *FIELDS, "provenance"} <= {*row}
+    except (ValueError, KeyError, TypeError):  # Bad is a ValueError
+        known = False
+    if not known:
+        raise Bad(f"{file}: no row of a run as this version makes it (its recipe, data and encoder); nothing was merged")
+    return row
+
+
+def checkpoint(run: Run) -> Path:
+    """The folder of a stage run's encoder."""
+    return runs_dir() / run.scale / run.id
 
 
 def beside(run: Run) -> Path:
@@ -69,27 +138,42 @@ def beside(run: Run) -> Path:
     return runs_dir() / run.scale / "predictions" / f"{run.id}.parquet"
 
 
+def kept(run: Run) -> Path | None:
+    """The file of a run's predictions; None when they are not here."""
+    return next((p for p in (beside(run), beside(run).with_suffix(".jsonl")) if p.is_file()), None)
+
+
 def keep(run: Run, predictions: list[dict]) -> str:
     """Write the predictions of a run as Parquet: one row an instance with task, lang, id and what was predicted.
 
-    The other columns hold JSON, so that one table takes a label, the tags of a sentence or a ranking.
+    The other columns hold JSON, so that one table takes a label, the tags of a sentence or a ranking. Where pyarrow is not
+    installed the same table is written as JSON lines.
     Returns the sha256 of the content, which does not depend on the version of the library that wrote it.
     Raises: Bad when the disk is full.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
     columns = list(dict.fromkeys(["task", "lang", "id", "prediction", *(k for row in predictions for k in row)]))
     plain = ("task", "lang", "id")
     table = {c: [row.get(c) if c in plain else json.dumps(row.get(c), ensure_ascii=False) for row in predictions] for c in columns}
+    partial = beside(run).with_suffix(".partial")
     try:
-        beside(run).parent.mkdir(parents=True, exist_ok=True)
-        partial = beside(run).with_suffix(".partial")
-        parquet.write_table(pa.table({c: pa.array(cells, pa.string()) for c, cells in table.items()}), partial)
-        os.replace(partial, beside(run))
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(partial, beside(run).with_suffix(stored(table, partial)))
     except OSError as error:
         raise Bad(f"cannot write {beside(run)} ({error.strerror}); free some space or name another folder with XIT_RUNS") from None
     return hashlib.sha256(json.dumps(table, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def stored(table: dict[str, list], file: Path) -> str:
+    """Write a table of strings as this machine can; the suffix of its format."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+    except ImportError:
+        rows = (json.dumps(dict(zip(table, cells, strict=True)), ensure_ascii=False) for cells in zip(*table.values(), strict=True))
+        file.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+        return ".jsonl"
+    parquet.write_table(pa.table({c: pa.array(cells, pa.string()) for c, cells in table.items()}), file)
+    return ".parquet"
 
 
 def predictions(run: Run) -> list[dict]:
@@ -97,12 +181,15 @@ def predictions(run: Run) -> list[dict]:
 
     Raises: Bad when the file is not there: the ledger travels, the predictions stay on the machine that made them.
     """
-    import pyarrow.parquet as parquet
-
-    if not beside(run).is_file():
+    plain, file = ("task", "lang", "id"), kept(run)
+    if not file:
         raise Bad(f"{run.id}: no predictions at {beside(run)}; XIT_RUNS names their folder, or run `{run.path}` again")
-    plain = ("task", "lang", "id")
-    rows = parquet.read_table(beside(run)).to_pylist()
+    if file.suffix == ".jsonl":
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+    else:
+        import pyarrow.parquet as parquet
+
+        rows = parquet.read_table(file).to_pylist()
     return [{c: x if c in plain else json.loads(x) for c, x in row.items()} for row in rows]
 
 

@@ -38,6 +38,7 @@ def fit(
     optimiser = torch.optim.AdamW(groups(net), lr=lr, betas=(0.9, beta2), eps=EPSILON, fused=True)
     schedule = LambdaLR(optimiser, lambda step: slope(step, batches.steps))
     net_, optimiser_ = accelerator.prepare(net, optimiser)
+    learned = [p for group in optimiser.param_groups for p in group["params"]]  # listed once, not in every step
     first, losses, probed = resume(folder, net, optimiser, schedule)
     net.train()
     for step in range(first, batches.steps):
@@ -48,7 +49,7 @@ def fit(
             net.train()
         name, features = batches.at(step)
         losses.append(learn(net_, name, *share(name, features, net, (seed, step), masking, accelerator), table.lookup, accelerator))
-        accelerator.clip_grad_norm_(net_.parameters(), CLIP)
+        torch.nn.utils.clip_grad_norm_(learned, CLIP)
         optimiser_.step()
         schedule.step()
         optimiser_.zero_grad()
