@@ -4,6 +4,7 @@ import json
 with open(config["plan"]) as file:
     PLAN = json.load(file)
 JOBS = {job["id"]: job for job in PLAN["jobs"]}  # only what is not finished: `--forceall` runs exactly these
+PRIORITY = {id: len(JOBS) - i for i, id in enumerate(JOBS)}  # of what can start, what stands first in the plan does
 
 
 wildcard_constraints:
@@ -25,5 +26,6 @@ rule notebook:
     params:
         command=lambda wildcards: JOBS[wildcards.id]["command"],
     threads: 1
+    priority: lambda wildcards: PRIORITY[wildcards.id]
     shell:
         "{params.command} >{log:q} 2>&1"

@@ -13,6 +13,7 @@ import pytest
 from xit_core import cli, launch, micro, model, results, workflow
 from xit_core.config import SCALES, Bad, Run
 from xit_core.tasks import TASKS
+from xit_core.workflow import Clock
 
 
 def xit(*words, **env):
@@ -65,7 +66,7 @@ def test_bigger_scales_cost_more():
 def test_claims_have_the_fixed_keys(capsys):
     rows = told(capsys, "claims", "--scale", "micro", "--json")
     assert [r["number"] for r in rows] == list(range(1, 23))
-    keys = ["id", "number", "says", "scale", "published", "estimate", "low", "high", "direction", "magnitude", "runs"]
+    keys = ["id", "number", "says", "scale", "published", "estimate", "low", "high", "direction", "magnitude", "runs", "note"]
     assert all(set(r) == set(keys) for r in rows)
 
 
@@ -92,6 +93,12 @@ def test_data_has_the_fixed_keys(capsys, scale):
         ("plan --study none", "no study 'none'"),
         ("study main --scale huge", "no scale 'huge'"),
         ("study --cores 0", "--cores 0"),
+        ("study --budget 0", "--budget 0; allowed: more than 0"),
+        ("study --budget nan", "--budget nan"),
+        ("study --direct --profile slurm", "--profile goes with neither"),
+        ("study --direct --scale pocket", "set XIT_MIRROR"),
+        ("results merge nowhere", "no folder nowhere"),
+        ("results split .", "invalid choice: 'split'"),
         ("study --scale pocket", "set XIT_MIRROR"),
         ("claims --scale huge", "no scale 'huge'"),
         ("data --scale huge", "no scale 'huge'"),
@@ -125,17 +132,16 @@ def test_a_corrupt_checkpoint_is_named_and_nothing_is_lost(places):
     assert not launch.job("mnli > xnli").output.exists()
 
 
-def test_help_is_fast_and_loads_nothing_big():
-    begin = time.perf_counter()
+def test_help_loads_nothing_big():
     status, out, _ = xit("--help")
-    assert status == 0 and "study" in out and time.perf_counter() - begin < 1.0  # 0.1 s on a quiet machine
+    assert status == 0 and "study" in out
     code = "import sys, xit_core.cli as c; c.parser(); print([m for m in ('torch', 'pandas') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
 def test_a_study_is_a_graph_in_which_parents_come_first(places):
     jobs = launch.jobs(workflow.studies.runs("main", "smoke")) + [launch.job("analysis", scale="smoke")]
-    plan = workflow.graph(jobs, places)
+    plan = workflow.graph(jobs, places, Clock())
     needs = {j["id"]: set(j["needs"]) for j in plan["jobs"]}
     assert needs["analysis"] == set(needs) - {"analysis"}
     stage = next(i for i in needs if i.startswith("mnli-s1"))
@@ -177,9 +183,16 @@ def test_a_study_that_a_mistake_stops_says_the_mistake(places):
     (places / "bad.log").write_text("xit: no such thing; do this\n")
     (places / "broken.log").write_text("xit failed: 1 / 0\n")
     for name, error in (("bad", Bad), ("broken", launch.Failed)):
-        pending = [SimpleNamespace(id=name, done=False)]
+        pending = [SimpleNamespace(id=name, done=False, runs=())]
         with pytest.raises(error, match="^(xit failed: 1 / 0|no such thing; do this); 1 of 1"):
-            workflow.report(pending, places)
+            workflow.report(pending, places, Clock())
+
+
+def test_a_number_of_a_reduced_scale_is_never_printed_without_its_note(capsys):
+    assert cli.main(["claims", "--scale", "mini"]) == 0
+    assert capsys.readouterr().out.endswith(f"mini: {SCALES['mini'].note}\n")
+    assert cli.main(["claims", "--scale", "micro"]) == 0
+    assert "micro:" not in capsys.readouterr().out
 
 
 def test_every_scale_can_be_planned(capsys):

@@ -63,6 +63,12 @@ def test_targets_and_seeds_of_one_source_share_a_notebook_at_small_scales_only()
     assert len(plan("base")) == 10
 
 
+def test_a_sliced_plan_has_a_notebook_for_each_seed():
+    jobs = launch.jobs([Run(path=p, scale="mini", seed=s) for s in (1, 2) for p in ("xnli", "udpos")])
+    assert [(j.path, j.seed) for j in jobs] == [("xnli, udpos", 1), ("xnli, udpos", 2)]
+    assert re.fullmatch(r"targets-s1-\w{8}", jobs[0].id)
+
+
 def test_seed_0_is_each_seed_of_the_scale():
     assert [r.seed for r in launch.job("mnli > xnli", scale="micro", seed=0).runs] == [1, 2, 3]
     assert launch.job("mnli > xnli", scale="smoke", seed=0) == launch.job("mnli > xnli", scale="smoke")
@@ -146,6 +152,19 @@ def test_a_killed_execution_leaves_nothing_that_looks_finished(notebook, places)
     child.wait()
     assert not launch.job("xnli").done
     assert not list(places.glob("executed/smoke/[!.]*"))
+
+
+def test_an_execution_that_a_scheduler_stops_ends_its_kernel_and_leaves_nothing(notebook, places):
+    notebook(f"import os, time, pathlib\npathlib.Path({str(places)!r}, 'pid').write_text(str(os.getpid()))\ntime.sleep(60)")
+    code = f"import pathlib; from xit_core import launch; launch.ROOT = pathlib.Path({str(places)!r})"
+    child = subprocess.Popen([sys.executable, "-c", code + "; launch.execute('xnli')"], stderr=subprocess.DEVNULL)
+    while not (places / "pid").is_file() or not (pid := (places / "pid").read_text()):
+        assert child.poll() is None
+    child.terminate()
+    assert child.wait(30) != 0
+    assert not list((places / "executed/smoke").iterdir())
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
 
 
 def test_folders_that_cannot_be_written_are_named(places, monkeypatch):

@@ -1,8 +1,8 @@
 import pytest
 
-from xit_core import studies
-from xit_core.config import SCALES, Bad
-from xit_core.tasks import INTERMEDIATES, TARGETS
+from xit_core import launch, stats, studies
+from xit_core.config import SCALES, Bad, Run
+from xit_core.tasks import INTERMEDIATES, TARGETS, TASKS
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,73 @@ def test_pocket_is_the_study_an_hour_of_cpu_affords():
     got = {(r.source, r.model, r.on) for r in studies.runs("main", "pocket") if r.phase == 3}
     targets = {"xquad", "xnli", "udpos", "panx", "tatoeba"}
     assert got == {(s, "", t) for s in ("", "squad1", "csqa", "mnli") for t in targets} | {("", "random", t) for t in targets}
+
+
+@pytest.fixture(scope="module", params=studies.SLICED)
+def sliced(request):
+    return studies.runs("main", request.param)
+
+
+def test_a_stand_in_takes_the_place_of_what_cannot_be_had():
+    assert studies.nine("micro") == INTERMEDIATES and "ccg" not in studies.nine("mini")
+    assert studies.nine("mini").index("udtag") == INTERMEDIATES.index("ccg")
+    assert all(TASKS[has].genre == TASKS[t].genre for s in studies.SLICED.values() for t, has in s.items())
+    assert Run(studies.multi("mini"), "mini").path == studies.multi("mini")  # the canonical order of a joint stage
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_nine_joined_are_called_multi_at_every_scale(scale):
+    assert Run(studies.multi(scale), scale).id.startswith("multi-s1-")
+
+
+def test_the_cells_of_claims_1_to_6_have_every_seed_and_all_others_three(sliced):
+    scale = sliced[0].scale
+    seeds = {}
+    for r in sliced:
+        if r.phase == 3:
+            seeds.setdefault((r.source, r.lang, r.model, r.on), []).append(r.seed)
+    claimed = {"", *studies.nine(scale), studies.multi(scale)}
+    assert studies.LEAST == stats.SEEDS == 3
+    for (source, lang, model, _), found in seeds.items():
+        assert tuple(found) == ((1, 2, 3, 4, 5) if source in claimed and lang == "en" and not model else (1, 2, 3))
+    variants = {"mlm", "squad1+mlm", "mnli+mlm", "hellaswag+mlm", "ocnli", "jcqa"}
+    assert {c[0] for c in seeds if c[1] == "en"} == claimed | variants
+    assert {c[0] for c in seeds if c[1] == "mt"} == set(studies.MIXED)
+    assert {c[3] for c in seeds} == set(TARGETS) and len(seeds) % len(TARGETS) == 0
+
+
+def test_any_prefix_of_a_sliced_plan_is_a_balanced_design(sliced):
+    stages = [(r.source, r.lang, r.seed) for r in sliced if r.phase == 2]
+    for n in range(len(stages)):
+        counts = {}
+        for source, lang, _ in stages[:n]:
+            counts[source, lang] = counts.get((source, lang), 0) + 1
+        first = [c for (source, lang), c in counts.items() if source in studies.nine(sliced[0].scale) and lang == "en"]
+        assert not first or max(first) - min(first) <= 1  # among the sources begun, no seed is ahead by more than one
+    scale = sliced[0].scale
+    assert [s[0] for s in stages[:4]] == [*studies.MIXED, studies.multi(scale)] and {s[2] for s in stages[:10]} == {1}
+    assert [s[2] for s in stages[:30]] == [1] * 10 + [2] * 10 + [3] * 10
+
+
+def test_controls_come_before_the_sources_and_random_weights_are_probed_themselves(sliced):
+    begin = [(r.path, r.model, r.seed) for r in sliced[: 2 + 2 * len(TARGETS)]]
+    assert begin[0] == ("pretrained", "", 1) and begin[1 + len(TARGETS)] == ("pretrained", "random", 1)
+    assert {x[0] for x in begin[1 : 1 + len(TARGETS)]} == set(TARGETS) == {x[0] for x in begin[2 + len(TARGETS) :]}
+    assert {x[1] for x in begin[2 + len(TARGETS) :]} == {"random"}
+
+
+def test_parents_stand_before_their_children_in_a_sliced_plan(sliced):
+    seen = set()
+    for r in sliced:
+        assert not r.source or r.phase < 3 or r.parent.id in seen
+        seen.add(r.id)
+
+
+def test_a_sliced_scale_has_a_notebook_for_every_source_and_seed(sliced):
+    jobs = launch.jobs(sliced)
+    assert all(len({(r.source, r.seed, r.lang, r.model) for r in j.runs}) == 1 for j in jobs)
+    assert [r for j in jobs for r in j.runs] == sliced  # in the order of the plan
+    assert len({j.id for j in jobs}) == len(jobs)
 
 
 def test_unknown_study_and_scale_are_told():

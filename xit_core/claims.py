@@ -50,7 +50,8 @@ The claims measured at one scale are corrected together by Holm's method, direct
 family: a verdict other than open needs an adjusted p-value below {LEVEL:g}, that is, an interval of a higher level
 than the one shown; the p-value of a comparison is the level at which its interval just reaches zero (or the
 number). A verdict is also open when fewer than {SEEDS} seeds are finished in common, and at scales that leave out
-some of the tasks a claim speaks about.
+some of the tasks a claim speaks about. Where a scale cannot have one of the nine, a declared stand-in counts as that
+one, and the finding says so.
 
 Claims about data and method are checked by code against the declarations of the tasks, the scales and the studies,
 and against the counts and origins that the data sets themselves publish; they are open where no public source
@@ -110,7 +111,9 @@ class Ledger:
             if run.id in rows and run.id in scores:
                 seeds[run.seed] = Entry(run.id, float(scores[run.id]), np.asarray(rows[run.id]["items"], float))
         self.targets = tuple(t for t in TARGETS if ("", PIVOT, t) in self.cells)
-        self.singles = tuple(s for s in INTERMEDIATES if any(cell[:2] == (s, PIVOT) for cell in self.cells))
+        self.nine, self.multi = studies.nine(scale), studies.multi(scale)
+        self.instead = ", ".join(f"{x} stands in for {t}" for x, t in zip(self.nine, INTERMEDIATES, strict=True) if x != t)
+        self.singles = tuple(s for s in self.nine if any(cell[:2] == (s, PIVOT) for cell in self.cells))
 
     def seeds(self, cells: Iterable[Cell]) -> list[int]:
         """Seeds that every cell has.
@@ -173,14 +176,15 @@ def decide(interval: Interval, holds: float, fails: float, runs: tuple[str, ...]
     return Finding(interval.mean, interval, side, p, runs)
 
 
-def within(
-    finding: Finding, ledger: Ledger, targets: tuple[str, ...] = TARGETS, singles: tuple[str, ...] = INTERMEDIATES
-) -> Finding:
-    """The finding itself, or an open one when the scale leaves out some of the tasks the claim speaks about."""
-    shares = (targets, ledger.targets, "targets"), (singles, ledger.singles, "intermediate tasks")
+def within(finding: Finding, ledger: Ledger, targets: tuple[str, ...] = TARGETS, singles: tuple[str, ...] | None = None) -> Finding:
+    """The finding itself, or an open one when the scale leaves out some of the tasks the claim speaks about (None: the nine)."""
+    wanted = ledger.nine if singles is None else singles
+    shares = (targets, ledger.targets, "targets"), (wanted, ledger.singles, "intermediate tasks")
     counts = [(len(set(want) & set(have)), len(want), noun) for want, have, noun in shares]
-    left_out = [f"{have} of {want} {noun}" for have, want, noun in counts if have < want]
-    return replace(finding, side="open", p=None, note=", ".join(left_out) + " at this scale") if left_out else finding
+    if left_out := [f"{have} of {want} {noun}" for have, want, noun in counts if have < want]:
+        return replace(finding, side="open", p=None, note=", ".join(left_out) + " at this scale")
+    instead = ledger.instead if singles is None else ""
+    return replace(finding, note="; ".join(filter(None, (finding.note, instead))))
 
 
 def improves(ledger: Ledger, weights: Weights) -> Finding:
@@ -218,7 +222,7 @@ def gain(source: str) -> Callable[[Ledger], Finding]:
 def multitask(ledger: Ledger) -> Finding:
     """Multi-task against the baseline (the estimate) and against every single task."""
     others = [BASELINE, *((s, PIVOT) for s in ledger.singles)]
-    rivals = [versus((studies.MULTI, PIVOT), other, ledger.targets) for other in others]
+    rivals = [versus((ledger.multi, PIVOT), other, ledger.targets) for other in others]
     gaps = [ledger.gap(w) for w in rivals]
     best, beaten = at_least([g.above() for g in gaps], len(gaps)), at_least([g.below() for g in gaps], 1)
     finding = decide(gaps[0], best, beaten, ledger.ids(mean(rivals)))
@@ -238,7 +242,7 @@ def xnli(ledger: Ledger) -> Finding:
 
 def best(ledger: Ledger) -> Finding:
     """The best source for each target, chosen on the other seeds and measured on the seed left out."""
-    sources = [(s, PIVOT) for s in (*ledger.singles, studies.MULTI)]
+    sources = [(s, PIVOT) for s in (*ledger.singles, ledger.multi)]
     cells = {(*s, t) for s in (BASELINE, *sources) for t in ledger.targets}
     seeds = ledger.seeds(cells)
 
@@ -460,9 +464,9 @@ def corrected(p: dict[str, float]) -> dict[str, float]:
 
 
 def table(scale: str, found: dict[str, Finding] | None = None) -> list[dict]:
-    """One row a claim: id number says scale published estimate low high direction magnitude runs.
+    """One row a claim: id number says scale published estimate low high direction magnitude runs note.
 
-    `found`: the scale's findings, where they have been measured already.
+    `found`: the scale's findings, where they have been measured already. A number measured at a reduced scale says so.
     """
     found = found or findings(scale)
     measured = {c.id: found[c.id] for c in CLAIMS if found[c.id].p is not None}
@@ -479,5 +483,6 @@ def table(scale: str, found: dict[str, Finding] | None = None) -> list[dict]:
             {"id": c.id, "number": c.number, "says": c.says, "scale": scale, "published": c.expect}
             | {name: None if value is None else round(value, 3) for name, value in numbers.items()}
             | {"direction": direction, "magnitude": magnitude, "runs": list(finding.runs)}
+            | {"note": "; ".join(filter(None, (finding.note, interval and SCALES[scale].note)))}
         )
     return rows

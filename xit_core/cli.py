@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from textwrap import shorten
 
-from .config import Bad, Run
+from .config import SCALES, Bad, Run
 
 
 class Parser(argparse.ArgumentParser):
@@ -49,7 +49,7 @@ def parser() -> Parser:
         added = commands.add_parser(does.__name__, help=does.__doc__, description=does.__doc__)
         added.set_defaults(does=does)
         if scale:
-            added.add_argument("--scale", default=scale, help=f"one of smoke micro pocket mini base paper ({scale})")
+            added.add_argument("--scale", default=scale, help=f"one of {' '.join(SCALES)} ({scale})")
         if to_json:
             added.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
         return added
@@ -61,12 +61,12 @@ def parser() -> Parser:
     for field in fields(Run):
         if field.name != "path" and field.default is not MISSING:
             one.add_argument(f"--{field.name}", type=field.type, default=field.default, help=f"default: {field.default!r}")
-    whole = command(study, scale="micro", to_json=False)
-    whole.add_argument("study", nargs="?", default="main")
-    whole.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="runs at a time (default: every core)")
-    whole.add_argument("--profile", help="a Snakemake profile, for a cluster")
+    whole(command(study, scale="micro", to_json=False))
+    ledger = command(results, to_json=False)
+    ledger.add_argument("action", choices=("merge",), help="take in what another machine finished")
+    ledger.add_argument("folder", metavar="DIR", help="holds <scale>/<run>.json at any depth; executed notebooks likewise")
     command(claims, scale="micro")
-    command(data, scale="micro")
+    taking(command(data, scale="micro"))
     scored = command(score)
     scored.add_argument("--submission", required=True, metavar="DIR", help="predictions in XTREME's layout: <task>/test-<lang>.tsv")
     scored.add_argument("--gold", required=True, metavar="DIR", help="gold labels in the same layout")
@@ -79,9 +79,22 @@ def parser() -> Parser:
     return top
 
 
+def whole(given: Parser) -> None:
+    given.add_argument("study", nargs="?", default="main")
+    given.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="runs at a time (default: every core)")
+    given.add_argument("--profile", help="a Snakemake profile, for a cluster")
+    given.add_argument("--budget", type=float, metavar="SECONDS", help="start nothing that would end later (default: no end)")
+    given.add_argument("--direct", action="store_true", help="rows only, in this process: without papermill and Snakemake")
+
+
+def taking(given: Parser) -> None:
+    given.add_argument("--pack", metavar="DIR", help="write a small mirror of what the scale's study reads, as JSON lines")
+    given.add_argument("--most", type=int, default=60, metavar="MIB", help="its size, at most: longer texts are cut (60)")
+
+
 def timing(timed: Parser) -> None:
     timed.add_argument("what", choices=("train", "retrieval", "study"))
-    timed.add_argument("--scale", help="train: one of smoke micro pocket mini base paper (pocket)")
+    timed.add_argument("--scale", help=f"train: one of {' '.join(SCALES)} (pocket)")
     timed.add_argument("--random", action="store_true", help="train: the scale's shape with random weights, drawn rows; no hub")
     timed.add_argument("--keep", action="store_true", help="train, retrieval: keep the numbers for the book")
     for name, told in COUNTS.items():
@@ -144,13 +157,27 @@ def run(path: str, as_json: bool, **given: str | int) -> None:
     print(output)
 
 
-def study(study: str, scale: str, cores: int, profile: str | None) -> None:
+def study(study: str, scale: str, cores: int, profile: str | None, budget: float | None, direct: bool) -> None:
     """a whole study through Snakemake, then the analysis; finished runs are skipped"""
-    from .workflow import run_study
+    from .workflow import run_direct, run_study
 
     if cores < 1:
         raise Bad(f"--cores {cores}; allowed: 1 or more")
-    run_study(study, scale, cores, profile)
+    if budget is not None and not budget > 0:
+        raise Bad(f"--budget {budget:g}; allowed: more than 0 seconds")
+    if profile and (direct or budget):
+        raise Bad("--profile goes with neither --direct nor --budget; a cluster's profile has the time limit of its jobs")
+    run_direct(study, scale, budget) if direct else run_study(study, scale, cores, profile, budget)
+
+
+def results(action: str, folder: str) -> None:
+    """merge what another machine finished into the ledger: all of it or, if a row contradicts, nothing"""
+    from pathlib import Path
+
+    from .results import merge
+
+    new, old, books = merge(Path(folder))
+    print(f"{new} rows came in, {old} were there already; {books} executed notebooks came in")
 
 
 def claims(scale: str, as_json: bool) -> None:
@@ -160,12 +187,20 @@ def claims(scale: str, as_json: bool) -> None:
 
     shown = ("number", "id", "published", "estimate", "low", "high", "direction", "magnitude")
     tell(module.table(scale_of(scale).name), as_json, *shown)
+    if scale_of(scale).note and not as_json:
+        print(f"{scale}: {scale_of(scale).note}")
 
 
-def data(scale: str, as_json: bool) -> None:
-    """what is present, what is missing and how to get it"""
+def data(scale: str, as_json: bool, pack: str | None, most: int) -> None:
+    """what is present, what is missing and how to get it; or a small mirror for a machine without network and Parquet"""
+    from pathlib import Path
+
     from .inventory import presence
 
+    if pack:
+        from .parcel import pack as write
+
+        return tell(write(scale, Path(pack), most << 20), as_json, "repo", "config", "split", "rows", "note")
     rows = presence(scale)
     if not as_json:
         rows = [row | {"stand_in": shorten(row["stand_in"], 60)} for row in rows]

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import re
+import signal
 import tempfile
 import time
 import uuid
@@ -17,6 +18,7 @@ from typing import IO
 from .config import ROOT, Bad, Run, executed_dir, mirror_dir, results_dir, runs, runs_dir
 from .config import scale as scale_of
 from .results import place
+from .studies import SLICED
 
 NOTEBOOKS = {1: "1_pretrained", 2: "2_intermediate", 3: "3_target", 4: "4_analysis"}
 ANALYSIS = "analysis"  # the path of notebook 4, which reads the ledger and writes no row
@@ -102,11 +104,12 @@ def job(path: str, **given: str | int) -> Job:
 def jobs(planned: list[Run]) -> list[Job]:
     """The executions that a plan needs: a source's targets and seeds in one, unless the scale runs them apart.
 
-    A kernel with its imports costs as much as a training at the small scales.
+    A kernel with its imports costs as much as a training at the small scales; a sliced plan goes seed by seed.
     """
     groups: dict[tuple, dict[Run, None]] = {}
     for r in planned:
-        alike = (r.phase, r.source, replace(r, path="pretrained", seed=1)) if scale_of(r.scale).together else (r,)
+        seed = r.seed if r.scale in SLICED else 1
+        alike = (r.phase, r.source, replace(r, path="pretrained", seed=seed)) if scale_of(r.scale).together else (r,)
         groups.setdefault(alike, {})[r] = None
     return [Job(group[0].scale, group) for group in map(tuple, groups.values())]
 
@@ -125,6 +128,9 @@ def execute(what: Job | str, **given: str | int) -> Path:
     settle()
     lease()
     part = todo.output.with_name(f".{todo.id}.{os.getpid()}.partial.ipynb")
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a scheduler that stops this ends the kernel and leaves nothing behind
     try:
         notebook = normalise(_papermill(todo, part))
         missing = [p.stem for p in todo.rows if not p.is_file()]

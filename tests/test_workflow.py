@@ -1,0 +1,219 @@
+"""A study in slices: what may start, what stops, and that another machine's rows count. Quick commands stand in for notebooks."""
+
+import json
+import math
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from xit_core import launch, phases, results, studies, workflow
+from xit_core.config import Bad, Run
+from xit_core.workflow import Clock, Over
+
+PLAN = ("pretrained", "squad1", "squad1 > xnli", "mnli", "mnli > xnli", "csqa", "csqa > xnli")
+
+
+def plan(_):
+    return [Run(p) for p in PLAN]
+
+
+@pytest.fixture
+def quick(places, monkeypatch):
+    """quick(path=seconds): every notebook becomes a command that takes so long and then writes the row; gives the order."""
+    real, diary = workflow.graph, places / "diary"
+    monkeypatch.setitem(studies.STUDIES, "tiny", plan)
+
+    def make(**seconds) -> list[str]:
+        def graph(pending, logs, clock):
+            told = real(pending, logs, clock)
+            for job, entry in zip(pending, told["jobs"], strict=True):
+                lines = [f"echo '{job.path}' >> {diary}", f"sleep {seconds.get(job.path, 0)}"]
+                lines += [f"echo {{}} > {file}" for file in (*job.rows, job.output)]
+                guard, join, _ = entry["command"].rpartition("&& ")
+                entry["command"] = f"{guard}{join}exec bash -c {json.dumps('; '.join(lines))}"
+            return told
+
+        monkeypatch.setattr(workflow, "graph", graph)
+        return lambda: diary.read_text().splitlines()
+
+    return make
+
+
+def finish(path: str, seconds: float, here: bool = True) -> None:
+    """A row, and (if it was made here) the predictions beside it."""
+    run = Run(path)
+    fields = {k: getattr(run, k) for k in results.FIELDS} | {"lang": run.lang, "scores": [], "items": []}
+    results.write(fields | {"provenance": {"seconds": seconds}})
+    if here:
+        results.keep(run, [{"task": run.on, "lang": "en", "id": "0", "prediction": 1}])
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Two stages were trained here, in 100 seconds together."""
+    monkeypatch.setitem(studies.STUDIES, "tiny", plan)
+    finish("squad1", 40.0)
+    finish("mnli", 60.0)
+    finish("pretrained", 999.0, here=False)
+    return Clock.of("tiny", "smoke", 1000.0)
+
+
+def test_a_run_is_expected_to_take_what_its_like_took_here_for_its_arithmetic(clock):
+    flops = [clock.flops[Run(p).id] for p in ("squad1", "mnli", "csqa")]
+    assert clock.expected(Run("csqa")) == pytest.approx(100 * flops[2] / (flops[0] + flops[1]))
+    assert clock.latest([Run("csqa")]) == pytest.approx(clock.end - workflow.CARE * clock.expected(Run("csqa")))
+
+
+def test_what_was_measured_on_another_machine_or_not_at_all_may_start_until_the_end(clock):
+    assert clock.latest([Run("csqa > xnli")]) == clock.end  # no target was measured yet
+    (results.place(Run("pretrained"))).unlink()
+    assert clock.latest([Run("pretrained")]) == clock.end  # its row came from elsewhere
+    assert Clock.of("tiny", "smoke", None).latest([Run("csqa")]) == math.inf
+
+
+def test_a_run_that_is_longer_than_all_the_time_may_start_at_its_beginning(clock):
+    clock.spent[2][0] *= 1e6
+    assert clock.latest([Run("csqa")]) == pytest.approx(clock.end - 0.9 * 990)
+
+
+def test_a_stage_that_must_be_trained_again_for_its_target_takes_time_too(clock):
+    again = clock.latest([Run("mnli > xnli")])
+    assert again == pytest.approx(clock.end - workflow.CARE * clock.expected(Run("mnli")))
+    folder = results.checkpoint(Run("mnli"))
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"")
+    assert clock.latest([Run("mnli > xnli")]) == clock.end
+
+
+def test_jobs_run_in_the_order_of_the_plan(quick):
+    order = quick()
+    workflow.run_study("tiny", "smoke", cores=1)
+    assert order() == [*PLAN, "analysis"]
+
+
+def test_at_the_end_of_a_budget_what_runs_is_stopped_and_what_is_finished_is_kept(quick, capsys, places):
+    order = quick(**{"squad1 > xnli": 77777})
+    begin = time.time()
+    workflow.run_study("tiny", "smoke", 1, budget=15)
+    assert time.time() - begin < 15
+    said = "tiny at smoke: 2 of 7 runs are finished, 6 notebooks are missing; the same command resumes\n"
+    assert capsys.readouterr().out == said
+    assert order() == [*PLAN[:3]] and "sleep 77777" not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
+    again = quick()
+    workflow.run_study("tiny", "smoke", 1)
+    assert again() == [*PLAN[:3], *PLAN[2:], "analysis"]  # the first two were not done twice
+
+
+def test_what_would_end_too_late_is_not_started(quick, capsys, monkeypatch):
+    order = quick()
+    monkeypatch.setattr(Clock, "latest", lambda self, runs: self.end - 1e6 * (Run("mnli") in runs))
+    workflow.run_study("tiny", "smoke", 1, budget=60)
+    assert order() == [p for p in PLAN if "mnli" not in p]
+    assert "5 of 7 runs are finished, 3 notebooks are missing; the same" in capsys.readouterr().out
+
+
+def test_a_mistake_within_a_budget_is_told(quick, monkeypatch, places):
+    quick()
+    real = workflow.graph
+
+    def graph(*given):
+        told = real(*given)
+        told["jobs"][1]["command"] = "echo 'xit: no such thing; do this'; false"
+        return told
+
+    monkeypatch.setattr(workflow, "graph", graph)
+    with pytest.raises(Bad, match="^no such thing; do this; 3 of 8 notebooks are missing"):
+        workflow.run_study("tiny", "smoke", 1, budget=60)
+
+
+DIRECT = """
+import sys
+for name in ("papermill", "nbformat", "nbclient", "snakemake", "pandas", "pyarrow", "statsmodels", "matplotlib"):
+    sys.modules[name] = None  # as if it were not installed
+from xit_core import cli, studies
+from xit_core.config import Run
+studies.STUDIES["tiny"] = lambda scale: [Run(p) for p in ("pretrained", "mnli", "xnli", "mnli > xnli", "mnli > tatoeba")]
+sys.exit(cli.main(["study", "tiny", "--scale", "smoke", "--direct", "--budget", "300"]))
+"""
+
+
+def test_a_direct_study_makes_the_rows_that_notebooks_make_with_nothing_but_torch(places, monkeypatch):
+    done = subprocess.run([sys.executable, "-c", DIRECT], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "tiny at smoke: all 5 runs are finished\n"), done.stderr
+    theirs = {row["id"]: row for row in results.rows("smoke")}
+    assert not (places / "executed/smoke").exists() or not list((places / "executed/smoke").iterdir())
+    for name in ("RESULTS", "RUNS"):
+        monkeypatch.setenv(f"XIT_{name}", str(places / "here" / name))
+    ours = [phases.pretrained(Run("pretrained")), *phases.targets("xnli"), *phases.targets("mnli > xnli, tatoeba")]
+    for row in [*ours, results.read(Run("mnli"))]:
+        assert all(theirs[row["id"]][k] == row[k] for k in results.SAME)
+        assert theirs[row["id"]]["provenance"]["predictions_sha256"] == row["provenance"]["predictions_sha256"]
+    assert len(theirs) == 5
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """`made.paths` that a direct study makes, in their order; `made.how[path]` is called before the row is written."""
+    told = SimpleNamespace(paths=[], how={})
+
+    def make(run, *_):
+        told.paths.append(run.path)
+        told.how.get(run.path, lambda: None)()
+        finish(run.path, 1.0)
+
+    monkeypatch.setitem(studies.STUDIES, "tiny", plan)
+    for name in ("pretrained", "intermediate", "target"):
+        monkeypatch.setattr(phases, name, make)
+    return told
+
+
+def test_a_direct_study_goes_through_the_plan_stops_in_time_and_resumes(made, capsys):
+    made.how = {"squad1 > xnli": lambda: time.sleep(60)}
+    begin = time.time()
+    workflow.run_direct("tiny", "smoke", budget=2)
+    assert made.paths == list(PLAN[:3]) and 1 < time.time() - begin < 2
+    assert capsys.readouterr().out == "tiny at smoke: 2 of 7 runs are finished; the same command resumes\n"
+    made.how = {}
+    workflow.run_direct("tiny", "smoke")
+    assert made.paths[3:] == list(PLAN[2:]) and capsys.readouterr().out == "tiny at smoke: all 7 runs are finished\n"
+    workflow.run_direct("tiny", "smoke")
+    assert len(made.paths) == 8 and "all 7 runs are finished" in capsys.readouterr().out
+
+
+def test_a_direct_study_starts_nothing_that_it_cannot_expect_to_finish(made, monkeypatch):
+    monkeypatch.setattr(Clock, "latest", lambda self, runs: self.end - 1e6 * (Run("mnli") in runs))
+    workflow.run_direct("tiny", "smoke", budget=60)
+    assert made.paths == list(PLAN[:3])  # and nothing after it: a prefix of the plan is a balanced design
+
+
+def test_a_direct_study_learns_from_the_runs_it_makes(made):
+    clock, broken = Clock.of("tiny", "smoke", 1000.0), {}
+    assert clock.latest([Run("mnli")]) == clock.end
+    made.how = {"squad1": lambda: time.sleep(0.2)}
+    for job in launch.jobs([Run("pretrained"), Run("squad1")]):
+        list(workflow.made(job, clock, broken))
+    assert 0.1 < clock.expected(Run("mnli")) < 1 and not broken
+    clock.end = time.time() + 0.1
+    with pytest.raises(Over):
+        list(workflow.made(launch.jobs([Run("mnli")])[0], clock, broken))
+
+
+@pytest.mark.parametrize(("error", "kind"), [(Bad("no such rows; do this"), Bad), (RuntimeError("out of memory"), launch.Failed)])
+def test_a_direct_study_leaves_out_what_fails_with_its_children_and_says_so_in_the_end(made, error, kind, places):
+    def fail():
+        raise error
+
+    made.how = {"mnli": fail}
+    with pytest.raises(kind, match=f"{error}; 2 runs could not be made; tiny at smoke: 5 of 7 runs are finished"):
+        workflow.run_direct("tiny", "smoke")
+    assert made.paths == [p for p in PLAN if p != "mnli > xnli"]
+    assert str(error) in (places / "runs/logs/smoke" / f"{Run('mnli').id}.log").read_text()
+
+
+def test_two_studies_of_one_scale_do_not_run_side_by_side(made, places):
+    (places / "runs").mkdir()
+    with workflow.alone("smoke"), pytest.raises(Bad, match="running already"):
+        workflow.run_direct("tiny", "smoke")
