@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import lzma
 
 import pytest
 
@@ -239,6 +240,7 @@ def test_rows_are_looked_for_in_the_users_folder_then_the_mirror_then_the_hub(mi
 FORMS = {
     "parquet": packed(ROWS),
     "jsonl": "\n".join(json.dumps(row) for row in ROWS) + "\n\n",
+    "jsonl.xz": lzma.compress("\n".join(json.dumps(row) for row in ROWS).encode()),
     "json": json.dumps({"data": ROWS}),
     "tsv": 'x\ty\n1\tä\n2\t"b c"\n',
     "csv": 'x,y\n1,ä\n2,"b c"\n',
@@ -293,6 +295,8 @@ def test_articles_in_squads_form_give_a_row_a_question_with_what_else_their_para
         ("train.tsv", 'x\ty\n"no" quotes\t1\n', r"train\.tsv: cannot be read near line 2 .*; mend it, or give \.jsonl"),
         ("train.jsonl", b'{"x": 1}\n"\xff"\n', r"train\.jsonl: cannot be read \('utf-8' codec"),
         ("train.parquet", FORMS["parquet"][:-5], r"train\.parquet: no whole parquet file"),
+        ("train.jsonl.xz", FORMS["jsonl.xz"][:-5], r"train\.jsonl\.xz: cannot be read .*; copy it again"),
+        ("train.jsonl.xz", b"{}", r"train\.jsonl\.xz: cannot be read .*; copy it again"),
     ],
 )
 def test_a_bad_file_is_named_with_its_row(local, name, content, said):

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import lzma
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from .config import PIVOT, Bad, local_dir, mirror_dir
 
 PAGES = 50_000  # of Wikipedia, a language
 KEPT = 8 << 20  # bytes: a larger file is read anew for every language rather than kept in memory
+SQUEEZED = ".jsonl.xz"  # the form of a mirror to be carried to a machine that reads no Parquet
 POOLS = "414572247440f0ccacf7eb0bb70a31533a0e5443"  # of mteb/BUCC
 SPLIT_WORDS = (
     "not XTREME's own conversion: multiword tokens are split, and Greek, Chinese, French and Russian hold older languages too; "
@@ -63,8 +65,8 @@ def read(file: Path) -> list[dict]:
 @lru_cache(maxsize=2)
 def _kept(file: Path, _stamp: int) -> list[dict]:
     try:
-        return READERS[file.suffix](file)
-    except (OSError, UnicodeDecodeError) as error:
+        return READERS[SQUEEZED if file.name.endswith(SQUEEZED) else file.suffix](file)
+    except (OSError, EOFError, UnicodeDecodeError, lzma.LZMAError) as error:
         raise Bad(f"{file}: cannot be read ({_brief(error)}); copy it again") from None
 
 
@@ -91,7 +93,7 @@ def _parquet(file: Path) -> list[dict]:
 
 
 def _jsonl(file: Path) -> list[dict]:
-    with open(file, encoding="utf-8") as lines:
+    with (lzma.open if file.name.endswith(SQUEEZED) else open)(file, "rt", encoding="utf-8") as lines:
         return [_object(line, f"{file}: row {i}") for i, line in enumerate(line for line in lines if line.strip())]
 
 
@@ -148,6 +150,7 @@ def _table(file: Path, delimiter: str = ",") -> list[dict]:
 READERS: dict[str, Callable[[Path], list[dict]]] = {
     ".parquet": _parquet,
     ".jsonl": _jsonl,
+    SQUEEZED: _jsonl,
     ".json": _json,
     ".tsv": lambda file: _table(file, "\t"),
     ".csv": _table,
@@ -288,9 +291,11 @@ def manifest(mirror: Path) -> dict[tuple[str, str, str], dict]:
 
 
 def mirror_file(mirror: Path, entry: dict) -> Path:
-    """Where the mirror holds what a line of its manifest describes: as Parquet, or the original file under its own name."""
-    whole = mirror / entry["repo"] / entry["config"] / f"{entry['split']}.parquet"
-    return whole if whole.is_file() or not entry.get("path") else whole.parents[1] / Path(entry["path"]).name
+    """Where the mirror holds what a line of its manifest describes: as Parquet, JSON lines, or the original under its own name."""
+    forms = [mirror / entry["repo"] / entry["config"] / f"{entry['split']}{ending}" for ending in (".parquet", SQUEEZED)]
+    if found := [file for file in forms if file.is_file()]:
+        return found[0]
+    return forms[0].parents[1] / Path(entry["path"]).name if entry.get("path") else forms[0]
 
 
 def from_mirror(repository: str, config: str, split: str) -> list[Part]:

@@ -1,0 +1,102 @@
+"""A parcel is a mirror of what a study reads: the same rows, and of the text as much as fits."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from stores import mirrored
+from xit_core import cli, parcel, sources
+from xit_core.config import SCALES, Bad
+from xit_core.data import HELD_OUT
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
+    mirrored(tmp_path, "somebody", "else", "train", [{"x": 1}])
+    return lambda *split, **entry: mirrored(tmp_path, *split, **entry)
+
+
+def rows(n):
+    return [{"x": i} for i in range(n)]
+
+
+@pytest.fixture
+def real(monkeypatch):
+    """The smallest scale, on real data in two languages."""
+    monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], world="real", langs=("en", "de")))
+
+
+def test_a_parcel_is_a_mirror_of_what_the_study_reads_with_every_note_of_the_first(real, mirror, tmp_path, monkeypatch):
+    mirror("rajpurkar/squad", "plain_text", "train", rows(5), complete="part", note="the first 5", licence="L")
+    mirror("metaeval/lingnli", "default", "train", rows(4), note="STAND-IN for MNLI")
+    mirror("google/xtreme", "XNLI", "validation", rows(3))
+    mirror("google/xtreme", "udpos.Finnish", "validation", rows(2))  # not a language of the scale
+    mirror("tau/commonsense_qa", "default", "train", rows(6))  # of no run
+    first = {key: sources.from_mirror(*key) for key in sources.manifest(tmp_path)}
+    told = parcel.pack("smoke", tmp_path / "pack")
+    assert [r["repo"] for r in told] == ["rajpurkar/squad", "metaeval/lingnli", "google/xtreme"]
+    monkeypatch.setenv("XIT_MIRROR", str(tmp_path / "pack"))
+    for key in sources.manifest(tmp_path / "pack"):
+        assert sources.from_mirror(*key) == first[key]
+    assert [p.stand_in for p in sources.from_mirror("metaeval/lingnli", "default", "train")] == [True]
+    with pytest.raises(Bad, match="holds a mirror already"):
+        parcel.pack("smoke", tmp_path / "pack")
+
+
+def test_text_that_any_evaluation_set_of_the_mirror_holds_is_blank_in_a_parcel_and_counted(real, mirror, tmp_path, monkeypatch):
+    mirror("lareqa", "xquad-r.de", "test", [{"context": "so steht es in einem Satz, den niemand lernen darf"}])
+    said = ["eins zwei drei vier", "So steht es in einem Satz, den niemand lernen darf!", "fünf sechs sieben acht"]
+    text = [{"text": "\n".join(said[:2]), "source": "a"}, {"text": said[2], "source": "b"}]
+    mirror("pretrain_text", "de", "train", text, complete="derived", note="mixed")
+    mirror("pretrain_text", "fi", "train", [{"text": said[1], "source": "a"}])  # not a language of the scale
+    (told,) = parcel.pack("smoke", tmp_path / "pack")
+    monkeypatch.setenv("XIT_MIRROR", str(tmp_path / "pack"))
+    (part,) = sources.from_mirror("pretrain_text", "de", "train")
+    assert part.rows == [{"text": "eins zwei drei vier\n", "source": "a"}, {"text": said[2], "source": "b"}]
+    assert told["note"] == part.note == "mixed; 1 lines that evaluation sets hold are blank"
+
+
+def test_text_is_cut_where_a_parcel_would_be_too_large_and_says_so(real, mirror, tmp_path):
+    noise = random.Random(1)
+    mirror("google/xtreme", "XNLI", "validation", rows(3))
+    for lang, n in (("en", 6000), ("de", 100)):
+        mirror("pretrain_text", lang, "train", [{"text": f"{noise.getrandbits(256):x}"} for _ in range(n)])
+    told = {r["config"]: r for r in parcel.pack("smoke", tmp_path / "pack", 2**17)}
+    assert told["de"]["rows"] == 100 and told["de"]["note"] == "0 lines that evaluation sets hold are blank"
+    assert 2000 < told["en"]["rows"] < 5000 and told["en"]["note"].endswith(f"; {told['en']['rows']:,} of 6,000 rows")
+    assert 0.85 < sum(f.stat().st_size for f in (tmp_path / "pack").rglob("*.xz")) / 2**17 <= 1
+    mirror("rajpurkar/squad", "plain_text", "train", [{"x": f"{noise.getrandbits(4096):x}"} for _ in range(400)])
+    with pytest.raises(Bad, match=r"0\.1 MiB: the rows of the tasks alone take 0\.2; allow more"):
+        parcel.pack("smoke", tmp_path / "other", 2**17)
+
+
+def test_what_is_held_out_of_training_is_held_out_of_it_in_a_parcel_too():
+    every = rows(HELD_OUT * 40 + 7)
+    some = parcel.spread(every, 0.3)
+    assert len(some) == HELD_OUT * 12 and some[-1]["x"] > HELD_OUT * 30
+    assert all(row["x"] % HELD_OUT == i % HELD_OUT for i, row in enumerate(some))
+    assert parcel.spread(every, 1.0) == parcel.spread(every, 7.5) == every
+
+
+def test_large_parts_are_levelled_and_small_ones_stay():
+    assert parcel.level([10, 100, 50], 200) == 100 and parcel.level([10, 100, 50], 90) == 40
+    assert parcel.level([9, 9, 9], 9) == 3 and parcel.level([10, 20], -5) < 0
+
+
+def test_only_real_data_that_are_at_hand_are_packed(tmp_path, monkeypatch):
+    with pytest.raises(Bad, match="nothing to pack for scale 'pocket'.*XIT_MIRROR"):
+        parcel.pack("pocket", tmp_path)
+    monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
+    (tmp_path / "MANIFEST.csv").write_text("repo\n")
+    with pytest.raises(Bad, match="nothing to pack for scale 'micro'"):
+        parcel.pack("micro", tmp_path / "pack")
+
+
+def test_a_parcel_is_written_by_one_command(mirror, tmp_path, capsys):
+    mirror("rajpurkar/squad", "plain_text", "train", rows(3))
+    wanted = ["data", "--scale", "mini", "--pack", str(tmp_path / "parcel"), "--most", "1"]
+    assert cli.main(wanted) == 0 and "rajpurkar/squad" in capsys.readouterr().out
+    assert (tmp_path / "parcel/MANIFEST.csv").is_file()
+    assert cli.main(wanted) == 2 and "holds a mirror already" in capsys.readouterr().err
