@@ -15,7 +15,7 @@ import chapters
 import pages
 from synthetic import fill
 from xit_core import claims
-from xit_core.config import ROOT
+from xit_core.config import ROOT, SCALES
 from xit_core.tasks import TASKS
 
 BOOK = ROOT / "book"
@@ -42,6 +42,7 @@ def build(folder: Path) -> subprocess.CompletedProcess:
 def test_the_book_builds_and_all_its_links_lead_somewhere(ledger, tmp_path):
     if ledger == "partial":
         fill("pocket", every=2)
+        fill("mini", every=9)
         fill("smoke")
     left_out = shutil.ignore_patterns("_generated", "results", "executed", "__pycache__")
     shutil.copytree(BOOK, tmp_path / "book", ignore=left_out)
@@ -85,7 +86,7 @@ def test_every_claim_has_a_section_that_says_how_it_is_measured_and_how_it_can_f
 
 
 def test_every_measured_claim_is_cited_in_a_chapter_of_results():
-    chapters = "".join(PROSE[f"{name}.md"] for name in ("pretrained", "intermediate", "target", "real"))
+    chapters = "".join(PROSE[f"{name}.md"] for name in ("pretrained", "intermediate", "target", "mini", "real"))
     cited = set(re.findall(r"#claim-(\w+)", chapters))
     assert cited >= {c.id for c in claims.CLAIMS if c.number <= pages.MEASURED}
 
@@ -93,11 +94,19 @@ def test_every_measured_claim_is_cited_in_a_chapter_of_results():
 def test_the_front_page_shows_what_the_claims_say():
     fill("pocket")
     table = claims.table("pocket")
-    text = pages.front(pages.views())
+    text = pages.front(pages.of(("micro", "pocket", "paper"), pages.views()))
     for row in table:
         line = next(line for line in text.splitlines() if f"#claim-{row['id']}" in line)
         assert pages.estimate(row) in line and pages.verdict(row) in line
         assert (f"{len(row['runs'])} runs" in line) == bool(row["runs"])
+        assert line.count("not run") == 2 * (row["number"] <= pages.MEASURED)
+
+
+def test_the_front_page_has_micro_mini_and_paper_side_by_side_and_says_what_is_reduced():
+    fill("mini", every=40)
+    text = pages.front(pages.of(pages.FRONT, pages.views()))
+    assert "| at `micro` | at `mini` | at `paper` |" in text
+    assert SCALES["mini"].note in text and "`udtag` stands in for `ccg`" in text and "`paper`: not run" in text
 
 
 def test_results_json_has_every_key_at_every_scale():
@@ -171,7 +180,7 @@ def test_pages_are_made_without_torch():
 
 
 def test_the_readme_says_what_the_ledger_says(tmp_path):
-    fill("pocket")
+    fill("mini", every=40)
     copy = tmp_path / "README.md"
     copy.write_text((ROOT / "README.md").read_text(encoding="utf8"), encoding="utf8")
     before = copy.read_text().split(pages.BEGIN)[0]
@@ -179,7 +188,7 @@ def test_the_readme_says_what_the_ledger_says(tmp_path):
     once = copy.read_text()
     pages.readme(copy)
     assert copy.read_text() == once and once.startswith(before)
-    assert "at `pocket`" in once and "](#" not in once
+    assert "at `mini`" in once and "`paper`: not run" in once and "](#" not in once
 
 
 @pytest.mark.parametrize("name", PROSE)

@@ -6,12 +6,15 @@ import pytest
 from synthetic import fill
 from xit_core import plots, results
 
+FACTS = pd.DataFrame({"script": ["Latin", "Thai"], "family": ["isolate"] * 2, "text": [1.5, 20.0]}, index=["al", "zi"])
 DRAWN = {
     "gains": lambda scale: plots.gains(results.frame(scale)),
     "languages": lambda scale: plots.languages(results.frame(scale)),
     "retrieval": lambda scale: plots.retrieval(results.rows(scale)),
     "curves": lambda scale: plots.curves(results.rows(scale)),
     "dose": lambda scale: plots.dose(results.rows(scale)),
+    "factors": lambda scale: plots.factors(plots.language_gains(results.frame(scale)), FACTS),
+    "probe": lambda scale: plots.probe(results.rows(scale)),
 }
 
 
@@ -48,6 +51,28 @@ def test_a_gain_is_the_difference_to_the_baseline_of_the_same_seed():
 
     table = plots.gain_table(results.frame("smoke"))
     assert table.loc["mnli", "xnli"] == pytest.approx(score("mnli") - score(""))
+
+
+def test_a_language_is_compared_with_the_others_of_the_same_target():
+    fill("smoke")
+    frame = results.frame("smoke")
+    gains = plots.language_gains(frame).set_index(["on", "lang"])
+    assert set(gains.index.get_level_values("lang")) == {"al", "zi"}  # not the pivot
+
+    def score(source, on, lang):
+        part = plots.plain(frame)
+        return part[(part.source == source) & (part.on == on) & (part.lang == lang) & (part.model == "")].value.mean()
+
+    for (on, lang), line in gains.iterrows():  # of the sources of this study only mnli is English and alone
+        other = {"al": "zi", "zi": "al"}[lang]
+        assert line.gain == pytest.approx(score("mnli", on, lang) - score("", on, lang))
+        assert line.beyond == pytest.approx((line.gain - gains.gain[on, other]) / 2)
+
+
+def test_a_stand_in_among_the_nine_leaves_the_joint_stage_its_name():
+    joint = "+".join("udtag" if task == "ccg" else task for task in plots.INTERMEDIATES)
+    assert plots.name(joint) == "multi-task"
+    assert plots.order(["multi-task", "udtag", "ocnli", "csqa", "mlm"]) == ["csqa", "udtag", "multi-task", "mlm", "ocnli"]
 
 
 def test_names_of_sources_are_those_of_readers():

@@ -53,14 +53,17 @@ def save(figure: Figure, path: Path) -> Path:
 def name(source: str, lang: str = PIVOT, model: str = "") -> str:
     """What readers call a source: "baseline", "multi-task", "squad1+mlm", "mnli (translated)", "random weights"."""
     said = source.replace("pretrained", "") or "baseline"
-    said = "multi-task" if set(source.split("+")) == set(INTERMEDIATES) else said
+    said = "multi-task" if source.count("+") == len(INTERMEDIATES) - 1 else said
     said = {"random": "random weights", "remake": "baseline"}.get(model, model) if model and said == "baseline" else said
     return f"{said} (translated)" if lang != PIVOT else said
 
 
 def order(names: list[str]) -> list[str]:
-    """Names of sources in reading order: controls, the nine singly, jointly, with MLM, translated."""
-    known = ["random weights", "baseline", "before", *INTERMEDIATES, "multi-task", "mlm"]
+    """Names of sources in reading order: controls, the nine (or what stands in) singly, jointly, with MLM, not English."""
+    others = [task for task in TASKS.values() if task.role == "alternative"]
+    instead, abroad = ([x.name for x in others if (x.train_lang == PIVOT) is english] for english in (True, False))
+    mixed = ["mlm", *(f"{task}+mlm" for task in INTERMEDIATES)]
+    known = ["random weights", "baseline", "before", *INTERMEDIATES, *instead, "multi-task", *mixed, *abroad]
     return sorted(set(names), key=lambda n: (known.index(n) if n in known else len(known) + ("translated" in n), n))
 
 
@@ -82,14 +85,18 @@ def plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 def gain_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean gain over the baseline of the same seed, in points: a row a source, a column a target, and the mean."""
-    scores = results.headline(plain(frame)).assign(name=named)
-    wide = scores.pivot_table(index=["name", "seed"], columns="on", values="score")
-    if "baseline" not in wide.index.get_level_values("name"):
-        return pd.DataFrame()
-    gains = (wide - wide.loc["baseline"].reindex(wide.index, level="seed")).groupby("name").mean()
-    gains = gains.loc[[n for n in order(gains.index) if n not in ("baseline", "random weights")]]
+    gains = _gained(results.headline(plain(frame)).assign(name=named), "on")
     gains = gains[[t for t in TARGETS if t in gains]].dropna(how="all")
-    return gains.assign(mean=gains.mean(axis=1, skipna=False))  # no mean where a target is missing
+    return gains.assign(mean=gains.mean(axis=1, skipna=False)) if len(gains) else gains  # no mean where a target is missing
+
+
+def _gained(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
+    """Mean gain over the baseline of the same seed: a row a source; no row without a baseline."""
+    wide = scores.pivot_table(index=["name", "seed"], columns=columns, values="score")
+    if "baseline" not in wide.index.get_level_values("name"):
+        return wide.iloc[:0]
+    gains = (wide - wide.loc["baseline"].reindex(wide.index, level="seed")).groupby("name").mean()
+    return gains.loc[[n for n in order(gains.index) if n not in ("baseline", "random weights")]]
 
 
 @plt.rc_context(STYLE | {"axes.grid": False})
@@ -112,8 +119,7 @@ def gains(frame: pd.DataFrame) -> Figure | None:
 @plt.rc_context(STYLE | {"axes.grid.axis": "y"})
 def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN) -> Figure | None:
     """Bars: score of each language on each target, with the 95 % interval over seeds."""
-    parts = [results.headline(part).assign(name=named, lang=lang) for lang, part in plain(frame).groupby("lang")]
-    scores = pd.concat(parts) if parts else pd.DataFrame(columns=["name", "on"])
+    scores = by_language(frame)
     shown = [n for n in shown if n in set(scores.name)][:3]
     targets = [t for t in TARGETS if t in set(scores.on)]
     if not shown:
@@ -130,6 +136,62 @@ def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN) -> Figure | N
     figure.supylabel("score (0–100)", fontsize=10)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(shown))
     return figure
+
+
+def by_language(frame: pd.DataFrame) -> pd.DataFrame:
+    """The headline score in every language: a line a run and language, with the readers' `name` of its source."""
+    parts = [results.headline(part).assign(name=named, lang=lang) for lang, part in plain(frame).groupby("lang")]
+    return pd.concat(parts) if parts else pd.DataFrame(columns=["name", "seed", "on", "lang", "score"])
+
+
+def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
+    """What each language gains on average over the English intermediate trainings: on, lang, gain (points), and `beyond`,
+    the gain less the mean of the target's languages, which makes languages of different targets comparable. No pivot."""
+    scores = by_language(frame[frame.lang != PIVOT])
+    gains = _gained(scores, ["on", "lang"])
+    english = [n for n in gains.index if n == "multi-task" or n in TASKS and n != "mlm" and TASKS[n].train_lang == PIVOT]
+    table = gains.loc[english].mean().rename("gain").reset_index().dropna()
+    table = table[table.groupby("on").gain.transform("size") > 1]  # a single language has no other to be compared with
+    return table.assign(beyond=table.gain - table.groupby("on").gain.transform("mean"))
+
+
+@plt.rc_context(STYLE)
+def factors(gains: pd.DataFrame, facts: pd.DataFrame) -> Figure | None:
+    """Points: what a language gains beyond the others, by script, by family and by the pretraining text it has.
+
+    `gains` is of `language_gains`; `facts` has by language "script", "family" and, where it is known, "text" (MB).
+    """
+    table = gains.groupby("lang")[["beyond"]].mean().join(facts, how="inner").sort_values("beyond")
+    if len(table) < 2:
+        return None
+    panels = 2 + ("text" in table)
+    figure, grid = _grid(panels, panels, 3)
+    for axes, (fact, first) in zip(grid, {"script": "Latin", "family": "Indo-European"}.items(), strict=False):
+        other = table[fact] != first
+        beside = table.groupby(other).cumcount() % 3 * 0.28 - 0.35  # labels of like values stand side by side
+        _labelled(axes, other + beside, table)
+        axes.set(xticks=[0, 1], xticklabels=[first, "other"], xlim=(-0.5, 1.6), xlabel=fact)
+    if "text" in table:
+        _labelled(grid[2], table.text, table)
+        grid[2].set(xscale="log", xlabel="pretraining text (MB)")
+        grid[2].xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        grid[2].xaxis.set_major_formatter("{x:,g}")
+        grid[2].xaxis.set_minor_formatter(NullFormatter())
+        grid[2].margins(x=0.2)
+    for axes in grid:
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set_ylim(1.15 * table.beyond.min(), 1.15 * table.beyond.max())
+        axes.tick_params(labelleft=axes is grid[0])
+    figure.supylabel("gain beyond the mean of the target (points)", fontsize=10)
+    return figure
+
+
+def _labelled(axes: Axes, x: pd.Series, table: pd.DataFrame) -> None:
+    """A point a language with its code: blue in Latin script, vermilion in another."""
+    colours = np.where(table.script == "Latin", COLOURS["span"], COLOURS["classify"])
+    axes.scatter(x, table.beyond, s=12, color=colours)
+    for lang, at, value, colour in zip(table.index, x, table.beyond, colours, strict=True):
+        axes.annotate(lang, (at, value), (3, 0), textcoords="offset points", va="center", fontsize=9, color=colour)
 
 
 def layer_frame(rows: list[dict]) -> pd.DataFrame:
@@ -157,6 +219,31 @@ def retrieval(rows: list[dict]) -> Figure | None:
         axes.xaxis.get_major_locator().set_params(integer=True)
     key.set_axis_off()
     key.legend(*grid[0].get_legend_handles_labels(), loc="center", ncols=2)
+    return figure
+
+
+def probe_frame(rows: list[dict]) -> pd.DataFrame:
+    """Accuracy of the linear probe for UPOS by layer (percent): name, where (English, the others' mean), layer, accuracy."""
+    told = [{"name": _stage(row)} | point for row in rows if row["phase"] == 1 for point in row.get("probe", [])]
+    table = pd.DataFrame(told, columns=["name", "layer", "lang", "accuracy"])
+    where = np.where(table.lang == PIVOT, "English", "mean of the other languages")
+    return table.assign(where=where).groupby(["name", "where", "layer"], as_index=False).accuracy.mean()
+
+
+@plt.rc_context(STYLE)
+def probe(rows: list[dict]) -> Figure | None:
+    """Lines by layer: what a linear probe reads from the frozen encoder, and from random weights."""
+    table = probe_frame(rows)
+    if table.empty:
+        return None
+    figure, (axes,) = _grid(1, 1, 2.6)
+    for (who, where), part in table.groupby(["name", "where"]):
+        look = {"color": "black" if who == "before" else "#777777", "linestyle": "-" if where == "English" else "--"}
+        said = "pretrained" if who == "before" else who
+        axes.plot(part.layer, part.accuracy, marker="o", markersize=4, label=f"{said}, {where}", **look)
+    axes.set(xlabel="layer (0 = embeddings)", ylabel="UPOS accuracy (%)", ylim=(0, 100))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 
@@ -264,10 +351,11 @@ def _lines(axes: Axes, table: pd.DataFrame, x: str, kind: str, xlabel: str, **lo
     styles: dict[str, Iterator[str]] = {}
     for who in order(table.name):
         sort = TASKS[who].kind if who in TASKS else next((k for k in ("translated", "mlm") if k in who), "joint")
-        style = next(styles.setdefault(sort, itertools.cycle(["-", "--", ":", "-."])))
-        colour, width = COLOURS.get(sort, "#999999"), 1.5
         if who in ("before", "random weights"):
             style, colour, width = "-", "black" if who == "before" else "#999999", 2.5
+        else:
+            style = next(styles.setdefault(sort, itertools.cycle(["-", "--", ":", "-."])))
+            colour, width = COLOURS.get(sort, "#999999"), 1.5
         part = table[table.name == who]
         axes.plot(part[x], part[kind], style, color=colour, linewidth=width, label=who, **look)
     title, unit = PANELS[kind]

@@ -3,11 +3,13 @@
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from scipy.stats import pearsonr, rankdata
 
-from xit_core import claims, plots, results
+from xit_core import claims, plots, results, studies
 from xit_core.config import PIVOT, SCALES
-from xit_core.tasks import TARGETS
+from xit_core.tasks import INTERMEDIATES, TARGETS
 
 CAPTIONS = {
     "pretraining": "Training loss of the encoder.",
@@ -20,9 +22,18 @@ CAPTIONS = {
     "gains": "Gain of each intermediate training over the baseline of the same seed, in points (0–100), mean over "
     "seeds. A mean over targets is shown only where every target has run.",
     "languages": "Score of every evaluation language, with the 95 % t interval over seeds.",
+    "factors": "What each language gains on average over the English intermediate trainings, less the mean gain of the "
+    "languages of the same target, averaged over the targets; English left out. By script, by family and by the amount "
+    "of text that the encoder was pretrained on. Blue: Latin script.",
+    "probe": "Accuracy of a linear classifier of parts of speech, trained on English, that reads one layer of the frozen encoder.",
 }
+MEASURED = 10  # claims 1 to 10 are measured, the others checked by code
+EMPTY = "*No runs yet at this scale.*\n"
+MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open"}
 
 SIGNED = "+,.1f"
+DEPTH = 14 / 24  # of the layer whose vectors are compared, as `xit_core.retrieval`, which needs torch, has it
+COMPARED = {"tatoeba": "raw (%)", "tatoeba_centred": "centred (%)", "share": "share of language identity (%)"}
 METRICS = {
     "accuracy": "Tatoeba, raw (%)",
     "accuracy_centred": "Tatoeba, centred (%)",
@@ -51,6 +62,17 @@ class View:
     def claims(self) -> list[dict]:
         return claims.table(self.scale, self.findings)
 
+    @property
+    def note(self) -> str:
+        """How the scale is reduced, to be said where its numbers are shown; "" where it is not."""
+        return SCALES[self.scale].note
+
+    @property
+    def instead(self) -> str:
+        """What counts as one of the nine tasks that the scale cannot have."""
+        pairs = zip(studies.nine(self.scale), INTERMEDIATES, strict=True)
+        return ", ".join(f"`{task}` stands in for `{missing}`" for task, missing in pairs if task != missing)
+
     @cached_property
     def encoder(self) -> list[dict]:
         """The rows of phase 1: the encoder that every run starts from."""
@@ -67,6 +89,26 @@ def number(value: float | None, form: str = ",.1f") -> str:
 def count(value: float | None) -> str:
     """As `number`, whole where it is whole: "1,104,934"."""
     return number(value).removesuffix(".0")
+
+
+def estimate(row: dict) -> str:
+    """ "+1.2 [−0.3, +2.6]" for a measured claim, the count alone for a checked one."""
+    if row["low"] is None:
+        return count(row["estimate"])
+    mean, low, high = (number(row[key], SIGNED) for key in ("estimate", "low", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def verdict(row: dict, plain: bool = False) -> str:
+    """Direction, then magnitude where the claim has one."""
+    said = [v for v in (row["direction"], row["magnitude"]) if v]
+    return " · ".join(MARK[v] if plain else f"[{MARK[v]}]{{.{v}}}" for v in said)
+
+
+def reduced(view: View) -> str:
+    """A sentence that says how the scale is reduced, for where its numbers are shown; nothing where it is not."""
+    told = "; ".join(filter(None, [view.note, view.instead]))
+    return f"{told[0].upper()}{told[1:]}.\n\n" if told else ""
 
 
 def table(head: list[str], lines: list[list[object]]) -> str:
@@ -91,35 +133,90 @@ def figure(out: Path, view: View, kind: str, drawn: "plots.Figure | None") -> st
 
 def pretrained(view: View, out: Path) -> str:
     """Phase 1: the encoder, its training, what it predicts, and whether it transfers at all."""
+    return encoder(view, out) + transfer(view)
+
+
+def encoder(view: View, out: Path) -> str:
+    """The encoder, what it predicts in every language, and its training."""
     told = [row["provenance"]["encoder"] for row in view.encoder]
     text = "".join(f"Encoder `{e['name']}`, sha256 `{e['sha256'][:12]}`.\n\n" for e in told)
     scores = pd.DataFrame([score for row in view.encoder for score in row["scores"]])
     if len(scores):
         wide = scores.pivot_table(index="lang", columns="metric", values="value").rename(columns=METRICS)
         text += table(["language", *wide.columns], [[lang, *map(number, line)] for lang, *line in wide.itertuples()])
-    return text + figure(out, view, "pretraining", plots.curves(view.encoder, (1,))) + transfer(view)
+    return text + figure(out, view, "pretraining", plots.curves(view.encoder, (1,)))
+
+
+def transferred(view: View) -> pd.DataFrame:
+    """Baseline and random weights of the same shape, averaged over the languages that are not the pivot: a row a target and
+    seed, where both have run."""
+    scores = results.headline(plots.plain(view.frame[view.frame.lang != PIVOT]))
+    wide = scores.assign(name=plots.named(scores)).pivot_table(index=["on", "seed"], columns="name", values="score")
+    wide = wide.reindex(columns=["random weights", "baseline"]).dropna()
+    return wide.assign(difference=wide.baseline - wide["random weights"])
 
 
 def transfer(view: View) -> str:
-    """Baseline against random weights of the same shape, averaged over the languages that are not the pivot."""
-    scores = results.headline(plots.plain(view.frame[view.frame.lang != PIVOT]))
-    wide = scores.assign(name=plots.named(scores)).pivot_table(index="on", columns="name", values="score")
-    if not {"baseline", "random weights"} <= set(wide):
-        return ""
-    pairs = wide.loc[[t for t in TARGETS if t in wide.index], ["random weights", "baseline"]]
-    lines = [[f"`{on}`", number(a), number(b), number(b - a, SIGNED)] for on, a, b in pairs.itertuples()]
+    """Does the encoder transfer at all: the means over seeds, and the interval of the difference."""
+    seeds = dict(list(transferred(view).groupby("on")))
+    lines = [
+        [f"`{on}`", *map(number, part[["random weights", "baseline"]].mean()), number(part.difference.mean(), SIGNED),
+         number(plots.interval(part.difference) if len(part) > 1 else None), len(part)]
+        for on, part in ((on, seeds[on]) for on in TARGETS if on in seeds)
+    ]  # fmt: skip
+    head = ["target", "random weights", "baseline", "difference (points)", "± (95 %, seeds)", "seeds"]
     text = "Zero-shot transfer: mean over the languages other than the pivot, and over seeds.\n\n"
-    return text + table(["target", "random weights", "baseline", "difference (points)"], lines)
+    return text + table(head, lines) if lines else ""
 
 
 def intermediate(view: View, out: Path) -> str:
     """Phase 2: what intermediate training does to the encoder itself."""
-    drawn = {
-        "retrieval": plots.retrieval(view.rows),
-        "dose": plots.dose(view.rows),
-        "curves": plots.curves(view.rows, (2,)),
-    }
-    return "".join(figure(out, view, kind, each) for kind, each in drawn.items())
+    first = figure(out, view, "retrieval", plots.retrieval(view.rows)) + mechanism(view)
+    drawn = {"dose": plots.dose(view.rows), "curves": plots.curves(view.rows, (2,))}
+    return first + "".join(figure(out, view, kind, each) for kind, each in drawn.items())
+
+
+def mechanism(view: View) -> str:
+    """Raw and centred retrieval and the share of language identity at the compared layer, with their changes."""
+    seen = pd.DataFrame([at_depth(row) for row in view.rows if row["phase"] < 3 and row.get("layers") and not row["model"]])
+    if seen.empty or "baseline" not in set(seen.name):
+        return ""
+    before, after = (seen[(seen.name == "baseline") == start].set_index(["name", "seed"]) for start in (True, False))
+    changes = (after - before.mean()).groupby("name")
+    lines = [["before", *(cell for x in before[list(COMPARED)].mean() for cell in (number(x), "–"))]]
+    for name in plots.order(list(changes.groups)):
+        moved = changes.get_group(name)
+        lines.append([name, *(cell for kind in COMPARED for cell in _moved(before[kind].mean(), moved[kind]))])
+    means = changes.mean()
+    text = "At the layer whose vectors the retrieval targets compare; means over languages and seeds, with the 95 % interval "
+    text += "over seeds of each change.\n\n"
+    text += small(table(["", *(word for kind in COMPARED.values() for word in (kind, "change"))], lines))
+    related = correlation(means.share, means.tatoeba) if len(means) else "–"
+    return text + f"Rank correlation of the change in raw retrieval with the change in the share, over trainings: {related}.\n\n"
+
+
+def at_depth(row: dict) -> dict:
+    """What a row says of the compared layer: name, seed, and the columns of COMPARED in percent."""
+    at = round(DEPTH * max(x["layer"] for x in row["layers"]))
+    told = {"name": plots.name(row["source"], row["lang"], row["model"]), "seed": row["seed"]}
+    for kind, centred in (("tatoeba", False), ("tatoeba_centred", True)):
+        told[kind] = float(np.mean([x["value"] for x in row["layers"] if (x["layer"], x["centred"]) == (at, centred)]))
+    return told | {"share": 100 * row["language_share"][at]}
+
+
+def _moved(before: float, change: pd.Series) -> tuple[str, str]:
+    half = f"\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(plots.interval(change))}" if len(change) > 1 else ""
+    return number(before + change.mean()), number(change.mean(), SIGNED) + half
+
+
+def correlation(x: pd.Series, y: pd.Series) -> str:
+    """Spearman's rank correlation with Fisher's 95 % interval: "+0.31 [−0.26, +0.72]"; a dash where nothing varies."""
+    here = x.notna() & y.notna()
+    if here.sum() < 4 or x[here].nunique() < 2 or y[here].nunique() < 2:
+        return "–"
+    found = pearsonr(rankdata(x[here]), rankdata(y[here]))
+    low, high = found.confidence_interval()
+    return f"{found.statistic:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "\N{MINUS SIGN}")
 
 
 def target(view: View, out: Path) -> str:
@@ -147,5 +244,6 @@ def protocols(view: View) -> str:
         return ""
     means = scores.groupby(["on", "metric", "protocol"], as_index=False)["value"].mean()
     lines = [[f"`{on}`", f"`{protocol}`", metric, number(value)] for on, metric, protocol, value in means.itertuples(index=False)]
-    text = "The baseline's predictions under every protocol: means over languages and seeds.\n\n"
-    return text + small(table(["target", "protocol", "metric", "value"], sorted(lines)))
+    told = small(table(["target", "protocol", "metric", "value"], sorted(lines)))
+    title = "The baseline's predictions under every protocol: means over languages and seeds"
+    return f"::::::{{dropdown}} {title}\n{told.rstrip()}\n::::::\n\n"

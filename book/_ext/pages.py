@@ -15,15 +15,14 @@ from pathlib import Path
 import pandas as pd
 
 import chapters
+import mini
 import performance
-from chapters import SIGNED, View, count, number, small, table
+from chapters import EMPTY, MARK, MEASURED, View, count, estimate, number, reduced, small, table, verdict
 from xit_core import claims, launch, micro, results
 from xit_core.config import ROOT, SCALES, executed_dir, results_dir
 from xit_core.tasks import TASKS, Task
 
-MEASURED = 10  # claims 1 to 10 are measured, the others checked by code
-MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open"}
-EMPTY = "*No runs yet at this scale.*\n"
+FRONT = ("micro", "mini", "paper")  # side by side on the front page
 NOTEBOOKS = {  # page -> the executed notebook it shows
     "1_pretrained": "pretrained-*.ipynb",
     "2_intermediate": "mnli-*.ipynb",
@@ -42,20 +41,6 @@ def views() -> list[View]:
 # -- claims ------------------------------------------------------------------------------------------------------------
 
 
-def estimate(row: dict) -> str:
-    """ "+1.2 [−0.3, +2.6]" for a measured claim, the count alone for a checked one."""
-    if row["low"] is None:
-        return count(row["estimate"])
-    mean, low, high = (number(row[key], SIGNED) for key in ("estimate", "low", "high"))
-    return f"{mean} [{low}, {high}]"
-
-
-def verdict(row: dict, plain: bool = False) -> str:
-    """Direction, then magnitude where the claim has one."""
-    said = [v for v in (row["direction"], row["magnitude"]) if v]
-    return " · ".join(MARK[v] if plain else f"[{MARK[v]}]{{.{v}}}" for v in said)
-
-
 def front(shown: list[View], plain: bool = False) -> str:
     """The answer on one screen, a line a claim: measured claims at every scale, then the checked ones, which have none.
 
@@ -67,15 +52,25 @@ def front(shown: list[View], plain: bool = False) -> str:
         says = row["says"] if plain else f"[{row['says']}](#claim-{row['id']})"
         line = [row["number"], says, count(row["published"])]
         if row["number"] <= MEASURED:
-            measured.append([*line, *(_cell(of, plain) for of in same)])
+            cells = [_cell(told, plain) if view.rows else "not run" for view, told in zip(shown, same, strict=True)]
+            measured.append([*line, *cells])
         else:
             checked.append([*line, count(row["estimate"]), verdict(row, plain)])
     head = ["#", "claim", "claimed"]
-    text = table([*head, *(f"at `{view.scale}`" for view in shown)], measured)
+    text = table([*head, *(f"at `{view.scale}`" for view in shown)], measured) + "".join(map(_tally, shown)) + "\n"
     if plain:
         said = [row["direction"] for row in shown[0].claims[MEASURED:]]
         return f"{text}Of the other {len(said)} claims, checked by code, {said.count('holds')} hold.\n\n"
     return text + table([*head, "counted", "verdict"], checked)
+
+
+def _tally(view: View) -> str:
+    """A scale in one line of a list: its verdicts on direction, its runs, and how it is reduced."""
+    if not view.rows:
+        return f"- `{view.scale}`: not run.\n"
+    said = [row["direction"] for row in view.claims[:MEASURED]]
+    told = f"{said.count('holds')} of {MEASURED} hold in direction, {said.count('fails')} fail, {said.count('open')} are open"
+    return "; ".join(filter(None, [f"- `{view.scale}`: {told}, after {len(view.rows):,} runs", view.note, view.instead])) + ".\n"
 
 
 def _cell(row: dict, plain: bool) -> str:
@@ -88,8 +83,7 @@ def sections(shown: list[View]) -> dict[str, str]:
     """One file a claim: heading and anchor, verdicts at every scale, the runs, published values and their sources."""
     files = {}
     for claim, *same in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
-        notes = [view.findings[claim.id].note for view in shown]
-        lines = [[f"`{r['scale']}`", estimate(r), verdict(r), note] for r, note in zip(same, notes, strict=True)]
+        lines = [[f"`{r['scale']}`", estimate(r), verdict(r), r["note"]] for r in same]
         told = [r for r in claims.table_of("published") if r["claim"] == claim.id and (r["claimed"] or r["sourced"])]
         values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in told]
         files[f"claims/{claim.id}.md"] = "\n".join([
@@ -203,7 +197,8 @@ def scales() -> str:
     """Every scale as declared; a dash where the task's own setting or the whole data set is used."""
     shown = ["world", "encoder", "rows", "stage_rows", "eval_rows", "steps", "stage_steps", "batch", "lr", "stage_lr"]
     lines = [[f"`{s.name}`", *(getattr(s, name) or "–" for name in shown), len(s.seeds)] for s in SCALES.values()]
-    return table(["scale", *(name.replace("_", " ") for name in shown), "seeds"], lines)
+    notes = "".join(f"- `{s.name}`: {s.note}.\n" for s in SCALES.values() if s.note)
+    return table(["scale", *(name.replace("_", " ") for name in shown), "seeds"], lines) + notes
 
 
 def _folded(text: str, count: int) -> str:
@@ -227,9 +222,15 @@ def numbers(shown: list[View]) -> dict:
     return told
 
 
+def of(scales: tuple[str, ...], shown: list[View]) -> list[View]:
+    """The views of these scales: those that are shown as they are, so that each is measured once."""
+    known = {view.scale: view for view in shown}
+    return [known.get(scale) or View(scale) for scale in scales]
+
+
 def per_scale(shown: list[View], *blocks) -> str:
     """Blocks of a chapter under one heading a scale."""
-    parts = [f"## Scale `{v.scale}`\n\n" + "\n".join(block(v) for block in blocks) for v in shown if v.rows]
+    parts = [f"## Scale `{v.scale}`\n\n{reduced(v)}" + "\n".join(block(v) for block in blocks) for v in shown if v.rows]
     return "\n".join(parts) or EMPTY
 
 
@@ -239,10 +240,10 @@ def build(out: Path | None = None) -> Path:
     shutil.rmtree(out, ignore_errors=True)
     shown = views()
     phases = {name: partial(getattr(chapters, name), out=out) for name in ("pretrained", "intermediate", "target")}
-    made, real = [v for v in shown if not v.real], [v for v in shown if v.real]
+    made, real = [v for v in shown if not v.real], [v for v in shown if v.real and v.scale not in mini.MINI]
     files = sections(shown) | {f"{name}.md": per_scale(made, block) for name, block in phases.items()}
     files |= {
-        "front.md": front(shown),
+        "front.md": front(of(FRONT, shown)),
         "scales.md": scales(),
         "rule.md": claims.RULE + "\n",
         "real.md": per_scale(real, *phases.values(), data),
@@ -254,6 +255,7 @@ def build(out: Path | None = None) -> Path:
         "performance_study.md": performance.estimate(),
         "results.json": json.dumps(numbers(shown), indent=1, sort_keys=True),
         **micro.pages(),
+        **mini.parts(of(mini.MINI, shown), out),
     }
     for name, text in files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
@@ -280,7 +282,7 @@ def _copies(out: Path, scales: list[str]) -> None:
 def readme(path: Path) -> None:
     """Rewrite what stands between the markers of README.md."""
     before, rest = path.read_text(encoding="utf8").split(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n\n{front(views(), plain=True)}{END}{rest.split(END)[1]}", encoding="utf8")
+    path.write_text(f"{before}{BEGIN}\n\n{front(of(FRONT, []), plain=True)}{END}{rest.split(END)[1]}", encoding="utf8")
 
 
 if __name__ == "__main__":
