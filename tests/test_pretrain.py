@@ -77,12 +77,14 @@ def test_a_killed_pretraining_goes_on_where_it_was_and_gives_the_same_curve_and_
     monkeypatch.setattr(pretrain, "gather", lambda *_: pytest.fail("the text was prepared before"))
     unbroken = tmp_path / "unbroken"  # begins from the same pieces: learning them on several threads is not exact
     shutil.copytree(runs_dir(), unbroken, ignore=shutil.ignore_patterns("resume.*"))
-    again, resumed, _ = pretrain.remake(run)
+    again, resumed, _, before = pretrain.remake(run)
+    assert before > 0, "the seconds of the killed run count"
     folder = runs_dir() / "mini-scratch/encoder"
     assert json.loads((folder / "card.json").read_text())["curve"] == resumed["curve"]
     assert not [x for x in (*pretrain.PREPARED, "resume.pt") if (folder / x).exists()]
     monkeypatch.setenv("XIT_RUNS", str(unbroken))
-    net, told, _ = pretrain.remake(run)
+    net, told, _, before = pretrain.remake(run)
+    assert before == 0
     assert resumed == told, f"killed at step {at}"
     assert all((x == again.state_dict()[k]).all() for k, x in net.state_dict().items())
 

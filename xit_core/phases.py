@@ -31,7 +31,8 @@ def pretrained(run: Run) -> dict:
     if run.model == "remake":
         from .pretrain import remake
 
-        net, told, read = remake(run)
+        net, told, read, before = remake(run)
+        begin -= before  # what a killed pretraining took counts too
     else:
         net, told, read = model.start(run.scale, run.model, run.seed), card(run), 0
     s = scale(run.scale)

@@ -16,24 +16,24 @@ from .config import Bad, Pretraining, Run, Scale, mirror_dir, runs_dir, scale
 from .corpus import Texts
 from .model import Model
 from .tasks import languages
-from .train import fit
+from .train import fit, spent
 
 PREPARED = ("prepared.json", "vectors.npy", "sequences.npy")  # what a killed pretraining finds again, beside its checkpoint
 SAVE = 200  # steps between the checkpoints that a killed pretraining resumes from
 LEARNED = 400_000  # lines that a new vocabulary is learned from
 
 
-def remake(run: Run) -> tuple[Model, dict, float]:
+def remake(run: Run) -> tuple[Model, dict, float, float]:
     """Pretrain the scale's encoder as its `Pretraining` says and leave it in `_runs/<scale>/encoder`.
 
-    Gives the model, {"curve", "dose", ...} for the ledger and the card, and the tokens read.
+    Gives the model, {"curve", "dose"} for the ledger and the card, the tokens read, and the seconds before it was killed.
     Raises: Bad when the scale's encoder is not one that is made here.
     """
     s, p = scale(run.scale), scale(run.scale).pretraining
     if not p:
         raise Bad(f"scale {run.scale!r} starts from a public model ({s.encoder}); only small encoders are made here")
-    begin = time.time()
     folder = runs_dir() / run.scale / "encoder"
+    before, begin = spent(folder), time.time()
     pieces, vectors, features, read = prepared(s, p, folder)
     torch.manual_seed(run.seed)
     net = Model(XLMRobertaModel(model.shape(p, pieces.get_vocab_size()), add_pooling_layer=False), pieces, s)
@@ -47,12 +47,13 @@ def remake(run: Run) -> tuple[Model, dict, float]:
     points = fit(net, batches, p.lr, run.seed, folder, save_every=SAVE, masking=p.masking, beta2=p.beta2)
     model.write(net, folder, torch.bfloat16)
     rows = sum(entry["rows"] for entry in read["data"])
+    seconds = round(before + time.time() - begin)  # of all sittings
     told = {"curve": points, "dose": {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}}
-    card = told | {"seconds": round(time.time() - begin), "threads": torch.get_num_threads()} | read
+    card = told | {"seconds": seconds, "threads": torch.get_num_threads()} | read
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     for name in PREPARED:
         (folder / name).unlink(missing_ok=True)
-    return model.read(folder, pieces, s), told, batches.tokens()
+    return model.read(folder, pieces, s), told, batches.tokens(), before
 
 
 def prepared(s: Scale, p: Pretraining, folder: Path) -> tuple[Tokenizer, np.ndarray | None, data.Encoded, dict]:

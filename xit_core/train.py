@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -39,7 +40,8 @@ def fit(
     schedule = LambdaLR(optimiser, lambda step: slope(step, batches.steps))
     net_, optimiser_ = accelerator.prepare(net, optimiser)
     learned = [p for group in optimiser.param_groups for p in group["params"]]  # listed once, not in every step
-    first, losses, probed = resume(folder, net, optimiser, schedule)
+    first, losses, probed, before = resume(folder, net, optimiser, schedule)
+    begun = time.time() - before
     net.train()
     for step in range(first, batches.steps):
         if probe and step and step % max(1, batches.steps // probe[0]) == 0 and step not in probed:
@@ -54,7 +56,7 @@ def fit(
         schedule.step()
         optimiser_.zero_grad()
         if (step + 1) % save_every == 0 and step + 1 < batches.steps:
-            save(folder, net, optimiser, schedule, losses, probed)
+            save(folder, net, optimiser, schedule, losses, probed, time.time() - begun)
     table.open(batches.steps)
     net.eval()
     (folder / "resume.pt").unlink(missing_ok=True)
@@ -131,11 +133,11 @@ def groups(net: Model) -> list[dict]:
     ]
 
 
-def save(folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], probed: dict) -> None:
+def save(folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], probed: dict, seconds: float) -> None:
     """Everything an exact resume needs, replaced in one move."""
     state = {
         "net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(), "probed": probed,
-        "losses": torch.stack(losses).cpu(), "random": torch.get_rng_state(),
+        "seconds": seconds, "losses": torch.stack(losses).cpu(), "random": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }  # fmt: skip
     try:
@@ -148,14 +150,14 @@ def save(folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], pr
         ) from None
 
 
-def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict]:
-    """(first step, losses so far, probes so far) of a killed run, or of a new one.
+def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict, float]:
+    """(first step, losses so far, probes so far, seconds spent) of a killed run, or of a new one.
 
     Raises: Bad for a damaged checkpoint.
     """
     file = folder / "resume.pt"
     if not file.is_file():
-        return 0, [], {}
+        return 0, [], {}, 0.0
     try:
         state = torch.load(file, weights_only=True)
         net.load_state_dict(state["net"])
@@ -166,7 +168,13 @@ def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Ten
     torch.set_rng_state(state["random"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
-    return len(state["losses"]), list(state["losses"]), state["probed"]
+    return len(state["losses"]), list(state["losses"]), state["probed"], state["seconds"]
+
+
+def spent(folder: Path) -> float:
+    """Seconds that a killed training in this folder took up to the checkpoint it resumes from; 0 where there is none."""
+    file = folder / "resume.pt"
+    return torch.load(file, weights_only=True, mmap=True)["seconds"] if file.is_file() else 0.0
 
 
 def curve(losses: list[Tensor], lr: float, probed: dict) -> list[dict]:
