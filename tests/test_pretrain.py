@@ -55,14 +55,14 @@ def text(tmp_path, monkeypatch):
 def test_pieces_learned_from_text_cover_its_characters_and_its_card_tells_the_languages(text):
     folder = runs_dir() / "there"
     folder.mkdir(parents=True)
-    pieces, start, features, read = pretrain.prepared(text, text.pretraining, folder)
+    pieces, start, features, read = pretrain.prepared(text, text.pretraining, folder, [])
     assert start is None and pieces.get_vocab_size() <= 90
     assert 3 not in pieces.encode("das kleine house 17.").ids, "no unknown piece"
     card = read["corpus"]["languages"]
     assert np.isclose(sum(x["share"] for x in card.values()), 1, atol=1e-4) and card["de"]["share"] > 0.3
     assert all(x["fertility"] == round(x["pieces"] / x["words"], 4) >= 1 for x in card.values())
     assert len(features) == pytest.approx(24, abs=1) and read["corpus"]["alpha"] == 0.3
-    again = pretrain.prepared(text, text.pretraining, folder)
+    again = pretrain.prepared(text, text.pretraining, folder, [])
     assert again[0].get_vocab() == pieces.get_vocab() and np.array_equal(again[2].ids, features.ids) and again[3] == read
 
 
@@ -77,16 +77,26 @@ def test_a_killed_pretraining_goes_on_where_it_was_and_gives_the_same_curve_and_
     monkeypatch.setattr(pretrain, "gather", lambda *_: pytest.fail("the text was prepared before"))
     unbroken = tmp_path / "unbroken"  # begins from the same pieces: learning them on several threads is not exact
     shutil.copytree(runs_dir(), unbroken, ignore=shutil.ignore_patterns("resume.*"))
-    again, resumed, _, before = pretrain.remake(run)
-    assert before > 0, "the seconds of the killed run count"
+    assert train.spent(runs_dir() / "mini-scratch/encoder") > 0, "the seconds of the killed run count"
+    again, resumed, _ = pretrain.remake(run)
     folder = runs_dir() / "mini-scratch/encoder"
     assert json.loads((folder / "card.json").read_text())["curve"] == resumed["curve"]
     assert not [x for x in (*pretrain.PREPARED, "resume.pt") if (folder / x).exists()]
     monkeypatch.setenv("XIT_RUNS", str(unbroken))
-    net, told, _, before = pretrain.remake(run)
-    assert before == 0
+    net, told, _ = pretrain.remake(run)
     assert resumed == told, f"killed at step {at}"
     assert all((x == again.state_dict()[k]).all() for k, x in net.state_dict().items())
+
+
+def test_what_is_finished_is_not_made_again_unless_it_was_made_of_something_else(text, monkeypatch):
+    run = Run("pretrained", "mini-scratch", model="remake")
+    first = pretrain.remake(run)
+    with monkeypatch.context() as frozen:
+        frozen.setattr(pretrain, "fit", lambda *_, **__: pytest.fail("it is finished"))
+        net, *told = pretrain.remake(run)
+    assert told == list(first[1:]) and all((x == first[0].state_dict()[k]).all() for k, x in net.state_dict().items())
+    (runs_dir() / "mini-scratch/encoder/resume.pt").write_text("of the first seed")
+    assert pretrain.remake(replace(run, seed=2))[1] != first[1], "another seed starts anew"
 
 
 def test_a_scale_with_a_public_model_makes_none():

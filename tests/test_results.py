@@ -114,7 +114,7 @@ def elsewhere(places, monkeypatch):
         folder = places / "elsewhere"
         monkeypatch.setenv("XIT_RESULTS", str(folder / "results"))
         for each in rows:
-            results.write(each | {"provenance": {}})
+            results.write({"provenance": {}} | each)
         (folder / "executed/smoke").mkdir(parents=True, exist_ok=True)
         for name in ("a", "b.failed", ".c.partial"):
             (folder / f"executed/smoke/{name}.ipynb").write_text("theirs")
@@ -136,6 +136,16 @@ def test_rows_and_notebooks_of_another_machine_come_in_once(elsewhere, places, c
     assert [(p.name, p.read_text()) for p in (places / "executed/smoke").iterdir()] == [("a.ipynb", "theirs")]
     assert results.merge(folder) == (0, 3, 0)
     assert sorted(p.name for p in came.parent.iterdir()) == sorted(f"{r['id']}.json" for r in results.rows())
+
+
+def test_a_row_that_was_scored_on_other_instances_is_refused(elsewhere, places):
+    def scored(run, digest):
+        return row(run, provenance={"data": [{"task": "xnli", "lang": "de", "split": "validation", "sha256": digest}]})
+
+    results.write(scored(Run("xnli"), "a"))
+    with pytest.raises(Bad, match="other rows of xnli/de"):
+        results.merge(elsewhere(scored(Run("mnli > xnli"), "b")))
+    assert not results.read(Run("mnli > xnli"))
 
 
 def told(**more):

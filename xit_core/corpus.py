@@ -13,7 +13,7 @@ from . import data, sources
 from .config import PIVOT, Pretraining, Scale, mirror_dir
 from .tasks import TARGETS, TASKS, languages
 
-LEFT_OUT = ("panx_train", "tydiqa_train_contexts")  # the targets' own training text: no target's domain is trained on
+LEFT_OUT = ("panx_train", "tydiqa_train_contexts")  # the targets' own training text
 GRAM = 13  # units that a line and an evaluation text may not have in common
 SHORT = 5  # an evaluation text of fewer units only rules out the line that says no more than it
 LEAST = 3  # units of a line

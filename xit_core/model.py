@@ -27,7 +27,7 @@ LM_HEAD = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "norm.wei
 WHOLE = "model.safetensors"
 PART = 16_000_000 - 2**16  # bytes of tensors in a part: 16 MB with the header
 TABLE = "roberta.embeddings.word_embeddings"
-# transformers' own from_pretrained joins blocks of the table too
+# so that transformers' own from_pretrained joins blocks too: where this module is not imported, the table would be random
 JOIN = WeightConverter("word_embeddings.*.weight", "word_embeddings.weight", [Concatenate()])
 register_checkpoint_conversion_mapping("xlm-roberta", [JOIN], overwrite=True)
 

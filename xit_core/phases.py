@@ -11,12 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from . import data, evaluate, model, results, retrieval
-from .config import PIVOT, ROOT, Bad, Run, Scale, encoder_dir, encoder_hash, recipe, runs, scale
+from .config import PIVOT, ROOT, Bad, Run, Scale, encoder_dir, encoder_hash, recipe, runs, runs_dir, scale
 from .kinds import encoded, labels
 from .model import Model
 from .results import checkpoint
 from .tasks import TASKS, languages
-from .train import fit
+from .train import fit, spent
 
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "papermill")
 
@@ -31,8 +31,8 @@ def pretrained(run: Run) -> dict:
     if run.model == "remake":
         from .pretrain import remake
 
-        net, told, read, before = remake(run)
-        begin -= before  # what a killed pretraining took counts too
+        begin -= spent(runs_dir() / run.scale / "encoder")
+        net, told, read = remake(run)
     else:
         net, told, read = model.start(run.scale, run.model, run.seed), card(run), 0
     s = scale(run.scale)
@@ -56,7 +56,7 @@ def intermediate(run: Run) -> dict:
         raise Bad(f"path {run.path!r} is no intermediate stage; notebook 2 takes paths that end in one: 'mnli', 'squad1+mlm'")
     if done := results.read(run):
         return done
-    begin = time.time()
+    begin = time.time() - spent(checkpoint(run))  # what a killed run took counts too
     net, told, read = stage(run)
     row = evaluate.stage(net, run.stages[-1], scale(run.scale))
     end = row.pop("probe") | {"distance": told["dose"]["distance"]}
@@ -109,7 +109,7 @@ def targets(path: str, **fields) -> list[dict]:
 
 def target(run: Run, tuned: dict[str, tuple]) -> dict:
     """One target of phase 3; `tuned` keeps the models of a notebook by the task they were fine-tuned on."""
-    begin, name, s = time.time(), TASKS[run.on].train_on, scale(run.scale)
+    begin, name, s = time.time() - spent(checkpoint(run)), TASKS[run.on].train_on, scale(run.scale)
     if name not in tuned:
         net = reach(run)
         tuned[name] = (net, *(tune(net, run, name, s) if name else ([], [], {}, 0)))

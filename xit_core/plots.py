@@ -157,7 +157,7 @@ def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
 
 @plt.rc_context(STYLE)
 def factors(gains: pd.DataFrame, facts: pd.DataFrame) -> Figure | None:
-    """Points: what a language gains beyond the others, by script, by family and by the pretraining text it has.
+    """Points: what a language gains beyond the others, by script, by family and by the text at hand for it.
 
     `gains` is of `language_gains`; `facts` has by language "script", "family" and, where it is known, "text" (MB).
     """
@@ -173,7 +173,7 @@ def factors(gains: pd.DataFrame, facts: pd.DataFrame) -> Figure | None:
         axes.set(xticks=[0, 1], xticklabels=[first, "other"], xlim=(-0.5, 1.6), xlabel=fact)
     if "text" in table:
         _labelled(grid[2], table.text, table)
-        grid[2].set(xscale="log", xlabel="pretraining text (MB)")
+        grid[2].set(xscale="log", xlabel="text at hand (MB)")
         grid[2].xaxis.set_major_locator(LogLocator(subs=(1, 3)))
         grid[2].xaxis.set_major_formatter("{x:,g}")
         grid[2].xaxis.set_minor_formatter(NullFormatter())

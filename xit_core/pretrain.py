@@ -23,18 +23,22 @@ SAVE = 200  # steps between the checkpoints that a killed pretraining resumes fr
 LEARNED = 400_000  # lines that a new vocabulary is learned from
 
 
-def remake(run: Run) -> tuple[Model, dict, float, float]:
+def remake(run: Run) -> tuple[Model, dict, float]:
     """Pretrain the scale's encoder as its `Pretraining` says and leave it in `_runs/<scale>/encoder`.
 
-    Gives the model, {"curve", "dose"} for the ledger and the card, the tokens read, and the seconds before it was killed.
+    Gives the model, {"curve", "dose"} for the ledger and the card, and the tokens read. One that is finished there is taken as
+    it is: what comes after, its evaluation, may have been cut off.
     Raises: Bad when the scale's encoder is not one that is made here.
     """
     s, p = scale(run.scale), scale(run.scale).pretraining
     if not p:
         raise Bad(f"scale {run.scale!r} starts from a public model ({s.encoder}); only small encoders are made here")
     folder = runs_dir() / run.scale / "encoder"
-    before, begin = spent(folder), time.time()
-    pieces, vectors, features, read = prepared(s, p, folder)
+    begin, of = time.time() - spent(folder), stamp(p, run)
+    if (folder / "card.json").is_file() and (card := json.loads((folder / "card.json").read_text())).get("of") == of:
+        told = {k: card[k] for k in ("curve", "dose")}
+        return model.read(folder, Tokenizer.from_file(str(folder / "tokenizer.json")), s), told, card["dose"]["tokens"]
+    pieces, vectors, features, read = prepared(s, p, folder, of)
     torch.manual_seed(run.seed)
     net = Model(XLMRobertaModel(model.shape(p, pieces.get_vocab_size()), add_pooling_layer=False), pieces, s)
     if vectors is not None:
@@ -47,25 +51,30 @@ def remake(run: Run) -> tuple[Model, dict, float, float]:
     points = fit(net, batches, p.lr, run.seed, folder, save_every=SAVE, masking=p.masking, beta2=p.beta2)
     model.write(net, folder, torch.bfloat16)
     rows = sum(entry["rows"] for entry in read["data"])
-    seconds = round(before + time.time() - begin)  # of all sittings
     told = {"curve": points, "dose": {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}}
-    card = told | {"seconds": seconds, "threads": torch.get_num_threads()} | read
+    card = told | {"seconds": round(time.time() - begin), "threads": torch.get_num_threads(), "of": of} | read
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     for name in PREPARED:
         (folder / name).unlink(missing_ok=True)
-    return model.read(folder, pieces, s), told, batches.tokens(), before
+    return model.read(folder, pieces, s), told, batches.tokens()
 
 
-def prepared(s: Scale, p: Pretraining, folder: Path) -> tuple[Tokenizer, np.ndarray | None, data.Encoded, dict]:
+def stamp(p: Pretraining, run: Run) -> list:
+    """What a pretraining is made of: recipe, seed, the mirror's manifest."""
+    return json.loads(json.dumps([asdict(p), run.seed, mirror_dir() and sources.sha256(mirror_dir() / "MANIFEST.csv")]))
+
+
+def prepared(s: Scale, p: Pretraining, folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, data.Encoded, dict]:
     """The tokenizer, the vectors it starts with (where the start is a table), packed text, and what was read.
 
-    Made once: a run that was killed finds it in `folder`.
+    Made once: a run that was killed finds it in `folder`. A checkpoint there of another text is thrown away.
     """
     told, vectors, packed = (folder / name for name in PREPARED)
-    of = json.loads(json.dumps([asdict(p), mirror_dir() and sources.sha256(mirror_dir() / "MANIFEST.csv")]))
     if told.is_file() and (found := json.loads(told.read_text()))["of"] == of:
         start = np.load(vectors) if vectors.is_file() else None
         return Tokenizer.from_file(str(folder / "tokenizer.json")), start, data.Encoded.read(packed), found["read"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "resume.pt").unlink(missing_ok=True)
     texts, read = gather(s, p)
     pieces, start = vocabulary(texts, s)
     parts = {lang: pack(lines, pieces, p.length, p.packed) for lang, lines in texts.items()}

@@ -103,13 +103,33 @@ def merge(folder: Path) -> tuple[int, int, int]:
         if differ(row, came.setdefault(row["id"], row)):
             raise Bad(f"{file}: another file of {folder} has other scores for this run; nothing was merged")
     new = [row for row in came.values() if not held(row)]
-    books = [p for p in files if p.suffix == ".ipynb" and not p.name.endswith(".failed.ipynb")]
+    for row in new:
+        same_instances(row)
+    books = [p for p in files if p.suffix == ".ipynb" and not p.name.endswith(".failed.ipynb") and p.stem != "analysis"]
     books = [(p, to) for p in books if not (to := executed_dir() / p.parent.name / p.name).exists()]
     for row in new:
         write(row)
     for book, to in books:
         whole(to, lambda part, book=book: shutil.copyfile(book, part))
     return len(new), len(came) - len(new), len(books)
+
+
+def same_instances(row: dict) -> None:
+    """Check that a row was scored on the very instances that the rows of its scale here were: comparisons are paired.
+
+    Raises: Bad.
+    """
+    told = instances(row)
+    for here in rows(row["scale"]):
+        if other := [k for k, digest in instances(here).items() if told.get(k, digest) != digest]:
+            said = f"{row['id']} was scored on other rows of {'/'.join(other[0])} than {here['id']} here"
+            raise Bad(f"{said}; nothing was merged: make both from the same data")
+
+
+def instances(row: dict) -> dict[tuple[str, str], str]:
+    """The hash of the evaluation rows that a run read, by task and language."""
+    read = row["provenance"].get("data", [])
+    return {(x["task"], x["lang"]): x["sha256"] for x in read if x["split"] == "validation"}
 
 
 def foreign(file: Path) -> dict:

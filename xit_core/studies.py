@@ -15,7 +15,7 @@ SMALL = {
 }
 # Scales that run in slices, seed by seed, with what stands in for those of the nine that they cannot have.
 SLICED = {"mini": {"ccg": "udtag"}, "mini-scratch": {"ccg": "udtag"}}
-LEAST = 3  # seeds of every cell; at a sliced scale the cells of claims 1 to 6 get the scale's other seeds too
+LEAST = 3  # seeds of every cell; at a sliced scale the cells of claims 1 to 8 get the scale's other seeds too
 
 
 def nine(scale_name: str) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def main(scale_name: str) -> list[Run]:
 
 
 def sliced(scale_name: str) -> list[Run]:
-    """The same in an order of which any prefix is a balanced design, with tasks in other languages than English.
+    """The same in an order of which every finished seed is a balanced design, with tasks in other languages than English.
 
     First the cells that claims 1 to 8 read, with the fewest seeds a verdict needs, one seed after the other: baseline and
     random weights, the sources that a claim names, the other single tasks. Then the variants; then the first cells with further

@@ -168,13 +168,17 @@ def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Ten
     torch.set_rng_state(state["random"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
-    return len(state["losses"]), list(state["losses"]), state["probed"], state["seconds"]
+    losses = state["losses"].to(next(net.parameters()).device)
+    return len(losses), list(losses), state["probed"], state.get("seconds", 0.0)
 
 
 def spent(folder: Path) -> float:
     """Seconds that a killed training in this folder took up to the checkpoint it resumes from; 0 where there is none."""
     file = folder / "resume.pt"
-    return torch.load(file, weights_only=True, mmap=True)["seconds"] if file.is_file() else 0.0
+    try:
+        return torch.load(file, weights_only=True, mmap=True).get("seconds", 0.0)
+    except Exception:  # there is none, or it is damaged: `resume` says so
+        return 0.0
 
 
 def curve(losses: list[Tensor], lr: float, probed: dict) -> list[dict]:

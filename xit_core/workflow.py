@@ -18,7 +18,7 @@ from typing import IO
 from tqdm import tqdm
 
 from . import launch, results, studies
-from .config import ROOT, Bad, Run, executed_dir, runs_dir
+from .config import PIVOT, ROOT, Bad, Run, executed_dir, runs_dir
 from .config import scale as scale_of
 from .inventory import rows_of
 from .tasks import TASKS, languages
@@ -217,16 +217,16 @@ def snakemake(pending: list[launch.Job], logs: Path, cores: int, profile: str | 
                     child.wait(0.5)
                 bar.update(sum(file.is_file() for file in files) - bar.n)
         finally:
-            stop(child)
+            stop(child, GRACE / 2 if clock.end < math.inf else None)
 
 
-def stop(child: subprocess.Popen) -> None:
-    """End what still runs of a process group: politely, then not."""
+def stop(child: subprocess.Popen, patience: float | None) -> None:
+    """End what still runs of a process group: politely, and after so many seconds (None: never) not."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if child.returncode is None:
             os.killpg(child.pid, sign)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(GRACE / 2)
+                child.wait(patience)
 
 
 def graph(pending: list[launch.Job], logs: Path, clock: Clock) -> dict:
@@ -235,7 +235,8 @@ def graph(pending: list[launch.Job], logs: Path, clock: Clock) -> dict:
     home = {r.id: j.id for j in pending for r in j.runs}
     told = []
     for j in pending:
-        starts = [p for r in j.runs for p in parents(r, planned)] if j.runs else home  # the analysis needs everything
+        whole = [i for i, r in planned.items() if r.lang == PIVOT]  # what the analysis waits for; few have translations
+        starts = [p for r in j.runs for p in parents(r, planned)] if j.runs else whole
         given = [f"--{k}={v}" for k, v in j.parameters.items() if k != "path"]
         command = "exec " + shlex.join([sys.executable, "-m", "xit_core.cli", "run", j.path, *given])  # who stops it waits for it
         if (latest := clock.latest(j.runs)) < math.inf:

@@ -165,20 +165,20 @@ def factors(view: View, out: Path) -> str:
     if joined.empty:
         return EMPTY
     against = {"Latin script": joined.script == "Latin", "Indo-European family": joined.family == "Indo-European"}
-    against |= {"amount of pretraining text": joined.text} if "text" in joined else {}
+    against |= {"amount of text at hand": joined.text} if "text" in joined else {}
     said = "; ".join(f"{what} {correlation(x, joined.beyond)}" for what, x in against.items())
     lines = [
         [f"{line['name']} (`{lang}`)", line.script, line.family, number(line.get("text")), line.targets]
         + [number(line.gain, SIGNED), number(line.beyond, SIGNED)]
         for lang, line in joined.iterrows()
     ]
-    head = ["language", "script", "family", "pretraining text (MB)", "targets", "mean gain", "beyond the target's mean"]
+    head = ["language", "script", "family", "text at hand (MB)", "targets", "mean gain", "beyond the target's mean"]
     text = f"Rank correlation with the gain beyond the target's mean, over {len(joined)} languages: {said}.\n\n"
     return figure(out, view, "factors", plots.factors(gains, known)) + text + small(table(head, lines))
 
 
 def facts(view: View) -> pd.DataFrame:
-    """By language: name, script, family and, where the encoder's card has it, its pretraining text in MB."""
+    """By language: name, script, family and, where the encoder's card has it, the text at hand for it in MB."""
     known = pd.DataFrame(claims.table_of("languages")).set_index("lang")
     read = card(view).get("corpus", {}).get("languages", {})
     return known.assign(text=pd.Series({lang: told["bytes"] / 1e6 for lang, told in read.items()})) if read else known
