@@ -27,6 +27,7 @@ def row(run: Run) -> dict:
         "scores": scores(run, draw),
         "protocols": [x | {"protocol": "made-up/other"} for x in scores(run, draw)] if run.phase == 3 else [],
         "items": draw.uniform(0, 3, 20).round(3).tolist(),
+        "abroad": draw.uniform(2, 3, 20).round(3).tolist(),
         "curve": [{"step": s, "loss": 3 - s / 5, "rate": 1e-3} for s in range(1, 10)] + probes * (run.phase == 2),
         "dose": {"steps": 9, "rate": 1e-3, "rows": 48, "distance": 0.01},
         "layers": [

@@ -139,9 +139,9 @@ SCALES = {
             pretraining=Pretraining(4, 256, 4, 42000, steps=4000, batch=16, length=128, lr=1e-3, rows=30000, start="table"),
         ),
         Scale(
-            "mini", "real", "mini", rows=8000, stage_rows=8000, eval_rows=200, langs=TABLED,
+            "mini", "real", "mini", rows=8000, stage_rows=8000, eval_rows=250, langs=TABLED,
             gaps=("udpos/th", "panx/th"), lacks=LACKED,
-            steps=200, stage_steps=200, batch=16, lr=3e-4, stage_lr=3e-4, max_len=128, seeds=(1, 2, 3, 4, 5), save_every=100,
+            steps=250, stage_steps=200, batch=16, lr=3e-4, stage_lr=3e-4, max_len=128, seeds=(1, 2, 3, 4, 5), save_every=100,
             bf16=True, probes=2,
             note="reduced design at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, capped rows",
             pretraining=Pretraining(

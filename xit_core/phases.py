@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from . import data, evaluate, model, results, retrieval
-from .config import PIVOT, ROOT, Bad, Run, Scale, encoder_dir, encoder_hash, recipe, runs, runs_dir, scale
+from .config import PIVOT, ROOT, Bad, Run, Scale, encoder_dir, encoder_hash, recipe, runs, scale
 from .kinds import encoded, labels
 from .model import Model
 from .results import checkpoint
@@ -31,8 +31,8 @@ def pretrained(run: Run) -> dict:
     if run.model == "remake":
         from .pretrain import remake
 
-        begin -= spent(runs_dir() / run.scale / "encoder")
         net, told, read = remake(run)
+        begin = time.time() - told["seconds"]  # of all sittings, also those of a process that was killed
     else:
         net, told, read = model.start(run.scale, run.model, run.seed), card(run), 0
     s = scale(run.scale)

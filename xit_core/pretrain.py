@@ -26,8 +26,8 @@ LEARNED = 400_000  # lines that a new vocabulary is learned from
 def remake(run: Run) -> tuple[Model, dict, float]:
     """Pretrain the scale's encoder as its `Pretraining` says and leave it in `_runs/<scale>/encoder`.
 
-    Gives the model, {"curve", "dose"} for the ledger and the card, and the tokens read. One that is finished there is taken as
-    it is: what comes after, its evaluation, may have been cut off.
+    Gives the model, {"curve", "dose", "seconds"} for the ledger and the card, and the tokens read. One that is finished there
+    is taken as it is: what comes after, its evaluation, may have been cut off.
     Raises: Bad when the scale's encoder is not one that is made here.
     """
     s, p = scale(run.scale), scale(run.scale).pretraining
@@ -36,7 +36,7 @@ def remake(run: Run) -> tuple[Model, dict, float]:
     folder = runs_dir() / run.scale / "encoder"
     begin, of = time.time() - spent(folder), stamp(p, run)
     if (folder / "card.json").is_file() and (card := json.loads((folder / "card.json").read_text())).get("of") == of:
-        told = {k: card[k] for k in ("curve", "dose")}
+        told = {k: card[k] for k in ("curve", "dose", "seconds")}
         return model.read(folder, Tokenizer.from_file(str(folder / "tokenizer.json")), s), told, card["dose"]["tokens"]
     pieces, vectors, features, read = prepared(s, p, folder, of)
     torch.manual_seed(run.seed)
@@ -52,7 +52,8 @@ def remake(run: Run) -> tuple[Model, dict, float]:
     model.write(net, folder, torch.bfloat16)
     rows = sum(entry["rows"] for entry in read["data"])
     told = {"curve": points, "dose": {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}}
-    card = told | {"seconds": round(time.time() - begin), "threads": torch.get_num_threads(), "of": of} | read
+    told["seconds"] = round(time.time() - begin)
+    card = told | {"threads": torch.get_num_threads(), "of": of} | read
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     for name in PREPARED:
         (folder / name).unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .config import SCALES, Bad, Run, Score, executed_dir, results_dir, runs_dir
+from .config import PIVOT, SCALES, Bad, Run, Score, executed_dir, results_dir, runs_dir
 
 if TYPE_CHECKING:
     import pandas
@@ -26,16 +26,21 @@ SAME = ("id", "scores", "items")  # what two executions of one run must agree on
 def row(scores: list[Score], x: dict[str, list[float]], predictions: list[dict], seen: list[dict], protocols=(), **more) -> dict:
     """What a run adds to the ledger, less its provenance.
 
-    items[i] = sum over languages of x[lang][i] / (languages * rows): they add up to the headline. `protocols`: the same
-    predictions scored under further protocols, kept apart from the scores.
+    items[i] = sum over languages of x[lang][i] / (languages * rows): they add up to the headline; "abroad" are the same over
+    the languages other than the pivot. `protocols`: the same predictions scored under further protocols, kept apart.
     """
+    items, abroad = shares(x), shares({lang: values for lang, values in x.items() if lang != PIVOT})
+    told, also = ([asdict(score) | {"value": round(score.value, 6)} for score in some] for some in (scores, protocols))
+    return {"scores": told, "items": items, "abroad": abroad, "predictions": predictions, "protocols": also, "seen": seen} | more
+
+
+def shares(x: dict[str, list[float]]) -> list[float]:
+    """What each row adds to the mean over languages of the mean over rows."""
     items = [0.0] * max(map(len, x.values()), default=0)
     for values in x.values():
         for i, value in enumerate(values):
             items[i] += value / (len(x) * len(values))
-    told, also = ([asdict(score) | {"value": round(score.value, 6)} for score in some] for some in (scores, protocols))
-    items = [round(value, 6) for value in items]
-    return {"scores": told, "items": items, "predictions": predictions, "protocols": also, "seen": seen} | more
+    return [round(value, 6) for value in items]
 
 
 def place(run: Run) -> Path:
