@@ -18,6 +18,10 @@ import pyarrow.parquet as parquet
 FIELDS = ["repo", "config", "split", "rows", "sha256", "complete", "source", "commit", "path", "licence", "note"]
 
 
+def rows(n: int) -> list[dict]:
+    return [{"x": i} for i in range(n)]
+
+
 def packed(rows: list[dict]) -> bytes:
     """A Parquet file."""
     stream = io.BytesIO()

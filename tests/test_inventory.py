@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from stores import mirrored, packed
+from stores import packed, rows
 from xit_core import inventory, micro
 from xit_core.config import PACKAGE, SCALES
 from xit_core.tasks import TASKS
@@ -14,17 +14,6 @@ from xit_core.tasks import TASKS
 @pytest.fixture(autouse=True)
 def nowhere(monkeypatch):
     monkeypatch.delenv("XIT_LOCAL", raising=False)
-
-
-@pytest.fixture
-def mirror(tmp_path, monkeypatch):
-    monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
-    mirrored(tmp_path, "somebody", "else", "train", [{"x": 1}])
-    return lambda *split, **entry: mirrored(tmp_path, *split, **entry)
-
-
-def rows(n):
-    return [{"x": i} for i in range(n)]
 
 
 def lines(scale="paper"):

@@ -5,21 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from stores import mirrored
+from stores import rows
 from xit_core import cli, parcel, sources
 from xit_core.config import SCALES, Bad
 from xit_core.data import HELD_OUT
-
-
-@pytest.fixture
-def mirror(tmp_path, monkeypatch):
-    monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
-    mirrored(tmp_path, "somebody", "else", "train", [{"x": 1}])
-    return lambda *split, **entry: mirrored(tmp_path, *split, **entry)
-
-
-def rows(n):
-    return [{"x": i} for i in range(n)]
 
 
 @pytest.fixture

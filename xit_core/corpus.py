@@ -1,6 +1,5 @@
 """The text that an encoder is pretrained on: no repeated line, and nothing that an evaluation set holds."""
 
-import csv
 import sys
 import unicodedata
 from collections import Counter
@@ -119,7 +118,7 @@ def gather(s: Scale, p: Pretraining) -> tuple[Texts, list[dict], dict]:
 def origins() -> list[dict[str, str]]:
     """What a mirror says of the sources of its text: repository, commit, licence."""
     file = mirror_dir() and mirror_dir() / "pretrain_text/SOURCES.csv"
-    return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines())) if file and file.is_file() else []
+    return sources.read(file) if file and file.is_file() else []
 
 
 def measured(lang: str, s: Scale) -> Iterator[str]:

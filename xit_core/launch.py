@@ -128,9 +128,7 @@ def execute(what: Job | str, **given: str | int) -> Path:
     settle()
     lease()
     part = todo.output.with_name(f".{todo.id}.{os.getpid()}.partial.ipynb")
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # a scheduler that stops this ends the kernel and leaves nothing behind
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # who stops this ends the kernel, and nothing is left behind
     try:
         notebook = normalise(_papermill(todo, part))
         missing = [p.stem for p in todo.rows if not p.is_file()]

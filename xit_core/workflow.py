@@ -233,9 +233,9 @@ def graph(pending: list[launch.Job], logs: Path, clock: Clock) -> dict:
     """The plan as plain data: what the Snakefile reads, and what another scheduler could."""
     planned = {r.id: r for j in pending for r in j.runs}
     home = {r.id: j.id for j in pending for r in j.runs}
+    whole = [i for i, r in planned.items() if r.lang == PIVOT]  # what the analysis waits for; few have translations
     told = []
     for j in pending:
-        whole = [i for i, r in planned.items() if r.lang == PIVOT]  # what the analysis waits for; few have translations
         starts = [p for r in j.runs for p in parents(r, planned)] if j.runs else whole
         given = [f"--{k}={v}" for k, v in j.parameters.items() if k != "path"]
         command = "exec " + shlex.join([sys.executable, "-m", "xit_core.cli", "run", j.path, *given])  # who stops it waits for it
