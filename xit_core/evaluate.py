@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from . import data, packed, protocols, retrieval
+from . import data, protocols, retrieval
 from .config import Scale, Score
 from .kinds import KINDS, encode, mlm, span, tag
 from .model import Model
@@ -22,10 +22,8 @@ LEARNED = 1000  # sentences that the linear classifier of parts of speech learns
 @torch.inference_mode()
 def predict(net: Model, name: str, features: Sequence[dict]) -> list[Tensor]:
     """Logits of every feature: one vector, or (its tokens, C)."""
-    net.eval()
-    device, out = next(net.parameters()).device, [torch.empty(0)] * len(features)
-    for some in data.batches(features):
-        batch = packed.pack([features[i] for i in some], device)
+    out = [torch.empty(0)] * len(features)
+    for some, batch in net.passes(features):
         with net.autocast():
             logits = net(name, batch).float().cpu()
         by_token = TASKS[name].kind in ("span", "tag")
@@ -116,10 +114,8 @@ def linear(net: Model, s: Scale) -> tuple[list[dict], list[dict]]:
 @torch.no_grad()
 def firsts(net: Model, features: list[dict]) -> tuple[Tensor, Tensor]:
     """States of the first pieces of tagged tokens, after the embeddings and each layer, (L + 1, N, H), and their tags (N,)."""
-    net.eval()
-    device, states, tags = next(net.parameters()).device, [], []
-    for some in data.batches(features):
-        batch = packed.pack([features[i] | {"gold": tag.gold(features[i])} for i in some], device)
+    states, tags = [], []
+    for _, batch in net.passes([f | {"gold": tag.gold(f)} for f in features]):
         first = batch["gold"] != tag.IGNORED
         with net.autocast():
             states.append(torch.stack([x[first].float() for x in net.states(batch)]).cpu())
@@ -162,15 +158,13 @@ def masked(net: Model, s: Scale) -> list[Score]:
     """Share of masked pieces that are guessed right, and their mean loss in nats, by language; always the same masks."""
     if "mlm" not in net.heads:
         net.add_head("mlm", ())
-    net.eval()
-    device, scores = next(net.parameters()).device, []
+    scores = []
     for lang in languages("mlm", s):
         rows, _ = data.examples("mlm", "validation", lang, s, s.eval_rows)
         features = mlm.encode(TASKS["mlm"], rows, net.tokenizer, s.max_len)
         features = mlm.hide(features, 0.15, net.encoder.config.vocab_size, np.random.default_rng(len(features)))
         right, loss, n = 0, 0.0, sum(len(f["gold"]) for f in features)
-        for some in data.batches(features):
-            batch = packed.pack([features[i] for i in some], device)
+        for _, batch in net.passes(features):
             with net.autocast():
                 logits = net("mlm", batch).float()
             right += int((logits.argmax(-1) == batch["gold"]).sum())

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -15,9 +15,9 @@ from transformers.conversion_mapping import register_checkpoint_conversion_mappi
 from transformers.core_model_loading import Concatenate, WeightConverter
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
-from . import packed  # noqa: F401  makes the attention known
+from . import packed  # makes the attention known, too
 from .config import INDEX, Bad, Pretraining, Scale, encoder_dir, scale, weights
-from .data import tokenizer
+from .data import batches, tokenizer
 from .kinds import KINDS
 from .tasks import TASKS
 
@@ -69,6 +69,12 @@ class Model(nn.Module):
         for layer in self.encoder.encoder.layer[:depth]:
             x = layer(x, sequences=s)
             yield x[0]
+
+    def passes(self, features: Sequence[dict]) -> Iterator[tuple[list[int], dict]]:
+        """The forward passes in which a model is scored, each feature in one: indices of some features, and their batch."""
+        self.eval()
+        for some in batches(features):
+            yield some, packed.pack([features[i] for i in some], self.encoder.device)
 
     def forward(self, name: str, batch: dict) -> Tensor:
         """Logits of one batch of one task, as the task's head gives them."""

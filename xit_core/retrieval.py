@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from . import data, packed, sources
+from . import data, sources
 from .config import PIVOT, Bad, Scale, Score
 from .model import Model
 from .protocols import PROTOCOLS
@@ -49,16 +49,14 @@ def embed(
     Equal sentences are embedded once, so that they tie exactly. `max_len`: tokens of a sentence, 0 = the scale's; `layers`:
     only those; `first`: as many layers again, of the first token's vector in place of the mean.
     """
-    net.eval()
-    config, device = net.encoder.config, next(net.parameters()).device
+    config = net.encoder.config
     place = {text: i for i, text in enumerate(dict.fromkeys(sentences))}
     # positions start at 2
     net.tokenizer.enable_truncation(min(max_len or s.retrieve_len or s.max_len, config.max_position_embeddings - 2))
     features = [{"ids": x.ids, "length": len(x.ids)} for x in net.tokenizer.encode_batch(list(place))]
     layers = layers or tuple(range(config.num_hidden_layers + 1))
     out = torch.empty(len(layers) * (1 + first), len(place), config.hidden_size)
-    for some in data.batches(features):
-        batch = packed.pack([features[i] for i in some], device)
+    for some, batch in net.passes(features):
         with net.autocast():
             for layer, states in enumerate(net.states(batch, max(layers))):
                 for at in (k for k, wanted in enumerate(layers) if wanted == layer):

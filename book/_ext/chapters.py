@@ -122,6 +122,12 @@ def small(text: str) -> str:
     return f":::::{{div}} small\n{text.rstrip()}\n:::::\n\n"
 
 
+def folded(parts: list[str], between: str = " ") -> str:
+    """A list in a cell of a table: its length, which opens it, where it is long."""
+    text = between.join(parts)
+    return text if len(parts) < 4 else f"<details><summary>{len(parts)}</summary>{text}</details>"
+
+
 def figure(out: Path, view: View, kind: str, drawn: "plots.Figure | None") -> str:
     """Save a figure and return its directive; nothing when there is nothing to draw."""
     if drawn is None:

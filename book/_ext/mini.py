@@ -197,7 +197,8 @@ def corpus(view: View) -> str:
     removed = list(dict.fromkeys(reason for x in langs.values() for reason in x["removed"]))
     lines = [
         [names.get(lang, lang), count(x["kept"]), *(count(x["removed"].get(reason)) for reason in removed)]
-        + [number(x["bytes"] / 1e6), f"{x['fertility']:.2f}", number(100 * x["share"]), _folded(x["sources"])]
+        + [number(x["bytes"] / 1e6), f"{x['fertility']:.2f}", number(100 * x["share"])]
+        + [chapters.folded([f"{source} {n:,}" for source, n in Counter(x["sources"]).most_common()], "<br>")]
         for lang, x in langs.items()
     ]
     whole = [sum(x["removed"].get(r, 0) for x in langs.values()) for r in removed]
@@ -208,11 +209,6 @@ def corpus(view: View) -> str:
     text += f"{told['evaluation']['grams']:,} hashed sequences of words. Languages are drawn in proportion to their pieces "
     text += f"to the power of {told['alpha']:g}. Lines kept, and lines removed by reason:\n\n"
     return text + small(table(head, lines)) + sources(told)
-
-
-def _folded(kept: dict[str, int]) -> str:
-    inside = "<br>".join(f"{source} {n:,}" for source, n in sorted(kept.items(), key=lambda x: -x[1]))
-    return f"<details><summary>{len(kept)}</summary>{inside}</details>"
 
 
 def sources(told: dict) -> str:

@@ -17,7 +17,7 @@ import pandas as pd
 import chapters
 import mini
 import performance
-from chapters import EMPTY, MARK, MEASURED, View, count, estimate, number, reduced, small, table, verdict
+from chapters import EMPTY, MARK, MEASURED, View, count, estimate, folded, number, reduced, small, table, verdict
 from xit_core import claims, launch, micro, results
 from xit_core.config import ROOT, SCALES, executed_dir, results_dir
 from xit_core.tasks import TASKS, Task
@@ -148,7 +148,7 @@ def data(view: View) -> str:
     read = read.drop_duplicates([*keys, "lang", "sha256"])
     for (task, split, source, stand_in, licence), part in read.groupby(keys):
         pairs = sorted(zip(part.lang, part.sha256, strict=True))
-        hashes = _folded(" ".join(f"{lang}&nbsp;<code>{sha[:10]}</code>" for lang, sha in pairs), len(pairs))
+        hashes = folded([f"{lang}&nbsp;<code>{sha[:10]}</code>" for lang, sha in pairs])
         told = ["yes" if stand_in else "no", _happened(part), hashes, source, licence]
         lines.append([f"`{task}`", split, count(part.rows.sum()), *told])
     head = ["task", "split", "rows", "stand-in", "set aside or mended", "languages, sha256 of their rows", "source", "licence"]
@@ -189,7 +189,7 @@ def _declared(task: Task) -> list[str]:
     if task.obtain:
         where += f"<details><summary>how to get it</summary>{html.escape(task.obtain)}</details>"
     scored = f"`{task.protocol}`" + (f"<br>after `{task.train_on}`" if task.scored and task.train_on else "")
-    told = [_folded(" ".join(langs), len(langs)), scored, f"{task.licence}<br>{task.citation}"]
+    told = [folded(langs), scored, f"{task.licence}<br>{task.citation}"]
     return [f"`{task.name}`<br>{task.kind}", where, *told]
 
 
@@ -199,10 +199,6 @@ def scales() -> str:
     lines = [[f"`{s.name}`", *(getattr(s, name) or "–" for name in shown), len(s.seeds)] for s in SCALES.values()]
     notes = "".join(f"- `{s.name}`: {s.note}.\n" for s in SCALES.values() if s.note)
     return table(["scale", *(name.replace("_", " ") for name in shown), "seeds"], lines) + notes
-
-
-def _folded(text: str, count: int) -> str:
-    return text if count < 4 else f"<details><summary>{count}</summary>{text}</details>"
 
 
 # -- all of it ---------------------------------------------------------------------------------------------------------
