@@ -138,7 +138,7 @@ def test_rows_and_notebooks_of_another_machine_come_in_once(elsewhere, places, c
     assert sorted(p.name for p in came.parent.iterdir()) == sorted(f"{r['id']}.json" for r in results.rows())
 
 
-def test_a_row_that_was_scored_on_other_instances_is_refused(elsewhere, places):
+def test_a_row_that_was_scored_on_other_instances_is_refused(elsewhere, places, monkeypatch):
     def scored(run, digest):
         return row(run, provenance={"data": [{"task": "xnli", "lang": "de", "split": "validation", "sha256": digest}]})
 
@@ -146,6 +146,11 @@ def test_a_row_that_was_scored_on_other_instances_is_refused(elsewhere, places):
     with pytest.raises(Bad, match="other rows of xnli/de"):
         results.merge(elsewhere(scored(Run("mnli > xnli"), "b")))
     assert not results.read(Run("mnli > xnli"))
+    folder = elsewhere(scored(Run("squad1 > xnli"), "a"))  # rows of two machines in one folder
+    monkeypatch.setenv("XIT_RESULTS", str(places / "empty"))
+    with pytest.raises(Bad, match="other rows of xnli/de"):
+        results.merge(folder)
+    assert not list((places / "empty").rglob("*.json"))
 
 
 def told(**more):

@@ -26,7 +26,8 @@ SAME = ("id", "scores", "items")  # what two executions of one run must agree on
 def row(scores: list[Score], x: dict[str, list[float]], predictions: list[dict], seen: list[dict], protocols=(), **more) -> dict:
     """What a run adds to the ledger, less its provenance.
 
-    items[i] = sum over languages of x[lang][i] / (languages * rows): they add up to the headline; "abroad" are the same over
+    items[i] = sum over languages of x[lang][i] / (languages * rows): they add up to the headline where that is a mean over
+    rows, and stand for it in intervals where it is not (tagging, BUCC); "abroad" are the same over
     the languages other than the pivot. `protocols`: the same predictions scored under further protocols, kept apart.
     """
     items, abroad = shares(x), shares({lang: values for lang, values in x.items() if lang != PIVOT})
@@ -108,8 +109,7 @@ def merge(folder: Path) -> tuple[int, int, int]:
         if differ(row, came.setdefault(row["id"], row)):
             raise Bad(f"{file}: another file of {folder} has other scores for this run; nothing was merged")
     new = [row for row in came.values() if not held(row)]
-    for row in new:
-        same_instances(row)
+    same_instances(new)
     books = [p for p in files if p.suffix == ".ipynb" and not p.name.endswith(".failed.ipynb") and p.stem != "analysis"]
     books = [(p, to) for p in books if not (to := executed_dir() / p.parent.name / p.name).exists()]
     for row in new:
@@ -119,16 +119,21 @@ def merge(folder: Path) -> tuple[int, int, int]:
     return len(new), len(came) - len(new), len(books)
 
 
-def same_instances(row: dict) -> None:
-    """Check that a row was scored on the very instances that the rows of its scale here were: comparisons are paired.
+def same_instances(new: list[dict]) -> None:
+    """Check that rows were scored on the very instances that the others of their scale, here or new, were: pairs are compared.
 
     Raises: Bad.
     """
-    told = instances(row)
-    for here in rows(row["scale"]):
-        if other := [k for k, digest in instances(here).items() if told.get(k, digest) != digest]:
-            said = f"{row['id']} was scored on other rows of {'/'.join(other[0])} than {here['id']} here"
-            raise Bad(f"{said}; nothing was merged: make both from the same data")
+    known: dict[tuple, tuple[str, str]] = {}
+    for here in (row for name in sorted({row["scale"] for row in new}) for row in rows(name)):
+        for part, digest in instances(here).items():
+            known.setdefault((here["scale"], *part), (digest, here["id"]))
+    for row in new:
+        for part, digest in instances(row).items():
+            other, run = known.setdefault((row["scale"], *part), (digest, row["id"]))
+            if digest != other:
+                said = f"{row['id']} was scored on other rows of {'/'.join(part)} than {run}"
+                raise Bad(f"{said}; nothing was merged: make both from the same data")
 
 
 def instances(row: dict) -> dict[tuple[str, str], str]:
