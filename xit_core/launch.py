@@ -161,7 +161,7 @@ def prepare(todo: Job) -> None:
 
 def settle() -> None:
     """Give the processes started from here their environment; relative places stay where they were meant."""
-    for name in ("XIT_RESULTS", "XIT_EXECUTED", "XIT_RUNS", "XIT_MIRROR"):
+    for name in ("XIT_RESULTS", "XIT_EXECUTED", "XIT_RUNS", "XIT_MIRROR", "XIT_LOCAL"):
         if os.environ.get(name):
             os.environ[name] = os.path.abspath(os.environ[name])
     for name, value in KERNEL.items():
