@@ -191,8 +191,8 @@ def test_a_study_that_a_mistake_stops_says_the_mistake(places):
 def test_a_number_of_a_reduced_scale_is_never_printed_without_its_note(capsys):
     assert cli.main(["claims", "--scale", "mini"]) == 0
     assert capsys.readouterr().out.endswith(f"mini: {SCALES['mini'].note}\n")
-    assert cli.main(["claims", "--scale", "micro"]) == 0
-    assert "micro:" not in capsys.readouterr().out
+    assert cli.main(["claims", "--scale", "paper"]) == 0
+    assert "paper:" not in capsys.readouterr().out
 
 
 def test_every_scale_can_be_planned(capsys):

@@ -73,14 +73,14 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class Scale:
-    """One row of DESIGN section 2: where data come from, which encoder, how much of everything."""
+    """One row of the book's table of scales: where data come from, which encoder, how much of everything."""
 
     name: str
     world: str  # "micro" or "real"
     encoder: str  # a folder of xit_core/encoders, a hub id, or "" = random weights in the shape of `pretraining`
     revision: str = ""  # commit of the hub model
-    rows: int = 0  # training rows of a target task, 0 = all
-    stage_rows: int = 0  # training rows of an intermediate task, 0 = all
+    rows: int = 0  # training rows of a target task, of each of its sources; 0 = all
+    stage_rows: int = 0  # training rows of an intermediate task, likewise
     eval_rows: int = 0  # evaluation rows a language, 0 = all
     langs: tuple[str, ...] = ()  # () = every language of the task
     gaps: tuple[str, ...] = ()  # "task/language" that the scale's data lack, said in book/deviations.md
@@ -105,6 +105,10 @@ class Scale:
     note: str = ""  # how the scale is reduced, where its numbers are shown
     pretraining: Pretraining | None = None
 
+    def longest(self, kind: str) -> int:
+        """Tokens of the longest sequence that a task of this kind reads."""
+        return {"span": self.span_len, "retrieve": self.retrieve_len}.get(kind) or self.max_len
+
 
 # by the public rows that could be gathered for the mirror
 LACKED = (
@@ -127,7 +131,7 @@ SCALES = {
         ),
         Scale(
             "micro", "micro", "micro", rows=2000, stage_rows=2000, eval_rows=100, steps=200, stage_steps=200, batch=16,
-            lr=1e-3, stage_lr=1e-3, max_len=96, probes=4,
+            lr=1e-3, stage_lr=1e-3, max_len=96, probes=4, note="a laboratory: constructed languages, 4 layers of 64",
             pretraining=Pretraining(
                 4, 64, 4, 1200, steps=5000, batch=64, length=96, lr=3e-3, rows=30000, packed=False, masking=0.2, beta2=0.98
             ),
@@ -136,6 +140,7 @@ SCALES = {
             "pocket", "real", "pocket", rows=4000, stage_rows=4000, eval_rows=150,
             langs=TABLED, gaps=("udpos/th", "panx/th"), lacks=LACKED,
             steps=120, stage_steps=120, lr=3e-4, stage_lr=3e-4, max_len=128, bf16=True, probes=2,
+            note="first look at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, few tasks, capped rows",
             pretraining=Pretraining(4, 256, 4, 42000, steps=4000, batch=16, length=128, lr=1e-3, rows=30000, start="table"),
         ),
         Scale(
@@ -155,7 +160,7 @@ SCALES = {
             pretraining=Pretraining(6, 384, 6, 48000, steps=30000, batch=256, length=256, lr=5e-4, rows=0, beta2=0.98, alpha=0.3),
         ),
         Scale("base", "real", "FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089", stage_rows=100000,
-              cap=100000, together=False, gaps=TEST_ONLY, **JIANT),
+              cap=100000, together=False, gaps=TEST_ONLY, note="XLM-R Base, not Large; capped rows of intermediate tasks", **JIANT),
         Scale("paper", "real", "FacebookAI/xlm-roberta-large", "c23d21b0620b635a76227c604d44e43a9f0ee389",
               cap=400000, together=False, gaps=TEST_ONLY, **JIANT),
     )

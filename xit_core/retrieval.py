@@ -52,7 +52,7 @@ def embed(
     config = net.encoder.config
     place = {text: i for i, text in enumerate(dict.fromkeys(sentences))}
     # positions start at 2
-    net.tokenizer.enable_truncation(min(max_len or s.retrieve_len or s.max_len, config.max_position_embeddings - 2))
+    net.tokenizer.enable_truncation(min(max_len or s.longest("retrieve"), config.max_position_embeddings - 2))
     features = [{"ids": x.ids, "length": len(x.ids)} for x in net.tokenizer.encode_batch(list(place))]
     layers = layers or tuple(range(config.num_hidden_layers + 1))
     out = torch.empty(len(layers) * (1 + first), len(place), config.hidden_size)

@@ -66,7 +66,7 @@ def train_tokens(run: Run, counted: set) -> int:
     for task in map(TASKS.get, names):
         rows = rows_of(task, task.train) or cap
         steps = fixed or math.ceil(min(rows, cap or rows) * task.epochs / task.batch)
-        total += steps * (s.batch or task.batch) * s.max_len
+        total += steps * (s.batch or task.batch) * s.longest(task.kind)
     return total
 
 
@@ -76,7 +76,7 @@ def eval_tokens(run: Run) -> int:
     task = TASKS[run.on if run.phase == 3 else "tatoeba"]
     texts = 2 if task.kind == "retrieve" else 1
     rows = (min(rows_of(task, task.validation, x) or 1000, s.eval_rows or 10**9) for x in languages(task.name, s))
-    return texts * s.max_len * sum(rows)
+    return texts * s.longest(task.kind) * sum(rows)
 
 
 # -- time --------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """`xit bench study`: GPU-hours of the whole paper from the rates that were measured on a GPU; without them, arithmetic only.
 
-Rows and steps are those of `xit plan`; tokens a row are the measured ones where a kind was measured, at most `max_len` elsewhere.
+Rows and steps are those of `xit plan`; tokens a row are the measured ones where a kind was measured, elsewhere those of its
+longest sequence.
 """
 
 from collections import defaultdict
@@ -62,7 +63,7 @@ def times(kind: str, trained: float, read: float, rates: dict, lengths: dict) ->
     """(seconds at the measured rate or None, seconds at the arithmetic roof) of training on and reading so many tokens at most."""
     s = scale_of(SCALE)
     layers, hidden = workflow.SHAPES[s.encoder]
-    share = lengths.get(kind, s.max_len) / s.max_len  # `workflow` takes every row to be as long as it may be
+    share = lengths.get(kind, s.longest(kind)) / s.longest(kind)  # `workflow` takes every row to be as long as it may be
     work = share * (trained + read / FORWARD)
     return (work / rates[kind] if rates else None), work * 6 * 12 * layers * hidden**2 / ROOF
 

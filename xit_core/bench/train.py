@@ -328,7 +328,7 @@ def drawn(net: Model, name: str, s: Scale, count: int) -> data.Encoded:
     """Features with lengths like the real ones (log-normal) and pieces by Zipf's law; labels at random."""
     draw, (mean_, weighted) = np.random.default_rng(SEED), DRAWN[name]
     spread = np.log(weighted / mean_)  # of the logarithm: E[s²]/E[s]² of a log-normal is its exponential
-    longest = s.span_len or s.max_len if TASKS[name].kind == "span" else s.max_len
+    longest = s.longest(TASKS[name].kind)
     lengths = np.exp(draw.normal(np.log(mean_) - spread / 2, spread**0.5, count)).round().astype(int).clip(8, longest)
     net.add_head(name, labels(TASKS[name], []))
     most = min(PIECES, net.encoder.config.vocab_size - 5)

@@ -23,9 +23,8 @@ KINDS = {name: import_module(f".{name}", __name__) for name in ("classify", "cho
 
 def encode(task, examples: list[dict], tokenizer, s, names: tuple[str, ...] = ()) -> list[dict]:
     """The features of a task's examples at the lengths of a scale."""
-    if task.kind == "span":
-        return KINDS["span"].encode(task, examples, tokenizer, s.span_len or s.max_len, names, s.span_step)
-    return KINDS[task.kind].encode(task, examples, tokenizer, s.max_len, names)
+    step = (s.span_step,) if task.kind == "span" else ()
+    return KINDS[task.kind].encode(task, examples, tokenizer, s.longest(task.kind), names, *step)
 
 
 def encoded(task, examples: list[dict], seen: list[dict], tokenizer, s, names: tuple[str, ...] = ()) -> Encoded:
