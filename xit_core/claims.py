@@ -31,8 +31,9 @@ difference is averaged over the targets; the estimate is the mean over the seeds
 two variances: between seeds (a t interval; the variance is pooled over all sources of the scale, sources by seeds
 as blocks, because three seeds alone say too little about it; for the best source per target it is that of the
 estimate itself) and between test instances (the variance of the paired per-instance differences, seeds averaged,
-targets independent). Random seeds and the test sets are covered; other languages, other targets and other encoders
-are not.
+targets independent; where the score is no mean over instances, an instance of UDPOS and PAN-X is a sentence with its
+own F1, one of BUCC a gold pair that is found or not). Random seeds and the test sets are covered; other languages,
+other targets and other encoders are not.
 
 **Direction** *holds* when the interval lies wholly on the claimed side of zero, *fails* when it lies wholly on the
 other side, and is *open* otherwise. *Best* means above the baseline and above each of the nine single tasks (each

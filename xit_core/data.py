@@ -54,8 +54,8 @@ class Seen:
 def examples(name: str, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT) -> tuple[list[dict], list[dict]]:
     """Examples of one task, split ("train" or "validation") and language, and what was read (as `Seen` dictionaries).
 
-    Each has an "id": the row's own, or its number among the examples. `n`: at most so many, the same ones for every seed;
-    0 = all. `data_lang` "mt": the rows in machine translation.
+    Each has an "id": the row's own, or its number among the examples. `n`: at most so many of each source of
+    its rows, the same ones for every seed; 0 = all. `data_lang` "mt": the rows in machine translation.
     Raises: Bad when the rows cannot be had, or one of them is not what the task declares (names source, row and field).
     """
     declared = task(name)

@@ -114,6 +114,7 @@ def target(run: Run, tuned: dict[str, tuple]) -> dict:
         net = reach(run)
         tuned[name] = (net, *(tune(net, run, name, s) if name else ([], [], {}, 0)))
     net, seen, points, dose, read = tuned[name]
+    tuned[name] = (net, seen, points, dose, 0)  # the tokens count where the seconds do
     row = evaluate.target(net, run.on, s) | {"curve": points, "dose": dose}
     apart(run, seen, row["seen"])
     row["seen"] = seen + row["seen"]
@@ -179,7 +180,7 @@ def training_set(net: Model, names: tuple[str, ...], s: Scale, rows: int, seed: 
 
 
 def steps_of(features: dict, s: Scale, fixed: int, batch: int) -> int:
-    """Optimiser steps of a stage: each task keeps the dose that it has alone, so a joint stage is the sum of its parts."""
+    """Optimiser steps of a stage: as many as its tasks take alone. Of these a task gets its share of the mixture."""
     if fixed:
         return fixed * len(features)
     return sum(TASKS[t].epochs * -(-min(len(f), s.cap or len(f)) // batch) for t, f in features.items())

@@ -24,7 +24,7 @@ CAPTIONS = {
     "languages": "Score of every evaluation language, with the 95 % t interval over seeds.",
     "factors": "What each language gains on average over the English intermediate trainings, less the mean gain of the "
     "languages of the same target, averaged over the targets; English left out. By script, by family and by the amount "
-    "of text that the encoder was pretrained on. Blue: Latin script.",
+    "of text at hand for pretraining, of which large languages are read in part. Blue: Latin script.",
     "probe": "Accuracy of a linear classifier of parts of speech, trained on English, that reads one layer of the frozen encoder.",
 }
 MEASURED = 10  # claims 1 to 10 are measured, the others checked by code

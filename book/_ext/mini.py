@@ -70,7 +70,7 @@ def designed(view: View) -> dict[str, str]:
         "made so far": f"{count(dose['tokens'])} tokens in {_hours(card(view)['seconds'])}" if dose else "nothing yet",
         "an intermediate task": _dose(s.stage_steps, s.batch, s.stage_rows, s.stage_lr),
         "fine-tuning on a target": _dose(s.steps, s.batch, s.rows, s.lr),
-        "evaluation": f"at most {s.eval_rows:,} rows of each language of a target",
+        "evaluation": f"at most {s.eval_rows:,} rows of each language of a target; of `bucc` all",
         "languages of the targets": ", ".join(_spoken(target, s) for target in TARGETS),
         "seeds": ", ".join(map(str, s.seeds)),
         "runs": f"{len(done):,} finished of {len(planned):,} planned",
@@ -95,7 +95,8 @@ def _hours(seconds: float) -> str:
 
 
 def _dose(steps: int, batch: int, rows: int, rate: float) -> str:
-    return f"{f'{steps:,} steps' if steps else 'its own epochs'}, {batch} rows a step, at most {rows:,} rows, rate {rate:g}"
+    dose = f"{f'{steps:,} steps' if steps else 'its own epochs'}, {batch} rows a step"
+    return f"{dose}, at most {rows:,} rows of each source, rate {rate:g}"
 
 
 def stand_ins(view: View) -> str:
