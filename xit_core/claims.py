@@ -127,7 +127,7 @@ class Ledger:
         common = set.intersection(*(set(self.cells[c]) for c in cells))
         if len(common) < SEEDS:
             done = sum(len(self.cells[c]) for c in cells)
-            raise Short(f"{len(common)} seeds finished in common ({done} runs), {SEEDS} needed")
+            raise Short(f"{len(common)} seed{'s' * (len(common) != 1)} finished in common ({done} runs), {SEEDS} needed")
         return sorted(common)
 
     def contrast(self, plan: dict[int, Weights]) -> Interval:
