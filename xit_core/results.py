@@ -27,8 +27,8 @@ def row(scores: list[Score], x: dict[str, list[float]], predictions: list[dict],
     """What a run adds to the ledger, less its provenance.
 
     items[i] = sum over languages of x[lang][i] / (languages * rows): they add up to the headline where that is a mean over
-    rows, and stand for it in intervals where it is not (tagging, BUCC); "abroad" are the same over
-    the languages other than the pivot. `protocols`: the same predictions scored under further protocols, kept apart.
+    rows, and stand for it in intervals where it is not (tagging, BUCC); "abroad" are the same over the languages other than
+    the pivot. `protocols`: the same predictions scored under further protocols, kept apart.
     """
     items, abroad = shares(x), shares({lang: values for lang, values in x.items() if lang != PIVOT})
     told, also = ([asdict(score) | {"value": round(score.value, 6)} for score in some] for some in (scores, protocols))
