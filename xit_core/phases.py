@@ -37,7 +37,7 @@ def pretrained(run: Run) -> dict:
         net, told, read = model.start(run.scale, run.model, run.seed), card(run), 0
     s = scale(run.scale)
     row = evaluate.encoder(net, s) | {k: told[k] for k in ("curve", "dose")}
-    if s.world == "real" and s.pretraining and s.name != "pocket":  # whose rows are older than the linear probe
+    if s.world == "real" and s.pretraining:
         row["probe"], seen = evaluate.linear(net, s)
         row["seen"] = row["seen"] + seen
     return enter(run, row, begin, read)

@@ -26,6 +26,8 @@ CAPTIONS = {
     "languages of the same target, averaged over the targets; English left out. By script, by family and by the amount "
     "of text at hand for pretraining, of which large languages are read in part. Blue: Latin script.",
     "probe": "Accuracy of a linear classifier of parts of speech, trained on English, that reads one layer of the frozen encoder.",
+    "roofline": "Achieved FLOP/s on real tokens of each task and each way to train, against the limits of the device that were "
+    "measured in the same process: its memory bandwidth (the slope) and its fastest matmul (the flat part).",
 }
 MEASURED = 10  # claims 1 to 10 are measured, the others checked by code
 EMPTY = "*No runs yet at this scale.*\n"
@@ -128,13 +130,13 @@ def folded(parts: list[str], between: str = " ") -> str:
     return text if len(parts) < 4 else f"<details><summary>{len(parts)}</summary>{text}</details>"
 
 
-def figure(out: Path, view: View, kind: str, drawn: "plots.Figure | None") -> str:
-    """Save a figure and return its directive; nothing when there is nothing to draw."""
+def figure(out: Path, view: View | None, kind: str, drawn: "plots.Figure | None") -> str:
+    """Save a figure, of one scale or (None) of all, and return its directive; nothing when there is nothing to draw."""
     if drawn is None:
         return ""
-    file = plots.save(drawn, out / "figures" / f"{view.scale}-{kind}.svg")
-    options = f":name: {view.scale}-{kind}\n:alt: {CAPTIONS[kind]}"
-    return f":::{{figure}} _generated/figures/{file.name}\n{options}\n\n{CAPTIONS[kind]}\n:::\n\n"
+    name = f"{view.scale}-{kind}" if view else kind
+    file = plots.save(drawn, out / "figures" / f"{name}.svg")
+    return f":::{{figure}} _generated/figures/{file.name}\n:name: {name}\n:alt: {CAPTIONS[kind]}\n\n{CAPTIONS[kind]}\n:::\n\n"
 
 
 def pretrained(view: View, out: Path) -> str:

@@ -2,22 +2,19 @@
 
 from pathlib import Path
 
-from chapters import small, table
+from chapters import figure, small, table
 from xit_core import bench, plots
 from xit_core.bench import study
 
 NONE = "*Not measured yet on any device.*\n"
 ARITHMETIC = "```{warning}\nNo GPU was measured: the table holds arithmetic only, which no training reaches.\n```\n\n"
-CAPTION = (
-    "Achieved FLOP/s on real tokens of each task and each way to train, against the limits of the device that were measured "
-    "in the same process: its memory bandwidth (the slope) and its fastest matmul (the flat part)."
-)
 
 
 def training(out: Path) -> str:
     """A table a device and scale, and the roofline."""
     kept = bench.kept("train")
-    return "".join(f"### {_title(told)}\n\n{_records(told)}" for told in kept) + _figure(kept, out) if kept else NONE
+    tables = "".join(f"### {_title(told)}\n\n{_records(told)}" for told in kept)
+    return tables + figure(out, None, "roofline", plots.roofline(kept)) if kept else NONE
 
 
 def retrieval() -> str:
@@ -58,11 +55,3 @@ def _value(x: float | None) -> str:
     if x is None:
         return "–"
     return f"{x:,.0f}" if abs(x) >= 100 else f"{x:,.2f}"
-
-
-def _figure(kept: list[dict], out: Path) -> str:
-    figure = plots.roofline(kept)
-    if figure is None:
-        return ""
-    file = plots.save(figure, out / "figures/roofline.svg")
-    return f":::{{figure}} _generated/figures/{file.name}\n:alt: {CAPTION}\n\n{CAPTION}\n:::\n\n"
