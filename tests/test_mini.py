@@ -45,6 +45,18 @@ def test_every_part_names_its_scale_and_how_it_is_reduced(view, tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "task", "guess"), [("mnli", "mnli", 100 / 3), ("csqa", "csqa", 20), ("squad1+mlm", "squad1", None)]
+)
+def test_what_a_training_learned_of_its_task_stands_beside_guessing(name, task, guess):
+    rows = [row for row in fill("mini") if (row["path"], row["lang"]) == (name, "en")]
+    seeds = pd.Series([np.mean([s["value"] for s in row["scores"] if s["protocol"] == f"{task}: made-up"]) for row in rows])
+    text = chapters.learned(chapters.View("mini"))
+    line = next(line for line in text.splitlines() if line.startswith(f"| {name} | `{task}` |"))
+    told = [chapters.number(x) for x in (seeds.mean(), chapters.plots.interval(seeds), guess)]
+    assert [cell.strip() for cell in line.split("|")[4:-1]] == [*told, str(len(rows))] and len(rows) >= 3
+
+
 def test_every_measured_claim_is_listed_with_its_interval(view):
     text = mini.verdicts(view)
     for row in view.claims[: chapters.MEASURED]:

@@ -140,7 +140,7 @@ SCALES = {
             "pocket", "real", "pocket", rows=4000, stage_rows=4000, eval_rows=150,
             langs=TABLED, gaps=("udpos/th", "panx/th"), lacks=LACKED,
             steps=120, stage_steps=120, lr=3e-4, stage_lr=3e-4, max_len=128, bf16=True, probes=2,
-            note="first look at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, few tasks, capped rows",
+            note="first look at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, few tasks, rows, steps",
             pretraining=Pretraining(4, 256, 4, 42000, steps=4000, batch=16, length=128, lr=1e-3, rows=30000, start="table"),
         ),
         Scale(
@@ -148,7 +148,7 @@ SCALES = {
             gaps=("udpos/th", "panx/th"), lacks=LACKED,
             steps=250, stage_steps=200, batch=16, lr=3e-4, stage_lr=3e-4, max_len=128, seeds=(1, 2, 3, 4, 5), save_every=100,
             bf16=True, probes=2,
-            note="reduced design at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, capped rows",
+            note="reduced design at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, few rows and steps",
             pretraining=Pretraining(
                 4, 256, 4, 42000, steps=8000, batch=32, length=128, lr=1e-3, rows=0, start="table", alpha=0.3
             ),

@@ -9,7 +9,7 @@ from scipy.stats import norm, spearmanr
 
 from xit_core import claims, plots, results, studies
 from xit_core.config import PIVOT, SCALES
-from xit_core.tasks import INTERMEDIATES, TARGETS
+from xit_core.tasks import INTERMEDIATES, TARGETS, TASKS
 
 CAPTIONS = {
     "pretraining": "Training loss of the encoder.",
@@ -178,10 +178,41 @@ def transfer(view: View) -> str:
 
 
 def intermediate(view: View, out: Path) -> str:
-    """Phase 2: what intermediate training does to the encoder itself."""
+    """Phase 2: what intermediate training learned, and what it does to the encoder itself."""
+    return learned(view) + alignment(view, out)
+
+
+def alignment(view: View, out: Path) -> str:
+    """Retrieval before, after and along each intermediate training, and its loss."""
     first = figure(out, view, "retrieval", plots.retrieval(view.rows)) + mechanism(view)
     drawn = {"dose": plots.dose(view.rows), "curves": plots.curves(view.rows, (2,))}
     return first + "".join(figure(out, view, kind, each) for kind, each in drawn.items())
+
+
+def learned(view: View) -> str:
+    """What each intermediate training learned of its own tasks: their development scores, and what guessing would give."""
+    frame = view.frame[(view.frame.phase == 2) & (view.frame.method == "full") & (view.frame["size"] == 0)]
+    tasks = frame.protocol.str.extract(r"(\w+)", expand=False)  # of "mnli: accuracy", or of "mlm/masked-accuracy"
+    wanted = [metric in TASKS[task].metrics for task, metric in zip(tasks, frame.metric, strict=True)]
+    told = frame.assign(name=plots.named(frame), task=tasks)[wanted]
+    scores = dict(list(told.groupby(["name", "task", "seed"])["value"].mean().groupby(["name", "task"])))
+    lines = [
+        [name, f"`{task}`", " and ".join(TASKS[task].metrics).replace("_", " "), number(of.mean()),
+         number(plots.interval(of) if len(of) > 1 else None), number(guessing(task)), len(of)]
+        for name in plots.order(list(told.name)) for task in TASKS for of in [scores.get((name, task))] if of is not None
+    ]  # fmt: skip
+    head = ["training", "its task", "score", "%", "± (95 %, seeds)", "guessing (%)", "seeds"]
+    text = "What each training learned of its own tasks: scores on their development rows. A training that does no better than "
+    text += "guessing says little about its task. One answer to every row may score more than guessing where answers are not "
+    text += "equally frequent, as in QQP and SQuAD 2.\n\n"
+    return text + small(table(head, lines)) if lines else ""
+
+
+def guessing(task: str) -> float | None:
+    """Accuracy (percent) of one guess among the answers of a task; None where they have no fixed number."""
+    declared = TASKS[task]
+    answers = len(declared.labels) if declared.kind == "classify" else int(claims.told(task, "choices") or 0)
+    return 100 / answers if answers else None
 
 
 def mechanism(view: View) -> str:

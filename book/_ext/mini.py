@@ -30,9 +30,10 @@ def parts(shown: list[View], out: Path) -> dict[str, str]:
     blocks = {
         "claims": verdicts,
         "transfer": transfer,
+        "learned": chapters.learned,
         "target": partial(chapters.target, out=out),
         "factors": partial(factors, out=out),
-        "alignment": partial(chapters.intermediate, out=out),
+        "alignment": partial(chapters.alignment, out=out),
         "encoder": partial(encoder, out=out),
     }
     live = [view for view in shown if view.rows]
