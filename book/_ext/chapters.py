@@ -197,7 +197,7 @@ def learned(view: View) -> str:
     told = frame.assign(name=plots.named(frame), task=tasks)[wanted]
     scores = dict(list(told.groupby(["name", "task", "seed"])["value"].mean().groupby(["name", "task"])))
     lines = [
-        [name, f"`{task}`", " and ".join(TASKS[task].metrics).replace("_", " "), number(of.mean()),
+        [name, f"`{task}`", " and ".join(TASKS[task].metrics).replace("_", " ").replace("f1", "F1"), number(of.mean()),
          number(plots.interval(of) if len(of) > 1 else None), number(guessing(task)), len(of)]
         for name in plots.order(list(told.name)) for task in TASKS for of in [scores.get((name, task))] if of is not None
     ]  # fmt: skip
