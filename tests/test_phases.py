@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,6 +63,24 @@ def test_a_stage_with_a_row_is_trained_again_only_for_a_child_that_needs_its_che
     again = phases.targets("mnli > xnli", scale="smoke")
     assert again[0]["scores"] == once[0]["scores"] and weights.read_bytes() == content
     assert stage.stat().st_mtime_ns == stamp
+
+
+def test_the_seconds_of_a_run_leave_out_what_its_stage_took(monkeypatch):
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 1
+        return now[0]
+
+    def slow(*given):
+        now[0] += 1e6
+        return trained(*given)
+
+    trained = phases.stage
+    monkeypatch.setattr(phases, "stage", slow)
+    monkeypatch.setattr(phases, "time", SimpleNamespace(time=clock, strftime=time.strftime, gmtime=time.gmtime))
+    child = phases.targets("mnli > tatoeba", scale="smoke")[0]
+    assert results.read(Run("mnli"))["provenance"]["seconds"] >= 1e6 > child["provenance"]["seconds"] > 0
 
 
 def test_a_joint_stage_gives_each_task_the_dose_that_it_has_alone():

@@ -56,8 +56,8 @@ def intermediate(run: Run) -> dict:
         raise Bad(f"path {run.path!r} is no intermediate stage; notebook 2 takes paths that end in one: 'mnli', 'squad1+mlm'")
     if done := results.read(run):
         return done
-    begin = time.time() - spent(checkpoint(run))  # what a killed run took counts too
-    net, told, read = stage(run)
+    net, begin = reach(run), time.time() - spent(checkpoint(run))  # the seconds of a killed run count, its parent's do not
+    told, read = stage(net, run)
     row = evaluate.stage(net, run.stages[-1], scale(run.scale))
     end = row.pop("probe") | {"distance": told["dose"]["distance"]}
     row |= told | {"curve": [*told["curve"], {"step": told["dose"]["steps"]} | end], "seen": told["seen"] + row["seen"]}
@@ -65,9 +65,9 @@ def intermediate(run: Run) -> dict:
     return enter(run, row, begin, read)
 
 
-def stage(run: Run) -> tuple[Model, dict, float]:
-    """Train a stage: (model, what its row says of the training, tokens read)."""
-    net, s = reach(run), scale(run.scale)
+def stage(net: Model, run: Run) -> tuple[dict, float]:
+    """Train a stage: (what its row says of the training, tokens read)."""
+    s = scale(run.scale)
     before = {k: v.clone() for k, v in net.encoder.state_dict().items()}
     features, seen = training_set(net, run.stages[-1], s, run.size or s.stage_rows, run.seed, run.lang)
     batch = s.batch or max(TASKS[t].batch for t in features)
@@ -84,7 +84,7 @@ def stage(run: Run) -> tuple[Model, dict, float]:
         "share": batches.share,
         "distance": model.distance(net, before),
     }
-    return net, {"curve": points, "dose": dose, "seen": seen}, batches.tokens()
+    return {"curve": points, "dose": dose, "seen": seen}, batches.tokens()
 
 
 def stages(path: str, **fields) -> list[dict]:
@@ -109,9 +109,10 @@ def targets(path: str, **fields) -> list[dict]:
 
 def target(run: Run, tuned: dict[str, tuple]) -> dict:
     """One target of phase 3; `tuned` keeps the models of a notebook by the task they were fine-tuned on."""
-    begin, name, s = time.time() - spent(checkpoint(run)), TASKS[run.on].train_on, scale(run.scale)
+    name, s = TASKS[run.on].train_on, scale(run.scale)
+    net = tuned[name][0] if name in tuned else reach(run)
+    begin = time.time() - spent(checkpoint(run))  # what a killed run took counts, what its parent took does not
     if name not in tuned:
-        net = reach(run)
         tuned[name] = (net, *(tune(net, run, name, s) if name else ([], [], {}, 0)))
     net, seen, points, dose, read = tuned[name]
     tuned[name] = (net, seen, points, dose, 0)  # the tokens count where the seconds do
@@ -159,7 +160,8 @@ def reach(run: Run) -> Model:
         return model.start(run.scale, run.model, run.seed)
     if not (checkpoint(parent) / "model.safetensors").is_file():
         if results.read(parent):
-            model.write(stage(parent)[0], checkpoint(parent))
+            stage(net := reach(parent), parent)
+            model.write(net, checkpoint(parent))
         else:
             intermediate(parent)
     return model.read(checkpoint(parent), data.tokenizer(run.scale), scale(run.scale))
