@@ -1,7 +1,7 @@
 import pytest
 
 from xit_core import launch, stats, studies
-from xit_core.config import SCALES, Bad, Run
+from xit_core.config import SCALES, Bad, Run, encoder_hash, recipe
 from xit_core.tasks import INTERMEDIATES, TARGETS, TASKS
 
 
@@ -48,9 +48,25 @@ def test_pocket_is_the_study_an_hour_of_cpu_affords():
     assert got == {(s, "", t) for s in ("", "squad1", "csqa", "mnli") for t in targets} | {("", "random", t) for t in targets}
 
 
-@pytest.fixture(scope="module", params=studies.SLICED)
+@pytest.fixture(scope="module", params=[name for name in studies.SLICED if name not in studies.LONG])
 def sliced(request):
     return studies.runs("main", request.param)
+
+
+@pytest.mark.parametrize("scale", studies.LONG)
+def test_a_longer_training_differs_from_the_scale_that_it_prolongs_in_nothing_else(scale):
+    short, long = (recipe(Run("mnli > xnli", name)) for name in (scale.removesuffix("-long"), scale))
+    assert {k for k in long | short if long.get(k) != short.get(k)} == {"stage_rows", "stage_steps", "probes"}
+    assert long["stage_steps"] == 10 * short["stage_steps"] and encoder_hash(scale) == encoder_hash("mini")
+
+
+@pytest.mark.parametrize("scale", studies.LONG)
+def test_a_longer_training_is_followed_seed_by_seed(scale):
+    plan = studies.runs("main", scale)
+    sources = ("", *studies.LONG[scale])
+    assert [(r.source, r.seed) for r in plan if r.on == "xnli"] == [(s, seed) for seed in (1, 2, 3) for s in sources]
+    assert {r.on for r in plan if r.phase == 3} == set(TARGETS) and not any(r.model for r in plan)
+    assert len(launch.jobs(plan)) == 1 + 3 * (1 + 2 * len(studies.LONG[scale]))  # a notebook for every source and seed
 
 
 def test_a_stand_in_takes_the_place_of_what_cannot_be_had():

@@ -121,6 +121,16 @@ UNMIRRORED = (
 # languages of the public embedding table
 TABLED = ("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt")
 JIANT = {"span_len": 384, "span_step": 128, "retrieve_len": 512}  # nyu-mll/jiant@daa5a25, scripts/benchmarks/xtreme
+MINI = Scale(
+    "mini", "real", "mini", rows=8000, stage_rows=8000, eval_rows=250, langs=TABLED,
+    gaps=("udpos/th", "panx/th"), lacks=LACKED,
+    steps=250, stage_steps=200, batch=16, lr=3e-4, stage_lr=3e-4, max_len=128, seeds=(1, 2, 3, 4, 5), save_every=100,
+    bf16=True, probes=2,
+    note="reduced design at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, few rows and steps",
+    pretraining=Pretraining(
+        4, 256, 4, 42000, steps=8000, batch=32, length=128, lr=1e-3, rows=0, start="table", alpha=0.3
+    ),
+)  # fmt: skip
 SCALES = {
     s.name: s
     for s in (
@@ -143,15 +153,10 @@ SCALES = {
             note="first look at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, few tasks, rows, steps",
             pretraining=Pretraining(4, 256, 4, 42000, steps=4000, batch=16, length=128, lr=1e-3, rows=30000, start="table"),
         ),
-        Scale(
-            "mini", "real", "mini", rows=8000, stage_rows=8000, eval_rows=250, langs=TABLED,
-            gaps=("udpos/th", "panx/th"), lacks=LACKED,
-            steps=250, stage_steps=200, batch=16, lr=3e-4, stage_lr=3e-4, max_len=128, seeds=(1, 2, 3, 4, 5), save_every=100,
-            bf16=True, probes=2,
-            note="reduced design at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, few rows and steps",
-            pretraining=Pretraining(
-                4, 256, 4, 42000, steps=8000, batch=32, length=128, lr=1e-3, rows=0, start="table", alpha=0.3
-            ),
+        MINI,
+        replace(
+            MINI, name="mini-long", stage_rows=32000, stage_steps=2000, probes=4, seeds=(1, 2, 3),
+            note=f"ten times the steps of `mini` for an intermediate task, {MINI.note}",
         ),
         Scale(
             "mini-scratch", "real", "mini-scratch", rows=20000, stage_rows=50000, eval_rows=1000, gaps=TEST_ONLY, lacks=UNMIRRORED,

@@ -14,7 +14,8 @@ SMALL = {
     "pocket": (("", "squad1", "csqa", "mnli"), ("xquad", "xnli", "udpos", "panx", "tatoeba")),
 }
 # Scales that run in slices, seed by seed, with what stands in for those of the nine that they cannot have.
-SLICED = {"mini": {"ccg": "udtag"}, "mini-scratch": {"ccg": "udtag"}}
+SLICED = {"mini": {"ccg": "udtag"}, "mini-long": {}, "mini-scratch": {"ccg": "udtag"}}
+LONG = {"mini-long": ("squad1", "mnli")}  # sources of the scales that only ask what a longer intermediate training does
 LEAST = 3  # seeds of every cell; at a sliced scale the cells of claims 1 to 8 get the scale's other seeds too
 
 
@@ -41,6 +42,8 @@ def grid(scale_name: str, sources: tuple[str, ...], targets: tuple[str, ...], **
 
 def main(scale_name: str) -> list[Run]:
     """The paper's study: baseline, single tasks, multi-task, MLM, translated, and a control of random weights."""
+    if scale_name in LONG:
+        return longer(scale_name)
     if scale_name in SLICED:
         return sliced(scale_name)
     everything = ("", *INTERMEDIATES, multi(scale_name), "mlm", *(f"{t}+mlm" for t in MIXED)), TARGETS
@@ -70,6 +73,15 @@ def sliced(scale_name: str) -> list[Run]:
     return [
         Run(path="pretrained", scale=scale_name),
         *(Run(p, scale_name, seed, **given) for seeds, cells in rounds for seed in seeds for ps, given in cells for p in ps),
+    ]
+
+
+def longer(scale_name: str) -> list[Run]:
+    """Baseline and a few sources, seed by seed; variants and controls are those of the scale that it prolongs."""
+    cells = [p for source in ("", *LONG[scale_name]) for p in paths(source, TARGETS)]
+    return [
+        Run(path="pretrained", scale=scale_name),
+        *(Run(p, scale_name, seed) for seed in scale(scale_name).seeds for p in cells),
     ]
 
 
