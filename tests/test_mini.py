@@ -9,7 +9,7 @@ import chapters
 import mini
 from synthetic import fill
 from xit_core import claims, results, retrieval
-from xit_core.tasks import TASKS
+from xit_core.tasks import TARGETS, TASKS
 
 CARD = {
     "dose": {"steps": 8, "tokens": 1000}, "seconds": 90, "corpus": {
@@ -38,11 +38,11 @@ def test_without_runs_every_part_says_so_and_the_design_is_there(tmp_path):
 
 
 def test_every_part_names_its_scale_and_how_it_is_reduced(view, tmp_path):
-    for text in mini.parts([view], tmp_path).values():
+    fill("mini-long", every=3)
+    for text in mini.parts([view, chapters.View("mini-long")], tmp_path).values():
         assert "`mini`" in text and view.note[1:] in text
-    assert {"mini-factors.svg", "mini-probe.svg", "mini-gains.svg", "mini-retrieval.svg"} <= {
-        file.name for file in (tmp_path / "figures").iterdir()
-    }
+    drawn = {file.name for file in (tmp_path / "figures").iterdir()}
+    assert drawn >= {"mini-factors.svg", "mini-probe.svg", "mini-gains.svg", "mini-retrieval.svg", "mini-long-dose.svg"}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,29 @@ def test_what_a_training_learned_of_its_task_stands_beside_guessing(name, task, 
     line = next(line for line in text.splitlines() if line.startswith(f"| {name} | `{task}` |"))
     told = [chapters.number(x) for x in (seeds.mean(), chapters.plots.interval(seeds), guess)]
     assert [cell.strip() for cell in line.split("|")[4:-1]] == [*told, str(len(rows))] and len(rows) >= 3
+
+
+@pytest.mark.parametrize(("source", "guess"), [("squad1", "–"), ("mnli", "33.3")])
+def test_a_longer_training_stands_beside_the_shorter_with_its_gain_on_each_kind_of_target(source, guess, tmp_path):
+    fill("mini")
+    rows = fill("mini-long")
+    text = mini.doses([chapters.View(scale) for scale in mini.MINI], tmp_path)
+    short, long = ([x.strip() for x in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith(f"| {source} |"))
+    assert short[1] == "200" and long[1] == "2,000" and short[3] == long[3] == guess and short[4] == long[4] == "1.0"
+
+    def score(kind: str, path: str) -> float:
+        told = [row for row in rows if row["on"] in TARGETS and row["source"] == path and kind in (TASKS[row["on"]].kind, "")]
+        return np.mean([np.mean([s["value"] for s in row["scores"]]) for row in told])
+
+    for cell, kind in zip(long[5:], ("", *mini.KINDS), strict=True):
+        assert cell.startswith(chapters.number(score(kind, source) - score(kind, ""), chapters.SIGNED) + " [")
+    assert {TASKS[target].kind for target in TARGETS} == set(mini.KINDS)
+
+
+def test_a_longer_training_without_enough_seeds_has_no_gain(tmp_path):
+    fill("mini-long", every=2)
+    text = mini.doses([chapters.View(scale) for scale in mini.MINI], tmp_path)
+    assert text.count("| squad1 |") == 2 and " [" not in text
 
 
 def test_every_measured_claim_is_listed_with_its_interval(view):

@@ -1,4 +1,4 @@
-"""The chapter on real languages with a small model: what the scales `mini` and `mini-scratch` gave, part by part, as Markdown."""
+"""The chapter on real languages with a small model: what `mini` and its kin gave, part by part, as Markdown."""
 
 import json
 from collections import Counter
@@ -12,10 +12,11 @@ from scipy.stats import ttest_1samp
 import chapters
 from chapters import EMPTY, MEASURED, SIGNED, View, correlation, count, estimate, figure, number, reduced, small, table, verdict
 from xit_core import claims, plots, studies
-from xit_core.config import SCALES, Scale, encoder_dir
-from xit_core.tasks import TARGETS, languages
+from xit_core.config import PIVOT, SCALES, Scale, encoder_dir
+from xit_core.tasks import TARGETS, TASKS, languages
 
-MINI = ("mini", "mini-scratch")
+MINI = ("mini", "mini-long", "mini-scratch")
+KINDS = {"classify": "sentence pairs", "tag": "tags", "span": "questions", "retrieve": "retrieval"}  # of the targets
 ASKED = {"udpos": 8, "panx": 8}  # points over random weights that were asked for before the runs
 SURE = 0.01  # the p-value that was asked for on XNLI
 LABELS = 3  # of XNLI: who guesses is right in one of three
@@ -36,10 +37,11 @@ def parts(shown: list[View], out: Path) -> dict[str, str]:
         "alignment": partial(chapters.alignment, out=out),
         "encoder": partial(encoder, out=out),
     }
-    live = [view for view in shown if view.rows]
+    whole = [view for view in shown if view.scale not in studies.LONG]
+    live = [view for view in whole if view.rows]
     texts = {f"mini_{name}.md": "\n".join(titled(v) + block(v) for v in live) or EMPTY for name, block in blocks.items()}
-    read = "\n".join(titled(view) + corpus(view) for view in shown)
-    return texts | {"mini_design.md": design(shown), "mini_corpus.md": read}
+    read = "\n".join(titled(view) + corpus(view) for view in whole)
+    return texts | {"mini_design.md": design(shown), "mini_corpus.md": read, "mini_doses.md": doses(shown, out)}
 
 
 def titled(view: View) -> str:
@@ -150,6 +152,44 @@ def above_chance(rows: list[dict]) -> tuple[float, float, int, int] | None:
     each = len(told[0]) * np.mean(told, axis=0)  # (rows,), percent
     found = ttest_1samp(each, 100 / LABELS, alternative="greater")
     return float(each.mean()), float(found.pvalue), len(each), len(told)
+
+
+# -- is it the dose ----------------------------------------------------------------------------------------------------
+
+
+def doses(shown: list[View], out: Path) -> str:
+    """Every longer training beside the same at the scale that it prolongs: what it learned, and what the targets gain."""
+    known = {view.scale: view for view in shown}
+    pairs = [(known[name.removesuffix("-long")], known[name]) for name in studies.LONG if name in known and known[name].rows]
+    text = ""
+    for short, long in pairs:
+        ledgers = [(view, claims.Ledger(view.scale)) for view in (short, long)]
+        lines = [dosed(source, *told) for source in studies.LONG[long.scale] for told in ledgers]
+        head = ["training", "steps", "its own score (%)", "guessing (%)", "distance moved (%)"]
+        head += [f"{said} (points)" for said in ("nine targets", *KINDS.values())]
+        text += titled(long) + small(table(head, lines))
+        text += figure(out, long, "dose", plots.dose(long.rows)) + figure(out, long, "gains", plots.gains(long.frame))
+    return text or EMPTY
+
+
+def dosed(source: str, view: View, ledger: claims.Ledger) -> list[str]:
+    """A training at one dose: steps, own score, distance, and the gain over the baseline on all targets and each kind."""
+    rows = [row for row in view.rows if (row["path"], row["lang"], row["model"]) == (source, PIVOT, "")]
+    own = [np.mean([score["value"] for score in row["scores"] if score["metric"] in TASKS[source].metrics]) for row in rows]
+    moved = [100 * row["dose"]["distance"] for row in rows]
+    parts = [TARGETS, *([t for t in TARGETS if TASKS[t].kind == kind] for kind in KINDS)]
+    cells = [f"{SCALES[view.scale].stage_steps:,}", *(number(np.mean(x) if x else None) for x in (own, moved))]
+    cells.insert(2, number(chapters.guessing(source)))
+    return [source, *cells, *(_gained(source, part, ledger) for part in parts)]
+
+
+def _gained(source: str, targets: list[str], ledger: claims.Ledger) -> str:
+    """ "+1.2 [−0.3, +2.6]", or a dash where too few seeds have run."""
+    try:
+        gap = ledger.gap(claims.versus((source, PIVOT), claims.BASELINE, targets))
+    except claims.Short:
+        return "–"
+    return estimate({"estimate": gap.mean, "low": gap.low, "high": gap.high})
 
 
 # -- who gains, and why ------------------------------------------------------------------------------------------------
