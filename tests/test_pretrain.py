@@ -22,7 +22,9 @@ def test_small_languages_are_sampled_more_often_than_they_are_large():
     assert np.isclose(high / low, 3**0.3) and np.isclose(low + high, 1)
 
 
-def test_each_part_gives_its_share_and_no_sequence_a_second_time_before_all_have_been():
+@pytest.mark.parametrize("at_once", [3, pretrain.TAKEN])
+def test_each_part_gives_its_share_and_no_sequence_a_second_time_before_all_have_been(at_once, monkeypatch):
+    monkeypatch.setattr(pretrain, "TAKEN", at_once)
     parts = [encoded([1, 2], [3], [4, 5, 6]), encoded([7], [8, 9], [10], [11], [12], [13])]
     found = [f["ids"].tolist() for f in pretrain.drawn(parts, [0.7, 0.3], 10)]
     first, second = found[:7], found[7:]

@@ -162,7 +162,7 @@ SCALES = {
             "mini-scratch", "real", "mini-scratch", rows=20000, stage_rows=50000, eval_rows=1000, gaps=TEST_ONLY, lacks=UNMIRRORED,
             save_every=100, batch=32, lr=2e-4, stage_lr=1e-4, max_len=256, cap=50000, seeds=(1, 2, 3, 4, 5), probes=8,
             note="capped rows, for one GPU",
-            pretraining=Pretraining(6, 384, 6, 48000, steps=30000, batch=256, length=256, lr=5e-4, rows=0, beta2=0.98, alpha=0.3),
+            pretraining=Pretraining(6, 384, 6, 48000, steps=12000, batch=256, length=256, lr=5e-4, rows=0, beta2=0.98, alpha=0.3),
         ),
         Scale("base", "real", "FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089", stage_rows=100000,
               cap=100000, together=False, gaps=TEST_ONLY, note="XLM-R Base, not Large; capped rows of intermediate tasks", **JIANT),

@@ -20,6 +20,7 @@ from .train import fit, spent
 
 PREPARED = ("prepared.json", "vectors.npy", "sequences.npy")  # what a killed pretraining finds again, beside its checkpoint
 SAVE = 200  # steps between the checkpoints that a killed pretraining resumes from
+TAKEN = 100_000  # sequences copied at once: their places take several times the memory of their ids
 LEARNED = 400_000  # lines that a new vocabulary is learned from
 
 
@@ -168,10 +169,16 @@ def drawn(parts: list[data.Encoded], shares: list[float], n: int) -> data.Encode
         chosen.append(first + np.concatenate([np.empty(0, int), *turns])[:wanted].astype(int))
         first += len(f)
     whole, order = joined(parts), np.concatenate(chosen)
+    ids = np.concatenate([taken(whole, some) for some in np.array_split(order, -(-len(order) // TAKEN))])
+    lengths = whole.lengths[order]
+    return data.Encoded(np.ones_like(lengths), lengths, np.zeros_like(lengths), ids, np.empty(0, np.int32))
+
+
+def taken(whole: data.Encoded, order: np.ndarray) -> np.ndarray:
+    """The ids of sequences in the given order, one after the other."""
     lengths = whole.lengths[order]
     offsets = np.repeat(whole.begin[:-1][order] - np.cumsum(lengths) + lengths, lengths)
-    ids = whole.ids[np.arange(len(offsets)) + offsets]
-    return data.Encoded(np.ones_like(lengths), lengths, np.zeros_like(lengths), ids, np.empty(0, np.int32))
+    return whole.ids[np.arange(len(offsets)) + offsets]
 
 
 def frequency(features: data.Encoded, vocabulary: int) -> torch.Tensor:
