@@ -125,6 +125,25 @@ def test_an_encoder_pretrained_here_on_real_text_is_probed(scale, is_there, monk
         assert found["provenance"]["data"] == [1, 2][: 1 + is_there]
 
 
+def test_a_tree_is_clean_when_nothing_but_the_ledger_changed(tmp_path, monkeypatch):
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@x", "-C", str(tmp_path), *words], check=True)
+
+    monkeypatch.setattr(phases, "ROOT", tmp_path)
+    files = [tmp_path / name for name in ("code.py", *(f"{place}/file" for place in phases.WRITTEN))]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("as it was")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "first")
+    for file in files[1:]:
+        file.unlink()
+    assert len(phases.commit()["commit"]) == 40 and phases.commit()["clean"]
+    files[0].write_text("changed")
+    assert not phases.commit()["clean"]
+
+
 def test_versions_are_those_of_the_packages_that_are_there(monkeypatch):
     monkeypatch.setattr(phases, "PACKAGES", ("numpy", "no-such-package"))
     assert list(phases.versions()) == ["numpy"]

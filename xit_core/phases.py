@@ -18,6 +18,7 @@ from .results import checkpoint
 from .tasks import TASKS, languages
 from .train import fit, spent
 
+WRITTEN = ("book/results", "book/executed")  # by runs: a study takes its last analysis away before it starts
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "papermill")
 
 
@@ -217,7 +218,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> dict:
-    """The commit of the code, and whether the tree was clean; empty outside a git checkout, and without git."""
+    """The commit, and whether the tree was clean but for what runs write; empty outside a git checkout, and without git."""
 
     def git(*words: str) -> str:
         with suppress(FileNotFoundError):
@@ -225,7 +226,8 @@ def commit() -> dict:
         return ""
 
     sha = git("rev-parse", "--verify", "-q", "HEAD")
-    return {"commit": sha, "clean": bool(sha) and not git("status", "--porcelain", "--untracked-files=no")}
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *(f":!{place}" for place in WRITTEN))
+    return {"commit": sha, "clean": bool(sha) and not changed}
 
 
 def device() -> str:
