@@ -155,8 +155,8 @@ SCALES = {
         ),
         MINI,
         replace(
-            MINI, name="mini-long", stage_rows=32000, stage_steps=2000, probes=4, seeds=(1, 2, 3),
-            note=f"ten times the steps of `mini` for an intermediate task, {MINI.note}",
+            MINI, name="mini-long", stage_rows=32000, stage_steps=1000, stage_lr=1e-4, probes=4, seeds=(1, 2, 3),
+            note=f"five times the steps of `mini` for an intermediate task, at a third of the rate; {MINI.note}",
         ),
         Scale(
             "mini-scratch", "real", "mini-scratch", rows=20000, stage_rows=50000, eval_rows=1000, gaps=TEST_ONLY, lacks=UNMIRRORED,

@@ -15,7 +15,7 @@ SMALL = {
 }
 # Scales that run in slices, seed by seed, with what stands in for those of the nine that they cannot have.
 SLICED = {"mini": {"ccg": "udtag"}, "mini-long": {}, "mini-scratch": {"ccg": "udtag"}}
-LONG = {"mini-long": ("squad1", "mnli")}  # sources of the scales that only ask what a longer intermediate training does
+LONG = {"mini-long": ("mnli", "squad1")}  # sources of the scales that only ask what a longer intermediate training does
 LEAST = 3  # seeds of every cell; at a sliced scale the cells of claims 1 to 8 get the scale's other seeds too
 
 
