@@ -9,6 +9,7 @@ import chapters
 import mini
 from synthetic import fill
 from xit_core import claims, results, retrieval
+from xit_core.config import SCALES
 from xit_core.tasks import TARGETS, TASKS
 
 CARD = {
@@ -63,13 +64,14 @@ def test_a_longer_training_stands_beside_the_shorter_with_its_gain_on_each_kind_
     rows = fill("mini-long")
     text = mini.doses([chapters.View(scale) for scale in mini.MINI], tmp_path)
     short, long = ([x.strip() for x in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith(f"| {source} |"))
-    assert short[1] == "200" and long[1] == "2,000" and short[3] == long[3] == guess and short[4] == long[4] == "1.0"
+    assert [short[1:3], long[1:3]] == [[f"{s.stage_steps:,}", f"{s.stage_lr:g}"] for s in (SCALES["mini"], SCALES["mini-long"])]
+    assert short[4] == long[4] == guess and short[5] == long[5] == "1.0"  # as made up
 
     def score(kind: str, path: str) -> float:
         told = [row for row in rows if row["on"] in TARGETS and row["source"] == path and kind in (TASKS[row["on"]].kind, "")]
         return np.mean([np.mean([s["value"] for s in row["scores"]]) for row in told])
 
-    for cell, kind in zip(long[5:], ("", *mini.KINDS), strict=True):
+    for cell, kind in zip(long[6:], ("", *mini.KINDS), strict=True):
         assert cell.startswith(chapters.number(score(kind, source) - score(kind, ""), chapters.SIGNED) + " [")
     assert {TASKS[target].kind for target in TARGETS} == set(mini.KINDS)
 

@@ -165,7 +165,7 @@ def doses(shown: list[View], out: Path) -> str:
     for short, long in pairs:
         ledgers = [(view, claims.Ledger(view.scale)) for view in (short, long)]
         lines = [dosed(source, *told) for source in studies.LONG[long.scale] for told in ledgers]
-        head = ["training", "steps", "its own score (%)", "guessing (%)", "distance moved (%)"]
+        head = ["training", "steps", "rate", "its own score (%)", "guessing (%)", "distance moved (%)"]
         head += [f"{said} (points)" for said in ("nine targets", *KINDS.values())]
         text += titled(long) + small(table(head, lines))
         text += figure(out, long, "dose", plots.dose(long.rows)) + figure(out, long, "gains", plots.gains(long.frame))
@@ -173,14 +173,14 @@ def doses(shown: list[View], out: Path) -> str:
 
 
 def dosed(source: str, view: View, ledger: claims.Ledger) -> list[str]:
-    """A training at one dose: steps, own score, distance, and the gain over the baseline on all targets and each kind."""
+    """A training at one dose: steps, rate, own score, distance, and the gain over the baseline on all targets and each kind."""
     rows = [row for row in view.rows if (row["path"], row["lang"], row["model"]) == (source, PIVOT, "")]
     own = [np.mean([score["value"] for score in row["scores"] if score["metric"] in TASKS[source].metrics]) for row in rows]
     moved = [100 * row["dose"]["distance"] for row in rows]
     parts = [TARGETS, *([t for t in TARGETS if TASKS[t].kind == kind] for kind in KINDS)]
-    cells = [f"{SCALES[view.scale].stage_steps:,}", *(number(np.mean(x) if x else None) for x in (own, moved))]
-    cells.insert(2, number(chapters.guessing(source)))
-    return [source, *cells, *(_gained(source, part, ledger) for part in parts)]
+    learned, far = (number(np.mean(x) if x else None) for x in (own, moved))
+    dose = [f"{SCALES[view.scale].stage_steps:,}", f"{SCALES[view.scale].stage_lr:g}"]
+    return [source, *dose, learned, number(chapters.guessing(source)), far, *(_gained(source, part, ledger) for part in parts)]
 
 
 def _gained(source: str, targets: list[str], ledger: claims.Ledger) -> str:
