@@ -68,7 +68,8 @@ def test_a_longer_training_stands_beside_the_shorter_with_its_gain_on_each_kind_
     assert short[4] == long[4] == guess and short[5] == long[5] == "1.0"  # as made up
 
     def score(kind: str, path: str) -> float:
-        told = [row for row in rows if row["on"] in TARGETS and row["source"] == path and kind in (TASKS[row["on"]].kind, "")]
+        told = [row for row in rows if row["on"] in TARGETS and (row["source"], row["lang"]) == (path, "en")]
+        told = [row for row in told if kind in (TASKS[row["on"]].kind, "")]
         return np.mean([np.mean([s["value"] for s in row["scores"]]) for row in told])
 
     for cell, kind in zip(long[6:], ("", *mini.KINDS), strict=True):

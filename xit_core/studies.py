@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from .config import Bad, Run, parse, scale
+from .config import PIVOT, Bad, Run, parse, scale
 from .tasks import INTERMEDIATES, TARGETS
 
 MIXED = ("squad1", "mnli", "hellaswag")  # the three tasks that are also mixed with MLM, and translated
@@ -14,8 +14,8 @@ SMALL = {
     "pocket": (("", "squad1", "csqa", "mnli"), ("xquad", "xnli", "udpos", "panx", "tatoeba")),
 }
 # Scales that run in slices, seed by seed, with what stands in for those of the nine that they cannot have.
-SLICED = {"mini": {"ccg": "udtag"}, "mini-long": {}, "mini-scratch": {"ccg": "udtag"}}
-LONG = {"mini-long": ("mnli", "squad1")}  # sources of the scales that only ask what a longer intermediate training does
+SLICED = {name: {"ccg": "udtag"} for name in ("mini", "mini-long", "mini-scratch")}
+LONG = {"mini-long": ("mnli", "squad1")}  # scales that ask what a longer intermediate training does, with the first they ask of
 LEAST = 3  # seeds of every cell; at a sliced scale the cells of claims 1 to 8 get the scale's other seeds too
 
 
@@ -77,12 +77,10 @@ def sliced(scale_name: str) -> list[Run]:
 
 
 def longer(scale_name: str) -> list[Run]:
-    """Baseline and a few sources, seed by seed; variants and controls are those of the scale that it prolongs."""
-    cells = [p for source in ("", *LONG[scale_name]) for p in paths(source, TARGETS)]
-    return [
-        Run(path="pretrained", scale=scale_name),
-        *(Run(p, scale_name, seed) for seed in scale(scale_name).seeds for p in cells),
-    ]
+    """The same, with every seed of a few sources first. Random weights are those of the scale that it prolongs."""
+    first = ("", *LONG[scale_name])
+    plan = [run for run in sliced(scale_name) if not run.model]
+    return sorted(plan, key=lambda run: run.phase > 1 and (run.source not in first or run.lang != PIVOT))
 
 
 STUDIES: dict[str, Callable[[str], list[Run]]] = {"main": main}

@@ -164,7 +164,8 @@ def doses(shown: list[View], out: Path) -> str:
     text = ""
     for short, long in pairs:
         ledgers = [(view, claims.Ledger(view.scale)) for view in (short, long)]
-        lines = [dosed(source, *told) for source in studies.LONG[long.scale] for told in ledgers]
+        ran = {row["path"] for row in long.rows if row["lang"] == PIVOT}
+        lines = [dosed(source, *told) for source in studies.nine(long.scale) if source in ran for told in ledgers]
         head = ["training", "steps", "rate", "its own score (%)", "guessing (%)", "distance moved (%)"]
         head += [f"{said} (points)" for said in ("nine targets", *KINDS.values())]
         text += titled(long) + small(table(head, lines))
