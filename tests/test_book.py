@@ -14,7 +14,7 @@ import bookcheck
 import chapters
 import pages
 from synthetic import fill
-from xit_core import claims
+from xit_core import claims, config
 from xit_core.config import ROOT, SCALES
 from xit_core.tasks import TASKS
 
@@ -180,7 +180,8 @@ def test_pages_are_made_without_torch():
 
 
 def test_the_readme_says_what_the_ledger_says(tmp_path):
-    fill("mini", every=40)
+    for scale in ("micro", "mini"):
+        fill(scale, every=40)
     copy = tmp_path / "README.md"
     copy.write_text((ROOT / "README.md").read_text(encoding="utf8"), encoding="utf8")
     before = copy.read_text().split(pages.BEGIN)[0]
@@ -189,6 +190,16 @@ def test_the_readme_says_what_the_ledger_says(tmp_path):
     pages.readme(copy)
     assert copy.read_text() == once and once.startswith(before)
     assert "at `mini`" in once and "`paper`: not run" in once and "](#" not in once
+
+
+def test_the_readme_keeps_what_the_ledger_here_does_not_have(tmp_path):
+    fill("mini", every=40)
+    copy = tmp_path / "README.md"
+    text = (ROOT / "README.md").read_text(encoding="utf8")
+    copy.write_text(text, encoding="utf8")
+    with pytest.raises(config.Bad, match="shows the scale 'micro', of which there are no rows here"):
+        pages.readme(copy)
+    assert copy.read_text(encoding="utf8") == text
 
 
 @pytest.mark.parametrize("name", PROSE)

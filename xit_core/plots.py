@@ -105,7 +105,7 @@ def gains(frame: pd.DataFrame) -> Figure | None:
     table = gain_table(frame)
     if table.empty:
         return None
-    figure, (axes,) = _grid(1, 1, 0.8 + 0.3 * len(table), width=1.9 + 0.49 * table.shape[1])
+    figure, (axes,) = _grid(1, 1, 0.8 + 0.3 * max(4, len(table)), width=1.9 + 0.49 * table.shape[1])
     reach = max(1.0, float(np.nanquantile(np.abs(table.to_numpy()), 0.95)))
     look = {"cmap": "RdBu", "vmin": -reach, "vmax": reach, "cbar_kws": {"label": "gain (points)"}, "linewidths": 0.5}
     sns.heatmap(table.round(1) + 0.0, ax=axes, annot=True, fmt="+.1f", annot_kws={"size": 9}, **look)

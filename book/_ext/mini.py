@@ -165,23 +165,32 @@ def doses(shown: list[View], out: Path) -> str:
     for short, long in pairs:
         ledgers = [(view, claims.Ledger(view.scale)) for view in (short, long)]
         ran = {row["path"] for row in long.rows if row["lang"] == PIVOT}
-        lines = [dosed(source, *told) for source in studies.nine(long.scale) if source in ran for told in ledgers]
-        head = ["training", "steps", "rate", "its own score (%)", "guessing (%)", "distance moved (%)"]
-        head += [f"{said} (points)" for said in ("nine targets", *KINDS.values())]
-        text += titled(long) + small(table(head, lines))
+        told = [(source, *each) for source in studies.nine(long.scale) if source in ran for each in ledgers]
+        learned, gained = [dosed(source, view) for source, view, _ in told], [gains(*each) for each in told]
+        text += titled(long)
+        text += small(table(["training", "steps", "rate", "its own score (%)", "guessing (%)", "distance moved (%)"], learned))
+        text += small(table(["gain of (points)", "steps", "nine targets", *KINDS.values()], gained))
         text += figure(out, long, "dose", plots.dose(long.rows)) + figure(out, long, "gains", plots.gains(long.frame))
     return text or EMPTY
 
 
-def dosed(source: str, view: View, ledger: claims.Ledger) -> list[str]:
-    """A training at one dose: steps, rate, own score, distance, and the gain over the baseline on all targets and each kind."""
+def dosed(source: str, view: View) -> list[str]:
+    """A training at one dose: steps, rate, its own score, and the distance the encoder moved."""
     rows = [row for row in view.rows if (row["path"], row["lang"], row["model"]) == (source, PIVOT, "")]
     own = [np.mean([score["value"] for score in row["scores"] if score["metric"] in TASKS[source].metrics]) for row in rows]
     moved = [100 * row["dose"]["distance"] for row in rows]
+    score, distance = (number(np.mean(x) if x else None) for x in (own, moved))
+    return [source, _steps(view), f"{SCALES[view.scale].stage_lr:g}", score, number(chapters.guessing(source)), distance]
+
+
+def gains(source: str, view: View, ledger: claims.Ledger) -> list[str]:
+    """What it adds to the baseline: on all targets, and on those of each kind."""
     parts = [TARGETS, *([t for t in TARGETS if TASKS[t].kind == kind] for kind in KINDS)]
-    learned, far = (number(np.mean(x) if x else None) for x in (own, moved))
-    dose = [f"{SCALES[view.scale].stage_steps:,}", f"{SCALES[view.scale].stage_lr:g}"]
-    return [source, *dose, learned, number(chapters.guessing(source)), far, *(_gained(source, part, ledger) for part in parts)]
+    return [source, _steps(view), *(_gained(source, part, ledger) for part in parts)]
+
+
+def _steps(view: View) -> str:
+    return f"{SCALES[view.scale].stage_steps:,}"
 
 
 def _gained(source: str, targets: list[str], ledger: claims.Ledger) -> str:

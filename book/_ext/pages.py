@@ -19,7 +19,7 @@ import mini
 import performance
 from chapters import EMPTY, MARK, MEASURED, View, count, estimate, folded, number, reduced, small, table, verdict
 from xit_core import claims, launch, micro, results
-from xit_core.config import ROOT, SCALES, executed_dir, results_dir
+from xit_core.config import ROOT, SCALES, Bad, executed_dir, results_dir
 from xit_core.tasks import TASKS, Task
 
 FRONT = ("micro", "mini", "paper")  # side by side on the front page
@@ -276,14 +276,23 @@ def _copies(out: Path, scales: list[str]) -> None:
 
 
 def readme(path: Path) -> None:
-    """Rewrite what stands between the markers of README.md."""
+    """Rewrite what stands between the markers of README.md.
+
+    Raises: Bad when it shows a scale whose rows are not in this ledger: those of `micro` are not committed.
+    """
     before, rest = path.read_text(encoding="utf8").split(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n\n{front(of(FRONT, []), plain=True)}{END}{rest.split(END)[1]}", encoding="utf8")
+    shown = of(FRONT, [])
+    if gone := [v.scale for v in shown if not v.rows and _tally(v) not in rest]:
+        raise Bad(f"{path.name} shows the scale {gone[0]!r}, of which there are no rows here: `make study SCALE={gone[0]}` first")
+    path.write_text(f"{before}{BEGIN}\n\n{front(shown, plain=True)}{END}{rest.split(END)[1]}", encoding="utf8")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--readme", action="store_true", help="also rewrite the block of README.md")
-    if parser.parse_args().readme:
-        readme(ROOT / "README.md")
+    try:
+        if parser.parse_args().readme:
+            readme(ROOT / "README.md")
+    except Bad as error:
+        parser.exit(2, f"pages: {error}\n")
     print(build())
