@@ -150,7 +150,8 @@ def test_a_study_is_a_graph_in_which_parents_come_first(places):
 
 
 TINY = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background of a script
 from xit_core import cli, studies
 from xit_core.config import Run
 studies.STUDIES["tiny"] = lambda scale: [Run("pretrained"), Run("xnli")]
