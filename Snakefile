@@ -1,7 +1,8 @@
 # The DAG of a study: one generic rule over the plan that `xit study` writes (with --profile: on a cluster).
+# Paths are relative to the working folder, which has links to the real ones: names with braces or spaces mean nothing here.
 import json
 
-with open(config["plan"]) as file:
+with open(config["plan"], encoding="utf-8") as file:
     PLAN = json.load(file)
 JOBS = {job["id"]: job for job in PLAN["jobs"]}  # only what is not finished: `--forceall` runs exactly these
 PRIORITY = {id: len(JOBS) - i for i, id in enumerate(JOBS)}  # of what can start, what stands first in the plan does
@@ -20,9 +21,9 @@ rule notebook:
     input:
         lambda wildcards: [JOBS[parent]["output"] for parent in JOBS[wildcards.id]["needs"]],
     output:
-        PLAN["executed"] + "/{id}.ipynb",
+        "executed/{id}.ipynb",
     log:
-        PLAN["logs"] + "/{id}.log",
+        "logs/{id}.log",
     params:
         command=lambda wildcards: JOBS[wildcards.id]["command"],
     threads: 1

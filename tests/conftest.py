@@ -1,11 +1,14 @@
 """Every test has a ledger, notebooks and working files of its own; no network, one thread."""
 
 import os
+import textwrap
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from stores import mirrored
+from xit_core import launch
 
 os.environ |= {
     "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false",
@@ -29,3 +32,34 @@ def mirror(tmp_path, monkeypatch):
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
     mirrored(tmp_path, "somebody", "else", "train", [{"x": 1}])
     return lambda *split, **entry: mirrored(tmp_path, *split, **entry)
+
+
+PARAMETERS = """
+path: str = "xnli"
+scale: str = "smoke"
+seed: int = 1
+model: str = ""
+method: str = "full"
+lang: str = "en"
+size: int = 0
+"""
+
+
+@pytest.fixture
+def notebook(places, monkeypatch):
+    """notebook(code) makes the four notebooks tiny ones that run this code."""
+
+    def make(code: str) -> None:
+        (places / "notebooks").mkdir(exist_ok=True)
+        cells = [nbformat.v4.new_code_cell(textwrap.dedent(c).strip()) for c in (PARAMETERS, code)]
+        cells[0].metadata["tags"] = ["parameters"]
+        for cell, name in zip(cells, ("parameters", "run"), strict=True):
+            cell["id"] = name
+        told = {"language_info": {"name": "python"}}
+        text = nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata=told))
+        for name in launch.NOTEBOOKS.values():
+            (places / "notebooks" / f"{name}.ipynb").write_text(text)
+
+    monkeypatch.setattr(launch, "ROOT", places)
+    monkeypatch.setattr(launch, "PARTS", places)
+    return make

@@ -206,7 +206,7 @@ def test_the_study_costs_what_the_measured_rates_say():
         ("bench dance", "'dance'"),
         ("bench train --rows 3", "has no --rows"),
         ("bench study --keep", "has no --keep"),
-        ("bench study --rate 0", "--rate 0"),
+        ("bench study --rate 0", "--rate"),
         ("bench train --steps 1 --scale smoke", "--steps 1"),
         ("bench train --scale huge", "no scale 'huge'"),
         ("bench train --scale paper", "the hub gave no"),

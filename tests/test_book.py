@@ -174,6 +174,61 @@ def test_executed_notebooks_become_pages_and_downloads(tmp_path):
     assert f'href="notebooks/smoke/{made.name}"' in (out / "runs.md").read_text()
 
 
+def spoil(file: Path, content: str) -> str:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    return file.name
+
+
+def test_damaged_files_of_the_ledger_and_damaged_notebooks_are_named_and_left_out(tmp_path, places):
+    rows = fill("smoke")
+    before = pages.build(tmp_path / "before")
+    assert "left out of the ledger" not in "".join(p.read_text(encoding="utf-8") for p in before.glob("*.md"))
+    ledger, executed = places / "results/smoke", places / "executed/smoke"
+    gone = spoil(ledger / f"{rows[0]['id']}.json", "[]")
+    odd = [spoil(ledger / name, "<<<<<<< HEAD") for name in ("x.json", "._y.json")]
+    spoil(ledger / "gone-s1-00000000.json", json.dumps(rows[1] | {"id": "gone-s1-00000000", "path": "gone"}))
+    spoil(places / "results/bench/x.json", "{")
+    torn = [
+        spoil(executed / f"{name}.ipynb", text)
+        for name, text in {"mnli-x": "", "a": "[]", "b": '{"cells": 1}'}.items()
+    ]
+    cells = {"nbformat": 4, "nbformat_minor": 5, "cells": []}
+    for name, given in {"c": {"path": "gone"}, "d": {"path": 3}, "e": {"path": "mnli", "new": 1}}.items():
+        spoil(
+            executed / f"{name}.ipynb", json.dumps(cells | {"metadata": {"papermill": {"parameters": given}}})
+        )
+    (executed / "f.ipynb").mkdir()
+    out = pages.build(tmp_path / "generated")
+    listing, extra = (out / "runs.md").read_text(encoding="utf-8"), out / "extra"
+    assert f"{len(rows) - 1} runs; left out of the ledger: 2 damaged, 1 of another recipe" in listing
+    assert all(f"`{name}`" in listing for name in (gone, odd[0], *torn, "f.ipynb")) and odd[1] not in listing
+    assert "x.json is damaged" in (out / "performance_train.md").read_text(encoding="utf-8")
+    assert (
+        not [p for name in (gone, *odd, *torn) for p in extra.rglob(name)]
+        and (extra / "notebooks/smoke/c.ipynb").is_file()
+    )
+    assert (out / "2_intermediate.md").is_file()  # its only notebook is damaged
+    assert "left out of the ledger: 2 damaged" in pages._tally(chapters.View("smoke"))
+
+
+def test_a_scale_that_has_damaged_files_only_is_named_too(places):
+    spoil(places / "results/mini/x.json", "")
+    assert "- `mini`: not run; left out of the ledger: 1 damaged: `x.json`.\n" in pages.front(
+        pages.of(pages.FRONT, pages.views())
+    )
+
+
+def test_rows_with_little_of_their_provenance_are_shown(tmp_path):
+    for row in fill("smoke"):
+        place(row).write_text(json.dumps({k: v for k, v in row.items() if k != "curve"} | {"provenance": {}}))
+    assert "left out" not in (pages.build(tmp_path / "generated") / "runs.md").read_text(encoding="utf-8")
+
+
+def place(row: dict) -> Path:
+    return config.results_dir() / row["scale"] / f"{row['id']}.json"
+
+
 def test_pages_are_made_without_torch():
     program = "import sys, pages; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT / "book/_ext", check=False).returncode == 0

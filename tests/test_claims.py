@@ -42,9 +42,9 @@ def ledger(folder, gain, seeds=(1, 2, 3), sd=0.1, instance_sd=1.0, scale="micro"
         items = (items - items.mean() + value) / INSTANCES
         score = {"lang": "xx", "protocol": "", "value": value, "n": INSTANCES}
         row = {k: getattr(run, k) for k in ("id", "path", "source", "on", "lang", "seed", "scale", "model", "method")}
-        row |= {"size": run.size, "phase": run.phase, "items": list(items)}
+        row |= {"size": run.size, "phase": run.phase, "items": list(items), "provenance": {}}
         row |= {"scores": [score | {"metric": m} for m in TASKS[run.on].metrics]}
-        (folder / scale / f"{run.id}.json").write_text(json.dumps(row))
+        (folder / scale / f"{run.id}.json").write_text(json.dumps(row), encoding="utf-8")
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Runs become a folder in XTREME's layout, which scores as the ledger says."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -86,7 +88,101 @@ def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], seeds=(1,)))
     results.beside(one).unlink()
     with pytest.raises(Bad, match="no predictions at"):
-        export.export([one.id], tmp_path)
+        export.export([one.id], tmp_path / "said")
+    assert not (tmp_path / "said").exists()
+
+
+@pytest.mark.parametrize("used", ["to", "gold"])
+@pytest.mark.parametrize("by", ["an export", "a file", "a hidden file", "being a file"])
+def test_an_export_into_a_folder_in_use_is_refused_and_changes_nothing(tmp_path, used, by):
+    run, folders = Run("tatoeba", "smoke"), {"to": tmp_path / "to", "gold": tmp_path / "gold"}
+    enter(run)
+    if by == "an export":
+        export.export([run.id], folders[used])
+    elif by == "being a file":
+        folders[used].write_text("mine")
+    else:
+        folders[used].mkdir()
+        (folders[used] / {"a file": "x", "a hidden file": ".x"}[by]).write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(Bad, match=f"{folders[used]} is in use; an export goes into a new folder"):
+        export.export([run.id], **folders)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_empty_folder_can_be_exported_into_and_two_equal_ones_cannot(tmp_path, monkeypatch):
+    run = Run("tatoeba", "smoke")
+    enter(run)
+    for gold in ("said", "said/../said", "said/gold", "."):
+        with pytest.raises(Bad, match="two folders, none inside the other|is in use"):
+            export.export([run.id], tmp_path / "said", tmp_path / gold)
+    (tmp_path / "said").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert all(file.is_file() for file in export.export([run.id], Path("said"), Path("gold")))
+    assert {p.name for p in (tmp_path / "gold").iterdir()} == {"export.json", "tatoeba"}
+
+
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch, at):
+    run, count, write = Run("tatoeba", "smoke"), iter(range(99)), submission.write
+
+    def full(*given):
+        if next(count) == at:
+            raise OSError(28, "No space left on device")
+        return write(*given)
+
+    enter(run)
+    monkeypatch.setattr(submission, "write", full)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(Bad, match="cannot write .*No space left"):
+        export.export([run.id], tmp_path / "said", tmp_path / "gold")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_runs_of_two_scales_are_two_submissions(tmp_path):
+    runs = [Run("tatoeba", "smoke"), Run("xnli", "micro")]
+    for run in runs:
+        fields = {k: getattr(run, k) for k in (*results.RUN, *results.FIELDS)}
+        results.write(fields | {"scores": [], "items": [], "provenance": {}})
+    with pytest.raises(Bad, match="runs of the scales micro, smoke"):
+        export.export([run.id for run in runs], tmp_path / "said")
+
+
+def test_an_export_of_fewer_languages_says_so_and_is_scored_for_what_it_has(
+    tmp_path, every_language, monkeypatch
+):
+    run = Run("xnli", "smoke")
+    enter(run)
+    export.export([run.id], tmp_path / "said", tmp_path / "gold")
+    langs = list(languages("xnli", scale("smoke")))
+    whole = submission.score(tmp_path / "said", tmp_path / "gold")
+    assert set(whole["tasks"]["xnli"]) == {"score", "metrics"}  # all that this benchmark has
+    monkeypatch.setitem(submission.LANGS["xtreme"], "xnli", [*langs, "sw", "ur"])
+    found = submission.score(tmp_path / "said", tmp_path / "gold")
+    assert found["tasks"]["xnli"] == whole["tasks"]["xnli"] | {
+        "partial": True,
+        "languages": langs,
+        "of": len(langs) + 2,
+    }
+    told = json.loads((tmp_path / "said/export.json").read_text())
+    assert (
+        told["runs"] == {"xnli": run.id} and told["languages"] == {"xnli": langs} and told["scale"] == "smoke"
+    )
+    (tmp_path / "said/export.json").write_text("{")
+    with pytest.raises(Bad, match="export.json: damaged .*; export again, or delete it"):
+        submission.score(tmp_path / "said", tmp_path / "gold")
+    (tmp_path / "said/export.json").unlink()
+    with pytest.raises(
+        Bad, match="is missing, 4 files of xnli in all; .*--languages scores those that are there"
+    ):
+        submission.score(tmp_path / "said", tmp_path / "gold")
+
+
+def test_a_damaged_row_is_named_when_its_run_is_exported(tmp_path):
+    enter(Run("xnli", "smoke"))
+    results.place(Run("xnli", "smoke")).write_text("")
+    with pytest.raises(Bad, match="damaged .it is empty"):
+        export.export([Run("xnli", "smoke").id], tmp_path / "said")
 
 
 def test_other_rows_than_those_that_were_predicted_are_refused(tmp_path):
@@ -94,4 +190,4 @@ def test_other_rows_than_those_that_were_predicted_are_refused(tmp_path):
     enter(run)
     results.keep(run, results.predictions(run)[1:])
     with pytest.raises(Bad, match="the rows at hand are not those that were predicted"):
-        export.export([run.id], tmp_path)
+        export.export([run.id], tmp_path / "said")

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from xit_core import config, data, packed
+from xit_core import config, data, kinds, packed
 from xit_core.evaluate import decoded
 from xit_core.kinds import KINDS, choose, labels, mlm, span, tag
 from xit_core.protocols import PROTOCOLS
@@ -78,6 +78,26 @@ def test_the_best_span_has_a_start_before_its_end_and_is_not_too_long():
     x = torch.zeros(62, 2)
     x[1, 0], x[60, 1] = 9, 9
     assert span.best_span(x, spans)[2] - span.best_span(x, spans)[1] <= span.ANSWER
+
+
+# -- the cache ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"", b"half", b"\x93NUMPY", None], ids=ascii)
+def test_a_damaged_file_of_the_cache_is_made_again(pieces, content, places, monkeypatch):
+    def asked():
+        return kinds.encoded(TASKS["squad1"], examples, [{"sha256": "x"}], pieces, config.SCALES["smoke"])
+
+    examples = [squad("boats cross it", "boats"), squad("a  b", " ")]
+    once = asked()
+    (file,) = (places / "runs/encoded").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]) if content is None else content)
+    again = asked()
+    assert file.read_bytes() == whole and again.lost.tolist() == once.lost.tolist() == [1]
+    assert all(np.array_equal(a["ids"], b["ids"]) for a, b in zip(once, again, strict=True))
+    monkeypatch.setattr(kinds, "encode", lambda *_: pytest.fail("made again"))
+    assert len(asked()) == len(once)
 
 
 # -- tag ---------------------------------------------------------------------------------------------------------------

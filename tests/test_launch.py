@@ -5,24 +5,13 @@ import re
 import signal
 import subprocess
 import sys
-import textwrap
 
-import nbformat
 import pytest
 
 from xit_core import launch
 from xit_core.config import Bad, Run
 from xit_core.launch import Failed, Job
 
-PARAMETERS = """
-path: str = "xnli"
-scale: str = "smoke"
-seed: int = 1
-model: str = ""
-method: str = "full"
-lang: str = "en"
-size: int = 0
-"""
 ROW = """
 from xit_core import results
 from xit_core.config import Run, parse
@@ -30,25 +19,6 @@ for p in parse(path):
     place = results.place(Run(path=p, scale=scale, seed=seed))
     place.write_text("{}")
 """
-
-
-@pytest.fixture
-def notebook(places, monkeypatch):
-    """notebook(code) makes the four notebooks tiny ones that run this code."""
-
-    def make(code: str) -> None:
-        (places / "notebooks").mkdir(exist_ok=True)
-        cells = [nbformat.v4.new_code_cell(textwrap.dedent(c).strip()) for c in (PARAMETERS, code)]
-        cells[0].metadata["tags"] = ["parameters"]
-        for cell, name in zip(cells, ("parameters", "run"), strict=True):
-            cell["id"] = name
-        told = {"language_info": {"name": "python"}}
-        text = nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata=told))
-        for name in launch.NOTEBOOKS.values():
-            (places / "notebooks" / f"{name}.ipynb").write_text(text)
-
-    monkeypatch.setattr(launch, "ROOT", places)
-    return make
 
 
 def test_targets_and_seeds_of_one_source_share_a_notebook_at_small_scales_only():
@@ -143,7 +113,7 @@ def test_a_failure_is_one_line_and_leaves_no_output(notebook, places, code, erro
 
 def test_a_killed_execution_leaves_nothing_that_looks_finished(notebook, places):
     notebook("import time\nprint('here')\ntime.sleep(60)")
-    code = f"import pathlib; from xit_core import launch; launch.ROOT = pathlib.Path({str(places)!r})"
+    code = f"import pathlib; from xit_core import launch; launch.ROOT = launch.PARTS = pathlib.Path({str(places)!r})"
     code += "; launch.execute('xnli')"
     child = subprocess.Popen([sys.executable, "-c", code])
     while not list(places.glob("executed/smoke/.*.partial.ipynb")):
@@ -156,7 +126,7 @@ def test_a_killed_execution_leaves_nothing_that_looks_finished(notebook, places)
 
 def test_an_execution_that_a_scheduler_stops_ends_its_kernel_and_leaves_nothing(notebook, places):
     notebook(f"import os, time, pathlib\npathlib.Path({str(places)!r}, 'pid').write_text(str(os.getpid()))\ntime.sleep(60)")
-    code = f"import pathlib; from xit_core import launch; launch.ROOT = pathlib.Path({str(places)!r})"
+    code = f"import pathlib; from xit_core import launch; launch.ROOT = launch.PARTS = pathlib.Path({str(places)!r})"
     child = subprocess.Popen([sys.executable, "-c", code + "; launch.execute('xnli')"], stderr=subprocess.DEVNULL)
     while not (places / "pid").is_file() or not (pid := (places / "pid").read_text()):
         assert child.poll() is None

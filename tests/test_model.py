@@ -1,6 +1,7 @@
 """The encoder: transformers' own layout, heads dropped between stages, damage named."""
 
 import hashlib
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -64,7 +65,8 @@ def test_only_what_is_shipped_is_cut_in_parts_and_only_when_it_is_large(net, tmp
     model.write(net, tmp_path, torch.bfloat16)
     assert not (tmp_path / "model.safetensors").exists() and len(weights(tmp_path)) > 3
     model.write(net, tmp_path)  # a stage's checkpoint
-    assert sorted(x.name for x in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+    sums = {x.name for x in tmp_path.glob("model.*.sha256")}
+    assert {x.name for x in tmp_path.iterdir()} - sums == {"config.json", "model.safetensors"}
 
 
 def test_weights_count_when_all_parts_and_their_index_are_there(net, tmp_path, monkeypatch):
@@ -72,8 +74,7 @@ def test_weights_count_when_all_parts_and_their_index_are_there(net, tmp_path, m
     monkeypatch.setattr(model, "save_file", failing(model.save_file, after=2))
     with pytest.raises(Bad, match="cannot write the checkpoint"):
         model.write(net, tmp_path, torch.bfloat16)
-    with pytest.raises(Bad, match=r"model\.safetensors is missing"):
-        model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+    assert not list(tmp_path.iterdir())
     monkeypatch.undo()
     monkeypatch.setattr(model, "PART", 30_000)
     model.write(net, tmp_path, torch.bfloat16)
@@ -129,6 +130,56 @@ def test_a_damaged_checkpoint_is_named(net, tmp_path):
     file.unlink()
     with pytest.raises(Bad, match=r"model\.safetensors is missing"):
         model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_changed_byte_of_a_checkpoint_is_found(net, tmp_path, name):
+    model.write(net, tmp_path)
+    content = (tmp_path / name).read_bytes()
+    for at in np.random.default_rng(0).integers(0, len(content), 20):
+        (tmp_path / name).write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
+        with pytest.raises(Bad, match="damaged checkpoint .*; delete the folder, it is made again") as error:
+            model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+        assert "\n" not in str(error.value)
+
+
+CONFIGS = [
+    "", "[]", "{", "null", '{"hidden_size": "x"}', '{"hidden_size": 0}', '{"num_attention_heads": 0}',
+    '{"vocab_size": -1}', '{"num_hidden_layers": 1.5}', '{"hidden_act": "no such"}', '{"num_attention_heads": [1]}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_damaged_config_is_one_line_also_where_no_hashes_are(net, tmp_path, config):
+    model.write(net, tmp_path)
+    for sums in tmp_path.glob("model.*.sha256"):
+        sums.unlink()
+    assert same(
+        model.read(tmp_path, net.tokenizer, SCALES["smoke"]).encoder, net.encoder
+    )  # as older checkpoints are
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(Bad, match="damaged checkpoint") as error:
+        model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+    assert "\n" not in str(error.value)
+
+
+@NEEDS_ENCODER
+@pytest.mark.parametrize("kind", ["", "random"])
+def test_a_damaged_encoder_of_the_package_is_to_be_restored(tmp_path, monkeypatch, kind):
+    shutil.copytree(encoder_dir("micro"), tmp_path / "micro")
+    monkeypatch.setattr(model, "encoder_dir", lambda _: tmp_path / "micro")
+    model.start("micro", kind)
+    (tmp_path / "micro/config.json").write_text('{"hidden_size": "x"}')
+    with pytest.raises(
+        Bad, match=r"micro: damaged .*; restore it \(git checkout, or install the package again\)"
+    ) as error:
+        model.start("micro", kind)
+    assert "\n" not in str(error.value)
+    shutil.copy(encoder_dir("micro") / "config.json", tmp_path / "micro")
+    model.start("micro", kind)
+    (tmp_path / "micro/config.json").unlink()
+    with pytest.raises(Bad, match="config.json is missing.*; restore it .*make encoder SCALE=micro"):
+        model.start("micro")
 
 
 def test_a_model_and_the_heads_it_gets_are_where_it_would_be_trained(net, monkeypatch):

@@ -18,7 +18,7 @@ def real(monkeypatch):
 
 
 def test_a_parcel_is_a_mirror_of_what_the_study_reads_with_every_note_of_the_first(real, mirror, tmp_path, monkeypatch):
-    mirror("rajpurkar/squad", "plain_text", "train", rows(5), complete="part", note="the first 5", licence="L")
+    mirror("rajpurkar/squad", "plain_text", "train", rows(5), complete="partial", note="the first 5", licence="L")
     mirror("metaeval/lingnli", "default", "train", rows(4), note="STAND-IN for MNLI")
     mirror("google/xtreme", "XNLI", "validation", rows(3))
     mirror("google/xtreme", "udpos.Finnish", "validation", rows(2))  # not a language of the scale
@@ -30,7 +30,7 @@ def test_a_parcel_is_a_mirror_of_what_the_study_reads_with_every_note_of_the_fir
     for key in sources.manifest(tmp_path / "pack"):
         assert sources.from_mirror(*key) == first[key]
     assert [p.stand_in for p in sources.from_mirror("metaeval/lingnli", "default", "train")] == [True]
-    with pytest.raises(Bad, match="holds a mirror already"):
+    with pytest.raises(Bad, match="is in use; name a new folder"):
         parcel.pack("smoke", tmp_path / "pack")
 
 
@@ -88,4 +88,4 @@ def test_a_parcel_is_written_by_one_command(mirror, tmp_path, capsys):
     wanted = ["data", "--scale", "mini", "--pack", str(tmp_path / "parcel"), "--most", "1"]
     assert cli.main(wanted) == 0 and "rajpurkar/squad" in capsys.readouterr().out
     assert (tmp_path / "parcel/MANIFEST.csv").is_file()
-    assert cli.main(wanted) == 2 and "holds a mirror already" in capsys.readouterr().err
+    assert cli.main(wanted) == 2 and "is in use; name a new folder" in capsys.readouterr().err

@@ -101,6 +101,38 @@ def test_what_is_finished_is_not_made_again_unless_it_was_made_of_something_else
     assert pretrain.remake(replace(run, seed=2))[1] != first[1], "another seed starts anew"
 
 
+@pytest.mark.parametrize("name", [*pretrain.PREPARED, "tokenizer.json"])
+@pytest.mark.parametrize("content", [b"", b"[]", None], ids=ascii)
+def test_what_was_prepared_and_is_damaged_is_prepared_again(text, name, content, monkeypatch):
+    folder = runs_dir() / "there"
+    monkeypatch.setattr(pretrain, "vocabulary", lambda *_: (pieces, np.ones((90, 4), np.float32)))
+    pieces = pretrain.table.tokenizer(pretrain.learned({"en": ["small house"] * 9}, text.pretraining))
+    *_, features, read = pretrain.prepared(text, text.pretraining, folder, ["x"])
+    whole = (folder / name).read_bytes()
+    changed = whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :]
+    (folder / name).write_bytes(changed if content is None else content)
+    (folder / "resume.pt").write_text("of what was there before")
+    _, start, again, told = pretrain.prepared(text, text.pretraining, folder, ["x"])
+    assert told == read and start.shape == (90, 4) and np.array_equal(again.ids, features.ids)
+    assert (folder / name).read_bytes() == whole and not (folder / "resume.pt").exists()
+    monkeypatch.setattr(pretrain, "gather", lambda *_: pytest.fail("prepared again"))
+    pretrain.prepared(text, text.pretraining, folder, ["x"])
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"of": 1}', None], ids=ascii)
+def test_a_damaged_card_is_made_again_with_its_encoder(text, content):
+    run, card = (
+        Run("pretrained", "mini-scratch", model="remake"),
+        runs_dir() / "mini-scratch/encoder/card.json",
+    )
+    pretrain.remake(run)
+    whole = card.read_text()
+    card.write_text(whole.replace('"steps": 6', '"steps": 7') if content is None else content)
+    net, told, _ = pretrain.remake(run)
+    assert told["dose"]["steps"] == 6 and json.loads(card.read_text())["curve"] == told["curve"]
+    assert pretrain.remake(run)[1] == told
+
+
 def test_a_scale_with_a_public_model_makes_none():
     with pytest.raises(config.Bad, match="starts from a public model"):
         phases.pretrained(Run("pretrained", "base", model="remake"))

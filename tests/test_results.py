@@ -2,11 +2,17 @@
 
 import json
 import sys
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from xit_core import cli, config, results
+import synthetic
+from test_files import MANY, VALUES, damaged
+from xit_core import cli, config, files, results
 from xit_core.config import Bad, Run
 
 
@@ -17,7 +23,7 @@ def row(run: Run, value: float = 50.0, **more) -> dict:
     named = {
         k: getattr(run, k) for k in ("id", "path", "source", "on", "lang", "seed", "scale", "model", "method", "size", "phase")
     }
-    return named | {"scores": scores, "items": [25.0, 25.0]} | more
+    return named | {"scores": scores, "items": [25.0, 25.0], "provenance": {}} | more
 
 
 def test_a_row_is_read_back_as_it_was(tmp_path):
@@ -42,7 +48,7 @@ def test_the_same_scores_again_change_nothing():
 def test_a_folder_that_cannot_be_written_is_named(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XIT_RESULTS", str(tmp_path / "file"))
-    with pytest.raises(Bad, match="cannot write the ledger"):
+    with pytest.raises(Bad, match="cannot write .*XIT_RESULTS"):
         results.write(row(Run("xnli")))
 
 
@@ -190,3 +196,235 @@ def test_two_files_of_one_run_in_the_folder_must_agree(elsewhere):
     other.write_text(json.dumps(row(Run("xnli"), 51.0) | {"provenance": {}}))
     with pytest.raises(Bad, match="another file of .* has other scores"):
         results.merge(folder)
+
+
+# -- damage ------------------------------------------------------------------------------------------------------------
+
+
+def torn(run: Run, change) -> Path:
+    """A file of the ledger after a change of its fields, without a hash, as old rows are."""
+    told = synthetic.row(run)
+    change(told)
+    file = results.place(run)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(told))
+    return file
+
+
+def conflict(text: str) -> str:
+    return f"<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> theirs\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (lambda text: "", "it is empty"),
+        (lambda text: "[]", "needed: an object"),
+        (lambda text: text[: len(text) // 2], "no JSON"),
+        (conflict, "conflict markers"),
+        (lambda text: text.replace("50.0", "NaN"), "NaN is no number"),
+        (lambda text: text.replace("50.0", "51.0", 1), "not that of its sha256"),
+        (lambda text: text.replace("sha256", "sha255"), "no row has a field 'sha255'"),
+    ],
+)
+def test_a_damaged_row_is_named_the_others_are_used_and_the_advice_works(content, said):
+    good, bad = Run("xnli"), Run("mnli > xnli")
+    for run in (good, bad):
+        results.write(row(run))
+    file = results.place(bad)
+    file.write_text(content(file.read_text()))
+    told = results.survey("smoke")
+    assert [r["id"] for r in told.rows] == [good.id] == [r["id"] for r in results.rows()]
+    assert len(told.damaged) == 1 and told.files == [file] and told.left_out == "1 damaged"
+    assert said in told.damaged[0] and str(file) in told.damaged[0] and "\n" not in told.damaged[0]
+    for ask in (lambda: results.read(bad), lambda: results.write(row(bad))):
+        with pytest.raises(Bad, match="delete the file, and the run is made again"):
+            ask()
+    file.unlink()
+    assert results.read(bad) is None
+    results.write(row(bad))
+    assert results.survey() == results.Survey(results.rows(), [], [], []) and len(results.rows()) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda r: r.pop("scores"), "'scores' is missing"),
+        (lambda r: r.pop("path"), "'path' is missing"),
+        (lambda r: r.update(scores={}), "'scores' is {}, needed: a list"),
+        (lambda r: r["scores"][0].update(value="50"), r"'scores\[0\].value' is '50', needed: a number"),
+        (lambda r: r["scores"][1].update(n=1.5), r"'scores\[1\].n' is 1.5, needed: a whole number"),
+        (lambda r: r["scores"].append(3), "is 3, needed: an object"),
+        (lambda r: r.update(items=[None]), "needed: a number"),
+        (lambda r: r.update(provenance=None), "needed: an object"),
+        (lambda r: r["provenance"].update(data=[1]), "needed: an object"),
+        (lambda r: r.update(id="another"), "it is the row smoke/another"),
+        (lambda r: r.update(scale="micro"), "it is the row micro/"),
+        (lambda r: r.update(id=3), "'id' is 3, needed: a text"),
+        (lambda r: r.update(phase=2), "'phase' is 2, needed: 3"),
+        (lambda r: r.update(curve=[{}]), "step' is missing"),
+    ],
+)
+def test_a_row_without_a_field_or_of_another_type_is_damaged(change, said):
+    file = torn(Run("xnli"), change)
+    with pytest.raises(Bad, match=said):
+        results.read(Run("xnli"))
+    assert results.rows() == [] and results.survey().files == [file]
+
+
+def test_what_is_no_file_of_text_is_a_damaged_row():
+    for run, content in ((Run("xnli"), b"\xff\xfe{}"), (Run("pawsx"), None)):
+        file = results.place(run)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content) if content else file.mkdir()
+        with pytest.raises(Bad, match="no UTF-8 text|cannot be read"):
+            results.read(run)
+    assert len(results.survey().damaged) == 2 and results.rows() == []
+
+
+def test_hidden_files_are_no_rows(elsewhere):
+    results.write(row(Run("xnli")))
+    for name in ("._x.json", ".x.json"):
+        (results.place(Run("xnli")).parent / name).write_text("of another system")
+    assert len(results.rows()) == 1 and not results.survey().left_out
+    folder = elsewhere(row(Run("xnli", seed=2)))
+    for name in ("results/smoke/._x.json", ".hidden/smoke/y.json", "executed/smoke/._a.ipynb"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("of another system")
+    assert results.merge(folder) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "field", [{"path": "gone > xnli"}, {"method": "gone"}, {"model": "gone"}, {"scale": "gone"}]
+)
+def test_rows_of_a_task_a_scale_or_a_value_that_is_gone_are_left_out_and_counted(field):
+    results.write(row(Run("xnli")))
+    gone = row(Run("pawsx")) | field
+    file = results.results_dir() / gone["scale"] / f"{gone['id']}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(gone))
+    told = results.survey()
+    assert [r["id"] for r in told.rows] == [Run("xnli").id] and told.outdated == [gone["id"]]
+    assert told.left_out == "1 of another recipe" and not told.damaged
+
+
+def test_old_rows_without_a_hash_are_read_and_new_ones_say_theirs():
+    file = torn(Run("xnli"), lambda r: None)
+    assert results.read(Run("xnli")) == json.loads(file.read_text())
+    told = json.loads(results.write(row(Run("pawsx"))).read_text())
+    assert told["sha256"] == files.digest(told) and results.read(Run("pawsx")) == told
+
+
+def test_every_row_of_the_projects_own_ledger_is_whole(monkeypatch):
+    monkeypatch.delenv("XIT_RESULTS")
+    if not list((config.ROOT / "book/results").glob("*/*.json")):
+        pytest.skip("no ledger here")
+    assert results.survey().damaged == []
+
+
+@MANY
+@given(st.booleans(), st.data())
+def test_no_damage_of_a_row_is_more_than_one_line_or_hides_the_others(hashed, draw):
+    good, bad = Run("xnli"), Run("mnli > xnli")
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XIT_RESULTS", folder)
+        for run in (good, bad):
+            results.write(synthetic.row(run))
+        file, before = results.place(bad), results.read(bad)
+        if draw.draw(st.booleans()):
+            file.write_bytes(damaged(file.read_bytes(), draw))
+        else:
+            told = json.loads(file.read_text())
+            replaced(told, draw)
+            file.write_text(json.dumps(told if hashed else {k: v for k, v in told.items() if k != "sha256"}))
+        told = results.survey()
+        assert (
+            good.id in [r["id"] for r in told.rows]
+            and len(told.rows) + len(told.damaged) + len(told.outdated) == 2
+        )
+        results.headline(results.tidy(told.rows))
+        try:
+            assert not hashed or results.read(bad) == before
+        except Bad as error:
+            assert str(file) in str(error) and "\n" not in str(error)
+
+
+def replaced(value, draw) -> None:
+    """Put any JSON at a random place."""
+    keys = sorted(value) if isinstance(value, dict) else range(len(value))
+    key = draw.draw(st.sampled_from(keys))
+    if value[key] and isinstance(value[key], dict | list) and draw.draw(st.booleans()):
+        return replaced(value[key], draw)
+    value[key] = draw.draw(VALUES)
+
+
+PREDICTED = [
+    {"task": "xnli", "lang": x, "id": str(i), "prediction": i % 3} for x in ("en", "al") for i in range(9)
+]
+
+
+@pytest.fixture(params=[".parquet", ".jsonl"])
+def form(request, monkeypatch):
+    """Both forms of predictions."""
+    if request.param == ".jsonl":
+        monkeypatch.setattr(results, "form", lambda: (".jsonl", results.lines))
+    return request.param
+
+
+def enter(run: Run) -> None:
+    """A row and its predictions."""
+    results.write(row(run, provenance={"predictions_sha256": results.keep(run, PREDICTED)}))
+
+
+@pytest.mark.parametrize("how", ["gone", "empty", "half", "other"])
+def test_where_predictions_are_gone_or_damaged_the_advice_is_a_command_that_makes_them(form, how):
+    run = Run("mnli > xnli", "smoke", 2, "random", size=7)
+    enter(run)
+    file = results.kept(run)
+    assert file.suffix == form and results.predictions(run) == PREDICTED
+    if how == "gone":
+        file.unlink()
+    elif how == "other":
+        results.keep(run, [PREDICTED[0] | {"prediction": 2}, *PREDICTED[1:]])
+    else:
+        file.write_bytes(file.read_bytes()[: len(file.read_bytes()) // 2 * (how == "half")])
+    with pytest.raises(Bad) as error:
+        results.predictions(run)
+    assert '`xit run "mnli > xnli" --scale smoke --seed 2 --model random --size 7 --again`' in str(
+        error.value
+    )
+    assert str(results.beside(run).with_suffix("")) in str(error.value) and "\n" not in str(error.value)
+    results.keep(run, PREDICTED)  # what the command does
+    assert results.predictions(run) == PREDICTED
+
+
+def test_damaged_predictions_of_one_form_do_not_hide_whole_ones_of_the_other(monkeypatch):
+    enter(Run("xnli"))
+    results.beside(Run("xnli")).write_bytes(b"PAR1")
+    monkeypatch.setattr(results, "form", lambda: (".jsonl", results.lines))
+    results.keep(Run("xnli"), PREDICTED)
+    assert results.predictions(Run("xnli")) == PREDICTED
+
+
+@settings(MANY)
+@given(st.sampled_from([".parquet", ".jsonl"]), st.booleans(), st.data())
+def test_damaged_predictions_are_one_line_and_with_their_hash_never_others(suffix, hashed, draw):
+    run = Run("xnli")
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        for name in ("RESULTS", "RUNS"):
+            patched.setenv(f"XIT_{name}", folder)
+        if suffix == ".jsonl":
+            patched.setattr(results, "form", lambda: (".jsonl", results.lines))
+        enter(run) if hashed else results.keep(run, PREDICTED)
+        file = results.kept(run)
+        file.write_bytes(damaged(file.read_bytes(), draw))
+        try:
+            assert results.predictions(run) == PREDICTED or not hashed
+        except Bad as error:
+            assert str(file) in str(error) and "\n" not in str(error)
+
+
+def test_the_command_of_a_run_names_what_is_not_the_default():
+    assert results.command(Run("pretrained")) == 'xit run "pretrained" --scale smoke --seed 1'
+    mt = Run("mnli > xnli", "micro", 3, lang="mt")
+    assert results.command(mt) == 'xit run "mnli > xnli" --scale micro --seed 3 --lang mt'

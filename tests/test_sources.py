@@ -7,7 +7,7 @@ import lzma
 import pytest
 
 from stores import ask, listed, mirrored, packed, served
-from xit_core import sources
+from xit_core import formats, sources
 from xit_core.config import Bad
 
 ONE, TWO, CONVERTED = "1" * 40, "2" * 40, "3" * 40
@@ -182,7 +182,7 @@ def test_a_truncated_file_of_which_the_manifest_has_the_hash_is_named(mirror, tm
     file.write_bytes(short)
     (tmp_path / "MANIFEST.csv").unlink()
     digest = hashlib.sha256(short).hexdigest()
-    listed(tmp_path, {"repo": "a/b", "config": "c", "split": "train", "sha256": digest, "complete": "yes"})
+    listed(tmp_path, {"repo": "a/b", "config": "c", "split": "train", "rows": 2, "sha256": digest, "complete": "yes"})
     with pytest.raises(Bad, match=r"train\.parquet: no whole parquet file .*; copy it again"):
         sources.from_mirror("a/b", "c", "train")
 
@@ -196,11 +196,10 @@ def test_a_line_of_the_manifest_without_a_file_is_named(mirror):
 def test_an_original_file_in_a_mirror_is_read_under_its_own_name(mirror, tmp_path):
     (tmp_path / "templates").mkdir()
     file = tmp_path / "templates/table.tsv"
-    file.write_text('Field\tet\tet\nName\t"a ""b"""\tc\n')
+    file.write_text('Field\tet\tet\nName\ta "b"\tc\n')
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    listed(
-        tmp_path, {"repo": "templates", "config": "all", "split": "tsv", "sha256": digest, "complete": "yes", "path": "x/table.tsv"}
-    )
+    split = {"repo": "templates", "config": "all", "split": "tsv", "rows": 1}
+    listed(tmp_path, split | {"sha256": digest, "complete": "yes", "path": "x/table.tsv"})
     assert sources.from_mirror("templates", "all", "tsv")[0].rows == [{"Field": "Name", "et": 'a "b"', "et.1": "c"}]
 
 
@@ -220,7 +219,7 @@ def test_a_file_is_hashed_once_a_process_and_few_are_kept(mirror):
         for split in "abcdef":
             sources.from_mirror("a/b", "c", split)
     assert sources._sha256.cache_info().misses == before + 6
-    assert sources._kept.cache_info().currsize <= sources._kept.cache_info().maxsize <= 3
+    assert formats._kept.cache_info().currsize <= formats._kept.cache_info().maxsize <= 3
 
 
 def test_rows_are_looked_for_in_the_users_folder_then_the_mirror_then_the_hub(mirror, local, monkeypatch):
@@ -242,7 +241,7 @@ FORMS = {
     "jsonl": "\n".join(json.dumps(row) for row in ROWS) + "\n\n",
     "jsonl.xz": lzma.compress("\n".join(json.dumps(row) for row in ROWS).encode()),
     "json": json.dumps({"data": ROWS}),
-    "tsv": 'x\ty\n1\tä\n2\t"b c"\n',
+    "tsv": "x\ty\n1\tä\n2\tb c\n",
     "csv": 'x,y\n1,ä\n2,"b c"\n',
 }
 
@@ -290,10 +289,11 @@ def test_articles_in_squads_form_give_a_row_a_question_with_what_else_their_para
         ("train.json", articles(asked(), {"id": "q2"}), r"train\.json: row 1: a question without 'answers'"),
         ("train.tsv", "x\ty\n1\t2\n3\n", r"train\.tsv: row 1 has 1 cells, the header 2 \(x, y\)"),
         ("train.csv", 'x,y\n1,"2\n', r"train\.csv: cannot be read near line 2 \(unexpected end of data\)"),
-        ("train.csv", b"x\n\xff\n", r"train\.csv: cannot be read near line 1 \('utf-8' codec"),
-        ("train.csv", "", r"train\.csv: cannot be read near line 1"),
-        ("train.tsv", 'x\ty\n"no" quotes\t1\n', r"train\.tsv: cannot be read near line 2 .*; mend it, or give \.jsonl"),
-        ("train.jsonl", b'{"x": 1}\n"\xff"\n', r"train\.jsonl: cannot be read \('utf-8' codec"),
+        ("train.csv", b"x\n\xff\n", r"train\.csv: cannot be read as UTF-8 text \('utf-8' codec.*; save it as UTF-8"),
+        ("train.csv", "", r"train\.csv: it is empty; needed: a header and rows"),
+        ("train.csv", "x,y\n", r"train\.csv: it holds no rows"),
+        ("train.csv", 'x,y\n"no" quotes,1\n', r"train\.csv: cannot be read near line 2 .*; mend it, or give \.jsonl"),
+        ("train.jsonl", b'{"x": 1}\n"\xff"\n', r"train\.jsonl: cannot be read as UTF-8 text"),
         ("train.parquet", FORMS["parquet"][:-5], r"train\.parquet: no whole parquet file"),
         ("train.jsonl.xz", FORMS["jsonl.xz"][:-5], r"train\.jsonl\.xz: cannot be read .*; copy it again"),
         ("train.jsonl.xz", b"{}", r"train\.jsonl\.xz: cannot be read .*; copy it again"),
@@ -309,7 +309,7 @@ def test_a_bad_file_is_named_with_its_row(local, name, content, said):
 def test_two_copies_of_a_split_are_one_too_many(local):
     for ending in ("jsonl", "csv"):
         local(f"a/b/train.{ending}", FORMS[ending])
-    with pytest.raises(Bad, match=r"train\.jsonl: train\.csv is there too; keep one"):
+    with pytest.raises(Bad, match=r"train\.csv: train\.jsonl is there too; keep one"):
         sources.from_local("a", "b", "train")
 
 

@@ -4,6 +4,8 @@ import unicodedata
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
 from xit_core import config, data
@@ -80,6 +82,86 @@ def fits(features, context, said):
 )
 def test_no_character_of_an_answer_is_lost(context, said, pieces):
     assert there_and_back([asked(context, said)], pieces)[0] == [said]
+
+
+JAMO = unicodedata.normalize("NFD", "한국의 수도 서울 은 크다")
+WIDE = "アイカキクケコサシスセソタツテトハヒフヘホマミラリルンー゛゜"
+HALF = str.maketrans(dict(zip(WIDE, "ｱｲｶｷｸｹｺｻｼｽｾｿﾀﾂﾃﾄﾊﾋﾌﾍﾎﾏﾐﾗﾘﾙﾝｰﾞﾟ", strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [
+        (JAMO, unicodedata.normalize("NFD", "서울")),
+        (JAMO, unicodedata.normalize("NFD", "한국의 수도")),
+        ("ﾊﾟﾘ ﾉ ｶﾞｽ 会社", "ｶﾞｽ"),
+        ("ﾄﾞｲﾂ ﾄ ﾍﾞﾙﾘﾝ", "ﾍﾞﾙﾘﾝ"),
+        (unicodedata.normalize("NFD", "ভাষা বোঝা সহজ"), unicodedata.normalize("NFD", "বোঝা")),
+        (unicodedata.normalize("NFKD", "ガス と パリ"), unicodedata.normalize("NFKD", "ガス")),
+    ],
+    ids=ascii,
+)
+def test_what_normalisation_joins_to_the_character_before_it_belongs_to_the_answer(context, said, pieces):
+    assert there_and_back([asked(context, said)], pieces)[0] == [said]
+
+
+def half(text: str) -> str:
+    """Half-width katakana, a mark of voicing after its syllable."""
+    apart = unicodedata.normalize("NFD", text).replace("\u3099", "゛").replace("\u309a", "゜")
+    return unicodedata.normalize("NFC", apart.translate(HALF))
+
+
+SPELT = {
+    "NFD": lambda x: unicodedata.normalize("NFD", x),
+    "NFKD": lambda x: unicodedata.normalize("NFKD", x),
+    "half": half,
+}
+LETTERS = [
+    "가각한국힣뷁",
+    "アイガギグダドパピプン",
+    "éèüñçäöåøß",
+    "ốểữậđ",
+    "কোয়বৌড়",
+    "ज़क़फ़िया",
+    "ёйїў",
+    "ΐώάς",
+    "نؤئآ",
+    "ab12",
+]
+WORDS = st.lists(
+    st.sampled_from(LETTERS).flatmap(lambda x: st.text(x, min_size=1, max_size=4)), min_size=3, max_size=9
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(["micro", "mini"]), st.sampled_from([*SPELT]), WORDS, st.data())
+def test_every_run_of_whole_characters_is_found_however_they_are_spelt(name, spelling, words, draw):
+    words = [w for w in map(SPELT[spelling], words) if not unicodedata.combining(w[0])] or ["lake"]
+    first = draw.draw(st.integers(0, len(words) - 1))
+    last = draw.draw(st.integers(first + 1, len(words)))
+    start = sum(len(w) + 1 for w in words[:first])
+    context, said = " ".join(words), " ".join(words[first:last])
+    texts, features = there_and_back([asked(context, said, start)], data.tokenizer(name), 384)
+    a, b = features[0]["answer"]
+    assert len(features) == 1 and a and texts == [said] or b - a >= span.ANSWER
+
+
+@pytest.mark.parametrize("question", [JAMO, "ﾊﾟﾘ ﾉ ｶﾞ", unicodedata.normalize("NFD", "où été né")], ids=ascii)
+def test_a_question_keeps_its_last_character_whole(question, pieces):
+    features = span.encode(TASK, [asked("the lake", "lake") | {"question": question}], pieces, 96)
+    whole = pieces.encode(unicodedata.normalize("NFC", question), "the lake").ids
+    assert features[0]["ids"] == whole
+
+
+def test_answers_that_are_in_no_window_are_counted(pieces):
+    context = " ".join(f"w{i}" for i in range(80))
+    examples = [
+        asked(context, "w7"),
+        asked(context, context),
+        asked(context, "", 0) | {"answers": []},
+        asked("a  b", " ", 1),
+    ]
+    assert span.lost(span.encode(TASK, examples, pieces, 48), examples) == [1, 3]
 
 
 @pytest.mark.parametrize(("gold", "said"), [(" lake", "lake"), ("lake ", "lake"), ("\u200blake ", "lake"), (" ", "")])

@@ -243,3 +243,115 @@ def test_a_task_without_a_place_and_a_repeated_id_are_refused(tmp_path):
     row = {"id": "q", "context": "", "question": "", "answers": [(0, "")]}
     with pytest.raises(Bad, match="1 of 2 ids repeat"):
         submission.write(tmp_path, "xquad", "en", ["x", "y"], [row, row])
+
+
+# -- a part of the languages -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """The official files of every task, as a submission and as gold."""
+    for task, lang, said, gold, _ in OFFICIAL["files"]:
+        put(tmp_path / "said", task, lang, said)
+        put(tmp_path / "gold", task, lang, gold)
+    return tmp_path / "said", tmp_path / "gold"
+
+
+def test_named_languages_are_scored_alone_and_such_tasks_count_in_no_mean(whole):
+    full, part = submission.score(*whole), submission.score(*whole, languages=["en", "de", "de"])
+    assert part["overall"] is None and part["groups"] == {} and part["tasks"].keys() == full["tasks"].keys()
+    for task, found in part["tasks"].items():
+        langs = [lang for lang in submission.LANGS["xtreme"][task] if lang in ("de", "en")]
+        assert found["partial"] is True and found["languages"] == langs
+        for metric, by in found["metrics"].items():
+            assert by == {lang: full["tasks"][task]["metrics"][metric][lang] for lang in langs}
+    assert ("xnli", "score (partial: 2 of 15 languages)") in {
+        (row["task"], row["metric"]) for row in submission.table(part)
+    }
+    assert submission.table(part)[-1] == {"task": "overall", "metric": "score", "mean": None}
+    assert (
+        submission.score(
+            *whole, languages=sorted({x for t in submission.LANGS["xtreme"].values() for x in t})
+        )
+        == full
+    )
+
+
+def test_a_task_with_all_of_its_languages_counts_though_another_has_not(whole):
+    full, langs = submission.score(*whole), submission.LANGS["xtreme"]["mlqa"]
+    for task in ("pawsx", "bucc2018", "tydiqa"):
+        for folder in whole:
+            (folder / task).rename(folder.parent / f"{folder.name}-{task}")
+    part = submission.score(*whole, languages=langs)
+    assert part["tasks"]["mlqa"] == full["tasks"]["mlqa"] and part["groups"] == {} and part["overall"] is None
+
+
+@pytest.mark.parametrize(
+    ("langs", "said"),
+    [
+        (["de", "xx"], "language 'xx'; allowed: .*, de, "),
+        (["DE"], "language 'DE'"),
+        ([""], "language ''"),
+        (["it"], "has none of the languages it; it has "),
+        ([], "has none of the languages"),
+    ],
+)
+def test_languages_that_are_unknown_or_that_a_task_lacks_altogether_are_named(whole, langs, said):
+    with pytest.raises(Bad, match=said) as error:
+        submission.score(*whole, languages=langs)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ("", "damaged .it is empty"),
+        ("[]", "damaged .*needed: an object"),
+        ('{"scale": "x", "runs": {}}', "'languages' is missing"),
+        ('{"scale": "x", "runs": {}, "languages": {"xnli": "de"}}', "needed: a list"),
+        (
+            '{"scale": "x", "runs": {}, "languages": {"xnli": ["de", "zi"]}}',
+            "languages of xnli: de, zi; allowed in xtreme: ar, bg",
+        ),
+        ('{"scale": "x", "runs": {}, "languages": {"xnli": []}}', "languages of xnli: none; allowed"),
+    ],
+)
+def test_a_damaged_list_of_an_export_is_named(whole, listed, said):
+    (whole[0] / submission.LIST).write_text(listed)
+    with pytest.raises(Bad, match=said) as error:
+        submission.score(*whole)
+    assert submission.LIST in str(error.value) and "\n" not in str(error.value)
+
+
+def test_what_lies_in_a_submission_and_was_not_read_is_listed(whole):
+    for benchmark, table in submission.LANGS.items():
+        found = submission.unread(whole[0], submission.score(*whole, benchmark))
+        there = {f"{t}/{p.name}" for t in table if (whole[0] / t).is_dir() for p in (whole[0] / t).iterdir()}
+        read = {
+            f"{t}/{submission.place(whole[0], t, lang).name}" for t, langs in table.items() for lang in langs
+        }
+        folders = {p.name + "/" for p in whole[0].iterdir()} - {f"{t}/" for t in table}
+        assert sorted(found) == sorted(there - read | folders)
+    said = whole[0]
+    for name in (
+        "bucc/test-de.tsv",
+        "notes.txt",
+        "xnli/test_de.tsv",
+        "xnli/test-de.tsv.gz",
+        "xnli/.x",
+        ".git/y",
+        "panx/sub/z",
+    ):
+        (said / name).parent.mkdir(exist_ok=True)
+        (said / name).write_text("")
+    (said / submission.LIST).write_text('{"scale": "x", "runs": {}, "languages": {"xnli": ["de"]}}')
+    found = submission.unread(said, submission.score(*whole))
+    assert {
+        "bucc/",
+        "notes.txt",
+        "xnli/test_de.tsv",
+        "xnli/test-de.tsv.gz",
+        "panx/sub",
+        "xnli/test-fr.tsv",
+    } <= set(found)
+    assert not {"xnli/test-de.tsv", "xnli/.x", ".git/", submission.LIST} & set(found)

@@ -68,12 +68,54 @@ def test_a_probe_sees_the_whole_model_and_does_not_change_the_training(tmp_path,
     assert torch.equal(weights(one), weights(two)) and [p["step"] for p in curve if "seen" in p] == [4, 8]
 
 
-def test_a_damaged_checkpoint_is_named_and_kept(tmp_path):
-    (tmp_path / "resume.pt").write_bytes(b"half a file")
+def cut_off(folder):
+    """Leave the checkpoint of a training that was killed after a step."""
     net, batches = setting(("mnli",))
-    with pytest.raises(Bad, match=r"resume\.pt: damaged checkpoint"):
+
+    def die(now):
+        raise Killed
+
+    with pytest.raises(Killed):
+        train.fit(net, batches, 1e-3, 5, folder, save_every=1, probe=(4, die))
+    return folder / "resume.pt"
+
+
+def of_another_model(file):
+    state = torch.load(file, weights_only=True)
+    torch.save(state | {"net": {name: x[:1] for name, x in state["net"].items()}}, file)
+
+
+DAMAGE = {
+    "text": lambda file: file.write_bytes(b"half a file"),
+    "empty": lambda file: file.write_bytes(b""),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:-200]),
+    "byte": lambda file: file.write_bytes(file.read_bytes().replace(b"\x3f", b"\x3e", 1)),
+    "folder": lambda file: file.unlink() or file.mkdir(),
+    "another model": of_another_model,
+    "list": lambda file: torch.save([1, 2], file),
+    "types": lambda file: torch.save(
+        torch.load(file, weights_only=True) | {"losses": "x", "random": 3}, file
+    ),
+    "field": lambda file: torch.save(
+        {k: v for k, v in torch.load(file, weights_only=True).items() if k != "schedule"}, file
+    ),
+    "schedule": lambda file: torch.save(torch.load(file, weights_only=True) | {"schedule": [1]}, file),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_damaged_checkpoint_is_named_and_kept_and_the_advice_works(tmp_path, how):
+    file = cut_off(tmp_path)
+    DAMAGE[how](file)
+    net, batches = setting(("mnli",))
+    with pytest.raises(
+        Bad, match=r"resume\.pt: damaged checkpoint .*; delete it, the training then starts again"
+    ) as error:
         train.fit(net, batches, 1e-3, 5, tmp_path)
-    assert (tmp_path / "resume.pt").is_file()
+    assert file.exists() and "\n" not in str(error.value) and train.spent(tmp_path) >= 0
+    file.rmdir() if file.is_dir() else file.unlink()
+    net, batches = setting(("mnli",))
+    assert train.fit(net, batches, 1e-3, 5, tmp_path)
 
 
 def test_the_rate_warms_up_and_decays():

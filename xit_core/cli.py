@@ -6,9 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
+from pathlib import Path
 from textwrap import shorten
 
 from .config import SCALES, Bad, Run
+from .environment import compared, fix_environment
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,11 +20,22 @@ class Parser(argparse.ArgumentParser):
         raise Bad(f"{self.prog}: {message}; see {self.prog} --help")
 
 
+class Version(argparse.Action):
+    """Prints what the package is, and of which commit."""
+
+    def __call__(self, *_):
+        from .provenance import described
+
+        print(described())
+        raise SystemExit(0)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
     from .launch import Failed
 
     try:
+        fix_environment()
         given = vars(parser().parse_args(argv))
         given.pop("does")(**given)
         return 0
@@ -43,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> Parser:
     top = Parser("xit", description="Intermediate-task training and zero-shot cross-lingual transfer, reproduced.")
+    top.add_argument("--version", action=Version, nargs=0, default=argparse.SUPPRESS, help="version, and commit if known")
     commands = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 
     def command(does: Callable, *, scale: str | None = None, to_json: bool = True) -> Parser:
@@ -61,16 +75,14 @@ def parser() -> Parser:
     for field in fields(Run):
         if field.name != "path" and field.default is not MISSING:
             one.add_argument(f"--{field.name}", type=field.type, default=field.default, help=f"default: {field.default!r}")
+    one.add_argument("--again", action="store_true", help="execute a finished run once more: same scores? keep its predictions")
     whole(command(study, scale="micro", to_json=False))
     ledger = command(results, to_json=False)
     ledger.add_argument("action", choices=("merge",), help="take in what another machine finished")
     ledger.add_argument("folder", metavar="DIR", help="holds <scale>/<run>.json at any depth; executed notebooks likewise")
     command(claims, scale="micro")
     taking(command(data, scale="micro"))
-    scored = command(score)
-    scored.add_argument("--submission", required=True, metavar="DIR", help="predictions in XTREME's layout: <task>/test-<lang>.tsv")
-    scored.add_argument("--gold", required=True, metavar="DIR", help="gold labels in the same layout")
-    scored.add_argument("--benchmark", default="xtreme", help="xtreme or xtreme-r")
+    scoring(command(score))
     exported = command(export, to_json=False)
     exported.add_argument("runs", nargs="+", metavar="RUN", help="ids of finished runs, as the ledger names them")
     exported.add_argument("--to", required=True, metavar="DIR", help="where the predictions go")
@@ -79,9 +91,16 @@ def parser() -> Parser:
     return top
 
 
+def positive(text: str) -> int:
+    """A whole number, 1 or more, of the command line."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a whole number, 1 or more")
+    return int(text)
+
+
 def whole(given: Parser) -> None:
     given.add_argument("study", nargs="?", default="main")
-    given.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="runs at a time (default: every core)")
+    given.add_argument("--cores", type=positive, default=os.cpu_count() or 1, help="runs at a time (default: every core)")
     given.add_argument("--profile", help="a Snakemake profile, for a cluster")
     given.add_argument("--budget", type=float, metavar="SECONDS", help="start nothing that would end later (default: no end)")
     given.add_argument("--direct", action="store_true", help="rows only, in this process: without papermill and Snakemake")
@@ -89,7 +108,15 @@ def whole(given: Parser) -> None:
 
 def taking(given: Parser) -> None:
     given.add_argument("--pack", metavar="DIR", help="write a small mirror of what the scale's study reads, as JSON lines")
-    given.add_argument("--most", type=int, default=60, metavar="MIB", help="its size, at most: longer texts are cut (60)")
+    given.add_argument("--most", type=positive, default=60, metavar="MIB", help="its size, at most: longer texts are cut (60)")
+
+
+def scoring(given: Parser) -> None:
+    layout = "in XTREME's layout: <task>/test-<lang>.tsv"
+    given.add_argument("--submission", required=True, metavar="DIR", help=f"predictions {layout}")
+    given.add_argument("--gold", required=True, metavar="DIR", help="gold labels in the same layout")
+    given.add_argument("--benchmark", default="xtreme", help="xtreme or xtreme-r")
+    given.add_argument("--languages", metavar="de,en", help="score only these (default: those an export lists, else all)")
 
 
 def timing(timed: Parser) -> None:
@@ -98,7 +125,7 @@ def timing(timed: Parser) -> None:
     timed.add_argument("--random", action="store_true", help="train: the scale's shape with random weights, drawn rows; no hub")
     timed.add_argument("--keep", action="store_true", help="train, retrieval: keep the numbers for the book")
     for name, told in COUNTS.items():
-        timed.add_argument(f"--{name}", type=int, help=told)
+        timed.add_argument(f"--{name}", type=positive, help=told)
 
 
 COUNTS = {
@@ -109,6 +136,29 @@ COUNTS = {
     "dims": "retrieval: dimensions of their vectors",
     "rate": "study: tokens/s of training, instead of measured ones",
 }
+
+
+def say(lines: list[str], most: int = 5) -> None:
+    """Print what a person should know beside the result: to standard error, a line each, and how many more there are."""
+    for line in [*lines[:most], *([f"and {len(lines) - most} more"] if len(lines) > most else [])]:
+        print("xit: " + " ".join(line.split()), file=sys.stderr)
+
+
+def damaged(scale: str) -> list[str]:
+    """What of the ledger is left out, a line each."""
+    from .config import scale as scale_of
+    from .results import survey
+
+    return survey(scale_of(scale).name).damaged
+
+
+def left_aside() -> list[str]:
+    """What lies in a person's own folder and is not read, in one line; [] for nothing."""
+    from .inventory import unread
+
+    lost = [*map(str, unread())]
+    told = f"XIT_LOCAL: {len(lost)} files are not read: {', '.join(lost[:5])}{', ...' * (len(lost) > 5)}"
+    return [f"{told}; see `xit data` for the names that are"] if lost else []
 
 
 def tell(rows: list[dict] | dict, as_json: bool, *columns: str) -> None:
@@ -144,12 +194,13 @@ def plan(study: str, scale: str, as_json: bool) -> None:
     print(f"{sum(r['done'] for r in told['runs'])} of {len(told['runs'])} runs done; {told['gpu_hours']:.3g} GPU-hours to do")
 
 
-def run(path: str, as_json: bool, **given: str | int) -> None:
+def run(path: str, as_json: bool, again: bool, **given: str | int) -> None:
     """a path (or several, with commas) through its notebook"""
     from . import launch, results
 
     job = launch.job(path, **({"scale": given["scale"]} if path.strip() == launch.ANALYSIS else given))
-    output = launch.execute(job)
+    say(left_aside())
+    output = launch.again(job) if again else launch.execute(job)
     rows = [results.read(r) for r in job.runs]
     if as_json:
         return tell(rows, as_json)
@@ -161,40 +212,42 @@ def study(study: str, scale: str, cores: int, profile: str | None, budget: float
     """a whole study through Snakemake, then the analysis; finished runs are skipped"""
     from .workflow import run_direct, run_study
 
-    if cores < 1:
-        raise Bad(f"--cores {cores}; allowed: 1 or more")
     if budget is not None and not budget > 0:
         raise Bad(f"--budget {budget:g}; allowed: more than 0 seconds")
     if profile and (direct or budget):
         raise Bad("--profile goes with neither --direct nor --budget; a cluster's profile has the time limit of its jobs")
+    if profile and not list(Path(profile).glob("config*.yaml")):
+        raise Bad(f"--profile {profile}: no config.yaml there; name the folder of a Snakemake profile")
+    say(damaged(scale) + left_aside())
     run_direct(study, scale, budget) if direct else run_study(study, scale, cores, profile, budget)
 
 
 def results(action: str, folder: str) -> None:
     """merge what another machine finished into the ledger: all of it or, if a row contradicts, nothing"""
-    from pathlib import Path
+    from . import results as module
 
-    from .results import merge
-
-    new, old, books = merge(Path(folder))
+    new, old, books = module.merge(Path(folder))
     print(f"{new} rows came in, {old} were there already; {books} executed notebooks came in")
+    for scale in SCALES:
+        say([f"{scale}: {told}" for told in [compared(module.rows(scale))] if told])
 
 
 def claims(scale: str, as_json: bool) -> None:
     """the verdicts"""
     from . import claims as module
+    from . import results
     from .config import scale as scale_of
 
+    say(damaged(scale))
     shown = ("number", "id", "published", "estimate", "low", "high", "direction", "magnitude")
     tell(module.table(scale_of(scale).name), as_json, *shown)
-    if scale_of(scale).note and not as_json:
-        print(f"{scale}: {scale_of(scale).note}")
+    for note in (scale_of(scale).note, compared(results.rows(scale))):
+        if note and not as_json:
+            print(f"{scale}: {note}")
 
 
 def data(scale: str, as_json: bool, pack: str | None, most: int) -> None:
     """what is present, what is missing and how to get it; or a small mirror for a machine without network and Parquet"""
-    from pathlib import Path
-
     from .inventory import presence
 
     if pack:
@@ -202,18 +255,20 @@ def data(scale: str, as_json: bool, pack: str | None, most: int) -> None:
 
         return tell(write(scale, Path(pack), most << 20), as_json, "repo", "config", "split", "rows", "note")
     rows = presence(scale)
+    say(left_aside())
     if not as_json:
         rows = [row | {"stand_in": shorten(row["stand_in"], 60)} for row in rows]
     tell(rows, as_json, "task", "split", "source", "expected_rows", "rows", "state", "stand_in")
 
 
-def score(submission: str, gold: str, benchmark: str, as_json: bool) -> None:
+def score(submission: str, gold: str, benchmark: str, languages: str | None, as_json: bool) -> None:
     """score a folder in XTREME's submission layout as its official scorer does"""
-    from pathlib import Path
-
     from . import submission as module
 
-    found = module.score(Path(submission), Path(gold), benchmark)
+    chosen = [x.strip() for x in languages.split(",")] if languages is not None else None
+    found = module.score(Path(submission), Path(gold), benchmark, chosen)
+    if lost := module.unread(Path(submission), found):
+        say([f"{submission}: not read: {', '.join(lost[:5])}{', ...' * (len(lost) > 5)}; the layout is <task>/test-<language>"])
     if as_json:
         return tell(found, as_json)
     tell(module.table(found), as_json, "task", "metric", "mean", "languages")
@@ -228,8 +283,6 @@ def bench(what: str, as_json: bool, **given: int | str | None) -> None:
 
 def export(runs: list[str], to: str, gold: str) -> None:
     """write such a folder from finished runs"""
-    from pathlib import Path
-
     from .export import export as write
 
     for file in write(runs, Path(to), Path(gold) if gold else None):

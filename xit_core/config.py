@@ -8,8 +8,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
-ROOT = PACKAGE.parent if (PACKAGE.parent / "notebooks").is_dir() else Path.cwd()
+CHECKOUT = (PACKAGE.parent / "notebooks").is_dir()  # else the package was installed, and works in the current folder
+ROOT = PACKAGE.parent if CHECKOUT else Path.cwd()
+PARTS = PACKAGE.parent if CHECKOUT else PACKAGE  # where the notebooks and the Snakefile are
 PIVOT = "en"  # English at the real scales; the constructed pivot language in the micro-world
+MOST = 2**63 - 1  # of a seed or a number of rows: what every library takes
 INDEX = "model.safetensors.index.json"  # of weights in parts, as transformers names it
 
 
@@ -215,8 +218,8 @@ class Run:
             if getattr(self, name) not in allowed:
                 raise Bad(f"{name}={getattr(self, name)!r}; allowed: {', '.join(map(repr, allowed))}")
         for name, least in {"seed": 1, "size": 0}.items():
-            if type(getattr(self, name)) is not int or getattr(self, name) < least:
-                raise Bad(f"{name}={getattr(self, name)!r}; allowed: a whole number, {least} or more")
+            if type(getattr(self, name)) is not int or not least <= getattr(self, name) <= MOST:
+                raise Bad(f"{name}={getattr(self, name)!r}; allowed: a whole number from {least} to {MOST}")
         paths = parse(self.path)
         if len(paths) != 1:
             raise Bad(f"path {self.path!r} names {len(paths)} runs; a run has one target: {' | '.join(paths)}")
@@ -326,9 +329,10 @@ def weights(folder: Path) -> list[Path]:
     if not index.is_file():
         return [folder / "model.safetensors"]
     try:
-        return [folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+        return [folder / name for name in sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise Bad(f"{index}: damaged checkpoint; delete the folder, it is made again") from None
+        advice = "restore it from git" if PACKAGE in folder.parents else "delete the folder, it is made again"
+        raise Bad(f"{index}: damaged checkpoint; {advice}") from None
 
 
 def parse(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from itertools import chain
 
 import numpy as np
 
-from . import data, sources
+from . import data, formats, sources
 from .config import PIVOT, Pretraining, Scale, mirror_dir
 from .tasks import TARGETS, TASKS, languages
 
@@ -118,7 +118,7 @@ def gather(s: Scale, p: Pretraining) -> tuple[Texts, list[dict], dict]:
 def origins() -> list[dict[str, str]]:
     """What a mirror says of the sources of its text: repository, commit, licence."""
     file = mirror_dir() and mirror_dir() / "pretrain_text/SOURCES.csv"
-    return sources.read(file) if file and file.is_file() else []
+    return formats.read(file) if file and file.is_file() else []
 
 
 def measured(lang: str, s: Scale) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from dataclasses import field as made
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from . import sources
+from . import files, sources
 from .config import PIVOT, Bad, Scale, encoder_dir, mirror_dir
 from .config import scale as scale_of
 from .sources import Part
-from .tasks import MISPLACED, TRANSLATED, Note, Task, located, task
+from .tasks import MISPLACED, TRANSLATED, Note, Task, Wrong, located, task
 
 BUDGET = {"cuda": 2**14, "cpu": 2**11}  # tokens of a forward pass that is trained on: what fits, what stays in the cache
 READ = 2**13  # tokens of one that is not
@@ -119,8 +119,9 @@ def read(declared: Task, part: Part, lang: str, training: bool, n: int = 0) -> t
             told = list(declared.read(row, lang))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             said = f"got {raw[row.last]!r:.60}" if row.last in raw else "it is missing"
+            allowed = f"allowed: {error}" if isinstance(error, Wrong) else f"({type(error).__name__})"
             needs = f"{declared.name} needs the columns {declared.columns}"
-            raise Bad(f"{part.source}: row {i}, field {row.last!r}: {said} ({type(error).__name__}); {needs}") from None
+            raise Bad(f"{part.source}: row {i}, field {row.last!r}: {said}; {allowed}; {needs}") from None
         marks, good = [x for x in told if isinstance(x, str)], [x for x in told if not isinstance(x, str)]
         if training and MISPLACED in marks:  # nothing to point to
             marks, good = [MISPLACED], []
@@ -134,10 +135,10 @@ def read(declared: Task, part: Part, lang: str, training: bool, n: int = 0) -> t
 def sound(declared: Task, example: dict, where: str) -> None:
     """Raise Bad for an example whose fields do not have the types and sizes that its kind needs."""
     for field, kind in TYPES.items():
-        if field in example and not isinstance(example[field], kind):
-            raise Bad(
-                f"{where}, field {field!r} of a {declared.name} example: got {example[field]!r:.60}; allowed: {kind.__name__}"
-            )
+        value = example.get(field, kind())
+        if not isinstance(value, kind) or kind is list and not all(isinstance(x, str) for x in value):
+            allowed = "list of str" if kind is list else kind.__name__
+            raise Bad(f"{where}, field {field!r} of a {declared.name} example: got {value!r:.60}; allowed: {allowed}")
     if "tags" in example and len(example["tags"]) != len(example["tokens"]):
         raise Bad(f"{where}: {len(example['tokens'])} tokens and {len(example['tags'])} tags; every token needs one tag")
     classes = len(declared.labels) or len(example.get("choices", ()))
@@ -190,21 +191,31 @@ def real_rows(declared: Task, split: str, lang: str, data_lang: str, scale: Scal
 def translations(declared: Task, scale: Scale) -> list[Part]:
     """The training rows in machine translation: row i in the i-th language in turn, so that there are as many as in English.
 
+    Of languages that are not there no rows are left out: those that are take turns, and the part's note says how many.
+
     The languages are those of MNLI's published translation, or those the user has in XIT_LOCAL/mt/<task>/<language>.
     """
     langs = [x for x in TRANSLATED if x in (scale.langs or TRANSLATED)]
-    parts = []
-    for k, lang in enumerate(langs):
-        found = sources.from_local("mt", f"{declared.name}/{lang}", "train")
-        for spec in () if found else declared.translated:
-            found = sources.fetch(*located(spec.format(lang=lang)))
-        parts += [p._replace(rows=p.rows[k :: len(langs)]) for p in found]
-    if not parts:
+    found = {lang: translation(declared, lang) for lang in langs}
+    there = [lang for lang in langs if found[lang]]
+    if not there:
         raise Bad(
             f"{declared.name}: no machine translation of its rows is at hand; put your own into XIT_LOCAL/mt/{declared.name}/"
             f"<language>/train.jsonl ({' '.join(langs)}), or take lang=en"
         )
-    return parts
+    few = f"translated into {len(there)} of {len(langs)} languages" if len(there) < len(langs) else ""
+    return [
+        p._replace(rows=p.rows[k :: len(there)], note="; ".join(filter(None, [p.note, few])))
+        for k, lang in enumerate(there)
+        for p in found[lang]
+    ]
+
+
+def translation(declared: Task, lang: str) -> list[Part]:
+    """The training rows in one language: the user's own, else the published ones; [] where there are none."""
+    own = sources.from_local("mt", f"{declared.name}/{lang}", "train")
+    published = () if own else (located(spec.format(lang=lang)) for spec in declared.translated)
+    return own or [part for where in published for part in sources.fetch(*where)]
 
 
 @lru_cache
@@ -223,47 +234,65 @@ def tokenizer(scale_name: str) -> Tokenizer:
             ) from None
     if not file.is_file():
         raise Bad(f"scale {scale_name!r}: no encoder at {file.parent}; make one: `make encoder SCALE={scale_name}`")
-    return Tokenizer.from_file(str(file))
+    return files.given(file, lambda file: Tokenizer.from_file(str(file)), files.RESTORE)
 
 
 @dataclass(frozen=True)
 class Encoded(Sequence):
     """Features as flat arrays: `widths` (N,) sequences of each feature, `lengths` tokens of each sequence, `sizes` (N,) gold
-    labels of each feature, and the `ids` and `gold` of all. Item i is the feature as a dictionary: ids, length, gold."""
+    labels of each feature, and the `ids` and `gold` of all. Item i is the feature as a dictionary: ids, length, gold.
+    `lost`: the numbers of the examples whose answer is in none of their features."""
 
     widths: np.ndarray
     lengths: np.ndarray
     sizes: np.ndarray
     ids: np.ndarray
     gold: np.ndarray
+    lost: np.ndarray = made(default_factory=lambda: np.empty(0, np.int32))
+
+    HASH = 8  # numbers at the beginning of a file that are the hash of the rest
 
     @classmethod
-    def of(cls, features: list[dict]) -> "Encoded":
+    def of(cls, features: list[dict], lost: Sequence[int] = ()) -> "Encoded":
         parts = [sequences(f) for f in features]
         gold = [f.get("gold", ()) for f in features]
         counts = [len(x) for x in parts], [len(x) for some in parts for x in some], [len(x) for x in gold]
         flat = chain.from_iterable(chain.from_iterable(parts)), chain.from_iterable(gold)
-        return cls(*(np.array(x, np.int32) for x in counts), *(np.fromiter(x, np.int32) for x in flat))
+        told = (np.array(x, np.int32) for x in counts), (np.fromiter(x, np.int32) for x in flat)
+        return cls(*told[0], *told[1], np.array(lost, np.int32))
 
     @classmethod
     def read(cls, file: Path) -> "Encoded":
-        """Mapped from a file, not read.
+        """Mapped from a file, and as it was written.
 
         Raises: OSError, ValueError when there is none, or not a whole one.
         """
-        flat = np.load(file, mmap_mode="r")
-        return cls(*np.split(flat[5:], np.cumsum(flat[:4], dtype=np.int64)))
+        try:
+            flat = np.load(file, mmap_mode="r")
+            head, rest = flat[: cls.HASH], flat[cls.HASH :]
+            same = flat.dtype == np.int32 and head.tobytes() == hashlib.sha256(rest).digest()
+        except OSError:
+            raise
+        except Exception as error:  # numpy has a dozen types for a file of another kind
+            raise ValueError(f"{file}: no array ({type(error).__name__})") from None
+        if not same:
+            raise ValueError(f"{file}: not as it was written")
+        n = len(fields(cls))
+        return cls(*np.split(rest[n:], np.cumsum(rest[: n - 1], dtype=np.int64)))
 
     def write(self, file: Path) -> None:
+        """Raises: Bad when it cannot be written."""
         parts = [getattr(self, f.name) for f in fields(self)]
-        part = file.with_suffix(f".{os.getpid()}.partial")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+        flat = np.concatenate(
+            [np.zeros(self.HASH, np.int32), np.array([len(x) for x in parts], np.int32), *parts]
+        )
+        flat[: self.HASH] = np.frombuffer(hashlib.sha256(flat[self.HASH :]).digest(), np.int32)
+
+        def make(part: Path) -> None:
             with part.open("wb") as out:
-                np.save(out, np.concatenate([np.array([len(x) for x in parts], np.int32), *parts]))
-            os.replace(part, file)
-        except OSError as error:
-            raise Bad(f"cannot write {file} ({error.strerror}); free some space or name another folder with XIT_RUNS") from None
+                np.save(out, flat)
+
+        files.whole(file, make)
 
     def __post_init__(self):
         begins = {"first": self.widths, "begin": self.lengths, "label": self.sizes}

@@ -5,6 +5,7 @@ Row counts are those that the data sets' publishers state, or that were counted 
 
 import csv
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 from . import micro, sources
@@ -100,6 +101,40 @@ def wanted(task: Task, scale_name: str) -> list[Place]:
     if task.name == "mewslix":
         places.append(_own(task, "candidate_set_entities", "en"))
     return list({place[:3]: place for place in reversed(places)}.values())[::-1]
+
+
+def unread() -> list[Path]:
+    """The files of XIT_LOCAL that no declared task reads: they are in a wrong place, or have a wrong name."""
+    folder = local_dir()
+    if not folder:
+        return []
+    splits: dict[tuple[str, str], set[str]] = {}
+    for place in (place for task in TASKS.values() for place in declared(task)):
+        splits.setdefault((place.repository, place.config), set()).add(place.split)
+    there = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    return [path for path in there if not any(map(sources.NO_DATA.fullmatch, path.parts)) and not _known(path, splits)]
+
+
+ORIGINAL = ("ud-treebanks-v2.5", "ccgbank", "bucc2018")  # folders of files under their publishers' own names
+
+
+def _known(path: Path, splits: dict[tuple[str, str], set[str]]) -> bool:
+    """Whether a path below XIT_LOCAL is one of those that are read."""
+    *folders, name = path.parts
+    if path.parts[0] in ORIGINAL:
+        return True
+    if path.parts[0] == "mt":
+        return len(folders) == 3 and folders[1] in TASKS and sources.own(name, "train")
+    return any(sources.own(name, split) for split in splits.get(("/".join(folders[:-1]), "".join(folders[-1:])), ()))
+
+
+def declared(task: Task) -> list[Place]:
+    """Every split that any scale reads of a task."""
+    langs = dict.fromkeys((*task.langs.split(), task.train_lang))
+    found = [_own(task, part, lang) for lang in langs for part in f"{task.train},{task.validation}".split(",")]
+    found += [_spec(spec, lang) for spec in (*task.joined, *task.stand_ins) for lang in langs]
+    found += [_spec(spec, lang) for spec in task.translated for lang in TRANSLATED]
+    return found + ([_own(task, "candidate_set_entities", "en")] if task.name == "mewslix" else [])
 
 
 # -- what is there -----------------------------------------------------------------------------------------------------

@@ -2,21 +2,24 @@
 
 import builtins
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
 import re
+import secrets
 import signal
 import tempfile
 import time
-import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import IO
 
-from .config import ROOT, Bad, Run, executed_dir, mirror_dir, results_dir, runs, runs_dir
+from . import results
+from .config import PARTS, ROOT, Bad, Run, executed_dir, mirror_dir, results_dir, runs, runs_dir
 from .config import scale as scale_of
+from .environment import compared, fix_environment
+from .locks import locked
 from .results import place
 from .studies import SLICED
 
@@ -24,12 +27,6 @@ NOTEBOOKS = {1: "1_pretrained", 2: "2_intermediate", 3: "3_target", 4: "4_analys
 ANALYSIS = "analysis"  # the path of notebook 4, which reads the ledger and writes no row
 GPUS = Path("/proc/driver/nvidia/gpus")
 LEASED: list[IO] = []  # the lock of this process's GPU
-# A kernel computes on one thread, so that its numbers do not depend on the machine; parallel work is the scheduler's.
-KERNEL = {
-    "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false",
-    "TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-}  # fmt: skip
-
 
 class Failed(RuntimeError):
     """A notebook stopped for a reason that is not the user's. One line; the notebook as it stood is kept."""
@@ -127,7 +124,7 @@ def execute(what: Job | str, **given: str | int) -> Path:
     prepare(todo)
     settle()
     lease()
-    part = todo.output.with_name(f".{todo.id}.{os.getpid()}.partial.ipynb")
+    part = todo.output.with_name(f".{todo.id}.{secrets.token_hex(4)}.partial.ipynb")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # who stops this ends the kernel, and nothing is left behind
     try:
         notebook = normalise(_papermill(todo, part))
@@ -140,6 +137,39 @@ def execute(what: Job | str, **given: str | int) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return todo.output
+
+
+def again(todo: Job) -> Path:
+    """Execute a finished job once more, in a ledger of its own, and compare; its predictions are kept anew, its notebook stays.
+
+    Raises: Bad when a run then has other scores than the ledger says; otherwise as `execute`.
+    """
+    if not todo.done:
+        return execute(todo)
+    prepare(todo)
+    settle()
+    before = [results.read(run) for run in todo.runs]
+    with tempfile.TemporaryDirectory(dir=runs_dir(), prefix="again-") as folder, elsewhere(Path(folder)):
+        execute(todo)
+        rows = [results.read(run) for run in todo.runs]
+    for pair in zip(before, rows, strict=True):
+        if results.differ(*pair):
+            why = compared([*pair]) or "in the same environment"
+            raise Bad(f"{pair[0]['id']}: executed again it has other scores than the ledger says; {why}")
+    return todo.output
+
+
+@contextlib.contextmanager
+def elsewhere(folder: Path) -> Iterator[None]:
+    """Another ledger, with other executed notebooks, for a while."""
+    before = {name: os.environ.pop(name, None) for name in ("XIT_RESULTS", "XIT_EXECUTED")}
+    os.environ |= {name: str(folder / name) for name in before}
+    try:
+        yield
+    finally:
+        for name in before:
+            del os.environ[name]
+        os.environ |= {name: value for name, value in before.items() if value is not None}
 
 
 def prepare(todo: Job) -> None:
@@ -164,37 +194,57 @@ def settle() -> None:
     for name in ("XIT_RESULTS", "XIT_EXECUTED", "XIT_RUNS", "XIT_MIRROR", "XIT_LOCAL"):
         if os.environ.get(name):
             os.environ[name] = os.path.abspath(os.environ[name])
-    for name, value in KERNEL.items():
-        os.environ.setdefault(name, value)
+    fix_environment()
 
 
 def _papermill(todo: Job, part: Path):
     import papermill
-    from nbclient.exceptions import DeadKernelError
-    from traitlets.config import Config
+
+    from . import kernel
 
     logging.getLogger("papermill").disabled = True  # it repeats the failure that is raised below
-    notebook = ROOT / "notebooks" / f"{NOTEBOOKS[todo.runs[0].phase if todo.runs else 4]}.ipynb"
-    # one Unix socket a kernel: kernels side by side cannot collide, and nothing listens on TCP
-    socket = {"transport": "ipc", "ip": f"{tempfile.gettempdir()}/k-{uuid.uuid4().hex[:12]}"}
+    notebook = PARTS / "notebooks" / f"{NOTEBOOKS[todo.runs[0].phase if todo.runs else 4]}.ipynb"
     try:
-        return papermill.execute_notebook(
-            str(notebook), str(part), parameters=todo.parameters, kernel_name="python3", cwd=str(ROOT),
-            progress_bar=False, record_timing=False, coalesce_streams=True, config=Config(KernelManager=socket),
-            extra_arguments=["--IPKernelApp.log_level=50"],
-        )  # fmt: skip
-    except (papermill.PapermillExecutionError, DeadKernelError) as error:
-        kept = runs_dir() / "logs" / todo.scale / f"{todo.id}.failed.ipynb"
-        with contextlib.suppress(OSError):
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(part, kept)
-        name = getattr(error, "ename", "the kernel died")
-        line = " ".join(getattr(error, "evalue", "out of memory? run again to resume").split())
-        if name == "Bad":
-            raise Bad(line) from None
-        if issubclass(getattr(builtins, name, Exception), OSError):
-            raise Bad(f"{todo.id}: {line}; free or name another place, then run again: what is finished is kept") from None
-        raise Failed(f"{todo.id}: {name}: {line[:300]}; see {kept}") from None
+        with kernel.place() as config:
+            return papermill.execute_notebook(
+                plain(notebook), plain(part), parameters=todo.parameters, kernel_name="python3", cwd=str(ROOT),
+                progress_bar=False, record_timing=False, coalesce_streams=True, config=config,
+                kernel_manager_class=kernel.ThisInterpreter, extra_arguments=["--IPKernelApp.log_level=50"],
+            )  # fmt: skip
+    except Bad:
+        raise
+    except Exception as error:  # papermill, nbclient and jupyter_client have a dozen types for a cell or kernel that fails
+        raise explained(todo, error, kept(todo, part)) from None
+
+
+def plain(path: Path) -> str:
+    """A path in which papermill finds no parameter to fill in."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def kept(todo: Job, part: Path) -> str:
+    """Keep the notebook as it stood when it failed; what a message says of it."""
+    place = runs_dir() / "logs" / todo.scale / f"{todo.id}.failed.ipynb"
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(part, place)
+    except OSError:
+        return "no notebook could be kept"
+    return f"see {place}"
+
+
+def explained(todo: Job, error: Exception, see: str) -> Bad | Failed:
+    """The one line of a notebook that failed: a user's mistake as the cell said it, a full disk, or else the error."""
+    from nbclient.exceptions import DeadKernelError
+
+    name, line = getattr(error, "ename", type(error).__name__), " ".join(getattr(error, "evalue", str(error)).split())
+    if name == "Bad":
+        return Bad(line)
+    if hasattr(error, "ename") and issubclass(getattr(builtins, name, Exception), OSError):
+        return Bad(f"{todo.id}: {line}; free or name another place, then run again: what is finished is kept")
+    if isinstance(error, DeadKernelError) or "ernel died" in line:
+        name, line = "the kernel died", "out of memory? run again to resume"
+    return Failed(f"{todo.id}: {name}: {line[:300]}; {see}")
 
 
 def normalise(nb):
@@ -211,18 +261,11 @@ def normalise(nb):
     return nb
 
 
-def locked(path: Path) -> IO | None:
-    """The file, held by this process alone until it is closed or the process dies; None while another one holds it."""
-    file = open(path, "w")  # noqa: SIM115
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return file
-    except OSError:
-        file.close()
-
-
 def lease() -> None:
-    """Take one of the machine's GPUs until this process ends, unless the scheduler has given one or there is none."""
+    """Take one of the machine's GPUs until this process ends, unless the scheduler has given one or there is none.
+
+    Raises: Bad when the temporary folder, where all of this machine's processes look, has no locks.
+    """
     gpus = len(list(GPUS.glob("*")))
     while gpus and "CUDA_VISIBLE_DEVICES" not in os.environ:
         for i in range(gpus):

@@ -1,8 +1,9 @@
 """An XLM-R-shaped encoder with one head per task. The encoder goes from stage to stage; its heads are dropped."""
 
+import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from transformers.conversion_mapping import register_checkpoint_conversion_mappi
 from transformers.core_model_loading import Concatenate, WeightConverter
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
-from . import packed  # makes the attention known, too
+from . import files, packed  # makes the attention known, too
 from .config import INDEX, Bad, Pretraining, Scale, encoder_dir, scale, weights
 from .data import batches, tokenizer
 from .kinds import KINDS
@@ -25,6 +26,8 @@ from .tasks import TASKS
 LM_HEAD = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "norm.weight": "layer_norm.weight",
            "norm.bias": "layer_norm.bias", "bias": "bias"}  # fmt: skip
 WHOLE = "model.safetensors"
+SUMS = "model.{}.sha256"  # the hashes of a checkpoint's files
+CARD = {"curve": [{"step": int, "*": float}], "dose": {"*": float}}  # what a card must tell
 PART = 16_000_000 - 2**16  # bytes of tensors in a part: 16 MB with the header
 TABLE = "roberta.embeddings.word_embeddings"
 # so that transformers' own from_pretrained joins blocks too: where this module is not imported, the table would be random
@@ -105,19 +108,28 @@ def start(scale_name: str, kind: str = "", seed: int = 1) -> Model:
     s, pieces = scale(scale_name), tokenizer(scale_name)
     if kind == "random" or not s.encoder:
         torch.manual_seed(seed)
-        return Model(XLMRobertaModel(encoder_config(s), add_pooling_layer=False), pieces, s)
+        return Model(drawn(s), pieces, s)
     if s.revision:
         return Model(from_hub(s), pieces, s)
     return read(encoder_dir(scale_name), pieces, s)
 
 
-def encoder_config(s: Scale) -> XLMRobertaConfig:
+def drawn(s: Scale) -> XLMRobertaModel:
+    """Random weights in the shape of the scale's encoder."""
     folder = encoder_dir(s.name)
     if s.encoder and (folder / "config.json").is_file():
-        return XLMRobertaConfig.from_pretrained(folder)
-    if s.pretraining:
-        return shape(s.pretraining, tokenizer(s.name).get_vocab_size())
-    return from_hub(s).config
+        return files.given(folder, lambda folder: empty(XLMRobertaConfig.from_pretrained(folder)), shipped(s))
+    p = s.pretraining
+    return empty(shape(p, tokenizer(s.name).get_vocab_size()) if p else from_hub(s).config)
+
+
+def empty(config: XLMRobertaConfig) -> XLMRobertaModel:
+    return XLMRobertaModel(config, add_pooling_layer=False)
+
+
+def shipped(s: Scale) -> str:
+    """What to do where an encoder of the package is not whole."""
+    return f"{files.RESTORE}, or make it: `make encoder SCALE={s.encoder}`"
 
 
 def from_hub(s: Scale) -> XLMRobertaModel:
@@ -135,50 +147,81 @@ def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
 
     Raises: Bad for a missing or damaged file.
     """
-    files = weights(folder)
-    if missing := [file.name for file in (folder / "config.json", *files) if not file.is_file()]:
-        raise Bad(f"no encoder at {folder} ({missing[0]} is missing); make it with `xit run pretrained --model remake`")
-    try:
-        config = XLMRobertaConfig(**json.loads((folder / "config.json").read_text()))
-        found = joined({k: v.float() for file in files for k, v in load_file(file).items()})
-        encoder = XLMRobertaModel(config, add_pooling_layer=False)
-        encoder.load_state_dict({k.removeprefix("roberta."): v for k, v in found.items() if k.startswith("roberta.")})
-    except (SafetensorError, RuntimeError, ValueError) as error:
-        raise Bad(
-            f"{folder}: damaged checkpoint ({str(error).splitlines()[0][:100]}); delete the folder, it is made again"
-        ) from None
+    advice = shipped(s) if folder == encoder_dir(s.name) else "delete the folder, it is made again"
+    parts = weights(folder)
+    if missing := [file.name for file in (folder / "config.json", *parts) if not file.is_file()]:
+        raise Bad(f"no encoder at {folder} ({missing[0]} is missing); {advice}")
+    encoder, found = files.given(folder, lambda folder: loaded(folder, parts), advice, "damaged checkpoint")
     head = {ours: found[f"lm_head.{theirs}"] for ours, theirs in LM_HEAD.items() if f"lm_head.{theirs}" in found}
     return Model(encoder, pieces, s, head or None)
+
+
+def loaded(folder: Path, parts: list[Path]) -> tuple[XLMRobertaModel, dict[str, Tensor]]:
+    """The encoder of a folder, and all of its tensors.
+
+    Raises: ValueError for files that are not as they were written, and much else for files of another kind.
+    """
+    sums = [file.read_text(encoding="utf-8") for file in folder.glob(SUMS.format("*"))]
+    if sums and summed(folder, parts) not in sums:
+        raise ValueError(f"not as it was written: {SUMS.format('*')}")
+    config = XLMRobertaConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    found = joined({k: v.float() for file in parts for k, v in load_file(file).items()})
+    encoder = empty(config)
+    encoder.load_state_dict(
+        {k.removeprefix("roberta."): v for k, v in found.items() if k.startswith("roberta.")}
+    )
+    return encoder, found
+
+
+def summed(folder: Path, parts: list[Path]) -> str:
+    """The hashes of a checkpoint's files, as `sha256sum` writes them."""
+    return "".join(f"{files.sha256(file)}  {file.name}\n" for file in (folder / "config.json", *parts))
 
 
 def write(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> None:
     """Save encoder and masked-LM head in transformers' layout; the weights, or their index, come last: then all is there.
 
-    In bf16, the form that is shipped, weights of more than PART bytes are written in parts.
+    In bf16, the form that is shipped, weights of more than PART bytes are written in parts. The file with their hashes
+    comes first and is named by its own: whoever reads while two processes write finds that of each.
+    Raises: Bad when they cannot be written.
     """
     found = {f"roberta.{k}": v for k, v in model.encoder.state_dict().items()}
     head = model.heads["mlm"].state_dict() if "mlm" in model.heads else model.lm_head or {}
     found |= {f"lm_head.{LM_HEAD[k]}": v for k, v in head.items()}
     found = {k: v.detach().to("cpu", dtype).contiguous() for k, v in found.items()}
     parts = parted(found) if dtype == torch.bfloat16 else {WHOLE: found}
+
+    def make(aside: Path) -> list[str]:
+        names = saved(aside, parts, configured(model))
+        with suppress(FileNotFoundError):
+            if names[-1] != INDEX or (folder / INDEX).read_bytes() != (aside / INDEX).read_bytes():
+                (folder / INDEX).unlink()  # parts count only with an index of theirs
+        return names
+
+    files.together(folder, make, f"the checkpoint {folder}", full=SafetensorError)
+    for old in set(folder.glob("model*.safetensors")) - {folder / name for name in parts}:
+        old.unlink(missing_ok=True)
+
+
+def saved(folder: Path, parts: dict[str, dict[str, Tensor]], config: str) -> list[str]:
+    """Write all files of a checkpoint; their names in the order in which they may be seen."""
+    (folder / "config.json").write_text(config, encoding="utf-8", newline="\n")
+    for name, some in parts.items():
+        save_file(some, folder / name, metadata={"format": "pt"})
+    told = summed(folder, [folder / name for name in sorted(parts)])
+    sums = SUMS.format(hashlib.sha256(told.encode()).hexdigest()[:12])
+    (folder / sums).write_text(told, encoding="utf-8", newline="\n")
+    if len(parts) == 1:
+        return [sums, "config.json", *parts]
+    (folder / INDEX).write_text(index(parts), encoding="utf-8", newline="\n")
+    return [sums, "config.json", *parts, INDEX]
+
+
+def configured(model: Model) -> str:
+    """The text of config.json."""
     config = json.loads(model.encoder.config.to_json_string(use_diff=False)) | {"architectures": ["XLMRobertaForMaskedLM"]}
     config = {k: v for k, v in sorted(config.items()) if not k.startswith("_") and k != "transformers_version"}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-        (folder / INDEX).unlink(missing_ok=True)  # parts count only with an index of theirs
-        part = folder / f"model.{os.getpid()}.partial"
-        for name, some in parts.items():
-            save_file(some, part, metadata={"format": "pt"})
-            os.chmod(part, 0o644)
-            os.replace(part, folder / name)
-        if len(parts) > 1:
-            part.write_text(index(parts))
-            os.replace(part, folder / INDEX)
-        for old in set(folder.glob("model*.safetensors")) - {folder / name for name in parts}:
-            old.unlink()
-    except (OSError, SafetensorError) as error:
-        raise Bad(f"cannot write the checkpoint {folder} ({error}); name another folder with XIT_RUNS") from None
+    return json.dumps(config, indent=1) + "\n"
 
 
 def parted(found: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:

@@ -13,6 +13,7 @@ from . import corpus, sources, studies
 from .config import Bad, mirror_dir
 from .config import scale as scale_of
 from .data import HELD_OUT
+from .files import whole
 from .inventory import wanted
 from .tasks import TASKS, languages, located
 
@@ -28,10 +29,7 @@ def pack(scale_name: str, folder: Path, most: int = MOST) -> list[dict]:
     that any evaluation set of that mirror holds are blank, there is as much as fits: the longest languages are cut.
     Raises: Bad without a mirror, for a scale that needs none, for a folder in use, and where no text would fit.
     """
-    if scale_of(scale_name).world == "micro" or not mirror_dir():
-        raise Bad(f"nothing to pack for scale {scale_name!r}: take one with real data, and name their mirror with XIT_MIRROR")
-    if (folder / "MANIFEST.csv").exists():
-        raise Bad(f"{folder} holds a mirror already; name a new folder")
+    possible(scale_name, folder)
     listed, notes = sources.manifest(mirror_dir()), {}
     text, rest = taken(scale_name, listed)
     files = {key: squeezed(_rows(key)) for key in rest}
@@ -45,15 +43,33 @@ def pack(scale_name: str, folder: Path, most: int = MOST) -> list[dict]:
     top = level([len(files[key]) for key in text], room)
     for key in (key for key in text if len(files[key]) > top):
         files[key] = squeezed(spread(unsqueezed(files[key]), SPARE * top / len(files[key])))
-    told = [put(folder, listed[key], blob, notes.get(key, "")) for key, blob in files.items()]
-    with open(folder / "MANIFEST.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(told[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(told)
-    for file in (mirror_dir() / repository / "SOURCES.csv" for repository in {key[0] for key in text}):
-        if file.is_file():
-            shutil.copy(file, folder / file.parent.name)
+    told: list[dict] = []
+
+    def make(part: Path) -> None:
+        told.extend(put(part, listed[key], blob, notes.get(key, "")) for key, blob in files.items())
+        index(part / "MANIFEST.csv", told)
+        for file in (mirror_dir() / repository / "SOURCES.csv" for repository in {key[0] for key in text}):
+            if file.is_file():
+                shutil.copy(file, part / file.parent.name)
+
+    whole(folder, make, "free some space or name another folder")
     return told
+
+
+def possible(scale_name: str, folder: Path) -> None:
+    """Raise Bad where there is nothing to pack, or where the folder is in use."""
+    if scale_of(scale_name).world == "micro" or not mirror_dir():
+        raise Bad(f"nothing to pack for scale {scale_name!r}: take one with real data, and name their mirror with XIT_MIRROR")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Bad(f"{folder} is in use; name a new folder")
+
+
+def index(file: Path, lines: list[dict]) -> None:
+    """Write a manifest."""
+    with open(file, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
 
 
 def taken(scale_name: str, listed: dict[Split, dict]) -> tuple[list[Split], list[Split]]:
@@ -93,11 +109,8 @@ def without(rows: list[dict], held: corpus.Held) -> tuple[list[dict], int]:
 def put(folder: Path, entry: dict, blob: bytes, note: str) -> dict:
     """Write a split and give its line of the manifest."""
     file = folder / entry["repo"] / entry["config"] / f"{entry['split']}{sources.SQUEEZED}"
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(blob)
-    except OSError as error:
-        raise Bad(f"cannot write {file} ({error.strerror}); free some space or name another folder") from None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(blob)
     n, of = len(unsqueezed(blob)), int(entry["rows"])
     notes = entry["note"], note, f"{n:,} of {of:,} rows" * (n < of)
     return entry | {"rows": n, "sha256": sources.sha256(file), "note": "; ".join(filter(None, notes))}

@@ -1,25 +1,23 @@
 """The three phases of the study, one function each: what the notebooks call. Every finished run becomes a row of the ledger."""
 
-import json
 import platform
-import subprocess
 import time
-from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 
+import numpy as np
 import torch
 
-from . import data, evaluate, model, results, retrieval
-from .config import PIVOT, ROOT, Bad, Run, Scale, encoder_dir, encoder_hash, recipe, runs, scale
+from . import data, evaluate, files, model, results, retrieval
+from .config import PIVOT, Bad, Run, Scale, encoder_dir, encoder_hash, recipe, runs, scale
+from .environment import fix_threads, recorded
 from .kinds import encoded, labels
 from .model import Model
+from .provenance import commit, versions
 from .results import checkpoint
 from .tasks import TASKS, languages
 from .train import fit, spent
 
-WRITTEN = ("book/results", "book/executed")  # by runs: a study takes its last analysis away before it starts
-PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "papermill")
+LOST = "answer in no window: trained as if there were none"
 
 
 def pretrained(run: Run) -> dict:
@@ -28,6 +26,7 @@ def pretrained(run: Run) -> dict:
         raise Bad(f"path {run.path!r}: notebook 1 takes the path 'pretrained'")
     if done := results.read(run):
         return done
+    fix_threads()
     begin = time.time()
     if run.model == "remake":
         from .pretrain import remake
@@ -48,7 +47,7 @@ def card(run: Run) -> dict:
     """What the encoder's pretraining left beside its weights: its curve and dose; empty for random and for hub models."""
     file = encoder_dir(run.scale) / "card.json"
     shipped = scale(run.scale).encoder and not run.model and file.is_file()
-    return json.loads(file.read_text()) if shipped else {"curve": [], "dose": {}}
+    return files.load(file, model.CARD, files.RESTORE) if shipped else {"curve": [], "dose": {}}
 
 
 def intermediate(run: Run) -> dict:
@@ -57,6 +56,7 @@ def intermediate(run: Run) -> dict:
         raise Bad(f"path {run.path!r} is no intermediate stage; notebook 2 takes paths that end in one: 'mnli', 'squad1+mlm'")
     if done := results.read(run):
         return done
+    fix_threads()
     net, begin = reach(run), time.time() - spent(checkpoint(run))  # the seconds of a killed run count, its parent's do not
     told, read = stage(net, run)
     row = evaluate.stage(net, run.stages[-1], scale(run.scale))
@@ -110,6 +110,7 @@ def targets(path: str, **fields) -> list[dict]:
 
 def target(run: Run, tuned: dict[str, tuple]) -> dict:
     """One target of phase 3; `tuned` keeps the models of a notebook by the task they were fine-tuned on."""
+    fix_threads()
     name, s = TASKS[run.on].train_on, scale(run.scale)
     net = tuned[name][0] if name in tuned else reach(run)
     begin = time.time() - spent(checkpoint(run))  # what a killed run took counts, what its parent took does not
@@ -132,7 +133,7 @@ def apart(run: Run, trained: list[dict], evaluated: list[dict]) -> None:
     while parent and parent.phase == 2:
         told = results.read(parent)  # not there when its checkpoint came without its row
         trained, parent = trained + (told["provenance"]["data"] if told else []), parent.parent
-    used = {(x["source"], x["lang"]) for x in trained if x["split"] == "train" and TASKS[x["task"]].kind != "mlm"}
+    used = {(x.get("source"), x["lang"]) for x in trained if x["split"] == "train" and TASKS[x["task"]].kind != "mlm"}
     both = [x for x in evaluated if (x["source"], x["lang"]) in used]
     if both and scale(run.scale).world == "real":
         raise Bad(f"{run.path}: rows of {both[0]['source']} ({both[0]['lang']}) trained a stage; take another stage or target")
@@ -154,12 +155,13 @@ def tune(net: Model, run: Run, name: str, s: Scale) -> tuple[list[dict], list[di
 def reach(run: Run) -> Model:
     """The encoder a run starts from: its parent's, which is trained first (and entered in the ledger) if it is not there.
 
-    A row from another machine comes without its checkpoint: the stage is then trained once more, and the row stays as it is.
+    A row from another machine comes without its checkpoint, and a copy may lack a file: the stage is then trained once
+    more, and the row stays as it is.
     """
     parent = run.parent
     if parent.phase == 1:
         return model.start(run.scale, run.model, run.seed)
-    if not (checkpoint(parent) / "model.safetensors").is_file():
+    if not results.trained(parent):
         if results.read(parent):
             stage(net := reach(parent), parent)
             model.write(net, checkpoint(parent))
@@ -178,8 +180,15 @@ def training_set(net: Model, names: tuple[str, ...], s: Scale, rows: int, seed: 
         examples, read = [e for p in parts for e in p[0]], [x for p in parts for x in p[1]]
         net.add_head(name, labels(TASKS[name], examples))
         features[name] = encoded(TASKS[name], examples, read, net.tokenizer, s, net.labels[name])
-        seen = seen + read
+        seen = seen + counted(read, features[name].lost)
     return features, seen
+
+
+def counted(read: list[dict], lost: np.ndarray) -> list[dict]:
+    """What was read, with how many examples of each part have their answer in no window (`lost` has their numbers)."""
+    numbers, _ = np.histogram(lost, np.cumsum([0, *(x["rows"] for x in read)]))
+    told = zip(read, numbers.tolist(), strict=True)
+    return [x | {"counts": x["counts"] | {LOST: n}} if n else x for x, n in told]
 
 
 def steps_of(features: dict, s: Scale, fixed: int, batch: int) -> int:
@@ -199,35 +208,13 @@ def enter(run: Run, row: dict, begin: float, read: float) -> dict:
     s = scale(run.scale)
     provenance = {
         **CODE, "data": row.pop("seen"), "encoder": {"name": run.model or s.encoder or "random", "sha256": encoder_hash(run.scale)},
-        "packages": versions(), "device": device(), "seconds": round(seconds, 2),
+        "packages": versions(), "device": device(), "environment": recorded(), "seconds": round(seconds, 2),
         "tokens_per_second": round(read / seconds), "predictions_sha256": digest,
         "recipe": recipe(run), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
     }  # fmt: skip
     named = asdict(run) | {"id": run.id, "source": run.source, "on": run.on, "phase": run.phase}
     results.write(named | row | {"provenance": provenance})
     return results.read(run)
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that are installed: a machine that only trains has neither datasets nor papermill."""
-    found = {}
-    for name in PACKAGES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
-
-
-def commit() -> dict:
-    """The commit, and whether the tree was clean but for what runs write; empty outside a git checkout, and without git."""
-
-    def git(*words: str) -> str:
-        with suppress(FileNotFoundError):
-            return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False).stdout.strip()
-        return ""
-
-    sha = git("rev-parse", "--verify", "-q", "HEAD")
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *(f":!{place}" for place in WRITTEN))
-    return {"commit": sha, "clean": bool(sha) and not changed}
 
 
 def device() -> str:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from tokenizers import Tokenizer, models, trainers
 from transformers.models.xlm_roberta import XLMRobertaModel
 
-from . import corpus, data, model, sources, table
+from . import corpus, data, files, model, sources, table
 from .config import Bad, Pretraining, Run, Scale, mirror_dir, runs_dir, scale
 from .corpus import Texts
 from .model import Model
@@ -19,6 +20,8 @@ from .tasks import languages
 from .train import fit, spent
 
 PREPARED = ("prepared.json", "vectors.npy", "sequences.npy")  # what a killed pretraining finds again, beside its checkpoint
+CARD = model.CARD | {"dose": {"tokens": float, "*": float}, "seconds": float, "of": list}
+AGAIN = "delete the folder, it is made again"
 SAVE = 200  # steps between the checkpoints that a killed pretraining resumes from
 TAKEN = 100_000  # sequences copied at once: their places take several times the memory of their ids
 LEARNED = 400_000  # lines that a new vocabulary is learned from
@@ -36,9 +39,9 @@ def remake(run: Run) -> tuple[Model, dict, float]:
         raise Bad(f"scale {run.scale!r} starts from a public model ({s.encoder}); only small encoders are made here")
     folder = runs_dir() / run.scale / "encoder"
     begin, of = time.time() - spent(folder), stamp(p, run)
-    if (folder / "card.json").is_file() and (card := json.loads((folder / "card.json").read_text())).get("of") == of:
+    if card := finished(folder, of):
         told = {k: card[k] for k in ("curve", "dose", "seconds")}
-        return model.read(folder, Tokenizer.from_file(str(folder / "tokenizer.json")), s), told, card["dose"]["tokens"]
+        return model.read(folder, pieces_of(folder), s), told, card["dose"]["tokens"]
     pieces, vectors, features, read = prepared(s, p, folder, of)
     torch.manual_seed(run.seed)
     net = Model(XLMRobertaModel(model.shape(p, pieces.get_vocab_size()), add_pooling_layer=False), pieces, s)
@@ -54,11 +57,36 @@ def remake(run: Run) -> tuple[Model, dict, float]:
     rows = sum(entry["rows"] for entry in read["data"])
     told = {"curve": points, "dose": {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}}
     told["seconds"] = round(time.time() - begin)
-    card = told | {"threads": torch.get_num_threads(), "of": of} | read
-    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    card = (
+        told
+        | {"threads": torch.get_num_threads(), "of": of, "tokenizer": files.sha256(keep(folder, pieces))}
+        | read
+    )
+    files.text(folder / "card.json", json.dumps(files.sealed(card), indent=1) + "\n")
     for name in PREPARED:
         (folder / name).unlink(missing_ok=True)
     return model.read(folder, pieces, s), told, batches.tokens()
+
+
+def finished(folder: Path, of: list) -> dict | None:
+    """The card of a finished pretraining; None where there is none, it was made of something else, or is damaged."""
+    with suppress(Bad, OSError):
+        card = files.load(folder / "card.json", CARD, AGAIN)
+        same = card.get("tokenizer") in (None, files.sha256(folder / "tokenizer.json"))
+        return card if card["of"] == of and same else None
+
+
+def keep(folder: Path, pieces: Tokenizer) -> Path:
+    """Write the tokenizer."""
+    return files.whole(folder / "tokenizer.json", lambda part: pieces.save(str(part), pretty=False))
+
+
+def pieces_of(folder: Path) -> Tokenizer:
+    """The tokenizer that was kept in a folder.
+
+    Raises: Bad for a damaged one.
+    """
+    return files.given(folder / "tokenizer.json", lambda file: Tokenizer.from_file(str(file)), AGAIN)
 
 
 def stamp(p: Pretraining, run: Run) -> list:
@@ -71,10 +99,8 @@ def prepared(s: Scale, p: Pretraining, folder: Path, of: list) -> tuple[Tokenize
 
     Made once: a run that was killed finds it in `folder`. A checkpoint there of another text is thrown away.
     """
-    told, vectors, packed = (folder / name for name in PREPARED)
-    if told.is_file() and (found := json.loads(told.read_text()))["of"] == of:
-        start = np.load(vectors) if vectors.is_file() else None
-        return Tokenizer.from_file(str(folder / "tokenizer.json")), start, data.Encoded.read(packed), found["read"]
+    with suppress(Bad, OSError, ValueError):  # not there yet, or damaged
+        return found(folder, of)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "resume.pt").unlink(missing_ok=True)
     texts, read = gather(s, p)
@@ -86,13 +112,38 @@ def prepared(s: Scale, p: Pretraining, folder: Path, of: list) -> tuple[Tokenize
         if card := read.get("corpus", {}).get("languages", {}).get(lang):
             n = len(f.ids) - 2 * len(f)  # less <s> and </s>
             card |= {"pieces": n, "fertility": round(n / card["words"], 4), "share": round(share, 5)}
-    features.write(packed)
-    if start is not None:
-        np.save(vectors, start)
     pieces.no_truncation()
-    pieces.save(str(folder / "tokenizer.json"), pretty=False)
-    told.write_text(json.dumps({"of": of, "read": read}))
+    left(folder, of, pieces, start, features, read)
     return pieces, start, features, read
+
+
+def left(
+    folder: Path, of: list, pieces: Tokenizer, start: np.ndarray | None, features: data.Encoded, read: dict
+) -> None:
+    """Leave what was prepared for a run that is killed; the file that tells of it, with the others' hashes, comes last."""
+    told, vectors, packed = (folder / name for name in PREPARED)
+    told.unlink(missing_ok=True)
+    features.write(packed)
+    sums = {"tokenizer.json": keep(folder, pieces)}
+    if start is not None:
+        sums[vectors.name] = files.whole(vectors, lambda part: np.save(part, start))
+    content = {"of": of, "read": read, "sums": {name: files.sha256(file) for name, file in sums.items()}}
+    files.text(told, json.dumps(files.sealed(content)))
+
+
+def found(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, data.Encoded, dict]:
+    """What a killed pretraining left.
+
+    Raises: Bad, OSError, ValueError when it left nothing, or a file is damaged or was made of something else.
+    """
+    told, vectors, packed = (folder / name for name in PREPARED)
+    content = files.load(told, {"of": list, "read": dict, "sums": {"*": str}}, AGAIN)
+    if content["of"] != of or content["sums"] != {
+        name: files.sha256(folder / name) for name in content["sums"]
+    }:
+        raise Bad(f"{folder}: not what this pretraining prepared")
+    start = np.load(vectors) if vectors.name in content["sums"] else None
+    return pieces_of(folder), start, data.Encoded.read(packed), content["read"]
 
 
 def gather(s: Scale, p: Pretraining) -> tuple[Texts, dict]:

@@ -5,15 +5,14 @@ Rows and executed notebooks travel between machines as files; predictions and ch
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .config import PIVOT, SCALES, Bad, Run, Score, executed_dir, results_dir, runs_dir
+from . import files
+from .config import PIVOT, SCALES, Bad, Run, Score, executed_dir, results_dir, runs_dir, weights
 
 if TYPE_CHECKING:
     import pandas
@@ -21,6 +20,49 @@ if TYPE_CHECKING:
 FIELDS = ("id", "path", "source", "on", "seed", "scale", "model", "method", "size", "phase")
 RUN = tuple(f.name for f in fields(Run))
 SAME = ("id", "scores", "items")  # what two executions of one run must agree on; times and machines may differ
+PLAIN = ("task", "lang", "id")  # columns of the predictions that hold text, not JSON
+
+ELSEWHERE = "name another folder for the ledger with XIT_RESULTS or XIT_EXECUTED"
+ADVICE = "delete the file, and the run is made again, or restore it from git"
+SCORE = {"lang": str, "metric": str, "protocol": str, "value": float, "n": int}
+ROW = {
+    "id": str, "path": str, "scale": str, "seed": int, "model": str, "method": str, "lang": str, "size": int,
+    "source": str, "on": str, "phase": int, "scores": [SCORE], "items": [float], "provenance": dict,
+    "sha256?": str,
+}  # fmt: skip
+DATA = {
+    "task": str, "split": str, "lang": str, "rows?": int, "dropped?": int, "sha256?": str, "source?": str,
+    "revision?": str, "stand_in?": bool, "licence?": str, "counts?": {"*": int}, "note?": str,
+}  # fmt: skip
+MADE = {
+    "commit?": (str, type(None)), "clean?": bool, "data?": [DATA], "encoder?": {"name": str, "sha256": str},
+    "device?": str, "packages?": {"*": str}, "seconds?": float, "tokens_per_second?": float,
+    "predictions_sha256?": str, "recipe?": dict, "started?": str,
+}  # fmt: skip
+# The rest of a row that has no hash. All such rows are known, so any other field is damage.
+REST = {
+    "provenance": MADE, "protocols?": [SCORE], "abroad?": [float], "curve?": [{"step": int, "*": float}],
+    "dose?": {"share?": {"*": float}, "*": float}, "language_share?": [float], "thresholds?": {"*": float},
+    "layers?": [{"lang": str, "layer": int, "centred": bool, "value": float}],
+    "probe?": [{"lang": str, "layer": int, "accuracy": float, "n": int}],
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the ledger holds: rows of this version; a line for each damaged file, and the files; ids of rows of another
+    recipe, or of a task or scale that is gone."""
+
+    rows: list[dict]
+    damaged: list[str]
+    files: list[Path]
+    outdated: list[str]
+
+    @property
+    def left_out(self) -> str:
+        """How many rows are left out and why; "" where all are used."""
+        counts = {"damaged": len(self.damaged), "of another recipe": len(self.outdated)}
+        return ", ".join(f"{n} {why}" for why, n in counts.items() if n)
 
 
 def row(scores: list[Score], x: dict[str, list[float]], predictions: list[dict], seen: list[dict], protocols=(), **more) -> dict:
@@ -58,19 +100,26 @@ def write(row: dict) -> Path:
     path = results_dir() / row["scale"] / f"{row['id']}.json"
     if held(row):
         return path
-    text = json.dumps(row, indent=1, sort_keys=True, allow_nan=False)
-    return whole(path, lambda part: part.write_text(text + "\n"))
+    return put(path, json.dumps(files.sealed(row), indent=1, sort_keys=True) + "\n")
+
+
+def put(path: Path, content: str) -> Path:
+    """A whole file of the ledger.
+
+    Raises: Bad when it cannot be written.
+    """
+    return files.text(path, content, ELSEWHERE)
 
 
 def held(row: dict) -> bool:
     """Whether the ledger has the row.
 
-    Raises: Bad when it holds other scores under its id.
+    Raises: Bad when it holds other scores under its id, or a damaged file.
     """
     path = results_dir() / row["scale"] / f"{row['id']}.json"
     if not path.exists():
         return False
-    old = json.loads(path.read_text())
+    old = checked(path)
     if differ(old, json.loads(json.dumps(row))):
         raise Bad(f"{path.name}: the ledger holds other scores for this run and is never overwritten; delete the file to repeat it")
     return True
@@ -80,17 +129,41 @@ def differ(one: dict, other: dict) -> bool:
     return any(one[k] != other[k] for k in SAME)
 
 
-def whole(path: Path, make: Callable[[Path], object]) -> Path:
-    """A file of the ledger, made whole or not at all."""
+def checked(file: Path) -> dict:
+    """The row in a file of a ledger, and all of it.
+
+    Raises: Bad that names the file, what is wrong with it, and what to do.
+    """
+    row = files.load(file, ROW, ADVICE)
+    wrong = "" if "sha256" in row else strange(row)
+    if (row["scale"], row["id"]) != (file.parent.name, file.stem):
+        wrong = f"it is the row {row['scale']}/{row['id']}"
+    if wrong:
+        raise Bad(f"{file}: damaged ({wrong}); {ADVICE}")
+    return row
+
+
+def strange(row: dict) -> str:
+    """What is wrong with a row that has no hash; "" for nothing."""
+    known = {field.removesuffix("?") for field in (*ROW, *REST)}
+    if unknown := [field for field in row if field not in known]:
+        return f"no row has a field {unknown[0]!r}"
+    told, run = ("source", "on", "phase"), made(row)
+    wrong = [
+        f"field {k!r} is {row[k]!r}, needed: {getattr(run, k)!r}"
+        for k in told
+        if run and row[k] != getattr(run, k)
+    ]
+    return next(iter(wrong), "") or files.misfit(row, REST)
+
+
+def made(row: dict) -> Run | None:
+    """The run of a row; None where this version makes none of its id: of another recipe, or a task that is gone."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as aside:
-            make(part := Path(aside, path.name))
-            os.replace(part, path)
-    except OSError as error:
-        advice = "name another folder with XIT_RESULTS or XIT_EXECUTED"
-        raise Bad(f"cannot write the ledger in {path.parent} ({error.strerror}); {advice}") from None
-    return path
+        run = Run(**{k: row[k] for k in RUN})
+    except Bad:
+        return None
+    return run if run.id == row["id"] else None
 
 
 def merge(folder: Path) -> tuple[int, int, int]:
@@ -102,21 +175,32 @@ def merge(folder: Path) -> tuple[int, int, int]:
     """
     if not folder.is_dir():
         raise Bad(f"no folder {folder}; name the one that holds <scale>/<run>.json")
-    files = sorted(p for p in folder.rglob("*.*") if p.parent.name in SCALES and not p.name.startswith("."))
+    found = sorted(
+        p for p in folder.rglob("*.*") if p.parent.name in SCALES and not hidden(p.relative_to(folder))
+    )
     came: dict[str, dict] = {}
-    for file in (p for p in files if p.suffix == ".json"):
+    for file in (p for p in found if p.suffix == ".json"):
         row = foreign(file)
         if differ(row, came.setdefault(row["id"], row)):
             raise Bad(f"{file}: another file of {folder} has other scores for this run; nothing was merged")
     new = [row for row in came.values() if not held(row)]
     same_instances(new)
-    books = [p for p in files if p.suffix == ".ipynb" and not p.name.endswith(".failed.ipynb") and p.stem != "analysis"]
+    books = [
+        p
+        for p in found
+        if p.suffix == ".ipynb" and not p.name.endswith(".failed.ipynb") and p.stem != "analysis"
+    ]
     books = [(p, to) for p in books if not (to := executed_dir() / p.parent.name / p.name).exists()]
     for row in new:
         write(row)
     for book, to in books:
-        whole(to, lambda part, book=book: shutil.copyfile(book, part))
+        files.whole(to, lambda part, book=book: shutil.copyfile(book, part), ELSEWHERE)
     return len(new), len(came) - len(new), len(books)
+
+
+def hidden(path: Path) -> bool:
+    """Whether a file is none of the project's: other systems leave `._x.json` beside `x.json`."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def same_instances(new: list[dict]) -> None:
@@ -139,7 +223,7 @@ def same_instances(new: list[dict]) -> None:
 def instances(row: dict) -> dict[tuple[str, str], str]:
     """The hash of the evaluation rows that a run read, by task and language."""
     read = row["provenance"].get("data", [])
-    return {(x["task"], x["lang"]): x["sha256"] for x in read if x["split"] == "validation"}
+    return {(x["task"], x["lang"]): x.get("sha256", "") for x in read if x["split"] == "validation"}
 
 
 def foreign(file: Path) -> dict:
@@ -148,19 +232,24 @@ def foreign(file: Path) -> dict:
     Raises: Bad unless it is whole and this version would give its run the same id.
     """
     try:
-        row = json.loads(file.read_text())
-        run = Run(**{k: row[k] for k in RUN})
-        known = run.id == row["id"] == file.stem and run.scale == file.parent.name and {*SAME, *FIELDS, "provenance"} <= {*row}
-    except (ValueError, KeyError, TypeError):  # Bad is a ValueError
-        known = False
-    if not known:
-        raise Bad(f"{file}: no row of a run as this version makes it (its recipe, data and encoder); nothing was merged")
+        row = checked(file)
+        why = "" if made(row) else "its recipe, data or encoder is another"
+    except Bad as error:
+        why = str(error).removeprefix(f"{file}: ").removesuffix(f"; {ADVICE}")
+    if why:
+        raise Bad(f"{file}: no row of a run as this version makes it: {why}; nothing was merged")
     return row
 
 
 def checkpoint(run: Run) -> Path:
     """The folder of a stage run's encoder."""
     return runs_dir() / run.scale / run.id
+
+
+def trained(run: Run) -> bool:
+    """Whether a stage run's encoder is there, with all of its files."""
+    folder = checkpoint(run)
+    return all(file.is_file() for file in (folder / "config.json", *weights(folder)))
 
 
 def beside(run: Run) -> Path:
@@ -170,7 +259,12 @@ def beside(run: Run) -> Path:
 
 def kept(run: Run) -> Path | None:
     """The file of a run's predictions; None when they are not here."""
-    return next((p for p in (beside(run), beside(run).with_suffix(".jsonl")) if p.is_file()), None)
+    return next(iter(stored(run)), None)
+
+
+def stored(run: Run) -> list[Path]:
+    """The files of a run's predictions: two, where machines with and without Parquet share a folder."""
+    return [p for p in (beside(run), beside(run).with_suffix(".jsonl")) if p.is_file()]
 
 
 def keep(run: Run, predictions: list[dict]) -> str:
@@ -181,59 +275,119 @@ def keep(run: Run, predictions: list[dict]) -> str:
     Returns the sha256 of the content, which does not depend on the version of the library that wrote it.
     Raises: Bad when the disk is full.
     """
-    columns = list(dict.fromkeys(["task", "lang", "id", "prediction", *(k for row in predictions for k in row)]))
-    plain = ("task", "lang", "id")
-    table = {c: [row.get(c) if c in plain else json.dumps(row.get(c), ensure_ascii=False) for row in predictions] for c in columns}
-    partial = beside(run).with_suffix(".partial")
-    try:
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(partial, beside(run).with_suffix(stored(table, partial)))
-    except OSError as error:
-        raise Bad(f"cannot write {beside(run)} ({error.strerror}); free some space or name another folder with XIT_RUNS") from None
+    columns = list(dict.fromkeys([*PLAIN, "prediction", *(k for row in predictions for k in row)]))
+    table = {
+        c: [row.get(c) if c in PLAIN else json.dumps(row.get(c), ensure_ascii=False) for row in predictions]
+        for c in columns
+    }
+    suffix, store = form()
+    files.whole(beside(run).with_suffix(suffix), lambda part: store(table, part))
+    return digest(table)
+
+
+def digest(table: dict[str, list]) -> str:
     return hashlib.sha256(json.dumps(table, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def stored(table: dict[str, list], file: Path) -> str:
-    """Write a table of strings as this machine can; the suffix of its format."""
+def form() -> tuple[str, Callable[[dict[str, list], Path], object]]:
+    """How this machine writes a table of strings: the suffix of its format, and what writes it."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as parquet
     except ImportError:
-        rows = (json.dumps(dict(zip(table, cells, strict=True)), ensure_ascii=False) for cells in zip(*table.values(), strict=True))
-        file.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
-        return ".jsonl"
-    parquet.write_table(pa.table({c: pa.array(cells, pa.string()) for c, cells in table.items()}), file)
-    return ".parquet"
+        return ".jsonl", lines
+    return ".parquet", lambda table, file: parquet.write_table(
+        pa.table({c: pa.array(cells, pa.string()) for c, cells in table.items()}), file
+    )
+
+
+def lines(table: dict[str, list], file: Path) -> None:
+    rows = (
+        json.dumps(dict(zip(table, cells, strict=True)), ensure_ascii=False)
+        for cells in zip(*table.values(), strict=True)
+    )
+    file.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8", newline="\n")
 
 
 def predictions(run: Run) -> list[dict]:
-    """What a run predicted, as it was kept.
+    """What a run predicted, as it was kept and as its row says by its hash.
 
-    Raises: Bad when the file is not there: the ledger travels, the predictions stay on the machine that made them.
+    Raises: Bad when they are not there (the ledger travels, predictions stay on the machine that made them) or damaged.
     """
-    plain, file = ("task", "lang", "id"), kept(run)
-    if not file:
-        raise Bad(f"{run.id}: no predictions at {beside(run)}; XIT_RUNS names their folder, or run `{run.path}` again")
+    row = read(run) or {}
+    again = f"`{command(run)}{' --again' if row else ''}` makes them"
+    wanted, wrong = row.get("provenance", {}).get("predictions_sha256"), ""
+    for file in stored(run):
+        try:
+            return unpacked(files.given(file, table_of, again), wanted, f"{file}: damaged", again)
+        except Bad as error:
+            wrong = wrong or str(error)
+    raise Bad(wrong or f"{run.id}: no predictions at {beside(run)}; XIT_RUNS names their folder, or {again}")
+
+
+def table_of(file: Path) -> dict[str, list]:
+    """The columns of a file of predictions."""
     if file.suffix == ".jsonl":
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
-    else:
-        import pyarrow.parquet as parquet
+        return {c: [row[c] for row in rows] for c in (rows[0] if rows else (*PLAIN, "prediction"))}
+    import pyarrow.parquet as parquet
 
-        rows = parquet.read_table(file).to_pylist()
-    return [{c: x if c in plain else json.loads(x) for c, x in row.items()} for row in rows]
+    with parquet.ParquetFile(file) as stream:
+        return stream.read().to_pydict()
+
+
+def unpacked(table: dict[str, list], wanted: str | None, where: str, again: str) -> list[dict]:
+    """The rows of a table of predictions.
+
+    Raises: Bad for other content than the ledger names.
+    """
+    if wanted and digest(table) != wanted:
+        raise Bad(f"{where} (other predictions than the ledger's row names by predictions_sha256); {again}")
+    if lost := [c for c in (*PLAIN, "prediction") if c not in table]:
+        raise Bad(f"{where} (no column {lost[0]!r}); {again}")
+    rows = (dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True))
+    try:
+        return [{c: x if c in PLAIN else json.loads(x) for c, x in row.items()} for row in rows]
+    except (ValueError, TypeError) as error:
+        raise Bad(f"{where} ({error}); {again}") from None
+
+
+def command(run: Run) -> str:
+    """The command line of a run."""
+    named = {f.name: getattr(run, f.name) for f in fields(Run) if f.name != "path"}
+    changed = {
+        k: v for k, v in named.items() if k in ("scale", "seed") or v != Run.__dataclass_fields__[k].default
+    }
+    return " ".join([f'xit run "{run.path}"', *(f"--{k} {v}" for k, v in changed.items())])
 
 
 def read(run: Run) -> dict | None:
-    """The ledger's row of a run, or None while it is not finished."""
+    """The ledger's row of a run, or None while it is not finished.
+
+    Raises: Bad for a damaged one.
+    """
     path = place(run)
-    return json.loads(path.read_text()) if path.is_file() else None
+    return checked(path) if path.exists() else None
 
 
 def rows(scale: str | None = None) -> list[dict]:
-    """Every row of the ledger, of one scale or all, ordered by id; rows of a recipe that has changed since are left out."""
-    files = sorted(p for p in results_dir().glob(f"{scale or '*'}/*.json") if p.parent.name in SCALES)
-    found = [json.loads(p.read_text()) for p in files]
-    return [row for row in found if row["id"] == Run(**{k: row[k] for k in RUN}).id]
+    """Every row of the ledger, of one scale or all, ordered by id; what `survey` leaves out is left out."""
+    return survey(scale).rows
+
+
+def survey(scale: str | None = None) -> Survey:
+    """The ledger of a scale, or of all: what is used, and what is left out and why."""
+    found = Survey([], [], [], [])
+    for file in sorted(p for p in results_dir().glob(f"{scale or '*'}/*.json") if not p.name.startswith(".")):
+        try:
+            row = checked(file)
+        except Bad as error:
+            if file.parent.name in SCALES:  # else it need not be a row
+                found.damaged.append(str(error))
+                found.files.append(file)
+        else:
+            found.rows.append(row) if made(row) else found.outdated.append(row["id"])
+    return found
 
 
 def frame(scale: str | None = None) -> "pandas.DataFrame":

@@ -1,9 +1,6 @@
 """Rows of data sets as they are stored: in a folder of the user's, in a mirror, or on the hub at the declared commit."""
 
-import csv
 import hashlib
-import json
-import lzma
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import formats
 from .config import PIVOT, Bad, local_dir, mirror_dir
 
 PAGES = 50_000  # of Wikipedia, a language
-KEPT = 8 << 20  # bytes: a larger file is read anew for every language rather than kept in memory
 SQUEEZED = ".jsonl.xz"  # the form of a mirror to be carried to a machine that reads no Parquet
 POOLS = "414572247440f0ccacf7eb0bb70a31533a0e5443"  # of mteb/BUCC
 SPLIT_WORDS = (
@@ -49,27 +46,6 @@ def fetch(repository: str, config: str, split: str, revision: str, obtain: str =
     return from_hub(repository, config, split, revision)
 
 
-# -- files -------------------------------------------------------------------------------------------------------------
-
-
-def read(file: Path) -> list[dict]:
-    """Rows of a data file, by its ending; small files are kept, for a file that mixes languages is read for each of them.
-
-    Raises: Bad naming file and row.
-    """
-    stat = file.stat()
-    rows = _kept if stat.st_size <= KEPT else _kept.__wrapped__
-    return rows(file, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=2)
-def _kept(file: Path, _stamp: int) -> list[dict]:
-    try:
-        return READERS[SQUEEZED if file.name.endswith(SQUEEZED) else file.suffix](file)
-    except (OSError, EOFError, UnicodeDecodeError, lzma.LZMAError) as error:
-        raise Bad(f"{file}: cannot be read ({_brief(error)}); copy it again") from None
-
-
 def sha256(file: Path) -> str:
     """Content hash of a file, taken once a process unless the file changes."""
     stat = file.stat()
@@ -78,102 +54,88 @@ def sha256(file: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _sha256(file: Path, _stamp: int, _size: int) -> str:
-    with open(file, "rb") as stream:
+    with formats.readable(file), open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _parquet(file: Path) -> list[dict]:
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
-    try:
-        return parquet.read_table(file, partitioning=None).to_pylist()
-    except pa.ArrowException as error:
-        raise Bad(f"{file}: no whole parquet file ({_brief(error)}); copy it again") from None
-
-
-def _jsonl(file: Path) -> list[dict]:
-    with (lzma.open if file.name.endswith(SQUEEZED) else open)(file, "rt", encoding="utf-8") as lines:
-        return [_object(line, f"{file}: row {i}") for i, line in enumerate(line for line in lines if line.strip())]
-
-
-def _object(text: str, where: str, kind: type = dict) -> Any:
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise Bad(f"{where}: no JSON ({error.msg}, character {error.pos}); mend this row") from None
-    if not isinstance(found, kind):
-        raise Bad(f"{where}: got {text.strip():.40}; allowed: an object of fields")
-    return found
-
-
-def _json(file: Path) -> list[dict]:
-    """A list of rows, as it is or under "data"; SQuAD's articles give a row a question, with what else its paragraph holds."""
-    whole = _object(file.read_text(encoding="utf-8"), str(file), (dict, list))
-    rows = whole.get("data") if isinstance(whole, dict) else whole
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise Bad(f'{file}: got no list of rows; allowed: a list of objects, or SQuAD\'s {{"data": [...]}}')
-    return list(_questions(file, rows)) if rows and "paragraphs" in rows[0] else rows
-
-
-def _questions(file: Path, articles: list[dict]) -> Iterator[dict]:
-    n = 0
-    for article in articles:
-        for paragraph in article.get("paragraphs", ()):
-            rest = {k: v for k, v in paragraph.items() if k != "qas"} | {"title": article.get("title", "")}
-            for asked in paragraph.get("qas", ()):
-                try:
-                    told = {key: [answer[key] for answer in asked["answers"]] for key in ("text", "answer_start")}
-                    yield rest | {"id": asked["id"], "question": asked["question"], "answers": told}
-                except (KeyError, TypeError) as error:
-                    raise Bad(f"{file}: row {n}: a question without {error}; needs id, question, answers") from None
-                n += 1
-
-
-def _table(file: Path, delimiter: str = ",") -> list[dict]:
-    """Rows of a table with a header, quoted as CSV; a column name that comes back is numbered: "et", "et.1"."""
-    csv.field_size_limit(1 << 30)
-    with open(file, encoding="utf-8", newline="") as lines:
-        cells = csv.reader(lines, delimiter=delimiter, strict=True)
-        try:
-            header, *rows = cells
-        except (csv.Error, ValueError) as error:
-            near = f"{file}: cannot be read near line {cells.line_num or 1}"
-            raise Bad(f"{near} ({_brief(error)}); mend it, or give .jsonl") from None
-    names = [f"{x}.{k}" if (k := header[:i].count(x)) else x for i, x in enumerate(header)]
-    if bad := [(i, len(row)) for i, row in enumerate(rows) if len(row) != len(names)]:
-        i, found = bad[0]
-        raise Bad(f"{file}: row {i} has {found} cells, the header {len(names)} ({', '.join(names[:6])}); mend this row")
-    return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-READERS: dict[str, Callable[[Path], list[dict]]] = {
-    ".parquet": _parquet,
-    ".jsonl": _jsonl,
-    SQUEEZED: _jsonl,
-    ".json": _json,
-    ".tsv": lambda file: _table(file, "\t"),
-    ".csv": _table,
-}
-
-
-def _brief(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 # -- a folder of the user's --------------------------------------------------------------------------------------------
 
 
-def from_local(repository: str, config: str, split: str) -> list[Part]:
-    """Rows of the user's own copy of a split, XIT_LOCAL/<repository>/<config>/<split>.<ending>; [] where there is none.
+SHARD = re.compile(r"-(\d+)-of-(\d+)(-[0-9a-f]{16})?")  # of a file in parts, as the datasets library names them
+# words that people write for a split, and words of a file's name that say nothing of it
+ALIASES = {name: "validation" for name in ("dev", "val", "valid", "eval")} | {"training": "train", "tst": "test"}
+KINDS_OF_FILE = {"gz", "bz2", "xz", "zst", "zip", "lz4", "txt", "jsonl", "json", "ndjson", "csv", "tsv", "parquet", "arrow", "xlsx"}
+NO_DATA = re.compile(r"\..*|(readme|licen[cs]e|notice|sources|changelog)\b.*|.*\.(md|rst|pdf|html|lock|py)", re.I)
 
-    Raises: Bad when there are several copies, or one that cannot be read.
+
+def from_local(repository: str, config: str, split: str) -> list[Part]:
+    """Rows of the user's own copy of a split; [] where there is none.
+
+    That is XIT_LOCAL/<repository>/<config>/<split>.<ending>, compressed or not, or in parts <split>-00000-of-00002.<ending>.
+    Raises: Bad when there are several copies, one that cannot be read or holds nothing, or (where the split is missing) a file
+    that looks like it under another name: it would be left aside unseen.
     """
     folder = local_dir()
-    found = [f for e in READERS if (f := folder / repository / config / f"{split}{e}").is_file()] if folder else []
+    if not folder or not (folder / repository / config).is_dir():
+        return []
+    there = listed(folder / repository / config)
+    files, strays = copies(there, split), [f for f in there if alike(f.name, split) and not own(f.name, split)]
+    if strays and not files:
+        endings = ", ".join(formats.READERS)
+        raise Bad(f"{strays[0]} lies there and is not read; name it {split} with one of the endings {endings}, or take it away")
+    if not files:
+        return []
+    rows = [row for file in files for row in formats.read(file)]
+    if not rows:
+        raise Bad(f"{files[0]}: it holds no rows; take it away, or put the whole file there")
+    note = f"{', '.join(f.name for f in strays)} beside it: not read" if strays else ""
+    name = files[0].name if len(files) == 1 else f"{split}-*-of-*{formats.form(files[0].name)}"
+    revision = sha256(files[0]) if len(files) == 1 else hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+    return [Part(rows, f"local/{repository}/{config}/{name}", revision, False, True, note)]
+
+
+def listed(folder: Path) -> list[Path]:
+    """What lies in a folder and may be data, by name."""
+    return sorted(path for path in folder.iterdir() if not NO_DATA.fullmatch(path.name))
+
+
+def own(name: str, split: str) -> bool:
+    """Whether a file's name is that of a split, or of a part of it."""
+    rest = formats.stem(name).removeprefix(split) if formats.form(name) and name.startswith(split) else None
+    return rest is not None and (not rest or bool(SHARD.fullmatch(rest)))
+
+
+def alike(name: str, split: str) -> bool:
+    """Whether a name says a split in any words: "dev.jsonl" and "Validation.zip" are like "validation"."""
+    return words(split) <= words(name)
+
+
+def words(name: str) -> set[str]:
+    found = {word for word in re.split(r"[^a-z0-9]+", name.lower()) if word}
+    return {ALIASES.get(word, word) for word in found} - KINDS_OF_FILE
+
+
+def copies(there: list[Path], split: str) -> list[Path]:
+    """The files of a split: one, or all of its parts in order.
+
+    Raises: Bad for several copies, or for parts of which one is missing.
+    """
+    found: dict[tuple, dict[int, Path]] = {}
+    for file in (f for f in there if f.is_file() and own(f.name, split)):
+        part = SHARD.fullmatch(formats.stem(file.name).removeprefix(split))
+        number, of = (int(part[1]), int(part[2])) if part else (0, 1)
+        key = (file.name[len(formats.stem(file.name)) :], part and of)
+        if number in found.setdefault(key, {}):
+            raise Bad(f"{found[key][number]}: {file.name} is there too; keep one of them")
+        found[key][number] = file
     if len(found) > 1:
-        raise Bad(f"{found[0]}: {found[1].name} is there too; keep one of them")
-    return [Part(read(f), f"local/{repository}/{config}/{f.name}", sha256(f), False, True) for f in found]
+        one, other, *_ = (next(iter(parts.values())) for parts in found.values())
+        raise Bad(f"{one}: {other.name} is there too; keep one of them")
+    for (_, of), parts in found.items():
+        if gone := set(range(of or 1)) ^ set(parts):
+            raise Bad(f"{next(iter(parts.values()))}: part {min(gone)} of {of} is missing, or one too many; copy all parts again")
+        return [parts[k] for k in sorted(parts)]
+    return []
 
 
 def _own(rows: list[dict], source: str, files: list[Path], note: str = "") -> Part:
@@ -204,26 +166,38 @@ def ud(lang: str, split: str) -> list[Part]:
     if not (files := sorted(files, key=lambda file: file.name)):
         return []
     ranks = RANKS.get(lang, RANKS[""]).split()
-    told = [fused(sentence, ranks) for file in files for sentence in conllu(file)]
+    told = [sentence for file in files for sentence in surface(file, ranks)]
     # treebanks whose text is licensed have "_" for every word
     told = [s for s in told if (gone := sum(form == "_" for form, _ in s)) == 0 or gone < len(s) - 1]
     rows = [{"tokens": [form for form, _ in s], "pos_tags": [tag for _, tag in s]} for s in told]
     return [_own(rows, f"ud-treebanks-v2.5/{'+'.join(f.name.split('-')[0] for f in files)}", files)]
 
 
-def conllu(file: Path) -> Iterator[list[list[str]]]:
-    """Sentences of a CoNLL-U file as lines of ten columns, comments left out."""
+def surface(file: Path, ranks: list[str]) -> Iterator[list[tuple[str, str]]]:
+    """The sentences of a file as forms and tags.
+
+    Raises: Bad naming file and line.
+    """
+    for line, sentence in conllu(file):
+        try:
+            yield fused(sentence, ranks)
+        except (ValueError, KeyError) as error:
+            said = f"the sentence before line {line} has a broken number ({formats.brief(error)})"
+            raise Bad(f"{file}: {said}; unpack the treebanks again") from None
+
+
+def conllu(file: Path) -> Iterator[tuple[int, list[list[str]]]]:
+    """Sentences of a CoNLL-U file as lines of ten columns, comments left out, with the number of the line after each."""
     sentence = []
-    with open(file, encoding="utf-8") as lines:
-        for n, line in enumerate((*lines, ""), 1):
-            cells = line.rstrip("\n").split("\t")
-            if line.strip() and not line.startswith("#"):
-                if len(cells) != 10:
-                    raise Bad(f"{file}: line {n} has {len(cells)} columns; CoNLL-U has 10; unpack the treebanks again")
-                sentence.append(cells)
-            elif not line.strip() and sentence:
-                yield sentence
-                sentence = []
+    for n, line in enumerate((*formats.text(file).split("\n"), ""), 1):
+        cells = line.split("\t")
+        if line.strip() and not line.startswith("#"):
+            if len(cells) != 10:
+                raise Bad(f"{file}: line {n} has {len(cells)} columns; CoNLL-U has 10; unpack the treebanks again")
+            sentence.append(cells)
+        elif not line.strip() and sentence:
+            yield n, sentence
+            sentence = []
 
 
 def fused(sentence: list[list[str]], ranks: list[str]) -> list[tuple[str, str]]:
@@ -270,9 +244,9 @@ def ccgbank(split: str) -> list[Part]:
         raise Bad(f"ccgbank/data/AUTO: nothing in {', '.join(missing)}; {split} needs all of its {len(files)} sections")
     files = sum(files.values(), [])
     for file in files:
-        for n, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        for n, line in enumerate(formats.text(file).split("\n"), 1):
             leaves = LEAF.findall(line)
-            if not leaves and not line.startswith("ID="):
+            if not leaves and line.strip() and not line.startswith("ID="):
                 raise Bad(f"{file}: line {n}: neither a derivation nor its ID; copy CCGbank's AUTO folder again")
             rows += [{"tokens": [word for _, word in leaves], "supertags": [tag for tag, _ in leaves]}] if leaves else []
     return [_own(rows, f"ccgbank/data/AUTO/{'02-21' if split == 'train' else '00'}", files)]
@@ -285,9 +259,41 @@ ORIGINALS: dict[str, Callable[[str, str], list[Part]]] = {"ud": ud, "ccgbank": l
 # -- a mirror ----------------------------------------------------------------------------------------------------------
 
 
+COLUMNS = ("repo", "config", "split", "rows", "sha256", "complete", "commit", "note")  # that a manifest must have
+OPTIONAL = ("source", "path", "licence")
+ALLOWED = {  # column -> pattern, and the same in words
+    "rows": (r"\d+", "a whole number, digits only"),
+    "sha256": (r"[0-9a-f]{64}", "64 hexadecimal digits"),
+    "complete": ("yes|partial|derived", "yes, partial or derived"),
+    "repo": (r"[^/.\s][^/]*(/[^/.\s][^/]*)?", "name or owner/name"),
+    "split": (r"[^/\s]+", "a name"),
+}
+
+
 def manifest(mirror: Path) -> dict[tuple[str, str, str], dict]:
-    """Lines of the mirror's manifest by repository, config and split."""
-    return {(row["repo"], row["config"], row["split"]): row for row in read(mirror / "MANIFEST.csv")}
+    """Lines of the mirror's manifest by repository, config and split.
+
+    Raises: Bad naming file, line and column.
+    """
+    file = mirror / "MANIFEST.csv"
+    with formats.readable(file):
+        return _manifest(file, file.stat().st_mtime_ns, file.stat().st_size)
+
+
+@lru_cache(maxsize=2)
+def _manifest(file: Path, _stamp: int, _size: int) -> dict[tuple[str, str, str], dict]:
+    rows, found = formats.read(file), {}
+    if missing := [name for name in COLUMNS if rows and name not in rows[0]]:
+        raise Bad(f"{file}: no column {missing[0]!r} in its header; needed: {', '.join(COLUMNS)}")
+    for n, row in enumerate(rows):
+        for column, (pattern, allowed) in ALLOWED.items():
+            if not re.fullmatch(pattern, row[column], re.ASCII):
+                raise Bad(f"{file}: row {n}, column {column!r}: got {row[column]!r:.60}; allowed: {allowed}")
+        key = (row["repo"], row["config"], row["split"])
+        if key in found:
+            raise Bad(f"{file}: row {n}: {'/'.join(key)} stands there twice; keep one line")
+        found[key] = dict.fromkeys(OPTIONAL, "") | row
+    return found
 
 
 def mirror_file(mirror: Path, entry: dict) -> Path:
@@ -315,7 +321,7 @@ def from_mirror(repository: str, config: str, split: str) -> list[Part]:
     stand_in = "STAND-IN" in entry["note"] or entry["complete"] == "derived"
     whole = entry["complete"] == "yes"
     note = entry["note"] if stand_in or not whole else ""
-    return [Part(read(file), f"{repository}/{config}/{split}", entry["commit"][:40], stand_in, whole, note)]
+    return [Part(formats.read(file), f"{repository}/{config}/{split}", entry["commit"][:40], stand_in, whole, note)]
 
 
 # -- the hub -----------------------------------------------------------------------------------------------------------
@@ -367,7 +373,7 @@ def _asking(where: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError, HTTPError, DatasetsError) as error:
-        raise Bad(f"{where}: the hub gave nothing ({_brief(error)}); connect, or name a mirror with XIT_MIRROR") from None
+        raise Bad(f"{where}: the hub gave nothing ({formats.brief(error)}); connect, or name a mirror with XIT_MIRROR") from None
 
 
 # -- pools to be mined -------------------------------------------------------------------------------------------------
@@ -415,7 +421,7 @@ def _pairs(file: Path) -> list[tuple[str, str]]:
     """Lines of two fields with a tab between them."""
     if not file.is_file():
         raise Bad(f"{file}: no such file; the pools are pairs of files, .<language> and .{PIVOT}")
-    lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    lines = formats.text(file).removesuffix("\n").split("\n")
     if bad := [i for i, line in enumerate(lines) if "\t" not in line]:
         raise Bad(f"{file}: row {bad[0]}: got {lines[bad[0]][:40]!r}; allowed: two fields with a tab between them")
     return [(first.strip(), second.strip()) for first, _, second in (line.partition("\t") for line in lines)]

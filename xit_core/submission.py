@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from . import files
 from .config import Bad
 from .protocols import PROTOCOLS, corpus, mean
 from .tasks import TASKS
@@ -59,6 +60,8 @@ def read(path: Path) -> str:
         return path.read_text(encoding="utf-8")  # \r\n and \r are read as \n
     except UnicodeDecodeError as error:
         raise Bad(f"{path}: no UTF-8 text ({error.reason} at byte {error.start}); write it again as UTF-8") from None
+    except OSError as error:
+        raise Bad(f"{path}: cannot be read ({error.strerror}); put the file there again") from None
 
 
 def lines(path: Path) -> list[str]:
@@ -207,12 +210,20 @@ def place(folder: Path, task: str, lang: str) -> Path:
 # -- scoring a folder --------------------------------------------------------------------------------------------------
 
 
-def score(submission: Path, gold: Path, benchmark: str = "xtreme") -> dict:
+LIST = "export.json"  # what an export says of itself
+LISTED = {"scale": str, "runs": {"*": str}, "languages": {"*": [str]}, "sha256?": str}
+
+
+def score(
+    submission: Path, gold: Path, benchmark: str = "xtreme", languages: list[str] | None = None
+) -> dict:
     """{overall, groups, tasks: {task: {score, metrics: {metric: {lang: value}}}}}: of the tasks that are in both folders.
 
     Means over languages, then tasks; a QA task's score is the mean of EM and F1; overall is None unless every task is there.
+    `languages`: the only ones to score; without them those that an export lists. A task with fewer than the benchmark
+    has is "partial", names its "languages" and counts in no group and not in the overall score.
 
-    Raises: Bad for an unknown benchmark, a missing folder or file of a language, or a file that cannot be scored.
+    Raises: Bad for an unknown benchmark or language, a missing folder or file, or a file that cannot be scored.
     """
     if benchmark not in LANGS:
         raise Bad(f"no benchmark {benchmark!r}; known: {', '.join(LANGS)}")
@@ -222,23 +233,82 @@ def score(submission: Path, gold: Path, benchmark: str = "xtreme") -> dict:
     there = [t for t in LANGS[benchmark] if t in SCORERS and (submission / t).is_dir() and (gold / t).is_dir()]
     if not there:
         raise Bad(f"no task of {benchmark} in both {submission} and {gold}; known: {', '.join(LANGS[benchmark])}")
-    tasks = {task: one(submission, gold, task, LANGS[benchmark][task]) for task in there}
-    means = {name: mean(tasks[t]["score"] for t in of) for name, of in GROUPS[benchmark].items() if set(of) <= set(tasks)}
-    whole = set(tasks) == set(LANGS[benchmark])
+    wanted = (
+        named(languages, there, benchmark) if languages is not None else listed(submission, there, benchmark)
+    )
+    tasks = {task: one(submission, gold, task, wanted[task], len(LANGS[benchmark][task])) for task in there}
+    full = {task for task, found in tasks.items() if not found.get("partial")}
+    means = {
+        name: mean(tasks[t]["score"] for t in of) for name, of in GROUPS[benchmark].items() if set(of) <= full
+    }
+    whole = full == set(LANGS[benchmark])
     return {"overall": mean(t["score"] for t in tasks.values()) if whole else None, "groups": means, "tasks": tasks}
 
 
-def one(submission: Path, gold: Path, task: str, langs: list[str]) -> dict:
-    """A task's score and its metrics by language."""
-    files = {lang: (place(submission, task, lang), place(gold, task, lang)) for lang in langs}
-    missing = [str(path) for both in files.values() for path in both if not path.exists()]
+def named(languages: list[str], tasks: list[str], benchmark: str) -> dict[str, list[str]]:
+    """The languages of each task among those that a person named.
+
+    Raises: Bad for an unknown one, and for a task that has none of them.
+    """
+    known = {lang: None for task in LANGS[benchmark].values() for lang in task}
+    if wrong := [lang for lang in languages if lang not in known]:
+        raise Bad(f"language {wrong[0]!r}; allowed: {', '.join(sorted(known))}")
+    found = {task: [lang for lang in LANGS[benchmark][task] if lang in languages] for task in tasks}
+    if none := [task for task, langs in found.items() if not langs]:
+        has = ", ".join(LANGS[benchmark][none[0]])
+        raise Bad(
+            f"{none[0]} has none of the languages {', '.join(languages)}; it has {has}: name one of these too"
+        )
+    return found
+
+
+def listed(submission: Path, tasks: list[str], benchmark: str) -> dict[str, list[str]]:
+    """The languages of each task: all, or those that the submission's own list has.
+
+    Raises: Bad for a damaged list, or one with a language that the task lacks.
+    """
+    found = {task: LANGS[benchmark][task] for task in tasks}
+    if not (submission / LIST).exists():
+        return found
+    told = files.load(submission / LIST, LISTED, "export again, or delete it to score all languages")[
+        "languages"
+    ]
+    for task in (task for task in tasks if task in told):
+        if not told[task] or not set(told[task]) <= set(found[task]):
+            got, has = ", ".join(told[task]) or "none", ", ".join(found[task])
+            said = f"{submission / LIST}: languages of {task}: {got}"
+            raise Bad(f"{said}; allowed in {benchmark}: {has}; export another scale")
+        found[task] = [lang for lang in found[task] if lang in told[task]]
+    return found
+
+
+def one(submission: Path, gold: Path, task: str, langs: list[str], of: int) -> dict:
+    """A task's score and its metrics by language; `of`: how many languages the benchmark has."""
+    pairs = {lang: (place(submission, task, lang), place(gold, task, lang)) for lang in langs}
+    missing = [str(path) for both in pairs.values() for path in both if not path.exists()]
     if missing:
-        raise Bad(f"{missing[0]} is missing, {len(missing)} files of {task} in all; needed: {', '.join(langs)}")
-    found = {lang: SCORERS[task](*both, lang) for lang, both in files.items()}
+        needed = f"{', '.join(langs)}; --languages scores those that are there"
+        raise Bad(f"{missing[0]} is missing, {len(missing)} files of {task} in all; needed: {needed}")
+    found = {lang: SCORERS[task](*both, lang) for lang, both in pairs.items()}
     metrics = {m: {lang: values[m] for lang, values in found.items()} for m in next(iter(found.values()))}
     means = {m: mean(values.values()) for m, values in metrics.items()}
     headline = (means["exact_match"] + means["f1"]) / 2 if "exact_match" in means else next(iter(means.values()))
-    return {"score": headline, "metrics": metrics}
+    partial = {"partial": True, "languages": langs, "of": of} if len(langs) < of else {}
+    return {"score": headline, "metrics": metrics} | partial
+
+
+def unread(submission: Path, scores: dict) -> list[str]:
+    """What lies in a submission and has no part in its scores: unknown folders, files of another name."""
+    found = []
+    for path in sorted(p for p in submission.iterdir() if not p.name.startswith(".") and p.name != LIST):
+        if path.name not in scores["tasks"] or not path.is_dir():
+            found.append(path.name + "/" * path.is_dir())
+            continue
+        langs = next(iter(scores["tasks"][path.name]["metrics"].values()))
+        read = {place(submission, path.name, lang).name for lang in langs}
+        names = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
+        found += [f"{path.name}/{name}" for name in names if name not in read]
+    return found
 
 
 def table(scores: dict) -> list[dict]:
@@ -248,14 +318,33 @@ def table(scores: dict) -> list[dict]:
         for task, found in scores["tasks"].items()
         for m, by in found["metrics"].items()
     ]
-    rows += [{"task": task, "metric": "score", "mean": found["score"]} for task, found in scores["tasks"].items()]
+    rows += [
+        {"task": task, "metric": scored(found), "mean": found["score"]}
+        for task, found in scores["tasks"].items()
+    ]
     rows += [{"task": name, "metric": "group score", "mean": x} for name, x in scores["groups"].items()]
     return [*rows, {"task": "overall", "metric": "score", "mean": scores["overall"]}]
+
+
+def scored(found: dict) -> str:
+    """What a task's score is: "score", or "score (partial: 3 of 15 languages)"."""
+    return (
+        f"score (partial: {len(found['languages'])} of {found['of']} languages)"
+        if found.get("partial")
+        else "score"
+    )
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 FOLDERS = {"bucc": "bucc2018"}  # our name of a task -> its folder
+
+
+def called(task: str) -> str:
+    """The folder of a task."""
+    return FOLDERS.get(task, task)
+
+
 GOLD: dict[str, Callable[[int, dict], Any]] = {
     "udpos": lambda i, e: e["tags"], "panx": lambda i, e: e["tags"], "bucc2018": lambda i, e: e["ids"],
     "tatoeba": lambda i, e: i, "mewslix": lambda i, e: [e["entity"]],
@@ -274,7 +363,7 @@ def write(folder: Path, task: str, lang: str, what: list | None, examples: list[
 
     Raises: Bad for a task that the layout lacks, or for ids that repeat (a file keyed by id would lose an example).
     """
-    name = FOLDERS.get(task, task)
+    name = called(task)
     if name not in SCORERS:
         raise Bad(f"no place for task {task!r} in a submission; known: {', '.join(SCORERS)}")
     path = place(folder, name, lang)

@@ -1,6 +1,7 @@
 """Every task of the study, each declared once: where its rows are, how a row is read, what it trains on, how it is scored."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .checklist import CASES, QUESTIONS, cases
@@ -21,6 +22,7 @@ NAMES = {
 UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
 IOB2 = "O B-PER I-PER B-ORG I-ORG B-LOC I-LOC".split()
 NLI = "entailment neutral contradiction".split()
+XNLI_LANGS = "ar bg de el en es fr hi ru sw th tr ur vi zh"
 TRANSLATED = "ar bg de el es fr hi ru sw th tr ur vi zh".split()  # what XNLI translates MNLI into
 
 Row = dict
@@ -92,14 +94,73 @@ class Task:
 # -- readers: a raw row -> examples ------------------------------------------------------------------------------------
 
 
-def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = ()) -> Reader:
-    """Two texts and a label that is a number, its digits, or a word of `names`; -1 marks a row without one (SNLI)."""
+class Wrong(ValueError):
+    """A value that a reader cannot take; the message says what is allowed. The row and the field are named by who reads."""
+
+
+def number(value) -> int:
+    """A whole number as files hold it: 1, 1.0, "1" or "1.0".
+
+    Raises: Wrong for anything else, true and false too.
+    """
+    whole = re.fullmatch(r"[+-]?\d+(\.0*)?", value.strip(), re.ASCII) if isinstance(value, str) else None
+    if whole or isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
+        return int(float(value))
+    raise Wrong("a whole number")
+
+
+def choice(value, names: Sequence[str], none: bool = False) -> int:
+    """The number of a label or tag: itself, its digits, or its word; -1 (where `none`) for a row without one.
+
+    Raises: Wrong.
+    """
+    words = f" or {', '.join(names[:8])}{', ...' * (len(names) > 8)}" if names else ""
+    if isinstance(value, str) and value in names:
+        return names.index(value)
+    try:
+        found = number(value)
+    except Wrong:
+        raise Wrong(f"0 to {len(names) - 1}{words}" if names else "a whole number") from None
+    if not -none <= found < (len(names) or found + 1):
+        raise Wrong(f"0 to {len(names) - 1}{words}")
+    return found
+
+
+def said(value) -> str:
+    """A text that becomes part of a longer one.
+
+    Raises: Wrong.
+    """
+    if not isinstance(value, str):
+        raise Wrong("a text")
+    return value
+
+
+def spoken(value, known: Sequence[str]) -> str:
+    """A language of those that the rows are in.
+
+    Raises: Wrong.
+    """
+    if value not in known:
+        raise Wrong(", ".join(known))
+    return value
+
+
+CONTRADICTION = {"contradictory": "contradiction"}  # as the translations of MNLI's training rows that come with XNLI have it
+
+
+def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = (), langs: str = "") -> Reader:
+    """Two texts and a label that is a number, its digits, or a word of `names`; -1 and "-" mark a row without one (SNLI).
+
+    `langs`: the languages of which the column "language" names each row's; "" where there is no such column.
+    """
 
     def read(row, lang):
+        if langs and spoken(row["language"], [*langs.split(), lang]) != lang:
+            return
         got = row[label]
-        index = names.index(got) if got in names else int(got)
-        if row.get("language", lang) == lang:
-            yield {"a": row[a], "b": row[b], "label": index} if index >= 0 else "no label"
+        index = -1 if got == "-" else choice(CONTRADICTION.get(got, got) if isinstance(got, str) else got, names, none=True)
+        yield {"a": row[a], "b": row[b], "label": index} if index >= 0 else "no label"
 
     return read
 
@@ -107,11 +168,12 @@ def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = ()) -> R
 def question(row, lang):
     """SQuAD's columns. The hub stripped contexts of leading white space and kept the offsets: an answer that is not where
     it should be is looked for around there."""
-    answers, context = row["answers"], row["context"]
-    found = [(aligned(context, start, said), said) for start, said in zip(answers["answer_start"], answers["text"], strict=True)]
+    context, answers = said(row["context"]), row["answers"]
+    starts, texts = [number(x) for x in answers["answer_start"]], [said(x) for x in answers["text"]]
+    found = [(aligned(context, start, text), text) for start, text in zip(starts, texts, strict=True)]
     if any(start < 0 for start, _ in found[:1]):
         yield Note(MISPLACED)
-    elif [start for start, _ in found] != list(answers["answer_start"]):
+    elif [start for start, _ in found] != starts:
         yield Note("answer moved to where its text is")
     yield {"id": row["id"], "question": row["question"], "context": context, "answers": found}
 
@@ -126,13 +188,17 @@ def aligned(context: str, start: int, said: str) -> int:
 
 def tydi(row, lang):
     """SQuAD's columns; the language stands in the id: "english-123-0" on the hub, "<lang>-..." in the micro-world."""
-    if row["id"].split("-")[0] in (lang, NAMES.get(lang, lang).split()[0].lower()):
+    known = {lang: lang} | {name.split()[0].lower(): code for code, name in NAMES.items()} | {code: code for code in NAMES}
+    first = spoken(said(row["id"]).split("-")[0], [*known])
+    if known[first] == lang:
         yield from question(row, lang)
 
 
 def tagged(column: str, names: list[str]) -> Reader:
+    """Tokens with a tag each: of `names` a word or its number, where there are none any word."""
+
     def read(row, lang):
-        tags = [names[t] if isinstance(t, int) else t for t in row[column]]
+        tags = [names[choice(t, names)] if names else said(t) for t in row[column]]
         yield {"tokens": row["tokens"], "tags": tags} if tags else "no tokens"
 
     return read
@@ -144,19 +210,19 @@ def bitext(row, lang):
 
 def swag(row, lang):
     """HellaSwag as the authors read it: context a, then each of "context b + ending" (zphang/nlprunners@b45eb54)."""
-    b = row["ctx_b"] or ""
+    b = said(row["ctx_b"] or "")
     yield {
         "a": row["ctx_a"] or row["ctx"],
-        "choices": [f"{b} {e}".strip() for e in row["endings"]],
-        "label": int(row["label"]),
+        "choices": [f"{b} {said(e)}".strip() for e in row["endings"]],
+        "label": number(row["label"]),
     }
 
 
 def cosmos(row, lang):
     yield {
-        "a": f"{row['context']} {row['question']}",
+        "a": f"{said(row['context'])} {said(row['question'])}",
         "choices": [row[f"answer{i}"] for i in range(4)],
-        "label": int(row["label"]),
+        "label": number(row["label"]),
     }
 
 
@@ -166,18 +232,19 @@ def commonsense(row, lang):
 
 
 def jcommonsense(row, lang):
-    yield {"a": row["question"], "choices": row["choices"], "label": int(row["label"])}
+    yield {"a": row["question"], "choices": row["choices"], "label": number(row["label"])}
 
 
 def social(row, lang):
-    a = f"{row['context']} {row['question']}"
-    yield {"a": a, "choices": [row[f"answer{x}"] for x in "ABC"], "label": int(row["label"]) - 1}
+    a = f"{said(row['context'])} {said(row['question'])}"
+    yield {"a": a, "choices": [row[f"answer{x}"] for x in "ABC"], "label": number(row["label"]) - 1}
 
 
 def copa(row, lang):
     """A premise with COPA's question for its cause or its effect, and two choices."""
-    asked = {"cause": "What was the cause of this?", "effect": "What happened as a result?"}[row["question"]]
-    yield {"a": f"{row['premise']} {asked}", "choices": [row["choice1"], row["choice2"]], "label": int(row["label"])}
+    asked = {"cause": "What was the cause of this?", "effect": "What happened as a result?"}
+    a = f"{said(row['premise'])} {asked[spoken(row['question'], [*asked])]}"
+    yield {"a": a, "choices": [row["choice1"], row["choice2"]], "label": number(row["label"])}
 
 
 def answer_sentence(row, lang):
@@ -188,10 +255,13 @@ def answer_sentence(row, lang):
     yield told | {"answer": at} if at is not None else MISPLACED
 
 
+MEWSLIX = "ar de en es fa ja pl ro ta tr uk"
+
+
 def mention(row, lang):
     """Mewsli-X: each mention of an article, marked in its sentence as XTREME-R does (third_party/utils_mewslix.py)."""
     context = row["context"]
-    for each in row["mentions"] if context["language"] == lang else ():
+    for each in row["mentions"] if spoken(context["language"], [*MEWSLIX.split(), lang]) == lang else ():
         span = each["mention_span"]
         inside = [s for s in context["sentence_spans"] if s["start"] <= span["start"] < s["end"]]
         if not inside or not context["text"]:
@@ -236,7 +306,10 @@ QA = {
     "kind": "span", "genre": "qa", "columns": "id context question answers", "metrics": ("exact_match", "f1"),
     "protocol": "qa/squad-en", "epochs": 2, "batch": 16,
 }  # fmt: skip
-ENTAILMENT = {"kind": "classify", "read": pair("premise", "hypothesis"), "genre": "nli", "columns": "premise hypothesis label"}
+ENTAILMENT = {
+    "kind": "classify", "read": pair("premise", "hypothesis", names=tuple(NLI)), "genre": "nli",
+    "columns": "premise hypothesis label",
+}  # fmt: skip
 NLI_LABELS = {"labels": tuple(NLI)}
 
 # -- the nine intermediate tasks
@@ -297,8 +370,9 @@ declare(
 # -- the nine targets of XTREME
 
 declare(
-    "xnli", "classify", "target", "google/xtreme/XNLI", XTREME, pair("sentence1", "sentence2", "gold_label", tuple(NLI)), "nli",
-    "language sentence1 sentence2 gold_label", langs="ar bg de el en es fr hi ru sw th tr ur vi zh", train_on="mnli", epochs=2,
+    "xnli", "classify", "target", "google/xtreme/XNLI", XTREME,
+    pair("sentence1", "sentence2", "gold_label", tuple(NLI), XNLI_LANGS), "nli", "language sentence1 sentence2 gold_label",
+    langs=XNLI_LANGS, train_on="mnli", epochs=2,
     licence="CC BY-NC 4.0", citation="Conneau et al. 2018, EMNLP", **NLI_LABELS,
 )  # fmt: skip
 declare(
@@ -360,7 +434,7 @@ declare(
 )  # fmt: skip
 declare(
     "mewslix", "retrieve", "xtreme-r", "mewsli-x/dataset", "47071fbe61ad850e4ea27b269e55c5a9b9378cb3", mention, "retrieval",
-    "context mentions", langs="ar de en es fa ja pl ro ta tr uk", validation="wikinews_mentions-dev", metrics=("map@20",),
+    "context mentions", langs=MEWSLIX, validation="wikinews_mentions-dev", metrics=("map@20",),
     protocol="map@20", licence="CC BY-SA 4.0, CC BY 2.5", citation="Ruder et al. 2021, EMNLP",
     obtain="google-research's get-mewsli-x.sh makes its files; put them into XIT_LOCAL/mewsli-x/dataset",
 )  # fmt: skip

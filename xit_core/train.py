@@ -1,8 +1,8 @@
 """One explicit training loop, resumable to the bit."""
 
 import math
-import os
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,8 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from . import data, packed
-from .config import Bad
+from . import data, files, packed
 from .kinds import KINDS, mlm, tag
 from .model import Model
 from .tasks import TASKS
@@ -140,14 +139,7 @@ def save(folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], pr
         "seconds": seconds, "losses": torch.stack(losses).cpu(), "random": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }  # fmt: skip
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(state, folder / "resume.partial")
-        os.replace(folder / "resume.partial", folder / "resume.pt")
-    except OSError as error:
-        raise Bad(
-            f"cannot write the checkpoint {folder} ({error.strerror}); free some space or name another folder with XIT_RUNS"
-        ) from None
+    files.whole(folder / "resume.pt", lambda part: torch.save(state, part), full=RuntimeError)
 
 
 def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict, float]:
@@ -156,27 +148,35 @@ def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Ten
     Raises: Bad for a damaged checkpoint.
     """
     file = folder / "resume.pt"
-    if not file.is_file():
+    if not file.exists():
         return 0, [], {}, 0.0
-    try:
-        state = torch.load(file, weights_only=True)
-        net.load_state_dict(state["net"])
-        optimiser.load_state_dict(state["optimiser"])
-    except Exception as error:  # torch raises a dozen types for a truncated file
-        raise Bad(f"{file}: damaged checkpoint ({type(error).__name__}); delete it, the training then starts again") from None
+    advice = "delete it, the training then starts again"
+    return files.given(
+        file, lambda file: restored(file, net, optimiser, schedule), advice, "damaged checkpoint"
+    )
+
+
+def restored(file: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict, float]:
+    """The same of a checkpoint that is there."""
+    with zipfile.ZipFile(file) as parts:
+        if wrong := parts.testzip():  # torch does not look at the sums of its own file
+            raise ValueError(f"{wrong} is not as it was written")
+    state = torch.load(file, weights_only=True)
+    net.load_state_dict(state["net"])
+    optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])
     torch.set_rng_state(state["random"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
     losses = state["losses"].to(next(net.parameters()).device)
-    return len(losses), list(losses), state["probed"], state.get("seconds", 0.0)
+    return len(losses), list(losses), dict(state["probed"]), float(state.get("seconds", 0.0))
 
 
 def spent(folder: Path) -> float:
     """Seconds that a killed training in this folder took up to the checkpoint it resumes from; 0 where there is none."""
     file = folder / "resume.pt"
     try:
-        return torch.load(file, weights_only=True, mmap=True).get("seconds", 0.0)
+        return float(torch.load(file, weights_only=True, mmap=True).get("seconds", 0.0))
     except Exception:  # there is none, or it is damaged: `resume` says so
         return 0.0
 

@@ -18,9 +18,10 @@ from typing import IO
 from tqdm import tqdm
 
 from . import launch, results, studies
-from .config import PIVOT, ROOT, Bad, Run, executed_dir, runs_dir
+from .config import PARTS, PIVOT, Bad, Run, executed_dir, runs_dir
 from .config import scale as scale_of
 from .inventory import rows_of
+from .locks import Owned, Unlockable, locked
 from .tasks import TASKS, languages
 
 SHAPES = {"FacebookAI/xlm-roberta-base": (12, 768), "FacebookAI/xlm-roberta-large": (24, 1024)}  # layers, hidden
@@ -109,7 +110,7 @@ class Clock:
         clock.flops = {r["id"]: r["flops"] for r in costs(study, scale_name)["runs"]}
         for run in studies.runs(study, scale_name):
             if results.kept(run) and (row := results.read(run)):
-                clock.learn(run, row["provenance"]["seconds"])
+                clock.learn(run, row["provenance"].get("seconds", 0.0))
         return clock
 
     def learn(self, run: Run, seconds: float) -> None:
@@ -121,7 +122,7 @@ class Clock:
         """When runs must have started, and with them the stages that have a row but no checkpoint here."""
         todo = [r for r in runs if not results.place(r).is_file()]
         again = {r.parent for r in todo if r.parent and r.parent.phase == 2 and results.place(r.parent).is_file()}
-        todo += [r for r in again if not (results.checkpoint(r) / "model.safetensors").is_file()]
+        todo += [r for r in again if not results.trained(r)]
         return self.end - min(CARE * sum(map(self.expected, todo)), 0.9 * self.span)
 
     def expected(self, run: Run) -> float:
@@ -177,9 +178,13 @@ def run_study(study: str, scale_name: str, cores: int, profile: str | None = Non
         print(state(study, scale_name, sum(not j.done for j in pending)))
 
 
-def alone(scale_name: str) -> IO:
+def alone(scale_name: str) -> IO | Owned:
     """The lock of a scale's study. Raises: Bad when another process has it."""
-    lock = launch.locked(runs_dir() / f"{scale_name}.lock")
+    path = runs_dir() / f"{scale_name}.lock"
+    try:
+        lock = locked(path)
+    except Unlockable:
+        return Owned(path.with_suffix(".owner"))
     if not lock:
         raise Bad(f"a study at scale {scale_name!r} is running already in {runs_dir()}; wait for it")
     return lock
@@ -195,22 +200,25 @@ def state(study: str, scale_name: str, notebooks: int = 0) -> str:
     return f"{study} at {scale_name}: {done} of {len(runs)} runs are finished{left}; the same command resumes"
 
 
-def snakemake(pending: list[launch.Job], logs: Path, cores: int, profile: str | None, lock: IO, clock: Clock) -> None:
+def snakemake(
+    pending: list[launch.Job], logs: Path, cores: int, profile: str | None, lock: IO | Owned, clock: Clock
+) -> None:  # fmt: skip
     """Run jobs in the order of the plan, parents first, with a progress bar; on an interrupt or in the end stop all of them."""
-    work = runs_dir() / "snakemake"
-    work.mkdir(exist_ok=True)
-    plan = work / f"{pending[0].scale}.json"
-    plan.write_text(json.dumps(graph(pending, logs, clock), indent=1))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(work)]
+    work = workplace(pending[0].scale, logs)
+    (work / "plan.json").write_text(json.dumps(graph(pending, clock), indent=1), encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(PARTS / "Snakefile"), "--directory", str(work)]
     command += ["--cores", str(cores), "--forceall", "--keep-going", "--nolock", "--rerun-incomplete", "--quiet", "all"]
-    command += ["--profile", os.path.abspath(profile)] if profile else []
-    command += ["--config", f"plan={plan}"]
+    command += ["--workflow-profile", "none", "--profile", os.path.abspath(profile) if profile else "none"]
+    command += ["--config", "plan=plan.json"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE_")}
+    env |= {"XDG_CACHE_HOME": str(work / "cache")}  # where there is no home, too
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     files = [file for j in pending for file in (j.rows or [j.output])]
     shown = {"total": len(files), "unit": "run", "mininterval": 1 if sys.stderr.isatty() else 30, "disable": False}
-    with open(logs / "snakemake.log", "w") as log, tqdm(**shown) as bar:
+    held = [lock.fileno()] if hasattr(lock, "fileno") else []
+    with open(logs / "snakemake.log", "w", encoding="utf-8") as log, tqdm(**shown) as bar:
         # its own session, so that one signal reaches every process; it inherits the lock in case this process is killed
-        child = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, pass_fds=[lock.fileno()])
+        child = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, pass_fds=held, env=env)
         try:
             while child.returncode is None and time.time() < clock.end:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -218,6 +226,16 @@ def snakemake(pending: list[launch.Job], logs: Path, cores: int, profile: str | 
                 bar.update(sum(file.is_file() for file in files) - bar.n)
         finally:
             stop(child, GRACE / 2 if clock.end < math.inf else None)
+
+
+def workplace(scale_name: str, logs: Path) -> Path:
+    """Snakemake's working folder for a scale, with links to where executed notebooks and logs go."""
+    work = runs_dir() / "snakemake" / scale_name
+    work.mkdir(parents=True, exist_ok=True)
+    for name, folder in {"executed": executed_dir() / scale_name, "logs": logs}.items():
+        (work / name).unlink(missing_ok=True)
+        (work / name).symlink_to(folder.absolute(), target_is_directory=True)
+    return work
 
 
 def stop(child: subprocess.Popen, patience: float | None) -> None:
@@ -229,8 +247,8 @@ def stop(child: subprocess.Popen, patience: float | None) -> None:
                 child.wait(patience)
 
 
-def graph(pending: list[launch.Job], logs: Path, clock: Clock) -> dict:
-    """The plan as plain data: what the Snakefile reads, and what another scheduler could."""
+def graph(pending: list[launch.Job], clock: Clock) -> dict:
+    """The plan as plain data: what the Snakefile reads, and what another scheduler could. Outputs are relative to `workplace`."""
     planned = {r.id: r for j in pending for r in j.runs}
     home = {r.id: j.id for j in pending for r in j.runs}
     whole = [i for i, r in planned.items() if r.lang == PIVOT]  # what the analysis waits for; few have translations
@@ -242,8 +260,8 @@ def graph(pending: list[launch.Job], logs: Path, clock: Clock) -> dict:
         if (latest := clock.latest(j.runs)) < math.inf:
             command = f"test $(date +%s) -lt {math.ceil(latest)} && {command}"
         needs = sorted({home[p] for p in starts})
-        told.append({"id": j.id, "output": str(j.output.absolute()), "needs": needs, "command": command})
-    return {"executed": str(executed_dir().absolute() / pending[0].scale), "logs": str(logs), "jobs": told}
+        told.append({"id": j.id, "output": f"executed/{j.output.name}", "needs": needs, "command": command})
+    return {"jobs": told}
 
 
 def report(pending: list[launch.Job], logs: Path, clock: Clock) -> bool:
@@ -256,14 +274,15 @@ def report(pending: list[launch.Job], logs: Path, clock: Clock) -> bool:
         print(f"{len(pending)} notebooks executed; {pending[-1].output}")
         return True
     files = [file for file in (*(logs / f"{j.id}.log" for j in failed), logs / "snakemake.log") if file.is_file()]
-    told = [lines[-1] for file in files if file.stat().st_mtime < clock.end and (lines := file.read_text().strip().splitlines())]
+    texts = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.stat().st_mtime < clock.end]
+    told = [lines[-1] for text in texts if (lines := text.strip().splitlines())]
     over = any(clock.latest(j.runs) <= time.time() for j in failed)
     if over and not any(line.startswith("xit") for line in told):  # what was not started, or was stopped, gave no reason
         return False
-    reason = next(iter(told), "no reason given")
+    reason = next(iter(told), "Snakemake ended before it started one, without a word; see its own log there")
     kind = Bad if reason.startswith("xit: ") else launch.Failed  # as `xit run` says a user's mistake
     said = f"{len(failed)} of {len(pending)} notebooks are missing, the others are kept: run again to resume"
-    raise kind(f"{reason.removeprefix('xit: ')}; {said}; logs: {logs}")
+    raise kind(f"{reason.removeprefix('xit: ').removeprefix('xit failed: ')}; {said}; logs: {logs}")
 
 
 def run_direct(study: str, scale_name: str, budget: float | None = None) -> None:
@@ -311,7 +330,7 @@ def made(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> Iterato
         except Exception as error:
             log = runs_dir() / "logs" / run.scale / f"{run.id}.log"
             log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text(traceback.format_exc())
+            log.write_text(traceback.format_exc(), encoding="utf-8")
             broken[run.id] = error.with_traceback(None)  # which would keep the model
             continue
         clock.learn(run, time.time() - begin)

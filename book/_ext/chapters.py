@@ -50,7 +50,15 @@ class View:
     def __init__(self, scale: str) -> None:
         self.scale = scale
         self.real = SCALES[scale].world == "real"
-        self.rows = results.rows(scale)
+        self.survey = results.survey(scale)
+        self.rows = self.survey.rows
+
+    @property
+    def left_out(self) -> str:
+        """Which rows of the ledger are not used, and why; "" where all are."""
+        names = ", ".join(f"`{file.name}`" for file in self.survey.files)
+        told = ": ".join(filter(None, [self.survey.left_out, names]))
+        return f"left out of the ledger: {told}" if told else ""
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -146,7 +154,7 @@ def pretrained(view: View, out: Path) -> str:
 
 def encoder(view: View, out: Path) -> str:
     """The encoder, what it predicts in every language, and its training."""
-    told = [row["provenance"]["encoder"] for row in view.encoder]
+    told = [row["provenance"]["encoder"] for row in view.encoder if "encoder" in row["provenance"]]
     text = "".join(f"Encoder `{e['name']}`, sha256 `{e['sha256'][:12]}`.\n\n" for e in told)
     scores = pd.DataFrame([score for row in view.encoder for score in row["scores"]])
     if len(scores):
@@ -193,7 +201,7 @@ def learned(view: View) -> str:
     """What each intermediate training learned of its own tasks: their development scores, and what guessing would give."""
     frame = view.frame[(view.frame.phase == 2) & (view.frame.method == "full") & (view.frame["size"] == 0)]
     tasks = frame.protocol.str.extract(r"(\w+)", expand=False)  # of "mnli: accuracy", or of "mlm/masked-accuracy"
-    wanted = [metric in TASKS[task].metrics for task, metric in zip(tasks, frame.metric, strict=True)]
+    wanted = [t in TASKS and m in TASKS[t].metrics for t, m in zip(tasks, frame.metric, strict=True)]
     told = frame.assign(name=plots.named(frame), task=tasks)[wanted]
     scores = dict(list(told.groupby(["name", "task", "seed"])["value"].mean().groupby(["name", "task"])))
     lines = [

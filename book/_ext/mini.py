@@ -104,7 +104,12 @@ def _dose(steps: int, batch: int, rows: int, rate: float) -> str:
 
 def stand_ins(view: View) -> str:
     """Tasks that replace one of the nine, and tasks whose rows are, in whole or in part, not those of the data set they name."""
-    read = {part["task"] for row in view.rows for part in row["provenance"]["data"] if part["stand_in"]}
+    read = {
+        part["task"]
+        for row in view.rows
+        for part in row["provenance"].get("data", [])
+        if part.get("stand_in")
+    }
     rows = f"some or all rows of {', '.join(f'`{task}`' for task in sorted(read))}" if read else ""
     return "; ".join(filter(None, [view.instead, rows])) or "–"
 

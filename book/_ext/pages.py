@@ -5,20 +5,23 @@ python book/_ext/pages.py --readme   also rewrites what README.md says between i
 """
 
 import argparse
+import glob
 import html
 import json
 import shutil
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 
 import chapters
 import mini
 import performance
 from chapters import EMPTY, MARK, MEASURED, View, count, estimate, folded, number, reduced, small, table, verdict
-from xit_core import claims, launch, micro, results
+from xit_core import claims, files, launch, micro, results
 from xit_core.config import ROOT, SCALES, Bad, executed_dir, results_dir
 from xit_core.tasks import TASKS, Task
 
@@ -33,8 +36,9 @@ BEGIN, END = "<!-- ledger: written by python book/_ext/pages.py --readme -->", "
 
 
 def views() -> list[View]:
-    """Every scale with rows; smoke, which is for tests, only when it is alone; micro when the ledger is empty."""
-    live = [view for view in map(View, SCALES) if view.rows]
+    """Every scale with rows, or with files that should be rows; smoke, which is for tests, only when it is alone;
+    micro when the ledger is empty."""
+    live = [view for view in map(View, SCALES) if view.rows or view.left_out]
     return [view for view in live if view.scale != "smoke"] or live or [View("micro")]
 
 
@@ -67,10 +71,16 @@ def front(shown: list[View], plain: bool = False) -> str:
 def _tally(view: View) -> str:
     """A scale in one line of a list: its verdicts on direction, its runs, and how it is reduced."""
     if not view.rows:
-        return f"- `{view.scale}`: not run.\n"
+        return "; ".join(filter(None, [f"- `{view.scale}`: not run", view.left_out])) + ".\n"
     said = [row["direction"] for row in view.claims[:MEASURED]]
     told = f"{said.count('holds')} of {MEASURED} hold in direction, {said.count('fails')} fail, {said.count('open')} are open"
-    return "; ".join(filter(None, [f"- `{view.scale}`: {told}, after {len(view.rows):,} runs", view.note, view.instead])) + ".\n"
+    parts = [
+        f"- `{view.scale}`: {told}, after {len(view.rows):,} runs",
+        view.note,
+        view.instead,
+        view.left_out,
+    ]
+    return "; ".join(filter(None, parts)) + ".\n"
 
 
 def _cell(row: dict, plain: bool) -> str:
@@ -81,18 +91,18 @@ def _cell(row: dict, plain: bool) -> str:
 
 def sections(shown: list[View]) -> dict[str, str]:
     """One file a claim: heading and anchor, verdicts at every scale, the runs, published values and their sources."""
-    files = {}
+    found = {}
     for claim, *same in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
         lines = [[f"`{r['scale']}`", estimate(r), verdict(r), r["note"]] for r in same]
         told = [r for r in claims.table_of("published") if r["claim"] == claim.id and (r["claimed"] or r["sourced"])]
         values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in told]
-        files[f"claims/{claim.id}.md"] = "\n".join([
+        found[f"claims/{claim.id}.md"] = "\n".join([
             f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n\nWhere the paper says it: {claim.where}.\n",
             small(table(["scale", "estimate and 95 % interval", "verdict", "note"], lines)),
             *(_runs_of(row) for row in same if row["runs"]),
             small(table(["value", "under test", "sourced", "unit", "source"], values)) if values else "",
         ])  # fmt: skip
-    return files
+    return found
 
 
 def _runs_of(row: dict) -> str:
@@ -107,41 +117,87 @@ def _runs_of(row: dict) -> str:
 def runs(view: View) -> str:
     """The listing that verdicts link to: an anchor a run, its score, its provenance, its ledger row and notebook."""
     score = dict(results.headline(view.frame)[["id", "score"]].itertuples(index=False))
-    where = _notebooks(view.scale)
+    where, damaged = _notebooks(view.scale)
     lines = [_line(row, score.get(row["id"]), where.get(row["id"])) for row in view.rows]
     names = ("run", "seed", "score", "seconds", "files", "device", "commit", "predictions", "path")
     head = "<tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>"
     body = "\n".join(["<tbody>", *lines, "</tbody>"])
     text = f'<div class="wide"><table class="dataframe"><thead>{head}</thead>\n{body}</table></div>'
-    return f"{len(lines)} runs.\n\n{text}\n\n" if lines else EMPTY
+    left = [
+        view.left_out,
+        f"damaged notebooks: {', '.join(f'`{name}`' for name in damaged)}" if damaged else "",
+    ]
+    told = "; ".join(filter(None, [f"{len(lines)} runs", *left])) + ".\n\n"
+    return f"{told}{text}\n\n" if lines else EMPTY
 
 
 def _line(row: dict, score: float | None, notebook: str | None) -> str:
-    made, run = row["provenance"], html.escape(row["id"])
+    made, run = UNKNOWN | row["provenance"], html.escape(row["id"])
     links = f'<a href="ledger/{row["scale"]}/{run}.json">row</a>'
     links += f' <a href="notebooks/{row["scale"]}/{html.escape(notebook)}">notebook</a>' if notebook else ""
     commit = (made["commit"] or "")[:10] + ("" if made["clean"] else " + changes")
     cells = [f'<span id="run-{run}"></span>{run}', row["seed"], number(score), number(made["seconds"]), links]
-    cells += [made["device"], commit, (made["predictions_sha256"] or "")[:10], html.escape(row["path"])]
+    cells += [
+        html.escape(made["device"]),
+        html.escape(commit),
+        (made["predictions_sha256"] or "")[:10],
+        html.escape(row["path"]),
+    ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _notebooks(scale: str) -> dict[str, str]:
-    """Run id -> file name of the executed notebook that made it, as the notebook's own parameters tell."""
-    found = {}
-    for file in sorted((executed_dir() / scale).glob("*.ipynb")):
-        told = dict(json.loads(file.read_text(encoding="utf8"))["metadata"].get("papermill", {}).get("parameters", {}))
-        if "path" in told:
-            found |= {run.id: file.name for run in launch.job(told.pop("path"), **told).runs}
-    return found
+UNKNOWN = {
+    "commit": "",
+    "clean": True,
+    "device": "–",
+    "seconds": 0.0,
+    "predictions_sha256": "",
+    "data": [],
+}  # of a row
+NOTEBOOK = {"cells": [{"cell_type": str, "metadata": dict}], "metadata": dict, "nbformat": int}
+
+
+def _notebooks(scale: str) -> tuple[dict[str, str], list[str]]:
+    """Run id -> file name of the executed notebook that made it, as its own parameters tell; names of damaged ones."""
+    found, damaged = {}, []
+    for file in sorted(p for p in (executed_dir() / scale).glob("*.ipynb") if not p.name.startswith(".")):
+        try:
+            told = _parameters(file)
+        except Bad:
+            damaged.append(file.name)
+            continue
+        with suppress(Bad, TypeError, AttributeError):  # of a task that is gone, or by another notebook
+            found |= (
+                {run.id: file.name for run in launch.job(told.pop("path"), **told).runs}
+                if "path" in told
+                else {}
+            )
+    return found, damaged
+
+
+def _parameters(file: Path) -> dict:
+    """What an executed notebook was given.
+
+    Raises: Bad for a damaged one.
+    """
+    shape = NOTEBOOK | {"metadata": {"papermill?": {"parameters?": dict}}}
+    return files.load(file, shape, "execute it again")["metadata"].get("papermill", {}).get("parameters", {})
 
 
 def data(view: View) -> str:
     """What the runs really read: rows, content hashes, sources, stand-ins."""
     keys = ["task", "split", "source", "stand_in", "licence"]
-    read = pd.DataFrame(
-        [{"dropped": 0, "counts": {}, "note": ""} | part for row in view.rows for part in row["provenance"]["data"]]
-    )
+    blank = {
+        "dropped": 0,
+        "counts": {},
+        "note": "",
+        "rows": 0,
+        "sha256": "",
+        "source": "–",
+        "stand_in": False,
+        "licence": "–",
+    }
+    read = pd.DataFrame([blank | part for row in view.rows for part in row["provenance"].get("data", [])])
     if read.empty:
         return EMPTY
     lines = []
@@ -212,7 +268,7 @@ def numbers(shown: list[View]) -> dict:
         directions = [row["direction"] for row in view.claims if row["number"] <= MEASURED]
         told[view.scale] = {said: directions.count(said) for said in MARK} | {
             "runs": len(view.rows),
-            "seconds": sum(row["provenance"]["seconds"] for row in view.rows),
+            "seconds": sum(row["provenance"].get("seconds", 0) for row in view.rows),
             "claims": {row["id"]: row | {"runs": len(row["runs"])} for row in view.claims},
         }
     return told
@@ -237,8 +293,8 @@ def build(out: Path | None = None) -> Path:
     shown = views()
     phases = {name: partial(getattr(chapters, name), out=out) for name in ("pretrained", "intermediate", "target")}
     made, real = [v for v in shown if not v.real], [v for v in shown if v.real and v.scale not in mini.MINI]
-    files = sections(shown) | {f"{name}.md": per_scale(made, block) for name, block in phases.items()}
-    files |= {
+    texts = sections(shown) | {f"{name}.md": per_scale(made, block) for name, block in phases.items()}
+    texts |= {
         "front.md": front(of(FRONT, shown)),
         "scales.md": scales(),
         "rule.md": claims.RULE + "\n",
@@ -253,26 +309,43 @@ def build(out: Path | None = None) -> Path:
         **micro.pages(),
         **mini.parts(of(mini.MINI, shown), out),
     }
-    for name, text in files.items():
+    for name, text in texts.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text(text, encoding="utf8")
-    _copies(out, [view.scale for view in shown])
+    _copies(out, shown)
     return out
 
 
-def _copies(out: Path, scales: list[str]) -> None:
-    """Ledger rows and executed notebooks for download; four notebooks as pages."""
+def _copies(out: Path, shown: list[View]) -> None:
+    """Ledger rows and executed notebooks for download, less damaged ones; four notebooks as pages."""
     # not "executed": a name that book/ has too falls under the patterns by which jupyter-book leaves out what no page shows
-    for kind, folder in (("ledger", results_dir()), ("notebooks", executed_dir())):
-        (out / "extra" / kind).mkdir(parents=True, exist_ok=True)
-        for scale in (scale for scale in scales if (folder / scale).is_dir()):
-            shutil.copytree(folder / scale, out / "extra" / kind / scale, ignore=shutil.ignore_patterns(".*"))
+    for view in shown:
+        damaged = [file.name for file in view.survey.files], _notebooks(view.scale)[1]
+        for kind, folder, names in zip(
+            ("ledger", "notebooks"), (results_dir(), executed_dir()), damaged, strict=True
+        ):
+            (out / "extra" / kind).mkdir(parents=True, exist_ok=True)
+            if (folder / view.scale).is_dir():
+                left = shutil.ignore_patterns(".*", *map(glob.escape, names))
+                shutil.copytree(folder / view.scale, out / "extra" / kind / view.scale, ignore=left)
     for page, pattern in NOTEBOOKS.items():
-        executed = [file for scale in scales for file in sorted((out / "extra/notebooks" / scale).glob(pattern))]
-        if executed:
-            shutil.copy(executed[0], out / f"{page}.ipynb")
+        executed = [
+            file for view in shown for file in sorted((out / "extra/notebooks" / view.scale).glob(pattern))
+        ]
+        if whole := next(filter(_valid, executed), None):
+            shutil.copy(whole, out / f"{page}.ipynb")
         else:
             (out / f"{page}.md").write_text(f"# Notebook {page}\n\n*Not executed yet.*\n", encoding="utf8")
+
+
+def _valid(notebook: Path) -> bool:
+    """Whether a notebook can be shown as a page."""
+    with suppress(Bad):
+        files.given(
+            notebook, lambda file: nbformat.validate(nbformat.read(file, as_version=4)), "execute it again"
+        )
+        return True
+    return False
 
 
 def readme(path: Path) -> None:

@@ -14,7 +14,12 @@ def training(out: Path) -> str:
     """A table a device and scale, and the roofline."""
     kept = bench.kept("train")
     tables = "".join(f"### {_title(told)}\n\n{_records(told)}" for told in kept)
-    return tables + figure(out, None, "roofline", plots.roofline(kept)) if kept else NONE
+    drawn = figure(out, None, "roofline", plots.roofline(kept)) if kept else NONE
+    return (
+        tables
+        + drawn
+        + "".join(f"*Left out: {Path(line.split(': ')[0]).name} is damaged.*\n" for line in bench.survey()[1])
+    )
 
 
 def retrieval() -> str:
@@ -37,8 +42,8 @@ def _title(told: dict) -> str:
 
 def _records(told: dict) -> str:
     """When and with what it was measured, then a line a number: ours, and each baseline with our ratio to it."""
-    packages = ", ".join(f"{name} {version}" for name, version in told["packages"].items())
-    commit = (told["commit"] or "none")[:10] + ("" if told["clean"] else " with changes")
+    packages = ", ".join(f"{name} {version}" for name, version in told.get("packages", {}).items())
+    commit = (told.get("commit") or "none")[:10] + ("" if told.get("clean") else " with changes")
     beside = list(dict.fromkeys(r["baseline"] for r in told["records"] if r["baseline"]))
     lines: dict[tuple, list[str]] = {}
     for r in told["records"]:
@@ -48,7 +53,7 @@ def _records(told: dict) -> str:
             cells[at : at + 2] = _value(r["baseline_value"]), _value(r["ratio"])
     head = ["", "unit", "this package", *(word for name in beside for word in (name, "ratio"))]
     text = table(head, [[*key, *cells] for key, cells in lines.items()])
-    return f"{told['date']}, commit {commit}; {packages}.\n\n" + small(text)
+    return f"{told.get('date', 'no date')}, commit {commit}; {packages}.\n\n" + small(text)
 
 
 def _value(x: float | None) -> str:

@@ -8,12 +8,21 @@ import json
 import re
 import time
 from importlib import import_module
+from importlib.metadata import version
 from math import prod
 from pathlib import Path
 
+from .. import files
 from ..config import Bad, results_dir
 
 KEYS = ("name", "unit", "value", "baseline", "baseline_value", "ratio")
+VALUE = (float, type(None))
+KEPT = {
+    "what": str, "scale": str, "device": str, "date?": str, "commit?": (str, type(None)), "clean?": bool,
+    "packages?": {"*": str}, "records": [
+        {"name": str, "unit": str, "value": VALUE, "baseline": str, "baseline_value": VALUE, "ratio": VALUE}
+    ],
+}  # fmt: skip
 OPTIONS = {
     "train": ("scale", "steps", "rounds", "long", "random", "keep"),
     "retrieval": ("rows", "dims", "rounds", "keep"),
@@ -62,17 +71,23 @@ def keep(what: str, scale: str, records: list[dict]) -> Path:
 
     about = {"what": what, "scale": scale, "device": phases.device(), "date": time.strftime("%Y-%m-%d", time.gmtime())}
     packages = ("torch", "transformers", "tokenizers", "accelerate") if what == "train" else ("torch", "faiss-cpu")
-    about |= phases.CODE | {"packages": {p: phases.version(p) for p in packages}}
+    about |= phases.CODE | {"packages": {p: version(p) for p in packages}}
     path = folder() / f"{re.sub(r'[^a-z0-9]+', '-', about['device'].lower())}-{scale or what}.json"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(about | {"records": records}, indent=1, allow_nan=False) + "\n")
-    except OSError as error:
-        raise Bad(f"cannot write {path} ({error.strerror}); name another folder with XIT_RESULTS") from None
-    return path
+    content = json.dumps(about | {"records": records}, indent=1, allow_nan=False) + "\n"
+    return files.text(path, content, "name another folder with XIT_RESULTS")
 
 
 def kept(what: str = "train") -> list[dict]:
-    """What `keep` wrote about one benchmark, every device and scale."""
-    found = [json.loads(path.read_text()) for path in sorted(folder().glob("*.json"))]
-    return [told for told in found if told["what"] == what]
+    """What `keep` wrote about one benchmark, every device and scale; damaged files are left out."""
+    return [told for told in survey()[0] if told["what"] == what]
+
+
+def survey() -> tuple[list[dict], list[str]]:
+    """All that `keep` wrote, and a line for each damaged file."""
+    found, damaged = [], []
+    for path in sorted(p for p in folder().glob("*.json") if not p.name.startswith(".")):
+        try:
+            found.append(files.load(path, KEPT, "restore it from git, or measure again with --keep"))
+        except Bad as error:
+            damaged.append(str(error))
+    return found, damaged

@@ -17,7 +17,9 @@ from pathlib import Path
 
 from ..config import runs_dir
 from ..data import Encoded
+from . import span
 
+FORM = "begins with its hash"  # of the files; those of another form have other names
 KINDS = {name: import_module(f".{name}", __name__) for name in ("classify", "choose", "span", "tag", "mlm")}
 
 
@@ -34,12 +36,19 @@ def encoded(task, examples: list[dict], seen: list[dict], tokenizer, s, names: t
     """
     kind = KINDS[task.kind]
     tokenizer.no_truncation()
-    sources = [Path(kind.__file__).read_text(), tokenizer.to_str(), *(x["sha256"] for x in seen)]
+    sources = [
+        FORM,
+        Path(kind.__file__).read_text(encoding="utf-8"),
+        tokenizer.to_str(),
+        *(x["sha256"] for x in seen),
+    ]
     told = [sources, task.kind, s.max_len, s.span_len, s.span_step, names or task.labels]
     file = runs_dir() / "encoded" / f"{hashlib.sha256(json.dumps(told).encode()).hexdigest()}.npy"
     with suppress(OSError, ValueError):  # not there yet, or damaged
         return Encoded.read(file)
-    features = Encoded.of([f | {"gold": kind.gold(f)} for f in encode(task, examples, tokenizer, s, names)])
+    found = encode(task, examples, tokenizer, s, names)
+    lost = span.lost(found, examples) if task.kind == "span" else ()
+    features = Encoded.of([f | {"gold": kind.gold(f)} for f in found], lost)
     features.write(file)
     return features
 

@@ -1,6 +1,5 @@
 """A span of a context that answers a question, or no answer. Long contexts are read in overlapping windows."""
 
-import itertools
 import unicodedata
 from collections.abc import Iterator
 
@@ -25,8 +24,11 @@ def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tup
     windows share a third of `max_len`.
     """
     tokenizer.enable_truncation(min(QUESTION, max_len // 3))
-    short = tokenizer.encode_batch([e["question"] for e in examples], add_special_tokens=False)
-    ends = [x.offsets[-1][1] if x.offsets else 0 for x in short]
+    asked = [e["question"] for e in examples]
+    short = tokenizer.encode_batch(asked, add_special_tokens=False)
+    ends = [
+        cut(x, question) if x.overflowing else len(question) for x, question in zip(short, asked, strict=True)
+    ]
     tokenizer.no_truncation()
     encoded = tokenizer.encode_batch([(e["question"][:n], e["context"]) for e, n in zip(examples, ends, strict=True)])
     features = []
@@ -50,18 +52,37 @@ def windows(ids: list[int], spans: list[Chars | None], max_len: int, step: int) 
         yield [some[:first] + some[a:b] + some[first + n :] for some in (ids, spans)]
 
 
+def cut(encoding, question: str) -> int:
+    """Where a question ends that is cut after its last piece."""
+    following = next((x.offsets[0][0] for x in encoding.overflowing if x.offsets), len(question))
+    return reach(question, encoding.offsets[-1], following)[1] if encoding.offsets else 0
+
+
 def characters(encoding, context: str) -> list[Chars | None]:
     """The characters of every piece of the context, None for other pieces.
 
-    A combining mark that normalisation joined to the letter before it belongs to no piece's offsets: here it does.
+    What normalisation joined to the character before it (an accent, a jamo of a syllable, a mark of voicing) belongs
+    to no piece's offsets: here it does.
     """
     spans = [o if s == 1 else None for o, s in zip(encoding.offsets, encoding.sequence_ids, strict=True)]
-    if not unicodedata.is_normalized("NFC", context):
+    if not unicodedata.is_normalized("NFKC", context):
         starts = [s[0] if s else len(context) for s in spans[1:]] + [len(context)]
-        for k, (s, following) in enumerate(zip(spans, starts, strict=True)):
-            marks = itertools.takewhile(unicodedata.combining, context[s[1] : following] if s else "")
-            spans[k] = s and (s[0], s[1] + len(list(marks)))
+        spans = [s and reach(context, s, following) for s, following in zip(spans, starts, strict=True)]
     return spans
+
+
+def reach(text: str, piece: Chars, following: int) -> Chars:
+    """The characters of a piece, with those up to the following piece that were joined to them."""
+    start, end = piece
+    while end < following and (unicodedata.combining(text[end]) or joins(text[start:end], text[end])):
+        end += 1
+    return start, end
+
+
+def joins(before: str, character: str) -> bool:
+    """Whether normalisation makes of a character and what is before it something else than of each alone."""
+    together, *alone = (unicodedata.normalize("NFKC", x) for x in (before + character, before, character))
+    return together != "".join(alone)
 
 
 def trimmed(example: dict) -> Chars | None:
@@ -82,6 +103,12 @@ def locate(spans: list[Chars | None], gold: Chars | None) -> tuple[int, int]:
     inside = [k for k, s in enumerate(spans) if s and s[1] > s[0] and s[0] < end and s[1] > start]
     whole = inside and spans[inside[0]][0] <= start and spans[inside[-1]][1] >= end
     return (inside[0], inside[-1]) if whole else (0, 0)
+
+
+def lost(features: list[dict], examples: list[dict]) -> list[int]:
+    """The numbers of the examples that have an answer, and no window in which it is: trained as if they had none."""
+    found = {f["example"] for f in features if f["answer"] != (0, 0)}
+    return [i for i, e in enumerate(examples) if e["answers"] and i not in found]
 
 
 class Head(nn.Module):

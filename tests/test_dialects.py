@@ -1,0 +1,439 @@
+"""A person's own files in the dialects in which people have them: read whole and right, or refused in one line."""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stores import listed, mirrored, packed
+from xit_core import cli, data, formats, inventory, sources, tasks
+from xit_core.config import SCALES, Bad, scale
+from xit_core.tasks import TASKS
+
+OFTEN = settings(max_examples=200, deadline=None)
+REAL = SCALES["mini"]
+PAWSX = "google/xtreme/PAWS-X.de"
+
+
+@contextmanager
+def folder(name="XIT_LOCAL"):
+    """A folder that an environment variable names, for a while."""
+    before = os.environ.get(name)
+    with tempfile.TemporaryDirectory() as place:
+        os.environ[name] = place
+        try:
+            yield Path(place)
+        finally:
+            os.environ.pop(name)
+            if before is not None:
+                os.environ[name] = before
+
+
+def put(place: Path, path: str, content: str | bytes) -> Path:
+    file = place / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return file
+
+
+@pytest.fixture
+def local(tmp_path, monkeypatch):
+    monkeypatch.setenv("XIT_LOCAL", str(tmp_path / "own"))
+    (tmp_path / "own").mkdir()
+    return lambda path, content: put(tmp_path / "own", path, content)
+
+
+def pawsx(lang="de"):
+    return data.examples("pawsx", "validation", lang, REAL)[0]
+
+
+def refused(call, *said):
+    """Check that a call is refused in one line that says all this."""
+    with pytest.raises(Bad) as error:
+        call()
+    line = str(error.value)
+    assert "\n" not in line and all(word in line for word in said), line
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+QUOTES = [
+    ('"Easy" was written by John.', 'John wrote "Easy".', "1"), ('" It starts with a quote', "and the other does not", "0"),
+    ("A plain row", "another plain one", "0"), ('closed here "', "b", "1"), ("first", '"an open quote', "1"),
+    ("third sentence", 'ends here"', "0"), ('""', '"', "1"),
+]  # fmt: skip
+
+
+def lines(rows, end="\n", head="id\tsentence1\tsentence2\tlabel"):
+    return end.join([head, *("\t".join([str(i), *row]) for i, row in enumerate(rows))]) + end
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_table_with_tabs_is_read_without_quoting_as_its_publishers_write_it(local, end):
+    local(f"{PAWSX}/validation.tsv", lines(QUOTES, end) + end)
+    assert [(e["a"], e["b"], str(e["label"])) for e in pawsx()] == QUOTES
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "json", "jsonl"])
+def test_a_byte_order_mark_before_the_first_column_is_no_part_of_its_name(local, ending):
+    rows = [{"sentence1": a, "sentence2": b, "label": label} for a, b, label in (("a", "b", "1"), ("c", "d", "0"))]
+    mark = "\t" if ending == "tsv" else ","
+    table = "\r\n".join(mark.join(row) for row in (rows[0].keys(), *(row.values() for row in rows)))
+    text = {"json": json.dumps(rows), "jsonl": "\n".join(map(json.dumps, rows))}.get(ending, table)
+    local(f"{PAWSX}/validation.{ending}", "\ufeff" + text)
+    assert [e["a"] for e in pawsx()] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "content", "said"),
+    [
+        ("csv", "sentence1;sentence2;label\na;b;1\n", "separated by semicolons; needed: commas"),
+        ("csv", "sep=;\nsentence1;sentence2;label\na;b;1\n", "semicolons"),
+        ("csv", "sentence1\tsentence2\tlabel\na\tb\t1\n", "separated by tabs; needed: commas"),
+        ("tsv", "sentence1,sentence2,label\na,b,1\n", "separated by commas; needed: tabs"),
+        ("tsv", "sentence1\tlabel\na\t1\n", "field 'sentence2': it is missing"),
+        ("tsv", "sentence1\tsentence2\tlabel\na\tb\t1\tmore\n", "row 0 has 4 cells, the header 3"),
+        ("tsv", "sentence1\tsentence2\tlabel\n\na\tb\n", "row 0 has 2 cells, the header 3"),
+        ("tsv", "sentence1\tsentence2\tlabel\n", "it holds no rows"),
+        ("tsv", "", "it is empty"),
+        ("csv", "\n\n", "it is empty"),
+        ("jsonl", "", "it holds no rows"),
+        ("csv", "sentence1,sentence2,label\na,b,1\n".encode("utf-16"), "UTF-8"),
+        ("tsv", "sentence1\tsentence2\tlabel\nä\tb\t1\n".encode("latin-1"), "UTF-8"),
+        ("tsv", "sentence1\tsentence2\tlabel\nä\tb\t1\n".encode("utf-16-le"), "UTF-8"),
+        ("jsonl", '{"sentence1": "a", "sentence2": "b", "label": 0, "label": 1}\n', "field 'label' stands twice"),
+        ("json", '{"data": [{"paragraphs": 3}]}', "got paragraphs 3"),
+        ("jsonl", "[" * 9999, "no JSON"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_right_is_refused_with_its_place(local, ending, content, said):
+    local(f"{PAWSX}/validation.{ending}", content)
+    refused(pawsx, f"validation.{ending}", said)
+
+
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\t\n\r\0"), min_size=1).filter(lambda x: x != "\ufeff")
+ODD = st.sampled_from(['"', '""', "a\u2028b", "x\x85", "\x0b", " ", "ü", '"a', "a,b", "'", "\\", "\\t", "a;b", "NA", "null", "#"])
+TABLE = st.lists(st.tuples(CELL | ODD, CELL | ODD), min_size=1, max_size=6)
+SQUEEZE = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+
+
+def encoded(rows, ending, end, mark):
+    """The rows as a file of this ending."""
+    if ending == "jsonl":
+        text = end.join(json.dumps(dict(zip("xy", row, strict=True)), ensure_ascii=False) for row in rows) + end
+    elif ending == "tsv":
+        text = end.join("\t".join(row) for row in (("x", "y"), *rows)) + end
+    else:
+        stream = io.StringIO(newline="")
+        csv.writer(stream, lineterminator=end).writerows([("x", "y"), *rows])
+        text = stream.getvalue()
+    return (mark + text).encode()
+
+
+@OFTEN
+@given(TABLE, st.sampled_from(["jsonl", "tsv", "csv"]), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["", "\ufeff"]),
+       st.sampled_from([*SQUEEZE]), st.integers(1, 3))  # fmt: skip
+def test_every_dialect_gives_the_rows_that_were_written(rows, ending, end, mark, squeeze, parts):
+    with folder() as place:
+        for k in range(parts):
+            name = f"-{k:05}-of-{parts:05}" if parts > 1 else ""
+            content = encoded(rows[k::parts] or rows[:1], ending, end, mark)
+            put(place, f"a/b/train{name}.{ending}{squeeze}", SQUEEZE[squeeze](content))
+        (part,) = sources.from_local("a", "b", "train")
+    wanted = [row for k in range(parts) for row in (rows[k::parts] or rows[:1])]
+    assert [(row["x"], row["y"]) for row in part.rows] == wanted and len(part.revision) == 64
+
+
+GOOD = {
+    "jsonl": b'{"x": "1"}\n{"x": "2"}\n', "json": b'[{"x": "1"}]', "tsv": b"x\ty\n1\t2\n", "csv": b'x,y\n1,"2"\n',
+    "parquet": packed([{"x": "1"}]), "jsonl.gz": gzip.compress(b'{"x": 1}\n'), "csv.xz": lzma.compress(b"x\n1\n"),
+    "tsv.bz2": bz2.compress(b"x\n1\n"),
+}  # fmt: skip
+
+
+@OFTEN
+@given(st.sampled_from([*GOOD]), st.data())
+def test_a_damaged_file_gives_rows_or_one_line(ending, draw):
+    content = bytearray(GOOD[ending])
+    if draw.draw(st.booleans()):
+        content = content[: draw.draw(st.integers(0, len(content)))]
+    for at, byte in draw.draw(st.lists(st.tuples(st.integers(0, 999), st.integers(0, 255)), max_size=3)):
+        at %= len(content) + 1
+        content[at : at + 1] = bytes([byte])
+    with folder() as place:
+        put(place, f"a/b/train.{ending}", bytes(content))
+        try:
+            assert sources.from_local("a", "b", "train")[0].rows
+        except Bad as error:
+            assert "\n" not in str(error) and "train" in str(error)
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+ROW = '{"sentence1": "a", "sentence2": "b", "label": 1}\n'
+
+
+def test_a_compressed_copy_and_one_in_parts_are_read_and_what_lies_beside_them_is_said(local):
+    local(f"{PAWSX}/validation.jsonl.gz", gzip.compress(ROW.encode()))
+    local(f"{PAWSX}/dev.jsonl", ROW)
+    rows, (seen,) = data.examples("pawsx", "validation", "de", REAL)
+    assert len(rows) == 1 and seen["note"] == "dev.jsonl beside it: not read" and seen["source"].endswith("validation.jsonl.gz")
+    for k in range(2):
+        local(f"google/xtreme/PAWS-X.fr/validation-0000{k}-of-00002.jsonl", ROW.replace('"a"', f'"{k}"'))
+    assert [e["a"] for e in pawsx("fr")] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dev.jsonl", "val.csv", "Validation.jsonl", "validation.jsonl.zst", "validation.txt", "valid.tsv", "validation.zip",
+     "validation.xlsx", "xnli.dev.tsv", "validation_de.jsonl", "validation-00000-of-00002.jsonl.zst"],
+)  # fmt: skip
+def test_a_file_that_looks_like_the_split_under_another_name_is_never_left_aside_unseen(local, name):
+    local(f"{PAWSX}/{name}", ROW)
+    refused(lambda: sources.fetch("google/xtreme", "PAWS-X.de", "validation", ""), name, "is not read; name it validation")
+
+
+def test_parts_of_which_one_is_missing_and_two_copies_are_refused(local):
+    local(f"{PAWSX}/validation-00001-of-00003.jsonl", ROW)
+    refused(pawsx, "part 0 of 3 is missing")
+    for k in (0, 2):
+        local(f"{PAWSX}/validation-0000{k}-of-00003.jsonl", ROW)
+    assert len(pawsx()) == 3
+    local(f"{PAWSX}/validation.jsonl.gz", gzip.compress(ROW.encode()))
+    refused(pawsx, "is there too; keep one of them")
+
+
+def test_what_belongs_to_another_split_and_what_is_no_data_is_no_obstacle(local):
+    for name in ("train.jsonl", "README.md", "LICENSE", ".DS_Store", "._validation.jsonl", "test.tsv"):
+        local(f"{PAWSX}/{name}", "x")
+    assert sources.from_local("google/xtreme", "PAWS-X.de", "validation") == []
+
+
+def test_files_that_nothing_declared_reads_are_listed(local, capsys):
+    for name in (f"{PAWSX}/validation.jsonl", "mt/mnli/de/train.jsonl", "bucc2018/de-en.dev.de", "google/xtreme/README.md",
+                 "ccgbank/data/AUTO/00/wsj_0001.auto", "nyu-mll/glue/mnli/train-00000-of-00001.parquet",
+                 "pretrain_text/sw/train.jsonl"):  # fmt: skip
+        local(name, ROW)
+    assert inventory.unread() == []
+    wrong = ["google/xtreme/PAWSX.de/validation.jsonl", "mt/mnli/train.jsonl", "mt/mnly/de/train.jsonl"]
+    wrong += ["validation.jsonl", f"{PAWSX}/dev.jsonl"]
+    for name in wrong:
+        local(name, ROW)
+    assert sorted(map(str, inventory.unread())) == sorted(wrong)
+    assert cli.main(["data", "--scale", "micro"]) == 0
+    assert "5 files are not read" in capsys.readouterr().err
+
+
+def test_translations_into_some_languages_only_lose_no_row(local):
+    for lang in ("de", "fr"):
+        local(f"mt/hellaswag/{lang}/train.jsonl", "".join(
+            json.dumps({"ctx_a": f"{lang}{i}", "ctx_b": "", "ctx": "", "endings": ["a", "b"], "label": 0}) + "\n" for i in range(6)
+        ))  # fmt: skip
+    rows, seen = data.examples("hellaswag", "train", "en", REAL, data_lang="mt")
+    assert [e["a"] for e in rows] == ["de0", "de2", "de4", "fr1", "fr3", "fr5"]
+    assert all("translated into 2 of 8 languages" in x["note"] for x in seen)
+
+
+# -- keys and values ---------------------------------------------------------------------------------------------------
+
+
+def xnli(local, *rows):
+    local("google/xtreme/XNLI/validation.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    return data.examples("xnli", "validation", "de", REAL)[0]
+
+
+NLI = {"sentence1": "a", "sentence2": "b", "gold_label": "neutral"}
+
+
+def test_rows_without_the_key_that_tells_their_language_are_of_no_language(local):
+    refused(lambda: xnli(local, NLI), "XNLI/validation.jsonl: row 0, field 'language': it is missing")
+    refused(lambda: xnli(local, NLI | {"language": "German"}), "row 0, field 'language': got 'German'; allowed: ar, bg, de")
+    refused(lambda: xnli(local, NLI | {"language": None}), "field 'language': got None")
+    assert len(xnli(local, NLI | {"language": "de"}, NLI | {"language": "fr"})) == 1
+
+
+def test_an_id_that_tells_no_language_is_refused(local):
+    answers = {"text": ["a"], "answer_start": [0]}
+    row = {"id": "germanic-1", "question": "q", "context": "a", "answers": answers}
+    for wrong in ("germanic-1", "q1", "", 7):
+        local("google/xtreme/tydiqa/validation.jsonl", json.dumps(row | {"id": wrong}))
+        refused(lambda: data.examples("tydiqa", "validation", "ko", scale("paper")), "row 0, field 'id'")
+    local("google/xtreme/tydiqa/validation.jsonl", json.dumps(row | {"id": "korean-1"}))
+    assert len(data.examples("tydiqa", "validation", "ko", scale("paper"))[0]) == 1
+
+
+@pytest.mark.parametrize(("label", "index"), [(0, 0), (1.0, 1), ("1", 1), ("1.0", 1), (" 0 ", 0), (0.0, 0)])
+def test_labels_are_whole_numbers_however_they_are_written(local, label, index):
+    local(f"{PAWSX}/validation.jsonl", json.dumps({"sentence1": "a", "sentence2": "b", "label": label}))
+    assert pawsx()[0]["label"] == index
+
+
+NO_LABELS = [0.9, "0.9", float("nan"), float("inf"), True, False, "", None, [1], {}, "one", 2, "2", -2, "²", "1e0"]
+
+
+@pytest.mark.parametrize("label", NO_LABELS)
+def test_a_value_that_is_no_label_is_an_error_that_names_row_and_field(local, label):
+    good = json.dumps({"sentence1": "a", "sentence2": "b", "label": 0})
+    local(f"{PAWSX}/validation.jsonl", good + "\n" + json.dumps({"sentence1": "a", "sentence2": "b", "label": label}))
+    refused(pawsx, "validation.jsonl: row 1, field 'label'", str(label)[:20])
+
+
+def test_words_of_the_publishers_own_files_are_understood(local):
+    assert xnli(local, NLI | {"language": "de", "gold_label": "contradictory"})[0]["label"] == 2
+    local("nyu-mll/glue/mnli/train.jsonl", "".join(
+        json.dumps({"premise": "a", "hypothesis": "b", "label": x}) + "\n" for x in ("-", -1, "entailment", "2")
+    ))  # fmt: skip
+    rows, (seen,) = data.examples("mnli", "train", "en", REAL)
+    assert [e["label"] for e in rows] == [0, 2] and seen["counts"] == {"no label": 2}
+
+
+@pytest.mark.parametrize("tag", [17, -1, 0.5, True, None, "NOUNS", ["NOUN"]])
+def test_a_tag_that_is_none_is_refused_and_never_counted_from_the_end(local, tag):
+    local("google/xtreme/udpos.German/validation.jsonl", json.dumps({"tokens": ["a", "b"], "pos_tags": [7, tag]}))
+    refused(lambda: data.examples("udpos", "validation", "de", REAL), "row 0, field 'pos_tags'")
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "field"),
+    [
+        ("hellaswag", {"ctx_a": "a", "ctx_b": "b", "ctx": "c", "endings": ["x", None], "label": 0}, "endings"),
+        ("cosmosqa", {"context": None, "question": "q", "label": 0} | {f"answer{i}": "a" for i in range(4)}, "context"),
+        ("csqa", {"question": "q", "choices": {"text": ["a", 3], "label": ["A", "B"]}, "answerKey": "A"}, "choices"),
+        ("squad1", {"id": "1", "question": "q", "context": "a", "answers": {"text": ["a"], "answer_start": [0.5]}}, "answers"),
+        ("squad1", {"id": "1", "question": "q", "context": "a", "answers": {"text": ["a"], "answer_start": []}}, "answers"),
+        ("squad1", {"id": "1", "question": "q", "context": "a", "answers": {"text": [None], "answer_start": [0]}}, "answers"),
+        ("siqa", {"context": "c", "question": "q", "answerA": "a", "answerB": "b", "answerC": "c", "label": "1.5"}, "label"),
+        ("copa", {"premise": "p", "choice1": "a", "choice2": "b", "question": "why", "label": 0}, "question"),
+        ("qqp", {"question1": float("nan"), "question2": "b", "label": 0}, "a"),
+    ],
+)  # fmt: skip
+def test_a_field_of_another_type_is_named(local, task, row, field):
+    repository, config = TASKS[task].config("en")
+    local(f"{repository}/{config}/train.jsonl", json.dumps(row))
+    refused(lambda: data.examples(task, "train", "en", REAL), "row 0", f"field {field!r}")
+
+
+WORDS = st.sampled_from(["0", "1", "1.0", "-1", "-"])
+ANY = st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.text(max_size=4) | WORDS
+
+
+@OFTEN
+@given(ANY, st.sampled_from([(), tuple(tasks.NLI)]))
+def test_any_value_is_a_label_or_refused(value, names):
+    row = {"a": "a", "b": "b", "label": value}
+    try:
+        (told,) = tasks.pair("a", "b", names=names)(row, "en")
+    except tasks.Wrong:
+        assert value not in (0, 1, 2, "0", "1", "2") or isinstance(value, bool) or not names
+        return
+    label = -1 if told == "no label" else told["label"]
+    assert value == "-" or value in names or label == float(value)
+
+
+# -- manifests ---------------------------------------------------------------------------------------------------------
+
+HEAD = "repo,config,split,rows,sha256,commit,complete,note,licence,path"
+LINE = f"google/xtreme,PAWS-X.de,validation,2,{'0' * 64},{'a' * 40},yes,,,"
+
+
+def manifest(tmp_path, monkeypatch, text):
+    (tmp_path / "MANIFEST.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
+    return sources.manifest(tmp_path)
+
+
+def test_a_manifest_with_a_byte_order_mark_or_without_optional_columns_is_read(tmp_path, monkeypatch):
+    found = manifest(tmp_path, monkeypatch, f"\ufeff{HEAD}\r\n{LINE}\r\n")
+    assert found["google/xtreme", "PAWS-X.de", "validation"]["source"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{HEAD}\n{LINE}\n".replace(",", ";"), ["separated by semicolons"]),
+        (f"{HEAD}\n{LINE}\n".replace("sha256,", "").replace("0" * 64 + ",", ""), ["no column 'sha256'"]),
+        (f"{HEAD}\n{LINE}\n".replace(",2,", ',"1,000",'), ["row 0, column 'rows': got '1,000'; allowed: a whole number"]),
+        (f"{HEAD}\n{LINE}\n".replace(",2,", ",-2,"), ["column 'rows'"]),
+        (f"{HEAD}\n{LINE}\n".replace(",2,", ",2.0,"), ["column 'rows'"]),
+        (f"{HEAD}\n{LINE}\n".replace("0" * 64, "1E+05"), ["column 'sha256': got '1E+05'; allowed: 64 hex"]),
+        (f"{HEAD}\n{LINE}\n".replace(",yes,", ",TRUE,"), ["column 'complete': got 'TRUE'; allowed: yes, partial or derived"]),
+        (f"{HEAD}\n{LINE}\n{LINE}\n", ["row 1", "stands there twice"]),
+        (f"{HEAD}\n{LINE},\n", ["row 0 has 11 cells, the header 10"]),
+        ("", ["it is empty"]),
+        (f"{HEAD}\n{LINE}\n".encode("utf-16"), ["UTF-8"]),
+    ],
+)
+@pytest.mark.parametrize("words", ["data --scale mini", "run xnli --scale mini"])
+def test_a_damaged_manifest_is_one_line_with_file_and_column(tmp_path, monkeypatch, capsys, text, said, words):
+    refused(lambda: manifest(tmp_path, monkeypatch, text), "MANIFEST.csv", *said)
+    if words.startswith("data"):
+        assert cli.main(words.split()) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    else:
+        refused(lambda: data.examples("pawsx", "validation", "de", REAL), *said)
+
+
+MARKS = st.sampled_from([",", ";", '"', "\n", "x", "0", "", "é", "\ufeff", "\0", "-", "/", "\t", "|", ":", ".", "\r"])
+
+
+@OFTEN
+@given(st.lists(st.tuples(MARKS, st.integers(0, 999)), max_size=4))
+def test_a_manifest_is_read_right_or_refused_in_one_line(changes):
+    with folder("XIT_MIRROR") as place:
+        mirrored(place, "google/xtreme", "PAWS-X.de", "validation", [{"sentence1": "a", "sentence2": "b", "label": 1}])
+        listed(place, {"repo": "b", "config": "c", "split": "train", "rows": 7, "sha256": "0" * 64, "complete": "partial"})
+        file = place / "MANIFEST.csv"
+        text = file.read_text(encoding="utf-8")
+        for what, at in changes:
+            text = text[: at % len(text)] + what + text[at % len(text) + 1 :]
+        file.write_text(text, encoding="utf-8", newline="")
+        try:
+            rows = inventory.presence("mini")
+            assert len(sources.manifest(place)) >= 1 and all(isinstance(row["rows"], int | None) for row in rows)
+            data.examples("pawsx", "validation", "de", REAL)
+        except Bad as error:
+            assert "\n" not in str(error)
+
+
+# -- originals ---------------------------------------------------------------------------------------------------------
+
+TREE = "1-2\tzum\t_\t_\t_\t_\t_\t_\t_\t_\n1\tzu\t_\tADP\t_\t_\t2\t_\t_\t_\n2\tdem\t_\tDET\t_\t_\t0\t_\t_\t_\n\n"
+
+
+@OFTEN
+@given(st.lists(st.tuples(MARKS, st.integers(0, 999)), max_size=4))
+def test_a_damaged_treebank_gives_sentences_or_one_line(changes):
+    text = TREE
+    for what, at in changes:
+        text = text[: at % len(text)] + what + text[at % len(text) + 1 :]
+    with folder() as place:
+        put(place, "ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", text)
+        try:
+            assert all(row["tokens"] for part in sources.ud("de", "validation") for row in part.rows)
+        except Bad as error:
+            assert "\n" not in str(error) and "de_x-ud-dev.conllu" in str(error)
+
+
+def test_original_files_may_begin_with_a_byte_order_mark(local):
+    local("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", "\ufeff" + TREE)
+    assert sources.ud("de", "validation")[0].rows[0]["tokens"] == ["zum"]
+    for end, text in {"de": "\ufeffde-1\tEins.\r\n", "en": "\ufeffen-1\tOne.\r\n", "gold": "\ufeffde-1\ten-1\r\n"}.items():
+        local(f"bucc2018/de-en.dev.{end}", text)
+    source, _, gold, _ = sources.pools("de")
+    assert (source, gold) == ([{"id": "de-1", "sentence": "Eins."}], [("de-1", "en-1")])
+
+
+def test_every_ending_is_known_with_and_without_compression():
+    names = {"a.jsonl": ".jsonl", "a.jsonl.gz": ".jsonl", "a.b.csv.xz": ".csv", "a.parquet": ".parquet"}
+    assert {name: formats.form(name) for name in names} == names
+    assert not any(map(formats.form, ["a.gz", "a.parquet.gz", "a.txt", "a", "jsonl", "a.jsonl.zst", "a.jsonl.gz.gz"]))
