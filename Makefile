@@ -1,88 +1,102 @@
-# make [study] | test | book | check | bench | encoder | constraints | clean.  Needs python3 (3.11) with venv, make and git; uses uv if there.
-PYTHON ?= python3
-VENV   ?= .venv
-SCALE  ?= micro
-BIN    := $(VENV)/bin
-READY  := $(VENV)/.ready
-TEST   := $(CURDIR)/_build/test
-NBVAL  := --nbval-current-env --nbval-cell-timeout=300 -q -p no:cacheprovider
-
-export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
-export IPYTHONDIR = $(abspath $(VENV))/ipython
-export JUPYTER_PREFER_ENV_PATH = 1
-export TOKENIZERS_PARALLELISM = false
-unexport PYTHONHOME PYTHONPATH
+# make [study] | test | book | check | bench | encoder | constraints | clean.  Needs python3 (3.11) with venv, make, bash and git;
+# uses uv if there.  make study SCALE=mini, make PYTHON=python3.11
+#
+# The folder may have any name. Recipes name files relative to it; its own name, and what is given on the command line, reach a
+# program in its environment, where no shell reads them. `make check` has shellcheck read the recipes (tools/recipes.py).
+override SHELL := /bin/sh
+override .SHELLFLAGS := -ec
+override VPATH :=
 
 .PHONY: study test book check bench encoder constraints clean
 .DELETE_ON_ERROR:
 
-study: $(READY)
-	$(BIN)/xit study --scale $(SCALE)
-	$(MAKE) --no-print-directory book
+ifeq ($(wildcard xit_core/config.py),)
+$(error not the folder of the project: run make there, or with -C FOLDER)
+endif
+FLAGS := $(filter-out -%,$(firstword $(MAKEFLAGS)))
+ifneq ($(strip $(foreach flag,e i t,$(findstring $(flag),$(FLAGS)))),)
+$(error make -e, -i and -t: a step would pass that has failed or was not done; run make without them (MAKEFLAGS=$(MAKEFLAGS)))
+endif
 
-book: $(READY)
-	$(BIN)/python book/_ext/pages.py
+# Only from the command line, and as it stands there: make reads no $(...) in it.
+ifneq ($(origin SCALE),command line)
+override SCALE := micro
+endif
+ifneq ($(origin PYTHON),command line)
+override PYTHON := python3
+endif
+override SCALE := $(value SCALE)
+override XIT_PYTHON := $(value PYTHON)
+ifneq ($(words $(SCALE))$(findstring /,$(SCALE))$(findstring .,$(SCALE)),1)
+$(error SCALE: the name of a scale, such as micro)
+endif
+
+# What is set up and run is deaf to a person's settings of the tools, but for what only says where packages come from.
+SOURCES := PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_CERT PIP_CLIENT_CERT PIP_PROXY PIP_TRUSTED_HOST \
+  PIP_KEYRING_PROVIDER PIP_CACHE_DIR PIP_NO_CACHE_DIR PIP_TIMEOUT PIP_DEFAULT_TIMEOUT PIP_RETRIES PIP_CONFIG_FILE \
+  UV_INDEX UV_INDEX_% UV_DEFAULT_INDEX UV_EXTRA_INDEX_URL UV_FIND_LINKS UV_NO_INDEX UV_OFFLINE UV_NATIVE_TLS UV_INSECURE_HOST \
+  UV_KEYRING_PROVIDER UV_CACHE_DIR UV_NO_CACHE UV_HTTP_TIMEOUT UV_HTTP_RETRIES UV_CONFIG_FILE
+DEAF := PYTHON% PIP_% UV_% CONDA_% _CONDA_% MAMBA_% VIRTUAL_ENV% SETUPTOOLS_% DISTUTILS_% JUPYTER_% JPY_% IPYTHON% NBVAL% PYTEST_% \
+  HYPOTHESIS_% RUFF_% SNAKEMAKE_% SPHINX% MPL% MATPLOTLIBRC SHELLCHECK_OPTS \
+  BASH_ENV BASH_FUNC_% BASHOPTS SHELLOPTS GLOBIGNORE ENV CDPATH GREP_OPTIONS LANGUAGE
+unexport $(filter-out $(SOURCES),$(filter $(DEAF),$(.VARIABLES)))
+export SCALE XIT_PYTHON
+export PIP_USER := 0
+export LC_ALL := C.UTF-8
+export PYTHONUTF8 := 1
+export TOKENIZERS_PARALLELISM := false
+# folders of the project's own, where a person's kernels, start-up files and styles are not found and no home is needed
+export JUPYTER_PREFER_ENV_PATH := 1
+export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/jupyter/config
+export JUPYTER_DATA_DIR := $(CURDIR)/.venv/jupyter/data
+export IPYTHONDIR := $(CURDIR)/.venv/ipython
+export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
+
+study: .venv/.ready
+	.venv/bin/python -m xit_core.cli study --scale="$$SCALE"
+	"$(MAKE)" --no-print-directory book
+
+book: .venv/.ready
+	.venv/bin/python book/_ext/pages.py
 	rm -rf _build/html
-	$(BIN)/jupyter-book build book/ --all -W -n --keep-going -q
-	$(BIN)/python book/_ext/bookcheck.py _build/html
+	.venv/bin/python .venv/bin/jupyter-book build book/ --all -W -n --keep-going -q
+	.venv/bin/python book/_ext/bookcheck.py _build/html
 
 # lint and unit tests
-check: $(READY)
-	$(BIN)/ruff check .
-	$(BIN)/python -m pytest tests -q
+check: .venv/.ready
+	.venv/bin/python -m ruff check .
+	mkdir -p _build
+	.venv/bin/python tools/recipes.py Makefile >_build/recipes.sh
+	.venv/bin/shellcheck --norc .ci/run tools/setup tools/smoke _build/recipes.sh
+	.venv/bin/python -m pytest tests -q
 
-# and every notebook at the smallest scale, in a ledger of its own; the copies are then executed again and compared
-test: export TQDM_DISABLE = 1
-test: export OMP_NUM_THREADS = 1
-test: export PYTHONWARNINGS = ignore:IProgress not found
-test: export XIT_RUNS = $(TEST)/runs
-test: export XIT_RESULTS = $(TEST)/results
-test: export XIT_EXECUTED = $(TEST)/executed
+# and every notebook at the smallest scale, in a ledger of its own, and the book
 test: check
-	rm -rf $(TEST)
-	$(BIN)/python -m pytest --nbval-lax $(NBVAL) notebooks
-	$(BIN)/xit study --scale smoke
-	$(BIN)/python -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg $(NBVAL) $(TEST)/executed/smoke/analysis.ipynb
-	XIT_RUNS=$(TEST)/again XIT_RESULTS=$(TEST)/again/results $(BIN)/python -m pytest --nbval $(NBVAL) \
-	  --nbval-sanitize-with tests/nbval_sanitize.cfg --ignore $(TEST)/executed/smoke/analysis.ipynb $(TEST)/executed/smoke
-	env -u XIT_RESULTS -u XIT_EXECUTED -u XIT_RUNS $(MAKE) --no-print-directory book
+	bash tools/smoke
+	"$(MAKE)" --no-print-directory book
 
 # training beside Hugging Face's Trainer, kept for the book: make bench SCALE=pocket
-bench: $(READY)
-	$(BIN)/xit bench train --scale $(SCALE) --keep
+bench: .venv/.ready
+	.venv/bin/python -m xit_core.cli bench train --scale="$$SCALE" --keep
 
-# an encoder that the package ships, pretrained anew: make encoder SCALE=micro (12 minutes of one core; OMP_NUM_THREADS=2 for two)
-encoder: $(READY)
-	$(BIN)/xit run pretrained --scale $(SCALE) --model remake
-	mkdir -p xit_core/encoders/$(SCALE)
-	rm -f xit_core/encoders/$(SCALE)/model*
-	cp _runs/$(SCALE)/encoder/* xit_core/encoders/$(SCALE)/
+# an encoder that the package ships, pretrained anew: make encoder SCALE=micro (12 minutes of one core; XIT_THREADS=2 for two)
+encoder: .venv/.ready
+	.venv/bin/python -m xit_core.cli run pretrained --scale="$$SCALE" --model=remake
+	ls "$${XIT_RUNS:-_runs}/$${SCALE:?}"/encoder/model*  # the old weights are only removed where there are new ones
+	mkdir -p "xit_core/encoders/$${SCALE:?}"
+	rm -f "xit_core/encoders/$${SCALE:?}"/model*
+	cp "$${XIT_RUNS:-_runs}/$${SCALE:?}"/encoder/* "xit_core/encoders/$${SCALE:?}/"
 
 # constraints.txt anew: the newest versions that environment.yml allows
 constraints:
-	rm -rf _build/fresh && $(PYTHON) -m venv _build/fresh
-	$(call install,_build/fresh,)
-	{ echo '# Every package that `make` installs, exactly. `make constraints` writes this file.'; \
-	  _build/fresh/bin/python -m pip list --format=freeze | sed -E '/^(pip|xit)==/d; s/^([^=]+==[^+]+)\+.*/\1/' \
-	  | LC_ALL=C sort -f; } > constraints.txt
-	rm -rf _build/fresh
+	bash tools/setup constraints
 
 clean:
 	rm -rf _build _runs book/_generated book/executed/smoke book/executed/micro book/results/smoke book/results/micro
 
-# $(call install,VENV,CONSTRAINTS): the pip part of environment.yml
-define install
-sed -n '/^ *- pip: *$$/,$$ s/^ \{6,\}- *//p' environment.yml | tr -d '"' > $(1)/requirements.txt
-if command -v uv >/dev/null; then uv pip install -q --python $(1)/bin/python -r $(1)/requirements.txt \
-  $(if $(2),-c $(2) --build-constraints $(2)); \
-else $(if $(2),PIP_CONSTRAINT=$(2) PIP_BUILD_CONSTRAINT=$(2)) \
-  $(1)/bin/python -m pip install -q --disable-pip-version-check -r $(1)/requirements.txt; fi
-endef
-
-$(READY): environment.yml constraints.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(call install,$(VENV),constraints.txt)
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-index --no-deps --no-build-isolation -e .
-	mkdir -p $(IPYTHONDIR)/profile_default  # kernels of nbval: no warnings in the outputs
-	echo 'c.IPKernelApp.log_level = 50' > $(IPYTHONDIR)/profile_default/ipython_kernel_config.py
-	touch $@
+# also in a folder that was moved or copied: what is in .venv knows its name
+ifneq ($(shell cat .venv/.ready 2>/dev/null),$(CURDIR))
+.PHONY: .venv/.ready
+endif
+.venv/.ready: environment.yml constraints.txt pyproject.toml tools/setup tools/sources.py
+	bash tools/setup

@@ -13,7 +13,7 @@ PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*")
 TABLES = {"tasks.py", "claims.py"}  # tables of declarations, not counted
 LIGHT = (
     "config tasks studies claims stats results plots launch workflow inventory parcel cli micro sources protocols submission "
-    "checklist"
+    "checklist files formats environment locks provenance export"
 )
 
 
@@ -71,9 +71,10 @@ from xit_core import {", ".join(LIGHT.split())}
     assert done.returncode == 0, done.stderr
 
 
-def test_the_package_is_small():  # study 3,000; data sets, protocols 1,600; core 900; real languages 600
-    files = [p for p in (ROOT / "xit_core").rglob("*.py") if p.name not in TABLES]
-    assert sum(bool(line.strip()) for p in files for line in p.read_text().splitlines()) <= 6200
+def test_every_module_is_small():
+    """Of the package as a whole there is no ceiling: one that was raised five times only bred dense lines."""
+    for path in (p for p in (ROOT / "xit_core").rglob("*.py") if p.name not in TABLES):
+        assert sum(bool(line.strip()) for line in path.read_text(encoding="utf-8").splitlines()) <= 500, path.name
 
 
 def test_no_function_has_more_than_40_statements():

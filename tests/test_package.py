@@ -1,0 +1,76 @@
+"""The package as `pip install .` leaves it: whole, with what it needs, and at work in an empty folder without git."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+
+from test_environment import pins
+from xit_core.config import ROOT
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """A wheel of the files that git has, or would have."""
+    tree = tmp_path_factory.mktemp("tree")
+    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard", "-z"], capture_output=True, check=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(("book/executed", "book/results")):
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tree / name)
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*command, "-w", tree / "made", tree], check=True, capture_output=True, env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    return next((tree / "made").glob("xit-*.whl"))
+
+
+def test_the_wheel_has_all_that_runs_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in ("Snakefile", "first_names.csv", "encoders/micro/tokenizer.json", *(f"notebooks/{i}" for i in notebooks())):
+        assert f"xit_core/{name}" in names
+    sources = {str(p.relative_to(ROOT)) for p in (ROOT / "xit_core").rglob("*.py")}
+    assert sources <= set(names)
+    assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"xit_core"}
+
+
+def notebooks():
+    return sorted(p.name for p in (ROOT / "notebooks").glob("*.ipynb"))
+
+
+def test_the_wheel_requires_what_environment_yml_pins_for_a_run(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = (name for name in archive.namelist() if name.endswith("METADATA"))
+    told = message_from_string(archive.read(metadata).decode()).get_all("Requires-Dist")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert [x for x in told if ";" not in x] == project["dependencies"]
+    assert sorted(project["dependencies"] + project["optional-dependencies"]["test"]) == sorted(pins(environment()))
+
+
+def environment():
+    return (ROOT / "environment.yml").read_text(encoding="utf-8")
+
+
+def test_an_installed_package_works_in_an_empty_folder_without_git(wheel, tmp_path):
+    target, here = tmp_path / "installed", tmp_path / "here"
+    here.mkdir()
+    zipfile.ZipFile(wheel).extractall(target)
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("XIT_", "PYTHON"))}
+    env |= {"PYTHONPATH": str(target), "PATH": str(tmp_path / "no programs")}
+
+    def xit(*words):
+        command = [sys.executable, "-m", "xit_core.cli", *words]
+        return subprocess.run(command, cwd=here, env=env, capture_output=True, text=True, timeout=300)
+
+    assert re.fullmatch(r"xit \S+\n", xit("--version").stdout) and not list(here.iterdir())
+    done = xit("run", "tatoeba", "--scale", "smoke", "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert (row["provenance"]["commit"], row["provenance"]["clean"]) == ("", False)
+    assert [*map(str, (p.relative_to(here) for p in Path(here).rglob("*.json")))] == [f"book/results/smoke/{row['id']}.json"]

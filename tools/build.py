@@ -1,0 +1,27 @@
+"""Builds the package: the notebooks and the Snakefile, which lie beside it in a checkout, go into it."""
+
+import shutil
+from pathlib import Path
+
+from setuptools.command.build_py import build_py
+
+
+class WithParts(build_py):
+    """setuptools' step, and the parts; an editable install finds them where they are."""
+
+    def run(self) -> None:
+        if not self.editable_mode:
+            shutil.rmtree(Path(self.build_lib) / "xit_core", ignore_errors=True)  # modules of an earlier state would come along
+        super().run()
+        for part in [] if self.editable_mode else parts():
+            target = Path(self.build_lib) / "xit_core" / part
+            self.mkpath(str(target.parent))
+            self.copy_file(str(part), str(target))
+
+    def get_source_files(self) -> list[str]:
+        """What a source distribution holds."""
+        return [*super().get_source_files(), *map(str, parts()), "tools/build.py"]
+
+
+def parts() -> list[Path]:
+    return [Path("Snakefile"), *sorted(Path("notebooks").glob("[0-9]*.ipynb"))]
