@@ -53,7 +53,8 @@ def test_the_extra_is_the_same_in_both_places():
 
 
 def test_no_machine_path_or_address_stands_in_the_build_files():
-    for file in ("environment.yml", "constraints.txt", "pyproject.toml", "Makefile", "Snakefile", ".ci/run"):
+    tools = [str(path.relative_to(ROOT)) for path in (ROOT / "tools").iterdir() if path.is_file()]
+    for file in ("environment.yml", "constraints.txt", "pyproject.toml", "Makefile", "Snakefile", ".ci/run", *tools):
         assert not re.search(r"https?://|/home/|/root|/work/|/opt/", (ROOT / file).read_text()), file
 
 

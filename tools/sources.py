@@ -27,6 +27,7 @@ def sources(listed: str) -> dict[str, str]:
 
 if __name__ == "__main__":
     pip = [sys.executable, "-m", "pip"]
-    listed = subprocess.run([*pip, "config", "list"], stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout
+    every = os.environ | dict.fromkeys(("PIP_USER", "PIP_GLOBAL", "PIP_SITE"), "0")  # else `user = true` would list one file only
+    listed = subprocess.run([*pip, "config", "list"], env=every, stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout
     env = sources(listed) | os.environ | {"PIP_CONFIG_FILE": os.devnull}
     sys.exit(subprocess.run([*pip, *sys.argv[1:]], env=env, check=False).returncode)
