@@ -437,3 +437,105 @@ def test_every_ending_is_known_with_and_without_compression():
     names = {"a.jsonl": ".jsonl", "a.jsonl.gz": ".jsonl", "a.b.csv.xz": ".csv", "a.parquet": ".parquet"}
     assert {name: formats.form(name) for name in names} == names
     assert not any(map(formats.form, ["a.gz", "a.parquet.gz", "a.txt", "a", "jsonl", "a.jsonl.zst", "a.jsonl.gz.gz"]))
+
+
+# -- what lies there and is not read ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["a folder", "a link to nothing", "a loop", "the folder is a link to nothing"])
+def test_what_stands_in_the_place_of_a_file_is_never_passed_over(local, tmp_path, how):
+    file = local(f"{PAWSX}/validation.jsonl", ROW)
+    file.unlink()
+    if how == "a folder":
+        file.mkdir()
+    elif how.startswith("a"):
+        file.symlink_to(file if how == "a loop" else "/nowhere/at/all")
+    else:
+        file.parent.rmdir()
+        file.parent.symlink_to("/nowhere/at/all")
+    refused(lambda: sources.from_local("google/xtreme", "PAWS-X.de", "validation"), "PAWS-X.de")
+
+
+@pytest.mark.parametrize(
+    ("path", "read"),
+    [
+        ("ud-treebanks-v2.5/UD_German-GSD/de_gsd-ud-dev.conllu.gz", lambda: sources.ud("de", "validation")),
+        ("ud-treebanks-v2.5/again/UD_German-GSD/de_gsd-ud-dev.conllu", lambda: sources.ud("de", "validation")),
+        ("bucc2018/zh-en/zh-en.dev.zh", lambda: sources.pools("zh")),
+        ("bucc2018/zh-en.dev.zh.gz", lambda: sources.pools("zh")),
+        ("ccgbank/AUTO/00/wsj_0001.auto", lambda: sources.ccgbank("validation")),
+    ],
+)
+def test_original_files_in_another_place_are_never_left_aside_unseen(local, path, read):
+    local(path, "x")
+    refused(read, path.rsplit("/", 1)[1], "is not read; needed: XIT_LOCAL/")
+    assert [str(p) for p in inventory.unread()] == [path]
+
+
+def test_sentences_of_a_treebank_that_run_together_are_refused(local):
+    one, two = ("\n".join(f"{i}\t{w}\t_\tX\t_\t_\t0\t_\t_\t_" for i, w in enumerate(words, 1)) for words in ("abc", "xy"))
+    local("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", f"{one}\n{two}\n\n")
+    refused(lambda: sources.ud("de", "validation"), "not 1, 2, ...")
+    local("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", f"{one}\n\n{two}\n\n")
+    local("ud-treebanks-v2.5/UD_Y/de_x-ud-dev.conllu", f"{one}\n\n")
+    refused(lambda: sources.ud("de", "validation"), "lies in two folders")
+    (Path(os.environ["XIT_LOCAL"]) / "ud-treebanks-v2.5/UD_Y/de_x-ud-dev.conllu").rename(
+        Path(os.environ["XIT_LOCAL"]) / "ud-treebanks-v2.5/UD_Y/de_y-ud-dev.conllu"
+    )
+    local("ud-treebanks-v2.5/UD_Z/de_z-ud-dev.conllu", "")
+    refused(lambda: sources.ud("de", "validation"), "de_z-ud-dev.conllu: it is empty")
+
+
+def test_a_row_that_names_another_language_is_not_counted_for_this_one(local):
+    row = {"sentence1": "a", "sentence2": "b", "label": 1}
+    local(f"{PAWSX}/validation.jsonl", json.dumps(row | {"language": "fr"}))
+    refused(pawsx, "row 0, field 'language': got 'fr' in the rows of 'de'")
+    local(f"{PAWSX}/validation.jsonl", json.dumps(row | {"language": "de"}))
+    assert len(pawsx()) == 1
+    tags = {"tokens": ["a"], "ner_tags": [0], "langs": ["fr"]}
+    local("google/xtreme/PAN-X.de/validation.jsonl", json.dumps(tags))
+    refused(lambda: data.examples("panx", "validation", "de", REAL), "field 'langs': got 'fr'")
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "field"),
+    [
+        ("hellaswag", {"ctx_a": "a", "ctx_b": "b", "ctx": "c", "endings": "['x', 'y']", "label": 0}, "endings"),
+        ("csqa", {"question": "q", "choices": {"text": ["a"], "label": "ABCDE"}, "answerKey": ""}, "choices"),
+        ("panx", {"tokens": ["a", "b"], "ner_tags": {"0": 1, "1": 2}}, "ner_tags"),
+        ("panx", {"tokens": ["a", "b"], "ner_tags": "00"}, "ner_tags"),
+        ("qqp", {"question1": "a", "question2": "b", "label": 10**400}, "label"),
+        ("squad1", {"id": "1", "question": "q", "context": "a", "answers": {"text": ["a"], "answer_start": [10**400]}}, "answers"),
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_list_or_a_number_is_refused(local, task, row, field):
+    repository, config = TASKS[task].config("en")
+    local(f"{repository}/{config}/train.jsonl", json.dumps(row))
+    refused(lambda: data.examples(task, "train", "en", REAL), "row 0", f"field {field!r}")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("validation.jsonl", '{"sentence1": "a\\ud83d", "sentence2": "b", "label": 1}', "row 0: no JSON"),
+        ("validation-00000-of-300000000.jsonl", ROW, "part 1 of 300000000 is missing"),
+        ("validation.tsv", "sentence1\tsentence2\tlabel\ra\tb\t1\r", "carriage returns only"),
+        ("validation.json", ROW + ROW, "JSON lines; name it .jsonl"),
+    ],
+)
+def test_odd_files_get_the_advice_that_mends_them(local, name, content, said):
+    local(f"{PAWSX}/{name}", content)
+    refused(pawsx, said)
+
+
+def test_templates_that_were_cut_off_are_refused(local):
+    local("multichecklist/templates/tsv.tsv", "Field\ten\tde\nName\tAnimal vs Vehicle\t\n")
+    refused(lambda: data.examples("multichecklist", "validation", "de", scale("paper")), "the templates are not whole")
+
+
+def test_a_manifest_that_counts_other_rows_than_its_file_has_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
+    mirrored(tmp_path, "a", "b", "train", [{"x": 1}])
+    manifest = tmp_path / "MANIFEST.csv"
+    manifest.write_text(manifest.read_text().replace("a,b,train,1,", "a,b,train,2000,"))
+    refused(lambda: sources.from_mirror("a", "b", "train"), "1 rows, the manifest says 2000")

@@ -9,7 +9,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from textwrap import shorten
 
-from .config import SCALES, Bad, Run
+from .config import ROOT, SCALES, Bad, Run
 from .environment import compared, fix_environment
 
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .launch import Failed
 
     try:
-        fix_environment()
+        prepare()
         given = vars(parser().parse_args(argv))
         given.pop("does")(**given)
         return 0
@@ -52,6 +52,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         line, status = "xit stopped; the same command resumes", 130
     print(" ".join(line.split()), file=sys.stderr)
     return status
+
+
+def prepare() -> None:
+    """Make the process deaf to its environment; a terminal that lacks a letter stops nothing.
+
+    Raises: Bad.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    names = (str(ROOT), *(value for name, value in os.environ.items() if name.startswith("XIT_")))
+    if odd := [name for name in names if any("\udc80" <= c <= "\udcff" for c in name)]:
+        raise Bad(f"{odd[0]!a}: no UTF-8, or this Python reads names as ASCII; set PYTHONUTF8=1, or name another folder")
+    fix_environment()
 
 
 def parser() -> Parser:
@@ -79,14 +93,14 @@ def parser() -> Parser:
     whole(command(study, scale="micro", to_json=False))
     ledger = command(results, to_json=False)
     ledger.add_argument("action", choices=("merge",), help="take in what another machine finished")
-    ledger.add_argument("folder", metavar="DIR", help="holds <scale>/<run>.json at any depth; executed notebooks likewise")
+    ledger.add_argument("folder", type=filled, metavar="DIR", help="holds <scale>/<run>.json at any depth, and executed notebooks")
     command(claims, scale="micro")
     taking(command(data, scale="micro"))
     scoring(command(score))
     exported = command(export, to_json=False)
     exported.add_argument("runs", nargs="+", metavar="RUN", help="ids of finished runs, as the ledger names them")
-    exported.add_argument("--to", required=True, metavar="DIR", help="where the predictions go")
-    exported.add_argument("--gold", default="", metavar="DIR", help="where the gold labels of the same instances go")
+    exported.add_argument("--to", type=filled, required=True, metavar="DIR", help="where the predictions go")
+    exported.add_argument("--gold", type=filled, metavar="DIR", help="where the gold labels of the same instances go")
     timing(command(bench))
     return top
 
@@ -98,16 +112,23 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def filled(text: str) -> str:
+    """A name of the command line that is one."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; name a folder")
+    return text
+
+
 def whole(given: Parser) -> None:
     given.add_argument("study", nargs="?", default="main")
     given.add_argument("--cores", type=positive, default=os.cpu_count() or 1, help="runs at a time (default: every core)")
-    given.add_argument("--profile", help="a Snakemake profile, for a cluster")
+    given.add_argument("--profile", type=filled, help="a Snakemake profile, for a cluster")
     given.add_argument("--budget", type=float, metavar="SECONDS", help="start nothing that would end later (default: no end)")
     given.add_argument("--direct", action="store_true", help="rows only, in this process: without papermill and Snakemake")
 
 
 def taking(given: Parser) -> None:
-    given.add_argument("--pack", metavar="DIR", help="write a small mirror of what the scale's study reads, as JSON lines")
+    given.add_argument("--pack", type=filled, metavar="DIR", help="write a small mirror of what the study reads, as JSON lines")
     given.add_argument("--most", type=positive, default=60, metavar="MIB", help="its size, at most: longer texts are cut (60)")
 
 
@@ -281,7 +302,7 @@ def bench(what: str, as_json: bool, **given: int | str | None) -> None:
     tell(module.measure(what, **given), as_json, *module.KEYS)
 
 
-def export(runs: list[str], to: str, gold: str) -> None:
+def export(runs: list[str], to: str, gold: str | None) -> None:
     """write such a folder from finished runs"""
     from .export import export as write
 

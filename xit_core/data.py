@@ -18,7 +18,7 @@ from . import files, sources
 from .config import PIVOT, Bad, Scale, encoder_dir, mirror_dir
 from .config import scale as scale_of
 from .sources import Part
-from .tasks import MISPLACED, TRANSLATED, Note, Task, Wrong, located, task
+from .tasks import MISPLACED, NAMES, TRANSLATED, Note, Task, Wrong, located, task
 
 BUDGET = {"cuda": 2**14, "cpu": 2**11}  # tokens of a forward pass that is trained on: what fits, what stays in the cache
 READ = 2**13  # tokens of one that is not
@@ -112,7 +112,7 @@ def read(declared: Task, part: Part, lang: str, training: bool, n: int = 0) -> t
     Raises: Bad naming source, row and field.
     """
     found, counts = [], Counter()
-    rows = declared.expand(part.rows, lang, n) if declared.expand else part.rows
+    rows = expanded(declared, part, lang, n)
     for i, raw in enumerate(rows):
         row = Watched(raw)
         try:
@@ -127,9 +127,34 @@ def read(declared: Task, part: Part, lang: str, training: bool, n: int = 0) -> t
             marks, good = [MISPLACED], []
         for example in good:
             sound(declared, example, f"{part.source}: row {i}")
+        if good and not training:
+            same_language(raw, lang, f"{part.source}: row {i}")
         counts.update(marks)
         found += good
     return found, counts
+
+
+def expanded(declared: Task, part: Part, lang: str, n: int) -> list[dict]:
+    """The rows of a part, or what is made from its templates.
+
+    Raises: Bad for templates that are not whole.
+    """
+    if not declared.expand:
+        return part.rows
+    try:
+        return declared.expand(part.rows, lang, n)
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
+        if isinstance(error, Bad):
+            raise
+        raise Bad(f"{part.source}: the templates are not whole ({type(error).__name__}: {error}); copy the file again") from None
+
+
+def same_language(raw: dict, lang: str, where: str) -> None:
+    """Raise Bad for a row that says itself that it is in another language than the one that it would count for."""
+    for field in ("language", "lang", "langs"):
+        values = raw.get(field) if isinstance(raw.get(field), list) else [raw.get(field)]
+        if other := [x for x in values if isinstance(x, str) and x in NAMES and x != lang and lang in NAMES]:
+            raise Bad(f"{where}, field {field!r}: got {other[0]!r} in the rows of {lang!r}; put it with its own language")
 
 
 def sound(declared: Task, example: dict, where: str) -> None:

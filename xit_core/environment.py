@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections import Counter
 from fnmatch import fnmatch
 
@@ -17,13 +18,18 @@ NUMERIC = (
     "ATEN_CPU_CAPABILITY", "OMP_*", "GOMP_*", "KMP_*", "MKL_*", "DNNL_*", "ONEDNN_*", "OPENBLAS_*", "NPY_*", "NVIDIA_TF32_OVERRIDE",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCH_BLAS_*", "TORCHINDUCTOR_*", "CUBLAS_*", "CUBLASLT_*", "CUDNN_*", "ACCELERATE_*",
 )  # fmt: skip
+# Settings that stop a run or change how its notebook looks, without a word for the person
+OTHERS = (
+    "MPLBACKEND", "PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONDEVMODE", "PYTHONASYNCIODEBUG", "TORCH_LOGS", "TORCH_CPP_*", "TQDM_*",
+)  # fmt: skip
 NEEDED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
 def fix_environment() -> None:
     """Give this process, before it loads a library, and those that it starts the environment that a number may depend on."""
     wanted = FIXED | dict.fromkeys(THREADED, str(threads()))
-    for name in (name for name in numeric() if name not in NEEDED):
+    others = [name for name in os.environ if any(fnmatch(name, x) for x in OTHERS)]
+    for name in (name for name in (*numeric(), *others) if name not in NEEDED):
         del os.environ[name]
     os.environ.update(wanted)
 
@@ -35,7 +41,7 @@ def threads() -> int:
     Raises: Bad.
     """
     named = os.environ.get("XIT_THREADS") or "1"
-    if not named.isascii() or not named.isdigit() or not 1 <= int(named) <= os.cpu_count():
+    if not re.fullmatch("[0-9]{1,4}", named) or not 1 <= int(named) <= os.cpu_count():
         raise Bad(f"XIT_THREADS={named}; allowed: 1 to {os.cpu_count()}, the cores of this machine")
     return int(named)
 

@@ -108,6 +108,8 @@ def parsed(text: str, where: str, kind: type | tuple[type, ...] = dict) -> Any:
     """
     try:
         found = json.loads(text, object_pairs_hook=_once)
+        if "\\u" in text:  # half of a character, which no file can hold
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         at = f", character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         raise Bad(f"{where}: no JSON ({getattr(error, 'msg', brief(error))}{at}); mend this row") from None
@@ -127,7 +129,10 @@ def _once(fields: list[tuple[str, Any]]) -> dict:
 def _json(file: Path) -> list[dict]:
     """A list of rows, as it is or under "data"; SQuAD's articles give a row a question, with what else its paragraph holds."""
     with opened(file) as stream:
-        whole = parsed(stream.read(), str(file), (dict, list))
+        text = stream.read()
+    if text.lstrip()[:1] == "{" and len(text.strip().split("\n{")) > 1 and "\n" not in text.lstrip()[:2]:
+        raise Bad(f"{file}: JSON lines; name it .jsonl")
+    whole = parsed(text, str(file), (dict, list))
     rows = whole.get("data") if isinstance(whole, dict) else whole
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Bad(f'{file}: got no list of rows; allowed: a list of objects, or SQuAD\'s {{"data": [...]}}')
@@ -140,6 +145,7 @@ def _questions(file: Path, articles: list[dict]) -> Iterator[dict]:
         for paragraph in _listed(article, "paragraphs", f"{file}: article {k}"):
             rest = {k: v for k, v in paragraph.items() if k != "qas"} | {"title": article.get("title", "")}
             for asked in _listed(paragraph, "qas", f"{file}: article {k}"):
+                _listed({"answers": [], **asked}, "answers", f"{file}: row {n}")
                 try:
                     told = {key: [answer[key] for answer in asked["answers"]] for key in ("text", "answer_start")}
                     yield rest | {"id": asked["id"], "question": asked["question"], "answers": told}
@@ -177,6 +183,8 @@ def _tsv(file: Path) -> list[dict]:
         lines = [line.removesuffix("\n").removesuffix("\r") for line in stream]
     while lines and not lines[-1].strip("\r"):
         lines.pop()
+    if len(lines) == 1 and "\r" in lines[0]:
+        raise Bad(f"{file}: lines end with carriage returns only; save it with line feeds")
     return _table(file, [line.split("\t") for line in lines if line or "\t" not in lines[0]], "\t")
 
 

@@ -4,6 +4,7 @@ Row counts are those that the data sets' publishers state, or that were counted 
 """
 
 import csv
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -111,18 +112,25 @@ def unread() -> list[Path]:
     splits: dict[tuple[str, str], set[str]] = {}
     for place in (place for task in TASKS.values() for place in declared(task)):
         splits.setdefault((place.repository, place.config), set()).add(place.split)
-    there = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    try:
+        there = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir()]
+    except OSError as error:
+        raise Bad(f"XIT_LOCAL={folder}: {error}; name the folder that holds your own copies of data sets, and only them") from None
     return [path for path in there if not any(map(sources.NO_DATA.fullmatch, path.parts)) and not _known(path, splits)]
 
 
-ORIGINAL = ("ud-treebanks-v2.5", "ccgbank", "bucc2018")  # folders of files under their publishers' own names
+ORIGINAL = {  # files under their publishers' own names, and others that come with them
+    "ud-treebanks-v2.5": r"UD_[^/]+/(\w+-ud-(train|dev|test)\.conllu|[^/]*\.(txt|xml))",
+    "ccgbank": r"data/AUTO/\d\d/wsj_\d+\.auto|(?!.*\.auto).*",
+    "bucc2018": r"\w+-en\.(dev|sample|test|training)\.(\w\w|gold)",
+}
 
 
 def _known(path: Path, splits: dict[tuple[str, str], set[str]]) -> bool:
     """Whether a path below XIT_LOCAL is one of those that are read."""
     *folders, name = path.parts
     if path.parts[0] in ORIGINAL:
-        return True
+        return bool(re.fullmatch(ORIGINAL[path.parts[0]], "/".join(path.parts[1:])))
     if path.parts[0] == "mt":
         return len(folders) == 3 and folders[1] in TASKS and sources.own(name, "train")
     return any(sources.own(name, split) for split in splits.get(("/".join(folders[:-1]), "".join(folders[-1:])), ()))

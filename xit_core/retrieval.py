@@ -521,9 +521,12 @@ def mewslix(net: Model, s: Scale) -> dict:
         queries[lang], seen = [{"id": e["id"], "text": e["mention"], "gold": [e["entity"]]} for e in rows], seen + read
     for part in sources.fetch(*task.config(PIVOT), "candidate_set_entities", task.revision, task.obtain):
         seen.append(noted("mewslix", "candidates", "", part))
-        for each in part.rows:
-            told = " ".join(each["description"][span["start"] : span["end"]] for span in each["sentence_spans"])
-            pool.setdefault(each["description_language"], {})[each["entity_id"]] = " ".join(told.split())
+        for i, each in enumerate(part.rows):
+            try:
+                told = " ".join(each["description"][span["start"] : span["end"]] for span in each["sentence_spans"])
+                pool.setdefault(each["description_language"], {})[each["entity_id"]] = " ".join(told.split())
+            except (KeyError, TypeError) as error:
+                raise Bad(f"{part.source}: row {i}: no candidate ({type(error).__name__}: {error}); make the file again") from None
     return entry("mewslix", *ranking(net, s, "mewslix", queries, pool, (64, 64)), seen)
 
 

@@ -1,6 +1,8 @@
 """Rows of data sets as they are stored: in a folder of the user's, in a mirror, or on the hub at the declared commit."""
 
 import hashlib
+import itertools
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,10 +77,12 @@ def from_local(repository: str, config: str, split: str) -> list[Part]:
     Raises: Bad when there are several copies, one that cannot be read or holds nothing, or (where the split is missing) a file
     that looks like it under another name: it would be left aside unseen.
     """
-    folder = local_dir()
-    if not folder or not (folder / repository / config).is_dir():
+    folder = local_dir() and local_dir() / repository / config
+    if not folder or not os.path.lexists(folder):
         return []
-    there = listed(folder / repository / config)
+    there = listed(folder)
+    if broken := [f for f in there if own(f.name, split) and not f.is_file()]:
+        raise Bad(f"{broken[0]}: no file (a folder, or a link to nothing); put the split there as a file, or take it away")
     files, strays = copies(there, split), [f for f in there if alike(f.name, split) and not own(f.name, split)]
     if strays and not files:
         endings = ", ".join(formats.READERS)
@@ -95,8 +99,19 @@ def from_local(repository: str, config: str, split: str) -> list[Part]:
 
 
 def listed(folder: Path) -> list[Path]:
-    """What lies in a folder and may be data, by name."""
-    return sorted(path for path in folder.iterdir() if not NO_DATA.fullmatch(path.name))
+    """What lies in a folder and may be data, by name.
+
+    Raises: Bad for what is no folder, such as a link to one that is not there.
+    """
+    with formats.readable(folder):
+        return sorted(path for path in folder.iterdir() if not NO_DATA.fullmatch(path.name))
+
+
+def misplaced(top: str, pattern: str, needed: str, right: str = "") -> None:
+    """Raise Bad where a folder of original files has them, but not where they are read (`right`: there, for another split)."""
+    folder = local_dir()
+    if folder and (found := sorted(f for f in (folder / top).rglob(pattern) if not right or not f.match(right))):
+        raise Bad(f"{found[0]} lies there and is not read; needed: XIT_LOCAL/{needed}, not compressed")
 
 
 def own(name: str, split: str) -> bool:
@@ -124,7 +139,7 @@ def copies(there: list[Path], split: str) -> list[Path]:
     for file in (f for f in there if f.is_file() and own(f.name, split)):
         part = SHARD.fullmatch(formats.stem(file.name).removeprefix(split))
         number, of = (int(part[1]), int(part[2])) if part else (0, 1)
-        key = (file.name[len(formats.stem(file.name)) :], part and of)
+        key = (file.name[len(formats.stem(file.name)) :], of if part else 0)
         if number in found.setdefault(key, {}):
             raise Bad(f"{found[key][number]}: {file.name} is there too; keep one of them")
         found[key][number] = file
@@ -132,8 +147,9 @@ def copies(there: list[Path], split: str) -> list[Path]:
         one, other, *_ = (next(iter(parts.values())) for parts in found.values())
         raise Bad(f"{one}: {other.name} is there too; keep one of them")
     for (_, of), parts in found.items():
-        if gone := set(range(of or 1)) ^ set(parts):
-            raise Bad(f"{next(iter(parts.values()))}: part {min(gone)} of {of} is missing, or one too many; copy all parts again")
+        if len(parts) != int(of or 1) or max(parts) >= int(of or 1):
+            gone = next(k for k in itertools.count() if k not in parts)
+            raise Bad(f"{next(iter(parts.values()))}: part {gone} of {of} is missing, or one too many; copy all parts again")
         return [parts[k] for k in sorted(parts)]
     return []
 
@@ -164,7 +180,11 @@ def ud(lang: str, split: str) -> list[Part]:
     folder = local_dir()
     files = folder.glob(f"ud-treebanks-v2.5/UD_*/{lang}_*-ud-{UD_SPLITS[split]}.conllu") if folder else ()
     if not (files := sorted(files, key=lambda file: file.name)):
+        name = f"{lang}_*-ud-{UD_SPLITS[split]}.conllu"
+        misplaced("ud-treebanks-v2.5", f"{name}*", f"ud-treebanks-v2.5/UD_*/{name}")
         return []
+    if len({file.name for file in files}) < len(files):
+        raise Bad(f"{files[0]}: a treebank of this name lies in two folders; keep one of them")
     ranks = RANKS.get(lang, RANKS[""]).split()
     told = [sentence for file in files for sentence in surface(file, ranks)]
     # treebanks whose text is licensed have "_" for every word
@@ -179,6 +199,10 @@ def surface(file: Path, ranks: list[str]) -> Iterator[list[tuple[str, str]]]:
     Raises: Bad naming file and line.
     """
     for line, sentence in conllu(file):
+        numbers = [int(cells[0]) for cells in sentence if cells[0].isascii() and cells[0].isdigit()]
+        if numbers != [*range(1, len(numbers) + 1)]:
+            said = f"the sentence before line {line} has words {numbers[:9]}, not 1, 2, ..."
+            raise Bad(f"{file}: {said}; a blank line ends a sentence: unpack the treebanks again")
         try:
             yield fused(sentence, ranks)
         except (ValueError, KeyError) as error:
@@ -188,8 +212,10 @@ def surface(file: Path, ranks: list[str]) -> Iterator[list[tuple[str, str]]]:
 
 def conllu(file: Path) -> Iterator[tuple[int, list[list[str]]]]:
     """Sentences of a CoNLL-U file as lines of ten columns, comments left out, with the number of the line after each."""
-    sentence = []
-    for n, line in enumerate((*formats.text(file).split("\n"), ""), 1):
+    sentence, lines = [], formats.text(file).split("\n")
+    if not any(line.strip() for line in lines):
+        raise Bad(f"{file}: it is empty; unpack the treebanks again")
+    for n, line in enumerate((*lines, ""), 1):
         cells = line.split("\t")
         if line.strip() and not line.startswith("#"):
             if len(cells) != 10:
@@ -239,6 +265,7 @@ def ccgbank(split: str) -> list[Part]:
     folder, rows = local_dir(), []
     files = {n: sorted(folder.glob(f"ccgbank/data/AUTO/{n:02}/wsj_*.auto")) if folder else [] for n in SECTIONS.get(split, ())}
     if not any(files.values()):
+        misplaced("ccgbank", "wsj_*.auto*", "ccgbank/data/AUTO/<section>/wsj_*.auto", "data/AUTO/*/*.auto")
         return []
     if missing := [f"{n:02}" for n, found in files.items() if not found]:
         raise Bad(f"ccgbank/data/AUTO: nothing in {', '.join(missing)}; {split} needs all of its {len(files)} sections")
@@ -262,11 +289,12 @@ ORIGINALS: dict[str, Callable[[str, str], list[Part]]] = {"ud": ud, "ccgbank": l
 COLUMNS = ("repo", "config", "split", "rows", "sha256", "complete", "commit", "note")  # that a manifest must have
 OPTIONAL = ("source", "path", "licence")
 ALLOWED = {  # column -> pattern, and the same in words
-    "rows": (r"\d+", "a whole number, digits only"),
-    "sha256": (r"[0-9a-f]{64}", "64 hexadecimal digits"),
+    "rows": (r"\d{1,15}", "a whole number, digits only"),
+    "sha256": (r"[0-9a-fA-F]{64}", "64 hexadecimal digits"),
     "complete": ("yes|partial|derived", "yes, partial or derived"),
-    "repo": (r"[^/.\s][^/]*(/[^/.\s][^/]*)?", "name or owner/name"),
-    "split": (r"[^/\s]+", "a name"),
+    "repo": (r"[^/.\s][^/\s]*(/[^/.\s][^/\s]*)?", "name or owner/name, without spaces"),
+    "config": (r"[^/\s]+", "a name, without spaces"),
+    "split": (r"[^/\s]+", "a name, without spaces"),
 }
 
 
@@ -285,14 +313,18 @@ def _manifest(file: Path, _stamp: int, _size: int) -> dict[tuple[str, str, str],
     rows, found = formats.read(file), {}
     if missing := [name for name in COLUMNS if rows and name not in rows[0]]:
         raise Bad(f"{file}: no column {missing[0]!r} in its header; needed: {', '.join(COLUMNS)}")
-    for n, row in enumerate(rows):
+    if not rows:
+        raise Bad(f"{file}: it lists nothing; needed: a header with {', '.join(COLUMNS)}, and a line a split")
+    for n, row in ((n, row) for n, row in enumerate(rows) if any(row.values())):
+        if broken := [column for column, value in row.items() if "\n" in value]:
+            raise Bad(f"{file}: row {n}, column {broken[0]!r}: a line break; a quote is open: mend it")
         for column, (pattern, allowed) in ALLOWED.items():
             if not re.fullmatch(pattern, row[column], re.ASCII):
                 raise Bad(f"{file}: row {n}, column {column!r}: got {row[column]!r:.60}; allowed: {allowed}")
         key = (row["repo"], row["config"], row["split"])
         if key in found:
             raise Bad(f"{file}: row {n}: {'/'.join(key)} stands there twice; keep one line")
-        found[key] = dict.fromkeys(OPTIONAL, "") | row
+        found[key] = dict.fromkeys(OPTIONAL, "") | row | {"sha256": row["sha256"].lower()}
     return found
 
 
@@ -321,7 +353,10 @@ def from_mirror(repository: str, config: str, split: str) -> list[Part]:
     stand_in = "STAND-IN" in entry["note"] or entry["complete"] == "derived"
     whole = entry["complete"] == "yes"
     note = entry["note"] if stand_in or not whole else ""
-    return [Part(formats.read(file), f"{repository}/{config}/{split}", entry["commit"][:40], stand_in, whole, note)]
+    rows = formats.read(file)
+    if len(rows) != int(entry["rows"]) and not entry["path"].endswith(file.name):  # of an original file lines are counted
+        raise Bad(f"{file}: {len(rows)} rows, the manifest says {entry['rows']}; mend its line, or copy both again")
+    return [Part(rows, f"{repository}/{config}/{split}", entry["commit"][:40], stand_in, whole, note)]
 
 
 # -- the hub -----------------------------------------------------------------------------------------------------------
@@ -404,7 +439,10 @@ def official_pools(lang: str, split: str = "validation") -> Path | None:
     """Where the user has the shared task's own files, XIT_LOCAL/bucc2018/<lang>-en.<split>.{<lang>,en,gold}, less the ending."""
     folder = local_dir()
     stems = [folder / "bucc2018" / f"{lang}-{PIVOT}.{name}" for name in BUCC_SPLITS[split]] if folder else []
-    return next((stem for stem in stems if stem.with_name(f"{stem.name}.{lang}").is_file()), None)
+    found = next((stem for stem in stems if stem.with_name(f"{stem.name}.{lang}").is_file()), None)
+    for stem in stems if not found else ():
+        misplaced("bucc2018", f"{stem.name}.*", f"bucc2018/{stem.name}.{lang} (and .{PIVOT}, .gold)")
+    return found
 
 
 def _official_pools(stem: Path, lang: str) -> Pools:

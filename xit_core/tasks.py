@@ -103,8 +103,8 @@ def number(value) -> int:
 
     Raises: Wrong for anything else, true and false too.
     """
-    whole = re.fullmatch(r"[+-]?\d+(\.0*)?", value.strip(), re.ASCII) if isinstance(value, str) else None
-    if whole or isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
+    whole = re.fullmatch(r"[+-]?\d{1,15}(\.0*)?", value.strip(), re.ASCII) if isinstance(value, str) else None
+    if whole or isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 and value == value // 1:
         return int(float(value))
     raise Wrong("a whole number")
 
@@ -134,6 +134,16 @@ def said(value) -> str:
     if not isinstance(value, str):
         raise Wrong("a text")
     return value
+
+
+def several(value) -> list:
+    """A list, and nothing else that has parts.
+
+    Raises: Wrong.
+    """
+    if not isinstance(value, list | tuple):
+        raise Wrong("a list")
+    return list(value)
 
 
 def spoken(value, known: Sequence[str]) -> str:
@@ -169,7 +179,8 @@ def question(row, lang):
     """SQuAD's columns. The hub stripped contexts of leading white space and kept the offsets: an answer that is not where
     it should be is looked for around there."""
     context, answers = said(row["context"]), row["answers"]
-    starts, texts = [number(x) for x in answers["answer_start"]], [said(x) for x in answers["text"]]
+    starts = [number(x) for x in several(answers["answer_start"])]
+    texts = [said(x) for x in several(answers["text"])]
     found = [(aligned(context, start, text), text) for start, text in zip(starts, texts, strict=True)]
     if any(start < 0 for start, _ in found[:1]):
         yield Note(MISPLACED)
@@ -198,7 +209,7 @@ def tagged(column: str, names: list[str]) -> Reader:
     """Tokens with a tag each: of `names` a word or its number, where there are none any word."""
 
     def read(row, lang):
-        tags = [names[choice(t, names)] if names else said(t) for t in row[column]]
+        tags = [names[choice(t, names)] if names else said(t) for t in several(row[column])]
         yield {"tokens": row["tokens"], "tags": tags} if tags else "no tokens"
 
     return read
@@ -213,7 +224,7 @@ def swag(row, lang):
     b = said(row["ctx_b"] or "")
     yield {
         "a": row["ctx_a"] or row["ctx"],
-        "choices": [f"{b} {said(e)}".strip() for e in row["endings"]],
+        "choices": [f"{b} {said(e)}".strip() for e in several(row["endings"])],
         "label": number(row["label"]),
     }
 
@@ -228,7 +239,8 @@ def cosmos(row, lang):
 
 def commonsense(row, lang):
     choices = row["choices"]
-    yield {"a": row["question"], "choices": choices["text"], "label": choices["label"].index(row["answerKey"])}
+    words = several(choices["label"])
+    yield {"a": row["question"], "choices": several(choices["text"]), "label": words.index(row["answerKey"])}
 
 
 def jcommonsense(row, lang):
@@ -249,7 +261,9 @@ def copa(row, lang):
 
 def answer_sentence(row, lang):
     """XQuAD-R: the sentences of the context, and the index of the one in which the answer begins."""
-    start = row["answers"]["answer_start"][0]
+    start = number(several(row["answers"]["answer_start"])[0])
+    if len(several(row["sentences"])) != len(several(row["sentence_breaks"])):
+        raise Wrong("as many sentences as sentence_breaks")
     at = next((i for i, (first, end) in enumerate(row["sentence_breaks"]) if first <= start < end), None)
     told = {"id": row["id"], "question": row["question"], "context": row["context"], "sentences": row["sentences"]}
     yield told | {"answer": at} if at is not None else MISPLACED

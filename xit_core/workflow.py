@@ -26,6 +26,7 @@ from .tasks import TASKS, languages
 
 SHAPES = {"FacebookAI/xlm-roberta-base": (12, 768), "FacebookAI/xlm-roberta-large": (24, 1024)}  # layers, hidden
 GRACE = 10.0  # seconds at the end of a budget to stop what runs
+FOREVER = 1e9  # seconds; a longer budget is none
 CARE = 1.2  # a run may take this many times what is expected of it
 GPU = 2.6e14  # FLOP/s kept up in practice: a third of one H200's 790 TFLOP/s in bf16
 
@@ -103,7 +104,7 @@ class Clock:
     @classmethod
     def of(cls, study: str, scale_name: str, budget: float | None) -> "Clock":
         """The clock of a budget in seconds; it has learnt from the rows whose predictions are here, as they were made here."""
-        if not budget:
+        if not budget or budget > FOREVER:
             return cls()
         span = budget - min(GRACE, budget / 5)
         clock = cls(time.time() + span, span)
