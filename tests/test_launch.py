@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from xit_core import launch
+from xit_core import launch, results
 from xit_core.config import Bad, Run
 from xit_core.launch import Failed, Job
 
@@ -169,3 +169,35 @@ def test_a_gpu_is_leased_once_and_never_when_the_scheduler_gave_one(places, monk
 def test_a_job_without_runs_is_the_analysis():
     assert launch.job("analysis", scale="micro") == Job("micro")
     assert Job("micro").parameters == {"scale": "micro"}
+
+
+AGAIN = """
+from xit_core import results
+from xit_core.config import Run
+run = Run(path=path, scale=scale, seed=seed)
+digest = results.keep(run, [{"task": "xnli", "lang": "en", "id": "0", "prediction": 1}])
+fields = {k: getattr(run, k) for k in results.FIELDS} | {"lang": run.lang, "items": []}
+score = {"lang": "en", "metric": "accuracy", "protocol": "accuracy", "value": VALUE, "n": 1}
+results.write(fields | {"scores": [score], "provenance": {"predictions_sha256": digest}})
+"""
+
+
+def test_the_advice_on_predictions_that_are_gone_works(notebook):
+    notebook(AGAIN.replace("VALUE", "50.0"))
+    output, run = launch.execute("xnli"), Run("xnli")
+    before = (output.read_bytes(), results.place(run).read_bytes(), results.predictions(run))
+    results.beside(run).unlink()
+    with pytest.raises(Bad, match='`xit run "xnli" .*--again` makes them'):
+        results.predictions(run)
+    assert launch.again(launch.job("xnli")) == output
+    assert (output.read_bytes(), results.place(run).read_bytes(), results.predictions(run)) == before
+
+
+def test_a_run_that_gives_other_scores_when_it_is_executed_again_says_so_and_changes_no_row(notebook):
+    notebook(AGAIN.replace("VALUE", "50.0"))
+    launch.execute("xnli")
+    before = results.place(Run("xnli")).read_bytes()
+    notebook(AGAIN.replace("VALUE", "51.0"))
+    with pytest.raises(Bad, match="executed again it has other scores than the ledger says"):
+        launch.again(launch.job("xnli"))
+    assert results.place(Run("xnli")).read_bytes() == before
