@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stores import listed, mirrored, packed
-from xit_core import cli, data, formats, inventory, sources, tasks
+from xit_core import cli, data, formats, inventory, parcel, sources, tasks
 from xit_core.config import SCALES, Bad, scale
 from xit_core.tasks import TASKS
 
@@ -539,3 +539,115 @@ def test_a_manifest_that_counts_other_rows_than_its_file_has_is_refused(tmp_path
     manifest = tmp_path / "MANIFEST.csv"
     manifest.write_text(manifest.read_text().replace("a,b,train,1,", "a,b,train,2000,"))
     refused(lambda: sources.from_mirror("a", "b", "train"), "1 rows, the manifest says 2000")
+
+
+# -- what would still be passed over -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ending", "content", "said"),
+    [
+        ("csv", ",sentence1,sentence2,label\n0,a,b,1\n", "column 1 of its header has no name"),
+        ("tsv", "sentence1\tsentence2\tlabel\t\na\tb\t1\t\n", "column 4 of its header has no name"),
+        ("csv", "sentence1,sentence2,label,label,label.1\na,b,1,0,0\n", "column 'label.1' stands twice"),
+        ("csv", "sep=,\nsentence1,sentence2,label\na,b,1\n", "'sep='; needed: a header"),
+        ("jsonl.xz", lzma.compress(ROW.encode()) + b"garbage", "cannot be read"),
+        ("jsonl.bz2", bz2.compress(ROW.encode()) + b"BZx" + bz2.compress(ROW.encode())[3:], "cannot be read"),
+    ],
+)
+def test_a_header_or_an_archive_that_would_hide_something_is_refused(local, ending, content, said):
+    local(f"{PAWSX}/validation.{ending}", content)
+    refused(pawsx, f"validation.{ending}", said)
+
+
+def test_archives_of_several_streams_are_read_to_their_end(local):
+    for ending, squeeze in (("xz", lzma.compress), ("bz2", bz2.compress), ("gz", gzip.compress)):
+        file = local(f"{PAWSX}/validation.jsonl.{ending}", squeeze(ROW.encode()) * 3)
+        assert len(pawsx()) == 3
+        file.unlink()
+
+
+def test_json_whose_objects_begin_lines_is_no_json_lines(local):
+    row = '{"sentence1": "a", "sentence2": "b", "label": 1}'
+    local(f"{PAWSX}/validation.json", f'{{"data": [\n{row},\n{row}\n]}}')
+    assert len(pawsx()) == 2
+
+
+@pytest.mark.parametrize(("ending", "head"), [("jsonl", ""), ("csv", "sentence1,sentence2,label\n")])
+def test_a_part_without_rows_is_one_that_was_cut_off(local, ending, head):
+    local(f"{PAWSX}/validation-00000-of-00002.{ending}", ROW if ending == "jsonl" else f"{head}a,b,1\n")
+    local(f"{PAWSX}/validation-00001-of-00002.{ending}", head)
+    refused(pawsx, f"validation-00001-of-00002.{ending}: it holds no rows")
+
+
+@pytest.mark.parametrize("lang", ["fra", "fr", "French", "eng"])
+def test_a_pair_of_another_language_is_not_searched_with_this_one(local, lang):
+    pair = {"source_sentence": "a", "target_sentence": "b", "source_lang": "deu", "target_lang": "eng"}
+    rows = [pair, pair | {"source_lang": lang}]
+    local("google/xtreme/tatoeba.deu/validation.jsonl", "\n".join(map(json.dumps, rows)))
+    said = f"row 1, field 'source_lang': got '{lang}'"
+    refused(lambda: data.examples("tatoeba", "validation", "de", REAL), said)
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "said"),
+    [
+        ("siqa", {**dict.fromkeys(TASKS["siqa"].columns.split(), "a"), "label": 0},
+         "field 'label': got 0; allowed: 1, 2 or 3"),
+        ("csqa", {"question": "q", "choices": {"label": ["A", "B"], "text": ["x", "y"]}, "answerKey": "F"},
+         "field 'answerKey': got 'F'; allowed: A, B"),
+        ("csqa", {"question": "q", "choices": {"label": ["A", "B"], "text": ["x"]}, "answerKey": "A"},
+         "allowed: a text for each letter"),
+        ("panx", {"tokens": ["a", "b"], "ner_tags": []}, "field 'tokens': got ['a', 'b']; allowed: as many"),
+        ("qqp", {"question1": "a", "question2": "b", "label": -2}, "field 'label': got -2; allowed: -1 or more"),
+    ],
+)  # fmt: skip
+def test_what_is_said_to_be_allowed_is_what_the_file_may_hold(local, task, row, said):
+    repository, config = TASKS[task].config("en")
+    local(f"{repository}/{config}/train.jsonl", json.dumps(row))
+    refused(lambda: data.examples(task, "train", "en", REAL), "row 0", said)
+
+
+@pytest.mark.parametrize("path", ["mt/mnli/ja", "mt/mnli/German", "mt/mnli/DE", "mt/xnli/de"])
+def test_translations_that_no_run_reads_are_listed(local, path):
+    local(f"{path}/train.jsonl", ROW)
+    assert [str(x) for x in inventory.unread()] == [f"{path}/train.jsonl"]
+    assert not any(row["source"] == path for row in inventory.presence("paper"))
+
+
+def test_what_lies_beside_a_split_is_said_in_the_list_of_the_data(local):
+    local(f"{PAWSX}/validation.jsonl", ROW)
+    local(f"{PAWSX}/dev.jsonl", ROW)
+    (told,) = [r for r in inventory.presence("paper") if (r["source"], r["split"]) == (PAWSX, "validation")]
+    assert told["state"].endswith("dev.jsonl beside it: not read")
+
+
+@pytest.mark.parametrize(
+    ("number", "head", "said"),
+    [("x", "0", "a word 'x'"), ("1 ", "0", "a word '1 '"), ("1-2-3", "0", "a word '1-2-3'"),
+     ("1", "x", "a head 'x'"), ("1", "9", "a head '9'"), ("1", "-1", "a head '-1'")],
+)  # fmt: skip
+def test_a_number_of_a_treebank_that_is_none_is_named(local, number, head, said):
+    word = "\t".join([number, "w", "_", "NOUN", "_", "_", head, "_", "_", "_"])
+    local("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", f"{word}\n\n")
+    refused(lambda: sources.ud("de", "validation"), "de_x-ud-dev.conllu", said)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["(<T S 0 2> (<L N N N V N>) (<L N N V N>) )", "(<T S 0 2> (<L N N N V N>) (<L N N", "ID=wsj_0001.2", ""],
+)
+def test_a_derivation_that_lost_a_leaf_is_refused(local, line):
+    local("ccgbank/data/AUTO/00/wsj_0001.auto", f"ID=wsj_0001.1\n{line}\n")
+    refused(lambda: sources.ccgbank("validation"), "wsj_0001.auto")
+
+
+def test_a_parcel_of_nothing_or_of_no_size_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
+    mirrored(tmp_path, "somebody", "else", "train", [{"x": 1}])
+    refused(lambda: parcel.pack("mini", tmp_path / "pack"), "nothing to pack for scale 'mini'")
+    mirrored(tmp_path, "rajpurkar/squad", "plain_text", "train", [{"x": 1}])
+    refused(lambda: parcel.pack("mini", tmp_path / "pack", 0), "0 bytes; allowed: more than 0")
+    refused(lambda: parcel.pack("mini", tmp_path / "pack", 10), "allow more")
+    refused(lambda: parcel.pack("mini", tmp_path / ("n" * 300)), "cannot write")
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["MANIFEST.csv", "rajpurkar", "somebody"]

@@ -23,6 +23,8 @@ from .tasks import MISPLACED, NAMES, TRANSLATED, Note, Task, Wrong, located, tas
 BUDGET = {"cuda": 2**14, "cpu": 2**11}  # tokens of a forward pass that is trained on: what fits, what stays in the cache
 READ = 2**13  # tokens of one that is not
 HELD_OUT = 50  # every 50th page of a text corpus that has no validation split is kept out of training
+# "de", "german" and "deu" -> "de"
+CODES = {word.lower(): code for code, names in NAMES.items() for word in (code, *names.split())}
 LABELLED = 20  # evaluation rows that all have one label are placeholders, from so many on
 TYPES = {
     "a": str, "b": str, "question": str, "context": str, "mention": str, "tokens": list, "tags": list, "choices": list,
@@ -143,7 +145,7 @@ def expanded(declared: Task, part: Part, lang: str, n: int) -> list[dict]:
         return part.rows
     try:
         return declared.expand(part.rows, lang, n)
-    except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError, NameError) as error:
         if isinstance(error, Bad):
             raise
         raise Bad(f"{part.source}: the templates are not whole ({type(error).__name__}: {error}); copy the file again") from None
@@ -151,9 +153,10 @@ def expanded(declared: Task, part: Part, lang: str, n: int) -> list[dict]:
 
 def same_language(raw: dict, lang: str, where: str) -> None:
     """Raise Bad for a row that says itself that it is in another language than the one that it would count for."""
-    for field in ("language", "lang", "langs"):
+    for field in ("language", "lang", "langs", "source_lang"):
         values = raw.get(field) if isinstance(raw.get(field), list) else [raw.get(field)]
-        if other := [x for x in values if isinstance(x, str) and x in NAMES and x != lang and lang in NAMES]:
+        words = [x for x in values if isinstance(x, str) and lang in NAMES]
+        if other := [x for x in words if CODES.get(x.lower(), lang) != lang]:
             raise Bad(f"{where}, field {field!r}: got {other[0]!r} in the rows of {lang!r}; put it with its own language")
 
 

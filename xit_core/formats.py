@@ -15,6 +15,7 @@ from .config import Bad
 
 KEPT = 8 << 20  # bytes: a larger file is read anew for every language rather than kept in memory
 OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+STREAMS = {".bz2": bz2.BZ2Decompressor, ".xz": lzma.LZMADecompressor}
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 UNREADABLE = (OSError, EOFError, UnicodeError, zlib.error, lzma.LZMAError)
 
@@ -75,7 +76,22 @@ def text(file: Path) -> str:
 
 def opened(file: Path, newline: str = "\n") -> IO[str]:
     """A stream of a text file, compressed or not; a line ends at a line feed only."""
+    whole(file)
     return OPENERS.get(file.suffix, open)(file, "rt", encoding="utf-8-sig", newline=newline)
+
+
+def whole(file: Path) -> None:
+    """Read a file of bzip2 or xz to its end: Python leaves out what follows a stream and is none.
+
+    Raises: OSError, EOFError, LZMAError.
+    """
+    rest = file.read_bytes() if file.suffix in STREAMS else b""
+    while rest:
+        stream = STREAMS[file.suffix]()
+        stream.decompress(rest)
+        if not stream.eof:
+            raise EOFError("it ends within a stream")
+        rest = stream.unused_data.lstrip(b"\0")  # padding
 
 
 def brief(error: Exception) -> str:
@@ -130,10 +146,13 @@ def _json(file: Path) -> list[dict]:
     """A list of rows, as it is or under "data"; SQuAD's articles give a row a question, with what else its paragraph holds."""
     with opened(file) as stream:
         text = stream.read()
-    if text.lstrip()[:1] == "{" and len(text.strip().split("\n{")) > 1 and "\n" not in text.lstrip()[:2]:
-        raise Bad(f"{file}: JSON lines; name it .jsonl")
-    whole = parsed(text, str(file), (dict, list))
-    rows = whole.get("data") if isinstance(whole, dict) else whole
+    try:
+        found = parsed(text, str(file), (dict, list))
+    except Bad as error:
+        if "Extra data" in str(error):
+            raise Bad(f"{file}: JSON lines; name it .jsonl") from None
+        raise
+    rows = found.get("data") if isinstance(found, dict) else found
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Bad(f'{file}: got no list of rows; allowed: a list of objects, or SQuAD\'s {{"data": [...]}}')
     return list(_questions(file, rows)) if rows and "paragraphs" in rows[0] else rows
@@ -196,7 +215,14 @@ def _table(file: Path, lines: list[list[str]], separator: str) -> list[dict]:
     others = [words for mark, words in SEPARATORS.items() if len(header) == 1 and mark in header[0]]
     if others:
         raise Bad(f"{file}: cells are separated by {others[0]}; needed: {SEPARATORS[separator]}; save it again so")
+    if header[0].lower() == "sep=":
+        raise Bad(f"{file}: its first line is a spreadsheet's 'sep='; needed: a header; take the line away")
+    if "" in header:
+        at = header.index("") + 1
+        raise Bad(f"{file}: column {at} of its header has no name; name it, or take the column away")
     names = [f"{x}.{k}" if (k := header[:i].count(x)) else x for i, x in enumerate(header)]
+    if twice := [x for i, x in enumerate(names) if x in names[:i]]:
+        raise Bad(f"{file}: column {twice[0]!r} stands twice in its header; name each once")
     if bad := [(i, len(row)) for i, row in enumerate(rows) if len(row) != len(names)]:
         i, found = bad[0]
         raise Bad(f"{file}: row {i} has {found} cells, the header {len(names)} ({', '.join(names[:6])}); mend this row")

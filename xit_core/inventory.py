@@ -82,7 +82,8 @@ def translations(task: Task) -> list[Place]:
     """Machine translations of a task's training rows: those that are published, and the user's."""
     found = [_spec(spec, lang) for spec in task.translated for lang in TRANSLATED]
     folder = local_dir()
-    own = sorted(folder.glob(f"mt/{task.name}/*")) if folder else []
+    own = sorted(folder.glob(f"mt/{task.name}/*")) if folder and task.train_on == task.name else []
+    own = [x for x in own if x.name in TRANSLATED]
     found += [Place("mt", f"{task.name}/{x.name}", "train", lang=x.name, trains=True) for x in own]
     if found or task.name not in MIXED:
         return found
@@ -132,7 +133,8 @@ def _known(path: Path, splits: dict[tuple[str, str], set[str]]) -> bool:
     if path.parts[0] in ORIGINAL:
         return bool(re.fullmatch(ORIGINAL[path.parts[0]], "/".join(path.parts[1:])))
     if path.parts[0] == "mt":
-        return len(folders) == 3 and folders[1] in TASKS and sources.own(name, "train")
+        trained = folders[1:2] and folders[1] in TASKS and TASKS[folders[1]].train_on == folders[1]
+        return bool(trained) and len(folders) == 3 and folders[2] in TRANSLATED and sources.own(name, "train")
     return any(sources.own(name, split) for split in splits.get(("/".join(folders[:-1]), "".join(folders[-1:])), ()))
 
 
@@ -191,7 +193,10 @@ def _local(place: Place) -> Found | None:
         parts = parts or sources.from_local(*place[:3])
     except Bad as error:
         return None, None, "", "", f"damaged: {error}"
-    return (len(parts[0].rows), parts[0].revision, "", "", _compared(len(parts[0].rows), place, "your own copy")) if parts else None
+    if not parts:
+        return None
+    state = "; ".join(filter(None, [_compared(len(parts[0].rows), place, "your own copy"), parts[0].note]))
+    return len(parts[0].rows), parts[0].revision, "", "", state
 
 
 def _mirrored(task: Task, place: Place) -> Found | None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import lzma
+import os
 import shutil
 from itertools import chain, islice
 from pathlib import Path
@@ -29,12 +30,14 @@ def pack(scale_name: str, folder: Path, most: int = MOST) -> list[dict]:
     that any evaluation set of that mirror holds are blank, there is as much as fits: the longest languages are cut.
     Raises: Bad without a mirror, for a scale that needs none, for a folder in use, and where no text would fit.
     """
-    possible(scale_name, folder)
+    possible(scale_name, folder, most)
     listed, notes = sources.manifest(mirror_dir()), {}
     text, rest = taken(scale_name, listed)
+    if not text and not rest:
+        raise Bad(f"nothing to pack for scale {scale_name!r}: {mirror_dir()} holds nothing that it reads")
     files = {key: squeezed(_rows(key)) for key in rest}
     room = most - sum(map(len, files.values()))
-    if text and room <= 0:
+    if room < 0 or text and not room:
         raise Bad(f"{most / 2**20:.1f} MiB: the rows of the tasks alone take {(most - room) / 2**20:.1f}; allow more")
     held = corpus.evaluated(scale_of(scale_name))[0] if text else None
     for key in text:
@@ -56,11 +59,13 @@ def pack(scale_name: str, folder: Path, most: int = MOST) -> list[dict]:
     return told
 
 
-def possible(scale_name: str, folder: Path) -> None:
-    """Raise Bad where there is nothing to pack, or where the folder is in use."""
+def possible(scale_name: str, folder: Path, most: int) -> None:
+    """Raise Bad where there is nothing to pack, where nothing may be, or where the folder is in use."""
+    if most <= 0:
+        raise Bad(f"{most} bytes; allowed: more than 0")
     if scale_of(scale_name).world == "micro" or not mirror_dir():
         raise Bad(f"nothing to pack for scale {scale_name!r}: take one with real data, and name their mirror with XIT_MIRROR")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if os.path.exists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise Bad(f"{folder} is in use; name a new folder")
 
 

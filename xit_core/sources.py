@@ -65,7 +65,11 @@ def _sha256(file: Path, _stamp: int, _size: int) -> str:
 
 SHARD = re.compile(r"-(\d+)-of-(\d+)(-[0-9a-f]{16})?")  # of a file in parts, as the datasets library names them
 # words that people write for a split, and words of a file's name that say nothing of it
-ALIASES = {name: "validation" for name in ("dev", "val", "valid", "eval")} | {"training": "train", "tst": "test"}
+ALIASES = {
+    **dict.fromkeys(("dev", "devel", "development", "val", "valid", "eval", "evaluation"), "validation"),
+    **dict.fromkeys(("training", "trn", "tr"), "train"),
+    **dict.fromkeys(("testing", "tst"), "test"),
+}
 KINDS_OF_FILE = {"gz", "bz2", "xz", "zst", "zip", "lz4", "txt", "jsonl", "json", "ndjson", "csv", "tsv", "parquet", "arrow", "xlsx"}
 NO_DATA = re.compile(r"\..*|(readme|licen[cs]e|notice|sources|changelog)\b.*|.*\.(md|rst|pdf|html|lock|py)", re.I)
 
@@ -89,9 +93,10 @@ def from_local(repository: str, config: str, split: str) -> list[Part]:
         raise Bad(f"{strays[0]} lies there and is not read; name it {split} with one of the endings {endings}, or take it away")
     if not files:
         return []
-    rows = [row for file in files for row in formats.read(file)]
-    if not rows:
-        raise Bad(f"{files[0]}: it holds no rows; take it away, or put the whole file there")
+    parts = [formats.read(file) for file in files]
+    if empty := [file for file, rows in zip(files, parts, strict=True) if not rows]:
+        raise Bad(f"{empty[0]}: it holds no rows; take it away, or put the whole file there")
+    rows = [row for some in parts for row in some]
     note = f"{', '.join(f.name for f in strays)} beside it: not read" if strays else ""
     name = files[0].name if len(files) == 1 else f"{split}-*-of-*{formats.form(files[0].name)}"
     revision = sha256(files[0]) if len(files) == 1 else hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
@@ -138,8 +143,8 @@ def copies(there: list[Path], split: str) -> list[Path]:
     found: dict[tuple, dict[int, Path]] = {}
     for file in (f for f in there if f.is_file() and own(f.name, split)):
         part = SHARD.fullmatch(formats.stem(file.name).removeprefix(split))
-        number, of = (int(part[1]), int(part[2])) if part else (0, 1)
-        key = (file.name[len(formats.stem(file.name)) :], of if part else 0)
+        number, of = (int(part[1]), int(part[2])) if part else (0, None)
+        key = (file.name[len(formats.stem(file.name)) :], of)
         if number in found.setdefault(key, {}):
             raise Bad(f"{found[key][number]}: {file.name} is there too; keep one of them")
         found[key][number] = file
@@ -147,7 +152,7 @@ def copies(there: list[Path], split: str) -> list[Path]:
         one, other, *_ = (next(iter(parts.values())) for parts in found.values())
         raise Bad(f"{one}: {other.name} is there too; keep one of them")
     for (_, of), parts in found.items():
-        if len(parts) != int(of or 1) or max(parts) >= int(of or 1):
+        if of is not None and (len(parts) != of or max(parts) >= of):
             gone = next(k for k in itertools.count() if k not in parts)
             raise Bad(f"{next(iter(parts.values()))}: part {gone} of {of} is missing, or one too many; copy all parts again")
         return [parts[k] for k in sorted(parts)]
@@ -168,6 +173,8 @@ RANKS = {
     "it": "VERB AUX ADV PRON ADP DET INTJ",
     "": "VERB NOUN PROPN PRON ADJ NUM ADV INTJ AUX ADP DET PART CCONJ SCONJ X PUNCT",
 }
+NUMBER = re.compile(r"\d+([-.]\d+)?", re.ASCII)  # of a word, of the words that are fused, of an empty node
+AGAIN = "unpack the treebanks again"
 UD_SPLITS = {"train": "train", "validation": "dev", "test": "test"}
 
 
@@ -199,27 +206,34 @@ def surface(file: Path, ranks: list[str]) -> Iterator[list[tuple[str, str]]]:
     Raises: Bad naming file and line.
     """
     for line, sentence in conllu(file):
-        numbers = [int(cells[0]) for cells in sentence if cells[0].isascii() and cells[0].isdigit()]
+        if odd := [cells[0] for cells in sentence if not NUMBER.fullmatch(cells[0])]:
+            said = f"the sentence before line {line} has a word {odd[0]!r:.40}"
+            raise Bad(f"{file}: {said}; allowed: 1, 1-2 or 1.1; {AGAIN}")
+        heads = {int(cells[0]): cells[6] for cells in sentence if cells[0].isdigit()}
+        if odd := [x for x in heads.values() if x not in {"0", *map(str, heads)}]:
+            said = f"the sentence before line {line} has a head {odd[0]!r:.40}"
+            raise Bad(f"{file}: {said}; allowed: 0, or the number of a word; {AGAIN}")
+        numbers = [int(cells[0]) for cells in sentence if cells[0].isdigit()]
         if numbers != [*range(1, len(numbers) + 1)]:
             said = f"the sentence before line {line} has words {numbers[:9]}, not 1, 2, ..."
-            raise Bad(f"{file}: {said}; a blank line ends a sentence: unpack the treebanks again")
+            raise Bad(f"{file}: {said}; a blank line ends a sentence: {AGAIN}")
         try:
             yield fused(sentence, ranks)
         except (ValueError, KeyError) as error:
             said = f"the sentence before line {line} has a broken number ({formats.brief(error)})"
-            raise Bad(f"{file}: {said}; unpack the treebanks again") from None
+            raise Bad(f"{file}: {said}; {AGAIN}") from None
 
 
 def conllu(file: Path) -> Iterator[tuple[int, list[list[str]]]]:
     """Sentences of a CoNLL-U file as lines of ten columns, comments left out, with the number of the line after each."""
     sentence, lines = [], formats.text(file).split("\n")
-    if not any(line.strip() for line in lines):
-        raise Bad(f"{file}: it is empty; unpack the treebanks again")
+    if not any(line.strip() and not line.startswith("#") for line in lines):
+        raise Bad(f"{file}: it is empty; {AGAIN}")
     for n, line in enumerate((*lines, ""), 1):
         cells = line.split("\t")
         if line.strip() and not line.startswith("#"):
             if len(cells) != 10:
-                raise Bad(f"{file}: line {n} has {len(cells)} columns; CoNLL-U has 10; unpack the treebanks again")
+                raise Bad(f"{file}: line {n} has {len(cells)} columns; CoNLL-U has 10; {AGAIN}")
             sentence.append(cells)
         elif not line.strip() and sentence:
             yield n, sentence
@@ -271,12 +285,27 @@ def ccgbank(split: str) -> list[Part]:
         raise Bad(f"ccgbank/data/AUTO: nothing in {', '.join(missing)}; {split} needs all of its {len(files)} sections")
     files = sum(files.values(), [])
     for file in files:
-        for n, line in enumerate(formats.text(file).split("\n"), 1):
-            leaves = LEAF.findall(line)
-            if not leaves and line.strip() and not line.startswith("ID="):
-                raise Bad(f"{file}: line {n}: neither a derivation nor its ID; copy CCGbank's AUTO folder again")
-            rows += [{"tokens": [word for _, word in leaves], "supertags": [tag for tag, _ in leaves]}] if leaves else []
+        rows += derivations(file)
     return [_own(rows, f"ccgbank/data/AUTO/{'02-21' if split == 'train' else '00'}", files)]
+
+
+def derivations(file: Path) -> list[dict]:
+    """The sentences of a file of CCGbank.
+
+    Raises: Bad naming file and line.
+    """
+    rows = []
+    for n, line in enumerate(formats.text(file).split("\n"), 1):
+        leaves = LEAF.findall(line)
+        if len(leaves) != line.count("<L ") or not leaves and line.strip() and not line.startswith("ID="):
+            said = f"{file}: line {n}: neither a derivation nor its ID"
+            raise Bad(f"{said}; copy CCGbank's AUTO folder again")
+        if leaves:
+            tags, words = map(list, zip(*leaves, strict=True))
+            rows.append({"tokens": words, "supertags": tags})
+    if not rows:
+        raise Bad(f"{file}: it holds no derivation; copy CCGbank's AUTO folder again")
+    return rows
 
 
 # readers of original files, by name: (language, split) -> [] where the user has none

@@ -122,7 +122,7 @@ def choice(value, names: Sequence[str], none: bool = False) -> int:
     except Wrong:
         raise Wrong(f"0 to {len(names) - 1}{words}" if names else "a whole number") from None
     if not -none <= found < (len(names) or found + 1):
-        raise Wrong(f"0 to {len(names) - 1}{words}")
+        raise Wrong(f"0 to {len(names) - 1}{words}" if names else f"{-none} or more")
     return found
 
 
@@ -210,6 +210,8 @@ def tagged(column: str, names: list[str]) -> Reader:
 
     def read(row, lang):
         tags = [names[choice(t, names)] if names else said(t) for t in several(row[column])]
+        if len(tags) != len(several(row["tokens"])):
+            raise Wrong(f"as many tokens as {column}")
         yield {"tokens": row["tokens"], "tags": tags} if tags else "no tokens"
 
     return read
@@ -239,8 +241,10 @@ def cosmos(row, lang):
 
 def commonsense(row, lang):
     choices = row["choices"]
-    words = several(choices["label"])
-    yield {"a": row["question"], "choices": several(choices["text"]), "label": words.index(row["answerKey"])}
+    letters, texts = several(choices["label"]), several(choices["text"])
+    if len(texts) != len(letters) or len(set(map(said, letters))) < len(letters):
+        raise Wrong("a text for each letter, and each letter once")
+    yield {"a": row["question"], "choices": texts, "label": letters.index(spoken(row["answerKey"], letters))}
 
 
 def jcommonsense(row, lang):
@@ -249,7 +253,10 @@ def jcommonsense(row, lang):
 
 def social(row, lang):
     a = f"{said(row['context'])} {said(row['question'])}"
-    yield {"a": a, "choices": [row[f"answer{x}"] for x in "ABC"], "label": number(row["label"]) - 1}
+    choices, label = [row[f"answer{x}"] for x in "ABC"], number(row["label"])
+    if label not in (1, 2, 3):
+        raise Wrong("1, 2 or 3")
+    yield {"a": a, "choices": choices, "label": label - 1}
 
 
 def copa(row, lang):
@@ -283,8 +290,9 @@ def mention(row, lang):
             continue
         left = context["text"][inside[0]["start"] : span["start"]]
         right = context["text"][span["end"] : max(span["end"], inside[0]["end"])]
-        told = f"{span['text']}: {left} {{ {span['text']} }} {right}"
-        yield {"id": each["example_id"], "mention": " ".join(told.split()), "entity": each["entity_id"]}
+        told = f"{said(span['text'])}: {left} {{ {span['text']} }} {right}"
+        names = {"id": said(each["example_id"]), "entity": said(each["entity_id"])}
+        yield names | {"mention": " ".join(told.split())}
 
 
 def checks(templates: list[Row], lang: str, n: int) -> list[Row]:
