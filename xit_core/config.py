@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
-CHECKOUT = (PACKAGE.parent / "notebooks/1_pretrained.ipynb").is_file()  # else the package was installed, and works in the current folder
+CHECKOUT = (PACKAGE.parent / "notebooks/1_pretrained.ipynb").is_file()  # else the package was installed: it works in any folder
 ROOT = PACKAGE.parent if CHECKOUT else Path.cwd()
 PARTS = PACKAGE.parent if CHECKOUT else PACKAGE  # where the notebooks and the Snakefile are
 PIVOT = "en"  # English at the real scales; the constructed pivot language in the micro-world
