@@ -13,7 +13,13 @@ override VPATH :=
 ifeq ($(wildcard xit_core/config.py),)
 $(error not the folder of the project: run make there, or with -C FOLDER)
 endif
-FLAGS := $(filter-out -%,$(firstword $(MAKEFLAGS)))
+# What is removed lies in these: behind a link it would be a person's.
+LINKS := $(shell for name in _build book book/_generated book/executed book/results xit_core xit_core/encoders .venv; do \
+  if test -L "$$name"; then printf '%s ' "$$name"; fi; done)
+ifneq ($(strip $(LINKS)),)
+$(error $(LINKS)is a link: make removes what lies in that folder; put a folder there, and name others with XIT_RUNS and XIT_RESULTS)
+endif
+override FLAGS := $(filter-out -%,$(firstword $(MAKEFLAGS)))
 ifneq ($(strip $(foreach flag,e i t,$(findstring $(flag),$(FLAGS)))),)
 $(error make -e, -i and -t: a step would pass that has failed or was not done; run make without them (MAKEFLAGS=$(MAKEFLAGS)))
 endif
@@ -83,6 +89,7 @@ bench: .venv/.ready
 encoder: .venv/.ready
 	.venv/bin/python -m xit_core.cli run pretrained --scale="$$SCALE" --model=remake
 	ls "$${XIT_RUNS:-_runs}/$${SCALE:?}"/encoder/model*  # the old weights are only removed where there are new ones
+	test ! -L "xit_core/encoders/$${SCALE:?}"  # behind a link the weights would be a person's
 	mkdir -p "xit_core/encoders/$${SCALE:?}"
 	rm -f "xit_core/encoders/$${SCALE:?}"/model*
 	cp "$${XIT_RUNS:-_runs}/$${SCALE:?}"/encoder/* "xit_core/encoders/$${SCALE:?}/"

@@ -1,6 +1,7 @@
 """Runs become a folder in XTREME's layout, which scores as the ledger says."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,7 +170,7 @@ def test_an_export_of_fewer_languages_says_so_and_is_scored_for_what_it_has(
         told["runs"] == {"xnli": run.id} and told["languages"] == {"xnli": langs} and told["scale"] == "smoke"
     )
     (tmp_path / "said/export.json").write_text("{")
-    with pytest.raises(Bad, match="export.json: damaged .*; export again, or delete it"):
+    with pytest.raises(Bad, match="export.json: damaged .*; export again into a new folder, or delete the list"):
         submission.score(tmp_path / "said", tmp_path / "gold")
     (tmp_path / "said/export.json").unlink()
     with pytest.raises(
@@ -191,3 +192,33 @@ def test_other_rows_than_those_that_were_predicted_are_refused(tmp_path):
     results.keep(run, results.predictions(run)[1:])
     with pytest.raises(Bad, match="the rows at hand are not those that were predicted"):
         export.export([run.id], tmp_path / "said")
+
+
+def test_files_of_two_exports_are_never_mixed(tmp_path, every_language):
+    one, two = Run("xnli", "smoke"), Run("pawsx", "smoke")
+    enter(one)
+    enter(two)
+    export.export([one.id], tmp_path / "a", tmp_path / "gold a")
+    export.export([two.id], tmp_path / "b", tmp_path / "gold b")
+    shutil.copytree(tmp_path / "b/pawsx", tmp_path / "a/pawsx")
+    shutil.copytree(tmp_path / "gold b/pawsx", tmp_path / "gold a/pawsx")
+    found = submission.score(tmp_path / "a", tmp_path / "gold a")
+    assert set(found["tasks"]) == {"xnli"} and submission.unread(tmp_path / "a", found) == ["pawsx/"]
+    file = tmp_path / "a/xnli/test-en.tsv"
+    file.write_text(file.read_text().replace("neutral", "entailment"))
+    with pytest.raises(Bad, match=r"test-en\.tsv: not the file that .*export\.json lists; export again"):
+        submission.score(tmp_path / "a", tmp_path / "gold a")
+    (tmp_path / "a/export.json").unlink()  # the advice
+    (tmp_path / "gold a/export.json").unlink()
+    assert set(submission.score(tmp_path / "a", tmp_path / "gold a")["tasks"]) == {"xnli", "pawsx"}
+
+
+def test_gold_of_another_scale_is_refused(tmp_path, every_language):
+    run = Run("xnli", "smoke")
+    enter(run)
+    export.export([run.id], tmp_path / "said", tmp_path / "gold")
+    listed = json.loads((tmp_path / "gold/export.json").read_text())
+    listed.pop("sha256")
+    (tmp_path / "gold/export.json").write_text(json.dumps(listed | {"scale": "mini"}))
+    with pytest.raises(Bad, match="are of the scales smoke and mini"):
+        submission.score(tmp_path / "said", tmp_path / "gold")

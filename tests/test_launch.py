@@ -16,8 +16,9 @@ ROW = """
 from xit_core import results
 from xit_core.config import Run, parse
 for p in parse(path):
-    place = results.place(Run(path=p, scale=scale, seed=seed))
-    place.write_text("{}")
+    run = Run(path=p, scale=scale, seed=seed)
+    fields = {k: getattr(run, k) for k in results.FIELDS} | {"lang": run.lang, "items": [], "scores": []}
+    results.write(fields | {"provenance": {}})
 """
 
 
@@ -173,24 +174,48 @@ def test_a_job_without_runs_is_the_analysis():
 
 AGAIN = """
 from xit_core import results
-from xit_core.config import Run
-run = Run(path=path, scale=scale, seed=seed)
-digest = results.keep(run, [{"task": "xnli", "lang": "en", "id": "0", "prediction": 1}])
-fields = {k: getattr(run, k) for k in results.FIELDS} | {"lang": run.lang, "items": []}
+from xit_core.config import Run, parse
 score = {"lang": "en", "metric": "accuracy", "protocol": "accuracy", "value": VALUE, "n": 1}
-results.write(fields | {"scores": [score], "provenance": {"predictions_sha256": digest}})
+for p in parse(path):
+    run = Run(path=p, scale=scale, seed=seed)
+    if not results.read(run):
+        digest = results.keep(run, [{"task": "xnli", "lang": "en", "id": "0", "prediction": 1}])
+        fields = {k: getattr(run, k) for k in results.FIELDS} | {"lang": run.lang, "items": []}
+        results.write(fields | {"scores": [score], "provenance": {"predictions_sha256": digest}})
 """
 
 
-def test_the_advice_on_predictions_that_are_gone_works(notebook):
+@pytest.mark.parametrize("made", ["xnli", "xnli, udpos"])
+def test_the_advice_on_predictions_that_are_gone_works(notebook, made):
+    """Whether the run had a notebook of its own or shared one, as the targets of a study do."""
     notebook(AGAIN.replace("VALUE", "50.0"))
-    output, run = launch.execute("xnli"), Run("xnli")
-    before = (output.read_bytes(), results.place(run).read_bytes(), results.predictions(run))
+    launch.execute(made)
+    run = Run("xnli")
+    before = (results.place(run).read_bytes(), results.predictions(run))
     results.beside(run).unlink()
     with pytest.raises(Bad, match='`xit run "xnli" .*--again` makes them'):
         results.predictions(run)
-    assert launch.again(launch.job("xnli")) == output
-    assert (output.read_bytes(), results.place(run).read_bytes(), results.predictions(run)) == before
+    assert launch.whole(launch.again(launch.job("xnli")))
+    assert (results.place(run).read_bytes(), results.predictions(run)) == before
+
+
+def test_what_is_missing_of_a_job_is_made_and_the_rest_compared(notebook):
+    notebook(AGAIN.replace("VALUE", "50.0"))
+    launch.execute("xnli")
+    results.beside(Run("xnli")).unlink()
+    launch.again(launch.job("xnli, udpos"))
+    assert results.kept(Run("xnli")) and results.finished(Run("udpos"))
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", "words"])
+def test_a_damaged_notebook_or_row_is_not_done(notebook, damage):
+    notebook(ROW)
+    output = launch.execute("xnli")
+    output.write_text(damage)
+    assert not launch.job("xnli").done
+    assert launch.whole(launch.execute("xnli")) and launch.job("xnli").done
+    results.place(Run("xnli")).write_text(damage)
+    assert not launch.job("xnli").done
 
 
 def test_a_run_that_gives_other_scores_when_it_is_executed_again_says_so_and_changes_no_row(notebook):

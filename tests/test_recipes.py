@@ -121,6 +121,20 @@ def test_recipes_name_nothing_by_the_name_of_the_folder(name):
         assert {file: file.read_text() for file in theirs} == theirs
 
 
+@pytest.mark.parametrize("name", ["_build", "book/results", "book/executed", "book/_generated", "xit_core/encoders", ".venv"])
+@pytest.mark.parametrize("target", ["book", "test", "clean", "constraints"])
+def test_what_lies_behind_a_link_is_a_persons_and_stays(tmp_path, name, target):
+    folder, theirs = project(tmp_path / "project"), tmp_path / "theirs"
+    if (folder / name).exists():
+        shutil.move(folder / name, theirs)
+    files = belongings(theirs, {"html", "test", "fresh", "micro", "smoke", "bin"})
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).symlink_to(theirs)
+    done = make(folder, target)
+    assert done.returncode == 2 and f"{name} is a link" in done.stderr
+    assert {file: file.read_text() for file in files} == files
+
+
 def test_a_link_to_the_project_is_the_project(tmp_path):
     folder = project(tmp_path / "a b")
     (tmp_path / "-l $x").symlink_to(folder)

@@ -1,6 +1,7 @@
 """The ledger is written once, whole or not at all."""
 
 import json
+import os
 import sys
 import tempfile
 from dataclasses import replace
@@ -112,6 +113,9 @@ def test_where_parquet_is_not_installed_predictions_are_lines_with_the_same_hash
     assert not list(results.beside(Run("xnli")).parent.glob("*.partial"))
 
 
+THEIRS = '{"cells": [], "metadata": {}}'
+
+
 @pytest.fixture
 def elsewhere(places, monkeypatch):
     """elsewhere(row, ...) is the folder of another machine with these rows, and a notebook."""
@@ -123,7 +127,7 @@ def elsewhere(places, monkeypatch):
             results.write({"provenance": {}} | each)
         (folder / "executed/smoke").mkdir(parents=True, exist_ok=True)
         for name in ("a", "b.failed", ".c.partial"):
-            (folder / f"executed/smoke/{name}.ipynb").write_text("theirs")
+            (folder / f"executed/smoke/{name}.ipynb").write_text(THEIRS)
         monkeypatch.setenv("XIT_RESULTS", str(places / "results"))
         return folder
 
@@ -139,7 +143,7 @@ def test_rows_and_notebooks_of_another_machine_come_in_once(elsewhere, places, c
     assert results.read(Run("xnli"))["provenance"] == {"seconds": 1}  # ours stays
     came = results.place(Run("mnli > xnli"))
     assert came.read_bytes() == (folder / "results/smoke" / came.name).read_bytes()
-    assert [(p.name, p.read_text()) for p in (places / "executed/smoke").iterdir()] == [("a.ipynb", "theirs")]
+    assert [(p.name, p.read_text()) for p in (places / "executed/smoke").iterdir()] == [("a.ipynb", THEIRS)]
     assert results.merge(folder) == (0, 3, 0)
     assert sorted(p.name for p in came.parent.iterdir()) == sorted(f"{r['id']}.json" for r in results.rows())
 
@@ -277,7 +281,7 @@ def test_what_is_no_file_of_text_is_a_damaged_row():
         file = results.place(run)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content) if content else file.mkdir()
-        with pytest.raises(Bad, match="no UTF-8 text|cannot be read"):
+        with pytest.raises(Bad, match="no UTF-8 text|no file of the ledger|cannot be read"):
             results.read(run)
     assert len(results.survey().damaged) == 2 and results.rows() == []
 
@@ -428,3 +432,61 @@ def test_the_command_of_a_run_names_what_is_not_the_default():
     assert results.command(Run("pretrained")) == 'xit run "pretrained" --scale smoke --seed 1'
     mt = Run("mnli > xnli", "micro", 3, lang="mt")
     assert results.command(mt) == 'xit run "mnli > xnli" --scale micro --seed 3 --lang mt'
+
+
+# -- what cannot be read is never taken for nothing ---------------------------------------------------------------------
+
+
+def test_a_folder_of_the_ledger_that_is_none_is_not_an_empty_one(places, capsys):
+    (places / "results").mkdir()
+    (places / "results/smoke").write_text("")
+    for words in ("claims --scale smoke", "export x --to y"):
+        assert cli.main(words.split()) == 2
+        assert "the ledger cannot be read" in capsys.readouterr().err
+
+
+def test_a_pipe_and_a_row_in_capitals_are_named(places):
+    results.write(row(Run("xnli")))
+    os.mkfifo(places / "results/smoke/pipe.json")
+    results.place(Run("xnli")).rename(places / f"results/smoke/{Run('xnli').id}.JSON")
+    found = results.survey("smoke")
+    assert not found.rows and [line.split(": ")[1] for line in found.damaged] == ["no file of the ledger"] * 2
+
+
+def test_rows_of_another_recipe_are_said(capsys, monkeypatch):
+    results.write(row(Run("xnli")))
+    monkeypatch.setitem(config.SCALES, "smoke", replace(config.SCALES["smoke"], lr=0.5))
+    assert cli.main(["claims", "--scale", "smoke"]) == 0
+    assert "smoke: 1 rows are left out: of another recipe" in capsys.readouterr().err
+
+
+def test_a_damaged_row_is_not_finished(places, capsys):
+    results.place(Run("xnli")).parent.mkdir(parents=True)
+    results.place(Run("xnli")).write_text("")
+    assert not results.finished(Run("xnli"))
+    assert cli.main(["plan", "--scale", "smoke", "--json"]) == 0
+    assert not any(run["done"] for run in json.loads(capsys.readouterr().out)["runs"])
+
+
+def test_merging_takes_the_folder_that_one_stands_in_and_refuses_one_without_rows(elsewhere, places, monkeypatch):
+    folder = elsewhere(row(Run("xnli")))
+    monkeypatch.chdir(folder / "results/smoke")
+    assert results.merge(Path("."))[0] == 1
+    (places / "nothing").mkdir()
+    with pytest.raises(Bad, match="holds no row and no notebook"):
+        results.merge(places / "nothing")
+
+
+@pytest.mark.parametrize("text", ["", "words", "[]"])
+def test_a_damaged_notebook_stops_a_merge_before_anything_is_written(elsewhere, places, text):
+    folder = elsewhere(row(Run("xnli")))
+    (folder / "executed/smoke/b.ipynb").write_text(text)
+    with pytest.raises(Bad, match=r"b\.ipynb: damaged .*nothing was merged"):
+        results.merge(folder)
+    assert not results.rows()
+
+
+def test_a_row_that_says_its_hash_still_has_to_have_the_form_of_one():
+    told = row(Run("xnli"), provenance={"device": -1, "packages": 0})
+    results.write(told)
+    assert "provenance" in results.survey("smoke").damaged[0]

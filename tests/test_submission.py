@@ -308,12 +308,12 @@ def test_languages_that_are_unknown_or_that_a_task_lacks_altogether_are_named(wh
         ("", "damaged .it is empty"),
         ("[]", "damaged .*needed: an object"),
         ('{"scale": "x", "runs": {}}', "'languages' is missing"),
-        ('{"scale": "x", "runs": {}, "languages": {"xnli": "de"}}', "needed: a list"),
+        ('{"scale": "x", "runs": {}, "files": {}, "languages": {"xnli": "de"}}', "needed: a list"),
         (
-            '{"scale": "x", "runs": {}, "languages": {"xnli": ["de", "zi"]}}',
+            '{"scale": "x", "runs": {}, "files": {}, "languages": {"xnli": ["de", "zi"]}}',
             "languages of xnli: de, zi; allowed in xtreme: ar, bg",
         ),
-        ('{"scale": "x", "runs": {}, "languages": {"xnli": []}}', "languages of xnli: none; allowed"),
+        ('{"scale": "x", "runs": {}, "files": {}, "languages": {"xnli": []}}', "languages of xnli: none; allowed"),
     ],
 )
 def test_a_damaged_list_of_an_export_is_named(whole, listed, said):
@@ -344,14 +344,14 @@ def test_what_lies_in_a_submission_and_was_not_read_is_listed(whole):
     ):
         (said / name).parent.mkdir(exist_ok=True)
         (said / name).write_text("")
-    (said / submission.LIST).write_text('{"scale": "x", "runs": {}, "languages": {"xnli": ["de"]}}')
+    (said / submission.LIST).write_text('{"scale": "x", "runs": {}, "files": {}, "languages": {"xnli": ["de"]}}')
     found = submission.unread(said, submission.score(*whole))
     assert {
         "bucc/",
         "notes.txt",
         "xnli/test_de.tsv",
         "xnli/test-de.tsv.gz",
-        "panx/sub",
+        "panx/",
         "xnli/test-fr.tsv",
     } <= set(found)
     assert not {"xnli/test-de.tsv", "xnli/.x", ".git/", submission.LIST} & set(found)

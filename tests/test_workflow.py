@@ -23,7 +23,15 @@ def plan(_):
 @pytest.fixture
 def quick(places, monkeypatch):
     """quick(path=seconds): every notebook becomes a command that takes so long and then writes the row; gives the order."""
-    real, diary = workflow.graph, places / "diary"
+    real, diary, blank = workflow.graph, places / "diary", places / "blank.ipynb"
+    blank.write_text('{"cells": [], "metadata": {}}')
+
+    def made_up(run):
+        """A file with the row of a run."""
+        file = places / f"made-{run.id}"
+        file.write_text(json.dumps(bare(run) | {"provenance": {}}))
+        return file
+
     monkeypatch.setitem(studies.STUDIES, "tiny", plan)
 
     def make(**seconds) -> list[str]:
@@ -31,7 +39,8 @@ def quick(places, monkeypatch):
             told = real(pending, clock)
             for job, entry in zip(pending, told["jobs"], strict=True):
                 lines = [f"echo '{job.path}' >> {diary}", f"sleep {seconds.get(job.path, 0)}"]
-                lines += [f"echo {{}} > {file}" for file in (*job.rows, job.output)]
+                lines += [f"cp {made_up(run)} {results.place(run)}" for run in job.runs]
+                lines += [f"cp {blank} {job.output}"]
                 guard, join, _ = entry["command"].rpartition("&& ")
                 entry["command"] = f"{guard}{join}exec bash -c {json.dumps('; '.join(lines))}"
             return told
@@ -42,11 +51,14 @@ def quick(places, monkeypatch):
     return make
 
 
+def bare(run: Run) -> dict:
+    return {k: getattr(run, k) for k in results.FIELDS} | {"lang": run.lang, "scores": [], "items": []}
+
+
 def finish(path: str, seconds: float, here: bool = True) -> None:
     """A row, and (if it was made here) the predictions beside it."""
     run = Run(path)
-    fields = {k: getattr(run, k) for k in results.FIELDS} | {"lang": run.lang, "scores": [], "items": []}
-    results.write(fields | {"provenance": {"seconds": seconds}})
+    results.write(bare(run) | {"provenance": {"seconds": seconds}})
     if here:
         results.keep(run, [{"task": run.on, "lang": "en", "id": "0", "prediction": 1}])
 

@@ -170,7 +170,9 @@ def damaged(scale: str) -> list[str]:
     from .config import scale as scale_of
     from .results import survey
 
-    return survey(scale_of(scale).name).damaged
+    found = survey(scale_of(scale).name)
+    gone = f"{scale}: {len(found.outdated)} rows are left out: of another recipe, or of a task that is gone"
+    return found.damaged + [gone] * bool(found.outdated)
 
 
 def left_aside() -> list[str]:

@@ -86,11 +86,13 @@ def predicted(run: Run) -> dict[str, tuple[list, list[dict]]]:
 def fill(folder: Path, parts: list[tuple[Run, str, list | None, list[dict]]]) -> None:
     """Write every file of a submission, or of its gold labels, and the list of what they are."""
     langs: dict[str, list[str]] = {}
+    hashes: dict[str, str] = {}
     for run, lang, said, examples in parts:
-        submission.write(folder, run.on, lang, said, examples)
+        file = submission.write(folder, run.on, lang, said, examples)
+        hashes[file.relative_to(folder).as_posix()] = files.sha256(file)
         langs.setdefault(submission.called(run.on), []).append(lang)
     runs = {submission.called(run.on): run.id for run, *_ in parts}
-    listed = {"scale": next((run.scale for run, *_ in parts), ""), "runs": runs, "languages": langs}
+    listed = {"scale": next((run.scale for run, *_ in parts), ""), "runs": runs, "languages": langs, "files": hashes}
     files.text(folder / submission.LIST, json.dumps(files.sealed(listed), indent=1) + "\n")
 
 

@@ -67,6 +67,8 @@ def together(
                 move(Path(aside, name), folder / name)
     except (OSError, full) as error:
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+        if isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError):
+            advice = f"take away what stands in its place, or {advice}"
         raise Bad(f"cannot write {named} ({reason}); {advice}") from None
 
 
@@ -90,7 +92,7 @@ def load(file: Path, shape: dict[str, Any], advice: str) -> dict:
         content = parsed(file.read_text(encoding="utf-8"))
         wrong = misfit(content, shape) or altered(content)
     except OSError as error:
-        wrong = f"cannot be read: {error.strerror}"
+        raise Bad(f"{file}: cannot be read ({error.strerror}); make it a readable file") from None
     except UnicodeError as error:
         wrong = f"no UTF-8 text: {error.reason}"
     except (ValueError, RecursionError) as error:
@@ -185,6 +187,8 @@ def given(file: Path, read: Callable[[Path], Any], advice: str, what: str = "dam
         return read(file)
     except (Bad, MemoryError):
         raise
+    except PermissionError as error:
+        raise Bad(f"{file}: cannot be read ({error.strerror}); make it readable") from None
     except Exception as error:  # they raise a dozen types for it
         reason = f"{type(error).__name__}: {error}".split("\n")[0][:100]
         raise Bad(f"{file}: {what} ({reason}); {advice}") from None

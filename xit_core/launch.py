@@ -3,6 +3,7 @@
 import builtins
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import re
@@ -19,6 +20,7 @@ from . import results
 from .config import PARTS, ROOT, Bad, Run, executed_dir, mirror_dir, results_dir, runs, runs_dir
 from .config import scale as scale_of
 from .environment import compared, fix_environment
+from .files import text
 from .locks import locked
 from .results import place
 from .studies import SLICED
@@ -78,7 +80,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        return all(file.is_file() for file in (self.output, *self.rows))
+        return all(map(results.finished, self.runs)) and whole(self.output)
 
 
 def job(path: str, **given: str | int) -> Job:
@@ -131,9 +133,7 @@ def execute(what: Job | str, **given: str | int) -> Path:
         missing = [p.stem for p in todo.rows if not p.is_file()]
         if missing:
             raise Failed(f"{todo.id}: the notebook ended without its row {' '.join(missing)} of the ledger")
-        text = re.sub(r" at 0x[0-9a-f]+", "", nbformat.writes(notebook))
-        part.write_text(text + "\n", encoding="utf-8")
-        os.replace(part, todo.output)
+        text(todo.output, re.sub(r" at 0x[0-9a-f]+", "", nbformat.writes(notebook)) + "\n")
     finally:
         part.unlink(missing_ok=True)
     return todo.output
@@ -144,19 +144,29 @@ def again(todo: Job) -> Path:
 
     Raises: Bad when a run then has other scores than the ledger says; otherwise as `execute`.
     """
-    if not todo.done:
-        return execute(todo)
+    before = [results.read(run) for run in todo.runs]
+    if None in before:  # what is missing is made where it belongs; the others would not be
+        execute(todo)
+    if not any(before):
+        return todo.output
     prepare(todo)
     settle()
-    before = [results.read(run) for run in todo.runs]
     with tempfile.TemporaryDirectory(dir=runs_dir(), prefix="again-") as folder, elsewhere(Path(folder)):
-        execute(todo)
+        notebook = execute(todo).read_text(encoding="utf-8")
         rows = [results.read(run) for run in todo.runs]
     for pair in zip(before, rows, strict=True):
-        if results.differ(*pair):
+        if pair[0] and results.differ(*pair):
             why = compared([*pair]) or "in the same environment"
             raise Bad(f"{pair[0]['id']}: executed again it has other scores than the ledger says; {why}")
-    return todo.output
+    return todo.output if whole(todo.output) else text(todo.output, notebook)
+
+
+def whole(notebook: Path) -> bool:
+    """Whether an executed notebook is there and one."""
+    try:
+        return "cells" in json.loads(notebook.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ Rows and executed notebooks travel between machines as files; predictions and ch
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -38,6 +39,7 @@ MADE = {
     "commit?": (str, type(None)), "clean?": bool, "data?": [DATA], "encoder?": {"name": str, "sha256": str},
     "device?": str, "packages?": {"*": str}, "seconds?": float, "tokens_per_second?": float,
     "predictions_sha256?": str, "recipe?": dict, "started?": str,
+    "environment?": {"machine?": str, "instructions?": str, "threads?": int, "variables?": {"*": str}},
 }  # fmt: skip
 # The rest of a row that has no hash. All such rows are known, so any other field is damage.
 REST = {
@@ -134,8 +136,10 @@ def checked(file: Path) -> dict:
 
     Raises: Bad that names the file, what is wrong with it, and what to do.
     """
+    if file.exists() and not file.is_file() or file.suffix != ".json":
+        raise Bad(f"{file}: no file of the ledger: neither a folder nor a pipe is one, and names end in .json; take it away")
     row = files.load(file, ROW, ADVICE)
-    wrong = "" if "sha256" in row else strange(row)
+    wrong = ("" if "sha256" in row else strange(row)) or files.misfit(row, REST)
     if (row["scale"], row["id"]) != (file.parent.name, file.stem):
         wrong = f"it is the row {row['scale']}/{row['id']}"
     if wrong:
@@ -154,7 +158,7 @@ def strange(row: dict) -> str:
         for k in told
         if run and row[k] != getattr(run, k)
     ]
-    return next(iter(wrong), "") or files.misfit(row, REST)
+    return next(iter(wrong), "")
 
 
 def made(row: dict) -> Run | None:
@@ -175,6 +179,7 @@ def merge(folder: Path) -> tuple[int, int, int]:
     """
     if not folder.is_dir():
         raise Bad(f"no folder {folder}; name the one that holds <scale>/<run>.json")
+    folder = folder.resolve()
     found = sorted(
         p for p in folder.rglob("*.*") if p.parent.name in SCALES and not hidden(p.relative_to(folder))
     )
@@ -190,12 +195,24 @@ def merge(folder: Path) -> tuple[int, int, int]:
         for p in found
         if p.suffix == ".ipynb" and not p.name.endswith(".failed.ipynb") and p.stem != "analysis"
     ]
+    if not came and not books:
+        raise Bad(f"{folder} holds no row and no notebook; rows are <scale>/<run>.json, of {', '.join(SCALES)}")
+    for book in books:
+        notebook(book)
     books = [(p, to) for p in books if not (to := executed_dir() / p.parent.name / p.name).exists()]
     for row in new:
         write(row)
     for book, to in books:
         files.whole(to, lambda part, book=book: shutil.copyfile(book, part), ELSEWHERE)
     return len(new), len(came) - len(new), len(books)
+
+
+def notebook(file: Path) -> None:
+    """Raise Bad unless a file is a notebook."""
+    advice = "nothing was merged: copy it again, or take it away"
+    if not file.is_file():
+        raise Bad(f"{file}: no file; {advice}")
+    files.load(file, {"cells": list, "metadata": dict}, advice)
 
 
 def hidden(path: Path) -> bool:
@@ -370,15 +387,26 @@ def read(run: Run) -> dict | None:
     return checked(path) if path.exists() else None
 
 
+def finished(run: Run) -> bool:
+    """Whether the ledger has a run's row, and a whole one."""
+    try:
+        return read(run) is not None
+    except Bad:
+        return False
+
+
 def rows(scale: str | None = None) -> list[dict]:
     """Every row of the ledger, of one scale or all, ordered by id; what `survey` leaves out is left out."""
     return survey(scale).rows
 
 
 def survey(scale: str | None = None) -> Survey:
-    """The ledger of a scale, or of all: what is used, and what is left out and why."""
+    """The ledger of a scale, or of all: what is used, and what is left out and why.
+
+    Raises: Bad for a folder of it that cannot be read.
+    """
     found = Survey([], [], [], [])
-    for file in sorted(p for p in results_dir().glob(f"{scale or '*'}/*.json") if not p.name.startswith(".")):
+    for file in row_files(scale):
         try:
             row = checked(file)
         except Bad as error:
@@ -388,6 +416,22 @@ def survey(scale: str | None = None) -> Survey:
         else:
             found.rows.append(row) if made(row) else found.outdated.append(row["id"])
     return found
+
+
+def row_files(scale: str | None) -> list[Path]:
+    """What lies in the ledger of a scale, or of all, as a row.
+
+    Raises: Bad for a folder that cannot be read: it would look like an empty one.
+    """
+    top = results_dir()
+    try:
+        names = [scale] if scale else sorted(p.name for p in top.iterdir()) if os.path.lexists(top) else []
+        folders = [top / name for name in names if os.path.lexists(top / name) and not name.startswith(".")]
+        found = [p for folder in folders if folder.name in SCALES or folder.is_dir() for p in folder.iterdir()]
+    except OSError as error:
+        said = f"{error.filename}: the ledger cannot be read ({error.strerror})"
+        raise Bad(f"{said}; make it a readable folder, or name another with XIT_RESULTS") from None
+    return sorted(p for p in found if p.suffix.lower() == ".json" and not p.name.startswith("."))
 
 
 def frame(scale: str | None = None) -> "pandas.DataFrame":

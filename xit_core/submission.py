@@ -9,6 +9,7 @@ a byte-order mark included), equal lines of BUCC count once.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -211,7 +212,8 @@ def place(folder: Path, task: str, lang: str) -> Path:
 
 
 LIST = "export.json"  # what an export says of itself
-LISTED = {"scale": str, "runs": {"*": str}, "languages": {"*": [str]}, "sha256?": str}
+LISTED = {"scale": str, "runs": {"*": str}, "languages": {"*": [str]}, "files": {"*": str}, "sha256?": str}
+UNLIST = "export again into a new folder, or delete the list to score whatever lies there"
 
 
 def score(
@@ -231,6 +233,7 @@ def score(
         if not folder.is_dir():
             raise Bad(f"{folder}: no such folder; name one in the layout <folder>/<task>/test-<language>.tsv")
     there = [t for t in LANGS[benchmark] if t in SCORERS and (submission / t).is_dir() and (gold / t).is_dir()]
+    there = [t for t in there if t in of_one_export(submission, gold, there)]
     if not there:
         raise Bad(f"no task of {benchmark} in both {submission} and {gold}; known: {', '.join(LANGS[benchmark])}")
     wanted = (
@@ -243,6 +246,32 @@ def score(
     }
     whole = full == set(LANGS[benchmark])
     return {"overall": mean(t["score"] for t in tasks.values()) if whole else None, "groups": means, "tasks": tasks}
+
+
+def listing(folder: Path) -> dict | None:
+    """What an export says of itself; None for another folder.
+
+    Raises: Bad for a damaged list.
+    """
+    file = folder / LIST
+    return files.load(file, LISTED, UNLIST) if os.path.lexists(file) else None
+
+
+def of_one_export(submission: Path, gold: Path, tasks: list[str]) -> list[str]:
+    """The tasks of an export, of folders that are none all of them.
+
+    Raises: Bad for a file of an export that was changed or came from another one, and for gold of another scale.
+    """
+    lists = {folder: told for folder in (submission, gold) if (told := listing(folder)) is not None}
+    if len({told["scale"] for told in lists.values()}) > 1:
+        scales = " and ".join(told["scale"] for told in lists.values())
+        raise Bad(f"{submission} and {gold} are of the scales {scales}: their rows differ; export both from one run")
+    for folder, told in lists.items():
+        for name in (name for name in told["files"] if name.split("/")[0] in tasks):
+            if (folder / name).is_file() and files.sha256(folder / name) != told["files"][name]:
+                raise Bad(f"{folder / name}: not the file that {folder / LIST} lists; {UNLIST}")
+        tasks = [task for task in tasks if task in told["languages"]]
+    return tasks
 
 
 def named(languages: list[str], tasks: list[str], benchmark: str) -> dict[str, list[str]]:
@@ -270,9 +299,7 @@ def listed(submission: Path, tasks: list[str], benchmark: str) -> dict[str, list
     found = {task: LANGS[benchmark][task] for task in tasks}
     if not (submission / LIST).exists():
         return found
-    told = files.load(submission / LIST, LISTED, "export again, or delete it to score all languages")[
-        "languages"
-    ]
+    told = listing(submission)["languages"]
     for task in (task for task in tasks if task in told):
         if not told[task] or not set(told[task]) <= set(found[task]):
             got, has = ", ".join(told[task]) or "none", ", ".join(found[task])

@@ -41,7 +41,7 @@ def costs(study: str, scale_name: str) -> dict:
         trained, read = train_tokens(r, counted), eval_tokens(r)
         told.append({
             "id": r.id, "path": r.path, "on": r.on, "seed": r.seed,
-            "parents": parents(r, planned), "done": results.place(r).is_file(),
+            "parents": parents(r, planned), "done": results.finished(r),
             "tokens": trained + read, "flops": 2 * weights * (3 * trained + read),
         })  # fmt: skip
     return {"runs": told, "gpu_hours": sum(r["flops"] for r in told if not r["done"]) / GPU / 3600}
@@ -110,7 +110,7 @@ class Clock:
         clock = cls(time.time() + span, span)
         clock.flops = {r["id"]: r["flops"] for r in costs(study, scale_name)["runs"]}
         for run in studies.runs(study, scale_name):
-            if results.kept(run) and (row := results.read(run)):
+            if results.kept(run) and results.finished(run) and (row := results.read(run)):
                 clock.learn(run, row["provenance"].get("seconds", 0.0))
         return clock
 
@@ -121,8 +121,8 @@ class Clock:
 
     def latest(self, runs: Iterable[Run]) -> float:
         """When runs must have started, and with them the stages that have a row but no checkpoint here."""
-        todo = [r for r in runs if not results.place(r).is_file()]
-        again = {r.parent for r in todo if r.parent and r.parent.phase == 2 and results.place(r.parent).is_file()}
+        todo = [r for r in runs if not results.finished(r)]
+        again = {r.parent for r in todo if r.parent and r.parent.phase == 2 and results.finished(r.parent)}
         todo += [r for r in again if not results.trained(r)]
         return self.end - min(CARE * sum(map(self.expected, todo)), 0.9 * self.span)
 
@@ -194,7 +194,7 @@ def alone(scale_name: str) -> IO | Owned:
 def state(study: str, scale_name: str, notebooks: int = 0) -> str:
     """One line: how much of a study is done; `notebooks`: how many are still to be executed."""
     runs = studies.runs(study, scale_name)
-    done = sum(results.place(r).is_file() for r in runs)
+    done = sum(map(results.finished, runs))
     if done == len(runs) and not notebooks:
         return f"{study} at {scale_name}: all {done} runs are finished"
     left = f", {notebooks} notebooks are missing" if notebooks else ""
@@ -292,7 +292,7 @@ def run_direct(study: str, scale_name: str, budget: float | None = None) -> None
     Notebooks can be executed from the rows later, anywhere. Raises: Bad or Failed, as `run_study`.
     """
     clock, broken = Clock.of(study, scale_name, budget), {}
-    todo = launch.jobs([r for r in studies.runs(study, scale_name) if not results.place(r).is_file()])
+    todo = launch.jobs([r for r in studies.runs(study, scale_name) if not results.finished(r)])
     if not todo:
         print(state(study, scale_name))
         return
