@@ -149,14 +149,16 @@ def test_an_encoder_can_be_pretrained_anew():
 
 @pytest.mark.parametrize(("scale", "is_there"), [("mini", True), ("mini-scratch", True), ("pocket", True), ("smoke", False)])
 def test_an_encoder_pretrained_here_on_real_text_is_probed(scale, is_there, monkeypatch):
-    row = {"scores": [], "items": [], "predictions": [], "protocols": [], "seen": [1]}
+    told, probed = ({"task": "udpos", "split": split, "lang": "en"} for split in ("test", "train"))
+    point = {"lang": "en", "layer": 0, "accuracy": 50.0, "n": 1}
+    row = {"scores": [], "items": [], "predictions": [], "protocols": [], "seen": [told]}
     monkeypatch.setattr(phases.model, "start", lambda *_: None)
     monkeypatch.setattr(phases.evaluate, "encoder", lambda *_: dict(row))
-    monkeypatch.setattr(phases.evaluate, "linear", lambda *_: ([{"layer": 0}], [2]))
+    monkeypatch.setattr(phases.evaluate, "linear", lambda *_: ([point], [probed]))
     for kind in ("", "random"):
         found = phases.pretrained(Run("pretrained", scale, model=kind))
-        assert found.get("probe") == ([{"layer": 0}] if is_there else None)
-        assert found["provenance"]["data"] == [1, 2][: 1 + is_there]
+        assert found.get("probe") == ([point] if is_there else None)
+        assert found["provenance"]["data"] == [told, probed][: 1 + is_there]
 
 
 WITHOUT = """
