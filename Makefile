@@ -10,7 +10,7 @@ override VPATH :=
 .PHONY: study test book check bench encoder constraints clean
 .DELETE_ON_ERROR:
 
-ifeq ($(wildcard xit_core/config.py),)
+ifeq ($(wildcard xit_core/cli.py),)
 $(error not the folder of the project: run make there, or with -C FOLDER)
 endif
 # What is removed lies in these: behind a link it would be a person's.
@@ -63,10 +63,10 @@ study: .venv/.ready
 	"$(MAKE)" --no-print-directory book
 
 book: .venv/.ready
-	.venv/bin/python book/_ext/pages.py
+	.venv/bin/python -m xit_core.report.pages
 	rm -rf _build/html
 	.venv/bin/python .venv/bin/jupyter-book build book/ --all -W -n --keep-going -q
-	.venv/bin/python book/_ext/bookcheck.py _build/html
+	.venv/bin/python tools/bookcheck.py _build/html
 
 # lint and unit tests
 check: .venv/.ready

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from stores import mirrored
-from xit_core import launch
+from xit_core.run import launch
 
 os.environ |= {
     "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false",

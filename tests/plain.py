@@ -7,9 +7,9 @@ import torch
 from torch.nn import functional
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS  # noqa: F401  names "sdpa"
 
-from xit_core import data, train
-from xit_core.kinds import mlm
-from xit_core.tasks import TASKS
+from xit_core.design.tasks import TASKS
+from xit_core.model import schedule, train
+from xit_core.model.kinds import mlm
 
 
 def twin(net):
@@ -21,7 +21,7 @@ def twin(net):
 
 def pad(features):
     """(ids, mask) of all sequences of a batch, padded to the longest."""
-    parts = [torch.tensor(np.array(x, np.int64)) for f in features for x in data.sequences(f)]
+    parts = [torch.tensor(np.array(x, np.int64)) for f in features for x in features.sequences(f)]
     ids = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=1)
     return ids, (torch.arange(ids.shape[1]) < torch.tensor([len(x) for x in parts])[:, None]).long()
 
@@ -67,17 +67,17 @@ def hidden(net, name, features, at):
 
 def fit(net, mixture, lr, seed, gradient=loss):
     """Every step's loss of a plain loop over the whole embedding table."""
-    optimiser = torch.optim.AdamW(train.groups(net), lr=lr, betas=(0.9, 0.999), eps=train.EPSILON, fused=True)
-    schedule, losses = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: train.slope(step, mixture.steps)), []
+    optimiser = torch.optim.AdamW(train.groups(net), lr=lr, betas=(0.9, 0.999), eps=schedule.EPSILON, fused=True)
+    rates, losses = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: schedule.slope(step, mixture.steps)), []
     net.train()
     for step in range(mixture.steps):
         name, features = mixture.at(step)
         value = gradient(net, name, hidden(net, name, features, (seed, step)))
         if value.requires_grad:
             value.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), train.CLIP)
+        torch.nn.utils.clip_grad_norm_(net.parameters(), schedule.CLIP)
         optimiser.step()
-        schedule.step()
+        rates.step()
         optimiser.zero_grad()
         losses.append(value.item())
     return losses

@@ -113,12 +113,13 @@ def served(repositories: dict[tuple[str, str], dict[str, bytes]]) -> ThreadingHT
 
 ASK = """
 import json, sys
-from xit_core import sources
-sources.PAGES = 3
+from xit_core.data import hub, local, mining_pools, mirror, originals, sources
+from xit_core.machine.errors import Bad
+hub.PAGES = 3
 for asked in json.loads(sys.argv[1]):
     try:
         print(json.dumps(eval(asked)))
-    except sources.Bad as error:
+    except Bad as error:
         print(json.dumps(f"Bad: {error}"))
 """
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from xit_core import results, studies
-from xit_core.config import Run
-from xit_core.config import scale as scale_of
-from xit_core.tasks import TASKS, languages
+from xit_core.design import studies
+from xit_core.design.run import Run
+from xit_core.design.scales import scale as scale_of
+from xit_core.design.tasks import TASKS, languages
+from xit_core.ledger import results
 
 LAYERS = 4
 

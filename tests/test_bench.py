@@ -10,12 +10,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-import performance
-from xit_core import bench, cli, plots, workflow
+from xit_core import bench, cli
 from xit_core.bench import study, train
-from xit_core.config import ROOT, SCALES, Bad
-from xit_core.data import Encoded
-from xit_core.tasks import TASKS
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TASKS
+from xit_core.machine.errors import Bad
+from xit_core.machine.places import ROOT
+from xit_core.model.features import Encoded
+from xit_core.report import performance, plots
+from xit_core.run import cost
 
 SMOKE = SCALES["smoke"]
 PER_TASK = ("real tokens", "padding", "peak memory", "MFU", "achieved", "host work")
@@ -174,7 +177,7 @@ def test_without_a_gpu_the_study_is_arithmetic_and_says_so():
     assert all(r["value"] is None for r in records)
     assert {r["baseline"] for r in records} == {study.ARITHMETIC, study.UNKNOWN}
     total = records[-1]
-    flops = sum(r["flops"] for r in workflow.costs("main", "paper")["runs"])
+    flops = sum(r["flops"] for r in cost.costs("main", "paper")["runs"])
     assert total["name"] == "the study" and total["baseline_value"] == pytest.approx(flops / study.ROOF / 3600)
     parts = [r["baseline_value"] or 0 for r in records if r["name"].startswith("the study: ")]
     assert sum(parts) == pytest.approx(total["baseline_value"])

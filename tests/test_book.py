@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 import bookcheck
-import chapters
-import pages
 from synthetic import fill
-from xit_core import claims, config
-from xit_core.config import ROOT, SCALES
-from xit_core.tasks import TASKS
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TASKS
+from xit_core.machine import errors, places
+from xit_core.machine.places import ROOT
+from xit_core.report import chapters, claims, pages, verdicts
 
 BOOK = ROOT / "book"
 PROSE = {page.name: page.read_text(encoding="utf8") for page in sorted(BOOK.glob("*.md"))}
@@ -93,7 +93,7 @@ def test_every_measured_claim_is_cited_in_a_chapter_of_results():
 
 def test_the_front_page_shows_what_the_claims_say():
     fill("pocket")
-    table = claims.table("pocket")
+    table = verdicts.table("pocket")
     text = pages.front(pages.of(("micro", "pocket", "paper"), pages.views()))
     for row in table:
         line = next(line for line in text.splitlines() if f"#claim-{row['id']}" in line)
@@ -226,11 +226,11 @@ def test_rows_with_little_of_their_provenance_are_shown(tmp_path):
 
 
 def place(row: dict) -> Path:
-    return config.results_dir() / row["scale"] / f"{row['id']}.json"
+    return places.results_dir() / row["scale"] / f"{row['id']}.json"
 
 
 def test_pages_are_made_without_torch():
-    program = "import sys, pages; sys.exit('torch' in sys.modules)"
+    program = "import sys, xit_core.report.pages; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT / "book/_ext", check=False).returncode == 0
 
 
@@ -252,7 +252,7 @@ def test_the_readme_keeps_what_the_ledger_here_does_not_have(tmp_path):
     copy = tmp_path / "README.md"
     text = (ROOT / "README.md").read_text(encoding="utf8")
     copy.write_text(text, encoding="utf8")
-    with pytest.raises(config.Bad, match="shows the scale 'micro', of which there are no rows here"):
+    with pytest.raises(errors.Bad, match="shows the scale 'micro', of which there are no rows here"):
         pages.readme(copy)
     assert copy.read_text(encoding="utf8") == text
 

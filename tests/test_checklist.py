@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from xit_core import checklist, config
-from xit_core.config import Bad
-from xit_core.tasks import TASKS, question
+from xit_core.data import checklist
+from xit_core.design.readers import question
+from xit_core.design.tasks import TASKS
+from xit_core.machine import places
+from xit_core.machine.errors import Bad
+from xit_core.metrics.checklist import clean, failure
 
 TEMPLATES = json.loads((Path(__file__).parent / "rows/multichecklist.json").read_text())
-MIRROR = config.mirror_dir()  # where it is; within a test it is not seen
+MIRROR = places.mirror_dir()  # where it is; within a test it is not seen
 TASK = TASKS["multichecklist"]
 
 
@@ -128,18 +131,18 @@ def test_a_language_without_templates_is_refused():
     ],
 )
 def test_answers_are_compared_as_the_official_suites_do(said, gold, lang, same):
-    assert (checklist.clean(said, lang) == checklist.clean(gold, lang)) == same
+    assert (clean(said, lang) == clean(gold, lang)) == same
 
 
 def test_a_case_fails_by_one_wrong_answer_and_rates_are_by_test():
     rows = [e for r in checklist.cases(TEMPLATES, "en", 4) for e in question(r, "en")]
     right = [e["answers"][0][1] for e in rows]
-    metrics, x = checklist.failure(right, rows, "en")
+    metrics, x = failure(right, rows, "en")
     assert metrics == {"accuracy": 100} | {f"failed/{t}": 0 for t in checklist.TESTS.values()} and x == [100] * 24
     wrong = list(right)
     for k in ("comparison-0-1", "intensifiers-2-0", "intensifiers-2-3"):
         wrong[[e["id"] for e in rows].index(k)] = "nobody"
-    metrics, x = checklist.failure(wrong, rows, "en")
+    metrics, x = failure(wrong, rows, "en")
     assert (metrics["failed/comparison"], metrics["failed/intensifiers"], metrics["failed/bought"]) == (25, 25, 0)
     assert metrics["accuracy"] == pytest.approx(100 * 22 / 24) == pytest.approx(sum(x) / len(x)) and x.count(0) == 2
 

@@ -8,9 +8,11 @@ import time
 import numpy as np
 import pytest
 
-from xit_core import claims, studies
-from xit_core.config import SCALES, results_dir
-from xit_core.tasks import INTERMEDIATES, TARGETS, TASKS
+from xit_core.design import studies
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS
+from xit_core.machine.places import results_dir
+from xit_core.report import claims, contrasts, published, stats, verdicts
 
 KEYS = ["id", "number", "says", "scale", "published", "estimate", "low", "high", "direction", "magnitude", "runs", "note"]
 NUMBERS = {
@@ -48,14 +50,14 @@ def ledger(folder, gain, seeds=(1, 2, 3), sd=0.1, instance_sd=1.0, scale="micro"
 
 
 @pytest.fixture
-def verdicts(tmp_path, monkeypatch):
+def judge(tmp_path, monkeypatch):
     """A function from a made-up ledger to the rows of the table, each call in a folder of its own."""
 
     def of(gain, scale="micro", **noise):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         monkeypatch.setenv("XIT_RESULTS", str(folder))
         ledger(folder, gain, scale=scale, **noise)
-        return {row["id"]: row for row in claims.table(scale)}
+        return {row["id"]: row for row in verdicts.table(scale)}
 
     return of
 
@@ -74,7 +76,7 @@ def test_claims_are_the_22_of_the_study_documents():
     assert {c.id: c.expect for c in claims.CLAIMS} == NUMBERS
 
 
-def published(source, lang, target):
+def as_published(source, lang, target):
     """A world in which the paper is right."""
     if not source or target == "xnli":
         return 0.0
@@ -82,151 +84,151 @@ def published(source, lang, target):
     return points - (1.0 if lang == "mt" or source.endswith("+mlm") else 0.0)
 
 
-def test_every_measured_claim_can_hold(verdicts):
-    rows = verdicts(published)
+def test_every_measured_claim_can_hold(judge):
+    rows = judge(as_published)
     assert directions(rows) == {"holds"}
     assert [rows[n]["magnitude"] for n in ("squad", "mnli", "hellaswag", "multitask")] == ["holds"] * 4
     assert rows["squad"]["estimate"] == pytest.approx(8.2, abs=0.3)
 
 
-def test_every_measured_claim_can_fail(verdicts):
+def test_every_measured_claim_can_fail(judge):
     def reverse(source, lang, target):
         if target == "xnli" and source:
             return 3.0
         return -published(source, lang, target)
 
-    rows = verdicts(reverse)
+    rows = judge(reverse)
     assert directions(rows) == {"fails"}
     assert [rows[n]["magnitude"] for n in ("squad", "mnli", "hellaswag", "multitask", "best")] == ["fails"] * 5
 
 
-def test_best_per_target_reaches_its_number(verdicts):
-    rows = verdicts(lambda s, lang, t: 5.4 if s == INTERMEDIATES[TARGETS.index(t)] else 0.0)
+def test_best_per_target_reaches_its_number(judge):
+    rows = judge(lambda s, lang, t: 5.4 if s == INTERMEDIATES[TARGETS.index(t)] else 0.0)
     assert (rows["best"]["direction"], rows["best"]["magnitude"]) == ("holds", "holds")
     assert rows["multitask"]["direction"] == "fails"
 
 
-def test_best_is_chosen_on_other_seeds_so_pure_noise_is_no_gain(verdicts):
+def test_best_is_chosen_on_other_seeds_so_pure_noise_is_no_gain(judge):
     """The best of ten on the seeds it is measured on would be about 1.5 sd above zero."""
-    rows = verdicts(flat(0.0), sd=4.0, instance_sd=0.01)
+    rows = judge(flat(0.0), sd=4.0, instance_sd=0.01)
     assert abs(rows["best"]["estimate"]) < 2.5 and rows["best"]["direction"] == "open"
 
 
-def test_almost_every_allows_one_exception_and_not_two(verdicts):
+def test_almost_every_allows_one_exception_and_not_two(judge):
     def all_but(*losers):
         return lambda s, lang, t: (-6.0 if s in losers else 6.0) if s else 0.0
 
-    assert verdicts(all_but("ccg"))["retrieval"]["direction"] == "holds"
-    rows = verdicts(all_but("ccg", "csqa"))
+    assert judge(all_but("ccg"))["retrieval"]["direction"] == "holds"
+    rows = judge(all_but("ccg", "csqa"))
     assert rows["retrieval"]["direction"] == "fails"
     assert rows["tydiqa"]["direction"] == "holds"  # seven of nine are many
 
 
-def test_multitask_must_beat_every_single_task(verdicts):
-    rows = verdicts(lambda s, lang, t: {MULTI: 8.0, "mnli": 8.0}.get(s, 4.0) if s else 0.0, sd=0.3)
+def test_multitask_must_beat_every_single_task(judge):
+    rows = judge(lambda s, lang, t: {MULTI: 8.0, "mnli": 8.0}.get(s, 4.0) if s else 0.0, sd=0.3)
     assert rows["multitask"]["direction"] == "open" and rows["multitask"]["low"] > 0
 
 
-def test_a_small_certain_gain_on_xnli_is_a_benefit(verdicts):
-    rows = verdicts(flat(0.6), sd=0.02, instance_sd=0.01)
+def test_a_small_certain_gain_on_xnli_is_a_benefit(judge):
+    rows = judge(flat(0.6), sd=0.02, instance_sd=0.01)
     assert rows["xnli"]["direction"] == "fails"
 
 
-def test_an_uncertain_gain_on_xnli_is_open(verdicts):
-    assert verdicts(flat(0.4), sd=2.0, instance_sd=20.0)["xnli"]["direction"] == "open"
+def test_an_uncertain_gain_on_xnli_is_open(judge):
+    assert judge(flat(0.4), sd=2.0, instance_sd=20.0)["xnli"]["direction"] == "open"
 
 
-def test_two_seeds_leave_every_measured_claim_open(verdicts):
-    rows = verdicts(published, seeds=(1, 2))
+def test_two_seeds_leave_every_measured_claim_open(judge):
+    rows = judge(as_published, seeds=(1, 2))
     assert directions(rows) == {"open"}
     assert rows["squad"]["estimate"] is None and rows["squad"]["magnitude"] == "open"
 
 
-def test_an_unfinished_target_leaves_the_average_open(verdicts):
-    verdicts(published)
+def test_an_unfinished_target_leaves_the_average_open(judge):
+    judge(as_published)
     for path in results_dir().glob("micro/squad1.udpos-s2-*.json"):
         path.unlink()
-    rows = {r["id"]: r for r in claims.table("micro")}
+    rows = {r["id"]: r for r in verdicts.table("micro")}
     assert (rows["squad"]["direction"], rows["mnli"]["direction"]) == ("open", "holds")
 
 
 @pytest.mark.parametrize(("sd", "instance_sd", "expected"), [(0.05, 0.5, "holds"), (0.05, 400.0, "open"), (8.0, 0.5, "open")])
-def test_noise_over_seeds_or_over_instances_opens_a_verdict(verdicts, sd, instance_sd, expected):
-    assert verdicts(flat(1.0), sd=sd, instance_sd=instance_sd)["squad"]["direction"] == expected
+def test_noise_over_seeds_or_over_instances_opens_a_verdict(judge, sd, instance_sd, expected):
+    assert judge(flat(1.0), sd=sd, instance_sd=instance_sd)["squad"]["direction"] == expected
 
 
 def test_holm_opens_a_borderline_verdict():
-    alone = claims.corrected({"squad": 0.03})
-    among = claims.corrected({"squad": 0.03, "mnli": 0.04, "hellaswag": 0.2})
-    finding = claims.Finding(2.0, claims.Interval(2.0, 0.3, 0.1, 2), "holds", 0.03)
-    assert claims.verdict(finding, None, alone["squad"])[0] == "holds"
-    assert claims.verdict(finding, None, among["squad"])[0] == "open"
+    alone = verdicts.corrected({"squad": 0.03})
+    among = verdicts.corrected({"squad": 0.03, "mnli": 0.04, "hellaswag": 0.2})
+    finding = claims.Finding(2.0, stats.Interval(2.0, 0.3, 0.1, 2), "holds", 0.03)
+    assert verdicts.verdict(finding, None, alone["squad"])[0] == "holds"
+    assert verdicts.verdict(finding, None, among["squad"])[0] == "open"
 
 
 def test_a_wide_interval_around_the_number_settles_no_magnitude():
-    narrow, wide = claims.Interval(8.0, 0.5, 0.0, 2), claims.Interval(8.0, 3.0, 0.0, 2)
-    assert claims.verdict(claims.Finding(8.0, narrow, "holds", 0.01), 8.2)[1] == "holds"
-    assert claims.verdict(claims.Finding(8.0, wide, "holds", 0.01), 8.2)[1] == "open"
-    assert claims.verdict(claims.Finding(8.0, narrow, "holds", 0.01), 20.0, p_expect=0.01)[1] == "fails"
+    narrow, wide = stats.Interval(8.0, 0.5, 0.0, 2), stats.Interval(8.0, 3.0, 0.0, 2)
+    assert verdicts.verdict(claims.Finding(8.0, narrow, "holds", 0.01), 8.2)[1] == "holds"
+    assert verdicts.verdict(claims.Finding(8.0, wide, "holds", 0.01), 8.2)[1] == "open"
+    assert verdicts.verdict(claims.Finding(8.0, narrow, "holds", 0.01), 20.0, p_expect=0.01)[1] == "fails"
 
 
-def test_a_scale_without_all_targets_estimates_and_stays_open(verdicts):
-    rows = verdicts(published, scale="pocket")
+def test_a_scale_without_all_targets_estimates_and_stays_open(judge):
+    rows = judge(as_published, scale="pocket")
     assert rows["squad"]["estimate"] > 5 and rows["squad"]["direction"] == "open" and rows["squad"]["magnitude"] == "open"
-    assert claims.findings("pocket")["squad"].note == "5 of 9 targets at this scale"
+    assert verdicts.findings("pocket")["squad"].note == "5 of 9 targets at this scale"
     assert rows["mlm"]["estimate"] is None
 
 
-def test_a_stand_in_counts_as_one_of_the_nine_and_the_note_says_so(verdicts):
-    rows = verdicts(published, scale="mini")
+def test_a_stand_in_counts_as_one_of_the_nine_and_the_note_says_so(judge):
+    rows = judge(as_published, scale="mini")
     assert directions(rows) == {"holds"}
     told = {name for name in MEASURED if "udtag stands in for ccg" in rows[name]["note"]}
     assert told == {"multitask", "retrieval", "tydiqa", "xnli", "best"}  # the claims that speak of the nine
-    without = verdicts(lambda s, lang, t: (-6.0 if s in ("udtag", "csqa") else 6.0) if s else 0.0, scale="mini")
+    without = judge(lambda s, lang, t: (-6.0 if s in ("udtag", "csqa") else 6.0) if s else 0.0, scale="mini")
     assert without["retrieval"]["direction"] == "fails"  # one loser of the nine would be allowed
-    assert not any("stands in" in row["note"] for row in verdicts(published).values())
+    assert not any("stands in" in row["note"] for row in judge(as_published).values())
 
 
-def test_a_number_of_a_reduced_scale_says_how_it_is_reduced(verdicts):
-    rows = verdicts(published, scale="mini")
+def test_a_number_of_a_reduced_scale_says_how_it_is_reduced(judge):
+    rows = judge(as_published, scale="mini")
     reduced = {name for name, row in rows.items() if row["note"].endswith(SCALES["mini"].note)}
     assert SCALES["mini"].note and reduced == set(MEASURED)
     assert rows["mlm"]["note"] == SCALES["mini"].note
 
 
-def test_further_seeds_of_some_cells_count_there_and_are_not_needed_elsewhere(verdicts):
-    rows = verdicts(published, scale="mini", seeds=(1, 2, 3, 4, 5))
+def test_further_seeds_of_some_cells_count_there_and_are_not_needed_elsewhere(judge):
+    rows = judge(as_published, scale="mini", seeds=(1, 2, 3, 4, 5))
     seeds = {name: {i.split("-s")[1][0] for i in rows[name]["runs"]} for name in ("squad", "mlm")}
     assert seeds == {"squad": set("12345"), "mlm": set("123")} and directions(rows) == {"holds"}
 
 
-def test_rows_of_another_recipe_do_not_count(verdicts):
-    verdicts(published)
+def test_rows_of_another_recipe_do_not_count(judge):
+    judge(as_published)
     for path in results_dir().glob("micro/squad1.*.json"):
         row = json.loads(path.read_text())
         path.unlink()
         path.with_name(path.stem + "0.json").write_text(json.dumps(row | {"id": row["id"] + "0"}))
-    assert {r["id"]: r for r in claims.table("micro")}["squad"]["direction"] == "open"
+    assert {r["id"]: r for r in verdicts.table("micro")}["squad"]["direction"] == "open"
 
 
 def test_checked_claims_hold_for_the_declarations(empty):
-    rows = {r["id"]: r for r in claims.table("micro")}
+    rows = {r["id"]: r for r in verdicts.table("micro")}
     assert {rows[c]["direction"] for c in CHECKED} == {"holds"} and rows["sota"]["direction"] == "open"
     assert {rows[c]["magnitude"] for c in CHECKED if NUMBERS[c] is not None} == {"holds"}
 
 
 def test_checked_claims_fail_for_other_declarations(empty, monkeypatch):
     monkeypatch.setattr(claims, "TASKS", {t: TASKS["mnli"] for t in TASKS})  # all English, trained, of one kind
-    monkeypatch.setattr(claims, "told", lambda data, item: "elsewhere" if item == "origin" else "7")
+    monkeypatch.setattr(as_published, "told", lambda data, item: "elsewhere" if item == "origin" else "7")
     monkeypatch.setattr(claims, "TARGETS", TARGETS[:8])
     monkeypatch.setattr(claims, "START", "google-bert/bert-base-multilingual-cased")
-    monkeypatch.setattr(claims.studies, "runs", lambda *_: [r for r in studies.main("micro") if r.phase != 2])
-    rows = {r["id"]: r for r in claims.table("micro")}
+    monkeypatch.setattr(contrasts.studies, "runs", lambda *_: [r for r in studies.main("micro") if r.phase != 2])
+    rows = {r["id"]: r for r in verdicts.table("micro")}
     assert {rows[c]["direction"] for c in CHECKED} == {"fails"}
 
 
 def test_an_origin_that_no_source_states_stays_open(empty, monkeypatch):
-    monkeypatch.setattr(claims, "told", lambda data, item: "")
+    monkeypatch.setattr(as_published, "told", lambda data, item: "")
     assert claims.comes_from("Quora", "qqp")(None).side == "open"
 
 
@@ -236,29 +238,29 @@ def test_state_of_the_art_is_settled_by_a_dated_leaderboard(monkeypatch):
         return lambda _: [{"claim": "sota", "date": "2020-06", "row": row, "sourced": str(v)} for row, v in lines]
 
     for ours, expected in ((79.2, "holds"), (60.0, "fails")):
-        monkeypatch.setattr(claims, "table_of", board(ours))
+        monkeypatch.setattr(as_published, "table_of", board(ours))
         assert claims.sota(None).side == expected
 
 
 def test_an_empty_ledger_gives_22_rows_with_the_fixed_keys(empty):
-    rows = claims.table("micro")
+    rows = verdicts.table("micro")
     assert [list(r) for r in rows] == [KEYS] * 22
     assert all(r["estimate"] is None and r["direction"] == "open" and r["runs"] == [] for r in rows[:10])
     assert json.loads(json.dumps(rows)) == rows
 
 
 def test_every_sourced_value_names_its_source():
-    rows = claims.table_of("published")
+    rows = published.table_of("published")
     assert all(bool(r["sourced"]) == bool(r["source"]) for r in rows)
     assert {r["claim"] for r in rows} <= set(NUMBERS)
     assert not next(r for r in rows if r["claim"] == "squad" and r["claimed"])["sourced"]  # +8.2 has no public source
-    assert all(r["source"] for r in claims.table_of("sizes"))
+    assert all(r["source"] for r in published.table_of("sizes"))
 
 
-def test_the_table_is_quick_and_needs_no_torch(verdicts):
-    verdicts(published)
+def test_the_table_is_quick_and_needs_no_torch(judge):
+    judge(as_published)
     start = time.process_time()
-    claims.table("micro")
+    verdicts.table("micro")
     assert time.process_time() - start < 3
-    code = "import sys; from xit_core import claims; claims.table('micro'); sys.exit('torch' in sys.modules)"
+    code = "import sys; from xit_core.report import verdicts; verdicts.table('micro'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

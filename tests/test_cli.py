@@ -10,10 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from xit_core import cli, launch, micro, model, results, workflow
-from xit_core.config import SCALES, Bad, Run
-from xit_core.tasks import TASKS
-from xit_core.workflow import Clock
+from xit_core import cli, micro
+from xit_core.design.run import Run
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TASKS
+from xit_core.ledger import results
+from xit_core.machine.errors import Bad
+from xit_core.model import checkpoints, origins
+from xit_core.run import cost, launch, workflow
+from xit_core.run.clock import Clock
 
 
 def xit(*words, **env):
@@ -54,12 +59,12 @@ def test_plan_lists_runs_with_their_cost(capsys):
 
 def test_a_shared_training_is_counted_once():
     counted = set()
-    both = [workflow.train_tokens(Run(path=p, scale="micro"), counted) for p in ("xquad", "mlqa", "bucc")]
+    both = [cost.train_tokens(Run(path=p, scale="micro"), counted) for p in ("xquad", "mlqa", "bucc")]
     assert both[0] > 0 and both[1:] == [0, 0]
 
 
 def test_bigger_scales_cost_more():
-    hours = [workflow.costs("main", s)["gpu_hours"] for s in ("smoke", "micro", "base", "paper")]
+    hours = [cost.costs("main", s)["gpu_hours"] for s in ("smoke", "micro", "base", "paper")]
     assert hours == sorted(hours)
 
 
@@ -128,7 +133,7 @@ def test_a_results_folder_that_cannot_be_written_stops_before_the_work(capsys, p
 
 def test_a_corrupt_checkpoint_is_named_and_nothing_is_lost(places):
     weights = places / "runs/smoke" / Run(path="mnli").id / "model.safetensors"
-    model.write(model.start("smoke"), weights.parent)
+    checkpoints.write(origins.start("smoke"), weights.parent)
     weights.write_bytes(cut := weights.read_bytes()[:100])
     status, out, err = xit("run", "mnli > xnli")
     assert status == 2 and out == "" and err.count("\n") == 1 and "damaged checkpoint" in err
@@ -156,8 +161,9 @@ def test_a_study_is_a_graph_in_which_parents_come_first(places):
 TINY = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background of a script
-from xit_core import cli, studies
-from xit_core.config import Run
+from xit_core import cli
+from xit_core.design import studies
+from xit_core.design.run import Run
 studies.STUDIES["tiny"] = lambda scale: [Run("pretrained"), Run("xnli")]
 sys.exit(cli.main(["study", "tiny", "--scale", "smoke"]))
 """

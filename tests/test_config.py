@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from xit_core import config
-from xit_core.config import Bad, Run, parse
-from xit_core.tasks import INTERMEDIATES, TARGETS
+from xit_core.design import run, scales
+from xit_core.design.run import Run, parse
+from xit_core.design.tasks import INTERMEDIATES, TARGETS
+from xit_core.machine import places
+from xit_core.machine.errors import Bad
 
 
 def test_commas_name_several_runs_of_one_source():
@@ -56,12 +58,12 @@ def test_an_id_is_readable_and_depends_on_all_that_changes_a_score(monkeypatch):
     assert run.id.startswith("mnli.xnli-s1-") and run.id == Run("mnli>xnli", "micro").id
     others = [replace(run, seed=2), replace(run, model="random"), replace(run, lang="mt"), replace(run, size=7)]
     assert len({run.id, *(r.id for r in others)}) == 5
-    monkeypatch.setitem(config.SCALES, "micro", replace(config.SCALES["micro"], lr=0.5))
+    monkeypatch.setitem(scales.SCALES, "micro", replace(scales.SCALES["micro"], lr=0.5))
     assert Run("mnli > xnli", "micro").id != run.id
 
 
 def test_a_new_knob_with_its_default_renames_nothing():
-    told = config.recipe(Run("xnli", "paper"))
+    told = run.recipe(Run("xnli", "paper"))
     assert told["encoder"] == "FacebookAI/xlm-roberta-large" and "probes" not in told and "seeds" not in told
 
 
@@ -86,17 +88,17 @@ def test_a_task_that_the_micro_world_does_not_tell_is_refused_there():
 
 
 def test_what_a_scale_lacks_counts_in_the_recipe_of_its_own_runs_only():
-    assert config.recipe(Run("tydiqa", "pocket"))["lacks"] == ["tydiqa/ar", "tydiqa/en", "tydiqa/ru"]
-    assert "lacks" not in config.recipe(Run("xquad", "pocket"))
+    assert run.recipe(Run("tydiqa", "pocket"))["lacks"] == ["tydiqa/ar", "tydiqa/en", "tydiqa/ru"]
+    assert "lacks" not in run.recipe(Run("xquad", "pocket"))
 
 
 def test_a_folder_of_ones_own_data_must_exist(monkeypatch, tmp_path):
     monkeypatch.setenv("XIT_LOCAL", str(tmp_path / "nowhere"))
     with pytest.raises(Bad, match="no such folder"):
-        config.local_dir()
+        places.local_dir()
 
 
 def test_a_folder_that_is_no_mirror_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
     with pytest.raises(Bad, match="no MANIFEST.csv"):
-        config.mirror_dir()
+        places.mirror_dir()

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stores import mirrored
-from xit_core import corpus
-from xit_core.config import SCALES
+from xit_core.data import corpus
+from xit_core.design.scales import SCALES
 
 LONG = [f"w{i}" for i in range(30)]  # an evaluation context of 30 words
 TEXTS = [" ".join(LONG), "the small house is green", "good morning"]

@@ -16,9 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stores import listed, mirrored, packed
-from xit_core import cli, data, formats, inventory, parcel, sources, tasks
-from xit_core.config import SCALES, Bad, scale
-from xit_core.tasks import TASKS
+from xit_core import cli
+from xit_core.data import formats, inventory, local, mining_pools, mirror, originals, parcel, reading, sources
+from xit_core.design import readers, tasks
+from xit_core.design.scales import SCALES, scale
+from xit_core.design.tasks import TASKS
+from xit_core.machine.errors import Bad
 
 OFTEN = settings(max_examples=200, deadline=None)
 REAL = SCALES["mini"]
@@ -39,7 +42,7 @@ def folder(name="XIT_LOCAL"):
                 os.environ[name] = before
 
 
-def put(place: Path, path: str, content: str | bytes) -> Path:
+def lay(place: Path, path: str, content: str | bytes) -> Path:
     file = place / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -47,14 +50,14 @@ def put(place: Path, path: str, content: str | bytes) -> Path:
 
 
 @pytest.fixture
-def local(tmp_path, monkeypatch):
+def put(tmp_path, monkeypatch):
     monkeypatch.setenv("XIT_LOCAL", str(tmp_path / "own"))
     (tmp_path / "own").mkdir()
-    return lambda path, content: put(tmp_path / "own", path, content)
+    return lambda path, content: lay(tmp_path / "own", path, content)
 
 
 def pawsx(lang="de"):
-    return data.examples("pawsx", "validation", lang, REAL)[0]
+    return reading.examples("pawsx", "validation", lang, REAL)[0]
 
 
 def refused(call, *said):
@@ -79,18 +82,18 @@ def lines(rows, end="\n", head="id\tsentence1\tsentence2\tlabel"):
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_table_with_tabs_is_read_without_quoting_as_its_publishers_write_it(local, end):
-    local(f"{PAWSX}/validation.tsv", lines(QUOTES, end) + end)
+def test_a_table_with_tabs_is_read_without_quoting_as_its_publishers_write_it(put, end):
+    put(f"{PAWSX}/validation.tsv", lines(QUOTES, end) + end)
     assert [(e["a"], e["b"], str(e["label"])) for e in pawsx()] == QUOTES
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "json", "jsonl"])
-def test_a_byte_order_mark_before_the_first_column_is_no_part_of_its_name(local, ending):
+def test_a_byte_order_mark_before_the_first_column_is_no_part_of_its_name(put, ending):
     rows = [{"sentence1": a, "sentence2": b, "label": label} for a, b, label in (("a", "b", "1"), ("c", "d", "0"))]
     mark = "\t" if ending == "tsv" else ","
     table = "\r\n".join(mark.join(row) for row in (rows[0].keys(), *(row.values() for row in rows)))
     text = {"json": json.dumps(rows), "jsonl": "\n".join(map(json.dumps, rows))}.get(ending, table)
-    local(f"{PAWSX}/validation.{ending}", "\ufeff" + text)
+    put(f"{PAWSX}/validation.{ending}", "\ufeff" + text)
     assert [e["a"] for e in pawsx()] == ["a", "c"]
 
 
@@ -116,8 +119,8 @@ def test_a_byte_order_mark_before_the_first_column_is_no_part_of_its_name(local,
         ("jsonl", "[" * 9999, "no JSON"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_right_is_refused_with_its_place(local, ending, content, said):
-    local(f"{PAWSX}/validation.{ending}", content)
+def test_what_cannot_be_read_right_is_refused_with_its_place(put, ending, content, said):
+    put(f"{PAWSX}/validation.{ending}", content)
     refused(pawsx, f"validation.{ending}", said)
 
 
@@ -148,8 +151,8 @@ def test_every_dialect_gives_the_rows_that_were_written(rows, ending, end, mark,
         for k in range(parts):
             name = f"-{k:05}-of-{parts:05}" if parts > 1 else ""
             content = encoded(rows[k::parts] or rows[:1], ending, end, mark)
-            put(place, f"a/b/train{name}.{ending}{squeeze}", SQUEEZE[squeeze](content))
-        (part,) = sources.from_local("a", "b", "train")
+            lay(place, f"a/b/train{name}.{ending}{squeeze}", SQUEEZE[squeeze](content))
+        (part,) = local.from_local("a", "b", "train")
     wanted = [row for k in range(parts) for row in (rows[k::parts] or rows[:1])]
     assert [(row["x"], row["y"]) for row in part.rows] == wanted and len(part.revision) == 64
 
@@ -171,9 +174,9 @@ def test_a_damaged_file_gives_rows_or_one_line(ending, draw):
         at %= len(content) + 1
         content[at : at + 1] = bytes([byte])
     with folder() as place:
-        put(place, f"a/b/train.{ending}", bytes(content))
+        lay(place, f"a/b/train.{ending}", bytes(content))
         try:
-            assert sources.from_local("a", "b", "train")[0].rows
+            assert local.from_local("a", "b", "train")[0].rows
         except Bad as error:
             assert "\n" not in str(error) and "train" in str(error)
 
@@ -183,13 +186,13 @@ def test_a_damaged_file_gives_rows_or_one_line(ending, draw):
 ROW = '{"sentence1": "a", "sentence2": "b", "label": 1}\n'
 
 
-def test_a_compressed_copy_and_one_in_parts_are_read_and_what_lies_beside_them_is_said(local):
-    local(f"{PAWSX}/validation.jsonl.gz", gzip.compress(ROW.encode()))
-    local(f"{PAWSX}/dev.jsonl", ROW)
-    rows, (seen,) = data.examples("pawsx", "validation", "de", REAL)
+def test_a_compressed_copy_and_one_in_parts_are_read_and_what_lies_beside_them_is_said(put):
+    put(f"{PAWSX}/validation.jsonl.gz", gzip.compress(ROW.encode()))
+    put(f"{PAWSX}/dev.jsonl", ROW)
+    rows, (seen,) = reading.examples("pawsx", "validation", "de", REAL)
     assert len(rows) == 1 and seen["note"] == "dev.jsonl beside it: not read" and seen["source"].endswith("validation.jsonl.gz")
     for k in range(2):
-        local(f"google/xtreme/PAWS-X.fr/validation-0000{k}-of-00002.jsonl", ROW.replace('"a"', f'"{k}"'))
+        put(f"google/xtreme/PAWS-X.fr/validation-0000{k}-of-00002.jsonl", ROW.replace('"a"', f'"{k}"'))
     assert [e["a"] for e in pawsx("fr")] == ["0", "1"]
 
 
@@ -198,48 +201,48 @@ def test_a_compressed_copy_and_one_in_parts_are_read_and_what_lies_beside_them_i
     ["dev.jsonl", "val.csv", "Validation.jsonl", "validation.jsonl.zst", "validation.txt", "valid.tsv", "validation.zip",
      "validation.xlsx", "xnli.dev.tsv", "validation_de.jsonl", "validation-00000-of-00002.jsonl.zst"],
 )  # fmt: skip
-def test_a_file_that_looks_like_the_split_under_another_name_is_never_left_aside_unseen(local, name):
-    local(f"{PAWSX}/{name}", ROW)
+def test_a_file_that_looks_like_the_split_under_another_name_is_never_left_aside_unseen(put, name):
+    put(f"{PAWSX}/{name}", ROW)
     refused(lambda: sources.fetch("google/xtreme", "PAWS-X.de", "validation", ""), name, "is not read; name it validation")
 
 
-def test_parts_of_which_one_is_missing_and_two_copies_are_refused(local):
-    local(f"{PAWSX}/validation-00001-of-00003.jsonl", ROW)
+def test_parts_of_which_one_is_missing_and_two_copies_are_refused(put):
+    put(f"{PAWSX}/validation-00001-of-00003.jsonl", ROW)
     refused(pawsx, "part 0 of 3 is missing")
     for k in (0, 2):
-        local(f"{PAWSX}/validation-0000{k}-of-00003.jsonl", ROW)
+        put(f"{PAWSX}/validation-0000{k}-of-00003.jsonl", ROW)
     assert len(pawsx()) == 3
-    local(f"{PAWSX}/validation.jsonl.gz", gzip.compress(ROW.encode()))
+    put(f"{PAWSX}/validation.jsonl.gz", gzip.compress(ROW.encode()))
     refused(pawsx, "is there too; keep one of them")
 
 
-def test_what_belongs_to_another_split_and_what_is_no_data_is_no_obstacle(local):
+def test_what_belongs_to_another_split_and_what_is_no_data_is_no_obstacle(put):
     for name in ("train.jsonl", "README.md", "LICENSE", ".DS_Store", "._validation.jsonl", "test.tsv"):
-        local(f"{PAWSX}/{name}", "x")
-    assert sources.from_local("google/xtreme", "PAWS-X.de", "validation") == []
+        put(f"{PAWSX}/{name}", "x")
+    assert local.from_local("google/xtreme", "PAWS-X.de", "validation") == []
 
 
-def test_files_that_nothing_declared_reads_are_listed(local, capsys):
+def test_files_that_nothing_declared_reads_are_listed(put, capsys):
     for name in (f"{PAWSX}/validation.jsonl", "mt/mnli/de/train.jsonl", "bucc2018/de-en.dev.de", "google/xtreme/README.md",
                  "ccgbank/data/AUTO/00/wsj_0001.auto", "nyu-mll/glue/mnli/train-00000-of-00001.parquet",
                  "pretrain_text/sw/train.jsonl"):  # fmt: skip
-        local(name, ROW)
+        put(name, ROW)
     assert inventory.unread() == []
     wrong = ["google/xtreme/PAWSX.de/validation.jsonl", "mt/mnli/train.jsonl", "mt/mnly/de/train.jsonl"]
     wrong += ["validation.jsonl", f"{PAWSX}/dev.jsonl"]
     for name in wrong:
-        local(name, ROW)
+        put(name, ROW)
     assert sorted(map(str, inventory.unread())) == sorted(wrong)
     assert cli.main(["data", "--scale", "micro"]) == 0
     assert "5 files are not read" in capsys.readouterr().err
 
 
-def test_translations_into_some_languages_only_lose_no_row(local):
+def test_translations_into_some_languages_only_lose_no_row(put):
     for lang in ("de", "fr"):
-        local(f"mt/hellaswag/{lang}/train.jsonl", "".join(
+        put(f"mt/hellaswag/{lang}/train.jsonl", "".join(
             json.dumps({"ctx_a": f"{lang}{i}", "ctx_b": "", "ctx": "", "endings": ["a", "b"], "label": 0}) + "\n" for i in range(6)
         ))  # fmt: skip
-    rows, seen = data.examples("hellaswag", "train", "en", REAL, data_lang="mt")
+    rows, seen = reading.examples("hellaswag", "train", "en", REAL, data_lang="mt")
     assert [e["a"] for e in rows] == ["de0", "de2", "de4", "fr1", "fr3", "fr5"]
     assert all("translated into 2 of 8 languages" in x["note"] for x in seen)
 
@@ -247,34 +250,34 @@ def test_translations_into_some_languages_only_lose_no_row(local):
 # -- keys and values ---------------------------------------------------------------------------------------------------
 
 
-def xnli(local, *rows):
-    local("google/xtreme/XNLI/validation.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    return data.examples("xnli", "validation", "de", REAL)[0]
+def xnli(put, *rows):
+    put("google/xtreme/XNLI/validation.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    return reading.examples("xnli", "validation", "de", REAL)[0]
 
 
 NLI = {"sentence1": "a", "sentence2": "b", "gold_label": "neutral"}
 
 
-def test_rows_without_the_key_that_tells_their_language_are_of_no_language(local):
-    refused(lambda: xnli(local, NLI), "XNLI/validation.jsonl: row 0, field 'language': it is missing")
-    refused(lambda: xnli(local, NLI | {"language": "German"}), "row 0, field 'language': got 'German'; allowed: ar, bg, de")
-    refused(lambda: xnli(local, NLI | {"language": None}), "field 'language': got None")
-    assert len(xnli(local, NLI | {"language": "de"}, NLI | {"language": "fr"})) == 1
+def test_rows_without_the_key_that_tells_their_language_are_of_no_language(put):
+    refused(lambda: xnli(put, NLI), "XNLI/validation.jsonl: row 0, field 'language': it is missing")
+    refused(lambda: xnli(put, NLI | {"language": "German"}), "row 0, field 'language': got 'German'; allowed: ar, bg, de")
+    refused(lambda: xnli(put, NLI | {"language": None}), "field 'language': got None")
+    assert len(xnli(put, NLI | {"language": "de"}, NLI | {"language": "fr"})) == 1
 
 
-def test_an_id_that_tells_no_language_is_refused(local):
+def test_an_id_that_tells_no_language_is_refused(put):
     answers = {"text": ["a"], "answer_start": [0]}
     row = {"id": "germanic-1", "question": "q", "context": "a", "answers": answers}
     for wrong in ("germanic-1", "q1", "", 7):
-        local("google/xtreme/tydiqa/validation.jsonl", json.dumps(row | {"id": wrong}))
-        refused(lambda: data.examples("tydiqa", "validation", "ko", scale("paper")), "row 0, field 'id'")
-    local("google/xtreme/tydiqa/validation.jsonl", json.dumps(row | {"id": "korean-1"}))
-    assert len(data.examples("tydiqa", "validation", "ko", scale("paper"))[0]) == 1
+        put("google/xtreme/tydiqa/validation.jsonl", json.dumps(row | {"id": wrong}))
+        refused(lambda: reading.examples("tydiqa", "validation", "ko", scale("paper")), "row 0, field 'id'")
+    put("google/xtreme/tydiqa/validation.jsonl", json.dumps(row | {"id": "korean-1"}))
+    assert len(reading.examples("tydiqa", "validation", "ko", scale("paper"))[0]) == 1
 
 
 @pytest.mark.parametrize(("label", "index"), [(0, 0), (1.0, 1), ("1", 1), ("1.0", 1), (" 0 ", 0), (0.0, 0)])
-def test_labels_are_whole_numbers_however_they_are_written(local, label, index):
-    local(f"{PAWSX}/validation.jsonl", json.dumps({"sentence1": "a", "sentence2": "b", "label": label}))
+def test_labels_are_whole_numbers_however_they_are_written(put, label, index):
+    put(f"{PAWSX}/validation.jsonl", json.dumps({"sentence1": "a", "sentence2": "b", "label": label}))
     assert pawsx()[0]["label"] == index
 
 
@@ -282,25 +285,25 @@ NO_LABELS = [0.9, "0.9", float("nan"), float("inf"), True, False, "", None, [1],
 
 
 @pytest.mark.parametrize("label", NO_LABELS)
-def test_a_value_that_is_no_label_is_an_error_that_names_row_and_field(local, label):
+def test_a_value_that_is_no_label_is_an_error_that_names_row_and_field(put, label):
     good = json.dumps({"sentence1": "a", "sentence2": "b", "label": 0})
-    local(f"{PAWSX}/validation.jsonl", good + "\n" + json.dumps({"sentence1": "a", "sentence2": "b", "label": label}))
+    put(f"{PAWSX}/validation.jsonl", good + "\n" + json.dumps({"sentence1": "a", "sentence2": "b", "label": label}))
     refused(pawsx, "validation.jsonl: row 1, field 'label'", str(label)[:20])
 
 
-def test_words_of_the_publishers_own_files_are_understood(local):
-    assert xnli(local, NLI | {"language": "de", "gold_label": "contradictory"})[0]["label"] == 2
-    local("nyu-mll/glue/mnli/train.jsonl", "".join(
+def test_words_of_the_publishers_own_files_are_understood(put):
+    assert xnli(put, NLI | {"language": "de", "gold_label": "contradictory"})[0]["label"] == 2
+    put("nyu-mll/glue/mnli/train.jsonl", "".join(
         json.dumps({"premise": "a", "hypothesis": "b", "label": x}) + "\n" for x in ("-", -1, "entailment", "2")
     ))  # fmt: skip
-    rows, (seen,) = data.examples("mnli", "train", "en", REAL)
+    rows, (seen,) = reading.examples("mnli", "train", "en", REAL)
     assert [e["label"] for e in rows] == [0, 2] and seen["counts"] == {"no label": 2}
 
 
 @pytest.mark.parametrize("tag", [17, -1, 0.5, True, None, "NOUNS", ["NOUN"]])
-def test_a_tag_that_is_none_is_refused_and_never_counted_from_the_end(local, tag):
-    local("google/xtreme/udpos.German/validation.jsonl", json.dumps({"tokens": ["a", "b"], "pos_tags": [7, tag]}))
-    refused(lambda: data.examples("udpos", "validation", "de", REAL), "row 0, field 'pos_tags'")
+def test_a_tag_that_is_none_is_refused_and_never_counted_from_the_end(put, tag):
+    put("google/xtreme/udpos.German/validation.jsonl", json.dumps({"tokens": ["a", "b"], "pos_tags": [7, tag]}))
+    refused(lambda: reading.examples("udpos", "validation", "de", REAL), "row 0, field 'pos_tags'")
 
 
 @pytest.mark.parametrize(
@@ -317,10 +320,10 @@ def test_a_tag_that_is_none_is_refused_and_never_counted_from_the_end(local, tag
         ("qqp", {"question1": float("nan"), "question2": "b", "label": 0}, "a"),
     ],
 )  # fmt: skip
-def test_a_field_of_another_type_is_named(local, task, row, field):
+def test_a_field_of_another_type_is_named(put, task, row, field):
     repository, config = TASKS[task].config("en")
-    local(f"{repository}/{config}/train.jsonl", json.dumps(row))
-    refused(lambda: data.examples(task, "train", "en", REAL), "row 0", f"field {field!r}")
+    put(f"{repository}/{config}/train.jsonl", json.dumps(row))
+    refused(lambda: reading.examples(task, "train", "en", REAL), "row 0", f"field {field!r}")
 
 
 WORDS = st.sampled_from(["0", "1", "1.0", "-1", "-"])
@@ -332,8 +335,8 @@ ANY = st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.text(max
 def test_any_value_is_a_label_or_refused(value, names):
     row = {"a": "a", "b": "b", "label": value}
     try:
-        (told,) = tasks.pair("a", "b", names=names)(row, "en")
-    except tasks.Wrong:
+        (told,) = readers.pair("a", "b", names=names)(row, "en")
+    except readers.Wrong:
         assert value not in (0, 1, 2, "0", "1", "2") or isinstance(value, bool) or not names
         return
     label = -1 if told == "no label" else told["label"]
@@ -349,7 +352,7 @@ LINE = f"google/xtreme,PAWS-X.de,validation,2,{'0' * 64},{'a' * 40},yes,,,"
 def manifest(tmp_path, monkeypatch, text):
     (tmp_path / "MANIFEST.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
-    return sources.manifest(tmp_path)
+    return mirror.manifest(tmp_path)
 
 
 def test_a_manifest_with_a_byte_order_mark_or_without_optional_columns_is_read(tmp_path, monkeypatch):
@@ -380,7 +383,7 @@ def test_a_damaged_manifest_is_one_line_with_file_and_column(tmp_path, monkeypat
         assert cli.main(words.split()) == 2
         assert capsys.readouterr().err.count("\n") == 1
     else:
-        refused(lambda: data.examples("pawsx", "validation", "de", REAL), *said)
+        refused(lambda: reading.examples("pawsx", "validation", "de", REAL), *said)
 
 
 MARKS = st.sampled_from([",", ";", '"', "\n", "x", "0", "", "é", "\ufeff", "\0", "-", "/", "\t", "|", ":", ".", "\r"])
@@ -399,8 +402,8 @@ def test_a_manifest_is_read_right_or_refused_in_one_line(changes):
         file.write_text(text, encoding="utf-8", newline="")
         try:
             rows = inventory.presence("mini")
-            assert len(sources.manifest(place)) >= 1 and all(isinstance(row["rows"], int | None) for row in rows)
-            data.examples("pawsx", "validation", "de", REAL)
+            assert len(mirror.manifest(place)) >= 1 and all(isinstance(row["rows"], int | None) for row in rows)
+            reading.examples("pawsx", "validation", "de", REAL)
         except Bad as error:
             assert "\n" not in str(error)
 
@@ -417,19 +420,19 @@ def test_a_damaged_treebank_gives_sentences_or_one_line(changes):
     for what, at in changes:
         text = text[: at % len(text)] + what + text[at % len(text) + 1 :]
     with folder() as place:
-        put(place, "ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", text)
+        lay(place, "ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", text)
         try:
-            assert all(row["tokens"] for part in sources.ud("de", "validation") for row in part.rows)
+            assert all(row["tokens"] for part in originals.ud("de", "validation") for row in part.rows)
         except Bad as error:
             assert "\n" not in str(error) and "de_x-ud-dev.conllu" in str(error)
 
 
-def test_original_files_may_begin_with_a_byte_order_mark(local):
-    local("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", "\ufeff" + TREE)
-    assert sources.ud("de", "validation")[0].rows[0]["tokens"] == ["zum"]
+def test_original_files_may_begin_with_a_byte_order_mark(put):
+    put("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", "\ufeff" + TREE)
+    assert originals.ud("de", "validation")[0].rows[0]["tokens"] == ["zum"]
     for end, text in {"de": "\ufeffde-1\tEins.\r\n", "en": "\ufeffen-1\tOne.\r\n", "gold": "\ufeffde-1\ten-1\r\n"}.items():
-        local(f"bucc2018/de-en.dev.{end}", text)
-    source, _, gold, _ = sources.pools("de")
+        put(f"bucc2018/de-en.dev.{end}", text)
+    source, _, gold, _ = mining_pools.pools("de")
     assert (source, gold) == ([{"id": "de-1", "sentence": "Eins."}], [("de-1", "en-1")])
 
 
@@ -443,8 +446,8 @@ def test_every_ending_is_known_with_and_without_compression():
 
 
 @pytest.mark.parametrize("how", ["a folder", "a link to nothing", "a loop", "the folder is a link to nothing"])
-def test_what_stands_in_the_place_of_a_file_is_never_passed_over(local, tmp_path, how):
-    file = local(f"{PAWSX}/validation.jsonl", ROW)
+def test_what_stands_in_the_place_of_a_file_is_never_passed_over(put, tmp_path, how):
+    file = put(f"{PAWSX}/validation.jsonl", ROW)
     file.unlink()
     if how == "a folder":
         file.mkdir()
@@ -453,48 +456,48 @@ def test_what_stands_in_the_place_of_a_file_is_never_passed_over(local, tmp_path
     else:
         file.parent.rmdir()
         file.parent.symlink_to("/nowhere/at/all")
-    refused(lambda: sources.from_local("google/xtreme", "PAWS-X.de", "validation"), "PAWS-X.de")
+    refused(lambda: local.from_local("google/xtreme", "PAWS-X.de", "validation"), "PAWS-X.de")
 
 
 @pytest.mark.parametrize(
     ("path", "read"),
     [
-        ("ud-treebanks-v2.5/UD_German-GSD/de_gsd-ud-dev.conllu.gz", lambda: sources.ud("de", "validation")),
-        ("ud-treebanks-v2.5/again/UD_German-GSD/de_gsd-ud-dev.conllu", lambda: sources.ud("de", "validation")),
-        ("bucc2018/zh-en/zh-en.dev.zh", lambda: sources.pools("zh")),
-        ("bucc2018/zh-en.dev.zh.gz", lambda: sources.pools("zh")),
-        ("ccgbank/AUTO/00/wsj_0001.auto", lambda: sources.ccgbank("validation")),
+        ("ud-treebanks-v2.5/UD_German-GSD/de_gsd-ud-dev.conllu.gz", lambda: originals.ud("de", "validation")),
+        ("ud-treebanks-v2.5/again/UD_German-GSD/de_gsd-ud-dev.conllu", lambda: originals.ud("de", "validation")),
+        ("bucc2018/zh-en/zh-en.dev.zh", lambda: mining_pools.pools("zh")),
+        ("bucc2018/zh-en.dev.zh.gz", lambda: mining_pools.pools("zh")),
+        ("ccgbank/AUTO/00/wsj_0001.auto", lambda: originals.ccgbank("validation")),
     ],
 )
-def test_original_files_in_another_place_are_never_left_aside_unseen(local, path, read):
-    local(path, "x")
+def test_original_files_in_another_place_are_never_left_aside_unseen(put, path, read):
+    put(path, "x")
     refused(read, path.rsplit("/", 1)[1], "is not read; needed: XIT_LOCAL/")
     assert [str(p) for p in inventory.unread()] == [path]
 
 
-def test_sentences_of_a_treebank_that_run_together_are_refused(local):
+def test_sentences_of_a_treebank_that_run_together_are_refused(put):
     one, two = ("\n".join(f"{i}\t{w}\t_\tX\t_\t_\t0\t_\t_\t_" for i, w in enumerate(words, 1)) for words in ("abc", "xy"))
-    local("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", f"{one}\n{two}\n\n")
-    refused(lambda: sources.ud("de", "validation"), "not 1, 2, ...")
-    local("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", f"{one}\n\n{two}\n\n")
-    local("ud-treebanks-v2.5/UD_Y/de_x-ud-dev.conllu", f"{one}\n\n")
-    refused(lambda: sources.ud("de", "validation"), "lies in two folders")
+    put("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", f"{one}\n{two}\n\n")
+    refused(lambda: originals.ud("de", "validation"), "not 1, 2, ...")
+    put("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", f"{one}\n\n{two}\n\n")
+    put("ud-treebanks-v2.5/UD_Y/de_x-ud-dev.conllu", f"{one}\n\n")
+    refused(lambda: originals.ud("de", "validation"), "lies in two folders")
     (Path(os.environ["XIT_LOCAL"]) / "ud-treebanks-v2.5/UD_Y/de_x-ud-dev.conllu").rename(
         Path(os.environ["XIT_LOCAL"]) / "ud-treebanks-v2.5/UD_Y/de_y-ud-dev.conllu"
     )
-    local("ud-treebanks-v2.5/UD_Z/de_z-ud-dev.conllu", "")
-    refused(lambda: sources.ud("de", "validation"), "de_z-ud-dev.conllu: it is empty")
+    put("ud-treebanks-v2.5/UD_Z/de_z-ud-dev.conllu", "")
+    refused(lambda: originals.ud("de", "validation"), "de_z-ud-dev.conllu: it is empty")
 
 
-def test_a_row_that_names_another_language_is_not_counted_for_this_one(local):
+def test_a_row_that_names_another_language_is_not_counted_for_this_one(put):
     row = {"sentence1": "a", "sentence2": "b", "label": 1}
-    local(f"{PAWSX}/validation.jsonl", json.dumps(row | {"language": "fr"}))
+    put(f"{PAWSX}/validation.jsonl", json.dumps(row | {"language": "fr"}))
     refused(pawsx, "row 0, field 'language': got 'fr' in the rows of 'de'")
-    local(f"{PAWSX}/validation.jsonl", json.dumps(row | {"language": "de"}))
+    put(f"{PAWSX}/validation.jsonl", json.dumps(row | {"language": "de"}))
     assert len(pawsx()) == 1
     tags = {"tokens": ["a"], "ner_tags": [0], "langs": ["fr"]}
-    local("google/xtreme/PAN-X.de/validation.jsonl", json.dumps(tags))
-    refused(lambda: data.examples("panx", "validation", "de", REAL), "field 'langs': got 'fr'")
+    put("google/xtreme/PAN-X.de/validation.jsonl", json.dumps(tags))
+    refused(lambda: reading.examples("panx", "validation", "de", REAL), "field 'langs': got 'fr'")
 
 
 @pytest.mark.parametrize(
@@ -508,10 +511,10 @@ def test_a_row_that_names_another_language_is_not_counted_for_this_one(local):
         ("squad1", {"id": "1", "question": "q", "context": "a", "answers": {"text": ["a"], "answer_start": [10**400]}}, "answers"),
     ],
 )  # fmt: skip
-def test_what_only_looks_like_a_list_or_a_number_is_refused(local, task, row, field):
+def test_what_only_looks_like_a_list_or_a_number_is_refused(put, task, row, field):
     repository, config = TASKS[task].config("en")
-    local(f"{repository}/{config}/train.jsonl", json.dumps(row))
-    refused(lambda: data.examples(task, "train", "en", REAL), "row 0", f"field {field!r}")
+    put(f"{repository}/{config}/train.jsonl", json.dumps(row))
+    refused(lambda: reading.examples(task, "train", "en", REAL), "row 0", f"field {field!r}")
 
 
 @pytest.mark.parametrize(
@@ -523,14 +526,14 @@ def test_what_only_looks_like_a_list_or_a_number_is_refused(local, task, row, fi
         ("validation.json", ROW + ROW, "JSON lines; name it .jsonl"),
     ],
 )
-def test_odd_files_get_the_advice_that_mends_them(local, name, content, said):
-    local(f"{PAWSX}/{name}", content)
+def test_odd_files_get_the_advice_that_mends_them(put, name, content, said):
+    put(f"{PAWSX}/{name}", content)
     refused(pawsx, said)
 
 
-def test_templates_that_were_cut_off_are_refused(local):
-    local("multichecklist/templates/tsv.tsv", "Field\ten\tde\nName\tAnimal vs Vehicle\t\n")
-    refused(lambda: data.examples("multichecklist", "validation", "de", scale("paper")), "the templates are not whole")
+def test_templates_that_were_cut_off_are_refused(put):
+    put("multichecklist/templates/tsv.tsv", "Field\ten\tde\nName\tAnimal vs Vehicle\t\n")
+    refused(lambda: reading.examples("multichecklist", "validation", "de", scale("paper")), "the templates are not whole")
 
 
 def test_a_manifest_that_counts_other_rows_than_its_file_has_is_refused(tmp_path, monkeypatch):
@@ -538,7 +541,7 @@ def test_a_manifest_that_counts_other_rows_than_its_file_has_is_refused(tmp_path
     mirrored(tmp_path, "a", "b", "train", [{"x": 1}])
     manifest = tmp_path / "MANIFEST.csv"
     manifest.write_text(manifest.read_text().replace("a,b,train,1,", "a,b,train,2000,"))
-    refused(lambda: sources.from_mirror("a", "b", "train"), "1 rows, the manifest says 2000")
+    refused(lambda: mirror.from_mirror("a", "b", "train"), "1 rows, the manifest says 2000")
 
 
 # -- what would still be passed over -----------------------------------------------------------------------------------
@@ -555,38 +558,38 @@ def test_a_manifest_that_counts_other_rows_than_its_file_has_is_refused(tmp_path
         ("jsonl.bz2", bz2.compress(ROW.encode()) + b"BZx" + bz2.compress(ROW.encode())[3:], "cannot be read"),
     ],
 )
-def test_a_header_or_an_archive_that_would_hide_something_is_refused(local, ending, content, said):
-    local(f"{PAWSX}/validation.{ending}", content)
+def test_a_header_or_an_archive_that_would_hide_something_is_refused(put, ending, content, said):
+    put(f"{PAWSX}/validation.{ending}", content)
     refused(pawsx, f"validation.{ending}", said)
 
 
-def test_archives_of_several_streams_are_read_to_their_end(local):
+def test_archives_of_several_streams_are_read_to_their_end(put):
     for ending, squeeze in (("xz", lzma.compress), ("bz2", bz2.compress), ("gz", gzip.compress)):
-        file = local(f"{PAWSX}/validation.jsonl.{ending}", squeeze(ROW.encode()) * 3)
+        file = put(f"{PAWSX}/validation.jsonl.{ending}", squeeze(ROW.encode()) * 3)
         assert len(pawsx()) == 3
         file.unlink()
 
 
-def test_json_whose_objects_begin_lines_is_no_json_lines(local):
+def test_json_whose_objects_begin_lines_is_no_json_lines(put):
     row = '{"sentence1": "a", "sentence2": "b", "label": 1}'
-    local(f"{PAWSX}/validation.json", f'{{"data": [\n{row},\n{row}\n]}}')
+    put(f"{PAWSX}/validation.json", f'{{"data": [\n{row},\n{row}\n]}}')
     assert len(pawsx()) == 2
 
 
 @pytest.mark.parametrize(("ending", "head"), [("jsonl", ""), ("csv", "sentence1,sentence2,label\n")])
-def test_a_part_without_rows_is_one_that_was_cut_off(local, ending, head):
-    local(f"{PAWSX}/validation-00000-of-00002.{ending}", ROW if ending == "jsonl" else f"{head}a,b,1\n")
-    local(f"{PAWSX}/validation-00001-of-00002.{ending}", head)
+def test_a_part_without_rows_is_one_that_was_cut_off(put, ending, head):
+    put(f"{PAWSX}/validation-00000-of-00002.{ending}", ROW if ending == "jsonl" else f"{head}a,b,1\n")
+    put(f"{PAWSX}/validation-00001-of-00002.{ending}", head)
     refused(pawsx, f"validation-00001-of-00002.{ending}: it holds no rows")
 
 
 @pytest.mark.parametrize("lang", ["fra", "fr", "French", "eng"])
-def test_a_pair_of_another_language_is_not_searched_with_this_one(local, lang):
+def test_a_pair_of_another_language_is_not_searched_with_this_one(put, lang):
     pair = {"source_sentence": "a", "target_sentence": "b", "source_lang": "deu", "target_lang": "eng"}
     rows = [pair, pair | {"source_lang": lang}]
-    local("google/xtreme/tatoeba.deu/validation.jsonl", "\n".join(map(json.dumps, rows)))
+    put("google/xtreme/tatoeba.deu/validation.jsonl", "\n".join(map(json.dumps, rows)))
     said = f"row 1, field 'source_lang': got '{lang}'"
-    refused(lambda: data.examples("tatoeba", "validation", "de", REAL), said)
+    refused(lambda: reading.examples("tatoeba", "validation", "de", REAL), said)
 
 
 @pytest.mark.parametrize(
@@ -602,22 +605,22 @@ def test_a_pair_of_another_language_is_not_searched_with_this_one(local, lang):
         ("qqp", {"question1": "a", "question2": "b", "label": -2}, "field 'label': got -2; allowed: -1 or more"),
     ],
 )  # fmt: skip
-def test_what_is_said_to_be_allowed_is_what_the_file_may_hold(local, task, row, said):
+def test_what_is_said_to_be_allowed_is_what_the_file_may_hold(put, task, row, said):
     repository, config = TASKS[task].config("en")
-    local(f"{repository}/{config}/train.jsonl", json.dumps(row))
-    refused(lambda: data.examples(task, "train", "en", REAL), "row 0", said)
+    put(f"{repository}/{config}/train.jsonl", json.dumps(row))
+    refused(lambda: reading.examples(task, "train", "en", REAL), "row 0", said)
 
 
 @pytest.mark.parametrize("path", ["mt/mnli/ja", "mt/mnli/German", "mt/mnli/DE", "mt/xnli/de"])
-def test_translations_that_no_run_reads_are_listed(local, path):
-    local(f"{path}/train.jsonl", ROW)
+def test_translations_that_no_run_reads_are_listed(put, path):
+    put(f"{path}/train.jsonl", ROW)
     assert [str(x) for x in inventory.unread()] == [f"{path}/train.jsonl"]
     assert not any(row["source"] == path for row in inventory.presence("paper"))
 
 
-def test_what_lies_beside_a_split_is_said_in_the_list_of_the_data(local):
-    local(f"{PAWSX}/validation.jsonl", ROW)
-    local(f"{PAWSX}/dev.jsonl", ROW)
+def test_what_lies_beside_a_split_is_said_in_the_list_of_the_data(put):
+    put(f"{PAWSX}/validation.jsonl", ROW)
+    put(f"{PAWSX}/dev.jsonl", ROW)
     (told,) = [r for r in inventory.presence("paper") if (r["source"], r["split"]) == (PAWSX, "validation")]
     assert told["state"].endswith("dev.jsonl beside it: not read")
 
@@ -627,19 +630,19 @@ def test_what_lies_beside_a_split_is_said_in_the_list_of_the_data(local):
     [("x", "0", "a word 'x'"), ("1 ", "0", "a word '1 '"), ("1-2-3", "0", "a word '1-2-3'"),
      ("1", "x", "a head 'x'"), ("1", "9", "a head '9'"), ("1", "-1", "a head '-1'")],
 )  # fmt: skip
-def test_a_number_of_a_treebank_that_is_none_is_named(local, number, head, said):
+def test_a_number_of_a_treebank_that_is_none_is_named(put, number, head, said):
     word = "\t".join([number, "w", "_", "NOUN", "_", "_", head, "_", "_", "_"])
-    local("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", f"{word}\n\n")
-    refused(lambda: sources.ud("de", "validation"), "de_x-ud-dev.conllu", said)
+    put("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", f"{word}\n\n")
+    refused(lambda: originals.ud("de", "validation"), "de_x-ud-dev.conllu", said)
 
 
 @pytest.mark.parametrize(
     "line",
     ["(<T S 0 2> (<L N N N V N>) (<L N N V N>) )", "(<T S 0 2> (<L N N N V N>) (<L N N", "ID=wsj_0001.2", ""],
 )
-def test_a_derivation_that_lost_a_leaf_is_refused(local, line):
-    local("ccgbank/data/AUTO/00/wsj_0001.auto", f"ID=wsj_0001.1\n{line}\n")
-    refused(lambda: sources.ccgbank("validation"), "wsj_0001.auto")
+def test_a_derivation_that_lost_a_leaf_is_refused(put, line):
+    put("ccgbank/data/AUTO/00/wsj_0001.auto", f"ID=wsj_0001.1\n{line}\n")
+    refused(lambda: originals.ccgbank("validation"), "wsj_0001.auto")
 
 
 def test_a_parcel_of_nothing_or_of_no_size_leaves_nothing(tmp_path, monkeypatch):

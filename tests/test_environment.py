@@ -7,7 +7,7 @@ import sys
 import tomllib
 from importlib.metadata import requires
 
-from xit_core.config import ROOT
+from xit_core.machine.places import ROOT
 
 PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*")
 TABLES = {"tasks.py", "claims.py"}  # tables of declarations, not counted

@@ -3,17 +3,19 @@
 import pytest
 import torch
 
-from xit_core import data, evaluate, model
-from xit_core.config import SCALES
-from xit_core.kinds import encode
-from xit_core.tasks import TASKS, languages
+from xit_core.data import reading
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TASKS, languages
+from xit_core.model import origins
+from xit_core.model.kinds import encode
+from xit_core.score import evaluate, probe
 
 S = SCALES["smoke"]
 
 
 @pytest.fixture(scope="module")
 def net():
-    return model.start("smoke", seed=3)
+    return origins.start("smoke", seed=3)
 
 
 def test_logits_come_back_in_the_order_of_the_features(net):
@@ -52,10 +54,10 @@ def test_tags_are_kept_as_words(net):
 
 def test_parts_of_speech_are_read_from_every_layer_in_every_language_the_same_each_time(net):
     before = {k: v.clone() for k, v in net.state_dict().items()}
-    found, seen = evaluate.linear(net, S)
+    found, seen = probe.linear(net, S)
     assert [(x["lang"], x["layer"]) for x in found] == [(lang, k) for lang in languages("udpos", S) for k in range(3)]
-    assert evaluate.linear(net, S) == (found, seen) and all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
-    rows, _ = data.examples("udpos", "validation", "en", S, S.eval_rows)
+    assert probe.linear(net, S) == (found, seen) and all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    rows, _ = reading.examples("udpos", "validation", "en", S, S.eval_rows)
     tags = [t for row in rows for t in row["tags"]]
     assert found[0]["n"] == len(tags)  # each has a piece
     assert 100 >= found[0]["accuracy"] > 100 * max(map(tags.count, tags)) / len(tags)  # the most frequent tag, always
@@ -63,10 +65,10 @@ def test_parts_of_speech_are_read_from_every_layer_in_every_language_the_same_ea
 
 
 def test_a_token_is_represented_by_its_first_piece(net):
-    rows, _ = data.examples("udpos", "validation", "en", S, 7)
+    rows, _ = reading.examples("udpos", "validation", "en", S, 7)
     features = encode(TASKS["udpos"], rows, net.tokenizer, S)
-    states, tags = evaluate.firsts(net, features)
-    alone = [evaluate.firsts(net, [f]) for f in sorted(features, key=lambda f: f["length"])]
+    states, tags = probe.firsts(net, features)
+    alone = [probe.firsts(net, [f]) for f in sorted(features, key=lambda f: f["length"])]
     assert torch.allclose(states, torch.cat([x for x, _ in alone], 1), atol=1e-5)
     assert torch.equal(tags, torch.cat([y for _, y in alone])) and len(tags) == sum(p >= 0 for f in features for p in f["first"])
 
@@ -74,7 +76,7 @@ def test_a_token_is_represented_by_its_first_piece(net):
 def test_a_logistic_regression_is_at_the_minimum_of_its_loss_wherever_its_states_lie():
     x = torch.randn(400, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     y = (x[:, 0] > -0.5).long() + (x[:, 0] > 0.7).long()
-    (weight, bias), moved = evaluate.logistic(x, y, 4), evaluate.logistic(x * 50 - 900, y, 4)  # the fourth class never occurs
+    (weight, bias), moved = probe.logistic(x, y, 4), probe.logistic(x * 50 - 900, y, 4)  # the fourth class never occurs
     logits = x @ weight.T + bias
     assert (logits.argmax(1) == y).double().mean() > 0.93
     assert torch.allclose(logits, (x * 50 - 900) @ moved[0].T + moved[1], atol=0.02)

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from xit_core import export, results, submission
-from xit_core.config import SCALES, Bad, Run, scale
-from xit_core.data import examples
-from xit_core.protocols import PROTOCOLS
-from xit_core.tasks import TARGETS, TASKS, languages
+from xit_core.data.reading import examples
+from xit_core.design.run import Run
+from xit_core.design.scales import SCALES, scale
+from xit_core.design.tasks import TARGETS, TASKS, languages
+from xit_core.ledger import predictions, results
+from xit_core.machine.errors import Bad
+from xit_core.metrics import submission
+from xit_core.metrics.protocols import PROTOCOLS
+from xit_core.report import export
 
 
 def enter(run, share=0.7):
@@ -25,7 +29,7 @@ def enter(run, share=0.7):
         scores += [
             {"lang": lang, "metric": m, "protocol": TASKS[run.on].protocol, "value": v, "n": len(rows)} for m, v in metrics.items()
         ]
-    results.keep(run, predicted)
+    predictions.keep(run, predicted)
     fields = {k: getattr(run, k) for k in (*results.RUN, "id", "source", "on", "phase")}
     results.write(fields | {"scores": scores, "items": [], "provenance": {}})
 
@@ -87,7 +91,7 @@ def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):
     with pytest.raises(Bad, match="two end in the same target"):
         export.export([one.id, two.id], tmp_path)
     monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], seeds=(1,)))
-    results.beside(one).unlink()
+    predictions.beside(one).unlink()
     with pytest.raises(Bad, match="no predictions at"):
         export.export([one.id], tmp_path / "said")
     assert not (tmp_path / "said").exists()
@@ -189,7 +193,7 @@ def test_a_damaged_row_is_named_when_its_run_is_exported(tmp_path):
 def test_other_rows_than_those_that_were_predicted_are_refused(tmp_path):
     run = Run("xnli", "smoke")
     enter(run)
-    results.keep(run, results.predictions(run)[1:])
+    predictions.keep(run, predictions.predictions(run)[1:])
     with pytest.raises(Bad, match="the rows at hand are not those that were predicted"):
         export.export([run.id], tmp_path / "said")
 

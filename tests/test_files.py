@@ -14,9 +14,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xit_core import files, model, results
-from xit_core.config import SCALES, Bad, Run
-from xit_core.data import Encoded
+from xit_core.design.run import Run
+from xit_core.design.scales import SCALES
+from xit_core.ledger import predictions
+from xit_core.machine import files
+from xit_core.machine.errors import Bad
+from xit_core.model import checkpoints, origins
+from xit_core.model.features import Encoded
 
 MANY = settings(max_examples=200, deadline=None)
 ALONE = multiprocessing.get_context("fork")
@@ -40,32 +44,32 @@ def test_two_processes_that_write_the_predictions_of_one_run_both_succeed_and_re
     told = [
         [{"task": "xnli", "lang": "en", "id": str(i), "prediction": n} for i in range(500)] for n in (1, 2)
     ]
-    results.keep(run, told[0])
+    predictions.keep(run, told[0])
 
     def write(n: int) -> None:
         for _ in range(60):
-            results.keep(run, told[n])
+            predictions.keep(run, told[n])
 
     def read() -> None:
         for _ in range(60):
-            assert results.predictions(run) in told
+            assert predictions.predictions(run) in told
 
     assert at_once(*(lambda n=n: write(n) for n in (0, 1)), read, read) == [0] * 4
-    assert [p.name for p in results.beside(run).parent.iterdir()] == [results.beside(run).name]
+    assert [p.name for p in predictions.beside(run).parent.iterdir()] == [predictions.beside(run).name]
 
 
 def test_two_processes_that_write_the_checkpoint_of_one_run_both_succeed_and_readers_see_whole_files(places):
-    nets = [model.start("smoke", seed=seed) for seed in (1, 2)]
+    nets = [origins.start("smoke", seed=seed) for seed in (1, 2)]
     folder = places / "checkpoint"
-    model.write(nets[0], folder)
+    checkpoints.write(nets[0], folder)
 
     def write(n: int) -> None:
         for _ in range(20):
-            model.write(nets[n], folder)
+            checkpoints.write(nets[n], folder)
 
     def read() -> None:
         for _ in range(20):
-            found = model.read(folder, nets[0].tokenizer, SCALES["smoke"])
+            found = checkpoints.read(folder, nets[0].tokenizer, SCALES["smoke"])
             assert any(same(found, net) for net in nets)
 
     assert at_once(*(lambda n=n: write(n) for n in (0, 1)), read, read) == [0] * 4
@@ -92,8 +96,8 @@ def test_a_failure_leaves_neither_a_file_nor_a_part_of_one_and_does_not_touch_wh
 def test_a_file_gets_the_permissions_that_a_plain_open_would_give_it(tmp_path, mask):
     before = os.umask(mask)
     try:
-        net = model.start("smoke")
-        model.write(net, tmp_path / "deep/folder")
+        net = origins.start("smoke")
+        checkpoints.write(net, tmp_path / "deep/folder")
         modes = {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "deep/folder").iterdir()}
     finally:
         os.umask(before)

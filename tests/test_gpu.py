@@ -7,8 +7,10 @@ import tarfile
 import pytest
 
 import gpu
-from xit_core import config, results, studies
-from xit_core.config import ROOT, Run
+from xit_core.design import encoders, studies
+from xit_core.design.run import Run
+from xit_core.ledger import merge, results
+from xit_core.machine.places import ROOT
 
 WITHOUT = """
 import sys
@@ -37,13 +39,13 @@ def test_a_visit_brings_home_an_encoder_and_rows_that_the_ledger_takes(tmp_path,
     monkeypatch.setitem(studies.STUDIES, "main", lambda _: [Run("pretrained"), Run("tatoeba"), Run("udpos")])
     remade = Run("pretrained", model="remake")
     gpu.main(["pretrain", "--scale", "smoke", "--seconds", "0", "--to", str(tmp_path / "none")])
-    assert not results.read(remade) and not config.weights(tmp_path / "encoder")[0].exists()
+    assert not results.read(remade) and not encoders.weights(tmp_path / "encoder")[0].exists()
     gpu.main(["pretrain", "study", "--scale", "smoke", "--to", str(tmp_path / "out")])
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"model.safetensors", "rows.tar.gz"}
     with tarfile.open(tmp_path / "out/rows.tar.gz") as archive:
         archive.extractall(tmp_path / "came", filter="data")
     assert {p.name for p in (tmp_path / "came/encoder").iterdir()} == {"config.json", "card.json", "tokenizer.json"}
     monkeypatch.setenv("XIT_RESULTS", str(tmp_path / "home"))
-    assert results.merge(tmp_path / "came") == (4, 0, 0) and results.read(remade)
+    assert merge.merge(tmp_path / "came") == (4, 0, 0) and results.read(remade)
     monkeypatch.setattr(gpu.phases, "pretrained", lambda _: pytest.fail("pretrained again"))
     gpu.main(["pretrain", "--scale", "smoke", "--to", str(tmp_path / "again")])

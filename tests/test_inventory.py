@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from stores import packed, rows
-from xit_core import inventory, micro
-from xit_core.config import PACKAGE, SCALES
-from xit_core.tasks import TASKS
+from xit_core import micro
+from xit_core.data import inventory
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TASKS
+from xit_core.machine.places import PACKAGE
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from xit_core import kernel, launch
-from xit_core.config import Bad
-from xit_core.launch import Failed
+from xit_core.machine.errors import Bad
+from xit_core.run import kernel, launch
+from xit_core.run.launch import Failed
 
 TOLD = "import sys, os, json, pathlib\nprint(json.dumps([sys.executable, os.environ['IPYTHONDIR']]))\n"
 
@@ -82,7 +82,7 @@ def test_where_no_folder_is_short_enough_one_line_says_so(places, monkeypatch):
 
 def test_a_home_that_cannot_be_written_is_no_obstacle(places):
     code = "import sys; from xit_core import cli; sys.exit(cli.main(['study', 'tiny', '--scale', 'smoke']))"
-    tiny = "from xit_core import studies; from xit_core.config import Run; studies.STUDIES['tiny'] = lambda _: [Run('tatoeba')]; "
+    tiny = "from xit_core.design import studies; from xit_core.design.run import Run; studies.STUDIES['tiny'] = lambda _: [Run('tatoeba')]; "
     told = {"HOME": "/proc/nowhere", "SNAKEMAKE_PROFILE": "theirs", "XIT_RUNS": str(places / "a: b {x} #1 'q' $H")}
     done = subprocess.run([sys.executable, "-c", tiny + code], env=os.environ | told, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr

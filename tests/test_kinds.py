@@ -8,20 +8,22 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from xit_core import config, data, kinds, packed
-from xit_core.evaluate import decoded
-from xit_core.kinds import KINDS, choose, labels, mlm, span, tag
-from xit_core.protocols import PROTOCOLS
-from xit_core.tasks import IOB2, TASKS
+from xit_core.design import scales
+from xit_core.design.tasks import IOB2, TASKS
+from xit_core.machine import places
+from xit_core.metrics.protocols import PROTOCOLS
+from xit_core.model import kinds, origins, packed
+from xit_core.model.kinds import KINDS, choose, labels, mlm, span, tag
+from xit_core.score.evaluate import decoded
 
 ROWS = Path(__file__).parent / "rows"
-MIRROR = config.mirror_dir()  # where it is; within a test it is not seen
+MIRROR = places.mirror_dir()  # where it is; within a test it is not seen
 CODED = [t for t in TASKS.values() if t.kind in KINDS and t.kind != "mlm"]
 
 
 @pytest.fixture(scope="module")
 def pieces():
-    return data.tokenizer("smoke")
+    return origins.tokenizer("smoke")
 
 
 def stored(task):
@@ -86,7 +88,7 @@ def test_the_best_span_has_a_start_before_its_end_and_is_not_too_long():
 @pytest.mark.parametrize("content", [b"", b"half", b"\x93NUMPY", None], ids=ascii)
 def test_a_damaged_file_of_the_cache_is_made_again(pieces, content, places, monkeypatch):
     def asked():
-        return kinds.encoded(TASKS["squad1"], examples, [{"sha256": "x"}], pieces, config.SCALES["smoke"])
+        return kinds.encoded(TASKS["squad1"], examples, [{"sha256": "x"}], pieces, scales.SCALES["smoke"])
 
     examples = [squad("boats cross it", "boats"), squad("a  b", " ")]
     once = asked()
@@ -155,7 +157,7 @@ def test_a_tag_that_training_never_had_trains_nothing_and_counts_as_wrong(pieces
 @pytest.mark.parametrize("where", "PAN-X.th PAN-X.zh PAN-X.ja PAN-X.ar PAN-X.de PAN-X.my udpos.Chinese udpos.Japanese".split())
 def test_every_token_of_the_real_data_gets_its_tag_back(where):
     """Less than one token in a thousand has no piece: zero-width characters and, in Thai, empty strings."""
-    tokenizer, task = data.tokenizer("pocket"), TASKS["panx" if where.startswith("PAN") else "udpos"]
+    tokenizer, task = origins.tokenizer("pocket"), TASKS["panx" if where.startswith("PAN") else "udpos"]
     for file in sorted((MIRROR / "google/xtreme" / where).glob("*.parquet")):
         rows = pq.read_table(file).slice(0, 4000).to_pylist()
         examples = [e for row in rows for e in task.read(row, "en") if not isinstance(e, str)]

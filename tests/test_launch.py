@@ -8,12 +8,14 @@ import sys
 
 import pytest
 
-from xit_core import launch, results
-from xit_core.config import Bad, Run
-from xit_core.launch import Failed, Job
+from xit_core.design.run import Run
+from xit_core.ledger import predictions, results
+from xit_core.machine.errors import Bad
+from xit_core.run import launch
+from xit_core.run.launch import Failed, Job
 
 ROW = """
-from xit_core import results
+from xit_core.ledger import results
 from xit_core.config import Run, parse
 for p in parse(path):
     run = Run(path=p, scale=scale, seed=seed)
@@ -94,7 +96,7 @@ def test_what_is_done_is_not_done_again(notebook, places):
 @pytest.mark.parametrize(
     ("code", "error", "said"),
     [
-        ("from xit_core.config import Bad\nraise Bad('no such thing; do this')", Bad, "^no such thing; do this$"),
+        ("from xit_core.machine.errors import Bad\nraise Bad('no such thing; do this')", Bad, "^no such thing; do this$"),
         ("raise OSError(28, 'No space left on device')", Bad, "No space left"),
         ("1 / 0", Failed, "ZeroDivisionError"),
         ("import os\nos._exit(1)", Failed, "kernel died"),
@@ -114,7 +116,7 @@ def test_a_failure_is_one_line_and_leaves_no_output(notebook, places, code, erro
 
 def test_a_killed_execution_leaves_nothing_that_looks_finished(notebook, places):
     notebook("import time\nprint('here')\ntime.sleep(60)")
-    code = f"import pathlib; from xit_core import launch; launch.ROOT = launch.PARTS = pathlib.Path({str(places)!r})"
+    code = f"import pathlib; from xit_core.run import launch; launch.ROOT = launch.PARTS = pathlib.Path({str(places)!r})"
     code += "; launch.execute('xnli')"
     child = subprocess.Popen([sys.executable, "-c", code])
     while not list(places.glob("executed/smoke/.*.partial.ipynb")):
@@ -127,7 +129,7 @@ def test_a_killed_execution_leaves_nothing_that_looks_finished(notebook, places)
 
 def test_an_execution_that_a_scheduler_stops_ends_its_kernel_and_leaves_nothing(notebook, places):
     notebook(f"import os, time, pathlib\npathlib.Path({str(places)!r}, 'pid').write_text(str(os.getpid()))\ntime.sleep(60)")
-    code = f"import pathlib; from xit_core import launch; launch.ROOT = launch.PARTS = pathlib.Path({str(places)!r})"
+    code = f"import pathlib; from xit_core.run import launch; launch.ROOT = launch.PARTS = pathlib.Path({str(places)!r})"
     child = subprocess.Popen([sys.executable, "-c", code + "; launch.execute('xnli')"], stderr=subprocess.DEVNULL)
     while not (places / "pid").is_file() or not (pid := (places / "pid").read_text()):
         assert child.poll() is None
@@ -173,7 +175,7 @@ def test_a_job_without_runs_is_the_analysis():
 
 
 AGAIN = """
-from xit_core import results
+from xit_core.ledger import results
 from xit_core.config import Run, parse
 score = {"lang": "en", "metric": "accuracy", "protocol": "accuracy", "value": VALUE, "n": 1}
 for p in parse(path):
@@ -191,20 +193,20 @@ def test_the_advice_on_predictions_that_are_gone_works(notebook, made):
     notebook(AGAIN.replace("VALUE", "50.0"))
     launch.execute(made)
     run = Run("xnli")
-    before = (results.place(run).read_bytes(), results.predictions(run))
-    results.beside(run).unlink()
+    before = (results.place(run).read_bytes(), predictions.predictions(run))
+    predictions.beside(run).unlink()
     with pytest.raises(Bad, match='`xit run "xnli" .*--again` makes them'):
-        results.predictions(run)
+        predictions.predictions(run)
     assert launch.whole(launch.again(launch.job("xnli")))
-    assert (results.place(run).read_bytes(), results.predictions(run)) == before
+    assert (results.place(run).read_bytes(), predictions.predictions(run)) == before
 
 
 def test_what_is_missing_of_a_job_is_made_and_the_rest_compared(notebook):
     notebook(AGAIN.replace("VALUE", "50.0"))
     launch.execute("xnli")
-    results.beside(Run("xnli")).unlink()
+    predictions.beside(Run("xnli")).unlink()
     launch.again(launch.job("xnli, udpos"))
-    assert results.kept(Run("xnli")) and results.finished(Run("udpos"))
+    assert predictions.kept(Run("xnli")) and results.finished(Run("udpos"))
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", "words"])

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from xit_core import launch, locks, workflow
-from xit_core.config import Bad
+from xit_core.machine import locks
+from xit_core.machine.errors import Bad
+from xit_core.run import launch, workflow
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_a_lock_is_held_by_one_until_it_is_closed(tmp_path):
 
 
 def test_a_lock_ends_with_the_process_that_held_it(tmp_path):
-    code = f"from xit_core.locks import locked; from pathlib import Path; x = locked(Path({str(tmp_path)!r}, 'a')); assert x"
+    code = f"from xit_core.machine.locks import locked; from pathlib import Path; x = locked(Path({str(tmp_path)!r}, 'a')); assert x"
     subprocess.run([sys.executable, "-c", code + "; import os; os._exit(9)"], check=False)
     assert locks.locked(tmp_path / "a")
 

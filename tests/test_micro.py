@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from xit_core import micro
-from xit_core.config import Bad
+from xit_core.machine.errors import Bad
 from xit_core.micro.languages import lexicon
 from xit_core.micro.layout import MAKERS
 from xit_core.micro.tell import Teller, clause, ended

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr, ttest_1samp
 
-import chapters
-import mini
 from synthetic import fill
-from xit_core import claims, results, retrieval
-from xit_core.config import SCALES
-from xit_core.tasks import TARGETS, TASKS
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TARGETS, TASKS
+from xit_core.ledger import results
+from xit_core.report import chapters, mini, published
+from xit_core.score import embed
 
 CARD = {
     "dose": {"steps": 8, "tokens": 1000}, "seconds": 90, "corpus": {
@@ -134,14 +134,14 @@ def test_a_correlation_is_spearmans_and_its_interval_holds_it():
 
 
 def test_every_language_of_a_real_task_has_a_script_and_a_family():
-    rows = claims.table_of("languages")
+    rows = published.table_of("languages")
     known = [row["lang"] for row in rows]
     spoken = {lang for task in TASKS.values() for lang in task.langs.split()}
     assert known == sorted(set(known)) and set(known) >= spoken and all(all(row.values()) for row in rows)
 
 
 def test_the_compared_layer_is_the_one_that_retrieval_scores():
-    assert chapters.DEPTH == retrieval.DEPTH
+    assert chapters.DEPTH == embed.DEPTH
 
 
 def test_a_change_is_counted_from_the_encoder_before_training():

@@ -5,13 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from xit_core import evaluate, model, phases, protocols, sources, train
-from xit_core.config import SCALES, mirror_dir
-from xit_core.data import Mixture
-from xit_core.tasks import TASKS, languages
+from xit_core import phases
+from xit_core.data import mirror
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TASKS, languages
+from xit_core.machine.places import mirror_dir
+from xit_core.metrics import protocols
+from xit_core.model import origins, train
+from xit_core.model.mixture import Mixture
+from xit_core.score import evaluate
 
 MIRROR = os.environ.get("XIT_MIRROR")  # the tests' own environment has none
-pytestmark = pytest.mark.skipif(not MIRROR, reason="XIT_MIRROR names no mirror of real data")
+pytestmark = pytest.mark.skipif(not MIRROR, reason="XIT_MIRROR names no here of real data")
 
 SMALL = replace(SCALES["pocket"], langs=(), gaps=(), lacks=(), rows=20, stage_rows=20, eval_rows=20, max_len=96)
 # what the mirror cannot hold, and why: files of more than 4 MiB, or test rows without public labels
@@ -23,13 +28,13 @@ UNHELD = {"ccg", "mewslix", "shift_nyt", "shift_reddit", "siqa"}  # siqa: no tra
 
 
 @pytest.fixture(autouse=True)
-def mirror(places, monkeypatch):
+def here(places, monkeypatch):
     monkeypatch.setenv("XIT_MIRROR", MIRROR)
 
 
 @pytest.fixture(scope="module")
 def net():
-    return model.start("pocket", "random")
+    return origins.start("pocket", "random")
 
 
 def held(name):
@@ -37,11 +42,11 @@ def held(name):
 
 
 def test_every_split_of_the_manifest_has_its_rows_and_its_hash():
-    listed = sources.manifest(mirror_dir())
+    listed = mirror.manifest(mirror_dir())
     assert len(listed) > 400
     for (repository, config, split), entry in listed.items():
         if repository != "pretrain_text":  # 3.4 million lines: read by the masked-LM task below
-            (part,) = sources.from_mirror(repository, config, split)
+            (part,) = mirror.from_mirror(repository, config, split)
             assert len(part.rows) == int(entry["rows"]), (repository, config, split)
 
 

@@ -10,8 +10,10 @@ import torch
 from transformers import XLMRobertaForMaskedLM
 
 import plain
-from xit_core import model, packed
-from xit_core.config import INDEX, SCALES, Bad, encoder_dir, encoder_hash, weights
+from xit_core.design.encoders import INDEX, encoder_dir, encoder_hash, weights
+from xit_core.design.scales import SCALES
+from xit_core.machine.errors import Bad
+from xit_core.model import checkpoints, encoder, origins, packed
 
 NEEDS_ENCODER = pytest.mark.skipif(
     not (encoder_dir("micro") / "model.safetensors").is_file(), reason="the micro encoder is not made yet"
@@ -20,17 +22,17 @@ NEEDS_ENCODER = pytest.mark.skipif(
 
 @pytest.fixture
 def net():
-    return model.start("smoke", seed=1)
+    return origins.start("smoke", seed=1)
 
 
 def test_random_weights_are_a_function_of_the_seed():
-    one, same, other = (model.start("smoke", seed=s).state_dict()["encoder.embeddings.word_embeddings.weight"] for s in (1, 1, 2))
+    one, same, other = (origins.start("smoke", seed=s).state_dict()["encoder.embeddings.word_embeddings.weight"] for s in (1, 1, 2))
     assert torch.equal(one, same) and not torch.equal(one, other)
 
 
 def test_what_is_written_is_read_by_transformers_with_the_same_logits(net, tmp_path):
     net.add_head("mlm", ())
-    model.write(net, tmp_path)
+    checkpoints.write(net, tmp_path)
     theirs = XLMRobertaForMaskedLM.from_pretrained(tmp_path).eval()
     features = [{"ids": [0, 7, 8, 9, 2], "hidden": np.arange(5)}, {"ids": [0, 7, 2], "hidden": np.arange(3)}]
     ids, mask = plain.pad(features)
@@ -46,45 +48,45 @@ def same(one, other):
 
 def test_a_large_encoder_is_shipped_in_small_parts_that_transformers_and_we_read_alike(net, tmp_path, monkeypatch):
     net.add_head("mlm", ())
-    model.write(net, tmp_path / "one", torch.bfloat16)
-    monkeypatch.setattr(model, "PART", 30_000)  # the table has more than twice that
-    model.write(net, tmp_path / "many", torch.bfloat16)
+    checkpoints.write(net, tmp_path / "one", torch.bfloat16)
+    monkeypatch.setattr(checkpoints, "PART", 30_000)  # the table has more than twice that
+    checkpoints.write(net, tmp_path / "many", torch.bfloat16)
     files = weights(tmp_path / "many")
     assert len(files) > 3 and files[0].name == f"model-00001-of-{len(files):05}.safetensors"
-    assert max(file.stat().st_size for file in files) <= model.PART + 2**16
-    one, many = (model.read(tmp_path / x, net.tokenizer, SCALES["smoke"]) for x in ("one", "many"))
+    assert max(file.stat().st_size for file in files) <= checkpoints.PART + 2**16
+    one, many = (checkpoints.read(tmp_path / x, net.tokenizer, SCALES["smoke"]) for x in ("one", "many"))
     assert same(one.encoder, many.encoder) and all(torch.equal(x, many.lm_head[k]) for k, x in one.lm_head.items())
     theirs = [XLMRobertaForMaskedLM.from_pretrained(tmp_path / x, dtype=torch.float32) for x in ("one", "many")]
     assert same(*theirs) and same(one.encoder, theirs[1].roberta)
 
 
 def test_only_what_is_shipped_is_cut_in_parts_and_only_when_it_is_large(net, tmp_path, monkeypatch):
-    model.write(net, tmp_path, torch.bfloat16)
+    checkpoints.write(net, tmp_path, torch.bfloat16)
     assert weights(tmp_path) == [tmp_path / "model.safetensors"]
-    monkeypatch.setattr(model, "PART", 30_000)
-    model.write(net, tmp_path, torch.bfloat16)
+    monkeypatch.setattr(checkpoints, "PART", 30_000)
+    checkpoints.write(net, tmp_path, torch.bfloat16)
     assert not (tmp_path / "model.safetensors").exists() and len(weights(tmp_path)) > 3
-    model.write(net, tmp_path)  # a stage's checkpoint
+    checkpoints.write(net, tmp_path)  # a stage's checkpoint
     sums = {x.name for x in tmp_path.glob("model.*.sha256")}
     assert {x.name for x in tmp_path.iterdir()} - sums == {"config.json", "model.safetensors"}
 
 
 def test_weights_count_when_all_parts_and_their_index_are_there(net, tmp_path, monkeypatch):
-    monkeypatch.setattr(model, "PART", 30_000)
-    monkeypatch.setattr(model, "save_file", failing(model.save_file, after=2))
+    monkeypatch.setattr(checkpoints, "PART", 30_000)
+    monkeypatch.setattr(checkpoints, "save_file", failing(checkpoints.save_file, after=2))
     with pytest.raises(Bad, match="cannot write the checkpoint"):
-        model.write(net, tmp_path, torch.bfloat16)
+        checkpoints.write(net, tmp_path, torch.bfloat16)
     assert not list(tmp_path.iterdir())
     monkeypatch.undo()
-    monkeypatch.setattr(model, "PART", 30_000)
-    model.write(net, tmp_path, torch.bfloat16)
+    monkeypatch.setattr(checkpoints, "PART", 30_000)
+    checkpoints.write(net, tmp_path, torch.bfloat16)
     lost = weights(tmp_path)[1]
     lost.rename(tmp_path / "elsewhere")
     with pytest.raises(Bad, match=f"{lost.name} is missing"):
-        model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+        checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
     (tmp_path / INDEX).write_text('{"weight_map": ')
     with pytest.raises(Bad, match="damaged checkpoint"):
-        model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+        checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
 
 
 def failing(write, after):
@@ -100,13 +102,13 @@ def failing(write, after):
 
 
 def test_the_hash_of_an_encoder_is_that_of_its_file_or_of_all_its_parts(net, tmp_path, monkeypatch):
-    monkeypatch.setattr("xit_core.config.encoder_dir", lambda _: tmp_path)
+    monkeypatch.setattr("xit_core.design.encoders.encoder_dir", lambda _: tmp_path)
     hashed = encoder_hash.__wrapped__
     assert hashed("micro") == ""
-    model.write(net, tmp_path, torch.bfloat16)
+    checkpoints.write(net, tmp_path, torch.bfloat16)
     assert hashed("micro") == hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
-    monkeypatch.setattr(model, "PART", 30_000)
-    model.write(net, tmp_path, torch.bfloat16)
+    monkeypatch.setattr(checkpoints, "PART", 30_000)
+    checkpoints.write(net, tmp_path, torch.bfloat16)
     once, last = hashed("micro"), weights(tmp_path)[-1]
     last.write_bytes(last.read_bytes()[:-1] + b"?")
     assert len({once, hashed("micro"), ""}) == 3
@@ -116,30 +118,30 @@ def test_the_hash_of_an_encoder_is_that_of_its_file_or_of_all_its_parts(net, tmp
 
 def test_the_encoder_is_kept_and_the_heads_are_dropped_between_stages(net, tmp_path):
     net.add_head("mnli", ("a", "b", "c"))
-    model.write(net, tmp_path)
-    again = model.read(tmp_path, net.tokenizer, SCALES["smoke"])
-    assert not again.heads and model.distance(again, net.encoder.state_dict()) == 0
+    checkpoints.write(net, tmp_path)
+    again = checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
+    assert not again.heads and encoder.distance(again, net.encoder.state_dict()) == 0
 
 
 def test_a_damaged_checkpoint_is_named(net, tmp_path):
-    model.write(net, tmp_path)
+    checkpoints.write(net, tmp_path)
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-200])
     with pytest.raises(Bad, match="damaged checkpoint"):
-        model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+        checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
     file.unlink()
     with pytest.raises(Bad, match=r"model\.safetensors is missing"):
-        model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+        checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_changed_byte_of_a_checkpoint_is_found(net, tmp_path, name):
-    model.write(net, tmp_path)
+    checkpoints.write(net, tmp_path)
     content = (tmp_path / name).read_bytes()
     for at in np.random.default_rng(0).integers(0, len(content), 20):
         (tmp_path / name).write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
         with pytest.raises(Bad, match="damaged checkpoint .*; delete the folder, it is made again") as error:
-            model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+            checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
         assert "\n" not in str(error.value)
 
 
@@ -151,15 +153,15 @@ CONFIGS = [
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_a_damaged_config_is_one_line_also_where_no_hashes_are(net, tmp_path, config):
-    model.write(net, tmp_path)
+    checkpoints.write(net, tmp_path)
     for sums in tmp_path.glob("model.*.sha256"):
         sums.unlink()
     assert same(
-        model.read(tmp_path, net.tokenizer, SCALES["smoke"]).encoder, net.encoder
+        checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"]).encoder, net.encoder
     )  # as older checkpoints are
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(Bad, match="damaged checkpoint") as error:
-        model.read(tmp_path, net.tokenizer, SCALES["smoke"])
+        checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
     assert "\n" not in str(error.value)
 
 
@@ -167,44 +169,44 @@ def test_a_damaged_config_is_one_line_also_where_no_hashes_are(net, tmp_path, co
 @pytest.mark.parametrize("kind", ["", "random"])
 def test_a_damaged_encoder_of_the_package_is_to_be_restored(tmp_path, monkeypatch, kind):
     shutil.copytree(encoder_dir("micro"), tmp_path / "micro")
-    monkeypatch.setattr(model, "encoder_dir", lambda _: tmp_path / "micro")
-    model.start("micro", kind)
+    monkeypatch.setattr(checkpoints, "encoder_dir", lambda _: tmp_path / "micro")
+    origins.start("micro", kind)
     (tmp_path / "micro/config.json").write_text('{"hidden_size": "x"}')
     with pytest.raises(
         Bad, match=r"micro: damaged .*; restore it \(git checkout, or install the package again\)"
     ) as error:
-        model.start("micro", kind)
+        origins.start("micro", kind)
     assert "\n" not in str(error.value)
     shutil.copy(encoder_dir("micro") / "config.json", tmp_path / "micro")
-    model.start("micro", kind)
+    origins.start("micro", kind)
     (tmp_path / "micro/config.json").unlink()
     with pytest.raises(Bad, match="config.json is missing.*; restore it .*make encoder SCALE=micro"):
-        model.start("micro")
+        origins.start("micro")
 
 
 def test_a_model_and_the_heads_it_gets_are_where_it_would_be_trained(net, monkeypatch):
-    monkeypatch.setattr(model, "PartialState", lambda: SimpleNamespace(device=torch.device("meta")))
-    net = model.Model(net.encoder, net.tokenizer, SCALES["smoke"])
+    monkeypatch.setattr(encoder, "PartialState", lambda: SimpleNamespace(device=torch.device("meta")))
+    net = encoder.Model(net.encoder, net.tokenizer, SCALES["smoke"])
     net.add_head("mnli", ("a", "b", "c"))
     assert {p.device.type for p in net.parameters()} == {"meta"}
 
 
 def test_distance_is_relative():
-    net = model.start("smoke")
+    net = origins.start("smoke")
     before = {k: v.clone() for k, v in net.encoder.state_dict().items()}
     for p in net.encoder.parameters():
         p.data.mul_(1.1)
-    assert model.distance(net, before) == pytest.approx(0.1, rel=1e-4)
+    assert encoder.distance(net, before) == pytest.approx(0.1, rel=1e-4)
 
 
 @NEEDS_ENCODER
 def test_the_shipped_micro_encoder_is_small_and_whole():
     assert (encoder_dir("micro") / "model.safetensors").stat().st_size <= 1.5e6
-    net = model.start("micro")
+    net = origins.start("micro")
     assert net.lm_head and net.encoder.config.num_hidden_layers == SCALES["micro"].pretraining.layers
 
 
 def test_a_hub_model_that_cannot_be_had_is_named(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(Bad, match="xlm-roberta-base"):
-        model.start("base")
+        origins.start("base")

@@ -7,8 +7,10 @@ import nbformat
 import papermill
 import pytest
 
-from xit_core import launch, results
-from xit_core.config import ROOT, Run
+from xit_core.design.run import Run
+from xit_core.ledger import results
+from xit_core.machine.places import ROOT
+from xit_core.run import launch
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 

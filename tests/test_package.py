@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from test_environment import pins
-from xit_core.config import ROOT
+from xit_core.machine.places import ROOT
 
 
 @pytest.fixture(scope="module")

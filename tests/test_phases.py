@@ -11,9 +11,14 @@ from types import SimpleNamespace
 import pytest
 
 from stores import mirrored
-from xit_core import micro, parcel, phases, results
-from xit_core.config import SCALES, Bad, Run
-from xit_core.tasks import INTERMEDIATES, TARGETS, languages
+from xit_core import micro, phases
+from xit_core.data import parcel
+from xit_core.design.run import Run
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import INTERMEDIATES, TARGETS, languages
+from xit_core.design.worlds import REAL
+from xit_core.ledger import results
+from xit_core.machine.errors import Bad
 
 
 def test_every_target_of_a_source_becomes_a_row_with_its_provenance():
@@ -166,14 +171,16 @@ import sys
 for name in "pandas pyarrow datasets papermill nbformat nbclient snakemake matplotlib statsmodels tabulate".split():
     sys.modules[name] = None  # as if it were not installed
 from dataclasses import replace
-from xit_core import config, phases
-config.SCALES["smoke"] = replace(config.SCALES["smoke"], world="real", langs=("en", "de"))
+from xit_core import phases
+from xit_core.design import scales
+from xit_core.design.worlds import REAL
+scales.SCALES["smoke"] = replace(scales.SCALES["smoke"], world=REAL, langs=("en", "de"))
 phases.targets("squad1+mlm > xnli, tatoeba", scale="smoke")
 """
 
 
 def test_a_machine_without_parquet_and_notebooks_makes_the_same_rows_from_a_parcel(tmp_path, monkeypatch):
-    monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], world="real", langs=("en", "de")))
+    monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], world=REAL, langs=("en", "de")))
     told = [("nyu-mll/glue", "mnli", "train", micro.rows("mnli", "train", "en", 60))]
     told += [("google/xtreme", "XNLI", "validation", [r | {"language": "de"} for r in micro.rows("xnli", "validation", "al", 30)])]
     told[-1][-1].extend(micro.rows("xnli", "validation", "en", 30))

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from synthetic import fill
-from xit_core import plots, results
+from xit_core.ledger import results
+from xit_core.report import plots
 
 FACTS = pd.DataFrame({"script": ["Latin", "Thai"], "family": ["isolate"] * 2, "text": [1.5, 20.0]}, index=["al", "zi"])
 DRAWN = {

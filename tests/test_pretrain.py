@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 
 from stores import mirrored
-from xit_core import config, data, phases, pretrain, train
-from xit_core.config import SCALES, Run, runs_dir
+from xit_core import phases
+from xit_core.design import scales
+from xit_core.design.run import Run
+from xit_core.design.scales import SCALES
+from xit_core.machine import errors
+from xit_core.machine.places import runs_dir
+from xit_core.model import features, pretrain, train
 
 
 def encoded(*ids):
-    return data.Encoded.of([{"ids": list(x)} for x in ids])
+    return features.Encoded.of([{"ids": list(x)} for x in ids])
 
 
 def test_small_languages_are_sampled_more_often_than_they_are_large():
@@ -48,7 +53,7 @@ def text(tmp_path, monkeypatch):
         mirrored(tmp_path / "mirror", "pretrain_text", lang, "train", [{"text": x, "source": "web"} for x in lines])
     small = replace(
         SCALES["mini-scratch"], langs=("en", "de"),
-        pretraining=config.Pretraining(1, 16, 2, 90, steps=6, batch=4, length=24, lr=1e-3, rows=0, alpha=0.3),
+        pretraining=scales.Pretraining(1, 16, 2, 90, steps=6, batch=4, length=24, lr=1e-3, rows=0, alpha=0.3),
     )  # fmt: skip
     monkeypatch.setitem(SCALES, "mini-scratch", small)
     return small
@@ -134,5 +139,5 @@ def test_a_damaged_card_is_made_again_with_its_encoder(text, content):
 
 
 def test_a_scale_with_a_public_model_makes_none():
-    with pytest.raises(config.Bad, match="starts from a public model"):
+    with pytest.raises(errors.Bad, match="starts from a public model"):
         phases.pretrained(Run("pretrained", "base", model="remake"))

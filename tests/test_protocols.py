@@ -11,8 +11,8 @@ from seqeval.metrics import f1_score, precision_score, recall_score, sequence_la
 from sklearn import metrics as sklearn
 from torchmetrics.functional.text import squad as torchmetrics_squad
 
-from xit_core.protocols import PROTOCOLS, also, chunks, corpus, mlqa, squad_en, token_f1
-from xit_core.tasks import TASKS
+from xit_core.design.tasks import TASKS
+from xit_core.metrics.protocols import PROTOCOLS, also, chunks, corpus, mlqa, squad_en, token_f1
 
 OFFICIAL = Path(__file__).parent / "official"
 UPOS = TASKS["udpos"].labels

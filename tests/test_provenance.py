@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from xit_core import cli, provenance
+from xit_core import cli
+from xit_core.machine import provenance
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xit_core.config import ROOT
+from xit_core.machine.places import ROOT
 
 NEEDED = ("Makefile", "environment.yml", "constraints.txt", "pyproject.toml", "xit_core/config.py", ".ci/run", "tools")
 NAMES = (

@@ -10,22 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from xit_core import evaluate, model, phases, train
-from xit_core.config import SCALES
-from xit_core.data import Mixture
+from xit_core import phases
+from xit_core.design.scales import SCALES
+from xit_core.model import origins, train
+from xit_core.model.mixture import Mixture
+from xit_core.score import evaluate
 
 REFERENCE = Path(__file__).parent / "reference/micro.json"
 MICRO = replace(SCALES["micro"], eval_rows=60)
 
 
 def encoder() -> dict[str, float]:
-    found = evaluate.encoder(model.start("micro"), MICRO)
+    found = evaluate.encoder(origins.start("micro"), MICRO)
     scores = {f"{s['lang']} {s['metric']}": s["value"] for s in found["scores"] if s["metric"] != "masked_loss"}
     return scores | {f"language share at layer {k}": 100 * v for k, v in enumerate(found["language_share"])}
 
 
 def thirty_steps(folder: Path) -> dict[str, float]:
-    net = model.start("micro")
+    net = origins.start("micro")
     features, _ = phases.training_set(net, ("squad1", "udpos", "mnli"), MICRO, 200, seed=1)
     curve = train.fit(net, Mixture(features, 16, 30, seed=1), 1e-3, 1, folder)
     return {f"loss at step {p['step']}": p["loss"] for p in curve if p["step"] % 5 == 0}

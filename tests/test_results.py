@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 
 import synthetic
 from test_files import MANY, VALUES, damaged
-from xit_core import cli, config, files, results
-from xit_core.config import Bad, Run
+from xit_core import cli
+from xit_core.design import scales
+from xit_core.design.run import Run
+from xit_core.ledger import merge, predictions, results
+from xit_core.machine import files, places
+from xit_core.machine.errors import Bad
 
 
 def row(run: Run, value: float = 50.0, **more) -> dict:
@@ -75,7 +79,7 @@ def test_an_empty_ledger_is_an_empty_frame():
 def test_rows_of_a_recipe_that_has_changed_are_left_out(monkeypatch):
     results.write(row(Run("xnli")))
     assert len(results.rows("smoke")) == 1
-    monkeypatch.setitem(config.SCALES, "smoke", replace(config.SCALES["smoke"], lr=0.5))
+    monkeypatch.setitem(scales.SCALES, "smoke", replace(scales.SCALES["smoke"], lr=0.5))
     assert results.rows("smoke") == [] and results.frame("smoke").empty
 
 
@@ -91,13 +95,13 @@ def test_predictions_are_kept_beside_the_run_and_read_back_as_they_were():
         {"task": "xnli", "lang": "en", "id": "0", "prediction": 2},
         {"task": "xnli", "lang": "de", "id": "x", "prediction": ["B-PER", "O"], "no_answer": -1.5},
     ]
-    digest = results.keep(run, told)
-    read = results.predictions(run)
+    digest = predictions.keep(run, told)
+    read = predictions.predictions(run)
     assert [{k: v for k, v in row.items() if v is not None} for row in read] == told
-    assert results.keep(run, told) == digest != results.keep(run, told[:1]) and results.beside(run).suffix == ".parquet"
-    results.beside(run).unlink()
+    assert predictions.keep(run, told) == digest != predictions.keep(run, told[:1]) and predictions.beside(run).suffix == ".parquet"
+    predictions.beside(run).unlink()
     with pytest.raises(Bad, match="no predictions at .*XIT_RUNS"):
-        results.predictions(run)
+        predictions.predictions(run)
 
 
 def test_where_parquet_is_not_installed_predictions_are_lines_with_the_same_hash(monkeypatch):
@@ -105,12 +109,12 @@ def test_where_parquet_is_not_installed_predictions_are_lines_with_the_same_hash
         {"task": "xnli", "lang": "zh", "id": "0", "prediction": "\u4f60\u2028\u597d"},
         {"task": "xnli", "lang": "zh", "id": "1", "prediction": 2},
     ]
-    digest = results.keep(Run("xnli"), told)
+    digest = predictions.keep(Run("xnli"), told)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert results.keep(Run("xnli", seed=2), told) == digest
-    assert results.kept(Run("xnli", seed=2)).suffix == ".jsonl" and results.kept(Run("xnli", seed=3)) is None
-    assert results.predictions(Run("xnli", seed=2)) == told
-    assert not list(results.beside(Run("xnli")).parent.glob("*.partial"))
+    assert predictions.keep(Run("xnli", seed=2), told) == digest
+    assert predictions.kept(Run("xnli", seed=2)).suffix == ".jsonl" and predictions.kept(Run("xnli", seed=3)) is None
+    assert predictions.predictions(Run("xnli", seed=2)) == told
+    assert not list(predictions.beside(Run("xnli")).parent.glob("*.partial"))
 
 
 THEIRS = '{"cells": [], "metadata": {}}'
@@ -144,7 +148,7 @@ def test_rows_and_notebooks_of_another_machine_come_in_once(elsewhere, places, c
     came = results.place(Run("mnli > xnli"))
     assert came.read_bytes() == (folder / "results/smoke" / came.name).read_bytes()
     assert [(p.name, p.read_text()) for p in (places / "executed/smoke").iterdir()] == [("a.ipynb", THEIRS)]
-    assert results.merge(folder) == (0, 3, 0)
+    assert merge.merge(folder) == (0, 3, 0)
     assert sorted(p.name for p in came.parent.iterdir()) == sorted(f"{r['id']}.json" for r in results.rows())
 
 
@@ -154,12 +158,12 @@ def test_a_row_that_was_scored_on_other_instances_is_refused(elsewhere, places, 
 
     results.write(scored(Run("xnli"), "a"))
     with pytest.raises(Bad, match="other rows of xnli/de"):
-        results.merge(elsewhere(scored(Run("mnli > xnli"), "b")))
+        merge.merge(elsewhere(scored(Run("mnli > xnli"), "b")))
     assert not results.read(Run("mnli > xnli"))
     folder = elsewhere(scored(Run("squad1 > xnli"), "a"))  # rows of two machines in one folder
     monkeypatch.setenv("XIT_RESULTS", str(places / "empty"))
     with pytest.raises(Bad, match="other rows of xnli/de"):
-        results.merge(folder)
+        merge.merge(folder)
     assert not list((places / "empty").rglob("*.json"))
 
 
@@ -186,7 +190,7 @@ def test_nothing_is_merged_when_a_row_contradicts_or_is_none(elsewhere, places, 
     folder = elsewhere(row(Run("xnli", seed=2)))
     (folder / "results/smoke" / f"{name}.json").write_text(text)
     with pytest.raises(Bad, match=said) as error:
-        results.merge(folder)
+        merge.merge(folder)
     assert "\n" not in str(error.value)
     assert [r["id"] for r in results.rows()] == [Run("xnli").id] and not (places / "executed").exists()
 
@@ -196,10 +200,10 @@ def test_two_files_of_one_run_in_the_folder_must_agree(elsewhere):
     other = folder / "second/smoke" / f"{Run('xnli').id}.json"
     other.parent.mkdir(parents=True)
     other.write_text(json.dumps(row(Run("xnli")) | {"provenance": {"seconds": 2}}))
-    assert results.merge(folder) == (1, 0, 1)
+    assert merge.merge(folder) == (1, 0, 1)
     other.write_text(json.dumps(row(Run("xnli"), 51.0) | {"provenance": {}}))
     with pytest.raises(Bad, match="another file of .* has other scores"):
-        results.merge(folder)
+        merge.merge(folder)
 
 
 # -- damage ------------------------------------------------------------------------------------------------------------
@@ -295,7 +299,7 @@ def test_hidden_files_are_no_rows(elsewhere):
     for name in ("results/smoke/._x.json", ".hidden/smoke/y.json", "executed/smoke/._a.ipynb"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("of another system")
-    assert results.merge(folder) == (1, 0, 1)
+    assert merge.merge(folder) == (1, 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -321,7 +325,7 @@ def test_old_rows_without_a_hash_are_read_and_new_ones_say_theirs():
 
 def test_every_row_of_the_projects_own_ledger_is_whole(monkeypatch):
     monkeypatch.delenv("XIT_RESULTS")
-    if not list((config.ROOT / "book/results").glob("*/*.json")):
+    if not list((places.ROOT / "book/results").glob("*/*.json")):
         pytest.skip("no ledger here")
     assert results.survey().damaged == []
 
@@ -371,43 +375,43 @@ PREDICTED = [
 def form(request, monkeypatch):
     """Both forms of predictions."""
     if request.param == ".jsonl":
-        monkeypatch.setattr(results, "form", lambda: (".jsonl", results.lines))
+        monkeypatch.setattr(predictions, "form", lambda: (".jsonl", predictions.lines))
     return request.param
 
 
 def enter(run: Run) -> None:
     """A row and its predictions."""
-    results.write(row(run, provenance={"predictions_sha256": results.keep(run, PREDICTED)}))
+    results.write(row(run, provenance={"predictions_sha256": predictions.keep(run, PREDICTED)}))
 
 
 @pytest.mark.parametrize("how", ["gone", "empty", "half", "other"])
 def test_where_predictions_are_gone_or_damaged_the_advice_is_a_command_that_makes_them(form, how):
     run = Run("mnli > xnli", "smoke", 2, "random", size=7)
     enter(run)
-    file = results.kept(run)
-    assert file.suffix == form and results.predictions(run) == PREDICTED
+    file = predictions.kept(run)
+    assert file.suffix == form and predictions.predictions(run) == PREDICTED
     if how == "gone":
         file.unlink()
     elif how == "other":
-        results.keep(run, [PREDICTED[0] | {"prediction": 2}, *PREDICTED[1:]])
+        predictions.keep(run, [PREDICTED[0] | {"prediction": 2}, *PREDICTED[1:]])
     else:
         file.write_bytes(file.read_bytes()[: len(file.read_bytes()) // 2 * (how == "half")])
     with pytest.raises(Bad) as error:
-        results.predictions(run)
+        predictions.predictions(run)
     assert '`xit run "mnli > xnli" --scale smoke --seed 2 --model random --size 7 --again`' in str(
         error.value
     )
-    assert str(results.beside(run).with_suffix("")) in str(error.value) and "\n" not in str(error.value)
-    results.keep(run, PREDICTED)  # what the command does
-    assert results.predictions(run) == PREDICTED
+    assert str(predictions.beside(run).with_suffix("")) in str(error.value) and "\n" not in str(error.value)
+    predictions.keep(run, PREDICTED)  # what the command does
+    assert predictions.predictions(run) == PREDICTED
 
 
 def test_damaged_predictions_of_one_form_do_not_hide_whole_ones_of_the_other(monkeypatch):
     enter(Run("xnli"))
-    results.beside(Run("xnli")).write_bytes(b"PAR1")
-    monkeypatch.setattr(results, "form", lambda: (".jsonl", results.lines))
-    results.keep(Run("xnli"), PREDICTED)
-    assert results.predictions(Run("xnli")) == PREDICTED
+    predictions.beside(Run("xnli")).write_bytes(b"PAR1")
+    monkeypatch.setattr(predictions, "form", lambda: (".jsonl", predictions.lines))
+    predictions.keep(Run("xnli"), PREDICTED)
+    assert predictions.predictions(Run("xnli")) == PREDICTED
 
 
 @settings(MANY)
@@ -418,12 +422,12 @@ def test_damaged_predictions_are_one_line_and_with_their_hash_never_others(suffi
         for name in ("RESULTS", "RUNS"):
             patched.setenv(f"XIT_{name}", folder)
         if suffix == ".jsonl":
-            patched.setattr(results, "form", lambda: (".jsonl", results.lines))
-        enter(run) if hashed else results.keep(run, PREDICTED)
-        file = results.kept(run)
+            patched.setattr(predictions, "form", lambda: (".jsonl", predictions.lines))
+        enter(run) if hashed else predictions.keep(run, PREDICTED)
+        file = predictions.kept(run)
         file.write_bytes(damaged(file.read_bytes(), draw))
         try:
-            assert results.predictions(run) == PREDICTED or not hashed
+            assert predictions.predictions(run) == PREDICTED or not hashed
         except Bad as error:
             assert str(file) in str(error) and "\n" not in str(error)
 
@@ -455,7 +459,7 @@ def test_a_pipe_and_a_row_in_capitals_are_named(places):
 
 def test_rows_of_another_recipe_are_said(capsys, monkeypatch):
     results.write(row(Run("xnli")))
-    monkeypatch.setitem(config.SCALES, "smoke", replace(config.SCALES["smoke"], lr=0.5))
+    monkeypatch.setitem(scales.SCALES, "smoke", replace(scales.SCALES["smoke"], lr=0.5))
     assert cli.main(["claims", "--scale", "smoke"]) == 0
     assert "smoke: 1 rows are left out: of another recipe" in capsys.readouterr().err
 
@@ -471,10 +475,10 @@ def test_a_damaged_row_is_not_finished(places, capsys):
 def test_merging_takes_the_folder_that_one_stands_in_and_refuses_one_without_rows(elsewhere, places, monkeypatch):
     folder = elsewhere(row(Run("xnli")))
     monkeypatch.chdir(folder / "results/smoke")
-    assert results.merge(Path("."))[0] == 1
+    assert merge.merge(Path("."))[0] == 1
     (places / "nothing").mkdir()
     with pytest.raises(Bad, match="holds no row and no notebook"):
-        results.merge(places / "nothing")
+        merge.merge(places / "nothing")
 
 
 @pytest.mark.parametrize("text", ["", "words", "[]"])
@@ -482,7 +486,7 @@ def test_a_damaged_notebook_stops_a_merge_before_anything_is_written(elsewhere, 
     folder = elsewhere(row(Run("xnli")))
     (folder / "executed/smoke/b.ipynb").write_text(text)
     with pytest.raises(Bad, match=r"b\.ipynb: damaged .*nothing was merged"):
-        results.merge(folder)
+        merge.merge(folder)
     assert not results.rows()
 
 

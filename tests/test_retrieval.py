@@ -10,10 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xit_core import data, model, retrieval
 from xit_core.bench import retrieval as bench
-from xit_core.config import SCALES, Bad
-from xit_core.sources import Part
+from xit_core.data import reading
+from xit_core.data.local import Part
+from xit_core.design.scales import SCALES
+from xit_core.design.worlds import REAL
+from xit_core.machine.errors import Bad
+from xit_core.model import origins
+from xit_core.score import embed, mining, retrieval, search
 
 S = SCALES["smoke"]
 MIRROR = os.environ.get("XIT_MIRROR", "")  # conftest unsets it in every test
@@ -21,7 +25,7 @@ MIRROR = os.environ.get("XIT_MIRROR", "")  # conftest unsets it in every test
 
 @pytest.fixture(scope="module")
 def net():
-    return model.start("smoke", seed=3)
+    return origins.start("smoke", seed=3)
 
 
 def brute(a: torch.Tensor, b: torch.Tensor, k: int) -> list[list[int]]:
@@ -55,19 +59,19 @@ def pool(draw: torch.Generator, n: int, h: int, equal: float, zero: float = 0.05
 def test_neighbours_are_those_of_brute_force_in_both_directions(n, m, h, k, tile, equal, seed):
     draw = torch.Generator().manual_seed(seed)
     a, b = pool(draw, n, h, equal), pool(draw, m, h, equal)
-    (forward, there), (backward, back) = retrieval.both(a, b, k, tile)
+    (forward, there), (backward, back) = search.both(a, b, k, tile)
     assert there.tolist() == brute(a, b, k) and back.tolist() == brute(b, a, k)
     assert there.shape == forward.shape == (n, min(k, m)) and back.shape == backward.shape == (m, min(k, n))
-    assert torch.equal(retrieval.search(a, b, k, tile)[1], there)
+    assert torch.equal(search.search(a, b, k, tile)[1], there)
 
 
 @pytest.mark.parametrize("by", ["rising", "falling"])
 def test_many_tiles_whose_best_come_last_or_first_are_searched_as_by_brute_force(by):
     draw = torch.Generator().manual_seed(0)
     a, b = torch.randn(300, 8, generator=draw), torch.randn(1100, 8, generator=draw)
-    b = b[(retrieval.unit(b) @ retrieval.unit(a).mean(0)).argsort(descending=by == "falling")]
-    a = a[(retrieval.unit(a) @ retrieval.unit(b).mean(0)).argsort(descending=by == "falling")]
-    (_, there), (_, back) = retrieval.both(a, b, 4, tile=48)
+    b = b[(search.unit(b) @ search.unit(a).mean(0)).argsort(descending=by == "falling")]
+    a = a[(search.unit(a) @ search.unit(b).mean(0)).argsort(descending=by == "falling")]
+    (_, there), (_, back) = search.both(a, b, 4, tile=48)
     assert there.tolist() == brute(a, b, 4) and back.tolist() == brute(b, a, 4)
 
 
@@ -75,21 +79,21 @@ def test_vectors_are_searched_in_the_precision_that_they_have():
     draw = torch.Generator().manual_seed(0)
     for dtype in (torch.bfloat16, torch.float16, torch.float64):
         a, b = torch.randn(60, 16, generator=draw).to(dtype), torch.randn(90, 16, generator=draw).to(dtype)
-        assert retrieval.search(a, b, 3, tile=32)[1].tolist() == brute(a, b, 3)
+        assert search.search(a, b, 3, tile=32)[1].tolist() == brute(a, b, 3)
 
 
 def test_a_search_needs_little_memory_above_its_pools(monkeypatch):
-    widest, product = [], retrieval.keep
-    monkeypatch.setattr(retrieval, "keep", lambda tile, *more: widest.append(tile.numel()) or product(tile, *more))
-    monkeypatch.setattr(retrieval, "unit", None)  # whole pools in float64
-    retrieval.both(torch.randn(500, 4), torch.randn(700, 4), 2, tile=100)
+    widest, product = [], search.keep
+    monkeypatch.setattr(search, "keep", lambda tile, *more: widest.append(tile.numel()) or product(tile, *more))
+    monkeypatch.setattr(search, "unit", None)  # whole pools in float64
+    search.both(torch.randn(500, 4), torch.randn(700, 4), 2, tile=100)
     assert max(widest) == 100 * 100 and len(widest) == 2 * 5 * 7
 
 
 def test_more_ties_than_candidates_are_kept_still_go_to_the_first():
     a, b = torch.randn(40, 16), torch.randn(900, 16)
     b[100:800] = a[7]
-    scores, order = retrieval.search(a, b, 4, tile=64)
+    scores, order = search.search(a, b, 4, tile=64)
     assert order[7].tolist() == [100, 101, 102, 103] and len(set(scores[7].tolist())) == 1
 
 
@@ -101,29 +105,29 @@ def test_neighbours_closer_than_float32_can_tell_are_found():
     angle = 1e-3 * (1 + 1e-6 * torch.randperm(500, generator=draw).double().unsqueeze(1))  # cosines 1e-12 apart
     b = a * angle.cos() + aside * angle.sin()
     assert len(set((a.float() @ b.float().T)[0].tolist())) < 10
-    assert retrieval.search(a, b, 20)[1][0].tolist() == angle.flatten().argsort()[:20].tolist()
+    assert search.search(a, b, 20)[1][0].tolist() == angle.flatten().argsort()[:20].tolist()
 
 
 def test_neighbours_that_float32_puts_in_another_order_are_found():
     draw = torch.Generator().manual_seed(0)
     a, b = (torch.randn(n, 256, generator=draw) / 100 + 1 for n in (300, 500))  # neighbours in rank are about 1e-7 apart
-    defined = torch.stack([retrieval.added(x * retrieval.unit(b)) for x in retrieval.unit(a)])
+    defined = torch.stack([search.added(x * search.unit(b)) for x in search.unit(a)])
     rounded = torch.nn.functional.normalize(a) @ torch.nn.functional.normalize(b).T
     wanted = defined.sort(dim=1, descending=True, stable=True).indices[:, :5]
     assert any(set(x) != set(y) for x, y in zip(rounded.topk(5).indices.tolist(), wanted.tolist(), strict=True))
-    assert torch.equal(retrieval.search(a, b, 5)[1], wanted)
+    assert torch.equal(search.search(a, b, 5)[1], wanted)
 
 
 def test_the_error_bound_holds_where_it_is_almost_reached():
     for h in (4, 256, 1024):
-        a = retrieval.unit(torch.randn(50, h))
-        b = retrieval.unit(a + 0.001 * torch.randn(50, h))
-        defined = retrieval.added(a.unsqueeze(1) * b)
+        a = search.unit(torch.randn(50, h))
+        b = search.unit(a + 0.001 * torch.randn(50, h))
+        defined = search.added(a.unsqueeze(1) * b)
         worst = max(
             (running_sum(a.float(), b.float()) - defined).abs().max().item(), (a.float() @ b.float().T - defined).abs().max().item()
         )
-        assert 0 < worst < retrieval.error(a, torch.float32)
-        assert (a @ b.T - defined).abs().max() < retrieval.error(a, torch.float64) < 1e-12
+        assert 0 < worst < search.error(a, torch.float32)
+        assert (a @ b.T - defined).abs().max() < search.error(a, torch.float64) < 1e-12
 
 
 def running_sum(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -137,13 +141,13 @@ def running_sum(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def test_products_in_less_than_float32_do_not_choose():
     draw = torch.Generator().manual_seed(0)
     a, b = torch.randn(300, 64, generator=draw), torch.randn(1000, 64, generator=draw)
-    exact = retrieval.search(a, b, 5)
+    exact = search.search(a, b, 5)
     for tile in (0, 128):
         with torch.autocast("cpu", torch.bfloat16):
             assert (a @ b.T).dtype == torch.bfloat16
-            assert all(torch.equal(x, y) for x, y in zip(retrieval.search(a, b, 5, tile), exact, strict=True))
+            assert all(torch.equal(x, y) for x, y in zip(search.search(a, b, 5, tile), exact, strict=True))
         torch.set_float32_matmul_precision("medium")
-        found = retrieval.search(a, b, 5, tile)
+        found = search.search(a, b, 5, tile)
         torch.set_float32_matmul_precision("highest")
         assert all(torch.equal(x, y) for x, y in zip(found, exact, strict=True))
 
@@ -151,13 +155,13 @@ def test_products_in_less_than_float32_do_not_choose():
 def test_scores_do_not_depend_on_place_or_threads():
     a, b = torch.randn(64, 48), torch.randn(128, 48)
     at = torch.randperm(128)
-    scores, order = retrieval.search(a, b, 128)
-    moved, there = retrieval.search(a, b[at], 128, tile=5)
+    scores, order = search.search(a, b, 128)
+    moved, there = search.search(a, b[at], 128, tile=5)
     assert torch.equal(scores, moved) and torch.equal(order, at[there])
     threads, found = torch.get_num_threads(), {}
     for n in (1, 2, 5):
         torch.set_num_threads(n)
-        found[n] = retrieval.both(a, b, 9, tile=8)
+        found[n] = search.both(a, b, 9, tile=8)
         assert torch.get_num_threads() == n  # as before
     torch.set_num_threads(threads)
     for some in zip(*found.values(), strict=True):
@@ -167,14 +171,14 @@ def test_scores_do_not_depend_on_place_or_threads():
 def test_a_search_has_no_part_in_gradients_and_runs_anywhere():
     a, b = torch.randn(30, 8, requires_grad=True), torch.randn(40, 8)
     wanted = brute(a.detach(), b, 2)
-    assert retrieval.search(a, b, 2, tile=8)[1].tolist() == wanted
+    assert search.search(a, b, 2, tile=8)[1].tolist() == wanted
     with torch.inference_mode():
-        assert retrieval.search(a, b, 2, tile=8)[1].tolist() == wanted
+        assert search.search(a, b, 2, tile=8)[1].tolist() == wanted
 
 
 def test_vectors_of_a_diverged_encoder_are_refused():
     with pytest.raises(Bad, match="not finite"):
-        retrieval.search(torch.tensor([[1.0, float("nan")]]), torch.ones(3, 2), 1)
+        search.search(torch.tensor([[1.0, float("nan")]]), torch.ones(3, 2), 1)
 
 
 # -- mining ------------------------------------------------------------------------------------------------------------
@@ -182,7 +186,7 @@ def test_vectors_of_a_diverged_encoder_are_refused():
 
 def official(a: torch.Tensor, b: torch.Tensor) -> list[tuple[int, int, float]]:
     """The mining procedure over whole matrices, candidate by candidate."""
-    cosine = retrieval.added(retrieval.unit(a).unsqueeze(1) * retrieval.unit(b))
+    cosine = search.added(search.unit(a).unsqueeze(1) * search.unit(b))
     near = [sorted(range(len(b)), key=lambda j: (-cosine[i, j].item(), j))[:4] for i in range(len(a))]
     back = [sorted(range(len(a)), key=lambda i: (-cosine[i, j].item(), i))[:4] for j in range(len(b))]
     mean_a = [sum(cosine[i, j].item() for j in near[i]) / len(near[i]) for i in range(len(a))]
@@ -206,7 +210,7 @@ def official(a: torch.Tensor, b: torch.Tensor) -> list[tuple[int, int, float]]:
 def test_mined_pairs_are_those_of_the_official_procedure(n, m, equal, zero):
     draw = torch.Generator().manual_seed(n + m)
     a, b = pool(draw, n, 12, equal, zero), pool(draw, m, 12, equal, zero)
-    told, found = official(a, b), retrieval.mine(a, b, tile=16)
+    told, found = official(a, b), mining.mine(a, b, tile=16)
     assert [p[:2] for p in found] == [p[:2] for p in told]
     assert [p[2] for p in found] == pytest.approx([p[2] for p in told], abs=1e-12)
 
@@ -215,7 +219,7 @@ def test_sentences_without_a_vector_are_never_mined():
     draw = torch.Generator().manual_seed(0)
     a, b = torch.randn(40, 16, generator=draw) + 1, torch.randn(50, 16, generator=draw) + 1
     a[::2], b[:20:3] = 0, 0  # every other one of a proposes the first of b, with a margin of 0 / 0
-    found = retrieval.mine(a, b)
+    found = mining.mine(a, b)
     assert [p[:2] for p in found] == [p[:2] for p in official(a, b)] and len(found) > 10
     assert all(a[i].any() and b[j].any() and margin > 0 for i, j, margin in found)
 
@@ -224,7 +228,7 @@ def test_mining_finds_planted_pairs_and_no_sentence_twice():
     draw = torch.Generator().manual_seed(0)
     a = torch.randn(30, 16, generator=draw) + 1  # cosines above 0, as those of sentences are
     b = torch.cat([a[:20] + 0.01 * torch.randn(20, 16, generator=draw), torch.randn(15, 16, generator=draw) + 1])
-    found = retrieval.mine(a, b)
+    found = mining.mine(a, b)
     planted = {(i, i) for i in range(20)}
     assert planted <= {(i, j) for i, j, _ in found} and {(i, j) for i, j, _ in found[:15]} <= planted
     assert len({i for i, _, _ in found}) == len({j for _, j, _ in found}) == len(found)
@@ -234,12 +238,12 @@ def test_mining_finds_planted_pairs_and_no_sentence_twice():
 def test_the_threshold_by_hand():
     gold = [{"ids": ids} for ids in (("a", "x"), ("b", "y"), ("d", "z"))]
     found = [("a", "x", 1.5), ("b", "y", 1.3), ("c", "w", 1.2)]
-    assert retrieval.tuned(found, gold) == pytest.approx(1.25)
-    assert retrieval.kept(found, 1.25) == [("a", "x"), ("b", "y")]
-    assert retrieval.tuned(found[:2], gold) == 1.3 and retrieval.kept(found[:2], 1.3) == [("a", "x"), ("b", "y")]  # all are kept
+    assert mining.tuned(found, gold) == pytest.approx(1.25)
+    assert mining.kept(found, 1.25) == [("a", "x"), ("b", "y")]
+    assert mining.tuned(found[:2], gold) == 1.3 and mining.kept(found[:2], 1.3) == [("a", "x"), ("b", "y")]  # all are kept
     tied = [("a", "x", 1.5), ("c", "w", 1.5)]
-    assert retrieval.kept(tied, retrieval.tuned(tied, gold)) == [("a", "x"), ("c", "w")]  # one threshold cannot part them
-    assert retrieval.tuned([], gold) == retrieval.tuned([("c", "w", 1.2)], gold) == 0.0
+    assert mining.kept(tied, mining.tuned(tied, gold)) == [("a", "x"), ("c", "w")]  # one threshold cannot part them
+    assert mining.tuned([], gold) == mining.tuned([("c", "w", 1.2)], gold) == 0.0
 
 
 def test_a_repeated_sentence_stands_for_all_its_ids_or_for_none():
@@ -257,28 +261,28 @@ def test_a_repeated_sentence_stands_for_all_its_ids_or_for_none():
 
 def test_sentence_vectors_do_not_depend_on_the_batch(net):
     one, two = (
-        retrieval.embed(net, ["Mana pima ."], S),
-        retrieval.embed(net, ["Mana pima .", "Mana pima dap semok tal Kudale ."], S),
+        embed.embed(net, ["Mana pima ."], S),
+        embed.embed(net, ["Mana pima .", "Mana pima dap semok tal Kudale ."], S),
     )
     assert torch.allclose(one[:, 0], two[:, 0], atol=1e-6)
 
 
 def test_equal_sentences_have_equal_vectors(net):
     told = ["Mana pima .", "Mana pima dap semok tal Kudale .", "Mana pima ."] + ["Dap semok ."] * 3
-    every, alone = retrieval.embed(net, told, S), torch.cat([retrieval.embed(net, [x], S) for x in told], dim=1)
+    every, alone = embed.embed(net, told, S), torch.cat([embed.embed(net, [x], S) for x in told], dim=1)
     assert torch.equal(every[:, 0], every[:, 2]) and torch.equal(every[:, 3], every[:, 5])
     assert torch.allclose(every, alone, atol=1e-6)
 
 
 def test_layers_lengths_and_pooling_are_chosen(net):
     told = ["Mana pima .", "Mana pima dap semok tal Kudale ."]
-    every, both = retrieval.embed(net, told, S), retrieval.embed(net, told, S, first=True)
-    assert torch.equal(retrieval.embed(net, told, S, layers=(2, 0)), every[[2, 0]])
+    every, both = embed.embed(net, told, S), embed.embed(net, told, S, first=True)
+    assert torch.equal(embed.embed(net, told, S, layers=(2, 0)), every[[2, 0]])
     assert torch.equal(both[:3], every) and not torch.allclose(both[3:], every)
     assert torch.allclose(both[3, 0], both[3, 1])  # the embedding of <s> is the same in each sentence
-    assert torch.equal(retrieval.embed(net, told[1:], S, max_len=4), retrieval.embed(net, told[1:], S, max_len=4, layers=(0, 1, 2)))
-    assert not torch.allclose(retrieval.embed(net, told[1:], S, max_len=4), every[:, 1:])
-    assert retrieval.embed(net, ["Mana " * 900], S, max_len=5000).isfinite().all()  # no further than the positions go
+    assert torch.equal(embed.embed(net, told[1:], S, max_len=4), embed.embed(net, told[1:], S, max_len=4, layers=(0, 1, 2)))
+    assert not torch.allclose(embed.embed(net, told[1:], S, max_len=4), every[:, 1:])
+    assert embed.embed(net, ["Mana " * 900], S, max_len=5000).isfinite().all()  # no further than the positions go
 
 
 def test_nearest_neighbours_of_every_layer():
@@ -299,8 +303,8 @@ def test_centring_uncovers_an_alignment_that_a_language_component_hides():
 
 def test_language_explains_all_or_nothing():
     same, apart = torch.randn(1, 40, 8), torch.zeros(1, 40, 8)
-    assert retrieval.language_share([apart, apart + 1])[0] == pytest.approx(1)
-    assert retrieval.language_share([same, same])[0] == pytest.approx(0, abs=1e-6)
+    assert embed.language_share([apart, apart + 1])[0] == pytest.approx(1)
+    assert embed.language_share([same, same])[0] == pytest.approx(0, abs=1e-6)
 
 
 # -- the tasks ---------------------------------------------------------------------------------------------------------
@@ -346,9 +350,9 @@ def test_the_headline_layer_is_at_the_relative_depth_of_jiants():
             class config:
                 num_hidden_layers = 24
 
-    assert retrieval.headline_layer(Net) == 14
+    assert embed.headline_layer(Net) == 14
     Net.encoder.config.num_hidden_layers = 12
-    assert retrieval.headline_layer(Net) == 7
+    assert embed.headline_layer(Net) == 7
 
 
 def test_items_add_up_to_the_headline(net):
@@ -363,7 +367,7 @@ def test_bucc_is_mined_from_its_pools_with_the_best_threshold(net):
     assert {x["protocol"] for x in found["protocols"]} == {"bucc/xtreme-2020"}
     for score in (x for x in found["scores"] if x["metric"] == "f1"):
         rows, limit = by_language(found)[score["lang"]], found["thresholds"][score["lang"]]
-        gold = {tuple(r["ids"]) for r in data.examples("bucc", "validation", score["lang"], S, S.eval_rows)[0]}
+        gold = {tuple(r["ids"]) for r in reading.examples("bucc", "validation", score["lang"], S, S.eval_rows)[0]}
         pairs = [tuple(r["id"].split()) for r in rows]
         f1 = [200 * len(gold & set(pairs[:n])) / (n + len(gold)) for n in range(1, len(pairs) + 1)]
         said = [tuple(r["prediction"]) for r in rows if r["prediction"]]
@@ -385,7 +389,7 @@ def test_a_threshold_is_applied_to_pools_that_did_not_choose_it(net, monkeypatch
     monkeypatch.setattr(retrieval, "languages", lambda name, s: ("al",))
     monkeypatch.setattr(retrieval.sources, "pools", given)
     monkeypatch.setattr(retrieval.sources, "official_pools", lambda lang, split: "there")
-    found = retrieval.bucc(net, replace(S, world="real"))
+    found = retrieval.bucc(net, replace(S, world=REAL))
     said = {tuple(p["prediction"]) for p in found["predictions"] if p["prediction"]}
     (held,) = [x for x in found["protocols"] if x["protocol"] == "bucc/heldout"]
     wanted = 200 * len(said & set(pairs[::2])) / (len(said) + len(pairs[::2]))
@@ -393,7 +397,7 @@ def test_a_threshold_is_applied_to_pools_that_did_not_choose_it(net, monkeypatch
     assert asked == ["validation", "test"] and len(found["seen"]) == 4
     monkeypatch.setattr(retrieval.sources, "pools", lambda lang, split: (*given(lang, split)[:2], None, given(lang, split)[3]))
     with pytest.raises(Bad, match="made/up: pools without gold"):
-        retrieval.pools("al", replace(S, world="real"), "test")
+        retrieval.pools("al", replace(S, world=REAL), "test")
 
 
 def paragraphs(lang: str) -> list[dict]:
@@ -408,7 +412,7 @@ def paragraphs(lang: str) -> list[dict]:
 
 def test_a_question_wants_its_answer_sentence_in_every_language_from_one_pool(net, monkeypatch):
     monkeypatch.setattr(retrieval, "languages", lambda name, s: ("de", "en"))
-    monkeypatch.setattr(data, "examples", lambda name, split, lang, s, n=0: (paragraphs(lang), [{"lang": lang}]))
+    monkeypatch.setattr(reading, "examples", lambda name, split, lang, s, n=0: (paragraphs(lang), [{"lang": lang}]))
     gold = {}
     pool = {lang: retrieval.candidates(lang, paragraphs(lang), gold) for lang in ("de", "en")}
     assert [len(x) for x in pool.values()] == [4, 4]  # a paragraph stands there once, however many questions it has
@@ -438,7 +442,7 @@ def test_a_mention_finds_its_entity(net, monkeypatch):
     ]  # fmt: skip
     asked = [{"id": f"m{i}", "mention": text, "entity": name} for i, (name, text) in enumerate(texts.items())]
     monkeypatch.setattr(retrieval, "languages", lambda name, s: ("de",))
-    monkeypatch.setattr(data, "examples", lambda name, split, lang, s, n=0: (asked, []))
+    monkeypatch.setattr(reading, "examples", lambda name, split, lang, s, n=0: (asked, []))
     monkeypatch.setattr(retrieval.sources, "fetch", lambda *where: [Part(rows, "made/up", "0" * 40, False, True)])
     found = retrieval.mewslix(net, S)
     assert [x["value"] for x in found["scores"] if x["metric"] == "map@20"] == [100.0]
@@ -464,7 +468,7 @@ def test_the_benchmark_sees_a_wrong_neighbour():
     assert bench.agreement(pools, 4, (forward, back)) == 100.0
     forward[7, 2] = forward[7, 3]
     assert bench.agreement(pools, 4, (forward, back)) == pytest.approx(100 - 100 / (2 * 300 * 4))
-    near = (retrieval.unit(pools[0]) @ retrieval.unit(pools[1]).T).amax(1)
+    near = (search.unit(pools[0]) @ search.unit(pools[1]).T).amax(1)
     assert 0.5 < near.mean() < 0.95  # the planted ones
 
 
@@ -477,19 +481,19 @@ def test_bucc_zh_is_mined_from_its_full_pools_as_by_brute_force(monkeypatch):
     real = SCALES["pocket"]
     source, target, gold, seen = retrieval.pools("zh", real)
     assert (len(source), len(target), len(gold), len(seen)) == (8624, 13589, 257, 3)
-    table = model.start("pocket").encoder.get_input_embeddings().weight.detach().float()
-    pieces = data.tokenizer("pocket")
+    table = origins.start("pocket").encoder.get_input_embeddings().weight.detach().float()
+    pieces = origins.tokenizer("pocket")
     ids = [retrieval.by_text(side) for side in (source, target)]
     a, b = (torch.stack([table[x.ids].mean(0) for x in pieces.encode_batch(list(side))]) for side in ids)
-    a, b = retrieval.centred(a), retrieval.centred(b)
-    found = retrieval.both(a, b, 4)
+    a, b = embed.centred(a), embed.centred(b)
+    found = search.both(a, b, 4)
     for (values, order), x, y in zip(found, (a, b), (b, a), strict=True):
         x, y = (torch.nn.functional.normalize(z.double()) for z in (x, y))
         for rows in torch.arange(len(x)).split(1024):
             wanted = (x[rows] @ y.T).topk(4)
             assert torch.equal(wanted.indices, order[rows]) and torch.allclose(wanted.values, values[rows], rtol=0, atol=1e-14)
-    mined = retrieval.expanded(retrieval.mine(a, b), ids)
-    pairs = retrieval.kept(mined, retrieval.tuned(mined, gold))
+    mined = retrieval.expanded(mining.mine(a, b), ids)
+    pairs = mining.kept(mined, mining.tuned(mined, gold))
     right = len({tuple(g["ids"]) for g in gold} & set(pairs))
     assert 200 * right / (len(pairs) + len(gold)) > 25  # a table learned from translations finds pairs, chance does not
 
@@ -498,7 +502,7 @@ def test_bucc_zh_is_mined_from_its_full_pools_as_by_brute_force(monkeypatch):
 @pytest.mark.parametrize(("lang", "number"), [("en", 1180), ("th", 852), ("de", 1276)])
 def test_xquad_r_has_the_candidates_that_it_declares(lang, number, monkeypatch):
     monkeypatch.setenv("XIT_MIRROR", MIRROR)
-    rows, _ = data.examples("lareqa", "validation", lang, SCALES["paper"])
+    rows, _ = reading.examples("lareqa", "validation", lang, SCALES["paper"])
     gold = {}
     assert len(retrieval.candidates(lang, rows, gold)) == number  # google-research-datasets/lareqa, README.md
     assert len(rows) == len(gold) == 1190 and all(len(x) == 1 for x in gold.values())

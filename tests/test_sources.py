@@ -7,15 +7,15 @@ import lzma
 import pytest
 
 from stores import ask, listed, mirrored, packed, served
-from xit_core import formats, sources
-from xit_core.config import Bad
+from xit_core.data import formats, local, mining_pools, mirror, originals, sources
+from xit_core.machine.errors import Bad
 
 ONE, TWO, CONVERTED = "1" * 40, "2" * 40, "3" * 40
 ROWS = [{"x": 1, "y": "ä"}, {"x": 2, "y": "b c"}]
 
 
 @pytest.fixture
-def local(tmp_path, monkeypatch):
+def put(tmp_path, monkeypatch):
     """A folder of the user's, into which files are put by path."""
     monkeypatch.setenv("XIT_LOCAL", str(tmp_path / "own"))
     (tmp_path / "own").mkdir()
@@ -30,7 +30,7 @@ def local(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def mirror(tmp_path, monkeypatch):
+def fill(tmp_path, monkeypatch):
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
     return lambda *split, **entry: mirrored(tmp_path, *split, **entry)
 
@@ -70,7 +70,7 @@ REPOSITORIES = {
     ("org/script", ONE): {"README.md": b"---\n---\n", "script.py": b"pass"},
     ("google/xtreme", ONE): {"README.md": b"", "udpos.Greek/test.parquet": packed([{"x": 1}])},
     ("wikimedia/wikipedia", ONE): {"de/train-0.parquet": packed([{"x": i} for i in range(9)])},
-    ("mteb/BUCC", sources.POOLS): {
+    ("mteb/BUCC", mining_pools.POOLS): {
         "README.md": pairs_card("zh", "fr"),
         "zh-en/test-0.parquet": packed([POOL]),
         "fr-en/test-0.parquet": packed([POOL | {"gold": [[0, 2]]}]),
@@ -162,70 +162,70 @@ def test_the_hubs_pools_have_ids_and_gold_counted_from_one(answers):
     text = {r["id"]: r["sentence"] for r in (*source, *target)}
     assert [[text[a], text[b]] for a, b in gold] == [["一", "one"], ["二", "two"]]
     assert answers["pools counted from 0"].startswith("Bad: mteb/BUCC/fr-en/test: gold pairs outside 1 to")
-    assert provenance[1:3] == ["mteb/BUCC/zh-en/test", sources.POOLS] and "XTREME's test" in provenance[5]
+    assert provenance[1:3] == ["mteb/BUCC/zh-en/test", mining_pools.POOLS] and "XTREME's test" in provenance[5]
 
 
 # -- a mirror ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_changed_byte_in_a_mirror_is_found_and_named(mirror):
-    file = mirror("a/b", "c", "train", ROWS)
-    assert sources.from_mirror("a/b", "c", "train") == [(ROWS, "a/b/c/train", "c" * 40, False, True, "")]
+def test_a_changed_byte_in_a_mirror_is_found_and_named(fill):
+    file = fill("a/b", "c", "train", ROWS)
+    assert mirror.from_mirror("a/b", "c", "train") == [(ROWS, "a/b/c/train", "c" * 40, False, True, "")]
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(Bad, match=r"c/train\.parquet: sha256 \w+, the manifest says \w+; the mirror is damaged"):
-        sources.from_mirror("a/b", "c", "train")
+    with pytest.raises(Bad, match=r"c/train\.parquet: sha256 \w+, the manifest says \w+; the fill is damaged"):
+        mirror.from_mirror("a/b", "c", "train")
 
 
-def test_a_truncated_file_of_which_the_manifest_has_the_hash_is_named(mirror, tmp_path):
-    file = mirror("a/b", "c", "train", ROWS)
+def test_a_truncated_file_of_which_the_manifest_has_the_hash_is_named(fill, tmp_path):
+    file = fill("a/b", "c", "train", ROWS)
     short = file.read_bytes()[:-9]
     file.write_bytes(short)
     (tmp_path / "MANIFEST.csv").unlink()
     digest = hashlib.sha256(short).hexdigest()
     listed(tmp_path, {"repo": "a/b", "config": "c", "split": "train", "rows": 2, "sha256": digest, "complete": "yes"})
     with pytest.raises(Bad, match=r"train\.parquet: no whole parquet file .*; copy it again"):
-        sources.from_mirror("a/b", "c", "train")
+        mirror.from_mirror("a/b", "c", "train")
 
 
-def test_a_line_of_the_manifest_without_a_file_is_named(mirror):
-    mirror("a/b", "c", "train", ROWS).unlink()
+def test_a_line_of_the_manifest_without_a_file_is_named(fill):
+    fill("a/b", "c", "train", ROWS).unlink()
     with pytest.raises(Bad, match=r"train\.parquet: sha256 no file, the manifest says"):
-        sources.from_mirror("a/b", "c", "train")
+        mirror.from_mirror("a/b", "c", "train")
 
 
-def test_an_original_file_in_a_mirror_is_read_under_its_own_name(mirror, tmp_path):
+def test_an_original_file_in_a_mirror_is_read_under_its_own_name(fill, tmp_path):
     (tmp_path / "templates").mkdir()
     file = tmp_path / "templates/table.tsv"
     file.write_text('Field\tet\tet\nName\ta "b"\tc\n')
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     split = {"repo": "templates", "config": "all", "split": "tsv", "rows": 1}
     listed(tmp_path, split | {"sha256": digest, "complete": "yes", "path": "x/table.tsv"})
-    assert sources.from_mirror("templates", "all", "tsv")[0].rows == [{"Field": "Name", "et": 'a "b"', "et.1": "c"}]
+    assert mirror.from_mirror("templates", "all", "tsv")[0].rows == [{"Field": "Name", "et": 'a "b"', "et.1": "c"}]
 
 
-def test_stand_ins_and_incomplete_splits_are_marked(mirror):
-    mirror("a/b", "c", "train", ROWS, note="STAND-IN: other rows")
-    mirror("a/b", "c", "test", ROWS, complete="partial", note="half")
-    (train,), (test,) = (sources.from_mirror("a/b", "c", split) for split in ("train", "test"))
+def test_stand_ins_and_incomplete_splits_are_marked(fill):
+    fill("a/b", "c", "train", ROWS, note="STAND-IN: other rows")
+    fill("a/b", "c", "test", ROWS, complete="partial", note="half")
+    (train,), (test,) = (mirror.from_mirror("a/b", "c", split) for split in ("train", "test"))
     assert (train.stand_in, train.complete, train.note) == (True, True, "STAND-IN: other rows")
     assert (test.stand_in, test.complete, test.note) == (False, False, "half")
 
 
-def test_a_file_is_hashed_once_a_process_and_few_are_kept(mirror):
+def test_a_file_is_hashed_once_a_process_and_few_are_kept(fill):
     for split in "abcdef":
-        mirror("a/b", "c", split, ROWS)
-    before = sources._sha256.cache_info().misses
+        fill("a/b", "c", split, ROWS)
+    before = local._sha256.cache_info().misses
     for _ in range(3):
         for split in "abcdef":
-            sources.from_mirror("a/b", "c", split)
-    assert sources._sha256.cache_info().misses == before + 6
+            mirror.from_mirror("a/b", "c", split)
+    assert local._sha256.cache_info().misses == before + 6
     assert formats._kept.cache_info().currsize <= formats._kept.cache_info().maxsize <= 3
 
 
-def test_rows_are_looked_for_in_the_users_folder_then_the_mirror_then_the_hub(mirror, local, monkeypatch):
-    mirror("a/b", "c", "train", ROWS)
+def test_rows_are_looked_for_in_the_users_folder_then_the_mirror_then_the_hub(fill, put, monkeypatch):
+    fill("a/b", "c", "train", ROWS)
     assert sources.fetch("a/b", "c", "train", ONE)[0].source == "a/b/c/train"
-    local("a/b/c/train.jsonl", '{"x": 3}\n')
+    put("a/b/c/train.jsonl", '{"x": 3}\n')
     (part,) = sources.fetch("a/b", "c", "train", ONE)
     assert (part.rows, part.source, len(part.revision)) == ([{"x": 3}], "local/a/b/c/train.jsonl", 64)
     assert sources.fetch("a/b", "c", "test", ONE) == []
@@ -247,17 +247,17 @@ FORMS = {
 
 
 @pytest.mark.parametrize("ending", FORMS)
-def test_a_file_of_any_form_gives_the_same_rows(local, ending):
-    local(f"a/b/c.d/train.{ending}", FORMS[ending])
-    rows = sources.from_local("a/b", "c.d", "train")[0].rows
+def test_a_file_of_any_form_gives_the_same_rows(put, ending):
+    put(f"a/b/c.d/train.{ending}", FORMS[ending])
+    rows = local.from_local("a/b", "c.d", "train")[0].rows
     assert [row | {"x": int(row["x"])} for row in rows] == ROWS
 
 
-def test_a_changed_file_is_read_anew(local):
-    local("a/b/train.jsonl", '{"x": 1}')
-    assert sources.from_local("a", "b", "train")[0].rows == [{"x": 1}]
-    local("a/b/train.jsonl", '{"x": 2}')
-    assert sources.from_local("a", "b", "train")[0].rows == [{"x": 2}]
+def test_a_changed_file_is_read_anew(put):
+    put("a/b/train.jsonl", '{"x": 1}')
+    assert local.from_local("a", "b", "train")[0].rows == [{"x": 1}]
+    put("a/b/train.jsonl", '{"x": 2}')
+    assert local.from_local("a", "b", "train")[0].rows == [{"x": 2}]
 
 
 def asked(**more):
@@ -270,9 +270,9 @@ def articles(*questions):
     )
 
 
-def test_articles_in_squads_form_give_a_row_a_question_with_what_else_their_paragraph_holds(local):
-    local("squad/x/test.json", articles(asked(), asked(id="q2", answers=[], is_impossible=True)))
-    rows = sources.from_local("squad", "x", "test")[0].rows
+def test_articles_in_squads_form_give_a_row_a_question_with_what_else_their_paragraph_holds(put):
+    put("squad/x/test.json", articles(asked(), asked(id="q2", answers=[], is_impossible=True)))
+    rows = local.from_local("squad", "x", "test")[0].rows
     assert rows[0] == {
         "title": "T", "context": "Ann ran.", "sentences": ["Ann ran."], "id": "q1", "question": "who",
         "answers": {"text": ["Ann"], "answer_start": [0]},
@@ -299,18 +299,18 @@ def test_articles_in_squads_form_give_a_row_a_question_with_what_else_their_para
         ("train.jsonl.xz", b"{}", r"train\.jsonl\.xz: cannot be read .*; copy it again"),
     ],
 )
-def test_a_bad_file_is_named_with_its_row(local, name, content, said):
-    local(f"a/b/{name}", content)
+def test_a_bad_file_is_named_with_its_row(put, name, content, said):
+    put(f"a/b/{name}", content)
     with pytest.raises(Bad, match=said) as error:
-        sources.from_local("a", "b", "train")
+        local.from_local("a", "b", "train")
     assert "\n" not in str(error.value)
 
 
-def test_two_copies_of_a_split_are_one_too_many(local):
+def test_two_copies_of_a_split_are_one_too_many(put):
     for ending in ("jsonl", "csv"):
-        local(f"a/b/train.{ending}", FORMS[ending])
+        put(f"a/b/train.{ending}", FORMS[ending])
     with pytest.raises(Bad, match=r"train\.csv: train\.jsonl is there too; keep one"):
-        sources.from_local("a", "b", "train")
+        local.from_local("a", "b", "train")
 
 
 # -- Universal Dependencies as XTREME converts them --------------------------------------------------------------------
@@ -327,31 +327,31 @@ def tree(*words):
     return "\n".join(lines) + "\n\n"
 
 
-def converted(local, lang, *trees):
-    local(f"ud-treebanks-v2.5/UD_X/{lang}_x-ud-dev.conllu", "".join(trees))
-    return [list(zip(r["tokens"], r["pos_tags"], strict=True)) for r in sources.ud(lang, "validation")[0].rows]
+def converted(put, lang, *trees):
+    put(f"ud-treebanks-v2.5/UD_X/{lang}_x-ud-dev.conllu", "".join(trees))
+    return [list(zip(r["tokens"], r["pos_tags"], strict=True)) for r in originals.ud(lang, "validation")[0].rows]
 
 
-def test_words_of_a_fused_token_become_one_again_with_the_tag_that_outranks_the_other(local):
-    told = converted(local, "el", tree("Στο/1-2", "Σ/ADP/3", "το/DET/3", "σπίτι/NOUN/0"), tree("ναι/INTJ/0"))
+def test_words_of_a_fused_token_become_one_again_with_the_tag_that_outranks_the_other(put):
+    told = converted(put, "el", tree("Στο/1-2", "Σ/ADP/3", "το/DET/3", "σπίτι/NOUN/0"), tree("ναι/INTJ/0"))
     assert told == [[("Στο", "ADP"), ("σπίτι", "NOUN")], [("ναι", "INTJ")]]
 
 
-def test_the_higher_word_of_a_fused_token_gives_its_tag_whatever_its_rank(local):
-    assert converted(local, "de", tree("x/1-2", "a/PART/0", "b/VERB/1")) == [[("x", "PART")]]
+def test_the_higher_word_of_a_fused_token_gives_its_tag_whatever_its_rank(put):
+    assert converted(put, "de", tree("x/1-2", "a/PART/0", "b/VERB/1")) == [[("x", "PART")]]
 
 
-def test_languages_rank_tags_in_their_own_order(local):
+def test_languages_rank_tags_in_their_own_order(put):
     words = tree("x/1-2", "a/NOUN/3", "b/PRON/3", "c/VERB/0")
-    assert converted(local, "fr", words)[0][0] == ("x", "PRON") and converted(local, "pt", words)[0][0] == ("x", "NOUN")
-    assert converted(local, "es", tree("x/1-2", "a/NUM/3", "b/PRON/3", "c/VERB/0"))[0][0] == ("x", "PRON")
+    assert converted(put, "fr", words)[0][0] == ("x", "PRON") and converted(put, "pt", words)[0][0] == ("x", "NOUN")
+    assert converted(put, "es", tree("x/1-2", "a/NUM/3", "b/PRON/3", "c/VERB/0"))[0][0] == ("x", "PRON")
 
 
-def test_edges_of_the_enhanced_graph_count_too(local):
+def test_edges_of_the_enhanced_graph_count_too(put):
     lines = tree("x/1-2", "a/VERB/3", "b/NOUN/3", "c/VERB/0", "d/VERB/3").replace(
         "1\ta\t_\tVERB\t_\t_\t3\t_\t_", "1\ta\t_\tVERB\t_\t_\t3\t_\t3:x|4:y|5.1:z"
     )
-    assert converted(local, "el", lines)[0][0] == ("x", "NOUN")
+    assert converted(put, "el", lines)[0][0] == ("x", "NOUN")
 
 
 # tags and heads of the second sentence of UD_Arabic-PADT's dev file, and the spans of its fused tokens
@@ -366,31 +366,31 @@ NOUN ADJ VERB PRON VERB NUM NUM NOUN PRON VERB ADJ ADP NOUN NOUN NUM NOUN ADP NO
 """.split()
 
 
-def test_a_sentence_is_tagged_as_xtremes_own_conversion_did(local):
+def test_a_sentence_is_tagged_as_xtremes_own_conversion_did(put):
     words = [f"w/{tag.rstrip('0123456789')}/{tag.lstrip('ABCDEFGHIJKLMNOPQRSTUVWXYZ')}" for tag in PADT]
     for first, last in sorted(SPANS.items(), reverse=True):
         words.insert(first - 1, f"fused/{first}-{last}")
-    (told,) = converted(local, "ar", tree(*words))
+    (told,) = converted(put, "ar", tree(*words))
     assert [tag for _, tag in told] == XTREMES and sum(form == "fused" for form, _ in told) == 6
 
 
-def test_older_languages_are_not_mixed_in_and_treebanks_are_read_in_the_order_of_their_names(local):
+def test_older_languages_are_not_mixed_in_and_treebanks_are_read_in_the_order_of_their_names(put):
     for folder, code in (("UD_Greek-Z", "el_a"), ("UD_Greek-A", "el_z"), ("UD_Ancient_Greek-PROIEL", "grc_proiel")):
-        local(f"ud-treebanks-v2.5/{folder}/{code}-ud-test.conllu", tree(f"{code}/X/0"))
-    (part,) = sources.ud("el", "test")
+        put(f"ud-treebanks-v2.5/{folder}/{code}-ud-test.conllu", tree(f"{code}/X/0"))
+    (part,) = originals.ud("el", "test")
     assert [r["tokens"] for r in part.rows] == [["el_a"], ["el_z"]] and part.source == "local/ud-treebanks-v2.5/el_a+el_z"
-    assert sources.ud("el", "train") == [] and len(part.revision) == 64
+    assert originals.ud("el", "train") == [] and len(part.revision) == 64
 
 
-def test_sentences_without_their_text_are_left_out_and_forms_are_cleaned(local):
+def test_sentences_without_their_text_are_left_out_and_forms_are_cleaned(put):
     gone = tree("_/NOUN/0", "_/VERB/1", "./PUNCT/1")
-    told = converted(local, "fa", gone, tree("می\u200cروم/VERB/0", "10 000/NUM/1", "_/X/1"), tree("_/X/0"))
+    told = converted(put, "fa", gone, tree("می\u200cروم/VERB/0", "10 000/NUM/1", "_/X/1"), tree("_/X/0"))
     assert told == [[("میروم", "VERB"), ("10000", "NUM"), ("_", "X")]]
 
 
-def test_a_broken_line_of_a_treebank_is_named(local):
+def test_a_broken_line_of_a_treebank_is_named(put):
     with pytest.raises(Bad, match=r"el_x-ud-dev\.conllu: line 3 has 2 columns; CoNLL-U has 10"):
-        converted(local, "el", tree("a/X/0")[:-1] + "2\tb\n\n")
+        converted(put, "el", tree("a/X/0")[:-1] + "2\tb\n\n")
 
 
 # -- CCGbank -----------------------------------------------------------------------------------------------------------
@@ -400,39 +400,39 @@ AUTO = """ID=wsj_0001.1 PARSER=GOLD NUMPARSE=1
 """
 
 
-def test_supertags_are_the_categories_of_the_leaves(local):
-    local("ccgbank/data/AUTO/00/wsj_0001.auto", AUTO)
-    local("ccgbank/data/AUTO/01/wsj_0101.auto", AUTO)  # read by nobody
-    (part,) = sources.ORIGINALS["ccgbank"]("en", "validation")
+def test_supertags_are_the_categories_of_the_leaves(put):
+    put("ccgbank/data/AUTO/00/wsj_0001.auto", AUTO)
+    put("ccgbank/data/AUTO/01/wsj_0101.auto", AUTO)  # read by nobody
+    (part,) = originals.ORIGINALS["ccgbank"]("en", "validation")
     assert part.rows == [{"tokens": ["Vinken", "joined", "."], "supertags": ["N", "(S[dcl]\\NP)/NP", "."]}]
-    assert sources.ccgbank("train") == []
+    assert originals.ccgbank("train") == []
 
 
-def test_sections_2_to_21_train_and_a_missing_one_is_named(local):
+def test_sections_2_to_21_train_and_a_missing_one_is_named(put):
     for n in range(2, 22):
-        local(f"ccgbank/data/AUTO/{n:02}/wsj_{n:02}01.auto", AUTO)
-    assert len(sources.ccgbank("train")[0].rows) == 20
-    for file in local("ccgbank/data/AUTO/07/x", "").parent.iterdir():
+        put(f"ccgbank/data/AUTO/{n:02}/wsj_{n:02}01.auto", AUTO)
+    assert len(originals.ccgbank("train")[0].rows) == 20
+    for file in put("ccgbank/data/AUTO/07/x", "").parent.iterdir():
         file.unlink()
     with pytest.raises(Bad, match="nothing in 07; train needs all of its 20 sections"):
-        sources.ccgbank("train")
+        originals.ccgbank("train")
 
 
-def test_a_broken_derivation_is_named(local):
-    local("ccgbank/data/AUTO/00/wsj_0001.auto", AUTO + "(<T S")
+def test_a_broken_derivation_is_named(put):
+    put("ccgbank/data/AUTO/00/wsj_0001.auto", AUTO + "(<T S")
     with pytest.raises(Bad, match=r"wsj_0001\.auto: line 3: neither a derivation nor its ID"):
-        sources.ccgbank("validation")
+        originals.ccgbank("validation")
 
 
 # -- pools to be mined -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "split"), [("dev", "validation"), ("sample", "validation"), ("training", "test")])
-def test_pools_of_the_shared_tasks_own_files(local, name, split):
-    local(f"bucc2018/de-en.{name}.de", "de-1\tEins.\nde-2\tZwei\tund drei.\n")
-    local(f"bucc2018/de-en.{name}.en", "en-1\tOne.\n")
-    local(f"bucc2018/de-en.{name}.gold", "de-1\ten-1\n")
-    source, target, gold, provenance = sources.pools("de", split)
+def test_pools_of_the_shared_tasks_own_files(put, name, split):
+    put(f"bucc2018/de-en.{name}.de", "de-1\tEins.\nde-2\tZwei\tund drei.\n")
+    put(f"bucc2018/de-en.{name}.en", "en-1\tOne.\n")
+    put(f"bucc2018/de-en.{name}.gold", "de-1\ten-1\n")
+    source, target, gold, provenance = mining_pools.pools("de", split)
     assert source == [{"id": "de-1", "sentence": "Eins."}, {"id": "de-2", "sentence": "Zwei\tund drei."}]
     assert (target, gold) == ([{"id": "en-1", "sentence": "One."}], [("de-1", "en-1")])
     assert provenance.source == f"local/bucc2018/de-en.{name}" and provenance.rows == []
@@ -446,22 +446,22 @@ def test_pools_of_the_shared_tasks_own_files(local, name, split):
         ("en", None, r"de-en\.dev\.en: no such file"),
     ],
 )
-def test_pools_that_do_not_fit_together_are_named(local, ending, content, said):
+def test_pools_that_do_not_fit_together_are_named(put, ending, content, said):
     files = {"de": "de-1\tEins.\n", "en": "en-1\tOne.\n", "gold": "de-1\ten-1\n"} | {ending: content}
     for end, text in files.items():
         if text is not None:
-            local(f"bucc2018/de-en.dev.{end}", text)
+            put(f"bucc2018/de-en.dev.{end}", text)
     with pytest.raises(Bad, match=said):
-        sources.pools("de")
+        mining_pools.pools("de")
 
 
-def test_pools_of_a_mirror_come_without_gold_and_gold_pairs_alone_are_no_pools(mirror):
-    mirror("google/xtreme", "bucc18.de", "validation", [{"source_sentence": "Eins.", "target_sentence": "One."}])
-    with pytest.raises(Bad, match="bucc/de: the mirror holds no bucc2018/de-en pools of validation; unset XIT_MIRROR"):
-        sources.pools("de")
+def test_pools_of_a_mirror_come_without_gold_and_gold_pairs_alone_are_no_pools(fill):
+    fill("google/xtreme", "bucc18.de", "validation", [{"source_sentence": "Eins.", "target_sentence": "One."}])
+    with pytest.raises(Bad, match="bucc/de: the fill holds no bucc2018/de-en pools of validation; unset XIT_MIRROR"):
+        mining_pools.pools("de")
     for side in ("source", "target"):
-        mirror("bucc2018", "de-en", side, [{"id": side, "sentence": side}])
-    source, target, gold, provenance = sources.pools("de")
+        fill("bucc2018", "de-en", side, [{"id": side, "sentence": side}])
+    source, target, gold, provenance = mining_pools.pools("de")
     assert (source[0]["id"], target[0]["id"], gold, provenance.source) == ("source", "target", None, "bucc2018/de-en")
     with pytest.raises(Bad, match="pools of test"):
-        sources.pools("de", "test")
+        mining_pools.pools("de", "test")

@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
-from xit_core import config, data
-from xit_core.kinds import span
-from xit_core.tasks import TASKS, aligned
+from xit_core.design.readers import aligned
+from xit_core.design.tasks import TASKS
+from xit_core.machine import places
+from xit_core.model import origins
+from xit_core.model.kinds import span
 
-MIRROR = config.mirror_dir()  # where it is; within a test it is not seen
+MIRROR = places.mirror_dir()  # where it is; within a test it is not seen
 TASK = TASKS["squad1"]
 SQUAD = [("rajpurkar/squad/plain_text", "train"), ("rajpurkar/squad/plain_text", "validation")]
 XQUAD = [(f"google/xtreme/XQuAD.{x}", "validation") for x in "ar de el en es hi ro ru th tr vi zh".split()]
@@ -22,8 +24,8 @@ XQUAD = [(f"google/xtreme/XQuAD.{x}", "validation") for x in "ar de el en es hi 
 def pieces(request):
     """The shipped tokenizers, and one that splits at white space first, as XLM-R's does."""
     if request.param != "split":
-        return data.tokenizer(request.param)
-    split = Tokenizer.from_str(data.tokenizer("micro").to_str())
+        return origins.tokenizer(request.param)
+    split = Tokenizer.from_str(origins.tokenizer("micro").to_str())
     split.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), split.pre_tokenizer])
     return split
 
@@ -141,7 +143,7 @@ def test_every_run_of_whole_characters_is_found_however_they_are_spelt(name, spe
     last = draw.draw(st.integers(first + 1, len(words)))
     start = sum(len(w) + 1 for w in words[:first])
     context, said = " ".join(words), " ".join(words[first:last])
-    texts, features = there_and_back([asked(context, said, start)], data.tokenizer(name), 384)
+    texts, features = there_and_back([asked(context, said, start)], origins.tokenizer(name), 384)
     a, b = features[0]["answer"]
     assert len(features) == 1 and a and texts == [said] or b - a >= span.ANSWER
 
@@ -288,7 +290,7 @@ def test_every_answer_of_the_real_data_that_fits_comes_back_exactly(where, split
     """At the recipe's lengths, with the pocket encoder's tokenizer. Most that cannot fit end inside a piece: "1542" in "1542."."""
     import pyarrow.parquet as parquet
 
-    tokenizer, count, fit, exact = data.tokenizer("pocket"), 0, 0, 0
+    tokenizer, count, fit, exact = origins.tokenizer("pocket"), 0, 0, 0
     for batch in parquet.ParquetFile(MIRROR / where / f"{split}.parquet").iter_batches(2000):
         examples = [e for row in batch.to_pylist() for e in TASK.read(row, "en") if isinstance(e, dict)]
         texts, features = there_and_back(examples, tokenizer, 384, 128)

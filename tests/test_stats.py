@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t, ttest_1samp
 
-from xit_core.stats import Interval, at_least, holm, paired, pooled
+from xit_core.report.stats import Interval, at_least, holm, paired, pooled
 
 
 def test_without_instance_variance_the_interval_is_the_t_interval():

@@ -1,8 +1,13 @@
 import pytest
 
-from xit_core import launch, stats, studies
-from xit_core.config import SCALES, Bad, Run, encoder_hash, recipe
-from xit_core.tasks import INTERMEDIATES, TARGETS, TASKS
+from xit_core.design import studies
+from xit_core.design.encoders import encoder_hash
+from xit_core.design.run import Run, recipe
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS
+from xit_core.machine.errors import Bad
+from xit_core.report import stats
+from xit_core.run import launch
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from xit_core import submission
-from xit_core.config import Bad
-from xit_core.protocols import PROTOCOLS
-from xit_core.tasks import TASKS
+from xit_core.design.tasks import TASKS
+from xit_core.machine.errors import Bad
+from xit_core.metrics import submission
+from xit_core.metrics.protocols import PROTOCOLS
 
 OFFICIAL = json.loads((Path(__file__).parent / "official/xtreme.json").read_text())
 

@@ -6,13 +6,16 @@ import sys
 
 import pytest
 
-from xit_core import environment, results
-from xit_core.config import Bad, Run
+from xit_core.design.run import Run
+from xit_core.ledger import results
+from xit_core.machine import environment
+from xit_core.machine.errors import Bad
 
 DIRECT = """
 import sys
-from xit_core import cli, studies
-from xit_core.config import Run
+from xit_core import cli
+from xit_core.design import studies
+from xit_core.design.run import Run
 studies.STUDIES["tiny"] = lambda scale: [Run("mnli"), Run("mnli > udpos")]
 sys.exit(cli.main(["study", "tiny", "--scale", "smoke", "--direct"]))
 """

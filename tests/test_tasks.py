@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from xit_core.config import SCALES, Bad
-from xit_core.protocols import PROTOCOLS
-from xit_core.tasks import INTERMEDIATES, MICRO_VERSION, MISPLACED, TARGETS, TASKS, Note, aligned, declare, languages, task
+from xit_core.design.readers import MISPLACED, Note, aligned
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import INTERMEDIATES, MICRO_VERSION, TARGETS, TASKS, declare, languages, task
+from xit_core.machine.errors import Bad
+from xit_core.metrics.protocols import PROTOCOLS
 
 ROWS = Path(__file__).parent / "rows"
 COUNTS = {

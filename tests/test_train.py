@@ -6,12 +6,13 @@ import sys
 import pytest
 import torch
 
-from xit_core import model, train
-from xit_core.config import SCALES, Bad
-from xit_core.data import Mixture
-from xit_core.kinds import KINDS
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TASKS
+from xit_core.machine.errors import Bad
+from xit_core.model import origins, schedule, train
+from xit_core.model.kinds import KINDS
+from xit_core.model.mixture import Mixture
 from xit_core.phases import training_set
-from xit_core.tasks import TASKS
 
 ONE_OF_EACH = ("mnli", "hellaswag", "squad1", "udpos", "mlm")
 
@@ -21,7 +22,7 @@ class Killed(Exception):
 
 
 def setting(names=ONE_OF_EACH, steps=12, rows=16):
-    net = model.start("smoke", seed=5)
+    net = origins.start("smoke", seed=5)
     features, _ = training_set(net, names, SCALES["smoke"], rows, seed=5)
     return net, Mixture(features, 4, steps, seed=5)
 
@@ -119,13 +120,13 @@ def test_a_damaged_checkpoint_is_named_and_kept_and_the_advice_works(tmp_path, h
 
 
 def test_the_rate_warms_up_and_decays():
-    slopes = [train.slope(i, 100) for i in range(101)]
+    slopes = [schedule.slope(i, 100) for i in range(101)]
     assert slopes[0] == 0.1 and max(slopes) == slopes[9] == slopes[10] == 1 and slopes[100] == 0
     assert slopes[55] == pytest.approx(0.5)
 
 
 def test_biases_and_norms_do_not_decay():
-    net = model.start("smoke")
+    net = origins.start("smoke")
     decayed, free = train.groups(net)
     assert decayed["weight_decay"] == 0.01 and free["weight_decay"] == 0
     assert {p.ndim for p in decayed["params"]} == {2} and {p.ndim for p in free["params"]} == {1}

@@ -9,9 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from xit_core import launch, phases, results, studies, workflow
-from xit_core.config import Bad, Run
-from xit_core.workflow import Clock, Over
+from xit_core import phases
+from xit_core.design import studies
+from xit_core.design.run import Run
+from xit_core.ledger import predictions, results
+from xit_core.machine.errors import Bad
+from xit_core.run import clock, direct, launch, workflow
+from xit_core.run.clock import Clock, Over
 
 PLAN = ("pretrained", "squad1", "squad1 > xnli", "mnli", "mnli > xnli", "csqa", "csqa > xnli")
 
@@ -60,11 +64,11 @@ def finish(path: str, seconds: float, here: bool = True) -> None:
     run = Run(path)
     results.write(bare(run) | {"provenance": {"seconds": seconds}})
     if here:
-        results.keep(run, [{"task": run.on, "lang": "en", "id": "0", "prediction": 1}])
+        predictions.keep(run, [{"task": run.on, "lang": "en", "id": "0", "prediction": 1}])
 
 
 @pytest.fixture
-def clock(monkeypatch):
+def learned(monkeypatch):
     """Two stages were trained here, in 100 seconds together."""
     monkeypatch.setitem(studies.STUDIES, "tiny", plan)
     finish("squad1", 40.0)
@@ -73,32 +77,32 @@ def clock(monkeypatch):
     return Clock.of("tiny", "smoke", 1000.0)
 
 
-def test_a_run_is_expected_to_take_what_its_like_took_here_for_its_arithmetic(clock):
-    flops = [clock.flops[Run(p).id] for p in ("squad1", "mnli", "csqa")]
-    assert clock.expected(Run("csqa")) == pytest.approx(100 * flops[2] / (flops[0] + flops[1]))
-    assert clock.latest([Run("csqa")]) == pytest.approx(clock.end - workflow.CARE * clock.expected(Run("csqa")))
+def test_a_run_is_expected_to_take_what_its_like_took_here_for_its_arithmetic(learned):
+    flops = [learned.flops[Run(p).id] for p in ("squad1", "mnli", "csqa")]
+    assert learned.expected(Run("csqa")) == pytest.approx(100 * flops[2] / (flops[0] + flops[1]))
+    assert learned.latest([Run("csqa")]) == pytest.approx(learned.end - clock.CARE * learned.expected(Run("csqa")))
 
 
-def test_what_was_measured_on_another_machine_or_not_at_all_may_start_until_the_end(clock):
-    assert clock.latest([Run("csqa > xnli")]) == clock.end  # no target was measured yet
+def test_what_was_measured_on_another_machine_or_not_at_all_may_start_until_the_end(learned):
+    assert learned.latest([Run("csqa > xnli")]) == learned.end  # no target was measured yet
     (results.place(Run("pretrained"))).unlink()
-    assert clock.latest([Run("pretrained")]) == clock.end  # its row came from elsewhere
+    assert learned.latest([Run("pretrained")]) == learned.end  # its row came from elsewhere
     assert Clock.of("tiny", "smoke", None).latest([Run("csqa")]) == math.inf
 
 
-def test_a_run_that_is_longer_than_all_the_time_may_start_at_its_beginning(clock):
-    clock.spent[2][0] *= 1e6
-    assert clock.latest([Run("csqa")]) == pytest.approx(clock.end - 0.9 * 990)
+def test_a_run_that_is_longer_than_all_the_time_may_start_at_its_beginning(learned):
+    learned.spent[2][0] *= 1e6
+    assert learned.latest([Run("csqa")]) == pytest.approx(learned.end - 0.9 * 990)
 
 
-def test_a_stage_that_must_be_trained_again_for_its_target_takes_time_too(clock):
-    again = clock.latest([Run("mnli > xnli")])
-    assert again == pytest.approx(clock.end - workflow.CARE * clock.expected(Run("mnli")))
+def test_a_stage_that_must_be_trained_again_for_its_target_takes_time_too(learned):
+    again = learned.latest([Run("mnli > xnli")])
+    assert again == pytest.approx(learned.end - clock.CARE * learned.expected(Run("mnli")))
     folder = results.checkpoint(Run("mnli"))
     folder.mkdir(parents=True)
     for name in ("config.json", "model.safetensors"):
         (folder / name).write_bytes(b"")
-    assert clock.latest([Run("mnli > xnli")]) == clock.end
+    assert learned.latest([Run("mnli > xnli")]) == learned.end
 
 
 def test_jobs_run_in_the_order_of_the_plan(quick):
@@ -146,8 +150,9 @@ DIRECT = """
 import sys
 for name in ("papermill", "nbformat", "nbclient", "snakemake", "pandas", "pyarrow", "statsmodels", "matplotlib"):
     sys.modules[name] = None  # as if it were not installed
-from xit_core import cli, studies
-from xit_core.config import Run
+from xit_core import cli
+from xit_core.design import studies
+from xit_core.design.run import Run
 studies.STUDIES["tiny"] = lambda scale: [Run(p) for p in ("pretrained", "mnli", "xnli", "mnli > xnli", "mnli > tatoeba")]
 sys.exit(cli.main(["study", "tiny", "--scale", "smoke", "--direct", "--budget", "300"]))
 """
@@ -186,32 +191,32 @@ def made(monkeypatch):
 def test_a_direct_study_goes_through_the_plan_stops_in_time_and_resumes(made, capsys):
     made.how = {"squad1 > xnli": lambda: time.sleep(60)}
     begin = time.time()
-    workflow.run_direct("tiny", "smoke", budget=2)
+    direct.run_direct("tiny", "smoke", budget=2)
     assert made.paths == list(PLAN[:3]) and 1 < time.time() - begin < 2
     assert capsys.readouterr().out == "tiny at smoke: 2 of 7 runs are finished; the same command resumes\n"
     made.how = {}
-    workflow.run_direct("tiny", "smoke")
+    direct.run_direct("tiny", "smoke")
     assert made.paths[3:] == list(PLAN[2:]) and capsys.readouterr().out == "tiny at smoke: all 7 runs are finished\n"
-    workflow.run_direct("tiny", "smoke")
+    direct.run_direct("tiny", "smoke")
     assert len(made.paths) == 8 and "all 7 runs are finished" in capsys.readouterr().out
 
 
 def test_a_direct_study_starts_nothing_that_it_cannot_expect_to_finish(made, monkeypatch):
     monkeypatch.setattr(Clock, "latest", lambda self, runs: self.end - 1e6 * (Run("mnli") in runs))
-    workflow.run_direct("tiny", "smoke", budget=60)
+    direct.run_direct("tiny", "smoke", budget=60)
     assert made.paths == list(PLAN[:3])  # and nothing after it: a prefix of the plan is a balanced design
 
 
 def test_a_direct_study_learns_from_the_runs_it_makes(made):
-    clock, broken = Clock.of("tiny", "smoke", 1000.0), {}
-    assert clock.latest([Run("mnli")]) == clock.end
+    learned, broken = Clock.of("tiny", "smoke", 1000.0), {}
+    assert learned.latest([Run("mnli")]) == learned.end
     made.how = {"squad1": lambda: time.sleep(0.2)}
     for job in launch.jobs([Run("pretrained"), Run("squad1")]):
-        list(workflow.made(job, clock, broken))
-    assert 0.1 < clock.expected(Run("mnli")) < 1 and not broken
-    clock.end = time.time() + 0.1
+        list(direct.made(job, learned, broken))
+    assert 0.1 < learned.expected(Run("mnli")) < 1 and not broken
+    learned.end = time.time() + 0.1
     with pytest.raises(Over):
-        list(workflow.made(launch.jobs([Run("mnli")])[0], clock, broken))
+        list(direct.made(launch.jobs([Run("mnli")])[0], learned, broken))
 
 
 @pytest.mark.parametrize(("error", "kind"), [(Bad("no such rows; do this"), Bad), (RuntimeError("out of memory"), launch.Failed)])
@@ -221,7 +226,7 @@ def test_a_direct_study_leaves_out_what_fails_with_its_children_and_says_so_in_t
 
     made.how = {"mnli": fail}
     with pytest.raises(kind, match=f"{error}; 2 runs could not be made; tiny at smoke: 5 of 7 runs are finished"):
-        workflow.run_direct("tiny", "smoke")
+        direct.run_direct("tiny", "smoke")
     assert made.paths == [p for p in PLAN if p != "mnli > xnli"]
     assert str(error) in (places / "runs/logs/smoke" / f"{Run('mnli').id}.log").read_text()
 
@@ -229,4 +234,4 @@ def test_a_direct_study_leaves_out_what_fails_with_its_children_and_says_so_in_t
 def test_two_studies_of_one_scale_do_not_run_side_by_side(made, places):
     (places / "runs").mkdir()
     with workflow.alone("smoke"), pytest.raises(Bad, match="running already"):
-        workflow.run_direct("tiny", "smoke")
+        direct.run_direct("tiny", "smoke")

@@ -9,8 +9,11 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from textwrap import shorten
 
-from .config import ROOT, SCALES, Bad, Run
-from .environment import compared, fix_environment
+from .design.run import Run
+from .design.scales import SCALES
+from .machine.environment import compared, fix_environment
+from .machine.errors import Bad
+from .machine.places import ROOT
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,7 +27,7 @@ class Version(argparse.Action):
     """Prints what the package is, and of which commit."""
 
     def __call__(self, *_):
-        from .provenance import described
+        from .machine.provenance import described
 
         print(described())
         raise SystemExit(0)
@@ -32,7 +35,7 @@ class Version(argparse.Action):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
-    from .launch import Failed
+    from .run.launch import Failed
 
     try:
         prepare()
@@ -167,8 +170,8 @@ def say(lines: list[str], most: int = 5) -> None:
 
 def damaged(scale: str) -> list[str]:
     """What of the ledger is left out, a line each."""
-    from .config import scale as scale_of
-    from .results import survey
+    from .design.scales import scale as scale_of
+    from .ledger.results import survey
 
     found = survey(scale_of(scale).name)
     gone = f"{scale}: {len(found.outdated)} rows are left out: of another recipe, or of a task that is gone"
@@ -177,7 +180,7 @@ def damaged(scale: str) -> list[str]:
 
 def left_aside() -> list[str]:
     """What lies in a person's own folder and is not read, in one line; [] for nothing."""
-    from .inventory import unread
+    from .data.inventory import unread
 
     lost = [*map(str, unread())]
     told = f"XIT_LOCAL: {len(lost)} files are not read: {', '.join(lost[:5])}{', ...' * (len(lost) > 5)}"
@@ -196,7 +199,7 @@ def tell(rows: list[dict] | dict, as_json: bool, *columns: str) -> None:
 
 def tasks(as_json: bool) -> None:
     """every task"""
-    from .tasks import TASKS
+    from .design.tasks import TASKS
 
     rows = []
     for t in TASKS.values():
@@ -208,7 +211,7 @@ def tasks(as_json: bool) -> None:
 
 def plan(study: str, scale: str, as_json: bool) -> None:
     """the runs of a study and what they cost"""
-    from .workflow import costs
+    from .run.cost import costs
 
     told = costs(study, scale)
     if as_json:
@@ -219,7 +222,8 @@ def plan(study: str, scale: str, as_json: bool) -> None:
 
 def run(path: str, as_json: bool, again: bool, **given: str | int) -> None:
     """a path (or several, with commas) through its notebook"""
-    from . import launch, results
+    from .ledger import results
+    from .run import launch
 
     job = launch.job(path, **({"scale": given["scale"]} if path.strip() == launch.ANALYSIS else given))
     say(left_aside())
@@ -233,7 +237,8 @@ def run(path: str, as_json: bool, again: bool, **given: str | int) -> None:
 
 def study(study: str, scale: str, cores: int, profile: str | None, budget: float | None, direct: bool) -> None:
     """a whole study through Snakemake, then the analysis; finished runs are skipped"""
-    from .workflow import run_direct, run_study
+    from .run.direct import run_direct
+    from .run.workflow import run_study
 
     if budget is not None and not budget > 0:
         raise Bad(f"--budget {budget:g}; allowed: more than 0 seconds")
@@ -247,23 +252,23 @@ def study(study: str, scale: str, cores: int, profile: str | None, budget: float
 
 def results(action: str, folder: str) -> None:
     """merge what another machine finished into the ledger: all of it or, if a row contradicts, nothing"""
-    from . import results as module
+    from .ledger import merge, results
 
-    new, old, books = module.merge(Path(folder))
+    new, old, books = merge.merge(Path(folder))
     print(f"{new} rows came in, {old} were there already; {books} executed notebooks came in")
     for scale in SCALES:
-        say([f"{scale}: {told}" for told in [compared(module.rows(scale))] if told])
+        say([f"{scale}: {told}" for told in [compared(results.rows(scale))] if told])
 
 
 def claims(scale: str, as_json: bool) -> None:
     """the verdicts"""
-    from . import claims as module
-    from . import results
-    from .config import scale as scale_of
+    from .design.scales import scale as scale_of
+    from .ledger import results
+    from .report import verdicts
 
     say(damaged(scale))
     shown = ("number", "id", "published", "estimate", "low", "high", "direction", "magnitude")
-    tell(module.table(scale_of(scale).name), as_json, *shown)
+    tell(verdicts.table(scale_of(scale).name), as_json, *shown)
     for note in (scale_of(scale).note, compared(results.rows(scale))):
         if note and not as_json:
             print(f"{scale}: {note}")
@@ -271,10 +276,10 @@ def claims(scale: str, as_json: bool) -> None:
 
 def data(scale: str, as_json: bool, pack: str | None, most: int) -> None:
     """what is present, what is missing and how to get it; or a small mirror for a machine without network and Parquet"""
-    from .inventory import presence
+    from .data.inventory import presence
 
     if pack:
-        from .parcel import pack as write
+        from .data.parcel import pack as write
 
         return tell(write(scale, Path(pack), most << 20), as_json, "repo", "config", "split", "rows", "note")
     rows = presence(scale)
@@ -286,7 +291,7 @@ def data(scale: str, as_json: bool, pack: str | None, most: int) -> None:
 
 def score(submission: str, gold: str, benchmark: str, languages: str | None, as_json: bool) -> None:
     """score a folder in XTREME's submission layout as its official scorer does"""
-    from . import submission as module
+    from .metrics import submission as module
 
     chosen = [x.strip() for x in languages.split(",")] if languages is not None else None
     found = module.score(Path(submission), Path(gold), benchmark, chosen)
@@ -306,7 +311,7 @@ def bench(what: str, as_json: bool, **given: int | str | None) -> None:
 
 def export(runs: list[str], to: str, gold: str | None) -> None:
     """write such a folder from finished runs"""
-    from .export import export as write
+    from .report.export import export as write
 
     for file in write(runs, Path(to), Path(gold) if gold else None):
         print(file)

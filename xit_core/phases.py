@@ -7,15 +7,22 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from . import data, evaluate, files, model, results, retrieval
-from .config import PIVOT, Bad, Run, Scale, encoder_dir, encoder_hash, recipe, runs, scale
-from .environment import fix_threads, recorded
-from .kinds import encoded, labels
-from .model import Model
-from .provenance import commit, versions
-from .results import checkpoint
-from .tasks import TASKS, languages
-from .train import fit, spent
+from .data import reading
+from .design.encoders import encoder_dir, encoder_hash
+from .design.run import Run, recipe, runs
+from .design.scales import PIVOT, Scale, scale
+from .design.tasks import TASKS, languages
+from .ledger import predictions, results
+from .ledger.results import checkpoint
+from .machine import files
+from .machine.environment import fix_threads, recorded
+from .machine.errors import Bad
+from .machine.provenance import commit, versions
+from .model import checkpoints, encoder, mixture, origins
+from .model.encoder import Model
+from .model.kinds import encoded, labels
+from .model.train import fit, spent
+from .score import evaluate, probe, retrieval
 
 LOST = "answer in no window: trained as if there were none"
 
@@ -29,16 +36,16 @@ def pretrained(run: Run) -> dict:
     fix_threads()
     begin = time.time()
     if run.model == "remake":
-        from .pretrain import remake
+        from .model.pretrain import remake
 
         net, told, read = remake(run)
         begin = time.time() - told["seconds"]  # of all sittings, also those of a process that was killed
     else:
-        net, told, read = model.start(run.scale, run.model, run.seed), card(run), 0
+        net, told, read = origins.start(run.scale, run.model, run.seed), card(run), 0
     s = scale(run.scale)
     row = evaluate.encoder(net, s) | {k: told[k] for k in ("curve", "dose")}
-    if s.world == "real" and s.pretraining:
-        row["probe"], seen = evaluate.linear(net, s)
+    if not s.world.made and s.pretraining:
+        row["probe"], seen = probe.linear(net, s)
         row["seen"] = row["seen"] + seen
     return enter(run, row, begin, read)
 
@@ -47,7 +54,7 @@ def card(run: Run) -> dict:
     """What the encoder's pretraining left beside its weights: its curve and dose; empty for random and for hub models."""
     file = encoder_dir(run.scale) / "card.json"
     shipped = scale(run.scale).encoder and not run.model and file.is_file()
-    return files.load(file, model.CARD, files.RESTORE) if shipped else {"curve": [], "dose": {}}
+    return files.load(file, checkpoints.CARD, files.RESTORE) if shipped else {"curve": [], "dose": {}}
 
 
 def intermediate(run: Run) -> dict:
@@ -62,7 +69,7 @@ def intermediate(run: Run) -> dict:
     row = evaluate.stage(net, run.stages[-1], scale(run.scale))
     end = row.pop("probe") | {"distance": told["dose"]["distance"]}
     row |= told | {"curve": [*told["curve"], {"step": told["dose"]["steps"]} | end], "seen": told["seen"] + row["seen"]}
-    model.write(net, checkpoint(run))
+    checkpoints.write(net, checkpoint(run))
     return enter(run, row, begin, read)
 
 
@@ -72,10 +79,10 @@ def stage(net: Model, run: Run) -> tuple[dict, float]:
     before = {k: v.clone() for k, v in net.encoder.state_dict().items()}
     features, seen = training_set(net, run.stages[-1], s, run.size or s.stage_rows, run.seed, run.lang)
     batch = s.batch or max(TASKS[t].batch for t in features)
-    batches = data.Mixture(features, batch, steps_of(features, s, s.stage_steps, batch), run.seed, s.cap, s.temperature)
+    batches = mixture.Mixture(features, batch, steps_of(features, s, s.stage_steps, batch), run.seed, s.cap, s.temperature)
 
     def look(now: Model) -> dict:
-        return retrieval.probe(now, s) | {"distance": model.distance(now, before)}
+        return retrieval.probe(now, s) | {"distance": encoder.distance(now, before)}
 
     points = fit(net, batches, s.stage_lr, run.seed, checkpoint(run), s.save_every, probe=(s.probes, look) if s.probes else None)
     dose = {
@@ -83,7 +90,7 @@ def stage(net: Model, run: Run) -> tuple[dict, float]:
         "rate": s.stage_lr,
         "rows": sum(map(len, features.values())),
         "share": batches.share,
-        "distance": model.distance(net, before),
+        "distance": encoder.distance(net, before),
     }
     return {"curve": points, "dose": dose, "seen": seen}, batches.tokens()
 
@@ -135,7 +142,7 @@ def apart(run: Run, trained: list[dict], evaluated: list[dict]) -> None:
         trained, parent = trained + (told["provenance"]["data"] if told else []), parent.parent
     used = {(x.get("source"), x["lang"]) for x in trained if x["split"] == "train" and TASKS[x["task"]].kind != "mlm"}
     both = [x for x in evaluated if (x["source"], x["lang"]) in used]
-    if both and scale(run.scale).world == "real":
+    if both and not scale(run.scale).world.made:
         raise Bad(f"{run.path}: rows of {both[0]['source']} ({both[0]['lang']}) trained a stage; take another stage or target")
 
 
@@ -144,7 +151,7 @@ def tune(net: Model, run: Run, name: str, s: Scale) -> tuple[list[dict], list[di
     features, seen = training_set(net, (name,), s, s.rows, run.seed)
     batch = s.batch or TASKS[run.on].batch
     steps = s.steps or TASKS[run.on].epochs * -(-len(features[name]) // batch)
-    batches = data.Mixture(features, batch, steps, run.seed)
+    batches = mixture.Mixture(features, batch, steps, run.seed)
     points = fit(net, batches, s.lr, run.seed, checkpoint(run), s.save_every)
     return seen, points, {"steps": steps, "rate": s.lr, "rows": len(features[name])}, batches.tokens()
 
@@ -160,14 +167,14 @@ def reach(run: Run) -> Model:
     """
     parent = run.parent
     if parent.phase == 1:
-        return model.start(run.scale, run.model, run.seed)
+        return origins.start(run.scale, run.model, run.seed)
     if not results.trained(parent):
         if results.read(parent):
             stage(net := reach(parent), parent)
-            model.write(net, checkpoint(parent))
+            checkpoints.write(net, checkpoint(parent))
         else:
             intermediate(parent)
-    return model.read(checkpoint(parent), data.tokenizer(run.scale), scale(run.scale))
+    return checkpoints.read(checkpoint(parent), origins.tokenizer(run.scale), scale(run.scale))
 
 
 def training_set(net: Model, names: tuple[str, ...], s: Scale, rows: int, seed: int, lang: str = PIVOT) -> tuple[dict, list[dict]]:
@@ -176,7 +183,7 @@ def training_set(net: Model, names: tuple[str, ...], s: Scale, rows: int, seed: 
     torch.manual_seed(seed)
     for name in names:
         langs = languages("mlm", s) if name == "mlm" else (TASKS[name].train_lang,)
-        parts = [data.examples(name, "train", x, s, -(-rows // len(langs)), lang if name != "mlm" else PIVOT) for x in langs]
+        parts = [reading.examples(name, "train", x, s, -(-rows // len(langs)), lang if name != "mlm" else PIVOT) for x in langs]
         examples, read = [e for p in parts for e in p[0]], [x for p in parts for x in p[1]]
         net.add_head(name, labels(TASKS[name], examples))
         features[name] = encoded(TASKS[name], examples, read, net.tokenizer, s, net.labels[name])
@@ -204,7 +211,7 @@ def steps_of(features: dict, s: Scale, fixed: int, batch: int) -> int:
 def enter(run: Run, row: dict, begin: float, read: float) -> dict:
     """Write a finished run's row with its provenance; its predictions stay beside the checkpoints, the row has their hash."""
     seconds = time.time() - begin
-    digest = results.keep(run, row.pop("predictions"))
+    digest = predictions.keep(run, row.pop("predictions"))
     s = scale(run.scale)
     provenance = {
         **CODE, "data": row.pop("seen"), "encoder": {"name": run.model or s.encoder or "random", "sha256": encoder_hash(run.scale)},

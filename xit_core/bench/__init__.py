@@ -12,8 +12,9 @@ from importlib.metadata import version
 from math import prod
 from pathlib import Path
 
-from .. import files
-from ..config import Bad, results_dir
+from ..machine import files
+from ..machine.errors import Bad
+from ..machine.places import results_dir
 
 KEYS = ("name", "unit", "value", "baseline", "baseline_value", "ratio")
 VALUE = (float, type(None))

@@ -11,8 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from .. import data, model, retrieval, sources
-from ..config import SCALES, Bad, mirror_dir
+from ..data import mining_pools, mirror
+from ..design.scales import SCALES
+from ..machine.errors import Bad
+from ..machine.places import mirror_dir
+from ..model import origins
+from ..score import embed, retrieval, search
 from . import record
 from .train import peak
 
@@ -35,7 +39,7 @@ def measure(rows: int = 100_000, dims: int = 256, k: int = 4, rounds: int = 3) -
         raise Bad("xit bench retrieval measures beside faiss, which is not installed: pip install 'xit[bench]'") from None
     faiss.omp_set_num_threads(torch.get_num_threads())
     found = compared(f"{rows} x {rows} x {dims}", drawn(rows, dims), k, rounds)
-    if sources.official_pools(LANGUAGE) or mirror_dir() and sources.from_mirror("bucc2018", f"{LANGUAGE}-en", "source"):
+    if mining_pools.official_pools(LANGUAGE) or mirror_dir() and mirror.from_mirror("bucc2018", f"{LANGUAGE}-en", "source"):
         found += compared(f"BUCC {LANGUAGE}", bucc(), k, rounds)
     return found
 
@@ -50,11 +54,11 @@ def drawn(rows: int, dims: int, seed: int = 0) -> Pools:
 def bucc() -> Pools:
     """Means of the pocket encoder's embedding table over the pieces of each sentence, less the mean of the language."""
     s = SCALES["pocket"]
-    table = model.start(s.name).encoder.get_input_embeddings().weight.detach().float()
-    pieces = data.tokenizer(s.name)
+    table = origins.start(s.name).encoder.get_input_embeddings().weight.detach().float()
+    pieces = origins.tokenizer(s.name)
     sides = [list(retrieval.by_text(side)) for side in retrieval.pools(LANGUAGE, s)[:2]]
     return tuple(
-        functional.normalize(retrieval.centred(torch.stack([table[x.ids].mean(0) for x in pieces.encode_batch(side)])))
+        functional.normalize(embed.centred(torch.stack([table[x.ids].mean(0) for x in pieces.encode_batch(side)])))
         for side in sides
     )
 
@@ -63,9 +67,9 @@ def compared(name: str, pools: Pools, k: int, rounds: int) -> list[dict]:
     """The records of one pair of pools: medians over rounds, and how often the neighbours are those of brute force."""
     took, memory, found = {}, {}, {}
     for _ in tqdm(range(rounds), desc=name, unit="round"):
-        for who, search in {"ours": ours, FAISS: theirs}.items():
+        for who, way in {"ours": ours, FAISS: theirs}.items():
             begin = time.perf_counter()
-            found[who], most = peak(lambda k, search=search: search(*pools, k), k)
+            found[who], most = peak(lambda k, way=way: way(*pools, k), k)
             took.setdefault(who, []).append(time.perf_counter() - begin)
             memory.setdefault(who, []).append(most / 1024)
     seconds, most = ({who: statistics.median(x) for who, x in of.items()} for of in (took, memory))
@@ -81,7 +85,7 @@ def compared(name: str, pools: Pools, k: int, rounds: int) -> list[dict]:
 
 def ours(a: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Indices of the neighbours of each row of a in b, and of b in a."""
-    forward, back = retrieval.both(a, b, k)
+    forward, back = search.both(a, b, k)
     return forward[1], back[1]
 
 
@@ -101,6 +105,6 @@ def agreement(pools: Pools, k: int, found: tuple[Tensor, Tensor]) -> float:
     same = []
     for (x, y), order in zip((pools, pools[::-1]), found, strict=True):
         rows = torch.arange(0, len(x), max(1, len(x) // SAMPLE))
-        wanted = (retrieval.unit(x[rows]) @ retrieval.unit(y).T).topk(order.shape[1]).indices
+        wanted = (search.unit(x[rows]) @ search.unit(y).T).topk(order.shape[1]).indices
         same.append((wanted == order[rows]).flatten())
     return 100 * torch.cat(same).double().mean().item()

@@ -7,10 +7,11 @@ longest sequence.
 from collections import defaultdict
 from dataclasses import replace
 
-from .. import studies, workflow
-from ..config import Run
-from ..config import scale as scale_of
-from ..tasks import TASKS
+from ..design import studies
+from ..design.run import Run
+from ..design.scales import scale as scale_of
+from ..design.tasks import TASKS
+from ..run import cost
 from . import kept, record
 
 SCALE = "paper"
@@ -62,7 +63,7 @@ def measured(rate: float = 0.0) -> tuple[dict[str, float], dict[str, float]]:
 def times(kind: str, trained: float, read: float, rates: dict, lengths: dict) -> tuple[float | None, float]:
     """(seconds at the measured rate or None, seconds at the arithmetic roof) of training on and reading so many tokens at most."""
     s = scale_of(SCALE)
-    layers, hidden = workflow.SHAPES[s.encoder]
+    layers, hidden = cost.SHAPES[s.encoder]
     share = lengths.get(kind, s.longest(kind)) / s.longest(kind)  # `workflow` takes every row to be as long as it may be
     work = share * (trained + read / FORWARD)
     return (work / rates[kind] if rates else None), work * 6 * 12 * layers * hidden**2 / ROOF
@@ -81,10 +82,10 @@ def tokens() -> dict[str, tuple[int, int]]:
     """(trained on, only read) tokens at most of the whole study, by kind of task; a shared training counts once."""
     trained, read, counted = defaultdict(int), defaultdict(int), set()
     for run in studies.runs("main", SCALE):
-        if workflow.train_tokens(run, counted):
+        if cost.train_tokens(run, counted):
             for name in stage(run):
                 trained[TASKS[name].kind] += alone(run, name)
-        read[TASKS[run.on if run.phase == 3 else "tatoeba"].kind] += workflow.eval_tokens(run)
+        read[TASKS[run.on if run.phase == 3 else "tatoeba"].kind] += cost.eval_tokens(run)
     return {kind: (trained[kind], read[kind]) for kind in trained | read}
 
 
@@ -96,4 +97,4 @@ def stage(run: Run) -> list[str]:
 
 
 def alone(run: Run, name: str) -> int:
-    return workflow.train_tokens(replace(run, path=name) if run.phase == 2 else run, set())
+    return cost.train_tokens(replace(run, path=name) if run.phase == 2 else run, set())

@@ -25,14 +25,15 @@ from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 from transformers.models.xlm_roberta import modeling_xlm_roberta as theirs
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from .. import data, model, train
-from ..config import Bad, Scale
-from ..config import scale as scale_of
-from ..kinds import labels
-from ..model import Model
+from ..design.scales import Scale
+from ..design.scales import scale as scale_of
+from ..design.tasks import TASKS
+from ..machine.errors import Bad
+from ..model import features, mixture, origins, schedule, train
+from ..model.encoder import Model
+from ..model.kinds import labels
 from ..phases import training_set
-from ..tasks import TASKS
-from ..workflow import SHAPES
+from ..run.cost import SHAPES
 from . import mean, record
 
 MEASURED = ("squad1", "mnli", "udpos", "csqa")
@@ -56,7 +57,7 @@ class Job:
 
     net: Model
     name: str
-    features: data.Encoded
+    features: features.Encoded
     batch: int
     steps: int
     s: Scale
@@ -132,7 +133,7 @@ def wait() -> None:
 def ours(job: Job) -> Watch:
     """`train.fit` as the phases call it."""
     net = copy.deepcopy(job.net, {id(job.net.tokenizer): job.net.tokenizer})
-    batches = data.Mixture({job.name: job.features}, job.batch, job.steps, SEED)
+    batches = mixture.Mixture({job.name: job.features}, job.batch, job.steps, SEED)
     with Watch(net.encoder, job.steps) as seen:
         points = train.fit(net, batches, job.s.lr, SEED, job.folder / "ours", job.s.save_every)
     seen.losses = [p["loss"] for p in points]
@@ -147,7 +148,7 @@ def plain(job: Job, sampling: str = "random") -> Watch:
     collator = collators.get(TASKS[job.name].kind)
     options = transformers.TrainingArguments(
         str(job.folder / "trainer"), per_device_train_batch_size=job.batch, max_steps=job.steps, learning_rate=job.s.lr,
-        weight_decay=train.DECAY, adam_epsilon=train.EPSILON, max_grad_norm=train.CLIP, warmup_steps=train.WARM_UP,
+        weight_decay=schedule.DECAY, adam_epsilon=schedule.EPSILON, max_grad_norm=schedule.CLIP, warmup_steps=schedule.WARM_UP,
         bf16=job.net.bf16, train_sampling_strategy=sampling, dataloader_drop_last=True, seed=SEED, save_strategy="no",
         logging_steps=job.logging, report_to="none", disable_tqdm=True, use_cpu=not torch.cuda.is_available(),
     )  # fmt: skip
@@ -204,7 +205,7 @@ def rows(job: Job):
     """The features as example scripts keep them: a table of `datasets` with a column of lengths; a plain one without it."""
     kind, table = TASKS[job.name].kind, []
     for f in job.features:
-        ids, gold = [x.tolist() for x in data.sequences(f)], f["gold"].tolist()
+        ids, gold = [x.tolist() for x in features.sequences(f)], f["gold"].tolist()
         row = {"input_ids": ids, "attention_mask": [[1] * len(x) for x in ids]}
         if kind != "choose":
             row = {k: v[0] for k, v in row.items()}
@@ -313,7 +314,7 @@ def flops(config: XLMRobertaConfig, lengths: np.ndarray) -> float:
 def shaped(s: Scale) -> Model:
     """The scale's model with random weights, its shape known without the hub."""
     if s.encoder not in SHAPES:
-        return model.start(s.name, "random", SEED)
+        return origins.start(s.name, "random", SEED)
     layers, hidden = SHAPES[s.encoder]
     config = XLMRobertaConfig(
         vocab_size=250_002, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=hidden // 64,
@@ -321,10 +322,10 @@ def shaped(s: Scale) -> Model:
         pad_token_id=1, bos_token_id=0, eos_token_id=2,
     )  # fmt: skip
     torch.manual_seed(SEED)
-    return Model(XLMRobertaModel(config, add_pooling_layer=False), data.tokenizer("micro"), s)
+    return Model(XLMRobertaModel(config, add_pooling_layer=False), origins.tokenizer("micro"), s)
 
 
-def drawn(net: Model, name: str, s: Scale, count: int) -> data.Encoded:
+def drawn(net: Model, name: str, s: Scale, count: int) -> features.Encoded:
     """Features with lengths like the real ones (log-normal) and pieces by Zipf's law; labels at random."""
     draw, (mean_, weighted) = np.random.default_rng(SEED), DRAWN[name]
     spread = np.log(weighted / mean_)  # of the logarithm: E[s²]/E[s]² of a log-normal is its exponential
@@ -334,14 +335,14 @@ def drawn(net: Model, name: str, s: Scale, count: int) -> data.Encoded:
     most = min(PIECES, net.encoder.config.vocab_size - 5)
     inner = [(3 + most ** draw.random(n - 2)).astype(int).tolist() for n in lengths]
     golds = [(n // 2, n // 2 + 2) if TASKS[name].kind == "span" else (draw.integers(3),) for n in lengths]
-    return data.Encoded.of([{"ids": [0, *ids, 2], "gold": gold} for ids, gold in zip(inner, golds, strict=True)])
+    return features.Encoded.of([{"ids": [0, *ids, 2], "gold": gold} for ids, gold in zip(inner, golds, strict=True)])
 
 
 def jobs(s: Scale, steps: int, random: bool, folder: Path) -> list[Job]:
     """A job a task, each with rows for one epoch, so that everybody reads the same ones."""
     found = []
     for name in DRAWN if random else MEASURED:
-        net = (shaped(s) if random else model.start(s.name)).cpu()  # each training takes a copy to the device
+        net = (shaped(s) if random else origins.start(s.name)).cpu()  # each training takes a copy to the device
         batch = s.batch or TASKS[name].batch
         count = batch * max(steps, POOL)
         features = drawn(net, name, s, count) if random else training_set(net, (name,), s, count, SEED)[0][name]
@@ -349,13 +350,13 @@ def jobs(s: Scale, steps: int, random: bool, folder: Path) -> list[Job]:
     return found
 
 
-def sample(features: data.Encoded, batch: int, steps: int) -> data.Encoded:
+def sample(features: features.Encoded, batch: int, steps: int) -> features.Encoded:
     """Every so-manyth batch of the rows in order of length: few steps read all lengths, and find neighbours as many steps do."""
     some = range(min(len(features), batch * max(steps, POOL)))
     order = sorted(some, key=lambda i: features[i]["length"])
     cut = [order[i : i + batch] for i in range(0, len(order), batch) if i + batch <= len(order)] or [order]
     chosen = sorted({int((k + 0.5) * len(cut) / steps) for k in range(steps)})
-    return data.Encoded.of([features[i] for k in chosen for i in cut[k]])
+    return features.Encoded.of([features[i] for k in chosen for i in cut[k]])
 
 
 # -- the measurement ---------------------------------------------------------------------------------------------------

@@ -7,12 +7,26 @@ means the same in all languages, except where the real test sets are not paralle
 from functools import lru_cache
 from zlib import crc32
 
-from ..config import Bad
-from ..tasks import IOB2, NLI, TASKS, UPOS
+from ..design.tasks import IOB2, NLI, TASKS, UPOS
+from ..machine.errors import Bad
 from . import world
 from .languages import LANGUAGES
 from .tell import TRANSLATION_ERROR, Teller, Token, Tokens, clause, ended, phrase, reported
-from .world import CLASS_OF, CLASSES, HYPERNYM, OPPOSITE, SCRIPTS, VERBS, Dice, Event, Thing, belongs, cast, event, pick
+from .world import (
+    CLASS_OF,
+    CLASSES,
+    HYPERNYM,
+    OPPOSITE,
+    SCRIPTS,
+    VERBS,
+    Dice,
+    Event,
+    Thing,
+    belongs,
+    cast,
+    event,
+    pick,
+)
 
 BUCC_GOLD = 1 / 3  # share of each BUCC pool that has a translation on the other side
 HAVING = {field: tuple(v for v in VERBS if getattr(VERBS[v], field)) for field in ("patients", "place", "role")}

@@ -1,0 +1,71 @@
+"""Check a built book: no page loads anything from the net, every internal link, file and fragment exists.
+
+python tools/bookcheck.py _build/html
+"""
+
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+LOADING = {"script", "img", "iframe", "source", "video", "audio", "embed"}
+NOT_LOADED = {"index", "search", "next", "prev", "canonical"}  # <link rel=...> that a browser does not fetch
+
+
+class Page(HTMLParser):
+    """What one page loads, links to, and can be linked at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        at = {key: value for key, value in attrs if value}
+        self.ids.update(at[key] for key in ("id", "name") if key in at)
+        if tag in LOADING and "src" in at:
+            self.loads.append(at["src"])
+        elif tag == "link" and "href" in at and at.get("rel") not in NOT_LOADED:
+            self.loads.append(at["href"])
+        elif tag == "a" and "href" in at:
+            self.links.append(at["href"])
+
+
+def check(root: Path) -> tuple[int, list[str]]:
+    """Number of pages below `root`, and one line per problem."""
+    root = root.resolve()
+    files = [file for file in sorted(root.rglob("*.html")) if "_static" not in file.parts]
+    pages = {file: Page(file.read_text(encoding="utf8")) for file in files}
+    bad = []
+    for file, page in pages.items():
+        found = [_load(file, url) for url in page.loads] + [_link(file, url, pages) for url in page.links]
+        bad += [f"{file.relative_to(root)}: {problem}" for problem in found if problem]
+    return len(pages), bad
+
+
+def _load(file: Path, url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "data":
+        return ""
+    if parts.scheme or parts.netloc:
+        return f"loads from the net: {url}"
+    return "" if (file.parent / unquote(parts.path)).exists() else f"missing file: {url}"
+
+
+def _link(file: Path, url: str, pages: dict[Path, Page]) -> str:
+    parts = urlsplit(url)
+    if parts.scheme or parts.netloc:
+        return ""
+    target = (file.parent / unquote(parts.path)).resolve() if parts.path else file
+    if not target.exists():
+        return f"dead link: {url}"
+    missing = parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].ids
+    return f"dead fragment: {url}" if missing else ""
+
+
+if __name__ == "__main__":
+    number, problems = check(Path(sys.argv[1]))
+    print(*problems, f"{number} pages, {len(problems)} problems", sep="\n")
+    sys.exit(bool(problems) or not number)

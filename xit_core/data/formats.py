@@ -1,0 +1,240 @@
+"""Rows of a data file, as publishers and spreadsheets write them: all of them, or none and one line that says why."""
+
+import bz2
+import csv
+import gzip
+import json
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+from ..machine.errors import Bad
+
+KEPT = 8 << 20  # bytes: a larger file is read anew for every language rather than kept in memory
+OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+STREAMS = {".bz2": bz2.BZ2Decompressor, ".xz": lzma.LZMADecompressor}
+SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
+UNREADABLE = (OSError, EOFError, UnicodeError, zlib.error, lzma.LZMAError)
+
+
+def form(name: str) -> str:
+    """The ending of a data file's name that says how it is read, without that of its compression; "" for another file."""
+    plain = Path(name)
+    plain = plain.with_suffix("") if plain.suffix in OPENERS else plain
+    return plain.suffix if plain.suffix in READERS and (name == plain.name or plain.suffix != ".parquet") else ""
+
+
+def stem(name: str) -> str:
+    """The name of a data file without its endings."""
+    ending = form(name)
+    return name[: name.rindex(ending)] if ending else name
+
+
+def read(file: Path) -> list[dict]:
+    """Rows of a data file, by its ending; small files are kept, for a file that mixes languages is read for each of them.
+
+    Raises: Bad naming file and row.
+    """
+    stat = file.stat()
+    rows = _kept if stat.st_size <= KEPT else _kept.__wrapped__
+    return rows(file, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _kept(file: Path, _stamp: int) -> list[dict]:
+    with readable(file):
+        return READERS[form(file.name)](file)
+
+
+class readable:  # noqa: N801  a context manager that reads as a word
+    """Turns what a file raises that cannot be read into Bad."""
+
+    def __init__(self, file: Path):
+        self.file = file
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind, error, _trace) -> None:
+        if isinstance(error, UnicodeError):
+            raise Bad(f"{self.file}: cannot be read as UTF-8 text ({brief(error)}); save it as UTF-8") from None
+        if isinstance(error, UNREADABLE):
+            raise Bad(f"{self.file}: cannot be read ({brief(error)}); copy it again") from None
+
+
+def text(file: Path) -> str:
+    """The text of a person's file, without the mark that some programs put before it.
+
+    Raises: Bad.
+    """
+    with readable(file):
+        return file.read_text(encoding="utf-8-sig")
+
+
+def opened(file: Path, newline: str = "\n") -> IO[str]:
+    """A stream of a text file, compressed or not; a line ends at a line feed only."""
+    whole(file)
+    return OPENERS.get(file.suffix, open)(file, "rt", encoding="utf-8-sig", newline=newline)
+
+
+def whole(file: Path) -> None:
+    """Read a file of bzip2 or xz to its end: Python leaves out what follows a stream and is none.
+
+    Raises: OSError, EOFError, LZMAError.
+    """
+    rest = file.read_bytes() if file.suffix in STREAMS else b""
+    while rest:
+        stream = STREAMS[file.suffix]()
+        stream.decompress(rest)
+        if not stream.eof:
+            raise EOFError("it ends within a stream")
+        rest = stream.unused_data.lstrip(b"\0")  # padding
+
+
+def brief(error: Exception) -> str:
+    """The first line of an error."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+# -- forms -------------------------------------------------------------------------------------------------------------
+
+
+def _parquet(file: Path) -> list[dict]:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    try:
+        return parquet.read_table(file, partitioning=None).to_pylist()
+    except (pa.ArrowException, UnicodeError, ValueError, OverflowError) as error:
+        raise Bad(f"{file}: no whole parquet file ({brief(error)}); copy it again") from None
+
+
+def _jsonl(file: Path) -> list[dict]:
+    with opened(file) as lines:
+        return [parsed(line, f"{file}: row {i}") for i, line in enumerate(line for line in lines if line.strip())]
+
+
+def parsed(text: str, where: str, kind: type | tuple[type, ...] = dict) -> Any:
+    """What a text of JSON says.
+
+    Raises: Bad for none, a field that stands twice, or another kind of value.
+    """
+    try:
+        found = json.loads(text, object_pairs_hook=_once)
+        if "\\u" in text:  # half of a character, which no file can hold
+            json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        at = f", character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise Bad(f"{where}: no JSON ({getattr(error, 'msg', brief(error))}{at}); mend this row") from None
+    if not isinstance(found, kind):
+        raise Bad(f"{where}: got {text.strip():.40}; allowed: an object of fields")
+    return found
+
+
+def _once(fields: list[tuple[str, Any]]) -> dict:
+    found = dict(fields)
+    if len(found) < len(fields):
+        names = [name for name, _ in fields]
+        raise ValueError(f"field {next(x for x in names if names.count(x) > 1)!r} stands twice")
+    return found
+
+
+def _json(file: Path) -> list[dict]:
+    """A list of rows, as it is or under "data"; SQuAD's articles give a row a question, with what else its paragraph holds."""
+    with opened(file) as stream:
+        text = stream.read()
+    try:
+        found = parsed(text, str(file), (dict, list))
+    except Bad as error:
+        if "Extra data" in str(error):
+            raise Bad(f"{file}: JSON lines; name it .jsonl") from None
+        raise
+    rows = found.get("data") if isinstance(found, dict) else found
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise Bad(f'{file}: got no list of rows; allowed: a list of objects, or SQuAD\'s {{"data": [...]}}')
+    return list(_questions(file, rows)) if rows and "paragraphs" in rows[0] else rows
+
+
+def _questions(file: Path, articles: list[dict]) -> Iterator[dict]:
+    n = 0
+    for k, article in enumerate(articles):
+        for paragraph in _listed(article, "paragraphs", f"{file}: article {k}"):
+            rest = {k: v for k, v in paragraph.items() if k != "qas"} | {"title": article.get("title", "")}
+            for asked in _listed(paragraph, "qas", f"{file}: article {k}"):
+                _listed({"answers": [], **asked}, "answers", f"{file}: row {n}")
+                try:
+                    told = {key: [answer[key] for answer in asked["answers"]] for key in ("text", "answer_start")}
+                    yield rest | {"id": asked["id"], "question": asked["question"], "answers": told}
+                except (KeyError, TypeError) as error:
+                    raise Bad(f"{file}: row {n}: a question without {error}; needs id, question, answers") from None
+                n += 1
+
+
+def _listed(holder: dict, name: str, where: str) -> list[dict]:
+    """The objects that an article or a paragraph holds.
+
+    Raises: Bad where it holds none.
+    """
+    found = holder.get(name)
+    if not isinstance(found, list) or not all(isinstance(x, dict) for x in found):
+        raise Bad(f"{where}: got {name} {found!r:.40}; allowed: a list of objects, as in SQuAD")
+    return found
+
+
+def _csv(file: Path) -> list[dict]:
+    """Quoted as CSV is; blank lines are no rows."""
+    csv.field_size_limit(1 << 30)
+    with opened(file, newline="") as lines:
+        cells = csv.reader(lines, strict=True)
+        try:
+            return _table(file, [row for row in cells if row], ",")
+        except csv.Error as error:
+            near = f"{file}: cannot be read near line {cells.line_num or 1}"
+            raise Bad(f"{near} ({brief(error)}); mend it, or give .jsonl") from None
+
+
+def _tsv(file: Path) -> list[dict]:
+    """A row a line and a tab between cells, without quotes: a `"` is a character as any other, as publishers write it."""
+    with opened(file) as stream:
+        lines = [line.removesuffix("\n").removesuffix("\r") for line in stream]
+    while lines and not lines[-1].strip("\r"):
+        lines.pop()
+    if len(lines) == 1 and "\r" in lines[0]:
+        raise Bad(f"{file}: lines end with carriage returns only; save it with line feeds")
+    return _table(file, [line.split("\t") for line in lines if line or "\t" not in lines[0]], "\t")
+
+
+def _table(file: Path, lines: list[list[str]], separator: str) -> list[dict]:
+    """Rows under a header; a column name that comes back is numbered: "et", "et.1"."""
+    if not lines:
+        raise Bad(f"{file}: it is empty; needed: a header and rows")
+    header, *rows = lines
+    others = [words for mark, words in SEPARATORS.items() if len(header) == 1 and mark in header[0]]
+    if others:
+        raise Bad(f"{file}: cells are separated by {others[0]}; needed: {SEPARATORS[separator]}; save it again so")
+    if header[0].lower() == "sep=":
+        raise Bad(f"{file}: its first line is a spreadsheet's 'sep='; needed: a header; take the line away")
+    if "" in header:
+        at = header.index("") + 1
+        raise Bad(f"{file}: column {at} of its header has no name; name it, or take the column away")
+    names = [f"{x}.{k}" if (k := header[:i].count(x)) else x for i, x in enumerate(header)]
+    if twice := [x for i, x in enumerate(names) if x in names[:i]]:
+        raise Bad(f"{file}: column {twice[0]!r} stands twice in its header; name each once")
+    if bad := [(i, len(row)) for i, row in enumerate(rows) if len(row) != len(names)]:
+        i, found = bad[0]
+        raise Bad(f"{file}: row {i} has {found} cells, the header {len(names)} ({', '.join(names[:6])}); mend this row")
+    if bad := [i for i, row in enumerate(lines) if any("\0" in cell for cell in row)]:
+        raise Bad(f"{file}: line {bad[0] + 1} holds a null character: no UTF-8 text; save it as UTF-8")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+READERS: dict[str, Callable[[Path], list[dict]]] = {
+    ".parquet": _parquet,
+    ".jsonl": _jsonl,
+    ".json": _json,
+    ".tsv": _tsv,
+    ".csv": _csv,
+}

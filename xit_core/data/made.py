@@ -1,0 +1,33 @@
+"""Rows of the micro-world, generated when they are asked for."""
+
+from .. import micro
+from ..design.scales import PIVOT, Scale
+from ..design.tasks import Task
+from ..design.worlds import MICRO
+from .local import Part
+
+ALL = 1000  # rows of a split where a scale asks for all
+
+
+def parts(
+    declared: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT
+) -> list[Part]:
+    """Rows of one split; machine-translated training rows go round the other languages in turn."""
+    n = n or ALL
+    if data_lang != PIVOT and split == "train":
+        langs = MICRO.languages[1:]
+        shares = [len(range(i, n, len(langs))) for i in range(len(langs))]
+        rows = [
+            row
+            for share, other in zip(shares, langs, strict=True)
+            for row in micro.rows(declared.name, split, other, share)
+        ]
+    else:
+        rows = micro.rows(declared.name, split, lang, n)
+    return [Part(rows, f"micro/{declared.name}", MICRO.version, False, True)]
+
+
+def pools(lang: str, split: str = "validation", n: int = 0) -> tuple[list[dict], list[dict], None, None]:
+    """Sentences to be mined on both sides, as many as `n` gold pairs need; their gold is that of the task's rows."""
+    n = round((n or ALL) / micro.BUCC_GOLD)
+    return *(micro.rows("bucc_pool", side, lang, n) for side in ("source", "target")), None, None

@@ -1,0 +1,157 @@
+"""Original files of data sets that the hub has in another form or not at all: Universal Dependencies, CCGbank."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..machine.errors import Bad
+from ..machine.places import local_dir
+from . import formats
+from .local import Part, _own, misplaced
+
+# Universal Dependencies as XTREME converts them (google-research/xtreme@0918248: scripts/download_data.sh,
+# third_party/ud-conversion-tools, utils_preprocess.py udpos_preprocess; UD 2.5 in 2020). Tags that outrank others where a
+# multiword token has several heads:
+RANKS = {
+    "es": "VERB AUX PRON ADP DET",
+    "fr": "VERB AUX PRON NOUN ADJ ADV ADP DET PART SCONJ CONJ",
+    "it": "VERB AUX ADV PRON ADP DET INTJ",
+    "": "VERB NOUN PROPN PRON ADJ NUM ADV INTJ AUX ADP DET PART CCONJ SCONJ X PUNCT",
+}
+NUMBER = re.compile(r"\d+([-.]\d+)?", re.ASCII)  # of a word, of the words that are fused, of an empty node
+AGAIN = "unpack the treebanks again"
+UD_SPLITS = {"train": "train", "validation": "dev", "test": "test"}
+
+
+def ud(lang: str, split: str) -> list[Part]:
+    """XTREME's rows {tokens, pos_tags} of a language from the user's UD 2.5; [] where there are none.
+
+    Treebanks are chosen by file name, which tells el_gdt (Greek) from grc_proiel (Ancient Greek).
+    Raises: Bad naming file and line.
+    """
+    folder = local_dir()
+    files = folder.glob(f"ud-treebanks-v2.5/UD_*/{lang}_*-ud-{UD_SPLITS[split]}.conllu") if folder else ()
+    if not (files := sorted(files, key=lambda file: file.name)):
+        name = f"{lang}_*-ud-{UD_SPLITS[split]}.conllu"
+        misplaced("ud-treebanks-v2.5", f"{name}*", f"ud-treebanks-v2.5/UD_*/{name}")
+        return []
+    if len({file.name for file in files}) < len(files):
+        raise Bad(f"{files[0]}: a treebank of this name lies in two folders; keep one of them")
+    ranks = RANKS.get(lang, RANKS[""]).split()
+    told = [sentence for file in files for sentence in surface(file, ranks)]
+    # treebanks whose text is licensed have "_" for every word
+    told = [s for s in told if (gone := sum(form == "_" for form, _ in s)) == 0 or gone < len(s) - 1]
+    rows = [{"tokens": [form for form, _ in s], "pos_tags": [tag for _, tag in s]} for s in told]
+    return [_own(rows, f"ud-treebanks-v2.5/{'+'.join(f.name.split('-')[0] for f in files)}", files)]
+
+
+def surface(file: Path, ranks: list[str]) -> Iterator[list[tuple[str, str]]]:
+    """The sentences of a file as forms and tags.
+
+    Raises: Bad naming file and line.
+    """
+    for line, sentence in conllu(file):
+        if odd := [cells[0] for cells in sentence if not NUMBER.fullmatch(cells[0])]:
+            said = f"the sentence before line {line} has a word {odd[0]!r:.40}"
+            raise Bad(f"{file}: {said}; allowed: 1, 1-2 or 1.1; {AGAIN}")
+        heads = {int(cells[0]): cells[6] for cells in sentence if cells[0].isdigit()}
+        if odd := [x for x in heads.values() if x not in {"0", *map(str, heads)}]:
+            said = f"the sentence before line {line} has a head {odd[0]!r:.40}"
+            raise Bad(f"{file}: {said}; allowed: 0, or the number of a word; {AGAIN}")
+        numbers = [int(cells[0]) for cells in sentence if cells[0].isdigit()]
+        if numbers != [*range(1, len(numbers) + 1)]:
+            said = f"the sentence before line {line} has words {numbers[:9]}, not 1, 2, ..."
+            raise Bad(f"{file}: {said}; a blank line ends a sentence: {AGAIN}")
+        try:
+            yield fused(sentence, ranks)
+        except (ValueError, KeyError) as error:
+            said = f"the sentence before line {line} has a broken number ({formats.brief(error)})"
+            raise Bad(f"{file}: {said}; {AGAIN}") from None
+
+
+def conllu(file: Path) -> Iterator[tuple[int, list[list[str]]]]:
+    """Sentences of a CoNLL-U file as lines of ten columns, comments left out, with the number of the line after each."""
+    sentence, lines = [], formats.text(file).split("\n")
+    if not any(line.strip() and not line.startswith("#") for line in lines):
+        raise Bad(f"{file}: it is empty; {AGAIN}")
+    for n, line in enumerate((*lines, ""), 1):
+        cells = line.split("\t")
+        if line.strip() and not line.startswith("#"):
+            if len(cells) != 10:
+                raise Bad(f"{file}: line {n} has {len(cells)} columns; CoNLL-U has 10; {AGAIN}")
+            sentence.append(cells)
+        elif not line.strip() and sentence:
+            yield n, sentence
+            sentence = []
+
+
+def fused(sentence: list[list[str]], ranks: list[str]) -> list[tuple[str, str]]:
+    """Form and tag of each surface token: a multiword token has the tag of its highest word in the dependency graph.
+
+    Of several that are equally high the tag that comes first in `ranks` is taken, then the earlier word. Highest = fewest
+    ancestors, over basic and enhanced edges. Tags outside `ranks`, at which the original stops, come last.
+    """
+    words = {int(cells[0]): cells for cells in sentence if cells[0].isdigit()}
+    heads = {i: {int(h) for h in (c[6], *(d.split(":")[0] for d in c[8].split("|"))) if h.isdigit()} for i, c in words.items()}
+
+    def order(i: int) -> tuple[int, int]:
+        above, fresh = {i}, set(heads[i])
+        while fresh:
+            above |= fresh
+            fresh = {h for x in fresh for h in heads.get(x, ())} - above
+        tag = words[i][3].strip()
+        return len(above), ranks.index(tag) if tag in ranks else len(ranks)
+
+    forms = {i: cells[1] for i, cells in words.items()}
+    for cells in sentence:
+        if "-" in cells[0]:
+            first, last = map(int, cells[0].split("-"))
+            head = min(range(first, last + 1), key=order)
+            forms[head] = cells[1]
+            forms = {i: form for i, form in forms.items() if i == head or not first <= i <= last}
+    return [(form.strip().replace("\u200c", "").replace(" ", ""), words[i][3].strip()) for i, form in forms.items()]
+
+
+LEAF = re.compile(r"<L (\S+) \S+ \S+ (\S+) \S+>")  # category, two part-of-speech tags, word, category with its heads
+SECTIONS = {"train": range(2, 22), "validation": range(1)}  # of the Wall Street Journal
+
+
+def ccgbank(split: str) -> list[Part]:
+    """Rows {tokens, supertags} of the user's CCGbank (LDC2005T13); [] where there is none.
+
+    Raises: Bad naming file and line, or the sections that are missing.
+    """
+    folder, rows = local_dir(), []
+    files = {n: sorted(folder.glob(f"ccgbank/data/AUTO/{n:02}/wsj_*.auto")) if folder else [] for n in SECTIONS.get(split, ())}
+    if not any(files.values()):
+        misplaced("ccgbank", "wsj_*.auto*", "ccgbank/data/AUTO/<section>/wsj_*.auto", "data/AUTO/*/*.auto")
+        return []
+    if missing := [f"{n:02}" for n, found in files.items() if not found]:
+        raise Bad(f"ccgbank/data/AUTO: nothing in {', '.join(missing)}; {split} needs all of its {len(files)} sections")
+    files = sum(files.values(), [])
+    for file in files:
+        rows += derivations(file)
+    return [_own(rows, f"ccgbank/data/AUTO/{'02-21' if split == 'train' else '00'}", files)]
+
+
+def derivations(file: Path) -> list[dict]:
+    """The sentences of a file of CCGbank.
+
+    Raises: Bad naming file and line.
+    """
+    rows = []
+    for n, line in enumerate(formats.text(file).split("\n"), 1):
+        leaves = LEAF.findall(line)
+        if len(leaves) != line.count("<L ") or not leaves and line.strip() and not line.startswith("ID="):
+            said = f"{file}: line {n}: neither a derivation nor its ID"
+            raise Bad(f"{said}; copy CCGbank's AUTO folder again")
+        if leaves:
+            tags, words = map(list, zip(*leaves, strict=True))
+            rows.append({"tokens": words, "supertags": tags})
+    if not rows:
+        raise Bad(f"{file}: it holds no derivation; copy CCGbank's AUTO folder again")
+    return rows
+
+
+# readers of original files, by name: (language, split) -> [] where the user has none
+ORIGINALS: dict[str, Callable[[str, str], list[Part]]] = {"ud": ud, "ccgbank": lambda _, split: ccgbank(split)}

@@ -1,0 +1,140 @@
+"""A parcel: a small mirror of what a scale's study reads, to be carried to a machine that has neither network nor Parquet."""
+
+import csv
+import json
+import lzma
+import os
+import shutil
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+
+from ..design import studies
+from ..design.scales import scale as scale_of
+from ..design.tasks import TASKS, languages, located
+from ..machine.errors import Bad
+from ..machine.files import whole
+from ..machine.places import mirror_dir
+from . import corpus, local, mirror
+from .inventory import wanted
+from .real import HELD_OUT
+
+MOST = 60 << 20  # bytes of a parcel
+SPARE = 0.9  # stretches of a text repeat less than all of it: they compress worse
+Split = tuple[str, str, str]  # repository, config, split
+
+
+def pack(scale_name: str, folder: Path, most: int = MOST) -> list[dict]:
+    """Write a mirror of what a scale's study reads, of at most `most` bytes, and return its manifest.
+
+    Its rows are those of the mirror at hand, all of them, as compressed JSON lines; of the text to pretrain on, in which lines
+    that any evaluation set of that mirror holds are blank, there is as much as fits: the longest languages are cut.
+    Raises: Bad without a mirror, for a scale that needs none, for a folder in use, and where no text would fit.
+    """
+    possible(scale_name, folder, most)
+    listed, notes = mirror.manifest(mirror_dir()), {}
+    text, rest = taken(scale_name, listed)
+    if not text and not rest:
+        raise Bad(f"nothing to pack for scale {scale_name!r}: {mirror_dir()} holds nothing that it reads")
+    files = {key: squeezed(_rows(key)) for key in rest}
+    room = most - sum(map(len, files.values()))
+    if room < 0 or text and not room:
+        raise Bad(f"{most / 2**20:.1f} MiB: the rows of the tasks alone take {(most - room) / 2**20:.1f}; allow more")
+    held = corpus.evaluated(scale_of(scale_name))[0] if text else None
+    for key in text:
+        rows, blank = without(_rows(key), held)
+        files[key], notes[key] = squeezed(rows), f"{blank:,} lines that evaluation sets hold are blank"
+    top = level([len(files[key]) for key in text], room)
+    for key in (key for key in text if len(files[key]) > top):
+        files[key] = squeezed(spread(unsqueezed(files[key]), SPARE * top / len(files[key])))
+    told: list[dict] = []
+
+    def make(part: Path) -> None:
+        told.extend(put(part, listed[key], blob, notes.get(key, "")) for key, blob in files.items())
+        index(part / "MANIFEST.csv", told)
+        for file in (mirror_dir() / repository / "SOURCES.csv" for repository in {key[0] for key in text}):
+            if file.is_file():
+                shutil.copy(file, part / file.parent.name)
+
+    whole(folder, make, "free some space or name another folder")
+    return told
+
+
+def possible(scale_name: str, folder: Path, most: int) -> None:
+    """Raise Bad where there is nothing to pack, where nothing may be, or where the folder is in use."""
+    if most <= 0:
+        raise Bad(f"{most} bytes; allowed: more than 0")
+    if scale_of(scale_name).world.made or not mirror_dir():
+        raise Bad(f"nothing to pack for scale {scale_name!r}: take one with real data, and name their mirror with XIT_MIRROR")
+    if os.path.exists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise Bad(f"{folder} is in use; name a new folder")
+
+
+def index(file: Path, lines: list[dict]) -> None:
+    """Write a manifest."""
+    with open(file, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def taken(scale_name: str, listed: dict[Split, dict]) -> tuple[list[Split], list[Split]]:
+    """What a parcel holds of a manifest: text to pretrain on, and all else that a run of the main study reads."""
+    s, names = scale_of(scale_name), {"mlm", "tatoeba", "udpos"}  # every encoder is measured on these
+    names |= {t for run in studies.runs("main", scale_name) for stage in run.stages for t in stage if t in TASKS}
+    names |= {TASKS[t].train_on for t in names} - {""}
+    read = {place[:3] for t in names for place in wanted(TASKS[t], scale_name)}
+    filled = {t: (TASKS[t].train_lang, *languages(t, s)) for t in names}
+    read |= {located(x.format(lang=lang))[:3] for t, langs in filled.items() for lang in langs for x in TASKS[t].stand_ins}
+    text = {located(x.format(lang=lang))[:3] for x in TASKS["mlm"].stand_ins for lang in filled["mlm"]}
+    return [key for key in listed if key in text], [key for key in listed if key in read - text]
+
+
+def _rows(key: Split) -> list[dict]:
+    return mirror.from_mirror(*key)[0].rows
+
+
+def squeezed(rows: list[dict]) -> bytes:
+    return lzma.compress("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(), preset=4)
+
+
+def unsqueezed(blob: bytes) -> list[dict]:
+    return [json.loads(line) for line in lzma.decompress(blob).splitlines()]
+
+
+def without(rows: list[dict], held: corpus.Held) -> tuple[list[dict], int]:
+    """Rows of text, the lines blank that evaluation sets hold, and how many these are; no row changes its place."""
+    lines = [line for row in rows for line in row["text"].split("\n")]
+    bad = np.concatenate(
+        [held.within([*map(corpus.units, lines[i : i + corpus.CHUNK])]) for i in range(0, len(lines), corpus.CHUNK)]
+    )
+    kept = iter("" if b else line for line, b in zip(lines, bad.tolist(), strict=True))
+    return [row | {"text": "\n".join(islice(kept, row["text"].count("\n") + 1))} for row in rows], int(bad.sum())
+
+
+def put(folder: Path, entry: dict, blob: bytes, note: str) -> dict:
+    """Write a split and give its line of the manifest."""
+    file = folder / entry["repo"] / entry["config"] / f"{entry['split']}{mirror.SQUEEZED}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(blob)
+    n, of = len(unsqueezed(blob)), int(entry["rows"])
+    notes = entry["note"], note, f"{n:,} of {of:,} rows" * (n < of)
+    return entry | {"rows": n, "sha256": local.sha256(file), "note": "; ".join(filter(None, notes))}
+
+
+def level(sizes: list[int], room: int) -> float:
+    """The size to which each is cut that is larger, for all to fit."""
+    left = sorted(sizes)
+    for i, size in enumerate(left):
+        if size * (len(left) - i) > room:
+            return room / (len(left) - i)
+        room -= size
+    return float(max(left, default=1))
+
+
+def spread(rows: list[dict], share: float) -> list[dict]:
+    """A share of the rows, in stretches that are evenly spaced: a row held out of training is held out there too."""
+    stretches = [rows[i : i + HELD_OUT] for i in range(0, len(rows), HELD_OUT)]
+    n = max(1, int(len(stretches) * min(1, share)))
+    return list(chain.from_iterable(stretches[i * len(stretches) // n] for i in range(n)))

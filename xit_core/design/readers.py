@@ -1,0 +1,226 @@
+"""Readers: a raw row of a data set becomes examples."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from .languages import NAMES
+
+Row = dict
+
+
+class Note(str):
+    """Something about a row that is counted in the run's record, though the row is kept."""
+
+
+# (raw row, language wanted) -> its examples; a `str` says why it gives none, a `Note` what was mended; nothing at all when
+# the row is of another language
+Reader = Callable[[Row, str], Iterator[dict | str]]
+MISPLACED = "gold answer not in the context"  # harmless where only its text is compared; such a row trains nothing
+
+
+# -- readers: a raw row -> examples ------------------------------------------------------------------------------------
+
+
+class Wrong(ValueError):
+    """A value that a reader cannot take; the message says what is allowed. The row and the field are named by who reads."""
+
+
+def number(value) -> int:
+    """A whole number as files hold it: 1, 1.0, "1" or "1.0".
+
+    Raises: Wrong for anything else, true and false too.
+    """
+    whole = re.fullmatch(r"[+-]?\d{1,15}(\.0*)?", value.strip(), re.ASCII) if isinstance(value, str) else None
+    if whole or isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 and value == value // 1:
+        return int(float(value))
+    raise Wrong("a whole number")
+
+
+def choice(value, names: Sequence[str], none: bool = False) -> int:
+    """The number of a label or tag: itself, its digits, or its word; -1 (where `none`) for a row without one.
+
+    Raises: Wrong.
+    """
+    words = f" or {', '.join(names[:8])}{', ...' * (len(names) > 8)}" if names else ""
+    if isinstance(value, str) and value in names:
+        return names.index(value)
+    try:
+        found = number(value)
+    except Wrong:
+        raise Wrong(f"0 to {len(names) - 1}{words}" if names else "a whole number") from None
+    if not -none <= found < (len(names) or found + 1):
+        raise Wrong(f"0 to {len(names) - 1}{words}" if names else f"{-none} or more")
+    return found
+
+
+def said(value) -> str:
+    """A text that becomes part of a longer one.
+
+    Raises: Wrong.
+    """
+    if not isinstance(value, str):
+        raise Wrong("a text")
+    return value
+
+
+def several(value) -> list:
+    """A list, and nothing else that has parts.
+
+    Raises: Wrong.
+    """
+    if not isinstance(value, list | tuple):
+        raise Wrong("a list")
+    return list(value)
+
+
+def spoken(value, known: Sequence[str]) -> str:
+    """A language of those that the rows are in.
+
+    Raises: Wrong.
+    """
+    if value not in known:
+        raise Wrong(", ".join(known))
+    return value
+
+
+CONTRADICTION = {"contradictory": "contradiction"}  # as the translations of MNLI's training rows that come with XNLI have it
+
+
+def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = (), langs: str = "") -> Reader:
+    """Two texts and a label that is a number, its digits, or a word of `names`; -1 and "-" mark a row without one (SNLI).
+
+    `langs`: the languages of which the column "language" names each row's; "" where there is no such column.
+    """
+
+    def read(row, lang):
+        if langs and spoken(row["language"], [*langs.split(), lang]) != lang:
+            return
+        got = row[label]
+        index = -1 if got == "-" else choice(CONTRADICTION.get(got, got) if isinstance(got, str) else got, names, none=True)
+        yield {"a": row[a], "b": row[b], "label": index} if index >= 0 else "no label"
+
+    return read
+
+
+def question(row, lang):
+    """SQuAD's columns. The hub stripped contexts of leading white space and kept the offsets: an answer that is not where
+    it should be is looked for around there."""
+    context, answers = said(row["context"]), row["answers"]
+    starts = [number(x) for x in several(answers["answer_start"])]
+    texts = [said(x) for x in several(answers["text"])]
+    found = [(aligned(context, start, text), text) for start, text in zip(starts, texts, strict=True)]
+    if any(start < 0 for start, _ in found[:1]):
+        yield Note(MISPLACED)
+    elif [start for start, _ in found] != starts:
+        yield Note("answer moved to where its text is")
+    yield {"id": row["id"], "question": row["question"], "context": context, "answers": found}
+
+
+def aligned(context: str, start: int, said: str) -> int:
+    """Where the text of an answer begins: at `start`, else at its occurrence nearest to it (the earlier of two), else -1."""
+    if context.startswith(said, max(start, 0)) and start >= 0:
+        return start
+    before, after = context.rfind(said, 0, max(0, start) + len(said)), context.find(said, max(0, start))
+    return min((x for x in (before, after) if x >= 0), key=lambda x: abs(x - start), default=-1)
+
+
+def tydi(row, lang):
+    """SQuAD's columns; the language stands in the id: "english-123-0" on the hub, "<lang>-..." in the micro-world."""
+    known = {lang: lang} | {name.split()[0].lower(): code for code, name in NAMES.items()} | {code: code for code in NAMES}
+    first = spoken(said(row["id"]).split("-")[0], [*known])
+    if known[first] == lang:
+        yield from question(row, lang)
+
+
+def tagged(column: str, names: list[str]) -> Reader:
+    """Tokens with a tag each: of `names` a word or its number, where there are none any word."""
+
+    def read(row, lang):
+        tags = [names[choice(t, names)] if names else said(t) for t in several(row[column])]
+        if len(tags) != len(several(row["tokens"])):
+            raise Wrong(f"as many tokens as {column}")
+        yield {"tokens": row["tokens"], "tags": tags} if tags else "no tokens"
+
+    return read
+
+
+def bitext(row, lang):
+    yield {"a": row["source_sentence"], "b": row["target_sentence"], "ids": (row["source_lang"], row["target_lang"])}
+
+
+def swag(row, lang):
+    """HellaSwag as the authors read it: context a, then each of "context b + ending" (zphang/nlprunners@b45eb54)."""
+    b = said(row["ctx_b"] or "")
+    yield {
+        "a": row["ctx_a"] or row["ctx"],
+        "choices": [f"{b} {said(e)}".strip() for e in several(row["endings"])],
+        "label": number(row["label"]),
+    }
+
+
+def cosmos(row, lang):
+    yield {
+        "a": f"{said(row['context'])} {said(row['question'])}",
+        "choices": [row[f"answer{i}"] for i in range(4)],
+        "label": number(row["label"]),
+    }
+
+
+def commonsense(row, lang):
+    choices = row["choices"]
+    letters, texts = several(choices["label"]), several(choices["text"])
+    if len(texts) != len(letters) or len(set(map(said, letters))) < len(letters):
+        raise Wrong("a text for each letter, and each letter once")
+    yield {"a": row["question"], "choices": texts, "label": letters.index(spoken(row["answerKey"], letters))}
+
+
+def jcommonsense(row, lang):
+    yield {"a": row["question"], "choices": row["choices"], "label": number(row["label"])}
+
+
+def social(row, lang):
+    a = f"{said(row['context'])} {said(row['question'])}"
+    choices, label = [row[f"answer{x}"] for x in "ABC"], number(row["label"])
+    if label not in (1, 2, 3):
+        raise Wrong("1, 2 or 3")
+    yield {"a": a, "choices": choices, "label": label - 1}
+
+
+def copa(row, lang):
+    """A premise with COPA's question for its cause or its effect, and two choices."""
+    asked = {"cause": "What was the cause of this?", "effect": "What happened as a result?"}
+    a = f"{said(row['premise'])} {asked[spoken(row['question'], [*asked])]}"
+    yield {"a": a, "choices": [row["choice1"], row["choice2"]], "label": number(row["label"])}
+
+
+def answer_sentence(row, lang):
+    """XQuAD-R: the sentences of the context, and the index of the one in which the answer begins."""
+    start = number(several(row["answers"]["answer_start"])[0])
+    if len(several(row["sentences"])) != len(several(row["sentence_breaks"])):
+        raise Wrong("as many sentences as sentence_breaks")
+    at = next((i for i, (first, end) in enumerate(row["sentence_breaks"]) if first <= start < end), None)
+    told = {"id": row["id"], "question": row["question"], "context": row["context"], "sentences": row["sentences"]}
+    yield told | {"answer": at} if at is not None else MISPLACED
+
+
+MEWSLIX = "ar de en es fa ja pl ro ta tr uk"
+
+
+def mention(row, lang):
+    """Mewsli-X: each mention of an article, marked in its sentence as XTREME-R does (third_party/utils_mewslix.py)."""
+    context = row["context"]
+    for each in row["mentions"] if spoken(context["language"], [*MEWSLIX.split(), lang]) == lang else ():
+        span = each["mention_span"]
+        inside = [s for s in context["sentence_spans"] if s["start"] <= span["start"] < s["end"]]
+        if not inside or not context["text"]:
+            yield "article text not restored"
+            continue
+        left = context["text"][inside[0]["start"] : span["start"]]
+        right = context["text"][span["end"] : max(span["end"], inside[0]["end"])]
+        told = f"{said(span['text'])}: {left} {{ {span['text']} }} {right}"
+        names = {"id": said(each["example_id"]), "entity": said(each["entity_id"])}
+        yield names | {"mention": " ".join(told.split())}
+
+
+def text(row, lang):
+    yield {"a": row["text"]} if row["text"].strip() else "no text"

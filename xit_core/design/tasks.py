@@ -1,0 +1,346 @@
+"""Every task of the study, each declared once: where its rows are, how a row is read, what it trains on, how it is scored."""
+
+from dataclasses import dataclass
+
+from ..machine.errors import Bad
+from .languages import NAMES
+from .readers import (
+    MEWSLIX,
+    Reader,
+    answer_sentence,
+    bitext,
+    commonsense,
+    copa,
+    cosmos,
+    jcommonsense,
+    mention,
+    pair,
+    question,
+    social,
+    swag,
+    tagged,
+    text,
+    tydi,
+)
+from .scales import PIVOT, Scale
+from .worlds import World
+
+UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
+IOB2 = "O B-PER I-PER B-ORG I-ORG B-LOC I-LOC".split()
+NLI = "entailment neutral contradiction".split()
+XNLI_LANGS = "ar bg de el en es fr hi ru sw th tr ur vi zh"
+TRANSLATED = "ar bg de el es fr hi ru sw th tr ur vi zh".split()  # what XNLI translates MNLI into
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task. `source` is "repository/config", in which a language is a field: {lang}, {name} or {iso3}.
+
+    Examples by kind: classify {a, b, label}; choose {a, choices, label}; span {id, context, question, answers: [(start,
+    text)]}; tag {tokens, tags}; retrieve {a, b, ids}, or a question with its sentences, or a mention; mlm {a}.
+    """
+
+    name: str
+    kind: str  # classify choose span tag retrieve mlm
+    role: str  # "intermediate", "target", "text"; "xtreme-r", "shift" (further targets), "alternative" (further intermediates)
+    source: str
+    revision: str  # commit of the data, 40 hex; of licensed data its catalogue number
+    read: Reader
+    genre: str  # of the task: nli, paraphrase, qa, tagging, completion, commonsense, retrieval, text
+    columns: str = ""  # that the reader needs
+    langs: str = "en"
+    train_lang: str = "en"  # of its training rows
+    train_on: str = ""  # the task whose rows train it; its own name when it has a training set; "" = nothing trains it
+    train: str = "train"  # split names, "," joins several
+    validation: str = "validation"
+    labels: tuple[str, ...] = ()  # in the order of the label numbers; () with kind tag: collected from the training rows
+    no_answer: bool = False  # some questions have no answer
+    metrics: tuple[str, ...] = ("accuracy",)  # the headline score is the mean of these
+    protocol: str = "accuracy"
+    epochs: int = 3
+    batch: int = 32
+    licence: str = ""
+    citation: str = ""
+    obtain: str = ""  # where to get it when the hub has it at no known commit; "" = the hub
+    original: str = ""  # the reader in `sources` of the original files in a folder of the user's, preferred where they are
+    expand: str = ""  # what makes the rows from templates, in `data.reading.EXPANDERS`
+    joined: tuple[str, ...] = ()  # "repository/config/split@commit": other data sets whose rows train the task too
+    stand_ins: tuple[str, ...] = ()  # "repository/config/split" rows that fill up an incomplete split of a mirror
+    apart: tuple[str, ...] = ()  # span tasks whose evaluation contexts no training row may have: a stand-in could
+    translated: tuple[str, ...] = ()  # "repository/config/split@commit": the training rows by machine, {lang} by {lang}
+
+    @property
+    def scored(self) -> bool:
+        """A path may end in it: it is evaluated in every language, not only trained on."""
+        return self.role in ("target", "xtreme-r", "shift")
+
+    def version(self, world: World) -> str:
+        """The revision of the data that a run of this task sees."""
+        return world.version or self.revision
+
+    def config(self, lang: str) -> tuple[str, str]:
+        """Repository and config of one language."""
+        name, iso3 = NAMES.get(lang, f"{lang} {lang}").split()
+        repository, _, config = self.source.format(lang=lang, name=name, iso3=iso3).rpartition("/")
+        return repository, config
+
+
+# -- declarations ------------------------------------------------------------------------------------------------------
+
+TASKS: dict[str, Task] = {}
+
+
+def declare(name: str, *fields, **more) -> Task:
+    """Add a task to the table.
+
+    Raises: ValueError when the name is taken.
+    """
+    if name in TASKS:
+        raise ValueError(f"task {name!r} is declared twice")
+    TASKS[name] = Task(name, *fields, **more)
+    return TASKS[name]
+
+
+GLUE = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
+XTREME = "ec5f1f46e9af79639a90684a7a70a956c4998f04"
+XTREME_CODE = "838c13b69daafb9328785d16caae2711e4012123"  # google-research/xtreme, for what only its scripts make
+XNLI = "facebook/xnli/{lang}/train@b8dd5d7af51114dbda02c0e3f6133f332186418e"  # MNLI by machine; 14 languages
+QA = {
+    "kind": "span", "genre": "qa", "columns": "id context question answers", "metrics": ("exact_match", "f1"),
+    "protocol": "qa/squad-en", "epochs": 2, "batch": 16,
+}  # fmt: skip
+ENTAILMENT = {
+    "kind": "classify", "read": pair("premise", "hypothesis", names=tuple(NLI)), "genre": "nli",
+    "columns": "premise hypothesis label",
+}  # fmt: skip
+NLI_LABELS = {"labels": tuple(NLI)}
+
+# -- the nine intermediate tasks
+
+# ANLI+: the three rounds of ANLI, SNLI and MNLI under one head
+declare(
+    "anli", role="intermediate", source="facebook/anli/plain_text", revision="8e4813d81f46d313dac7892e1c28076917cfcdf9",
+    train_on="anli", train="train_r1,train_r2,train_r3", validation="dev_r1,dev_r2,dev_r3", licence="CC BY-NC 4.0",
+    citation="Nie et al. 2020, ACL; Bowman et al. 2015, EMNLP; Williams et al. 2018, NAACL",
+    joined=("stanfordnlp/snli/plain_text/train@cdb5c3d5eed6ead6e5a341c8e56e669bb666725b", f"nyu-mll/glue/mnli/train@{GLUE}"),
+    **ENTAILMENT, **NLI_LABELS,
+)  # fmt: skip
+declare(
+    "mnli", role="intermediate", source="nyu-mll/glue/mnli", revision=GLUE, train_on="mnli", validation="validation_matched",
+    licence="OANC, CC BY, CC BY-SA by genre", citation="Williams et al. 2018, NAACL",
+    stand_ins=("metaeval/lingnli/default/train",), translated=(XNLI,), **ENTAILMENT, **NLI_LABELS,
+)  # fmt: skip
+declare(
+    "qqp", "classify", "intermediate", "nyu-mll/glue/qqp", GLUE, pair("question1", "question2"), "paraphrase",
+    "question1 question2 label", train_on="qqp", labels=("not duplicate", "duplicate"), licence="Quora terms",
+    citation="Iyer et al. 2017, Quora; Wang et al. 2019, ICLR",
+)  # fmt: skip
+declare(
+    "squad2", role="intermediate", source="rajpurkar/squad_v2/squad_v2", revision="3ffb306f725f7d2ce8394bc1873b24868140c412",
+    read=question, train_on="squad2", no_answer=True, apart=("xquad",), licence="CC BY-SA 4.0",
+    citation="Rajpurkar et al. 2018, ACL", **QA,
+)  # fmt: skip
+declare(
+    "squad1", role="intermediate", source="rajpurkar/squad/plain_text", revision="7b6d24c440a36b6815f21b70d25016731768db1f",
+    read=question, train_on="squad1", licence="CC BY-SA 4.0", citation="Rajpurkar et al. 2016, EMNLP", **QA,
+)  # fmt: skip
+declare(
+    "hellaswag", "choose", "intermediate", "Rowan/hellaswag/default", "218ec52e09a7e7462a5400043bb9a69a41d06b76", swag,
+    "completion", "ctx_a ctx_b ctx endings label", train_on="hellaswag", licence="MIT", citation="Zellers et al. 2019, ACL",
+)  # fmt: skip
+# licensed: a folder of the user's; `udtag` is the open alternative
+declare(
+    "ccg", "tag", "intermediate", "ccgbank/supertags", "LDC2005T13", tagged("supertags", []), "tagging", "tokens supertags",
+    train_on="ccg", licence="LDC user agreement", citation="Hockenmaier and Steedman 2007, CL", original="ccgbank",
+    obtain="CCGbank is licensed (LDC2005T13): put its data/AUTO into XIT_LOCAL/ccgbank, or take the open task 'udtag' in its place",
+)  # fmt: skip
+declare(
+    "cosmosqa", "choose", "intermediate", "allenai/cosmos_qa/default", "ed50fe83db62b355759053b1cd5eef344ee371e0", cosmos,
+    "commonsense", "context question answer0 answer1 answer2 answer3 label", train_on="cosmosqa", licence="CC BY 4.0",
+    citation="Huang et al. 2019, EMNLP",
+)  # fmt: skip
+declare(
+    "csqa", "choose", "intermediate", "tau/commonsense_qa/default", "94630fe30dad47192a8546eb75f094926d47e155", commonsense,
+    "commonsense", "question choices answerKey", train_on="csqa", licence="MIT", citation="Talmor et al. 2019, NAACL",
+)  # fmt: skip
+declare(
+    "mlm", "mlm", "text", "wikimedia/wikipedia/20231101.{lang}", "b04c8d1ceb2f5cd4588862100d08de323dccfbaa", text, "text", "text",
+    langs=f"{' '.join(NAMES)} az gu lt ms my pa qu ro uk", train_on="mlm", validation="train", licence="CC BY-SA 3.0, GFDL",
+    metrics=("masked_accuracy",), protocol="mlm/masked-accuracy", stand_ins=("pretrain_text/{lang}/train",),
+    citation="Wikimedia dumps of 2023-11-01",
+)  # fmt: skip
+
+# -- the nine targets of XTREME
+
+declare(
+    "xnli", "classify", "target", "google/xtreme/XNLI", XTREME,
+    pair("sentence1", "sentence2", "gold_label", tuple(NLI), XNLI_LANGS), "nli", "language sentence1 sentence2 gold_label",
+    langs=XNLI_LANGS, train_on="mnli", epochs=2,
+    licence="CC BY-NC 4.0", citation="Conneau et al. 2018, EMNLP", **NLI_LABELS,
+)  # fmt: skip
+declare(
+    "pawsx", "classify", "target", "google/xtreme/PAWS-X.{lang}", XTREME, pair("sentence1", "sentence2"), "paraphrase",
+    "sentence1 sentence2 label", langs="de en es fr ja ko zh", train_on="pawsx", labels=("different", "paraphrase"), epochs=5,
+    licence="free, with attribution", citation="Yang et al. 2019, EMNLP",
+)  # fmt: skip
+# the hub's copy keeps split multiword tokens and mixes Ancient Greek and others in: see `sources.ud` for XTREME's own
+declare(
+    "udpos", "tag", "target", "google/xtreme/udpos.{name}", XTREME, tagged("pos_tags", UPOS), "tagging", "tokens pos_tags",
+    langs="af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh",
+    train_on="udpos", labels=tuple(UPOS), metrics=("f1",), protocol="udpos/seqeval-1.2.2", epochs=10, original="ud",
+    licence="UD 2.5, by treebank", citation="Nivre et al. 2020, LREC",
+)  # fmt: skip
+declare(
+    "panx", "tag", "target", "google/xtreme/PAN-X.{lang}", XTREME, tagged("ner_tags", IOB2), "tagging", "tokens ner_tags",
+    langs="af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta te th tl tr ur vi yo "
+    "zh",
+    train_on="panx", labels=tuple(IOB2), metrics=("f1",), protocol="panx/iob2-f1", epochs=10, licence="ODC-BY",
+    citation="Pan et al. 2017, ACL; Rahimi et al. 2019, ACL",
+)  # fmt: skip
+declare(
+    "xquad", role="target", source="google/xtreme/XQuAD.{lang}", revision=XTREME, read=question,
+    langs="ar de el en es hi ru th tr vi zh", train_on="squad1", licence="CC BY-SA 4.0", citation="Artetxe et al. 2020, ACL", **QA,
+)  # fmt: skip
+declare(
+    "mlqa", role="target", source="google/xtreme/MLQA.{lang}.{lang}", revision=XTREME, read=question,
+    langs="ar de en es hi vi zh", train_on="squad1", licence="CC BY-SA 3.0", citation="Lewis et al. 2020, ACL",
+    **(QA | {"protocol": "qa/mlqa"}),
+)  # fmt: skip
+declare(
+    "tydiqa", role="target", source="google/xtreme/tydiqa", revision=XTREME, read=tydi, langs="ar bn en fi id ko ru sw te",
+    train_on="tydiqa", licence="Apache-2.0", citation="Clark et al. 2020, TACL", **QA,
+)  # fmt: skip
+declare(
+    "bucc", "retrieve", "target", "google/xtreme/bucc18.{lang}", XTREME, bitext, "retrieval",
+    "source_sentence target_sentence source_lang target_lang", langs="de fr ru zh", metrics=("f1",), protocol="bucc/jiant-dev",
+    licence="BUCC 2018, research", citation="Zweigenbaum et al. 2018, BUCC",
+)  # fmt: skip
+declare(
+    "tatoeba", "retrieve", "target", "google/xtreme/tatoeba.{iso3}", XTREME, bitext, "retrieval",
+    "source_sentence target_sentence source_lang target_lang",
+    langs="af ar bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr nl pt ru sw ta te th tl tr ur vi zh",
+    metrics=("accuracy",), protocol="tatoeba/jiant", licence="CC BY 2.0", citation="Artetxe and Schwenk 2019, TACL",
+)  # fmt: skip
+
+# -- what XTREME-R adds
+
+declare(
+    "xcopa", "choose", "xtreme-r", "cambridgeltl/xcopa/{lang}", "042f78955ba48e6404616762fa6e05e839c3907a", copa, "commonsense",
+    "premise choice1 choice2 question label", langs="et ht id it qu sw ta th tr vi zh", train_on="copa", licence="CC BY 4.0",
+    citation="Ponti et al. 2020, EMNLP",
+)  # fmt: skip
+declare(
+    "lareqa", "retrieve", "xtreme-r", "lareqa/xquad-r.{lang}", "9bc8c7fb6dd8d01d72a05a93c2cb96882b0d299c", answer_sentence,
+    "retrieval", "id context question answers sentence_breaks sentences", langs="ar de el en es hi ru th tr vi zh",
+    validation="test", metrics=("map@20",), protocol="map@20", licence="CC BY-SA 4.0", citation="Roy et al. 2020, EMNLP",
+    obtain="xquad-r/<language>.json of google-research-datasets/lareqa, as XIT_LOCAL/lareqa/xquad-r.<language>/test.json",
+)  # fmt: skip
+declare(
+    "mewslix", "retrieve", "xtreme-r", "mewsli-x/dataset", "47071fbe61ad850e4ea27b269e55c5a9b9378cb3", mention, "retrieval",
+    "context mentions", langs=MEWSLIX, validation="wikinews_mentions-dev", metrics=("map@20",),
+    protocol="map@20", licence="CC BY-SA 4.0, CC BY 2.5", citation="Ruder et al. 2021, EMNLP",
+    obtain="google-research's get-mewsli-x.sh makes its files; put them into XIT_LOCAL/mewsli-x/dataset",
+)  # fmt: skip
+declare(
+    "multichecklist", role="xtreme-r", source="multichecklist/templates", revision=XTREME_CODE, read=question, train_on="squad1",
+    langs="af ar az bg bn de el en es et eu fa fi fr gu ha he hi ht hu id it ja jv ka kk ko lt ml mr ms my nl pa pl pt qu ru sw "
+    "ta te th tl tr uk ur vi wo yo zh",
+    validation="tsv", expand="checklist", licence="Apache-2.0", citation="Ruder et al. 2021, EMNLP",
+    obtain="multichecklist/checklist_templates.tsv of google-research/xtreme, as XIT_LOCAL/multichecklist/templates/tsv.tsv",
+    **(QA | {"protocol": "checklist/failure", "metrics": ("accuracy",)}),
+)  # fmt: skip
+
+# -- further evaluation sets, for the research questions: other domains, adversarial rows
+
+for name, config, rows in (
+    ("shift_wiki", "new_wiki", "new_wiki"), ("shift_nyt", "nyt", "nyt"), ("shift_reddit", "reddit", "reddit"),
+    ("shift_amazon", "amazon", "amazon_reviews"),
+):  # fmt: skip
+    declare(
+        name, role="shift", source=f"squadshifts/{config}", revision="b7cc4d50af791c36c49417fb94dd739d6a9e7bef", read=question,
+        train_on="squad1", validation="test", licence="CC BY 4.0", citation="Miller et al. 2020, ICML",
+        obtain=f"datasets/{rows}_v1.0.json of modestyachts/squadshifts-website, as XIT_LOCAL/squadshifts/{config}/test.json", **QA,
+    )  # fmt: skip
+# original and revised rows together; a model is as robust as it is on both
+declare(
+    "cad_nli", role="shift", source="cad_nli/all_combined", revision="6f232a1d2a11462a30ce08fb4825b734ab30828e", train_on="mnli",
+    validation="test", licence="Apache-2.0; SNLI: CC BY-SA 4.0", citation="Kaushik et al. 2020, ICLR",
+    obtain="NLI/all_combined/test.tsv of acmi-lab/counterfactually-augmented-data (columns premise, hypothesis, label 0-2), as "
+    "XIT_LOCAL/cad_nli/all_combined/test.jsonl",
+    **ENTAILMENT, **NLI_LABELS,
+)  # fmt: skip
+
+# -- alternatives to the nine intermediate tasks: open supertags, XTREME-R's own training data, languages other than English
+
+declare(
+    "udtag", "tag", "alternative", "ud_supertags/en_ewt", "15d613d8447b3478787d4c278730a1e48a945efb", tagged("supertags", []),
+    "tagging", "tokens supertags", train_on="udtag", licence="CC BY-SA 4.0", citation="Silveira et al. 2014, LREC",
+    obtain="dependency supertags of UD_English-EWT, as XIT_LOCAL/ud_supertags/en_ewt/{train,validation}.jsonl",
+)  # fmt: skip
+declare(
+    "copa", "choose", "alternative", "cambridgeltl/xcopa/en", "042f78955ba48e6404616762fa6e05e839c3907a", copa, "commonsense",
+    "premise choice1 choice2 question label", train_on="copa", licence="BSD 2-clause", citation="Roemmele et al. 2011, AAAI Spring",
+    obtain="COPA as in SuperGLUE, as XIT_LOCAL/cambridgeltl/xcopa/en/{train,validation}.jsonl",
+)  # fmt: skip
+declare(
+    "siqa", "choose", "alternative", "allenai/social_i_qa/default", "537a2ec8ec565adc0b70b70752893e59e024df26", social,
+    "commonsense", "context question answerA answerB answerC label", train_on="siqa", licence="CC BY 4.0",
+    citation="Sap et al. 2019, EMNLP",
+)  # fmt: skip
+declare(
+    "ocnli", role="alternative", source="clue/ocnli/zh", revision="b53efdee17257a5c33993cf6fcf8ffff0497ea0e", langs="zh",
+    train_lang="zh", train_on="ocnli", licence="CC BY-NC 4.0", citation="Hu et al. 2020, Findings of EMNLP",
+    obtain="data/ocnli of CLUEbenchmark/OCNLI (columns premise, hypothesis, label 0-2), as XIT_LOCAL/clue/ocnli/zh/train.jsonl",
+    **ENTAILMENT, **NLI_LABELS,
+)  # fmt: skip
+declare(
+    "jcqa", "choose", "alternative", "shunk031/JGLUE/JCommonsenseQA", "6f071c09316baae89c3d083a90985b4b1cb9968c", jcommonsense,
+    "commonsense", "question choices label", langs="ja", train_lang="ja", train_on="jcqa", licence="CC BY-SA 4.0",
+    citation="Kurihara et al. 2022, LREC",
+    obtain="datasets/jcommonsenseqa-v1.3 of yahoojapan/JGLUE (choices as a list), as "
+    "XIT_LOCAL/shunk031/JGLUE/JCommonsenseQA/train.jsonl",
+)  # fmt: skip
+for lang in ("ko", "sw"):
+    declare(
+        f"tydiqa_{lang}", role="alternative", source="google/xtreme/tydiqa", revision=XTREME, read=tydi, langs=lang,
+        train_lang=lang, train_on=f"tydiqa_{lang}", licence="Apache-2.0", citation="Clark et al. 2020, TACL",
+        stand_ins=("google/xtreme/tydiqa/validation",), **QA,
+    )  # fmt: skip
+
+INTERMEDIATES = tuple(t.name for t in TASKS.values() if t.role == "intermediate")
+TARGETS = tuple(t.name for t in TASKS.values() if t.role == "target")
+
+
+def task(name: str, within: str = "") -> Task:
+    """The task of that name; `within` is the path it was read from, for the message.
+
+    Raises: Bad for an unknown name.
+    """
+    if name not in TASKS:
+        where = f" in path {within!r}" if within and within != name else ""
+        raise Bad(f"no task {name!r}{where}; known: {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def located(spec: str) -> tuple[str, str, str, str]:
+    """Repository, config, split and commit of "repository/config/split@commit"."""
+    path, _, commit = spec.partition("@")
+    return (*path.rsplit("/", 2), commit)
+
+
+def languages(name: str, scale: Scale) -> tuple[str, ...]:
+    """Languages a task is evaluated in at a scale; retrieval pairs every other language with the pivot.
+
+    Raises: Bad for a task that the micro-world does not tell.
+    """
+    declared = task(name)
+    world = scale.world
+    if world.tasks and name not in world.tasks:
+        known = ", ".join(world.tasks)
+        raise Bad(f"scale {scale.name!r}: the {world.name}-world has no {name!r}, only {known}; take another scale")
+    langs = tuple(declared.langs.split())
+    if world.languages:
+        langs = world.languages if langs != (PIVOT,) else (PIVOT,)
+        langs = langs if declared.kind != "retrieve" else langs[1:]
+    lacking = (*scale.gaps, *scale.lacks)
+    return tuple(x for x in langs if x in (scale.langs or langs) and f"{name}/{x}" not in lacking)

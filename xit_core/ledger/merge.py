@@ -1,0 +1,98 @@
+"""Taking in what another machine finished: all of it or, if a row contradicts, nothing."""
+
+import shutil
+from pathlib import Path
+
+from ..design.scales import SCALES
+from ..machine import files
+from ..machine.errors import Bad
+from ..machine.places import executed_dir
+from .results import ADVICE, ELSEWHERE, checked, differ, held, made, rows, write
+
+
+def merge(folder: Path) -> tuple[int, int, int]:
+    """Take what another machine finished into this ledger: (rows that came in, rows that were there, notebooks that came in).
+
+    At any depth, what lies in a folder named like a scale counts: *.json are rows, *.ipynb executed notebooks. A notebook that
+    is here already stays.
+    Raises: Bad, before anything is written, for a row that contradicts one here or is of no run that this version makes.
+    """
+    if not folder.is_dir():
+        raise Bad(f"no folder {folder}; name the one that holds <scale>/<run>.json")
+    folder = folder.resolve()
+    found = sorted(
+        p for p in folder.rglob("*.*") if p.parent.name in SCALES and not hidden(p.relative_to(folder))
+    )
+    came: dict[str, dict] = {}
+    for file in (p for p in found if p.suffix == ".json"):
+        row = foreign(file)
+        if differ(row, came.setdefault(row["id"], row)):
+            raise Bad(f"{file}: another file of {folder} has other scores for this run; nothing was merged")
+    new = [row for row in came.values() if not held(row)]
+    same_instances(new)
+    books = [
+        p
+        for p in found
+        if p.suffix == ".ipynb" and not p.name.endswith(".failed.ipynb") and p.stem != "analysis"
+    ]
+    if not came and not books:
+        raise Bad(f"{folder} holds no row and no notebook; rows are <scale>/<run>.json, of {', '.join(SCALES)}")
+    for book in books:
+        notebook(book)
+    books = [(p, to) for p in books if not (to := executed_dir() / p.parent.name / p.name).exists()]
+    for row in new:
+        write(row)
+    for book, to in books:
+        files.whole(to, lambda part, book=book: shutil.copyfile(book, part), ELSEWHERE)
+    return len(new), len(came) - len(new), len(books)
+
+
+def notebook(file: Path) -> None:
+    """Raise Bad unless a file is a notebook."""
+    advice = "nothing was merged: copy it again, or take it away"
+    if not file.is_file():
+        raise Bad(f"{file}: no file; {advice}")
+    files.load(file, {"cells": list, "metadata": dict}, advice)
+
+
+def hidden(path: Path) -> bool:
+    """Whether a file is none of the project's: other systems leave `._x.json` beside `x.json`."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+def same_instances(new: list[dict]) -> None:
+    """Check that rows were scored on the very instances that the others of their scale, here or new, were: pairs are compared.
+
+    Raises: Bad.
+    """
+    known: dict[tuple, tuple[str, str]] = {}
+    for here in (row for name in sorted({row["scale"] for row in new}) for row in rows(name)):
+        for part, digest in instances(here).items():
+            known.setdefault((here["scale"], *part), (digest, here["id"]))
+    for row in new:
+        for part, digest in instances(row).items():
+            other, run = known.setdefault((row["scale"], *part), (digest, row["id"]))
+            if digest != other:
+                said = f"{row['id']} was scored on other rows of {'/'.join(part)} than {run}"
+                raise Bad(f"{said}; nothing was merged: make both from the same data")
+
+
+def instances(row: dict) -> dict[tuple[str, str], str]:
+    """The hash of the evaluation rows that a run read, by task and language."""
+    read = row["provenance"].get("data", [])
+    return {(x["task"], x["lang"]): x.get("sha256", "") for x in read if x["split"] == "validation"}
+
+
+def foreign(file: Path) -> dict:
+    """The row in a file of another machine's ledger.
+
+    Raises: Bad unless it is whole and this version would give its run the same id.
+    """
+    try:
+        row = checked(file)
+        why = "" if made(row) else "its recipe, data or encoder is another"
+    except Bad as error:
+        why = str(error).removeprefix(f"{file}: ").removesuffix(f"; {ADVICE}")
+    if why:
+        raise Bad(f"{file}: no row of a run as this version makes it: {why}; nothing was merged")
+    return row

@@ -1,0 +1,114 @@
+"""Predictions of a run, instance by instance; they stay on the machine that made them."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from ..design.run import Run
+from ..machine import files
+from ..machine.errors import Bad
+from ..machine.places import runs_dir
+from .results import command, read
+
+PLAIN = ("task", "lang", "id")  # columns of the predictions that hold text, not JSON
+
+
+def beside(run: Run) -> Path:
+    """Where the predictions of a run are, instance by instance."""
+    return runs_dir() / run.scale / "predictions" / f"{run.id}.parquet"
+
+
+def kept(run: Run) -> Path | None:
+    """The file of a run's predictions; None when they are not here."""
+    return next(iter(stored(run)), None)
+
+
+def stored(run: Run) -> list[Path]:
+    """The files of a run's predictions: two, where machines with and without Parquet share a folder."""
+    return [p for p in (beside(run), beside(run).with_suffix(".jsonl")) if p.is_file()]
+
+
+def keep(run: Run, predictions: list[dict]) -> str:
+    """Write the predictions of a run as Parquet: one row an instance with task, lang, id and what was predicted.
+
+    The other columns hold JSON, so that one table takes a label, the tags of a sentence or a ranking. Where pyarrow is not
+    installed the same table is written as JSON lines.
+    Returns the sha256 of the content, which does not depend on the version of the library that wrote it.
+    Raises: Bad when the disk is full.
+    """
+    columns = list(dict.fromkeys([*PLAIN, "prediction", *(k for row in predictions for k in row)]))
+    table = {
+        c: [row.get(c) if c in PLAIN else json.dumps(row.get(c), ensure_ascii=False) for row in predictions]
+        for c in columns
+    }
+    suffix, store = form()
+    files.whole(beside(run).with_suffix(suffix), lambda part: store(table, part))
+    return digest(table)
+
+
+def digest(table: dict[str, list]) -> str:
+    return hashlib.sha256(json.dumps(table, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def form() -> tuple[str, Callable[[dict[str, list], Path], object]]:
+    """How this machine writes a table of strings: the suffix of its format, and what writes it."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+    except ImportError:
+        return ".jsonl", lines
+    return ".parquet", lambda table, file: parquet.write_table(
+        pa.table({c: pa.array(cells, pa.string()) for c, cells in table.items()}), file
+    )
+
+
+def lines(table: dict[str, list], file: Path) -> None:
+    rows = (
+        json.dumps(dict(zip(table, cells, strict=True)), ensure_ascii=False)
+        for cells in zip(*table.values(), strict=True)
+    )
+    file.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8", newline="\n")
+
+
+def predictions(run: Run) -> list[dict]:
+    """What a run predicted, as it was kept and as its row says by its hash.
+
+    Raises: Bad when they are not there (the ledger travels, predictions stay on the machine that made them) or damaged.
+    """
+    row = read(run) or {}
+    again = f"`{command(run)}{' --again' if row else ''}` makes them"
+    wanted, wrong = row.get("provenance", {}).get("predictions_sha256"), ""
+    for file in stored(run):
+        try:
+            return unpacked(files.given(file, table_of, again), wanted, f"{file}: damaged", again)
+        except Bad as error:
+            wrong = wrong or str(error)
+    raise Bad(wrong or f"{run.id}: no predictions at {beside(run)}; XIT_RUNS names their folder, or {again}")
+
+
+def table_of(file: Path) -> dict[str, list]:
+    """The columns of a file of predictions."""
+    if file.suffix == ".jsonl":
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+        return {c: [row[c] for row in rows] for c in (rows[0] if rows else (*PLAIN, "prediction"))}
+    import pyarrow.parquet as parquet
+
+    with parquet.ParquetFile(file) as stream:
+        return stream.read().to_pydict()
+
+
+def unpacked(table: dict[str, list], wanted: str | None, where: str, again: str) -> list[dict]:
+    """The rows of a table of predictions.
+
+    Raises: Bad for other content than the ledger names.
+    """
+    if wanted and digest(table) != wanted:
+        raise Bad(f"{where} (other predictions than the ledger's row names by predictions_sha256); {again}")
+    if lost := [c for c in (*PLAIN, "prediction") if c not in table]:
+        raise Bad(f"{where} (no column {lost[0]!r}); {again}")
+    rows = (dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True))
+    try:
+        return [{c: x if c in PLAIN else json.loads(x) for c, x in row.items()} for row in rows]
+    except (ValueError, TypeError) as error:
+        raise Bad(f"{where} ({error}); {again}") from None

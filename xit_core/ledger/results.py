@@ -1,0 +1,273 @@
+"""The ledger: one JSON a finished run, written once, never edited; read back as one tidy frame.
+
+Rows and executed notebooks travel between machines as files; predictions and checkpoints stay where they were made.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..design.encoders import weights
+from ..design.run import Run
+from ..design.scales import PIVOT, SCALES
+from ..machine import files
+from ..machine.errors import Bad
+from ..machine.places import results_dir, runs_dir
+from .scores import Score
+
+if TYPE_CHECKING:
+    import pandas
+
+FIELDS = ("id", "path", "source", "on", "seed", "scale", "model", "method", "size", "phase")
+RUN = tuple(f.name for f in fields(Run))
+SAME = ("id", "scores", "items")  # what two executions of one run must agree on; times and machines may differ
+
+ELSEWHERE = "name another folder for the ledger with XIT_RESULTS or XIT_EXECUTED"
+ADVICE = "delete the file, and the run is made again, or restore it from git"
+SCORE = {"lang": str, "metric": str, "protocol": str, "value": float, "n": int}
+ROW = {
+    "id": str, "path": str, "scale": str, "seed": int, "model": str, "method": str, "lang": str, "size": int,
+    "source": str, "on": str, "phase": int, "scores": [SCORE], "items": [float], "provenance": dict,
+    "sha256?": str,
+}  # fmt: skip
+DATA = {
+    "task": str, "split": str, "lang": str, "rows?": int, "dropped?": int, "sha256?": str, "source?": str,
+    "revision?": str, "stand_in?": bool, "licence?": str, "counts?": {"*": int}, "note?": str,
+}  # fmt: skip
+MADE = {
+    "commit?": (str, type(None)), "clean?": bool, "data?": [DATA], "encoder?": {"name": str, "sha256": str},
+    "device?": str, "packages?": {"*": str}, "seconds?": float, "tokens_per_second?": float,
+    "predictions_sha256?": str, "recipe?": dict, "started?": str,
+    "environment?": {"machine?": str, "instructions?": str, "threads?": int, "variables?": {"*": str}},
+}  # fmt: skip
+# The rest of a row that has no hash. All such rows are known, so any other field is damage.
+REST = {
+    "provenance": MADE, "protocols?": [SCORE], "abroad?": [float], "curve?": [{"step": int, "*": float}],
+    "dose?": {"share?": {"*": float}, "*": float}, "language_share?": [float], "thresholds?": {"*": float},
+    "layers?": [{"lang": str, "layer": int, "centred": bool, "value": float}],
+    "probe?": [{"lang": str, "layer": int, "accuracy": float, "n": int}],
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the ledger holds: rows of this version; a line for each damaged file, and the files; ids of rows of another
+    recipe, or of a task or scale that is gone."""
+
+    rows: list[dict]
+    damaged: list[str]
+    files: list[Path]
+    outdated: list[str]
+
+    @property
+    def left_out(self) -> str:
+        """How many rows are left out and why; "" where all are used."""
+        counts = {"damaged": len(self.damaged), "of another recipe": len(self.outdated)}
+        return ", ".join(f"{n} {why}" for why, n in counts.items() if n)
+
+
+def row(scores: list[Score], x: dict[str, list[float]], predictions: list[dict], seen: list[dict], protocols=(), **more) -> dict:
+    """What a run adds to the ledger, less its provenance.
+
+    items[i] = sum over languages of x[lang][i] / (languages * rows): they add up to the headline where that is a mean over
+    rows, and stand for it in intervals where it is not (tagging, BUCC); "abroad" are the same over the languages other than
+    the pivot. `protocols`: the same predictions scored under further protocols, kept apart.
+    """
+    items, abroad = shares(x), shares({lang: values for lang, values in x.items() if lang != PIVOT})
+    told, also = ([asdict(score) | {"value": round(score.value, 6)} for score in some] for some in (scores, protocols))
+    return {"scores": told, "items": items, "abroad": abroad, "predictions": predictions, "protocols": also, "seen": seen} | more
+
+
+def shares(x: dict[str, list[float]]) -> list[float]:
+    """What each row adds to the mean over languages of the mean over rows."""
+    items = [0.0] * max(map(len, x.values()), default=0)
+    for values in x.values():
+        for i, value in enumerate(values):
+            items[i] += value / (len(x) * len(values))
+    return [round(value, 6) for value in items]
+
+
+def place(run: Run) -> Path:
+    """Where the ledger keeps a run."""
+    return results_dir() / run.scale / f"{run.id}.json"
+
+
+def write(row: dict) -> Path:
+    """Write a finished run, whole or not at all.
+
+    A run that is there already stays as it is, if it says the same.
+    Raises: Bad when the ledger holds other scores under this id, or cannot be written.
+    """
+    path = results_dir() / row["scale"] / f"{row['id']}.json"
+    if held(row):
+        return path
+    return put(path, json.dumps(files.sealed(row), indent=1, sort_keys=True) + "\n")
+
+
+def put(path: Path, content: str) -> Path:
+    """A whole file of the ledger.
+
+    Raises: Bad when it cannot be written.
+    """
+    return files.text(path, content, ELSEWHERE)
+
+
+def held(row: dict) -> bool:
+    """Whether the ledger has the row.
+
+    Raises: Bad when it holds other scores under its id, or a damaged file.
+    """
+    path = results_dir() / row["scale"] / f"{row['id']}.json"
+    if not path.exists():
+        return False
+    old = checked(path)
+    if differ(old, json.loads(json.dumps(row))):
+        raise Bad(f"{path.name}: the ledger holds other scores for this run and is never overwritten; delete the file to repeat it")
+    return True
+
+
+def differ(one: dict, other: dict) -> bool:
+    return any(one[k] != other[k] for k in SAME)
+
+
+def checked(file: Path) -> dict:
+    """The row in a file of a ledger, and all of it.
+
+    Raises: Bad that names the file, what is wrong with it, and what to do.
+    """
+    if file.exists() and not file.is_file() or file.suffix != ".json":
+        raise Bad(f"{file}: no file of the ledger: neither a folder nor a pipe is one, and names end in .json; take it away")
+    row = files.load(file, ROW, ADVICE)
+    wrong = ("" if "sha256" in row else strange(row)) or files.misfit(row, REST)
+    if (row["scale"], row["id"]) != (file.parent.name, file.stem):
+        wrong = f"it is the row {row['scale']}/{row['id']}"
+    if wrong:
+        raise Bad(f"{file}: damaged ({wrong}); {ADVICE}")
+    return row
+
+
+def strange(row: dict) -> str:
+    """What is wrong with a row that has no hash; "" for nothing."""
+    known = {field.removesuffix("?") for field in (*ROW, *REST)}
+    if unknown := [field for field in row if field not in known]:
+        return f"no row has a field {unknown[0]!r}"
+    told, run = ("source", "on", "phase"), made(row)
+    wrong = [
+        f"field {k!r} is {row[k]!r}, needed: {getattr(run, k)!r}"
+        for k in told
+        if run and row[k] != getattr(run, k)
+    ]
+    return next(iter(wrong), "")
+
+
+def made(row: dict) -> Run | None:
+    """The run of a row; None where this version makes none of its id: of another recipe, or a task that is gone."""
+    try:
+        run = Run(**{k: row[k] for k in RUN})
+    except Bad:
+        return None
+    return run if run.id == row["id"] else None
+
+
+def checkpoint(run: Run) -> Path:
+    """The folder of a stage run's encoder."""
+    return runs_dir() / run.scale / run.id
+
+
+def trained(run: Run) -> bool:
+    """Whether a stage run's encoder is there, with all of its files."""
+    folder = checkpoint(run)
+    return all(file.is_file() for file in (folder / "config.json", *weights(folder)))
+
+
+def command(run: Run) -> str:
+    """The command line of a run."""
+    named = {f.name: getattr(run, f.name) for f in fields(Run) if f.name != "path"}
+    changed = {
+        k: v for k, v in named.items() if k in ("scale", "seed") or v != Run.__dataclass_fields__[k].default
+    }
+    return " ".join([f'xit run "{run.path}"', *(f"--{k} {v}" for k, v in changed.items())])
+
+
+def read(run: Run) -> dict | None:
+    """The ledger's row of a run, or None while it is not finished.
+
+    Raises: Bad for a damaged one.
+    """
+    path = place(run)
+    return checked(path) if path.exists() else None
+
+
+def finished(run: Run) -> bool:
+    """Whether the ledger has a run's row, and a whole one."""
+    try:
+        return read(run) is not None
+    except Bad:
+        return False
+
+
+def rows(scale: str | None = None) -> list[dict]:
+    """Every row of the ledger, of one scale or all, ordered by id; what `survey` leaves out is left out."""
+    return survey(scale).rows
+
+
+def survey(scale: str | None = None) -> Survey:
+    """The ledger of a scale, or of all: what is used, and what is left out and why.
+
+    Raises: Bad for a folder of it that cannot be read.
+    """
+    found = Survey([], [], [], [])
+    for file in row_files(scale):
+        try:
+            row = checked(file)
+        except Bad as error:
+            if file.parent.name in SCALES:  # else it need not be a row
+                found.damaged.append(str(error))
+                found.files.append(file)
+        else:
+            found.rows.append(row) if made(row) else found.outdated.append(row["id"])
+    return found
+
+
+def row_files(scale: str | None) -> list[Path]:
+    """What lies in the ledger of a scale, or of all, as a row.
+
+    Raises: Bad for a folder that cannot be read: it would look like an empty one.
+    """
+    top = results_dir()
+    try:
+        names = [scale] if scale else sorted(p.name for p in top.iterdir()) if os.path.lexists(top) else []
+        folders = [top / name for name in names if os.path.lexists(top / name) and not name.startswith(".")]
+        found = [p for folder in folders if folder.name in SCALES or folder.is_dir() for p in folder.iterdir()]
+    except OSError as error:
+        said = f"{error.filename}: the ledger cannot be read ({error.strerror})"
+        raise Bad(f"{said}; make it a readable folder, or name another with XIT_RESULTS") from None
+    return sorted(p for p in found if p.suffix.lower() == ".json" and not p.name.startswith("."))
+
+
+def frame(scale: str | None = None) -> "pandas.DataFrame":
+    """The ledger of a scale, or of all, as `tidy` gives it."""
+    return tidy(rows(scale))
+
+
+def tidy(told: list[dict]) -> "pandas.DataFrame":
+    """One line a score: the run's fields, `data_lang` (of its intermediate data), and lang, metric, protocol, value, n."""
+    import pandas as pd
+
+    scored = [{k: row[k] for k in FIELDS} | {"data_lang": row["lang"]} | score for row in told for score in row["scores"]]
+    return pd.DataFrame(scored, columns=[*FIELDS, "data_lang", "lang", "metric", "protocol", "value", "n"])
+
+
+def headline(scores: "pandas.DataFrame") -> "pandas.DataFrame":
+    """One line a run: `score`, the mean over languages of the mean of the task's headline metrics, as XTREME averages.
+
+    Source: google-research/xtreme@838c13b, evaluate.py.
+    """
+    from ..design.tasks import TASKS
+
+    keys = [*FIELDS, "data_lang"]
+    wanted = [t in TASKS and m in TASKS[t].metrics for t, m in zip(scores["on"], scores["metric"], strict=True)]
+    by_lang = scores.loc[wanted].groupby([*keys, "lang"], as_index=False)["value"].mean()
+    return by_lang.groupby(keys, as_index=False)["value"].mean().rename(columns={"value": "score"})

@@ -1,0 +1,44 @@
+"""Where things are: the package, and the folders that the environment may name."""
+
+import os
+from pathlib import Path
+
+from .errors import Bad
+
+PACKAGE = Path(__file__).resolve().parents[1]
+CHECKOUT = (PACKAGE.parent / "notebooks/1_pretrained.ipynb").is_file()  # else the package was installed: it works in any folder
+ROOT = PACKAGE.parent if CHECKOUT else Path.cwd()
+PARTS = PACKAGE.parent if CHECKOUT else PACKAGE  # where the notebooks and the Snakefile are
+
+
+def results_dir() -> Path:
+    """The ledger's folder (XIT_RESULTS, else book/results)."""
+    return Path(os.environ.get("XIT_RESULTS") or ROOT / "book/results")
+
+
+def executed_dir() -> Path:
+    """Where executed notebooks go (XIT_EXECUTED, else book/executed)."""
+    return Path(os.environ.get("XIT_EXECUTED") or ROOT / "book/executed")
+
+
+def runs_dir() -> Path:
+    """Checkpoints and other working files, never committed (XIT_RUNS, else _runs)."""
+    return Path(os.environ.get("XIT_RUNS") or ROOT / "_runs")
+
+
+def mirror_dir() -> Path | None:
+    """A folder of data-set repositories that stands in for the hub (XIT_MIRROR), checked to be one."""
+    named = os.environ.get("XIT_MIRROR")
+    if not named:
+        return None
+    if not (Path(named) / "MANIFEST.csv").is_file():
+        raise Bad(f"XIT_MIRROR={named}: no MANIFEST.csv there; name the folder that holds the mirror, or unset it to use the hub")
+    return Path(named).resolve()
+
+
+def local_dir() -> Path | None:
+    """A folder of the user's with data that no hub serves at a known commit (XIT_LOCAL): licensed or original files."""
+    named = os.environ.get("XIT_LOCAL")
+    if named and not Path(named).is_dir():
+        raise Bad(f"XIT_LOCAL={named}: no such folder; name the folder that holds your own copies of data sets, or unset it")
+    return Path(named).resolve() if named else None

@@ -1,0 +1,147 @@
+"""Encoders on disk, in transformers' layout."""
+
+import hashlib
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers.conversion_mapping import register_checkpoint_conversion_mapping
+from transformers.core_model_loading import Concatenate, WeightConverter
+from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
+
+from ..design.encoders import INDEX, encoder_dir, weights
+from ..design.scales import Scale
+from ..machine import files
+from ..machine.errors import Bad
+from .encoder import Model, empty
+
+# transformers' names for the masked-LM head: ours -> XLMRobertaForMaskedLM's, so that its from_pretrained reads our files
+LM_HEAD = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "norm.weight": "layer_norm.weight",
+           "norm.bias": "layer_norm.bias", "bias": "bias"}  # fmt: skip
+WHOLE = "model.safetensors"
+SUMS = "model.{}.sha256"  # the hashes of a checkpoint's files
+CARD = {"curve": [{"step": int, "*": float}], "dose": {"*": float}}  # what a card must tell
+PART = 16_000_000 - 2**16  # bytes of tensors in a part: 16 MB with the header
+TABLE = "roberta.embeddings.word_embeddings"
+# so that transformers' own from_pretrained joins blocks too: where this module is not imported, the table would be random
+JOIN = WeightConverter("word_embeddings.*.weight", "word_embeddings.weight", [Concatenate()])
+register_checkpoint_conversion_mapping("xlm-roberta", [JOIN], overwrite=True)
+
+
+def shipped(s: Scale) -> str:
+    """What to do where an encoder of the package is not whole."""
+    return f"{files.RESTORE}, or make it: `make encoder SCALE={s.encoder}`"
+
+
+def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
+    """A model of a folder in transformers' layout: config.json with model.safetensors, or with its parts and their index.
+
+    Raises: Bad for a missing or damaged file.
+    """
+    advice = shipped(s) if folder == encoder_dir(s.name) else "delete the folder, it is made again"
+    parts = weights(folder)
+    if missing := [file.name for file in (folder / "config.json", *parts) if not file.is_file()]:
+        raise Bad(f"no encoder at {folder} ({missing[0]} is missing); {advice}")
+    encoder, found = files.given(folder, lambda folder: loaded(folder, parts), advice, "damaged checkpoint")
+    head = {ours: found[f"lm_head.{theirs}"] for ours, theirs in LM_HEAD.items() if f"lm_head.{theirs}" in found}
+    return Model(encoder, pieces, s, head or None)
+
+
+def loaded(folder: Path, parts: list[Path]) -> tuple[XLMRobertaModel, dict[str, Tensor]]:
+    """The encoder of a folder, and all of its tensors.
+
+    Raises: ValueError for files that are not as they were written, and much else for files of another kind.
+    """
+    sums = [file.read_text(encoding="utf-8") for file in folder.glob(SUMS.format("*"))]
+    if sums and summed(folder, parts) not in sums:
+        raise ValueError(f"not as it was written: {SUMS.format('*')}")
+    config = XLMRobertaConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    found = joined({k: v.float() for file in parts for k, v in load_file(file).items()})
+    encoder = empty(config)
+    encoder.load_state_dict(
+        {k.removeprefix("roberta."): v for k, v in found.items() if k.startswith("roberta.")}
+    )
+    return encoder, found
+
+
+def summed(folder: Path, parts: list[Path]) -> str:
+    """The hashes of a checkpoint's files, as `sha256sum` writes them."""
+    return "".join(f"{files.sha256(file)}  {file.name}\n" for file in (folder / "config.json", *parts))
+
+
+def write(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Save encoder and masked-LM head in transformers' layout; the weights, or their index, come last: then all is there.
+
+    In bf16, the form that is shipped, weights of more than PART bytes are written in parts. The file with their hashes
+    comes first and is named by its own: whoever reads while two processes write finds that of each.
+    Raises: Bad when they cannot be written.
+    """
+    found = {f"roberta.{k}": v for k, v in model.encoder.state_dict().items()}
+    head = model.heads["mlm"].state_dict() if "mlm" in model.heads else model.lm_head or {}
+    found |= {f"lm_head.{LM_HEAD[k]}": v for k, v in head.items()}
+    found = {k: v.detach().to("cpu", dtype).contiguous() for k, v in found.items()}
+    parts = parted(found) if dtype == torch.bfloat16 else {WHOLE: found}
+
+    def make(aside: Path) -> list[str]:
+        names = saved(aside, parts, configured(model))
+        with suppress(FileNotFoundError):
+            if names[-1] != INDEX or (folder / INDEX).read_bytes() != (aside / INDEX).read_bytes():
+                (folder / INDEX).unlink()  # parts count only with an index of theirs
+        return names
+
+    files.together(folder, make, f"the checkpoint {folder}", full=SafetensorError)
+    for old in set(folder.glob("model*.safetensors")) - {folder / name for name in parts}:
+        old.unlink(missing_ok=True)
+
+
+def saved(folder: Path, parts: dict[str, dict[str, Tensor]], config: str) -> list[str]:
+    """Write all files of a checkpoint; their names in the order in which they may be seen."""
+    (folder / "config.json").write_text(config, encoding="utf-8", newline="\n")
+    for name, some in parts.items():
+        save_file(some, folder / name, metadata={"format": "pt"})
+    told = summed(folder, [folder / name for name in sorted(parts)])
+    sums = SUMS.format(hashlib.sha256(told.encode()).hexdigest()[:12])
+    (folder / sums).write_text(told, encoding="utf-8", newline="\n")
+    if len(parts) == 1:
+        return [sums, "config.json", *parts]
+    (folder / INDEX).write_text(index(parts), encoding="utf-8", newline="\n")
+    return [sums, "config.json", *parts, INDEX]
+
+
+def configured(model: Model) -> str:
+    """The text of config.json."""
+    config = json.loads(model.encoder.config.to_json_string(use_diff=False)) | {"architectures": ["XLMRobertaForMaskedLM"]}
+    config = {k: v for k, v in sorted(config.items()) if not k.startswith("_") and k != "transformers_version"}
+    return json.dumps(config, indent=1) + "\n"
+
+
+def parted(found: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Tensors by the name of their file, at most PART bytes in each; a larger table of embeddings goes in blocks of its rows."""
+    parts, room = [{}], PART
+    for name, x in found.items():
+        blocks = x.split(max(1, PART * len(x) // x.nbytes))
+        for k, block in enumerate(blocks):
+            if block.nbytes > room:
+                parts, room = [*parts, {}], PART
+            parts[-1][name if len(blocks) == 1 else f"{name.removesuffix('.weight')}.{k:03}.weight"] = block
+            room -= block.nbytes
+    names = [f"model-{k:05}-of-{len(parts):05}.safetensors" for k in range(1, len(parts) + 1)] if len(parts) > 1 else [WHOLE]
+    return dict(zip(names, parts, strict=True))
+
+
+def index(parts: dict[str, dict[str, Tensor]]) -> str:
+    """The index that transformers reads weights in parts by."""
+    told = {"metadata": {"total_size": sum(x.nbytes for some in parts.values() for x in some.values())}}
+    return json.dumps(told | {"weight_map": {name: file for file, some in parts.items() for name in some}}, indent=1) + "\n"
+
+
+def joined(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of all parts, the table of embeddings in one piece."""
+    blocks = sorted(name for name in found if name.startswith(f"{TABLE}.") and name != f"{TABLE}.weight")
+    table = {f"{TABLE}.weight": torch.cat([found[name] for name in blocks])} if blocks else {}
+    return {name: x for name, x in found.items() if name not in blocks} | table

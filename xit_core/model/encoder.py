@@ -1,0 +1,92 @@
+"""An XLM-R-shaped encoder with one head per task. The encoder goes from stage to stage; its heads are dropped."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from accelerate import PartialState
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
+
+from ..design.scales import Pretraining, Scale
+from ..design.tasks import TASKS
+from . import packed
+from .kinds import KINDS
+from .mixture import batches
+
+
+class Model(nn.Module):
+    """`encoder`, its `tokenizer`, and `heads` by task name; `labels` are the label sets the heads were made for."""
+
+    def __init__(self, encoder: XLMRobertaModel, tokenizer: Tokenizer, s: Scale, lm_head: dict | None = None):
+        super().__init__()
+        self.encoder, self.heads, self.tokenizer = encoder, nn.ModuleDict(), tokenizer
+        self.pooling, self.labels, self.lm_head = s.pooling, {}, lm_head
+        encoder.set_attn_implementation("packed")
+        self.bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else s.bf16
+        self.to(PartialState().device)  # where it would be trained: a model that is only scored is as fast there
+
+    def autocast(self) -> torch.autocast:
+        """bf16 where the device has it, and on the CPU where the scale says that it pays."""
+        return torch.autocast(next(self.parameters()).device.type, torch.bfloat16, enabled=self.bf16)
+
+    def add_head(self, name: str, labels: tuple[str, ...]) -> None:
+        """A new head for a task; masked LM continues with the head it was pretrained with, where there is one."""
+        kind, hidden = TASKS[name].kind, self.encoder.config.hidden_size
+        n = self.encoder.config.vocab_size if kind == "mlm" else len(labels)
+        self.labels[name], self.heads[name] = labels, KINDS[kind].Head(hidden, n, self.pooling)
+        for layer in self.heads[name].modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        if kind == "mlm" and self.lm_head:
+            self.heads[name].load_state_dict(self.lm_head)
+        self.heads[name].to(self.encoder.device)
+
+    def states(self, batch: dict, depth: int | None = None) -> Iterator[Tensor]:
+        """The states (T, H) of packed sequences (`packed.pack`): after the embeddings, then after each layer up to `depth`."""
+        s = batch["sequences"]
+        positions = s.at + self.encoder.config.pad_token_id + 1  # as XLM-R counts
+        x = self.encoder.embeddings(input_ids=batch["input_ids"][None], position_ids=positions[None])
+        yield x[0]
+        for layer in self.encoder.encoder.layer[:depth]:
+            x = layer(x, sequences=s)
+            yield x[0]
+
+    def passes(self, features: Sequence[dict]) -> Iterator[tuple[list[int], dict]]:
+        """The forward passes in which a model is scored, each feature in one: indices of some features, and their batch."""
+        self.eval()
+        for some in batches(features):
+            yield some, packed.pack([features[i] for i in some], self.encoder.device)
+
+    def forward(self, name: str, batch: dict) -> Tensor:
+        """Logits of one batch of one task, as the task's head gives them."""
+        for states in self.states(batch):  # noqa: B007  the last ones
+            pass
+        if TASKS[name].kind == "mlm":
+            batch = batch | {"table": self.encoder.get_input_embeddings().weight}
+        return self.heads[name](states, batch)
+
+
+def shape(p: Pretraining, vocabulary: int) -> XLMRobertaConfig:
+    """The configuration of an encoder that is pretrained here. Positions start at 2, as in XLM-R."""
+    return XLMRobertaConfig(
+        vocab_size=vocabulary, hidden_size=p.hidden, num_hidden_layers=p.layers, num_attention_heads=p.heads,
+        intermediate_size=4 * p.hidden, max_position_embeddings=POSITIONS + 2, type_vocab_size=1, layer_norm_eps=1e-5,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2, hidden_dropout_prob=p.dropout, attention_probs_dropout_prob=p.dropout,
+    )  # fmt: skip
+
+
+POSITIONS = 256
+
+
+def empty(config: XLMRobertaConfig) -> XLMRobertaModel:
+    return XLMRobertaModel(config, add_pooling_layer=False)
+
+
+def distance(model: Model, before: dict[str, Tensor]) -> float:
+    """How far training moved the encoder: the norm of the difference relative to the norm of `before`."""
+    now = {k: v.float() for k, v in model.encoder.state_dict().items() if v.is_floating_point()}
+    moved = sum((v - before[k].to(v)).square().sum() for k, v in now.items())
+    whole = sum(before[k].to(v).square().sum() for k, v in now.items())
+    return float((moved / whole).sqrt())

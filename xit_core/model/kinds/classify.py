@@ -1,0 +1,38 @@
+"""One label for a text or a pair of texts."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...design.tasks import Task
+
+
+def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tuple[str, ...] = ()) -> list[dict]:
+    tokenizer.enable_truncation(max_len)
+    encoded = tokenizer.encode_batch([(e["a"], e["b"]) for e in examples])
+    return [{"ids": x.ids, "length": len(x.ids), "label": e["label"]} for x, e in zip(encoded, examples, strict=True)]
+
+
+class Head(nn.Module):
+    """XLM-R's: dense, tanh, dense over one vector per sequence."""
+
+    def __init__(self, hidden: int, labels: int, pooling: str = "first"):
+        super().__init__()
+        self.dense, self.out, self.pooling = nn.Linear(hidden, hidden), nn.Linear(hidden, labels), pooling
+
+    def forward(self, states: Tensor, batch: dict) -> Tensor:
+        """(T, H) of B sequences -> (B, C)."""
+        s = batch["sequences"]
+        return self.out(torch.tanh(self.dense(states[s.cu[:-1]] if self.pooling == "first" else s.means(states))))
+
+
+def gold(feature: dict) -> list[int]:
+    return [feature["label"]]
+
+
+def loss(logits: Tensor, batch: dict) -> Tensor:
+    return functional.cross_entropy(logits.float(), batch["gold"], reduction="sum")
+
+
+def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> list[int]:
+    return [int(x.argmax()) for x in logits]

@@ -1,0 +1,60 @@
+"""Masked language modelling: 15 % of the pieces are hidden, anew in every step."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...design.tasks import Task
+
+SPECIAL = 4  # <s> <pad> </s> <unk> come first in XLM-R's vocabulary and are never hidden
+
+
+def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tuple[str, ...] = ()) -> list[dict]:
+    tokenizer.enable_truncation(max_len)
+    encoded = tokenizer.encode_batch([e["a"] for e in examples])
+    return [{"ids": x.ids, "length": len(x.ids)} for x in encoded if len(x.ids) > 2]
+
+
+class Head(nn.Module):
+    """XLM-R's: dense, GELU, layer norm, then the embedding table itself as output weights.
+
+    Only hidden positions are projected to the vocabulary: the other 85 % have no loss.
+    """
+
+    def __init__(self, hidden: int, labels: int, pooling: str = "first"):
+        super().__init__()
+        self.dense, self.norm, self.bias = (
+            nn.Linear(hidden, hidden),
+            nn.LayerNorm(hidden, eps=1e-5),
+            nn.Parameter(torch.zeros(labels)),
+        )
+
+    def forward(self, states: Tensor, batch: dict) -> Tensor:
+        """(T, H) -> (hidden pieces, V)."""
+        states = functional.gelu(self.dense(states[batch["hidden"]]))
+        return functional.linear(self.norm(states), batch["table"], self.bias.to(states.dtype))
+
+
+def gold(feature: dict) -> list[int]:
+    return []
+
+
+def hide(features: list[dict], masking: float, vocabulary: int, draw: np.random.Generator) -> list[dict]:
+    """Features with some pieces hidden: 80 % of these become <mask>, 10 % a random piece, 10 % stay. <mask> is the last piece.
+
+    "gold" is what the hidden pieces were, "hidden" where they stand in the feature.
+    """
+    ids = np.concatenate([f["ids"] for f in features])
+    hidden = (draw.random(len(ids)) < masking) & (ids >= SPECIAL)
+    if not hidden.any():
+        hidden[1] = True
+    how, other = draw.random(len(ids)), draw.integers(SPECIAL, vocabulary - 1, len(ids))
+    inputs = np.where(hidden & (how < 0.8), vocabulary - 1, np.where(hidden & (how >= 0.9), other, ids))
+    ends = np.cumsum([len(f["ids"]) for f in features])[:-1]
+    told = zip(features, *(np.split(x, ends) for x in (inputs, ids, hidden)), strict=True)
+    return [{"ids": x, "length": len(x), "gold": y[h], "hidden": np.flatnonzero(h)} for _, x, y, h in told]
+
+
+def loss(logits: Tensor, batch: dict) -> Tensor:
+    return functional.cross_entropy(logits.float(), batch["gold"], reduction="sum")

@@ -1,0 +1,78 @@
+"""One label for every token of a sentence. Long sentences are split, never cut short: each token gets one label."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...design.tasks import Task
+
+IGNORED = -100
+
+
+def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tuple[str, ...] = ()) -> list[dict]:
+    """Features of at most `max_len` pieces; "first" holds, per token, the position of its first piece (-1: it has none).
+
+    A token longer than a window keeps the pieces that fit. A tag that is no label trains nothing, and counts as an error.
+    """
+    tokenizer.no_truncation()
+    words = sorted({w for e in examples for w in e["tokens"]})
+    coded = tokenizer.encode_batch([[w] for w in words], is_pretokenized=True, add_special_tokens=False)
+    pieces = {w: x.ids[: max_len - 2] for w, x in zip(words, coded, strict=True)}
+    start, end = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("</s>")
+    index = {t: i for i, t in enumerate(names or task.labels)}
+    blank = next((index[t] for t in ("O", "X") if t in index), 0)  # what a token that no piece tells of is called
+    return [
+        {
+            "ids": [start, *ids, end],
+            "length": len(ids) + 2,
+            "first": first,
+            "example": i,
+            "tags": [index.get(t, IGNORED) for t in tags],
+            "blank": blank,
+        }
+        for i, e in enumerate(examples)
+        for ids, first, tags in split(e, pieces, max_len - 2)
+    ]
+
+
+def split(example: dict, pieces: dict[str, list[int]], room: int):
+    """Cut a sentence where its pieces no longer fit: yields (ids, first, tags)."""
+    ids, first, tags = [], [], []
+    for word, tag in zip(example["tokens"], example["tags"], strict=True):
+        if len(ids) + len(pieces[word]) > room:
+            yield ids, first, tags
+            ids, first, tags = [], [], []
+        first.append(len(ids) + 1 if pieces[word] else -1)
+        ids, tags = ids + pieces[word], [*tags, tag]
+    yield ids, first, tags
+
+
+class Head(nn.Module):
+    def __init__(self, hidden: int, labels: int, pooling: str = "first"):
+        super().__init__()
+        self.out = nn.Linear(hidden, labels)
+
+    def forward(self, states: Tensor, batch: dict) -> Tensor:
+        """(T, H) -> (T, C)."""
+        return self.out(states)
+
+
+def gold(feature: dict) -> list[int]:
+    """The tag of every piece: of a token its first one has it, all others IGNORED."""
+    told = [IGNORED] * feature["length"]
+    for position, tag in zip(feature["first"], feature["tags"], strict=True):
+        if position >= 0:
+            told[position] = tag
+    return told
+
+
+def loss(logits: Tensor, batch: dict) -> Tensor:
+    return functional.cross_entropy(logits.float(), batch["gold"], ignore_index=IGNORED, reduction="sum")
+
+
+def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> list[list[int]]:
+    """One label index per token; a token without a piece (a zero-width character) is "O" or "X", where there is such a label."""
+    predictions: list[list[int]] = [[] for _ in examples]
+    for x, f in zip(logits, features, strict=True):
+        best = x.argmax(-1).tolist()
+        predictions[f["example"]] += [best[p] if p >= 0 else f["blank"] for p in f["first"]]
+    return predictions

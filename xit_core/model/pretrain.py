@@ -1,0 +1,243 @@
+"""Phase 1 made anew: a small XLM-R pretrained by masked LM on the scale's own text, from scratch or from the public table."""
+
+import json
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, models, trainers
+from transformers.models.xlm_roberta import XLMRobertaModel
+
+from ..data import corpus, local, reading
+from ..data.corpus import Texts
+from ..design.run import Run
+from ..design.scales import Pretraining, Scale, scale
+from ..design.tasks import languages
+from ..machine import files
+from ..machine.errors import Bad
+from ..machine.places import mirror_dir, runs_dir
+from . import checkpoints, embeddings, encoder, features, mixture
+from .encoder import Model
+from .train import fit, spent
+
+PREPARED = ("prepared.json", "vectors.npy", "sequences.npy")  # what a killed pretraining finds again, beside its checkpoint
+CARD = checkpoints.CARD | {"dose": {"tokens": float, "*": float}, "seconds": float, "of": list}
+AGAIN = "delete the folder, it is made again"
+SAVE = 200  # steps between the checkpoints that a killed pretraining resumes from
+TAKEN = 100_000  # sequences copied at once: their places take several times the memory of their ids
+LEARNED = 400_000  # lines that a new vocabulary is learned from
+
+
+def remake(run: Run) -> tuple[Model, dict, float]:
+    """Pretrain the scale's encoder as its `Pretraining` says and leave it in `_runs/<scale>/encoder`.
+
+    Gives the model, {"curve", "dose", "seconds"} for the ledger and the card, and the tokens read. One that is finished there
+    is taken as it is: what comes after, its evaluation, may have been cut off.
+    Raises: Bad when the scale's encoder is not one that is made here.
+    """
+    s, p = scale(run.scale), scale(run.scale).pretraining
+    if not p:
+        raise Bad(f"scale {run.scale!r} starts from a public model ({s.encoder}); only small encoders are made here")
+    folder = runs_dir() / run.scale / "encoder"
+    begin, of = time.time() - spent(folder), stamp(p, run)
+    if card := finished(folder, of):
+        told = {k: card[k] for k in ("curve", "dose", "seconds")}
+        return checkpoints.read(folder, pieces_of(folder), s), told, card["dose"]["tokens"]
+    pieces, vectors, features, read = prepared(s, p, folder, of)
+    torch.manual_seed(run.seed)
+    net = Model(XLMRobertaModel(encoder.shape(p, pieces.get_vocab_size()), add_pooling_layer=False), pieces, s)
+    if vectors is not None:
+        weights = net.encoder.get_input_embeddings().weight
+        weights.data.copy_(torch.from_numpy(vectors))
+        weights.requires_grad_(False)
+    net.add_head("mlm", ())
+    net.heads["mlm"].bias.data.copy_(frequency(features, pieces.get_vocab_size()))
+    batches = mixture.Mixture({"mlm": features}, p.batch, p.steps, run.seed)
+    points = fit(net, batches, p.lr, run.seed, folder, save_every=SAVE, masking=p.masking, beta2=p.beta2)
+    checkpoints.write(net, folder, torch.bfloat16)
+    rows = sum(entry["rows"] for entry in read["data"])
+    told = {"curve": points, "dose": {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}}
+    told["seconds"] = round(time.time() - begin)
+    card = (
+        told
+        | {"threads": torch.get_num_threads(), "of": of, "tokenizer": files.sha256(keep(folder, pieces))}
+        | read
+    )
+    files.text(folder / "card.json", json.dumps(files.sealed(card), indent=1) + "\n")
+    for name in PREPARED:
+        (folder / name).unlink(missing_ok=True)
+    return checkpoints.read(folder, pieces, s), told, batches.tokens()
+
+
+def finished(folder: Path, of: list) -> dict | None:
+    """The card of a finished pretraining; None where there is none, it was made of something else, or is damaged."""
+    with suppress(Bad, OSError):
+        card = files.load(folder / "card.json", CARD, AGAIN)
+        same = card.get("tokenizer") in (None, files.sha256(folder / "tokenizer.json"))
+        return card if card["of"] == of and same else None
+
+
+def keep(folder: Path, pieces: Tokenizer) -> Path:
+    """Write the tokenizer."""
+    return files.whole(folder / "tokenizer.json", lambda part: pieces.save(str(part), pretty=False))
+
+
+def pieces_of(folder: Path) -> Tokenizer:
+    """The tokenizer that was kept in a folder.
+
+    Raises: Bad for a damaged one.
+    """
+    return files.given(folder / "tokenizer.json", lambda file: Tokenizer.from_file(str(file)), AGAIN)
+
+
+def stamp(p: Pretraining, run: Run) -> list:
+    """What a pretraining is made of: recipe, seed, the mirror's manifest."""
+    return json.loads(json.dumps([asdict(p), run.seed, mirror_dir() and local.sha256(mirror_dir() / "MANIFEST.csv")]))
+
+
+def prepared(s: Scale, p: Pretraining, folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, features.Encoded, dict]:
+    """The tokenizer, the vectors it starts with (where the start is a table), packed text, and what was read.
+
+    Made once: a run that was killed finds it in `folder`. A checkpoint there of another text is thrown away.
+    """
+    with suppress(Bad, OSError, ValueError):  # not there yet, or damaged
+        return found(folder, of)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "resume.pt").unlink(missing_ok=True)
+    texts, read = gather(s, p)
+    pieces, start = vocabulary(texts, s)
+    parts = {lang: pack(lines, pieces, p.length, p.packed) for lang, lines in texts.items()}
+    shares = sampling([len(f.ids) for f in parts.values()], p.alpha)
+    features = drawn(list(parts.values()), shares, p.steps * p.batch) if p.alpha else joined(list(parts.values()))
+    for (lang, f), share in zip(parts.items(), shares, strict=True):
+        if card := read.get("corpus", {}).get("languages", {}).get(lang):
+            n = len(f.ids) - 2 * len(f)  # less <s> and </s>
+            card |= {"pieces": n, "fertility": round(n / card["words"], 4), "share": round(share, 5)}
+    pieces.no_truncation()
+    left(folder, of, pieces, start, features, read)
+    return pieces, start, features, read
+
+
+def left(
+    folder: Path, of: list, pieces: Tokenizer, start: np.ndarray | None, features: features.Encoded, read: dict
+) -> None:
+    """Leave what was prepared for a run that is killed; the file that tells of it, with the others' hashes, comes last."""
+    told, vectors, packed = (folder / name for name in PREPARED)
+    told.unlink(missing_ok=True)
+    features.write(packed)
+    sums = {"tokenizer.json": keep(folder, pieces)}
+    if start is not None:
+        sums[vectors.name] = files.whole(vectors, lambda part: np.save(part, start))
+    content = {"of": of, "read": read, "sums": {name: files.sha256(file) for name, file in sums.items()}}
+    files.text(told, json.dumps(files.sealed(content)))
+
+
+def found(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, features.Encoded, dict]:
+    """What a killed pretraining left.
+
+    Raises: Bad, OSError, ValueError when it left nothing, or a file is damaged or was made of something else.
+    """
+    told, vectors, packed = (folder / name for name in PREPARED)
+    content = files.load(told, {"of": list, "read": dict, "sums": {"*": str}}, AGAIN)
+    if content["of"] != of or content["sums"] != {
+        name: files.sha256(folder / name) for name in content["sums"]
+    }:
+        raise Bad(f"{folder}: not what this pretraining prepared")
+    start = np.load(vectors) if vectors.name in content["sums"] else None
+    return pieces_of(folder), start, features.Encoded.read(packed), content["read"]
+
+
+def gather(s: Scale, p: Pretraining) -> tuple[Texts, dict]:
+    """Training text by language, and what was read ("data"); of real text the card of the corpus too ("corpus")."""
+    if not s.world.made:
+        texts, seen, card = corpus.gather(s, p)
+        return texts, {"data": seen, "corpus": {"alpha": p.alpha} | card}
+    parts = {lang: reading.examples("mlm", "train", lang, s, p.rows) for lang in languages("mlm", s)}
+    texts = {lang: [e["a"] for e in rows] for lang, (rows, _) in parts.items()}
+    return texts, {"data": [entry for _, read in parts.values() for entry in read]}
+
+
+def vocabulary(texts: Texts, s: Scale) -> tuple[Tokenizer, np.ndarray | None]:
+    """A tokenizer with XLM-R's special tokens, and the table's vectors where the start is the table."""
+    p = s.pretraining
+    if p.start == "table":
+        return embeddings.start(texts, p.pieces, p.hidden)
+    if s.world.made:
+        from ..micro import pieces
+
+        return embeddings.tokenizer(pieces(texts)), None
+    return embeddings.tokenizer(learned(texts, p)), None
+
+
+def learned(texts: Texts, p: Pretraining) -> list[tuple[str, float]]:
+    """Unigram pieces (SentencePiece's algorithm), learned from lines drawn as the languages are sampled.
+
+    Every character that occurs `table.RARE` times is one of them.
+    """
+    rules, draw = embeddings.tokenizer([]), np.random.default_rng(2)
+    learner = Tokenizer(models.Unigram())
+    learner.normalizer, learner.pre_tokenizer = rules.normalizer, rules.pre_tokenizer
+    raw = sum((Counter("\n".join(lines)) for lines in texts.values()), Counter())
+    letters = sorted({x for c, n in raw.items() if n >= embeddings.RARE for x in rules.normalizer.normalize_str(c) if x.isprintable()})
+    shares = sampling([sum(map(len, lines)) for lines in texts.values()], p.alpha)
+    chosen = [(x, draw.permutation(len(x))[: round(LEARNED * share)]) for x, share in zip(texts.values(), shares, strict=True)]
+    lines = (x[i] for x, order in chosen for i in order)
+    trainer = trainers.UnigramTrainer(
+        vocab_size=p.pieces - 5, unk_token="<unk>", special_tokens=["<unk>"], initial_alphabet=letters, show_progress=False
+    )
+    learner.train_from_iterator(lines, trainer)
+    return [(piece, score) for piece, score in json.loads(learner.to_str())["model"]["vocab"] if piece != "<unk>"]
+
+
+def pack(lines: list[str], pieces: Tokenizer, length: int, together: bool) -> features.Encoded:
+    """Sequences of at most `length` pieces, long lines cut; `together`: neighbouring lines share a sequence."""
+    pieces.no_truncation()
+    start, end = pieces.token_to_id("<s>"), pieces.token_to_id("</s>")
+    sequences: list[list[int]] = [[]]
+    for ids in embeddings.segmented(pieces, lines):
+        if not together or len(sequences[-1]) + len(ids) > length - 2:
+            sequences.append([])
+        sequences[-1] = [*sequences[-1], *ids][: length - 2]
+    return features.Encoded.of([{"ids": [start, *ids, end]} for ids in sequences if ids])
+
+
+def sampling(sizes: list[int], alpha: float) -> list[float]:
+    """The share of each language, p ~ size ** alpha (alpha 0: as much as there is). Source: Conneau et al. 2020, section 3."""
+    weights = np.array(sizes, float) ** (alpha or 1.0)
+    return (weights / weights.sum()).tolist()
+
+
+def joined(parts: list[features.Encoded]) -> features.Encoded:
+    """The features of all parts, one part after the other."""
+    return features.Encoded(*(np.concatenate([getattr(f, x.name) for f in parts]) for x in fields(features.Encoded)))
+
+
+def drawn(parts: list[features.Encoded], shares: list[float], n: int) -> features.Encoded:
+    """About `n` sequences, of each part its share: all of its sequences in turn, shuffled, as often as that takes."""
+    draw, chosen, first = np.random.default_rng(3), [], 0
+    for f, share in zip(parts, shares, strict=True):
+        wanted = round(n * share)
+        turns = [draw.permutation(len(f)) for _ in range(-(-wanted // len(f)))]
+        chosen.append(first + np.concatenate([np.empty(0, int), *turns])[:wanted].astype(int))
+        first += len(f)
+    whole, order = joined(parts), np.concatenate(chosen)
+    ids = np.concatenate([taken(whole, some) for some in np.array_split(order, -(-len(order) // TAKEN))])
+    lengths = whole.lengths[order]
+    return features.Encoded(np.ones_like(lengths), lengths, np.zeros_like(lengths), ids, np.empty(0, np.int32))
+
+
+def taken(whole: features.Encoded, order: np.ndarray) -> np.ndarray:
+    """The ids of sequences in the given order, one after the other."""
+    lengths = whole.lengths[order]
+    offsets = np.repeat(whole.begin[:-1][order] - np.cumsum(lengths) + lengths, lengths)
+    return whole.ids[np.arange(len(offsets)) + offsets]
+
+
+def frequency(features: features.Encoded, vocabulary: int) -> torch.Tensor:
+    """Log share of every piece: the output bias starts there, so that the first steps need not learn it. Shape (V,)."""
+    counts = torch.from_numpy(np.bincount(features.ids, minlength=vocabulary)).float() + 0.5
+    return (counts / counts.sum()).log()

@@ -1,0 +1,9 @@
+"""The learning-rate schedule and the optimiser's constants."""
+
+WARM_UP, CLIP, DECAY, EPSILON = 0.1, 1.0, 0.01, 1e-8  # recipe/jiant: nyu-mll/jiant@daa5a25
+
+
+def slope(step: int, steps: int) -> float:
+    """Linear warm-up over the first tenth, then linear decay to nothing."""
+    warm = max(1, int(WARM_UP * steps))
+    return (step + 1) / warm if step < warm else max(0.0, (steps - step) / max(1, steps - warm))

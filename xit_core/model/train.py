@@ -1,0 +1,160 @@
+"""One explicit training loop, resumable to the bit."""
+
+import time
+import zipfile
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from ..design.tasks import TASKS
+from ..machine import files
+from . import mixture, packed
+from .compact import Table
+from .encoder import Model
+from .kinds import KINDS, mlm, tag
+from .schedule import CLIP, DECAY, EPSILON, slope
+
+POINTS = 40  # of a training curve
+
+
+def fit(
+    net: Model, batches: mixture.Mixture, lr: float, seed: int, folder: Path, save_every: int = 1000, masking: float = 0.15,
+    beta2: float = 0.999, probe: tuple[int, Callable[[Model], dict]] | None = None,
+) -> list[dict]:  # fmt: skip
+    """Train for `batches.steps` steps and return the curve: step, loss, rate, and what the probe saw.
+
+    Linear warm-up and decay, AdamW without decay on biases and norms, clipping. A killed run resumes from `folder` and ends
+    with the very same weights: batches and masks are functions of the step, the state of dropout is saved.
+    """
+    accelerator = Accelerator(mixed_precision="bf16" if net.bf16 else "no")
+    torch.manual_seed(seed)
+    net.to(accelerator.device)
+    table = Table(net, batches, lr)
+    optimiser = torch.optim.AdamW(groups(net), lr=lr, betas=(0.9, beta2), eps=EPSILON, fused=True)
+    schedule = LambdaLR(optimiser, lambda step: slope(step, batches.steps))
+    net_, optimiser_ = accelerator.prepare(net, optimiser)
+    learned = [p for group in optimiser.param_groups for p in group["params"]]  # listed once, not in every step
+    first, losses, probed, before = resume(folder, net, optimiser, schedule)
+    begun = time.time() - before
+    net.train()
+    for step in range(first, batches.steps):
+        if probe and step and step % max(1, batches.steps // probe[0]) == 0 and step not in probed:
+            table.open(step)
+            probed[step] = probe[1](net)
+            table.close()
+            net.train()
+        name, features = batches.at(step)
+        losses.append(learn(net_, name, *share(name, features, net, (seed, step), masking, accelerator), table.lookup, accelerator))
+        torch.nn.utils.clip_grad_norm_(learned, CLIP)
+        optimiser_.step()
+        schedule.step()
+        optimiser_.zero_grad()
+        if (step + 1) % save_every == 0 and step + 1 < batches.steps:
+            save(folder, net, optimiser, schedule, losses, probed, time.time() - begun)
+    table.open(batches.steps)
+    net.eval()
+    (folder / "resume.pt").unlink(missing_ok=True)
+    return curve(losses, lr, probed)
+
+
+def share(
+    name: str, features: list[dict], net: Model, at: tuple[int, int], masking: float, accelerator: Accelerator
+) -> tuple[list[dict], float]:
+    """This process's part of a step, and what to divide the sum of its losses by: all have the mean of the whole step."""
+    if TASKS[name].kind == "mlm":
+        features = mlm.hide(features, masking, net.encoder.config.vocab_size, np.random.default_rng(at))
+    gold = np.concatenate([f["gold"] for f in features])
+    count = max(1, np.count_nonzero(gold != tag.IGNORED)) / accelerator.num_processes
+    return features[accelerator.process_index :: accelerator.num_processes], count
+
+
+def learn(net_, name: str, features: list[dict], count: float, lookup: np.ndarray | None, accelerator: Accelerator) -> Tensor:
+    """The gradient of one step, part by part as the token budget says; gives the loss."""
+    whole, parts = [], list(mixture.cut(features, mixture.BUDGET.get(accelerator.device.type, mixture.BUDGET["cpu"])))
+    for k, part in enumerate(parts):
+        batch = packed.pack(part, accelerator.device, lookup)
+        with accelerator.no_sync(net_) if k + 1 < len(parts) else nullcontext(), accelerator.autocast():
+            loss = KINDS[TASKS[name].kind].loss(net_(name, batch), batch) / count
+            accelerator.backward(loss)
+        whole.append(loss.detach())
+    return torch.stack(whole).sum()
+
+
+def groups(net: Model) -> list[dict]:
+    """Parameters with and without weight decay (biases, norms)."""
+    learned = [p for p in net.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in learned if p.ndim > 1], "weight_decay": DECAY},
+        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def save(folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], probed: dict, seconds: float) -> None:
+    """Everything an exact resume needs, replaced in one move."""
+    state = {
+        "net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(), "probed": probed,
+        "seconds": seconds, "losses": torch.stack(losses).cpu(), "random": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }  # fmt: skip
+    files.whole(folder / "resume.pt", lambda part: torch.save(state, part), full=RuntimeError)
+
+
+def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict, float]:
+    """(first step, losses so far, probes so far, seconds spent) of a killed run, or of a new one.
+
+    Raises: Bad for a damaged checkpoint.
+    """
+    file = folder / "resume.pt"
+    if not file.exists():
+        return 0, [], {}, 0.0
+    advice = "delete it, the training then starts again"
+    return files.given(
+        file, lambda file: restored(file, net, optimiser, schedule), advice, "damaged checkpoint"
+    )
+
+
+def restored(file: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict, float]:
+    """The same of a checkpoint that is there."""
+    with zipfile.ZipFile(file) as parts:
+        if wrong := parts.testzip():  # torch does not look at the sums of its own file
+            raise ValueError(f"{wrong} is not as it was written")
+    state = torch.load(file, weights_only=True)
+    net.load_state_dict(state["net"])
+    optimiser.load_state_dict(state["optimiser"])
+    schedule.load_state_dict(state["schedule"])
+    torch.set_rng_state(state["random"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+    losses = state["losses"].to(next(net.parameters()).device)
+    return len(losses), list(losses), dict(state["probed"]), float(state.get("seconds", 0.0))
+
+
+def spent(folder: Path) -> float:
+    """Seconds that a killed training in this folder took up to the checkpoint it resumes from; 0 where there is none."""
+    file = folder / "resume.pt"
+    try:
+        return float(torch.load(file, weights_only=True, mmap=True).get("seconds", 0.0))
+    except Exception:  # there is none, or it is damaged: `resume` says so
+        return 0.0
+
+
+def curve(losses: list[Tensor], lr: float, probed: dict) -> list[dict]:
+    """About POINTS means of the loss over equal stretches, and the probes at their steps."""
+    values = torch.stack([x.float().cpu() for x in losses]).tolist()
+    width = -(-len(values) // POINTS)
+    points = [
+        {
+            "step": min(i + width, len(values)),
+            "loss": round(sum(part) / len(part), 6),
+            "rate": round(lr * slope(i, len(values)), 10),
+        }
+        for i in range(0, len(values), width)
+        for part in [values[i : i + width]]
+    ]
+    return sorted(points + [{"step": step} | seen for step, seen in probed.items()], key=lambda p: p["step"])

@@ -1,0 +1,302 @@
+"""One scale of the ledger as chapters see it: the tables and figures of each phase, as Markdown."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm, spearmanr
+
+from ..design import studies
+from ..design.scales import PIVOT, SCALES
+from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
+from ..ledger import results
+from . import claims, plots, published, verdicts
+
+CAPTIONS = {
+    "pretraining": "Training loss of the encoder.",
+    "retrieval": "Sentence retrieval by layer before and after each intermediate training, raw and with the mean "
+    "vector of each language subtracted, and the share of the variance of sentence vectors that language identity "
+    "explains. Means over languages and seeds.",
+    "dose": "Sentence retrieval along each intermediate training, against the distance that the encoder has moved, "
+    "in percent of the norm of its weights. Means over languages and seeds.",
+    "curves": "Training loss of every intermediate training, one line a seed.",
+    "gains": "Gain of each intermediate training over the baseline of the same seed, in points (0–100), mean over "
+    "seeds. A mean over targets is shown only where every target has run.",
+    "languages": "Score of every evaluation language, with the 95 % t interval over seeds.",
+    "factors": "What each language gains on average over the English intermediate trainings, less the mean gain of the "
+    "languages of the same target, averaged over the targets; English left out. By script, by family and by the amount "
+    "of text at hand for pretraining, of which large languages are read in part. Blue: Latin script.",
+    "probe": "Accuracy of a linear classifier of parts of speech, trained on English, that reads one layer of the frozen encoder.",
+    "roofline": "Achieved FLOP/s on real tokens of each task and each way to train, against the limits of the device that were "
+    "measured in the same process: its memory bandwidth (the slope) and its fastest matmul (the flat part).",
+}
+MEASURED = 10  # claims 1 to 10 are measured, the others checked by code
+EMPTY = "*No runs yet at this scale.*\n"
+MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open"}
+
+SIGNED = "+,.1f"
+DEPTH = 14 / 24  # of the layer whose vectors are compared, as `xit_core.retrieval`, which needs torch, has it
+COMPARED = {"tatoeba": "raw (%)", "tatoeba_centred": "centred (%)", "share": "share of language identity (%)"}
+METRICS = {
+    "accuracy": "Tatoeba, raw (%)",
+    "accuracy_centred": "Tatoeba, centred (%)",
+    "masked_accuracy": "masked pieces guessed (%)",
+    "masked_loss": "their loss (nats)",
+}
+
+
+class View:
+    """The ledger at one scale, and the verdicts it gives."""
+
+    def __init__(self, scale: str) -> None:
+        self.scale = scale
+        self.real = not SCALES[scale].world.made
+        self.survey = results.survey(scale)
+        self.rows = self.survey.rows
+
+    @property
+    def left_out(self) -> str:
+        """Which rows of the ledger are not used, and why; "" where all are."""
+        names = ", ".join(f"`{file.name}`" for file in self.survey.files)
+        told = ": ".join(filter(None, [self.survey.left_out, names]))
+        return f"left out of the ledger: {told}" if told else ""
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        return results.tidy(self.rows)
+
+    @cached_property
+    def findings(self) -> dict[str, claims.Finding]:
+        return verdicts.findings(self.scale)
+
+    @cached_property
+    def claims(self) -> list[dict]:
+        return verdicts.table(self.scale, self.findings)
+
+    @property
+    def note(self) -> str:
+        """How the scale is reduced, to be said where its numbers are shown; "" where it is not."""
+        return SCALES[self.scale].note
+
+    @property
+    def instead(self) -> str:
+        """What counts as one of the nine tasks that the scale cannot have."""
+        pairs = zip(studies.nine(self.scale), INTERMEDIATES, strict=True)
+        return ", ".join(f"`{task}` stands in for `{missing}`" for task, missing in pairs if task != missing)
+
+    @cached_property
+    def encoder(self) -> list[dict]:
+        """The rows of phase 1: the encoder that every run starts from."""
+        return [row for row in self.rows if row["phase"] == 1 and not row["model"]]
+
+
+def number(value: float | None, form: str = ",.1f") -> str:
+    """For readers: "47.0", "+1.2", and "–" where there is none."""
+    if value is None or pd.isna(value):
+        return "–"
+    return f"{round(value, 1) + 0.0:{form}}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no "-0.0"
+
+
+def count(value: float | None) -> str:
+    """As `number`, whole where it is whole: "1,104,934"."""
+    return number(value).removesuffix(".0")
+
+
+def estimate(row: dict) -> str:
+    """ "+1.2 [−0.3, +2.6]" for a measured claim, the count alone for a checked one."""
+    if row["low"] is None:
+        return count(row["estimate"])
+    mean, low, high = (number(row[key], SIGNED) for key in ("estimate", "low", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def verdict(row: dict, plain: bool = False) -> str:
+    """Direction, then magnitude where the claim has one."""
+    said = [v for v in (row["direction"], row["magnitude"]) if v]
+    return " · ".join(MARK[v] if plain else f"[{MARK[v]}]{{.{v}}}" for v in said)
+
+
+def reduced(view: View) -> str:
+    """A sentence that says how the scale is reduced, for where its numbers are shown; nothing where it is not."""
+    told = "; ".join(filter(None, [view.note, view.instead]))
+    return f"{told[0].upper()}{told[1:]}.\n\n" if told else ""
+
+
+def table(head: list[str], lines: list[list[object]]) -> str:
+    """A Markdown table."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows) + "\n\n"
+
+
+def small(text: str) -> str:
+    """The same in the small print of the book."""
+    return f":::::{{div}} small\n{text.rstrip()}\n:::::\n\n"
+
+
+def folded(parts: list[str], between: str = " ") -> str:
+    """A list in a cell of a table: its length, which opens it, where it is long."""
+    text = between.join(parts)
+    return text if len(parts) < 4 else f"<details><summary>{len(parts)}</summary>{text}</details>"
+
+
+def figure(out: Path, view: View | None, kind: str, drawn: "plots.Figure | None") -> str:
+    """Save a figure, of one scale or (None) of all, and return its directive; nothing when there is nothing to draw."""
+    if drawn is None:
+        return ""
+    name = f"{view.scale}-{kind}" if view else kind
+    file = plots.save(drawn, out / "figures" / f"{name}.svg")
+    return f":::{{figure}} _generated/figures/{file.name}\n:name: {name}\n:alt: {CAPTIONS[kind]}\n\n{CAPTIONS[kind]}\n:::\n\n"
+
+
+def pretrained(view: View, out: Path) -> str:
+    """Phase 1: the encoder, its training, what it predicts, and whether it transfers at all."""
+    return encoder(view, out) + transfer(view)
+
+
+def encoder(view: View, out: Path) -> str:
+    """The encoder, what it predicts in every language, and its training."""
+    told = [row["provenance"]["encoder"] for row in view.encoder if "encoder" in row["provenance"]]
+    text = "".join(f"Encoder `{e['name']}`, sha256 `{e['sha256'][:12]}`.\n\n" for e in told)
+    scores = pd.DataFrame([score for row in view.encoder for score in row["scores"]])
+    if len(scores):
+        wide = scores.pivot_table(index="lang", columns="metric", values="value").rename(columns=METRICS)
+        text += table(["language", *wide.columns], [[lang, *map(number, line)] for lang, *line in wide.itertuples()])
+    return text + figure(out, view, "pretraining", plots.curves(view.encoder, (1,)))
+
+
+def transferred(view: View) -> pd.DataFrame:
+    """Baseline and random weights of the same shape, averaged over the languages that are not the pivot: a row a target and
+    seed, where both have run."""
+    scores = results.headline(plots.plain(view.frame[view.frame.lang != PIVOT]))
+    wide = scores.assign(name=plots.named(scores)).pivot_table(index=["on", "seed"], columns="name", values="score")
+    wide = wide.reindex(columns=["random weights", "baseline"]).dropna()
+    return wide.assign(difference=wide.baseline - wide["random weights"])
+
+
+def transfer(view: View) -> str:
+    """Does the encoder transfer at all: the means over seeds, and the interval of the difference."""
+    seeds = dict(list(transferred(view).groupby("on")))
+    lines = [
+        [f"`{on}`", *map(number, part[["random weights", "baseline"]].mean()), number(part.difference.mean(), SIGNED),
+         number(plots.interval(part.difference) if len(part) > 1 else None), len(part)]
+        for on, part in ((on, seeds[on]) for on in TARGETS if on in seeds)
+    ]  # fmt: skip
+    head = ["target", "random weights", "baseline", "difference (points)", "± (95 %, seeds)", "seeds"]
+    text = "Zero-shot transfer: mean over the languages other than the pivot, and over seeds.\n\n"
+    return text + table(head, lines) if lines else ""
+
+
+def intermediate(view: View, out: Path) -> str:
+    """Phase 2: what intermediate training learned, and what it does to the encoder itself."""
+    return learned(view) + alignment(view, out)
+
+
+def alignment(view: View, out: Path) -> str:
+    """Retrieval before, after and along each intermediate training, and its loss."""
+    first = figure(out, view, "retrieval", plots.retrieval(view.rows)) + mechanism(view)
+    drawn = {"dose": plots.dose(view.rows), "curves": plots.curves(view.rows, (2,))}
+    return first + "".join(figure(out, view, kind, each) for kind, each in drawn.items())
+
+
+def learned(view: View) -> str:
+    """What each intermediate training learned of its own tasks: their development scores, and what guessing would give."""
+    frame = view.frame[(view.frame.phase == 2) & (view.frame.method == "full") & (view.frame["size"] == 0)]
+    tasks = frame.protocol.str.extract(r"(\w+)", expand=False)  # of "mnli: accuracy", or of "mlm/masked-accuracy"
+    wanted = [t in TASKS and m in TASKS[t].metrics for t, m in zip(tasks, frame.metric, strict=True)]
+    told = frame.assign(name=plots.named(frame), task=tasks)[wanted]
+    scores = dict(list(told.groupby(["name", "task", "seed"])["value"].mean().groupby(["name", "task"])))
+    lines = [
+        [name, f"`{task}`", " and ".join(TASKS[task].metrics).replace("_", " ").replace("f1", "F1"), number(of.mean()),
+         number(plots.interval(of) if len(of) > 1 else None), number(guessing(task)), len(of)]
+        for name in plots.order(list(told.name)) for task in TASKS for of in [scores.get((name, task))] if of is not None
+    ]  # fmt: skip
+    head = ["training", "its task", "score", "%", "± (95 %, seeds)", "guessing (%)", "seeds"]
+    text = "What each training learned of its own tasks: scores on their development rows. A training that does no better than "
+    text += "guessing says little about its task. One answer to every row may score more than guessing where answers are not "
+    text += "equally frequent, as in QQP and SQuAD 2.\n\n"
+    return text + small(table(head, lines)) if lines else ""
+
+
+def guessing(task: str) -> float | None:
+    """Accuracy (percent) of one guess among the answers of a task; None where they have no fixed number."""
+    declared = TASKS[task]
+    answers = len(declared.labels) if declared.kind == "classify" else int(published.told(task, "choices") or 0)
+    return 100 / answers if answers else None
+
+
+def mechanism(view: View) -> str:
+    """Raw and centred retrieval and the share of language identity at the compared layer, with their changes."""
+    seen = pd.DataFrame([at_depth(row) for row in view.rows if row["phase"] < 3 and row.get("layers") and not row["model"]])
+    if seen.empty or "baseline" not in set(seen.name):
+        return ""
+    before, after = (seen[(seen.name == "baseline") == start].set_index(["name", "seed"]) for start in (True, False))
+    changes = (after - before.mean()).groupby("name")
+    lines = [["before", *(cell for x in before[list(COMPARED)].mean() for cell in (number(x), "–"))]]
+    for name in plots.order(list(changes.groups)):
+        moved = changes.get_group(name)
+        lines.append([name, *(cell for kind in COMPARED for cell in _moved(before[kind].mean(), moved[kind]))])
+    means = changes.mean()
+    text = "At the layer whose vectors the retrieval targets compare; means over languages and seeds, with the 95 % interval "
+    text += "over seeds of each change.\n\n"
+    text += small(table(["", *(word for kind in COMPARED.values() for word in (kind, "change"))], lines))
+    related = correlation(means.share, means.tatoeba) if len(means) else "–"
+    return text + f"Rank correlation of the change in raw retrieval with the change in the share, over trainings: {related}.\n\n"
+
+
+def at_depth(row: dict) -> dict:
+    """What a row says of the compared layer: name, seed, and the columns of COMPARED in percent."""
+    at = round(DEPTH * max(x["layer"] for x in row["layers"]))
+    told = {"name": plots.name(row["source"], row["lang"], row["model"]), "seed": row["seed"]}
+    for kind, centred in (("tatoeba", False), ("tatoeba_centred", True)):
+        told[kind] = float(np.mean([x["value"] for x in row["layers"] if (x["layer"], x["centred"]) == (at, centred)]))
+    return told | {"share": 100 * row["language_share"][at]}
+
+
+def _moved(before: float, change: pd.Series) -> tuple[str, str]:
+    half = f"\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(plots.interval(change))}" if len(change) > 1 else ""
+    return number(before + change.mean()), number(change.mean(), SIGNED) + half
+
+
+def correlation(x: pd.Series, y: pd.Series) -> str:
+    """Spearman's rank correlation, "+0.31 [−0.28, +0.73]"; a dash where nothing varies.
+
+    The 95 % interval is Fisher's with the standard error of ranks. Source: Bonett and Wright 2000, Psychometrika 65.
+    """
+    here = x.notna() & y.notna()
+    if here.sum() < 4 or x[here].nunique() < 2 or y[here].nunique() < 2:
+        return "–"
+    rho = spearmanr(x[here], y[here]).statistic
+    half = norm.ppf(0.975) * ((1 + rho**2 / 2) / (here.sum() - 3)) ** 0.5
+    low, high = np.tanh(np.arctanh(rho) + np.array([-half, half])) if abs(rho) < 1 else (rho, rho)
+    return f"{rho:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "\N{MINUS SIGN}")
+
+
+def target(view: View, out: Path) -> str:
+    """Phase 3: scores on the targets, gains over the baseline, scores by language."""
+    scores = results.headline(plots.plain(view.frame))
+    base = {on: part.score for on, part in scores[plots.named(scores) == "baseline"].groupby("on")}
+    seen = [on for on in TARGETS if on in base]
+    lines = [[f"`{on}`", number(base[on].mean()), number(plots.interval(base[on])), len(base[on])] for on in seen]
+    drawn = {"gains": plots.gains(view.frame), "languages": plots.languages(view.frame)}
+    text = table(["target", "baseline score", "± (95 %, seeds)", "seeds"], lines) if lines else ""
+    return text + "".join(figure(out, view, kind, each) for kind, each in drawn.items()) + protocols(view)
+
+
+def protocols(view: View) -> str:
+    """The same predictions of the baseline under each published definition of the score; a dash where nobody ran it."""
+    told = [
+        {"on": row["on"], "metric": score["metric"], "protocol": score["protocol"], "value": score["value"], "kept": kept}
+        for row in view.rows
+        if row["phase"] == 3 and not row["source"] and not row["model"]
+        for kept in ("scores", "protocols")
+        for score in row.get(kept, [])
+    ]
+    scores = pd.DataFrame(told, columns=["on", "metric", "protocol", "value", "kept"])
+    if not (scores.kept == "protocols").any():
+        return ""
+    means = scores.groupby(["on", "metric", "protocol"], as_index=False)["value"].mean()
+    lines = [[f"`{on}`", f"`{protocol}`", metric, number(value)] for on, metric, protocol, value in means.itertuples(index=False)]
+    told = small(table(["target", "protocol", "metric", "value"], sorted(lines)))
+    title = "The baseline's predictions under every protocol: means over languages and seeds"
+    return f"::::::{{dropdown}} {title}\n{told.rstrip()}\n::::::\n\n"

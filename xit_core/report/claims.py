@@ -1,0 +1,317 @@
+"""The 22 claims of the paper, what each is measured or checked by, and the rule that turns numbers into verdicts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..data.inventory import expected
+from ..design import studies
+from ..design.scales import PIVOT, SCALES
+from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
+from .contrasts import BASELINE, Ledger, Source, Weights, mean, versus
+from .published import claimed, table_of, told
+from .stats import LEVEL, SEEDS, Interval, at_least
+
+MARGIN = 1.0  # points; a mean gain on XNLI of less than this is no benefit
+ALMOST = 8  # of the nine intermediate tasks: "almost every"
+MANY = 5  # of the nine: "many"
+RETRIEVAL = ("bucc", "tatoeba")
+START = "FacebookAI/xlm-roberta-large"
+STATED = "2020-06-30"  # claim 11 speaks of June 2020
+FAMILY = {
+    "qa": "question answering", "commonsense": "question answering", "tagging": "sentence tagging",
+    "completion": "sentence completion", "paraphrase": "paraphrase detection", "nli": "natural language inference",
+}  # fmt: skip
+
+RULE = f"""\
+Every comparison is paired: the two models share the seed, the target and the test instances. For each seed the
+difference is averaged over the targets; the estimate is the mean over the seeds. Its {1 - LEVEL:.0%} interval adds
+two variances: between seeds (a t interval; the variance is pooled over all sources of the scale, sources by seeds
+as blocks, because three seeds alone say too little about it; for the best source per target it is that of the
+estimate itself) and between test instances (the variance of the paired per-instance differences, seeds averaged,
+targets independent; where the score is no mean over instances, an instance of UDPOS and PAN-X is a sentence with its
+own F1, one of BUCC a gold pair that is found or not). Random seeds and the test sets are covered; other languages,
+other targets and other encoders are not.
+
+**Direction** *holds* when the interval lies wholly on the claimed side of zero, *fails* when it lies wholly on the
+other side, and is *open* otherwise. *Best* means above the baseline and above each of the nine single tasks (each
+compared by itself, all must hold); it fails as soon as one of them is above it. *Almost every* is at least {ALMOST}
+and *many* at least {MANY} of the nine tasks above zero, by the partial-conjunction test of Benjamini and Heller;
+such a claim fails when so many tasks are below zero that the number cannot be reached. *No benefit* on XNLI holds
+when the interval of the mean gain over the nine tasks ends below {MARGIN:g} point, and fails when it begins above
+zero. The best source for a target is chosen on the other seeds and measured on the seed left out (on the same test
+instances, so a little optimism remains).
+
+**Magnitude**, for claims with a number, *holds* when the number lies inside the interval and half the interval is
+no wider than the number itself, *fails* when the interval excludes it, and is *open* otherwise.
+
+The claims measured at one scale are corrected together by Holm's method, directions and magnitudes each as one
+family: a verdict other than open needs an adjusted p-value below {LEVEL:g}, that is, an interval of a higher level
+than the one shown; the p-value of a comparison is the level at which its interval just reaches zero (or the
+number). A verdict is also open when fewer than {SEEDS} seeds are finished in common, and at scales that leave out
+some of the tasks a claim speaks about. Where a scale cannot have one of the nine, a declared stand-in counts as that
+one, and the finding says so.
+
+Claims about data and method are checked by code against the declarations of the tasks, the scales and the studies,
+and against the counts and origins that the data sets themselves publish; they are open where no public source
+settles them."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a claim's measurement or check gave, before correction for multiplicity."""
+
+    estimate: float | None = None
+    interval: Interval | None = None  # of a measured claim
+    side: str = "open"  # the direction verdict if `p` survives the correction
+    p: float | None = None  # of that direction; None: nothing to correct
+    runs: tuple[str, ...] = ()
+    note: str = ""  # why it is open, or what was counted
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim. `measure` reads the ledger (or the declarations); `expect` is the number claimed, if any."""
+
+    id: str
+    number: int
+    says: str
+    where: str
+    measure: Callable[["Ledger"], Finding]
+    expect: float | None = None
+
+
+def decide(interval: Interval, holds: float, fails: float, runs: tuple[str, ...]) -> Finding:
+    """The side with the smaller p-value."""
+    side, p = ("holds", holds) if holds <= fails else ("fails", fails)
+    return Finding(interval.mean, interval, side, p, runs)
+
+
+def within(finding: Finding, ledger: Ledger, targets: tuple[str, ...] = TARGETS, singles: tuple[str, ...] | None = None) -> Finding:
+    """The finding itself, or an open one when the scale leaves out some of the tasks the claim speaks about (None: the nine)."""
+    wanted = ledger.nine if singles is None else singles
+    shares = (targets, ledger.targets, "targets"), (wanted, ledger.singles, "intermediate tasks")
+    counts = [(len(set(want) & set(have)), len(want), noun) for want, have, noun in shares]
+    if left_out := [f"{have} of {want} {noun}" for have, want, noun in counts if have < want]:
+        return replace(finding, side="open", p=None, note=", ".join(left_out) + " at this scale")
+    instead = ledger.instead if singles is None else ""
+    return replace(finding, note="; ".join(filter(None, (finding.note, instead))))
+
+
+def improves(ledger: Ledger, weights: Weights) -> Finding:
+    gap = ledger.gap(weights)
+    return decide(gap, gap.above(), gap.below(), ledger.ids(weights))
+
+
+def of_nine(ledger: Ledger, targets: tuple[str, ...], enough: int) -> Finding:
+    """Do at least `enough` of the nine intermediate tasks improve the mean over `targets`?"""
+    here = tuple(t for t in targets if t in ledger.targets)
+    each = [versus((s, PIVOT), BASELINE, here) for s in ledger.singles if here]
+    gaps = [ledger.gap(w) for w in each]
+    whole = mean(each)
+    overall = ledger.gap(whole)
+    too_many = len(gaps) - min(enough, len(gaps)) + 1  # this many without gain and `enough` cannot be reached
+    holds = at_least([g.above() for g in gaps], min(enough, len(gaps)))
+    finding = decide(overall, holds, at_least([g.below() for g in gaps], too_many), ledger.ids(whole))
+    up, down = sum(g.low > 0 for g in gaps), sum(g.high <= 0 for g in gaps)
+    note = f"{up} of {len(gaps)} intervals above zero, {down} at or below it"
+    return within(replace(finding, note=note), ledger, targets)
+
+
+# -- measured claims ---------------------------------------------------------------------------------------------------
+
+
+def gain(source: str) -> Callable[[Ledger], Finding]:
+    """Does the source improve the mean over the nine targets?"""
+
+    def measure(ledger: Ledger) -> Finding:
+        return within(improves(ledger, versus((source, PIVOT), BASELINE, ledger.targets)), ledger, singles=())
+
+    return measure
+
+
+def multitask(ledger: Ledger) -> Finding:
+    """Multi-task against the baseline (the estimate) and against every single task."""
+    others = [BASELINE, *((s, PIVOT) for s in ledger.singles)]
+    rivals = [versus((ledger.multi, PIVOT), other, ledger.targets) for other in others]
+    gaps = [ledger.gap(w) for w in rivals]
+    best, beaten = at_least([g.above() for g in gaps], len(gaps)), at_least([g.below() for g in gaps], 1)
+    finding = decide(gaps[0], best, beaten, ledger.ids(mean(rivals)))
+    lead = min(zip((g.mean for g in gaps[1:]), ledger.singles, strict=True), default=(0.0, ""))
+    note = f"closest single task: {lead[1]}, {lead[0]:+.1f} points from it"
+    return within(replace(finding, note=note), ledger)
+
+
+def xnli(ledger: Ledger) -> Finding:
+    """No benefit: neither a gain above zero nor room for one of a point. Its two null hypotheses exclude each other."""
+    weights = mean([versus((s, PIVOT), BASELINE, ("xnli",)) for s in ledger.singles])
+    gap = ledger.gap(weights)
+    side, p = ("fails", gap.above()) if gap.above() < LEVEL else ("holds", gap.below(MARGIN))
+    finding = Finding(gap.mean, gap, side, p, ledger.ids(weights))
+    return within(finding, ledger, targets=("xnli",))
+
+
+def best(ledger: Ledger) -> Finding:
+    """The best source for each target, chosen on the other seeds and measured on the seed left out."""
+    sources = [(s, PIVOT) for s in (*ledger.singles, ledger.multi)]
+    cells = {(*s, t) for s in (BASELINE, *sources) for t in ledger.targets}
+    seeds = ledger.seeds(cells)
+
+    def chosen(target: str, out: int) -> Source:
+        return max(sources, key=lambda s: sum(ledger.cells[(*s, target)][seed].score for seed in seeds if seed != out))
+
+    plan = {out: mean([versus(chosen(t, out), BASELINE, (t,)) for t in ledger.targets]) for out in seeds}
+    gap = ledger.contrast(plan)
+    return within(decide(gap, gap.above(), gap.below(), ledger.ids(cells)), ledger)
+
+
+def plain_beats(variant: Callable[[str], Source]) -> Callable[[Ledger], Finding]:
+    """Does English training on SQuAD, MNLI and HellaSwag beat a variant of the same training?"""
+
+    def measure(ledger: Ledger) -> Finding:
+        finding = improves(ledger, mean([versus((s, PIVOT), variant(s), ledger.targets) for s in studies.MIXED]))
+        return within(finding, ledger, singles=studies.MIXED)
+
+    return measure
+
+
+def check(holds: bool, counted: float | None = None, note: str = "") -> Finding:
+    return Finding(counted, side="holds" if holds else "fails", note=note)
+
+
+def sota(_: Ledger) -> Finding:
+    """Settled only by a sourced leaderboard of June 2020 or before: XLM-R first in more than half of its tasks."""
+    rows = [r for r in table_of("published") if r["claim"] == "sota" and r["date"] and r["date"] <= STATED]
+    boards: dict[str, list[tuple[float, str]]] = {}
+    for row in rows:
+        system, column = row["row"].split(" | ")
+        boards.setdefault(column, []).append((float(row["sourced"]), system))
+    rivalled = [max(b)[1].startswith("XLM-R") for b in boards.values() if len(b) > 1]
+    if not rivalled:
+        return Finding(note="no sourced leaderboard is dated June 2020 or earlier")
+    return check(sum(rivalled) > len(rivalled) / 2, note=f"first in {sum(rivalled)} of {len(rivalled)} tasks")
+
+
+def languages(_: Ledger) -> Finding:
+    declared = {t: len(TASKS[t].langs.split()) for t in TARGETS}
+    most = max(declared.values())
+    agree = all(n == int(told(t, "languages")) for t, n in declared.items())
+    return check(agree and most == claimed("languages"), most, f"{max(declared, key=declared.get)} has the most")
+
+
+def targets(_: Ledger) -> Finding:
+    scored = {r["data"] for r in table_of("sizes") if r["item"] == "languages"}  # XTREME's own list of tasks
+    return check(set(TARGETS) == scored, len(TARGETS), "the nine that XTREME's scorer averages")
+
+
+def untrained(_: Ledger) -> Finding:
+    without = [t for t in TARGETS if not TASKS[t].train_on]
+    rows = sum(int(told(t, "train")) for t in RETRIEVAL)
+    right = set(without) == set(RETRIEVAL) and rows == claimed("untrained")
+    return check(right, rows, "declared without training data: " + ", ".join(without))
+
+
+def nine(_: Ledger) -> Finding:
+    families = {FAMILY.get(TASKS[t].genre, TASKS[t].genre) for t in INTERMEDIATES}
+    english = all(TASKS[t].langs == PIVOT for t in INTERMEDIATES)
+    right = families == set(FAMILY.values()) and english and len(INTERMEDIATES) == claimed("nine")
+    return check(right, len(INTERMEDIATES), "; ".join(sorted(families)))
+
+
+def phases(_: Ledger) -> Finding:
+    found = {run.phase for run in studies.runs("main", "paper")}
+    return check(found == {1, 2, 3}, len(found), "phases of the runs of the main study")
+
+
+def anli_size(_: Ledger) -> Finding:
+    total = expected(TASKS["anli"])
+    return check(total == claimed("anli_size"), total, "ANLI rounds 1-3 + MNLI + labelled SNLI")
+
+
+def mnli_size(_: Ledger) -> Finding:
+    rows = {expected(TASKS["mnli"]), int(told("multi_nli", "train"))}
+    return check(rows == {claimed("mnli_size")}, max(rows), "the same count in GLUE and in MultiNLI")
+
+
+def comes_from(origin: str, *data: str) -> Callable[[Ledger], Finding]:
+    def measure(_: Ledger) -> Finding:
+        origins = [told(d, "origin") for d in data]
+        if not all(origins):
+            return Finding(note="no public source states the origin")
+        return check(set(origins) == {origin}, note="stated by " + ", ".join(data))
+
+    return measure
+
+
+def hellaswag_source(_: Ledger) -> Finding:
+    parts = {d: int(told("hellaswag", f"train_{d}")) for d in ("activitynet", "wikihow")}
+    whole = sum(parts.values()) == int(told("hellaswag", "train"))
+    note = "training rows: {activitynet:,} of ActivityNet videos, {wikihow:,} of WikiHow".format(**parts)
+    return check(whole and all(parts.values()), note=note)
+
+
+def start(_: Ledger) -> Finding:
+    models = {run.model for run in studies.runs("main", "paper")}
+    right = SCALES["paper"].encoder == START and models <= {"", "random"}
+    return check(right, note=f"{SCALES['paper'].encoder}; random weights only as the control")
+
+
+# -- the claims --------------------------------------------------------------------------------------------------------
+
+AVERAGE = "mean over the nine targets, development sets"
+
+
+def claim(number: int, name: str, says: str, where: str, measure: Callable[[Ledger], Finding]) -> Claim:
+    """The number it states, if any, stands in published.csv under its name."""
+    return Claim(name, number, says, where, measure, claimed(name))
+
+
+# fmt: off
+CLAIMS = (
+    claim(1, "squad", "Intermediate training on SQuAD improves the average over the nine targets",
+          AVERAGE, gain("squad1")),
+    claim(2, "mnli", "Intermediate training on MNLI improves the average over the nine targets",
+          AVERAGE, gain("mnli")),
+    claim(3, "hellaswag", "Intermediate training on HellaSwag improves the average over the nine targets",
+          AVERAGE, gain("hellaswag")),
+    claim(4, "multitask", "Multi-task intermediate training on all nine tasks performs best",
+          AVERAGE, multitask),
+    claim(5, "retrieval", "BUCC and Tatoeba, which have no training data, improve dramatically with almost every "
+          "intermediate task",
+          "development sets", lambda ledger: of_nine(ledger, RETRIEVAL, ALMOST)),
+    claim(6, "tydiqa", "TyDiQA improves consistently with many intermediate tasks",
+          "development set", lambda ledger: of_nine(ledger, ("tydiqa",), MANY)),
+    claim(7, "xnli", "XNLI does not benefit from intermediate training",
+          "development set", xnli),
+    claim(8, "best", "The best model for each target improves XTREME on average",
+          "test sets", best),
+    claim(9, "mlm", "English intermediate training beats continuing multilingual MLM during it",
+          AVERAGE, plain_beats(lambda s: (f"{s}+mlm", PIVOT))),
+    claim(10, "translated", "English intermediate training beats machine-translated intermediate data",
+          AVERAGE, plain_beats(lambda s: (s, "mt"))),
+    claim(11, "sota", "XLM-R Large is the state of the art on many zero-shot cross-lingual tasks (June 2020)",
+          "published", sota),
+    claim(12, "languages", "XTREME evaluates up to 40 languages a task",
+          "data", languages),
+    claim(13, "targets", "The targets are nine tasks of XTREME",
+          "data", targets),
+    claim(14, "untrained", "BUCC and Tatoeba have no training data of their own",
+          "data", untrained),
+    claim(15, "nine", "Nine English intermediate tasks: question answering, sentence tagging, sentence completion, "
+          "paraphrase detection, natural language inference",
+          "data", nine),
+    claim(16, "phases", "Three phases: a public masked LM, intermediate training, target fine-tuning and zero-shot "
+          "evaluation",
+          "method", phases),
+    claim(17, "anli_size", "ANLI+ has 1,104,934 training examples",
+          "data", anli_size),
+    claim(18, "mnli_size", "MNLI has 392,702 training examples",
+          "data", mnli_size),
+    claim(19, "qqp_source", "QQP comes from Quora questions",
+          "data", comes_from("Quora", "qqp")),
+    claim(20, "squad_source", "SQuAD v2.0 and v1.1 come from Wikipedia",
+          "data", comes_from("Wikipedia", "squad2", "squad1")),
+    claim(21, "hellaswag_source", "HellaSwag comes from video captions and WikiHow",
+          "data", hellaswag_source),
+    claim(22, "start", "XLM-R Large is the starting point of all experiments",
+          "method", start),
+)

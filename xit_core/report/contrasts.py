@@ -1,0 +1,102 @@
+"""Weighted sums of scores over the cells of a study, with their intervals."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..design import studies
+from ..design.scales import PIVOT
+from ..design.tasks import INTERMEDIATES, TARGETS
+from ..ledger import results
+from .stats import SEEDS, Interval, paired, pooled
+
+BASELINE = ("", PIVOT)
+
+Source = tuple[str, str]  # a run's source and the language of its intermediate data
+Cell = tuple[str, str, str]  # the same, and a target
+Weights = dict[Cell, float]
+
+
+class Short(Exception):
+    """Too few finished runs for an estimate; the message says which."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    id: str
+    score: float  # 0-100
+    items: np.ndarray  # (N,), sums to a proxy of the score
+
+
+class Ledger:
+    """The finished runs of the main study at one scale: cell -> seed -> entry. Rows of other recipes do not count."""
+
+    def __init__(self, scale: str):
+        told = results.rows(scale)
+        rows = {row["id"]: row for row in told}
+        scores = results.headline(results.tidy(told)).set_index("id")["score"] if rows else {}
+        planned = [r for r in studies.runs("main", scale) if r.phase == 3 and not r.model]
+        self.cells: dict[Cell, dict[int, Entry]] = {}
+        for run in planned:
+            seeds = self.cells.setdefault((run.source, run.lang, run.on), {})
+            if run.id in rows and run.id in scores:
+                seeds[run.seed] = Entry(run.id, float(scores[run.id]), np.asarray(rows[run.id]["items"], float))
+        self.targets = tuple(t for t in TARGETS if ("", PIVOT, t) in self.cells)
+        self.nine, self.multi = studies.nine(scale), studies.multi(scale)
+        self.instead = ", ".join(f"{x} stands in for {t}" for x, t in zip(self.nine, INTERMEDIATES, strict=True) if x != t)
+        self.singles = tuple(s for s in self.nine if any(cell[:2] == (s, PIVOT) for cell in self.cells))
+
+    def seeds(self, cells: Iterable[Cell]) -> list[int]:
+        """Seeds that every cell has.
+
+        Raises: Short when they are fewer than an interval needs.
+        """
+        cells = list(cells)
+        if not cells or any(c not in self.cells for c in cells):
+            raise Short("not part of the study at this scale")
+        common = set.intersection(*(set(self.cells[c]) for c in cells))
+        if len(common) < SEEDS:
+            done = sum(len(self.cells[c]) for c in cells)
+            raise Short(f"{len(common)} seed{'s' * (len(common) != 1)} finished in common ({done} runs), {SEEDS} needed")
+        return sorted(common)
+
+    def contrast(self, plan: dict[int, Weights]) -> Interval:
+        """The interval of a weighted sum of scores, given the weights at each seed."""
+        values = [sum(w * self.cells[c][seed].score for c, w in weights.items()) for seed, weights in plan.items()]
+        differences: dict[str, np.ndarray] = {}
+        for seed, weights in plan.items():
+            for cell, w in weights.items():
+                share = self.cells[cell][seed].items * (w / len(plan))
+                differences[cell[2]] = differences.get(cell[2], 0.0) + share
+        return paired(values, list(differences.values()))
+
+    def gap(self, weights: Weights) -> Interval:
+        """The interval of the same weighted sum, equal over the targets, at every seed in common. Raises: Short."""
+        seeds, targets = self.seeds(weights), sorted({cell[2] for cell in weights})
+        sources = dict.fromkeys(cell[:2] for cell in self.cells)
+        whole = [k for k in sources if all(set(seeds) <= set(self.cells[(*k, t)]) for t in targets)]
+        means = [[np.mean([self.cells[(*k, t)][s].score for t in targets]) for s in seeds] for k in whole]
+        share = [sum(weights.get((*k, t), 0.0) for t in targets) for k in whole]
+        return pooled(self.contrast({seed: weights for seed in seeds}), np.array(means), np.array(share))
+
+    def ids(self, cells: Iterable[Cell]) -> tuple[str, ...]:
+        """Runs behind the cells, at the seeds in common."""
+        cells = sorted(cells)
+        seeds = self.seeds(cells)
+        return tuple(self.cells[c][seed].id for c in cells for seed in seeds)
+
+
+# -- weights and decisions ---------------------------------------------------------------------------------------------
+
+
+def versus(a: Source, b: Source, targets: Iterable[str]) -> Weights:
+    """Mean over the targets of source `a` less source `b`."""
+    targets = tuple(targets)
+    return {(*source, t): sign / len(targets) for t in targets for source, sign in ((a, 1), (b, -1))}
+
+
+def mean(parts: list[Weights]) -> Weights:
+    """The mean of several contrasts as one."""
+    cells = dict.fromkeys(c for p in parts for c in p)
+    return {cell: sum(p.get(cell, 0.0) for p in parts) / len(parts) for cell in cells}

@@ -1,0 +1,111 @@
+"""Finished runs -> a folder in XTREME's submission layout, and the gold labels of the same instances beside it."""
+
+import json
+from pathlib import Path
+
+from ..data import reading
+from ..design.run import Run
+from ..design.scales import scale as scale_of
+from ..design.tasks import TARGETS
+from ..ledger import predictions, results
+from ..machine import files
+from ..machine.errors import Bad
+from ..metrics import submission
+
+WHERE = "free some space or name another folder"
+
+
+def export(ids: list[str], to: Path, gold: Path | None = None) -> list[Path]:
+    """Write the predictions of runs into a new folder, one file a task and language; return the files.
+
+    Each folder has a list of what was exported. It comes to be whole or not at all.
+    Raises: Bad for an unknown run, one that ends in no target of XTREME, two of the same target or of two scales,
+    predictions that are not there, rows that are no longer those that were predicted, and a folder in use.
+    """
+    runs = chosen(ids)
+    apart(to, gold)
+    parts = [(run, lang, *part) for run in runs for lang, part in predicted(run).items()]
+
+    def make(folder: Path) -> None:
+        fill(folder, parts)
+        if gold:
+            unanswered = [(run, lang, None, examples) for run, lang, _, examples in parts]
+            files.whole(gold.resolve(), lambda beside: fill(beside, unanswered), WHERE)
+
+    files.whole(to.resolve(), make, WHERE)
+    return [submission.place(to, submission.called(run.on), lang) for run, lang, *_ in parts]
+
+
+def chosen(ids: list[str]) -> list[Run]:
+    """The runs of a submission.
+
+    Raises: Bad.
+    """
+    ledger = results.survey()
+    runs = [found(i, ledger) for i in ids]
+    if len({run.on for run in runs}) < len(runs):
+        raise Bad(f"runs {', '.join(ids)}: two end in the same target; a submission has one run for each")
+    if len(scales := {run.scale for run in runs}) > 1:
+        names = ", ".join(sorted(scales))
+        raise Bad(f"runs of the scales {names}; a submission is of one encoder: export each scale by itself")
+    return runs
+
+
+def found(name: str, ledger: results.Survey) -> Run:
+    """The run of an id of the ledger."""
+    told = next((row for row in ledger.rows if row["id"] == name), None)
+    if told is None:
+        damaged = [line for line, file in zip(ledger.damaged, ledger.files, strict=True) if file.stem == name]
+        missing = f"no run {name!r} in the ledger; its file names are the ids: see XIT_RESULTS, or `xit plan`"
+        raise Bad(damaged[0] if damaged else missing)
+    if told["on"] not in TARGETS:
+        raise Bad(f"run {name!r} ends in {told['on']!r}; a submission has {', '.join(TARGETS)}")
+    return Run(**{k: told[k] for k in results.RUN})
+
+
+def apart(to: Path, gold: Path | None) -> None:
+    """Check that the folders are new, and two.
+
+    Raises: Bad.
+    """
+    for folder in filter(None, (to, gold)):
+        if (
+            folder.resolve() == Path.cwd()
+            or folder.exists()
+            and not (folder.is_dir() and not any(folder.iterdir()))
+        ):
+            raise Bad(f"{folder} is in use; an export goes into a new folder: name one, or take this away")
+    if gold and (to.resolve().is_relative_to(gold.resolve()) or gold.resolve().is_relative_to(to.resolve())):
+        raise Bad(f"--to {to} and --gold {gold}; needed: two folders, none inside the other")
+
+
+def predicted(run: Run) -> dict[str, tuple[list, list[dict]]]:
+    """By language: what a run predicted, and the examples."""
+    told = {}
+    for row in predictions.predictions(run):
+        told.setdefault(row["lang"], {})[row["id"]] = row["prediction"]
+    return {lang: ([*said.values()], instances(run, lang, [*said])) for lang, said in told.items()}
+
+
+def fill(folder: Path, parts: list[tuple[Run, str, list | None, list[dict]]]) -> None:
+    """Write every file of a submission, or of its gold labels, and the list of what they are."""
+    langs: dict[str, list[str]] = {}
+    hashes: dict[str, str] = {}
+    for run, lang, said, examples in parts:
+        file = submission.write(folder, run.on, lang, said, examples)
+        hashes[file.relative_to(folder).as_posix()] = files.sha256(file)
+        langs.setdefault(submission.called(run.on), []).append(lang)
+    runs = {submission.called(run.on): run.id for run, *_ in parts}
+    listed = {"scale": next((run.scale for run, *_ in parts), ""), "runs": runs, "languages": langs, "files": hashes}
+    files.text(folder / submission.LIST, json.dumps(files.sealed(listed), indent=1) + "\n")
+
+
+def instances(run: Run, lang: str, ids: list[str]) -> list[dict]:
+    """The examples that a run predicted in a language, in their order."""
+    s = scale_of(run.scale)
+    if run.on == "bucc":  # predictions are mined pairs, examples gold pairs; real ones are never sampled
+        return reading.gold_pairs(run.on, lang, s)[0]
+    rows, _ = reading.examples(run.on, "validation", lang, s, s.eval_rows)
+    if [row["id"] for row in rows] != ids:
+        raise Bad(f"{run.id}/{lang}: the rows at hand are not those that were predicted; use the data the ledger names (hashes)")
+    return rows

@@ -1,0 +1,387 @@
+"""Ledger -> book/_generated: every table, figure, number and download of the book, none of them typed by hand.
+
+python -m xit_core.report.pages            before jupyter-book; an empty or a partial ledger will do
+python -m xit_core.report.pages --readme   also rewrites what README.md says between its two markers
+"""
+
+import argparse
+import glob
+import html
+import json
+import shutil
+from collections import Counter
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+
+from .. import micro
+from ..design import run as design_run
+from ..design.scales import SCALES
+from ..design.tasks import TASKS, Task
+from ..ledger import results
+from ..machine import files
+from ..machine.errors import Bad
+from ..machine.places import ROOT, executed_dir, results_dir
+from . import chapters, claims, mini, performance, published
+from .chapters import (
+    EMPTY,
+    MARK,
+    MEASURED,
+    View,
+    count,
+    estimate,
+    folded,
+    number,
+    reduced,
+    small,
+    table,
+    verdict,
+)
+
+FRONT = ("micro", "mini", "paper")  # side by side on the front page
+NOTEBOOKS = {  # page -> the executed notebook it shows
+    "1_pretrained": "pretrained-*.ipynb",
+    "2_intermediate": "mnli-*.ipynb",
+    "3_target": "mnli.targets-*.ipynb",
+    "4_analysis": "analysis*.ipynb",
+}
+BEGIN, END = "<!-- ledger: written by python -m xit_core.report.pages --readme -->", "<!-- end -->"
+
+
+def views() -> list[View]:
+    """Every scale with rows, or with files that should be rows; smoke, which is for tests, only when it is alone;
+    micro when the ledger is empty."""
+    live = [view for view in map(View, SCALES) if view.rows or view.left_out]
+    return [view for view in live if view.scale != "smoke"] or live or [View("micro")]
+
+
+# -- claims ------------------------------------------------------------------------------------------------------------
+
+
+def front(shown: list[View], plain: bool = False) -> str:
+    """The answer on one screen, a line a claim: measured claims at every scale, then the checked ones, which have none.
+
+    `plain` is Markdown that needs no book around it, and only counts the checked claims.
+    """
+    measured, checked = [], []
+    for same in zip(*(view.claims for view in shown), strict=True):
+        row = same[0]
+        says = row["says"] if plain else f"[{row['says']}](#claim-{row['id']})"
+        line = [row["number"], says, count(row["published"])]
+        if row["number"] <= MEASURED:
+            cells = [_cell(told, plain) if view.rows else "not run" for view, told in zip(shown, same, strict=True)]
+            measured.append([*line, *cells])
+        else:
+            checked.append([*line, count(row["estimate"]), verdict(row, plain)])
+    head = ["#", "claim", "claimed"]
+    text = table([*head, *(f"at `{view.scale}`" for view in shown)], measured) + "".join(map(_tally, shown)) + "\n"
+    if plain:
+        said = [row["direction"] for row in shown[0].claims[MEASURED:]]
+        return f"{text}Of the other {len(said)} claims, checked by code, {said.count('holds')} hold.\n\n"
+    return text + table([*head, "counted", "verdict"], checked)
+
+
+def _tally(view: View) -> str:
+    """A scale in one line of a list: its verdicts on direction, its runs, and how it is reduced."""
+    if not view.rows:
+        return "; ".join(filter(None, [f"- `{view.scale}`: not run", view.left_out])) + ".\n"
+    said = [row["direction"] for row in view.claims[:MEASURED]]
+    told = f"{said.count('holds')} of {MEASURED} hold in direction, {said.count('fails')} fail, {said.count('open')} are open"
+    parts = [
+        f"- `{view.scale}`: {told}, after {len(view.rows):,} runs",
+        view.note,
+        view.instead,
+        view.left_out,
+    ]
+    return "; ".join(filter(None, parts)) + ".\n"
+
+
+def _cell(row: dict, plain: bool) -> str:
+    """An estimate, its verdict and a link to its runs."""
+    link = f' · <a href="claims.html#runs-{row["id"]}-{row["scale"]}">{len(row["runs"])} runs</a>'
+    return f"{estimate(row)}<br>{verdict(row, plain)}{link if row['runs'] and not plain else ''}"
+
+
+def sections(shown: list[View]) -> dict[str, str]:
+    """One file a claim: heading and anchor, verdicts at every scale, the runs, published values and their sources."""
+    found = {}
+    for claim, *same in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
+        lines = [[f"`{r['scale']}`", estimate(r), verdict(r), r["note"]] for r in same]
+        told = [r for r in published.table_of("published") if r["claim"] == claim.id and (r["claimed"] or r["sourced"])]
+        values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in told]
+        found[f"claims/{claim.id}.md"] = "\n".join([
+            f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n\nWhere the paper says it: {claim.where}.\n",
+            small(table(["scale", "estimate and 95 % interval", "verdict", "note"], lines)),
+            *(_runs_of(row) for row in same if row["runs"]),
+            small(table(["value", "under test", "sourced", "unit", "source"], values)) if values else "",
+        ])  # fmt: skip
+    return found
+
+
+def _runs_of(row: dict) -> str:
+    links = " · ".join(f'<a href="runs.html#run-{run}">{html.escape(run)}</a>' for run in row["runs"])
+    inside = f'<summary>{len(row["runs"])} runs at {row["scale"]}</summary>\n<p class="runs">{links}</p>'
+    return f'<details id="runs-{row["id"]}-{row["scale"]}">{inside}</details>\n'
+
+
+# -- runs and data -----------------------------------------------------------------------------------------------------
+
+
+def runs(view: View) -> str:
+    """The listing that verdicts link to: an anchor a run, its score, its provenance, its ledger row and notebook."""
+    score = dict(results.headline(view.frame)[["id", "score"]].itertuples(index=False))
+    where, damaged = _notebooks(view.scale)
+    lines = [_line(row, score.get(row["id"]), where.get(row["id"])) for row in view.rows]
+    names = ("run", "seed", "score", "seconds", "files", "device", "commit", "predictions", "path")
+    head = "<tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>"
+    body = "\n".join(["<tbody>", *lines, "</tbody>"])
+    text = f'<div class="wide"><table class="dataframe"><thead>{head}</thead>\n{body}</table></div>'
+    left = [
+        view.left_out,
+        f"damaged notebooks: {', '.join(f'`{name}`' for name in damaged)}" if damaged else "",
+    ]
+    told = "; ".join(filter(None, [f"{len(lines)} runs", *left])) + ".\n\n"
+    return f"{told}{text}\n\n" if lines else EMPTY
+
+
+def _line(row: dict, score: float | None, notebook: str | None) -> str:
+    made, run = UNKNOWN | row["provenance"], html.escape(row["id"])
+    links = f'<a href="ledger/{row["scale"]}/{run}.json">row</a>'
+    links += f' <a href="notebooks/{row["scale"]}/{html.escape(notebook)}">notebook</a>' if notebook else ""
+    commit = (made["commit"] or "")[:10] + ("" if made["clean"] else " + changes")
+    cells = [f'<span id="run-{run}"></span>{run}', row["seed"], number(score), number(made["seconds"]), links]
+    cells += [
+        html.escape(made["device"]),
+        html.escape(commit),
+        (made["predictions_sha256"] or "")[:10],
+        html.escape(row["path"]),
+    ]
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+UNKNOWN = {
+    "commit": "",
+    "clean": True,
+    "device": "–",
+    "seconds": 0.0,
+    "predictions_sha256": "",
+    "data": [],
+}  # of a row
+NOTEBOOK = {"cells": [{"cell_type": str, "metadata": dict}], "metadata": dict, "nbformat": int}
+
+
+def _notebooks(scale: str) -> tuple[dict[str, str], list[str]]:
+    """Run id -> file name of the executed notebook that made it, as its own parameters tell; names of damaged ones."""
+    found, damaged = {}, []
+    for file in sorted(p for p in (executed_dir() / scale).glob("*.ipynb") if not p.name.startswith(".")):
+        try:
+            told = _parameters(file)
+        except Bad:
+            damaged.append(file.name)
+            continue
+        with suppress(Bad, TypeError, AttributeError):  # of a task that is gone, or by another notebook
+            found |= (
+                {run.id: file.name for run in design_run.runs(told.pop("path"), **told)}
+                if "path" in told
+                else {}
+            )
+    return found, damaged
+
+
+def _parameters(file: Path) -> dict:
+    """What an executed notebook was given.
+
+    Raises: Bad for a damaged one.
+    """
+    shape = NOTEBOOK | {"metadata": {"papermill?": {"parameters?": dict}}}
+    return files.load(file, shape, "execute it again")["metadata"].get("papermill", {}).get("parameters", {})
+
+
+def data(view: View) -> str:
+    """What the runs really read: rows, content hashes, sources, stand-ins."""
+    keys = ["task", "split", "source", "stand_in", "licence"]
+    blank = {
+        "dropped": 0,
+        "counts": {},
+        "note": "",
+        "rows": 0,
+        "sha256": "",
+        "source": "–",
+        "stand_in": False,
+        "licence": "–",
+    }
+    read = pd.DataFrame([blank | part for row in view.rows for part in row["provenance"].get("data", [])])
+    if read.empty:
+        return EMPTY
+    lines = []
+    read = read.drop_duplicates([*keys, "lang", "sha256"])
+    for (task, split, source, stand_in, licence), part in read.groupby(keys):
+        pairs = sorted(zip(part.lang, part.sha256, strict=True))
+        hashes = folded([f"{lang}&nbsp;<code>{sha[:10]}</code>" for lang, sha in pairs])
+        told = ["yes" if stand_in else "no", _happened(part), hashes, source, licence]
+        lines.append([f"`{task}`", split, count(part.rows.sum()), *told])
+    head = ["task", "split", "rows", "stand-in", "set aside or mended", "languages, sha256 of their rows", "source", "licence"]
+    return small(table(head, lines))
+
+
+def _happened(part: pd.DataFrame) -> str:
+    """Rows of a data set that gave no example or were mended, by reason, and its caveats."""
+    counts = sum(map(Counter, part.counts), Counter())
+    unnamed = sum(n for n, reasons in zip(part.dropped, part.counts, strict=True) if not reasons)  # of rows older than reasons
+    told = [f"{count(n)} {what}" for what, n in sorted(counts.items())] + ([f"{count(unnamed)} set aside"] if unnamed else [])
+    return "; ".join([*told, *sorted(set(filter(None, part.note)))]) or "–"
+
+
+ROLES = {
+    "intermediate": "The nine intermediate tasks",
+    "text": "Text for masked language modelling",
+    "target": "The nine targets of XTREME",
+    "xtreme-r": "What XTREME-R adds",
+    "shift": "Other domains and adversarial rows, for the research questions",
+    "alternative": "Alternatives to the intermediate tasks: open supertags, XTREME-R's training data, other languages",
+}
+
+
+def catalogue() -> str:
+    """Every declared task: where its rows are, at which commit, under which licence, how it is scored."""
+    head = ["task", "data set at commit", "languages", "protocol", "licence, source"]
+    text = ""
+    for role, title in ROLES.items():
+        lines = [_declared(task) for task in TASKS.values() if task.role == role]
+        text += f"**{title}**\n\n" + small(table(head, lines))
+    return text
+
+
+def _declared(task: Task) -> list[str]:
+    langs = task.langs.split()
+    where = f"`{task.source}` `{task.revision[:10]}`"
+    if task.obtain:
+        where += f"<details><summary>how to get it</summary>{html.escape(task.obtain)}</details>"
+    scored = f"`{task.protocol}`" + (f"<br>after `{task.train_on}`" if task.scored and task.train_on else "")
+    told = [folded(langs), scored, f"{task.licence}<br>{task.citation}"]
+    return [f"`{task.name}`<br>{task.kind}", where, *told]
+
+
+def scales() -> str:
+    """Every scale as declared; a dash where the task's own setting or the whole data set is used."""
+    shown = ["world", "encoder", "rows", "stage_rows", "eval_rows", "steps", "stage_steps", "batch", "lr", "stage_lr"]
+    lines = [[f"`{s.name}`", *(getattr(s, name) or "–" for name in shown), len(s.seeds)] for s in SCALES.values()]
+    notes = "".join(f"- `{s.name}`: {s.note}.\n" for s in SCALES.values() if s.note)
+    return table(["scale", *(name.replace("_", " ") for name in shown), "seeds"], lines) + notes
+
+
+# -- all of it ---------------------------------------------------------------------------------------------------------
+
+
+def numbers(shown: list[View]) -> dict:
+    """What the role {res} reads: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD; null without runs."""
+    blank = {"claims": {row["id"]: dict.fromkeys(row) for row in shown[0].claims}}
+    told = {name: dict.fromkeys(("runs", "seconds", *MARK)) | blank for name in SCALES}
+    for view in (view for view in shown if view.rows):
+        directions = [row["direction"] for row in view.claims if row["number"] <= MEASURED]
+        told[view.scale] = {said: directions.count(said) for said in MARK} | {
+            "runs": len(view.rows),
+            "seconds": sum(row["provenance"].get("seconds", 0) for row in view.rows),
+            "claims": {row["id"]: row | {"runs": len(row["runs"])} for row in view.claims},
+        }
+    return told
+
+
+def of(scales: tuple[str, ...], shown: list[View]) -> list[View]:
+    """The views of these scales: those that are shown as they are, so that each is measured once."""
+    known = {view.scale: view for view in shown}
+    return [known.get(scale) or View(scale) for scale in scales]
+
+
+def per_scale(shown: list[View], *blocks) -> str:
+    """Blocks of a chapter under one heading a scale."""
+    parts = [f"## Scale `{v.scale}`\n\n{reduced(v)}" + "\n".join(block(v) for block in blocks) for v in shown if v.rows]
+    return "\n".join(parts) or EMPTY
+
+
+def build(out: Path | None = None) -> Path:
+    """Write everything that the pages include, and return the folder."""
+    out = out or ROOT / "book/_generated"
+    shutil.rmtree(out, ignore_errors=True)
+    shown = views()
+    phases = {name: partial(getattr(chapters, name), out=out) for name in ("pretrained", "intermediate", "target")}
+    made, real = [v for v in shown if not v.real], [v for v in shown if v.real and v.scale not in mini.MINI]
+    texts = sections(shown) | {f"{name}.md": per_scale(made, block) for name, block in phases.items()}
+    texts |= {
+        "front.md": front(of(FRONT, shown)),
+        "scales.md": scales(),
+        "rule.md": claims.RULE + "\n",
+        "real.md": per_scale(real, *phases.values(), data),
+        "data.md": per_scale(shown, data),
+        "catalogue.md": catalogue(),
+        "runs.md": per_scale(shown, runs),
+        "performance_train.md": performance.training(out),
+        "performance_retrieval.md": performance.retrieval(),
+        "performance_study.md": performance.estimate(),
+        "results.json": json.dumps(numbers(shown), indent=1, sort_keys=True),
+        **micro.pages(),
+        **mini.parts(of(mini.MINI, shown), out),
+    }
+    for name, text in texts.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text, encoding="utf8")
+    _copies(out, shown)
+    return out
+
+
+def _copies(out: Path, shown: list[View]) -> None:
+    """Ledger rows and executed notebooks for download, less damaged ones; four notebooks as pages."""
+    # not "executed": a name that book/ has too falls under the patterns by which jupyter-book leaves out what no page shows
+    for view in shown:
+        damaged = [file.name for file in view.survey.files], _notebooks(view.scale)[1]
+        for kind, folder, names in zip(
+            ("ledger", "notebooks"), (results_dir(), executed_dir()), damaged, strict=True
+        ):
+            (out / "extra" / kind).mkdir(parents=True, exist_ok=True)
+            if (folder / view.scale).is_dir():
+                left = shutil.ignore_patterns(".*", *map(glob.escape, names))
+                shutil.copytree(folder / view.scale, out / "extra" / kind / view.scale, ignore=left)
+    for page, pattern in NOTEBOOKS.items():
+        executed = [
+            file for view in shown for file in sorted((out / "extra/notebooks" / view.scale).glob(pattern))
+        ]
+        if whole := next(filter(_valid, executed), None):
+            shutil.copy(whole, out / f"{page}.ipynb")
+        else:
+            (out / f"{page}.md").write_text(f"# Notebook {page}\n\n*Not executed yet.*\n", encoding="utf8")
+
+
+def _valid(notebook: Path) -> bool:
+    """Whether a notebook can be shown as a page."""
+    with suppress(Bad):
+        files.given(
+            notebook, lambda file: nbformat.validate(nbformat.read(file, as_version=4)), "execute it again"
+        )
+        return True
+    return False
+
+
+def readme(path: Path) -> None:
+    """Rewrite what stands between the markers of README.md.
+
+    Raises: Bad when it shows a scale whose rows are not in this ledger: those of `micro` are not committed.
+    """
+    before, rest = path.read_text(encoding="utf8").split(BEGIN)
+    shown = of(FRONT, [])
+    if gone := [v.scale for v in shown if not v.rows and _tally(v) not in rest]:
+        raise Bad(f"{path.name} shows the scale {gone[0]!r}, of which there are no rows here: `make study SCALE={gone[0]}` first")
+    path.write_text(f"{before}{BEGIN}\n\n{front(shown, plain=True)}{END}{rest.split(END)[1]}", encoding="utf8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--readme", action="store_true", help="also rewrite the block of README.md")
+    try:
+        if parser.parse_args().readme:
+            readme(ROOT / "README.md")
+    except Bad as error:
+        parser.exit(2, f"pages: {error}\n")
+    print(build())

@@ -1,0 +1,60 @@
+"""Sentence vectors of every layer from one forward pass."""
+
+import torch
+from torch import Tensor
+
+from ..design.scales import Scale
+from ..model.encoder import Model
+
+DEPTH = 14 / 24  # jiant scores hidden_states[14] of 24 layers; a shallower encoder is scored at the same relative depth
+
+# -- vectors -----------------------------------------------------------------------------------------------------------
+
+
+def at_depth(net: Model, share: float) -> int:
+    """The layer at a relative depth; 0 = embeddings."""
+    return round(share * net.encoder.config.num_hidden_layers)
+
+
+def headline_layer(net: Model) -> int:
+    return at_depth(net, DEPTH)
+
+
+@torch.inference_mode()
+def embed(
+    net: Model, sentences: list[str], s: Scale, max_len: int = 0, layers: tuple[int, ...] = (), first: bool = False
+) -> Tensor:
+    """Mean over a sentence's pieces, special ones included, at every layer: (layers + 1, N, H), float32; 0 = embeddings.
+
+    Equal sentences are embedded once, so that they tie exactly. `max_len`: tokens of a sentence, 0 = the scale's; `layers`:
+    only those; `first`: as many layers again, of the first token's vector in place of the mean.
+    """
+    config = net.encoder.config
+    place = {text: i for i, text in enumerate(dict.fromkeys(sentences))}
+    # positions start at 2
+    net.tokenizer.enable_truncation(min(max_len or s.longest("retrieve"), config.max_position_embeddings - 2))
+    features = [{"ids": x.ids, "length": len(x.ids)} for x in net.tokenizer.encode_batch(list(place))]
+    layers = layers or tuple(range(config.num_hidden_layers + 1))
+    out = torch.empty(len(layers) * (1 + first), len(place), config.hidden_size)
+    for some, batch in net.passes(features):
+        with net.autocast():
+            for layer, states in enumerate(net.states(batch, max(layers))):
+                for at in (k for k, wanted in enumerate(layers) if wanted == layer):
+                    out[at, some] = batch["sequences"].means(states).cpu()
+                    if first:
+                        out[at + len(layers), some] = states[batch["sequences"].cu[:-1]].float().cpu()
+    return out if len(place) == len(sentences) else out[:, [place[text] for text in sentences]]
+
+
+def centred(x: Tensor) -> Tensor:
+    """Vectors less the mean of their language: (..., N, H)."""
+    return x - x.mean(-2, keepdim=True)
+
+
+def language_share(groups: list[Tensor]) -> list[float]:
+    """Share of the variance of sentence vectors that their language explains, by layer. groups: (L, N, H) a language."""
+    every = torch.cat(groups, dim=1)
+    centre = every.mean(1, keepdim=True)
+    total = (every - centre).square().sum((1, 2))
+    between = sum(g.shape[1] * (g.mean(1, keepdim=True) - centre).square().sum((1, 2)) for g in groups)
+    return (between / total.clamp_min(1e-12)).tolist()
