@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from xit_core.data.reading import EXPANDERS
 from xit_core.design.readers import MISPLACED, Note, aligned
 from xit_core.design.scales import SCALES
-from xit_core.design.tasks import INTERMEDIATES, MICRO_VERSION, TARGETS, TASKS, declare, languages, task
+from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, declare, languages, task
+from xit_core.design.worlds import MICRO, REAL
 from xit_core.machine.errors import Bad
 from xit_core.metrics.protocols import PROTOCOLS
 
@@ -34,7 +36,7 @@ FIELDS = {
 
 def stored(name):
     rows = json.loads((ROWS / f"{name}.json").read_text())
-    return TASKS[name].expand(rows, "de", 0) if TASKS[name].expand else rows
+    return EXPANDERS[TASKS[name].expand](rows, "de", 0) if TASKS[name].expand else rows
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -134,4 +136,4 @@ def test_a_scale_may_choose_languages():
 
 
 def test_the_revision_of_micro_data_is_the_version_of_the_world():
-    assert TASKS["xnli"].version("micro") == MICRO_VERSION and TASKS["xnli"].version("real") == TASKS["xnli"].revision
+    assert TASKS["xnli"].version(MICRO) == MICRO.version and TASKS["xnli"].version(REAL) == TASKS["xnli"].revision
