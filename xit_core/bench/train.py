@@ -29,8 +29,9 @@ from ..design.scales import Scale
 from ..design.scales import scale as scale_of
 from ..design.tasks import TASKS
 from ..machine.errors import Bad
-from ..model import features, mixture, origins, schedule, train
+from ..model import mixture, origins, schedule, train
 from ..model.encoder import Model
+from ..model.features import Encoded, sequences
 from ..model.kinds import labels
 from ..phases import training_set
 from ..run.cost import SHAPES
@@ -57,7 +58,7 @@ class Job:
 
     net: Model
     name: str
-    features: features.Encoded
+    features: Encoded
     batch: int
     steps: int
     s: Scale
@@ -205,7 +206,7 @@ def rows(job: Job):
     """The features as example scripts keep them: a table of `datasets` with a column of lengths; a plain one without it."""
     kind, table = TASKS[job.name].kind, []
     for f in job.features:
-        ids, gold = [x.tolist() for x in features.sequences(f)], f["gold"].tolist()
+        ids, gold = [x.tolist() for x in sequences(f)], f["gold"].tolist()
         row = {"input_ids": ids, "attention_mask": [[1] * len(x) for x in ids]}
         if kind != "choose":
             row = {k: v[0] for k, v in row.items()}
@@ -325,7 +326,7 @@ def shaped(s: Scale) -> Model:
     return Model(XLMRobertaModel(config, add_pooling_layer=False), origins.tokenizer("micro"), s)
 
 
-def drawn(net: Model, name: str, s: Scale, count: int) -> features.Encoded:
+def drawn(net: Model, name: str, s: Scale, count: int) -> Encoded:
     """Features with lengths like the real ones (log-normal) and pieces by Zipf's law; labels at random."""
     draw, (mean_, weighted) = np.random.default_rng(SEED), DRAWN[name]
     spread = np.log(weighted / mean_)  # of the logarithm: E[s²]/E[s]² of a log-normal is its exponential
@@ -335,7 +336,7 @@ def drawn(net: Model, name: str, s: Scale, count: int) -> features.Encoded:
     most = min(PIECES, net.encoder.config.vocab_size - 5)
     inner = [(3 + most ** draw.random(n - 2)).astype(int).tolist() for n in lengths]
     golds = [(n // 2, n // 2 + 2) if TASKS[name].kind == "span" else (draw.integers(3),) for n in lengths]
-    return features.Encoded.of([{"ids": [0, *ids, 2], "gold": gold} for ids, gold in zip(inner, golds, strict=True)])
+    return Encoded.of([{"ids": [0, *ids, 2], "gold": gold} for ids, gold in zip(inner, golds, strict=True)])
 
 
 def jobs(s: Scale, steps: int, random: bool, folder: Path) -> list[Job]:
@@ -350,13 +351,13 @@ def jobs(s: Scale, steps: int, random: bool, folder: Path) -> list[Job]:
     return found
 
 
-def sample(features: features.Encoded, batch: int, steps: int) -> features.Encoded:
+def sample(features: Encoded, batch: int, steps: int) -> Encoded:
     """Every so-manyth batch of the rows in order of length: few steps read all lengths, and find neighbours as many steps do."""
     some = range(min(len(features), batch * max(steps, POOL)))
     order = sorted(some, key=lambda i: features[i]["length"])
     cut = [order[i : i + batch] for i in range(0, len(order), batch) if i + batch <= len(order)] or [order]
     chosen = sorted({int((k + 0.5) * len(cut) / steps) for k in range(steps)})
-    return features.Encoded.of([features[i] for k in chosen for i in cut[k]])
+    return Encoded.of([features[i] for k in chosen for i in cut[k]])
 
 
 # -- the measurement ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import numpy as np
 from ..design.scales import Pretraining, Scale
 from ..design.tasks import TARGETS, TASKS, languages
 from ..machine.places import mirror_dir
-from . import formats, mirror, reading, real
+from . import formats, reading, real
+from .mirror import from_mirror, manifest
 
 LEFT_OUT = ("panx_train", "tydiqa_train_contexts")  # the targets' own training text
 GRAM = 13  # units that a line and an evaluation text may not have in common
@@ -89,8 +90,8 @@ def strings(value) -> Iterator[str]:
 def evaluated(s: Scale) -> tuple[Held, int]:
     """What evaluation sets hold, and of how many splits: all that the mirror has, or without one the targets' own."""
     if mirror_dir():
-        listed = [key for key in mirror.manifest(mirror_dir()) if key[0] != "pretrain_text" and not key[2].startswith("train")]
-        parts = (part.rows for key in listed for part in mirror.from_mirror(*key))
+        listed = [key for key in manifest(mirror_dir()) if key[0] != "pretrain_text" and not key[2].startswith("train")]
+        parts = (part.rows for key in listed for part in from_mirror(*key))
     else:
         listed = [(name, lang) for name in TARGETS for lang in languages(name, s)]
         parts = (reading.examples(name, "validation", lang, s)[0] for name, lang in listed)

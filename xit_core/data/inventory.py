@@ -14,7 +14,9 @@ from ..design.studies import MIXED
 from ..design.tasks import TASKS, TRANSLATED, Task, languages, located
 from ..machine.errors import Bad
 from ..machine.places import PACKAGE, local_dir, mirror_dir
-from . import hub, local, mining_pools, originals
+from . import hub, mining_pools, originals
+from .local import NO_DATA, from_local, own, sha256
+from .mirror import manifest, mirror_file
 
 KEYS = ("task", "split", "source", "revision", "expected_rows", "rows", "sha256", "stand_in", "licence", "state")
 LICENCES = {"stanfordnlp/snli": "CC BY-SA 4.0", "facebook/xnli": "CC BY-NC 4.0"}  # of what other data sets are joined with
@@ -118,7 +120,7 @@ def unread() -> list[Path]:
         there = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir()]
     except OSError as error:
         raise Bad(f"XIT_LOCAL={folder}: {error}; name the folder that holds your own copies of data sets, and only them") from None
-    return [path for path in there if not any(map(local.NO_DATA.fullmatch, path.parts)) and not _known(path, splits)]
+    return [path for path in there if not any(map(NO_DATA.fullmatch, path.parts)) and not _known(path, splits)]
 
 
 ORIGINAL = {  # files under their publishers' own names, and others that come with them
@@ -135,8 +137,8 @@ def _known(path: Path, splits: dict[tuple[str, str], set[str]]) -> bool:
         return bool(re.fullmatch(ORIGINAL[path.parts[0]], "/".join(path.parts[1:])))
     if path.parts[0] == "mt":
         trained = folders[1:2] and folders[1] in TASKS and TASKS[folders[1]].train_on == folders[1]
-        return bool(trained) and len(folders) == 3 and folders[2] in TRANSLATED and local.own(name, "train")
-    return any(local.own(name, split) for split in splits.get(("/".join(folders[:-1]), "".join(folders[-1:])), ()))
+        return bool(trained) and len(folders) == 3 and folders[2] in TRANSLATED and own(name, "train")
+    return any(own(name, split) for split in splits.get(("/".join(folders[:-1]), "".join(folders[-1:])), ()))
 
 
 def declared(task: Task) -> list[Place]:
@@ -159,9 +161,9 @@ def presence(scale_name: str) -> list[dict]:
     """
     s = scale_of(scale_name)
     if s.world.made:
-        made = ("micro-world", None, None, None, "", "Apache-2.0", "generated when needed")
-        told = [TASKS[name] for name in s.world.tasks]
-        lines = [(t.name, s, *made) for t in told for s in ("train", "validation") if s == "validation" or t.train_on == t.name]
+        made = (f"{s.world.name}-world", s.world.version, None, None, None, "", "Apache-2.0", "generated when needed")
+        told = [(TASKS[name], split) for name in s.world.tasks for split in ("train", "validation")]
+        lines = [(t.name, split, *made) for t, split in told if split == "validation" or t.train_on == t.name]
     else:
         lines = [_line(t, place) for t in TASKS.values() for place in wanted(t, scale_name)]
     return [dict(zip(KEYS, line, strict=True)) for line in lines]
@@ -192,7 +194,7 @@ def _local(place: Place) -> Found | None:
         if place.repository == "bucc2018" and mining_pools.official_pools(place.lang):
             source, target, _, part = mining_pools.pools(place.lang)
             parts = [part._replace(rows=source if place.split == "source" else target)]
-        parts = parts or local.from_local(*place[:3])
+        parts = parts or from_local(*place[:3])
     except Bad as error:
         return None, None, "", "", f"damaged: {error}"
     if not parts:
@@ -205,7 +207,7 @@ def _mirrored(task: Task, place: Place) -> Found | None:
     """What the mirror holds of a split, and what stands in for it; None without a mirror."""
     if not (mirror := mirror_dir()):
         return None
-    listed = mirror.manifest(mirror)
+    listed = manifest(mirror)
     entry = listed.get(place[:3])
     fill = [spec for s in task.stand_ins if tuple((spec := s.format(lang=place.lang)).rsplit("/", 2)) in listed]
     if place[:2] != task.config(place.lang) or entry and not (place.trains and entry["complete"] != "yes"):
@@ -213,8 +215,8 @@ def _mirrored(task: Task, place: Place) -> Found | None:
     if entry is None:
         how = f"{fill[0]} stands in" if fill else place.obtain or "unset XIT_MIRROR to take it from the hub"
         return None, None, "; ".join(fill), "", f"missing in the mirror; {how}"
-    file = mirror.mirror_file(mirror, entry)
-    if not file.is_file() or local.sha256(file) != entry["sha256"]:
+    file = mirror_file(mirror, entry)
+    if not file.is_file() or sha256(file) != entry["sha256"]:
         what = "not what the manifest lists" if file.is_file() else "listed, but not there"
         return None, None, "", entry["licence"], f"damaged: {file.name} is {what}; copy it again"
     notes = [entry["note"]] * entry["note"].startswith("STAND-IN") + fill

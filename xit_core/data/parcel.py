@@ -16,8 +16,10 @@ from ..design.tasks import TASKS, languages, located
 from ..machine.errors import Bad
 from ..machine.files import whole
 from ..machine.places import mirror_dir
-from . import corpus, local, mirror
+from . import corpus
 from .inventory import wanted
+from .local import sha256
+from .mirror import SQUEEZED, from_mirror, manifest
 from .real import HELD_OUT
 
 MOST = 60 << 20  # bytes of a parcel
@@ -33,7 +35,7 @@ def pack(scale_name: str, folder: Path, most: int = MOST) -> list[dict]:
     Raises: Bad without a mirror, for a scale that needs none, for a folder in use, and where no text would fit.
     """
     possible(scale_name, folder, most)
-    listed, notes = mirror.manifest(mirror_dir()), {}
+    listed, notes = manifest(mirror_dir()), {}
     text, rest = taken(scale_name, listed)
     if not text and not rest:
         raise Bad(f"nothing to pack for scale {scale_name!r}: {mirror_dir()} holds nothing that it reads")
@@ -92,7 +94,7 @@ def taken(scale_name: str, listed: dict[Split, dict]) -> tuple[list[Split], list
 
 
 def _rows(key: Split) -> list[dict]:
-    return mirror.from_mirror(*key)[0].rows
+    return from_mirror(*key)[0].rows
 
 
 def squeezed(rows: list[dict]) -> bytes:
@@ -115,12 +117,12 @@ def without(rows: list[dict], held: corpus.Held) -> tuple[list[dict], int]:
 
 def put(folder: Path, entry: dict, blob: bytes, note: str) -> dict:
     """Write a split and give its line of the manifest."""
-    file = folder / entry["repo"] / entry["config"] / f"{entry['split']}{mirror.SQUEEZED}"
+    file = folder / entry["repo"] / entry["config"] / f"{entry['split']}{SQUEEZED}"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(blob)
     n, of = len(unsqueezed(blob)), int(entry["rows"])
     notes = entry["note"], note, f"{n:,} of {of:,} rows" * (n < of)
-    return entry | {"rows": n, "sha256": local.sha256(file), "note": "; ".join(filter(None, notes))}
+    return entry | {"rows": n, "sha256": sha256(file), "note": "; ".join(filter(None, notes))}
 
 
 def level(sizes: list[int], room: int) -> float:

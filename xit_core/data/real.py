@@ -4,8 +4,9 @@ from ..design.scales import PIVOT, Scale
 from ..design.tasks import TRANSLATED, Task, located
 from ..machine.errors import Bad
 from ..machine.places import mirror_dir
-from . import local, mining_pools, mirror, originals, sources
-from .local import Part
+from . import mining_pools, originals, sources
+from .local import Part, from_local
+from .mirror import from_mirror
 
 HELD_OUT = 50  # every 50th page of a text corpus that has no validation split is kept out of training
 
@@ -25,7 +26,7 @@ def parts(
     incomplete = len(found) < len(wanted) or any(not p.complete for p in found)
     if mirror_dir() and (incomplete and split == "train" or not found):
         for spec in declared.stand_ins:
-            found += [p._replace(stand_in=True) for p in mirror.from_mirror(*located(spec.format(lang=lang))[:3])]
+            found += [p._replace(stand_in=True) for p in from_mirror(*located(spec.format(lang=lang))[:3])]
     if not found:
         how = declared.obtain or "unset XIT_MIRROR to use the hub"
         raise Bad(f"{declared.name}/{split}/{lang}: the mirror holds no {'/'.join(declared.config(lang))}; {how}")
@@ -60,7 +61,7 @@ def translations(declared: Task, scale: Scale) -> list[Part]:
 
 def translation(declared: Task, lang: str) -> list[Part]:
     """The training rows in one language: the user's own, else the published ones; [] where there are none."""
-    own = local.from_local("mt", f"{declared.name}/{lang}", "train")
+    own = from_local("mt", f"{declared.name}/{lang}", "train")
     published = () if own else (located(spec.format(lang=lang)) for spec in declared.translated)
     return own or [part for where in published for part in sources.fetch(*where)]
 

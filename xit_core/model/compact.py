@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from ..design.tasks import TASKS
-from . import features, mixture
+from . import mixture
 from .encoder import Model
+from .features import pieces
 from .schedule import DECAY, slope
 
 
@@ -24,7 +25,7 @@ class Table:
         self.before = self.whole.weight.detach()
         if any(TASKS[name].kind == "mlm" for name in batches.features) or not self.whole.weight.requires_grad:
             return
-        used = np.flatnonzero(np.bincount(np.concatenate([features.pieces(f) for f in batches.features.values()])))
+        used = np.flatnonzero(np.bincount(np.concatenate([pieces(f) for f in batches.features.values()])))
         self.lookup = np.zeros(len(self.before), np.int64)
         self.lookup[used] = np.arange(len(used))
         self.rows = torch.from_numpy(used).to(self.before.device)

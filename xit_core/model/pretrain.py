@@ -12,16 +12,18 @@ import torch
 from tokenizers import Tokenizer, models, trainers
 from transformers.models.xlm_roberta import XLMRobertaModel
 
-from ..data import corpus, local, reading
+from ..data import corpus, reading
 from ..data.corpus import Texts
+from ..data.local import sha256
 from ..design.run import Run
 from ..design.scales import Pretraining, Scale, scale
 from ..design.tasks import languages
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import mirror_dir, runs_dir
-from . import checkpoints, embeddings, encoder, features, mixture
+from . import checkpoints, embeddings, encoder, mixture
 from .encoder import Model
+from .features import Encoded
 from .train import fit, spent
 
 PREPARED = ("prepared.json", "vectors.npy", "sequences.npy")  # what a killed pretraining finds again, beside its checkpoint
@@ -96,10 +98,10 @@ def pieces_of(folder: Path) -> Tokenizer:
 
 def stamp(p: Pretraining, run: Run) -> list:
     """What a pretraining is made of: recipe, seed, the mirror's manifest."""
-    return json.loads(json.dumps([asdict(p), run.seed, mirror_dir() and local.sha256(mirror_dir() / "MANIFEST.csv")]))
+    return json.loads(json.dumps([asdict(p), run.seed, mirror_dir() and sha256(mirror_dir() / "MANIFEST.csv")]))
 
 
-def prepared(s: Scale, p: Pretraining, folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, features.Encoded, dict]:
+def prepared(s: Scale, p: Pretraining, folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, Encoded, dict]:
     """The tokenizer, the vectors it starts with (where the start is a table), packed text, and what was read.
 
     Made once: a run that was killed finds it in `folder`. A checkpoint there of another text is thrown away.
@@ -123,7 +125,7 @@ def prepared(s: Scale, p: Pretraining, folder: Path, of: list) -> tuple[Tokenize
 
 
 def left(
-    folder: Path, of: list, pieces: Tokenizer, start: np.ndarray | None, features: features.Encoded, read: dict
+    folder: Path, of: list, pieces: Tokenizer, start: np.ndarray | None, features: Encoded, read: dict
 ) -> None:
     """Leave what was prepared for a run that is killed; the file that tells of it, with the others' hashes, comes last."""
     told, vectors, packed = (folder / name for name in PREPARED)
@@ -136,7 +138,7 @@ def left(
     files.text(told, json.dumps(files.sealed(content)))
 
 
-def found(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, features.Encoded, dict]:
+def found(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, Encoded, dict]:
     """What a killed pretraining left.
 
     Raises: Bad, OSError, ValueError when it left nothing, or a file is damaged or was made of something else.
@@ -148,7 +150,7 @@ def found(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, feature
     }:
         raise Bad(f"{folder}: not what this pretraining prepared")
     start = np.load(vectors) if vectors.name in content["sums"] else None
-    return pieces_of(folder), start, features.Encoded.read(packed), content["read"]
+    return pieces_of(folder), start, Encoded.read(packed), content["read"]
 
 
 def gather(s: Scale, p: Pretraining) -> tuple[Texts, dict]:
@@ -193,7 +195,7 @@ def learned(texts: Texts, p: Pretraining) -> list[tuple[str, float]]:
     return [(piece, score) for piece, score in json.loads(learner.to_str())["model"]["vocab"] if piece != "<unk>"]
 
 
-def pack(lines: list[str], pieces: Tokenizer, length: int, together: bool) -> features.Encoded:
+def pack(lines: list[str], pieces: Tokenizer, length: int, together: bool) -> Encoded:
     """Sequences of at most `length` pieces, long lines cut; `together`: neighbouring lines share a sequence."""
     pieces.no_truncation()
     start, end = pieces.token_to_id("<s>"), pieces.token_to_id("</s>")
@@ -202,7 +204,7 @@ def pack(lines: list[str], pieces: Tokenizer, length: int, together: bool) -> fe
         if not together or len(sequences[-1]) + len(ids) > length - 2:
             sequences.append([])
         sequences[-1] = [*sequences[-1], *ids][: length - 2]
-    return features.Encoded.of([{"ids": [start, *ids, end]} for ids in sequences if ids])
+    return Encoded.of([{"ids": [start, *ids, end]} for ids in sequences if ids])
 
 
 def sampling(sizes: list[int], alpha: float) -> list[float]:
@@ -211,12 +213,12 @@ def sampling(sizes: list[int], alpha: float) -> list[float]:
     return (weights / weights.sum()).tolist()
 
 
-def joined(parts: list[features.Encoded]) -> features.Encoded:
+def joined(parts: list[Encoded]) -> Encoded:
     """The features of all parts, one part after the other."""
-    return features.Encoded(*(np.concatenate([getattr(f, x.name) for f in parts]) for x in fields(features.Encoded)))
+    return Encoded(*(np.concatenate([getattr(f, x.name) for f in parts]) for x in fields(Encoded)))
 
 
-def drawn(parts: list[features.Encoded], shares: list[float], n: int) -> features.Encoded:
+def drawn(parts: list[Encoded], shares: list[float], n: int) -> Encoded:
     """About `n` sequences, of each part its share: all of its sequences in turn, shuffled, as often as that takes."""
     draw, chosen, first = np.random.default_rng(3), [], 0
     for f, share in zip(parts, shares, strict=True):
@@ -227,17 +229,17 @@ def drawn(parts: list[features.Encoded], shares: list[float], n: int) -> feature
     whole, order = joined(parts), np.concatenate(chosen)
     ids = np.concatenate([taken(whole, some) for some in np.array_split(order, -(-len(order) // TAKEN))])
     lengths = whole.lengths[order]
-    return features.Encoded(np.ones_like(lengths), lengths, np.zeros_like(lengths), ids, np.empty(0, np.int32))
+    return Encoded(np.ones_like(lengths), lengths, np.zeros_like(lengths), ids, np.empty(0, np.int32))
 
 
-def taken(whole: features.Encoded, order: np.ndarray) -> np.ndarray:
+def taken(whole: Encoded, order: np.ndarray) -> np.ndarray:
     """The ids of sequences in the given order, one after the other."""
     lengths = whole.lengths[order]
     offsets = np.repeat(whole.begin[:-1][order] - np.cumsum(lengths) + lengths, lengths)
     return whole.ids[np.arange(len(offsets)) + offsets]
 
 
-def frequency(features: features.Encoded, vocabulary: int) -> torch.Tensor:
+def frequency(features: Encoded, vocabulary: int) -> torch.Tensor:
     """Log share of every piece: the output bias starts there, so that the first steps need not learn it. Shape (V,)."""
     counts = torch.from_numpy(np.bincount(features.ids, minlength=vocabulary)).float() + 0.5
     return (counts / counts.sum()).log()

@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 import torch
 from torch import Tensor
 
-from ..data import local, mining_pools, reading, sources, worlds
+from ..data import mining_pools, reading, sources, worlds
+from ..data.local import Part
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import TASKS, languages
 from ..ledger.results import row
@@ -163,7 +164,7 @@ def pools(lang: str, s: Scale, split: str = "validation") -> tuple[list[dict], l
     return source, target, gold, seen
 
 
-def noted(name: str, split: str, lang: str, part: local.Part) -> dict:
+def noted(name: str, split: str, lang: str, part: Part) -> dict:
     """What was read of a pool, as `data.Seen` tells it of examples."""
     digest = hashlib.sha256(json.dumps(part.rows, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
     where = (part.source, part.revision, part.stand_in, TASKS[name].licence)
