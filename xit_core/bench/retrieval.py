@@ -55,8 +55,8 @@ def drawn(rows: int, dims: int, seed: int = 0) -> Pools:
 def bucc() -> Pools:
     """Means of the pocket encoder's embedding table over the pieces of each sentence, less the mean of the language."""
     s = SCALES["pocket"]
-    table = origins.start(s.name).encoder.get_input_embeddings().weight.detach().float()
-    pieces = origins.tokenizer(s.name)
+    table = origins.start(s).encoder.get_input_embeddings().weight.detach().float()
+    pieces = origins.tokenizer(s)
     sides = [list(retrieval.by_text(side)) for side in retrieval.pools(LANGUAGE, s)[:2]]
     return tuple(
         functional.normalize(embed.centred(torch.stack([table[x.ids].mean(0) for x in pieces.encode_batch(side)])))

@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ..design.scales import scale as scale_of
+from ..design.scales import PIVOT, Scale
 from ..design.studies import MIXED
-from ..design.tasks import TASKS, TRANSLATED, Task, languages, located
+from ..design.tasks import EVERY, TASKS, TRANSLATED, Task, languages, located
 from ..machine.errors import Bad
 from ..machine.places import PACKAGE, local_dir, mirror_dir
 from . import hub, mining_pools, originals
@@ -69,7 +69,8 @@ def training(task: Task) -> list[Place]:
     """The splits whose rows train a task, joined data sets last; [] where another task or none trains it."""
     if task.train_on != task.name:
         return []
-    own = [_own(task, part, task.train_lang)._replace(trains=True) for part in task.train.split(",")]
+    lang = PIVOT if task.train_lang == EVERY else task.train_lang
+    own = [_own(task, part, lang)._replace(trains=True) for part in task.train.split(",")]
     return own + [_spec(spec) for spec in task.joined]
 
 
@@ -94,17 +95,17 @@ def translations(task: Task) -> list[Place]:
     return [Place("mt", f"{task.name}/<language>", "train", obtain=obtain, trains=True)]
 
 
-def wanted(task: Task, scale_name: str) -> list[Place]:
+def wanted(task: Task, scale: Scale) -> list[Place]:
     """What a scale reads of a task: rows to train on, rows to evaluate in every language, and what is searched for them."""
-    langs = languages(task.name, scale_of(scale_name))
+    langs = languages(task, scale)
     places = training(task) + translations(task)
     places += [_own(task, part, lang) for lang in langs for part in task.validation.split(",")]
-    for lang in langs if task.name == "bucc" else ():  # a file for each side, on the hub one row of lists
+    for lang in langs if task.pools else ():  # a file for each side, on the hub one row of lists
         sides = [Place("bucc2018", f"{lang}-en", side, lang=lang) for side in ("source", "target")]
         whole = [Place("mteb/BUCC", f"{lang}-en", "test", mining_pools.POOLS, lang)]
         places += sides if mirror_dir() or mining_pools.official_pools(lang) else whole
-    if task.name == "mewslix":
-        places.append(_own(task, "candidate_set_entities", "en"))
+    if task.candidates:
+        places.append(_own(task, task.candidates, PIVOT))
     return list({place[:3]: place for place in reversed(places)}.values())[::-1]
 
 
@@ -143,29 +144,29 @@ def _known(path: Path, splits: dict[tuple[str, str], set[str]]) -> bool:
 
 def declared(task: Task) -> list[Place]:
     """Every split that any scale reads of a task."""
-    langs = dict.fromkeys((*task.langs.split(), task.train_lang))
+    langs = dict.fromkeys((*task.langs.split(), *({task.train_lang} - {EVERY})))
     found = [_own(task, part, lang) for lang in langs for part in f"{task.train},{task.validation}".split(",")]
     found += [_spec(spec, lang) for spec in (*task.joined, *task.stand_ins) for lang in langs]
     found += [_spec(spec, lang) for spec in task.translated for lang in TRANSLATED]
-    return found + ([_own(task, "candidate_set_entities", "en")] if task.name == "mewslix" else [])
+    return found + ([_own(task, task.candidates, PIVOT)] if task.candidates else [])
 
 
 # -- what is there -----------------------------------------------------------------------------------------------------
 
 
-def presence(scale_name: str) -> list[dict]:
+def presence(scale: Scale) -> list[dict]:
     """One line for every split that a scale reads: expected rows, what is there, and its state.
 
     Files of a mirror are compared with its manifest, files of the user's are read.
-    Raises: Bad for an unknown scale, or a mirror without a manifest.
+    Raises: Bad for a mirror without a manifest.
     """
-    s = scale_of(scale_name)
-    if s.world.made:
-        made = (f"{s.world.name}-world", s.world.version, None, None, None, "", "Apache-2.0", "generated when needed")
-        told = [(TASKS[name], split) for name in s.world.tasks for split in ("train", "validation")]
+    world = scale.world
+    if world.made:
+        made = (f"{world.name}-world", world.version, None, None, None, "", "Apache-2.0", "generated when needed")
+        told = [(TASKS[name], split) for name in world.tasks for split in ("train", "validation")]
         lines = [(t.name, split, *made) for t, split in told if split == "validation" or t.train_on == t.name]
     else:
-        lines = [_line(t, place) for t in TASKS.values() for place in wanted(t, scale_name)]
+        lines = [_line(t, place) for t in TASKS.values() for place in wanted(t, scale)]
     return [dict(zip(KEYS, line, strict=True)) for line in lines]
 
 

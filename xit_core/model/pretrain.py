@@ -12,12 +12,14 @@ import torch
 from tokenizers import Tokenizer, models, trainers
 from transformers.models.xlm_roberta import XLMRobertaModel
 
+from .. import micro
 from ..data import corpus, reading
 from ..data.corpus import Texts
 from ..data.local import sha256
 from ..design.run import Run
-from ..design.scales import Pretraining, Scale, scale
-from ..design.tasks import languages
+from ..design.scales import Pretraining, Scale
+from ..design.tasks import TEXT, languages
+from ..ledger.outcomes import Training
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import mirror_dir, runs_dir
@@ -34,45 +36,54 @@ TAKEN = 100_000  # sequences copied at once: their places take several times the
 LEARNED = 400_000  # lines that a new vocabulary is learned from
 
 
-def remake(run: Run) -> tuple[Model, dict, float]:
+def remake(run: Run) -> tuple[Model, Training, float]:
     """Pretrain the scale's encoder as its `Pretraining` says and leave it in `_runs/<scale>/encoder`.
 
-    Gives the model, {"curve", "dose", "seconds"} for the ledger and the card, and the tokens read. One that is finished there
-    is taken as it is: what comes after, its evaluation, may have been cut off.
+    Gives the model, what the training left, and the seconds that it took in all sittings. One that is finished there is
+    taken as it is: what comes after, its evaluation, may have been cut off.
     Raises: Bad when the scale's encoder is not one that is made here.
     """
-    s, p = scale(run.scale), scale(run.scale).pretraining
+    s, p = run.scale, run.scale.pretraining
     if not p:
-        raise Bad(f"scale {run.scale!r} starts from a public model ({s.encoder}); only small encoders are made here")
-    folder = runs_dir() / run.scale / "encoder"
+        raise Bad(f"scale {s.name!r} starts from a public model ({s.encoder.name}); only small encoders are made here")
+    folder = runs_dir() / s.name / "encoder"
     begin, of = time.time() - spent(folder), stamp(p, run)
     if card := finished(folder, of):
-        told = {k: card[k] for k in ("curve", "dose", "seconds")}
-        return checkpoints.read(folder, pieces_of(folder), s), told, card["dose"]["tokens"]
+        left = Training(card["curve"], card["dose"], tokens=card["dose"]["tokens"])
+        return checkpoints.read(folder, pieces_of(folder), s), left, card["seconds"]
     pieces, vectors, features, read = prepared(s, p, folder, of)
-    torch.manual_seed(run.seed)
-    net = Model(XLMRobertaModel(encoder.shape(p, pieces.get_vocab_size()), add_pooling_layer=False), pieces, s)
+    net = unlearned(s, pieces, vectors, run.seed)
+    net.heads[TEXT.name].bias.data.copy_(frequency(features, pieces.get_vocab_size()))
+    batches = mixture.Mixture({TEXT.name: features}, p.batch, p.steps, run.seed)
+    points = fit(net, batches, p.lr, run.seed, folder, save_every=SAVE, masking=p.masking, beta2=p.beta2)
+    checkpoints.write(net, folder, torch.bfloat16)
+    rows = sum(entry["rows"] for entry in read["data"])
+    dose = {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}
+    left, seconds = Training(points, dose, tokens=batches.tokens()), round(time.time() - begin)
+    keep_card(folder, pieces, left.row() | {"seconds": seconds}, of, read)
+    return checkpoints.read(folder, pieces, s), left, seconds
+
+
+def unlearned(s: Scale, pieces: Tokenizer, vectors: np.ndarray | None, seed: int) -> Model:
+    """The model before its first step: random weights, or the public table's vectors, frozen, as its embeddings."""
+    torch.manual_seed(seed)
+    config = encoder.shape(s.pretraining, pieces.get_vocab_size())
+    net = Model(XLMRobertaModel(config, add_pooling_layer=False), pieces, s)
     if vectors is not None:
         weights = net.encoder.get_input_embeddings().weight
         weights.data.copy_(torch.from_numpy(vectors))
         weights.requires_grad_(False)
-    net.add_head("mlm", ())
-    net.heads["mlm"].bias.data.copy_(frequency(features, pieces.get_vocab_size()))
-    batches = mixture.Mixture({"mlm": features}, p.batch, p.steps, run.seed)
-    points = fit(net, batches, p.lr, run.seed, folder, save_every=SAVE, masking=p.masking, beta2=p.beta2)
-    checkpoints.write(net, folder, torch.bfloat16)
-    rows = sum(entry["rows"] for entry in read["data"])
-    told = {"curve": points, "dose": {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}}
-    told["seconds"] = round(time.time() - begin)
-    card = (
-        told
-        | {"threads": torch.get_num_threads(), "of": of, "tokenizer": files.sha256(keep(folder, pieces))}
-        | read
-    )
+    net.add_head(TEXT, ())
+    return net
+
+
+def keep_card(folder: Path, pieces: Tokenizer, told: dict, of: list, read: dict) -> None:
+    """Write the tokenizer and, last, the card; what was prepared is not needed any more."""
+    card = told | {"threads": torch.get_num_threads(), "of": of}
+    card |= {"tokenizer": files.sha256(keep(folder, pieces))} | read
     files.text(folder / "card.json", json.dumps(files.sealed(card), indent=1) + "\n")
     for name in PREPARED:
         (folder / name).unlink(missing_ok=True)
-    return checkpoints.read(folder, pieces, s), told, batches.tokens()
 
 
 def finished(folder: Path, of: list) -> dict | None:
@@ -158,7 +169,7 @@ def gather(s: Scale, p: Pretraining) -> tuple[Texts, dict]:
     if not s.world.made:
         texts, seen, card = corpus.gather(s, p)
         return texts, {"data": seen, "corpus": {"alpha": p.alpha} | card}
-    parts = {lang: reading.examples("mlm", "train", lang, s, p.rows) for lang in languages("mlm", s)}
+    parts = {lang: reading.examples(TEXT, "train", lang, s, p.rows) for lang in languages(TEXT, s)}
     texts = {lang: [e["a"] for e in rows] for lang, (rows, _) in parts.items()}
     return texts, {"data": [entry for _, read in parts.values() for entry in read]}
 
@@ -169,9 +180,7 @@ def vocabulary(texts: Texts, s: Scale) -> tuple[Tokenizer, np.ndarray | None]:
     if p.start == "table":
         return embeddings.start(texts, p.pieces, p.hidden)
     if s.world.made:
-        from ..micro import pieces
-
-        return embeddings.tokenizer(pieces(texts)), None
+        return embeddings.tokenizer(micro.pieces(texts)), None
     return embeddings.tokenizer(learned(texts, p)), None
 
 
