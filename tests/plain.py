@@ -11,6 +11,7 @@ from xit_core.design.tasks import TASKS
 from xit_core.model import schedule, train
 from xit_core.model.features import sequences
 from xit_core.model.kinds import mlm
+from xit_core.model.methods import full
 
 
 def twin(net):
@@ -68,7 +69,7 @@ def hidden(net, name, features, at):
 
 def fit(net, mixture, lr, seed, gradient=loss):
     """Every step's loss of a plain loop over the whole embedding table."""
-    optimiser = torch.optim.AdamW(train.groups(net), lr=lr, betas=(0.9, 0.999), eps=schedule.EPSILON, fused=True)
+    optimiser = torch.optim.AdamW(train.groups(full.trained(net)), lr=lr, betas=(0.9, 0.999), eps=schedule.EPSILON, fused=True)
     rates, losses = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: schedule.slope(step, mixture.steps)), []
     net.train()
     for step in range(mixture.steps):
@@ -82,3 +83,8 @@ def fit(net, mixture, lr, seed, gradient=loss):
         optimiser.zero_grad()
         losses.append(value.item())
     return losses
+
+
+def row_of(found):
+    """An evaluation as the ledger would have it, with its predictions and what it read."""
+    return found.row() | {"predictions": found.predictions, "seen": found.seen}

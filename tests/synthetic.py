@@ -4,7 +4,7 @@ import numpy as np
 
 from xit_core.design import studies
 from xit_core.design.run import Run
-from xit_core.design.scales import scale as scale_of
+from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS, languages
 from xit_core.ledger import results
 
@@ -13,7 +13,7 @@ LAYERS = 4
 
 def fill(scale: str, every: int = 1) -> list[dict]:
     """Write every n-th run of the main study at the scale to the ledger; return the rows."""
-    rows = [row(run) for run in studies.runs("main", scale)[::every]]
+    rows = [row(run) for run in studies.runs("main", SCALES[scale])[::every]]
     for each in rows:
         results.write(each)
     return rows
@@ -21,10 +21,9 @@ def fill(scale: str, every: int = 1) -> list[dict]:
 
 def row(run: Run) -> dict:
     draw = np.random.default_rng(sum(run.id.encode()))
-    langs = languages("tatoeba", scale_of(run.scale))
-    fields = ("id", "path", "source", "on", "lang", "seed", "scale", "model", "method", "size", "phase")
+    langs = languages(TASKS["tatoeba"], run.scale)
     probes = [{"step": s, "distance": s / 900, "tatoeba": 20 + s / 9, "tatoeba_centred": 30.0} for s in (5, 9)]
-    return {name: getattr(run, name) for name in fields} | {
+    return results.named(run) | {
         "scores": scores(run, draw),
         "protocols": [x | {"protocol": "made-up/other"} for x in scores(run, draw)] if run.phase == 3 else [],
         "items": draw.uniform(0, 3, 20).round(3).tolist(),
@@ -52,12 +51,12 @@ def probed(langs: tuple[str, ...], draw: np.random.Generator) -> list[dict]:
 def scores(run: Run, draw: np.random.Generator) -> list[dict]:
     if run.phase == 2:
         return [
-            {"lang": "en", "metric": m, "protocol": f"{task}: made-up", "value": round(draw.uniform(20, 80), 3), "n": 20}
-            for task in run.stages[-1] for m in TASKS[task].metrics
+            {"lang": "en", "metric": m, "protocol": f"{task.name}: made-up", "value": round(draw.uniform(20, 80), 3), "n": 20}
+            for task in run.stages[-1].tasks for m in task.metrics
         ]  # fmt: skip
-    metrics, langs = ("accuracy", "accuracy_centred"), languages("tatoeba", scale_of(run.scale))
+    metrics, langs = ("accuracy", "accuracy_centred"), languages(TASKS["tatoeba"], run.scale)
     if run.phase == 3:
-        metrics, langs = TASKS[run.on].metrics, languages(run.on, scale_of(run.scale))
+        metrics, langs = run.target.metrics, languages(run.target, run.scale)
     value = 20 if run.model else 50
     return [
         {"lang": lang, "metric": m, "protocol": "made-up", "value": round(value + draw.uniform(-5, 5), 3), "n": 20}
@@ -71,5 +70,5 @@ def provenance(run: Run) -> dict:
     return {
         "commit": "c" * 40, "clean": True, "device": "none", "seconds": 1.5, "tokens_per_second": 100, "packages": {},
         "data": [read | {"lang": lang, "sha256": lang * 32, "stand_in": lang == "en"} for lang in ("en", "de")],
-        "encoder": {"name": run.scale, "sha256": "e" * 64}, "predictions_sha256": "p" * 64, "recipe": {}, "started": "",
+        "encoder": {"name": run.scale.name, "sha256": "e" * 64}, "predictions_sha256": "p" * 64, "recipe": {}, "started": "",
     }  # fmt: skip

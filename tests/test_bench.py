@@ -11,27 +11,26 @@ import pytest
 import torch
 
 from xit_core import bench, cli
-from xit_core.bench import study, train
+from xit_core.bench import train
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import ROOT
 from xit_core.model import origins
 from xit_core.model.features import Encoded
-from xit_core.report import performance, plots
-from xit_core.run import cost
+from xit_core.report import cost, estimate, performance, plots
 
 SMOKE = SCALES["smoke"]
 PER_TASK = ("real tokens", "padding", "peak memory", "MFU", "achieved", "host work")
 
 
 def job(name, folder, rows=8, steps=3, same_length=False):
-    net = origins.start("smoke", seed=5)
+    net = origins.start(SCALES["smoke"], seed=5)
     net.encoder.config.hidden_dropout_prob = 0.0
     for layer in net.modules():
         if isinstance(layer, torch.nn.Dropout):
             layer.p = 0.0
-    features = train.training_set(net, (name,), SMOKE, 48, 5)[0][name]
+    features = train.training_set(net, (TASKS[name],), SMOKE, 48, 5)[0][name]
     chosen = sorted(features, key=lambda f: f["length"])
     if same_length:
         length = max({f["length"] for f in chosen}, key=[f["length"] for f in chosen].count)
@@ -115,7 +114,8 @@ def test_drawn_rows_are_as_long_as_the_real_ones():
 
 
 def test_the_measurement_of_the_paper_scale_is_rehearsed_with_a_toy_shape_and_no_hub(monkeypatch):
-    monkeypatch.setitem(train.SHAPES, "FacebookAI/xlm-roberta-large", (1, 64))
+    toy = replace(SCALES["paper"].encoder, layers=1, hidden=64)
+    monkeypatch.setitem(SCALES, "paper", replace(SCALES["paper"], encoder=toy))
     config = train.shaped(SCALES["paper"]).encoder.config
     assert (config.vocab_size, config.max_position_embeddings, config.hidden_size) == (250_002, 514, 64)
     records = {
@@ -176,10 +176,10 @@ def test_the_roofline_has_a_point_a_task_and_way_and_is_the_same_file_twice(made
 def test_without_a_gpu_the_study_is_arithmetic_and_says_so():
     records = bench.measure("study")
     assert all(r["value"] is None for r in records)
-    assert {r["baseline"] for r in records} == {study.ARITHMETIC, study.UNKNOWN}
+    assert {r["baseline"] for r in records} == {estimate.ARITHMETIC, estimate.UNKNOWN}
     total = records[-1]
-    flops = sum(r["flops"] for r in cost.costs("main", "paper")["runs"])
-    assert total["name"] == "the study" and total["baseline_value"] == pytest.approx(flops / study.ROOF / 3600)
+    flops = sum(r["flops"] for r in cost.costs("main", SCALES["paper"])["runs"])
+    assert total["name"] == "the study" and total["baseline_value"] == pytest.approx(flops / estimate.ROOF / 3600)
     parts = [r["baseline_value"] or 0 for r in records if r["name"].startswith("the study: ")]
     assert sum(parts) == pytest.approx(total["baseline_value"])
 
@@ -196,9 +196,9 @@ def test_the_study_costs_what_the_measured_rates_say():
     assert bench.measure("study")[-1]["value"] is None, "neither a CPU nor another scale stands for the paper's GPU"
     keep("some GPU", "paper", 1e5)
     one = {r["name"]: r for r in bench.measure("study")}
-    rows = study.trainings()["mnli"] / 256
+    rows = estimate.trainings()["mnli"] / 256
     assert one["one training of mnli"]["value"] == pytest.approx(rows * 64 / 1e5 / 60)
-    assert one["one training of udpos"]["value"] == pytest.approx(study.trainings()["udpos"] / 1e5 / 60), "the slowest stands in"
+    assert one["one training of udpos"]["value"] == pytest.approx(estimate.trainings()["udpos"] / 1e5 / 60), "the slowest stands in"
     faster = bench.measure("study", rate=200_000)[-1]["value"]
     assert faster == pytest.approx(one["the study"]["value"] / 2)
 

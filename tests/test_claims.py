@@ -11,6 +11,7 @@ import pytest
 from xit_core.design import studies
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS
+from xit_core.ledger import results
 from xit_core.machine.places import results_dir
 from xit_core.report import claims, contrasts, published, stats, verdicts
 
@@ -23,7 +24,7 @@ NUMBERS = {
 }  # fmt: skip
 MEASURED, CHECKED = list(NUMBERS)[:10], list(NUMBERS)[11:]
 INSTANCES = 60
-MULTI = studies.multi("micro")
+MULTI = studies.multi(SCALES["micro"])
 
 
 def flat(points):
@@ -36,15 +37,14 @@ def ledger(folder, gain, seeds=(1, 2, 3), sd=0.1, instance_sd=1.0, scale="micro"
     rng = np.random.default_rng(7)
     shared = {t: rng.normal(0, 20, INSTANCES) for t in TARGETS}  # hard and easy instances cancel in paired differences
     (folder / scale).mkdir(parents=True)
-    for run in studies.runs("main", scale):
+    for run in studies.runs("main", SCALES[scale]):
         if run.phase < 3 or run.model or run.seed not in seeds:
             continue
         value = 50 + gain(run.source, run.lang, run.on) + (rng.normal(0, sd) if run.source else 0.0)
         items = shared[run.on] + rng.normal(0, instance_sd, INSTANCES)
         items = (items - items.mean() + value) / INSTANCES
         score = {"lang": "xx", "protocol": "", "value": value, "n": INSTANCES}
-        row = {k: getattr(run, k) for k in ("id", "path", "source", "on", "lang", "seed", "scale", "model", "method")}
-        row |= {"size": run.size, "phase": run.phase, "items": list(items), "provenance": {}}
+        row = results.named(run) | {"items": list(items), "provenance": {}}
         row |= {"scores": [score | {"metric": m} for m in TASKS[run.on].metrics]}
         (folder / scale / f"{run.id}.json").write_text(json.dumps(row), encoding="utf-8")
 
@@ -80,7 +80,7 @@ def as_published(source, lang, target):
     """A world in which the paper is right."""
     if not source or target == "xnli":
         return 0.0
-    points = {"squad1": 8.2, "mnli": 7.5, "hellaswag": 7.0, MULTI: 8.7, studies.multi("mini"): 8.7}.get(source, 5.0) * 9 / 8
+    points = {"squad1": 8.2, "mnli": 7.5, "hellaswag": 7.0, MULTI: 8.7, studies.multi(SCALES["mini"]): 8.7}.get(source, 5.0) * 9 / 8
     return points - (1.0 if lang == "mt" or source.endswith("+mlm") else 0.0)
 
 
@@ -222,7 +222,7 @@ def test_checked_claims_fail_for_other_declarations(empty, monkeypatch):
     monkeypatch.setattr(claims, "told", lambda data, item: "elsewhere" if item == "origin" else "7")
     monkeypatch.setattr(claims, "TARGETS", TARGETS[:8])
     monkeypatch.setattr(claims, "START", "google-bert/bert-base-multilingual-cased")
-    monkeypatch.setattr(contrasts.studies, "runs", lambda *_: [r for r in studies.main("micro") if r.phase != 2])
+    monkeypatch.setattr(contrasts.studies, "runs", lambda *_: [r for r in studies.main(SCALES["micro"]) if r.phase != 2])
     rows = {r["id"]: r for r in verdicts.table("micro")}
     assert {rows[c]["direction"] for c in CHECKED} == {"fails"}
 

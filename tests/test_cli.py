@@ -17,7 +17,8 @@ from xit_core.design.tasks import TASKS
 from xit_core.ledger import results
 from xit_core.machine.errors import Bad
 from xit_core.model import checkpoints, origins
-from xit_core.run import cost, launch, workflow
+from xit_core.report import cost
+from xit_core.run import launch, workflow
 from xit_core.run.clock import Clock
 
 
@@ -64,7 +65,7 @@ def test_a_shared_training_is_counted_once():
 
 
 def test_bigger_scales_cost_more():
-    hours = [cost.costs("main", s)["gpu_hours"] for s in ("smoke", "micro", "base", "paper")]
+    hours = [cost.costs("main", SCALES[s])["gpu_hours"] for s in ("smoke", "micro", "base", "paper")]
     assert hours == sorted(hours)
 
 
@@ -133,7 +134,7 @@ def test_a_results_folder_that_cannot_be_written_stops_before_the_work(capsys, p
 
 def test_a_corrupt_checkpoint_is_named_and_nothing_is_lost(places):
     weights = places / "runs/smoke" / Run(path="mnli").id / "model.safetensors"
-    checkpoints.write(origins.start("smoke"), weights.parent)
+    checkpoints.write(origins.start(SCALES["smoke"]), weights.parent)
     weights.write_bytes(cut := weights.read_bytes()[:100])
     status, out, err = xit("run", "mnli > xnli")
     assert status == 2 and out == "" and err.count("\n") == 1 and "damaged checkpoint" in err
@@ -149,7 +150,7 @@ def test_help_loads_nothing_big():
 
 
 def test_a_study_is_a_graph_in_which_parents_come_first(places):
-    jobs = launch.jobs(workflow.studies.runs("main", "smoke")) + [launch.job("analysis", scale="smoke")]
+    jobs = launch.jobs(workflow.studies.runs("main", SCALES["smoke"])) + [launch.job("analysis", scale="smoke")]
     plan = workflow.graph(jobs, Clock())
     needs = {j["id"]: set(j["needs"]) for j in plan["jobs"]}
     assert needs["analysis"] == set(needs) - {"analysis"}

@@ -37,7 +37,7 @@ def nli(n, start=0):
 def test_rows_of_a_mirror_are_read_and_an_incomplete_split_is_filled_up_by_declared_stand_ins(mirror):
     mirror("nyu-mll/glue", "mnli", "train", nli(5), complete="partial")
     mirror("metaeval/lingnli", "default", "train", nli(7, 100))
-    rows, seen = reading.examples("mnli", "train", "en", REAL)
+    rows, seen = reading.examples(TASKS["mnli"], "train", "en", REAL)
     assert len(rows) == 12 and [(s["rows"], s["stand_in"]) for s in seen] == [(5, False), (7, True)]
     assert seen[1]["source"] == "metaeval/lingnli/default/train" and len(seen[0]["sha256"]) == 64
 
@@ -45,7 +45,7 @@ def test_rows_of_a_mirror_are_read_and_an_incomplete_split_is_filled_up_by_decla
 def test_rows_of_all_data_sets_that_make_up_a_task_are_joined(mirror):
     mirror("stanfordnlp/snli", "plain_text", "train", nli(4))
     mirror("nyu-mll/glue", "mnli", "train", nli(5))
-    rows, seen = reading.examples("anli", "train", "en", REAL)
+    rows, seen = reading.examples(TASKS["anli"], "train", "en", REAL)
     assert len(rows) == 9 and [s["source"].split("/")[1] for s in seen] == ["snli", "glue"]
 
 
@@ -53,17 +53,17 @@ def test_a_changed_byte_in_a_mirror_is_found_and_named(mirror):
     file = mirror("nyu-mll/glue", "mnli", "train", nli(5))
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(Bad, match=r"train\.parquet: sha256 .* the mirror is damaged"):
-        reading.examples("mnli", "train", "en", REAL)
+        reading.examples(TASKS["mnli"], "train", "en", REAL)
 
 
 def test_what_a_mirror_lacks_is_named(mirror):
     with pytest.raises(Bad, match="qqp/train/en: the mirror holds no"):
-        reading.examples("qqp", "train", "en", REAL)
+        reading.examples(TASKS["qqp"], "train", "en", REAL)
 
 
 def test_an_unlabelled_row_is_dropped_and_counted(mirror):
     mirror("nyu-mll/glue", "qqp", "train", [{"question1": "a", "question2": "b", "label": x, "idx": 0} for x in (0, 1, -1)])
-    rows, (seen,) = reading.examples("qqp", "train", "en", REAL)
+    rows, (seen,) = reading.examples(TASKS["qqp"], "train", "en", REAL)
     assert len(rows) == 2 and seen["dropped"] == 1
 
 
@@ -72,10 +72,10 @@ def test_a_row_that_is_not_what_is_declared_is_named_with_source_row_and_field(m
     mirror("nyu-mll/glue", "qqp", "train", wrong)
     said = "row 1, field 'label': got 'maybe'; allowed: a whole number.*columns question1"
     with pytest.raises(Bad, match=f"nyu-mll/glue/qqp/train: {said}"):
-        reading.examples("qqp", "train", "en", REAL)
+        reading.examples(TASKS["qqp"], "train", "en", REAL)
     mirror("tau/commonsense_qa", "default", "train", [{"question": "q", "choices": {"text": ["x"], "label": ["A"]}}])
     with pytest.raises(Bad, match=r"commonsense_qa/default/train: row 0, field 'answerKey': it is missing"):
-        reading.examples("csqa", "train", "en", REAL)
+        reading.examples(TASKS["csqa"], "train", "en", REAL)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_evaluation_rows_that_all_have_one_label_are_placeholders(mirror):
     rows = [{"sentence1": "a", "sentence2": "b", "label": "0"}] * 20
     mirror("google/xtreme", "PAWS-X.de", "validation", rows)
     with pytest.raises(Bad, match="pawsx/de: all 20 evaluation rows have label 0: placeholders"):
-        reading.examples("pawsx", "validation", "de", REAL)
+        reading.examples(TASKS["pawsx"], "validation", "de", REAL)
     mirror("google/xtreme", "PAWS-X.en", "validation", rows[:19])
-    assert len(reading.examples("pawsx", "validation", "en", REAL)[0]) == 19
+    assert len(reading.examples(TASKS["pawsx"], "validation", "en", REAL)[0]) == 19
 
 
 def squad(context, start, said):
@@ -109,10 +109,10 @@ def test_answers_are_mended_and_what_cannot_be_trained_on_is_set_aside_and_count
     rows = [squad("The lake.", 4, "lake"), squad("The lake.", 6, "lake"), squad("The lake.", 4, "mill")]
     for split in ("train", "validation"):
         mirror("rajpurkar/squad", "plain_text", split, rows)
-    trained, (told,) = reading.examples("squad1", "train", "en", REAL)
+    trained, (told,) = reading.examples(TASKS["squad1"], "train", "en", REAL)
     assert [e["answers"][0][0] for e in trained] == [4, 4] and told["dropped"] == 1
     assert told["counts"] == {"answer moved to where its text is": 1, "gold answer not in the context": 1}
-    scored, (told,) = reading.examples("squad1", "validation", "en", REAL)
+    scored, (told,) = reading.examples(TASKS["squad1"], "validation", "en", REAL)
     assert len(scored) == 3 and told["dropped"] == 0  # its text can still be compared
 
 
@@ -120,51 +120,51 @@ def test_a_file_that_mixes_languages_loses_nothing_by_it(mirror):
     words = ("entailment", "neutral", "contradiction")
     rows = [{"language": x, "sentence1": "a", "sentence2": "b", "gold_label": w} for x in ("de", "fr") for w in words]
     mirror("google/xtreme", "XNLI", "validation", rows)
-    found, (told,) = reading.examples("xnli", "validation", "de", REAL)
+    found, (told,) = reading.examples(TASKS["xnli"], "validation", "de", REAL)
     assert [e["label"] for e in found] == [0, 1, 2] and (told["rows"], told["dropped"], told["counts"]) == (3, 0, {})
 
 
 def test_every_example_has_an_id_that_a_cap_does_not_change(mirror):
     mirror("nyu-mll/glue", "mnli", "train", nli(50))
-    whole, _ = reading.examples("mnli", "train", "en", REAL)
-    some, _ = reading.examples("mnli", "train", "en", REAL, 10)
+    whole, _ = reading.examples(TASKS["mnli"], "train", "en", REAL)
+    some, _ = reading.examples(TASKS["mnli"], "train", "en", REAL, 10)
     assert len({e["id"] for e in whole}) == 50 and all(e in whole for e in some)
 
 
 def test_translated_rows_take_the_languages_in_turn(mirror):
     for k, lang in enumerate(("de", "fr")):
         mirror("facebook/xnli", lang, "train", [{"premise": f"{lang}{i}", "hypothesis": "h", "label": k} for i in range(6)])
-    rows, seen = reading.examples("mnli", "train", "en", replace(REAL, langs=("en", "de", "fr")), data_lang="mt")
+    rows, seen = reading.examples(TASKS["mnli"], "train", "en", replace(REAL, langs=("en", "de", "fr")), data_lang="mt")
     assert {e["a"] for e in rows} == {"de0", "de2", "de4", "fr1", "fr3", "fr5"} and len(seen) == 2
     with pytest.raises(Bad, match="squad1: no machine translation .*XIT_LOCAL/mt/squad1"):
-        reading.examples("squad1", "train", "en", REAL, data_lang="mt")
+        reading.examples(TASKS["squad1"], "train", "en", REAL, data_lang="mt")
 
 
 def test_ones_own_translation_and_licensed_data_come_from_a_folder(mirror, tmp_path, monkeypatch):
     with pytest.raises(Bad, match="ccg/train/en: .*CCGbank is licensed .*'udtag'"):
-        reading.examples("ccg", "train", "en", REAL)
+        reading.examples(TASKS["ccg"], "train", "en", REAL)
     own = tmp_path / "own/mt/squad1/de"
     own.mkdir(parents=True)
     (own / "train.jsonl").write_text(json.dumps(squad("Der See.", 4, "See")) + "\n")
     monkeypatch.setenv("XIT_LOCAL", str(tmp_path / "own"))
-    rows, (told,) = reading.examples("squad1", "train", "en", REAL, data_lang="mt")
+    rows, (told,) = reading.examples(TASKS["squad1"], "train", "en", REAL, data_lang="mt")
     assert len(rows) == 1 and told["source"].startswith("local/mt/squad1/de")
 
 
 def test_a_cap_chooses_the_same_rows_every_time(mirror):
     mirror("nyu-mll/glue", "mnli", "train", nli(50))
-    once, again = (reading.examples("mnli", "train", "en", REAL, 10)[0] for _ in range(2))
-    assert once == again and len(once) == 10 and once != reading.examples("mnli", "train", "en", REAL)[0][:10]
+    once, again = (reading.examples(TASKS["mnli"], "train", "en", REAL, 10)[0] for _ in range(2))
+    assert once == again and len(once) == 10 and once != reading.examples(TASKS["mnli"], "train", "en", REAL)[0][:10]
 
 
 def test_micro_rows_come_with_a_content_hash_that_follows_the_content():
-    (_, (one,)), (_, (two,)) = (reading.examples("xnli", "validation", x, SMOKE, 6) for x in ("en", "al"))
+    (_, (one,)), (_, (two,)) = (reading.examples(TASKS["xnli"], "validation", x, SMOKE, 6) for x in ("en", "al"))
     assert one["rows"] == two["rows"] == 6 and one["sha256"] != two["sha256"] and not one["stand_in"]
 
 
 def test_machine_translated_rows_go_round_the_other_languages():
-    rows, _ = reading.examples("mnli", "train", "en", SMOKE, 14, data_lang="mt")
-    english, _ = reading.examples("mnli", "train", "en", SMOKE, 14)
+    rows, _ = reading.examples(TASKS["mnli"], "train", "en", SMOKE, 14, data_lang="mt")
+    english, _ = reading.examples(TASKS["mnli"], "train", "en", SMOKE, 14)
     assert len(rows) == 14 and not {e["a"] for e in rows} & {e["a"] for e in english}
 
 
@@ -227,7 +227,7 @@ def test_what_is_encoded_comes_back_from_its_file_unread(tmp_path):
 def test_examples_are_encoded_once_and_anew_when_anything_changed(monkeypatch):
     from xit_core.model import kinds
 
-    done, (rows, seen), pieces = [], reading.examples("mnli", "train", "en", SMOKE, 8), origins.tokenizer("smoke")
+    done, (rows, seen), pieces = [], reading.examples(TASKS["mnli"], "train", "en", SMOKE, 8), origins.tokenizer(SCALES["smoke"])
     encode = kinds.KINDS["classify"].encode
 
     def told(task, examples, tokenizer, s, names):

@@ -60,7 +60,7 @@ def put(tmp_path, monkeypatch):
 
 
 def pawsx(lang="de"):
-    return reading.examples("pawsx", "validation", lang, REAL)[0]
+    return reading.examples(TASKS["pawsx"], "validation", lang, REAL)[0]
 
 
 def refused(call, *said):
@@ -192,7 +192,7 @@ ROW = '{"sentence1": "a", "sentence2": "b", "label": 1}\n'
 def test_a_compressed_copy_and_one_in_parts_are_read_and_what_lies_beside_them_is_said(put):
     put(f"{PAWSX}/validation.jsonl.gz", gzip.compress(ROW.encode()))
     put(f"{PAWSX}/dev.jsonl", ROW)
-    rows, (seen,) = reading.examples("pawsx", "validation", "de", REAL)
+    rows, (seen,) = reading.examples(TASKS["pawsx"], "validation", "de", REAL)
     assert len(rows) == 1 and seen["note"] == "dev.jsonl beside it: not read" and seen["source"].endswith("validation.jsonl.gz")
     for k in range(2):
         put(f"google/xtreme/PAWS-X.fr/validation-0000{k}-of-00002.jsonl", ROW.replace('"a"', f'"{k}"'))
@@ -245,7 +245,7 @@ def test_translations_into_some_languages_only_lose_no_row(put):
         put(f"mt/hellaswag/{lang}/train.jsonl", "".join(
             json.dumps({"ctx_a": f"{lang}{i}", "ctx_b": "", "ctx": "", "endings": ["a", "b"], "label": 0}) + "\n" for i in range(6)
         ))  # fmt: skip
-    rows, seen = reading.examples("hellaswag", "train", "en", REAL, data_lang="mt")
+    rows, seen = reading.examples(TASKS["hellaswag"], "train", "en", REAL, data_lang="mt")
     assert [e["a"] for e in rows] == ["de0", "de2", "de4", "fr1", "fr3", "fr5"]
     assert all("translated into 2 of 8 languages" in x["note"] for x in seen)
 
@@ -255,7 +255,7 @@ def test_translations_into_some_languages_only_lose_no_row(put):
 
 def xnli(put, *rows):
     put("google/xtreme/XNLI/validation.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    return reading.examples("xnli", "validation", "de", REAL)[0]
+    return reading.examples(TASKS["xnli"], "validation", "de", REAL)[0]
 
 
 NLI = {"sentence1": "a", "sentence2": "b", "gold_label": "neutral"}
@@ -273,9 +273,9 @@ def test_an_id_that_tells_no_language_is_refused(put):
     row = {"id": "germanic-1", "question": "q", "context": "a", "answers": answers}
     for wrong in ("germanic-1", "q1", "", 7):
         put("google/xtreme/tydiqa/validation.jsonl", json.dumps(row | {"id": wrong}))
-        refused(lambda: reading.examples("tydiqa", "validation", "ko", scale("paper")), "row 0, field 'id'")
+        refused(lambda: reading.examples(TASKS["tydiqa"], "validation", "ko", scale("paper")), "row 0, field 'id'")
     put("google/xtreme/tydiqa/validation.jsonl", json.dumps(row | {"id": "korean-1"}))
-    assert len(reading.examples("tydiqa", "validation", "ko", scale("paper"))[0]) == 1
+    assert len(reading.examples(TASKS["tydiqa"], "validation", "ko", scale("paper"))[0]) == 1
 
 
 @pytest.mark.parametrize(("label", "index"), [(0, 0), (1.0, 1), ("1", 1), ("1.0", 1), (" 0 ", 0), (0.0, 0)])
@@ -299,14 +299,14 @@ def test_words_of_the_publishers_own_files_are_understood(put):
     put("nyu-mll/glue/mnli/train.jsonl", "".join(
         json.dumps({"premise": "a", "hypothesis": "b", "label": x}) + "\n" for x in ("-", -1, "entailment", "2")
     ))  # fmt: skip
-    rows, (seen,) = reading.examples("mnli", "train", "en", REAL)
+    rows, (seen,) = reading.examples(TASKS["mnli"], "train", "en", REAL)
     assert [e["label"] for e in rows] == [0, 2] and seen["counts"] == {"no label": 2}
 
 
 @pytest.mark.parametrize("tag", [17, -1, 0.5, True, None, "NOUNS", ["NOUN"]])
 def test_a_tag_that_is_none_is_refused_and_never_counted_from_the_end(put, tag):
     put("google/xtreme/udpos.German/validation.jsonl", json.dumps({"tokens": ["a", "b"], "pos_tags": [7, tag]}))
-    refused(lambda: reading.examples("udpos", "validation", "de", REAL), "row 0, field 'pos_tags'")
+    refused(lambda: reading.examples(TASKS["udpos"], "validation", "de", REAL), "row 0, field 'pos_tags'")
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_a_tag_that_is_none_is_refused_and_never_counted_from_the_end(put, tag):
 def test_a_field_of_another_type_is_named(put, task, row, field):
     repository, config = TASKS[task].config("en")
     put(f"{repository}/{config}/train.jsonl", json.dumps(row))
-    refused(lambda: reading.examples(task, "train", "en", REAL), "row 0", f"field {field!r}")
+    refused(lambda: reading.examples(TASKS[task], "train", "en", REAL), "row 0", f"field {field!r}")
 
 
 WORDS = st.sampled_from(["0", "1", "1.0", "-1", "-"])
@@ -386,7 +386,7 @@ def test_a_damaged_manifest_is_one_line_with_file_and_column(tmp_path, monkeypat
         assert cli.main(words.split()) == 2
         assert capsys.readouterr().err.count("\n") == 1
     else:
-        refused(lambda: reading.examples("pawsx", "validation", "de", REAL), *said)
+        refused(lambda: reading.examples(TASKS["pawsx"], "validation", "de", REAL), *said)
 
 
 MARKS = st.sampled_from([",", ";", '"', "\n", "x", "0", "", "é", "\ufeff", "\0", "-", "/", "\t", "|", ":", ".", "\r"])
@@ -404,9 +404,9 @@ def test_a_manifest_is_read_right_or_refused_in_one_line(changes):
             text = text[: at % len(text)] + what + text[at % len(text) + 1 :]
         file.write_text(text, encoding="utf-8", newline="")
         try:
-            rows = inventory.presence("mini")
+            rows = inventory.presence(SCALES["mini"])
             assert len(mirrors.manifest(place)) >= 1 and all(isinstance(row["rows"], int | None) for row in rows)
-            reading.examples("pawsx", "validation", "de", REAL)
+            reading.examples(TASKS["pawsx"], "validation", "de", REAL)
         except Bad as error:
             assert "\n" not in str(error)
 
@@ -500,7 +500,7 @@ def test_a_row_that_names_another_language_is_not_counted_for_this_one(put):
     assert len(pawsx()) == 1
     tags = {"tokens": ["a"], "ner_tags": [0], "langs": ["fr"]}
     put("google/xtreme/PAN-X.de/validation.jsonl", json.dumps(tags))
-    refused(lambda: reading.examples("panx", "validation", "de", REAL), "field 'langs': got 'fr'")
+    refused(lambda: reading.examples(TASKS["panx"], "validation", "de", REAL), "field 'langs': got 'fr'")
 
 
 @pytest.mark.parametrize(
@@ -517,7 +517,7 @@ def test_a_row_that_names_another_language_is_not_counted_for_this_one(put):
 def test_what_only_looks_like_a_list_or_a_number_is_refused(put, task, row, field):
     repository, config = TASKS[task].config("en")
     put(f"{repository}/{config}/train.jsonl", json.dumps(row))
-    refused(lambda: reading.examples(task, "train", "en", REAL), "row 0", f"field {field!r}")
+    refused(lambda: reading.examples(TASKS[task], "train", "en", REAL), "row 0", f"field {field!r}")
 
 
 @pytest.mark.parametrize(
@@ -536,7 +536,7 @@ def test_odd_files_get_the_advice_that_mends_them(put, name, content, said):
 
 def test_templates_that_were_cut_off_are_refused(put):
     put("multichecklist/templates/tsv.tsv", "Field\ten\tde\nName\tAnimal vs Vehicle\t\n")
-    refused(lambda: reading.examples("multichecklist", "validation", "de", scale("paper")), "the templates are not whole")
+    refused(lambda: reading.examples(TASKS["multichecklist"], "validation", "de", scale("paper")), "the templates are not whole")
 
 
 def test_a_manifest_that_counts_other_rows_than_its_file_has_is_refused(tmp_path, monkeypatch):
@@ -592,7 +592,7 @@ def test_a_pair_of_another_language_is_not_searched_with_this_one(put, lang):
     rows = [pair, pair | {"source_lang": lang}]
     put("google/xtreme/tatoeba.deu/validation.jsonl", "\n".join(map(json.dumps, rows)))
     said = f"row 1, field 'source_lang': got '{lang}'"
-    refused(lambda: reading.examples("tatoeba", "validation", "de", REAL), said)
+    refused(lambda: reading.examples(TASKS["tatoeba"], "validation", "de", REAL), said)
 
 
 @pytest.mark.parametrize(
@@ -611,20 +611,20 @@ def test_a_pair_of_another_language_is_not_searched_with_this_one(put, lang):
 def test_what_is_said_to_be_allowed_is_what_the_file_may_hold(put, task, row, said):
     repository, config = TASKS[task].config("en")
     put(f"{repository}/{config}/train.jsonl", json.dumps(row))
-    refused(lambda: reading.examples(task, "train", "en", REAL), "row 0", said)
+    refused(lambda: reading.examples(TASKS[task], "train", "en", REAL), "row 0", said)
 
 
 @pytest.mark.parametrize("path", ["mt/mnli/ja", "mt/mnli/German", "mt/mnli/DE", "mt/xnli/de"])
 def test_translations_that_no_run_reads_are_listed(put, path):
     put(f"{path}/train.jsonl", ROW)
     assert [str(x) for x in inventory.unread()] == [f"{path}/train.jsonl"]
-    assert not any(row["source"] == path for row in inventory.presence("paper"))
+    assert not any(row["source"] == path for row in inventory.presence(SCALES["paper"]))
 
 
 def test_what_lies_beside_a_split_is_said_in_the_list_of_the_data(put):
     put(f"{PAWSX}/validation.jsonl", ROW)
     put(f"{PAWSX}/dev.jsonl", ROW)
-    (told,) = [r for r in inventory.presence("paper") if (r["source"], r["split"]) == (PAWSX, "validation")]
+    (told,) = [r for r in inventory.presence(SCALES["paper"]) if (r["source"], r["split"]) == (PAWSX, "validation")]
     assert told["state"].endswith("dev.jsonl beside it: not read")
 
 
@@ -651,9 +651,9 @@ def test_a_derivation_that_lost_a_leaf_is_refused(put, line):
 def test_a_parcel_of_nothing_or_of_no_size_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
     mirrored(tmp_path, "somebody", "else", "train", [{"x": 1}])
-    refused(lambda: parcel.pack("mini", tmp_path / "pack"), "nothing to pack for scale 'mini'")
+    refused(lambda: parcel.pack(SCALES["mini"], tmp_path / "pack"), "nothing to pack for scale 'mini'")
     mirrored(tmp_path, "rajpurkar/squad", "plain_text", "train", [{"x": 1}])
-    refused(lambda: parcel.pack("mini", tmp_path / "pack", 0), "0 bytes; allowed: more than 0")
-    refused(lambda: parcel.pack("mini", tmp_path / "pack", 10), "allow more")
-    refused(lambda: parcel.pack("mini", tmp_path / ("n" * 300)), "cannot write")
+    refused(lambda: parcel.pack(SCALES["mini"], tmp_path / "pack", 0), "0 bytes; allowed: more than 0")
+    refused(lambda: parcel.pack(SCALES["mini"], tmp_path / "pack", 10), "allow more")
+    refused(lambda: parcel.pack(SCALES["mini"], tmp_path / ("n" * 300)), "cannot write")
     assert sorted(f.name for f in tmp_path.iterdir()) == ["MANIFEST.csv", "rajpurkar", "somebody"]

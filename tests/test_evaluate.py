@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from plain import row_of
 from xit_core.data import reading
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS, languages
@@ -15,13 +16,13 @@ S = SCALES["smoke"]
 
 @pytest.fixture(scope="module")
 def net():
-    return origins.start("smoke", seed=3)
+    return origins.start(SCALES["smoke"], seed=3)
 
 
 def test_logits_come_back_in_the_order_of_the_features(net):
     from xit_core.phases import training_set
 
-    features, _ = training_set(net, ("udpos",), S, 12, seed=1)
+    features, _ = training_set(net, (TASKS["udpos"],), S, 12, seed=1)
     whole = evaluate.predict(net, "udpos", features["udpos"])
     alone = [evaluate.predict(net, "udpos", [f])[0] for f in features["udpos"]]
     assert all(
@@ -32,8 +33,8 @@ def test_logits_come_back_in_the_order_of_the_features(net):
 def test_a_target_is_scored_under_every_protocol_of_its_family_and_its_predictions_are_kept(net):
     from xit_core.phases import training_set
 
-    training_set(net, ("squad1",), S, 12, seed=1)
-    found = evaluate.target(net, "mlqa", S)
+    training_set(net, (TASKS["squad1"],), S, 12, seed=1)
+    found = row_of(evaluate.target(net, TASKS["mlqa"], S))
     assert {x["protocol"] for x in found["scores"]} == {"qa/mlqa"} and {x["protocol"] for x in found["protocols"]} == {
         "qa/squad-en"
     }
@@ -44,8 +45,8 @@ def test_a_target_is_scored_under_every_protocol_of_its_family_and_its_predictio
 def test_tags_are_kept_as_words(net):
     from xit_core.phases import training_set
 
-    training_set(net, ("panx",), S, 12, seed=1)
-    found = evaluate.target(net, "panx", S)
+    training_set(net, (TASKS["panx"],), S, 12, seed=1)
+    found = row_of(evaluate.target(net, TASKS["panx"], S))
     assert {t for x in found["predictions"] for t in x["prediction"]} <= set(TASKS["panx"].labels)
 
 
@@ -55,17 +56,17 @@ def test_tags_are_kept_as_words(net):
 def test_parts_of_speech_are_read_from_every_layer_in_every_language_the_same_each_time(net):
     before = {k: v.clone() for k, v in net.state_dict().items()}
     found, seen = probe.linear(net, S)
-    assert [(x["lang"], x["layer"]) for x in found] == [(lang, k) for lang in languages("udpos", S) for k in range(3)]
+    assert [(x["lang"], x["layer"]) for x in found] == [(lang, k) for lang in languages(TASKS["udpos"], S) for k in range(3)]
     assert probe.linear(net, S) == (found, seen) and all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
-    rows, _ = reading.examples("udpos", "validation", "en", S, S.eval_rows)
+    rows, _ = reading.examples(TASKS["udpos"], "validation", "en", S, S.eval_rows)
     tags = [t for row in rows for t in row["tags"]]
     assert found[0]["n"] == len(tags)  # each has a piece
     assert 100 >= found[0]["accuracy"] > 100 * max(map(tags.count, tags)) / len(tags)  # the most frequent tag, always
-    assert {(x["split"], x["lang"]) for x in seen} == {("train", "en"), *(("validation", lang) for lang in languages("udpos", S))}
+    assert {(x["split"], x["lang"]) for x in seen} == {("train", "en"), *(("validation", lang) for lang in languages(TASKS["udpos"], S))}
 
 
 def test_a_token_is_represented_by_its_first_piece(net):
-    rows, _ = reading.examples("udpos", "validation", "en", S, 7)
+    rows, _ = reading.examples(TASKS["udpos"], "validation", "en", S, 7)
     features = encode(TASKS["udpos"], rows, net.tokenizer, S)
     states, tags = probe.firsts(net, features)
     alone = [probe.firsts(net, [f]) for f in sorted(features, key=lambda f: f["length"])]

@@ -20,9 +20,9 @@ from xit_core.report import export
 
 def enter(run, share=0.7):
     """Put a run into the ledger that answers some of the rows right, with its scores."""
-    s, predicted, scores = scale(run.scale), [], []
-    for lang in languages(run.on, s):
-        rows, _ = examples(run.on, "validation", lang, s, s.eval_rows)
+    s, predicted, scores = run.scale, [], []
+    for lang in languages(run.target, s):
+        rows, _ = examples(run.target, "validation", lang, s, s.eval_rows)
         said = [answer(run.on, i, e, len(rows), i % 10 < 10 * share) for i, e in enumerate(rows)]
         predicted += [{"task": run.on, "lang": lang, "id": e["id"], "prediction": p} for e, p in zip(rows, said, strict=True)]
         metrics, _ = scored(run.on, said, rows, lang)
@@ -30,7 +30,7 @@ def enter(run, share=0.7):
             {"lang": lang, "metric": m, "protocol": TASKS[run.on].protocol, "value": v, "n": len(rows)} for m, v in metrics.items()
         ]
     predictions.keep(run, predicted)
-    fields = {k: getattr(run, k) for k in (*results.RUN, "id", "source", "on", "phase")}
+    fields = results.named(run)
     results.write(fields | {"scores": scores, "items": [], "provenance": {}})
 
 
@@ -60,7 +60,7 @@ def every_language(monkeypatch):
     for benchmark in submission.LANGS.values():
         for name in benchmark:
             monkeypatch.setitem(
-                benchmark, name, list(languages({"bucc2018": "bucc"}.get(name, name), scale("smoke"))) if known(name) else []
+                benchmark, name, list(languages(TASKS[{"bucc2018": "bucc"}.get(name, name)], scale("smoke"))) if known(name) else []
             )
 
 
@@ -73,7 +73,7 @@ def test_an_exported_run_scores_as_its_row_of_the_ledger(name, every_language, t
     run = Run(name, "smoke")
     enter(run)
     files = export.export([run.id], tmp_path / "said", tmp_path / "gold")
-    assert len(files) == len(languages(name, scale("smoke")))
+    assert len(files) == len(languages(TASKS[name], scale("smoke")))
     (told,) = submission.score(tmp_path / "said", tmp_path / "gold")["tasks"].values()
     row = results.read(run)
     for score in row["scores"]:
@@ -147,7 +147,7 @@ def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch, at):
 def test_runs_of_two_scales_are_two_submissions(tmp_path):
     runs = [Run("tatoeba", "smoke"), Run("xnli", "micro")]
     for run in runs:
-        fields = {k: getattr(run, k) for k in (*results.RUN, *results.FIELDS)}
+        fields = results.named(run)
         results.write(fields | {"scores": [], "items": [], "provenance": {}})
     with pytest.raises(Bad, match="runs of the scales micro, smoke"):
         export.export([run.id for run in runs], tmp_path / "said")
@@ -159,7 +159,7 @@ def test_an_export_of_fewer_languages_says_so_and_is_scored_for_what_it_has(
     run = Run("xnli", "smoke")
     enter(run)
     export.export([run.id], tmp_path / "said", tmp_path / "gold")
-    langs = list(languages("xnli", scale("smoke")))
+    langs = list(languages(TASKS["xnli"], scale("smoke")))
     whole = submission.score(tmp_path / "said", tmp_path / "gold")
     assert set(whole["tasks"]["xnli"]) == {"score", "metrics"}  # all that this benchmark has
     monkeypatch.setitem(submission.LANGS["xtreme"], "xnli", [*langs, "sw", "ur"])

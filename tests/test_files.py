@@ -59,7 +59,7 @@ def test_two_processes_that_write_the_predictions_of_one_run_both_succeed_and_re
 
 
 def test_two_processes_that_write_the_checkpoint_of_one_run_both_succeed_and_readers_see_whole_files(places):
-    nets = [origins.start("smoke", seed=seed) for seed in (1, 2)]
+    nets = [origins.start(SCALES["smoke"], seed=seed) for seed in (1, 2)]
     folder = places / "checkpoint"
     checkpoints.write(nets[0], folder)
 
@@ -96,7 +96,7 @@ def test_a_failure_leaves_neither_a_file_nor_a_part_of_one_and_does_not_touch_wh
 def test_a_file_gets_the_permissions_that_a_plain_open_would_give_it(tmp_path, mask):
     before = os.umask(mask)
     try:
-        net = origins.start("smoke")
+        net = origins.start(SCALES["smoke"])
         checkpoints.write(net, tmp_path / "deep/folder")
         modes = {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "deep/folder").iterdir()}
     finally:

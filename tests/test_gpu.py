@@ -3,12 +3,14 @@
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 
 import pytest
 
 import gpu
 from xit_core.design import encoders, studies
 from xit_core.design.run import Run
+from xit_core.design.scales import SCALES
 from xit_core.ledger import merge, results
 from xit_core.machine.places import ROOT
 
@@ -35,7 +37,8 @@ def test_a_packed_path_that_is_not_the_plain_one_stops_the_visit(tmp_path, monke
 
 
 def test_a_visit_brings_home_an_encoder_and_rows_that_the_ledger_takes(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu, "encoder_dir", lambda _: tmp_path / "encoder")
+    monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], encoder=encoders.shipped("made")))
+    monkeypatch.setattr(encoders.Encoder, "folder", property(lambda _: tmp_path / "encoder"))
     monkeypatch.setitem(studies.STUDIES, "main", lambda _: [Run("pretrained"), Run("tatoeba"), Run("udpos")])
     remade = Run("pretrained", model="remake")
     gpu.main(["pretrain", "--scale", "smoke", "--seconds", "0", "--to", str(tmp_path / "none")])

@@ -19,11 +19,11 @@ def nowhere(monkeypatch):
 
 
 def lines(scale="paper"):
-    return {(r["task"], r["source"], r["split"]): r for r in inventory.presence(scale)}
+    return {(r["task"], r["source"], r["split"]): r for r in inventory.presence(SCALES[scale])}
 
 
 def test_every_split_that_the_paper_scale_reads_is_listed_with_its_rows():
-    told = inventory.presence("paper")
+    told = inventory.presence(SCALES["paper"])
     assert {r["task"] for r in told} == set(TASKS) and all(tuple(r) == inventory.KEYS for r in told)
     assert len({(r["task"], r["source"], r["split"]) for r in told}) == len(told)
     unstated = {(r["task"], r["source"].rpartition("/")[0]) for r in told if r["expected_rows"] is None}
@@ -125,7 +125,7 @@ def test_the_users_own_files_are_counted_and_a_broken_one_is_named(tmp_path, mon
 
 @pytest.mark.parametrize("scale", ["smoke", "micro"])
 def test_the_micro_world_lists_the_tasks_it_tells(scale):
-    told = inventory.presence(scale)
+    told = inventory.presence(SCALES[scale])
     assert {r["task"] for r in told} == set(micro.TELLS) and {r["state"] for r in told} == {"generated when needed"}
 
 

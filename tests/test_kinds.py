@@ -10,21 +10,21 @@ import torch
 
 from xit_core.data.reading import EXPANDERS
 from xit_core.design import scales
+from xit_core.design.scales import SCALES
 from xit_core.design.tasks import IOB2, TASKS
 from xit_core.machine import places
 from xit_core.metrics.protocols import PROTOCOLS
 from xit_core.model import kinds, origins, packed
 from xit_core.model.kinds import KINDS, choose, labels, mlm, span, tag
-from xit_core.score.evaluate import decoded
 
 ROWS = Path(__file__).parent / "rows"
 MIRROR = places.mirror_dir()  # where it is; within a test it is not seen
-CODED = [t for t in TASKS.values() if t.kind in KINDS and t.kind != "mlm"]
+CODED = [t for t in TASKS.values() if KINDS[t.kind].answers]
 
 
 @pytest.fixture(scope="module")
 def pieces():
-    return origins.tokenizer("smoke")
+    return origins.tokenizer(SCALES["smoke"])
 
 
 def stored(task):
@@ -51,7 +51,7 @@ def test_perfect_logits_give_the_gold(task, pieces):
     kind, examples = KINDS[task.kind], stored(task)
     names = labels(task, examples)
     features = kind.encode(task, examples, pieces, 96, names)
-    predictions, _ = decoded(task, perfect(task, features, examples, names), features, examples, names)
+    predictions, _ = kind.answers(task, perfect(task, features, examples, names), features, examples, names)
     metrics, x = PROTOCOLS[task.protocol](predictions, examples, "de")
     assert all(metrics[m] == 100 for m in task.metrics) and set(x) == {100.0}
 
@@ -69,7 +69,8 @@ def test_no_answer_wins_only_where_the_task_has_unanswerable_questions(pieces):
         features = span.encode(TASKS[name], examples, pieces, 48)
         logits = [torch.zeros(features[0]["length"], 2)]
         logits[0][0] = logits[0][:, 1][[s == (9, 14) for s in features[0]["spans"]]] = 5
-        assert span.decode(logits, features, examples)[0] in said and bool(said) == bool(span.decode(logits, features, examples)[0])
+        (found,), _ = span.answers(TASKS[name], logits, features, examples)
+        assert found in said and bool(said) == bool(found)
 
 
 def test_the_best_span_has_a_start_before_its_end_and_is_not_too_long():
@@ -158,7 +159,7 @@ def test_a_tag_that_training_never_had_trains_nothing_and_counts_as_wrong(pieces
 @pytest.mark.parametrize("where", "PAN-X.th PAN-X.zh PAN-X.ja PAN-X.ar PAN-X.de PAN-X.my udpos.Chinese udpos.Japanese".split())
 def test_every_token_of_the_real_data_gets_its_tag_back(where):
     """Less than one token in a thousand has no piece: zero-width characters and, in Thai, empty strings."""
-    tokenizer, task = origins.tokenizer("pocket"), TASKS["panx" if where.startswith("PAN") else "udpos"]
+    tokenizer, task = origins.tokenizer(SCALES["pocket"]), TASKS["panx" if where.startswith("PAN") else "udpos"]
     for file in sorted((MIRROR / "google/xtreme" / where).glob("*.parquet")):
         rows = pq.read_table(file).slice(0, 4000).to_pylist()
         examples = [e for row in rows for e in task.read(row, "en") if not isinstance(e, str)]

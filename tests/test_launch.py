@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from xit_core.design.run import Run
+from xit_core.design.scales import SCALES
 from xit_core.ledger import predictions, results
 from xit_core.machine.errors import Bad
 from xit_core.run import launch
@@ -19,7 +20,7 @@ from xit_core.ledger import predictions, results
 from xit_core.design.run import Run, parse
 for p in parse(path):
     run = Run(path=p, scale=scale, seed=seed)
-    fields = {k: getattr(run, k) for k in results.FIELDS} | {"lang": run.lang, "items": [], "scores": []}
+    fields = results.named(run) | {"items": [], "scores": []}
     results.write(fields | {"provenance": {}})
 """
 
@@ -170,8 +171,8 @@ def test_a_gpu_is_leased_once_and_never_when_the_scheduler_gave_one(places, monk
 
 
 def test_a_job_without_runs_is_the_analysis():
-    assert launch.job("analysis", scale="micro") == Job("micro")
-    assert Job("micro").parameters == {"scale": "micro"}
+    assert launch.job("analysis", scale="micro") == Job(SCALES["micro"])
+    assert Job(SCALES["micro"]).parameters == {"scale": "micro"}
 
 
 AGAIN = """
@@ -182,7 +183,7 @@ for p in parse(path):
     run = Run(path=p, scale=scale, seed=seed)
     if not results.read(run):
         digest = predictions.keep(run, [{"task": "xnli", "lang": "en", "id": "0", "prediction": 1}])
-        fields = {k: getattr(run, k) for k in results.FIELDS} | {"lang": run.lang, "items": []}
+        fields = results.named(run) | {"items": []}
         results.write(fields | {"scores": [score], "provenance": {"predictions_sha256": digest}})
 """
 

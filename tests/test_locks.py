@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from xit_core.design.scales import SCALES
 from xit_core.machine import locks
 from xit_core.machine.errors import Bad
 from xit_core.run import launch, workflow
@@ -44,19 +45,19 @@ def test_a_file_system_without_locks_is_told_apart_from_a_study_that_runs(lockle
     lockless(number)
     with pytest.raises(locks.Unlockable, match="has no locks"):
         locks.locked(places / "runs/x.lock")
-    with workflow.alone("smoke"), pytest.raises(Bad, match=rf"held by process {os.getpid()} on .*delete this file"):
-        workflow.alone("smoke")
-    workflow.alone("smoke").close()  # it was given back
+    with workflow.alone(SCALES["smoke"]), pytest.raises(Bad, match=rf"held by process {os.getpid()} on .*delete this file"):
+        workflow.alone(SCALES["smoke"])
+    workflow.alone(SCALES["smoke"]).close()  # it was given back
 
 
 def test_the_advice_on_a_lock_that_was_left_behind_works(lockless, places):
     (places / "runs").mkdir()
     lockless(errno.ENOLCK)
-    workflow.alone("smoke")  # its process died: nobody closed it
+    workflow.alone(SCALES["smoke"])  # its process died: nobody closed it
     with pytest.raises(Bad) as error:
-        workflow.alone("smoke")
+        workflow.alone(SCALES["smoke"])
     os.unlink(str(error.value).split(" is held by ")[0])
-    workflow.alone("smoke").close()
+    workflow.alone(SCALES["smoke"]).close()
 
 
 def test_a_gpu_is_never_waited_for_where_there_are_no_locks(lockless, places, monkeypatch):

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr, ttest_1samp
 from synthetic import fill
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TARGETS, TASKS
-from xit_core.ledger import results
+from xit_core.ledger.outcomes import Evaluation
 from xit_core.report import chapters, mini, published
 from xit_core.score import embed
 
@@ -94,7 +94,7 @@ def test_every_measured_claim_is_listed_with_its_interval(view):
 def xnli(right: np.ndarray, langs: tuple[str, ...]) -> list[dict]:
     """Baseline rows of XNLI as the ledger keeps them, of right (seeds, languages, rows) in 0 and 100."""
     named = {"path": "xnli", "model": "", "method": "full", "size": 0}
-    return [named | results.row([], dict(zip(langs, told.tolist(), strict=True)), [], []) for told in right]
+    return [named | Evaluation([], dict(zip(langs, told.tolist(), strict=True))).row() for told in right]
 
 
 @pytest.mark.parametrize("share", [1 / 3, 0.45])

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from plain import row_of
 from xit_core import phases
 from xit_core.data.mirror import from_mirror, manifest
 from xit_core.design.scales import SCALES
@@ -34,7 +35,7 @@ def here(places, monkeypatch):
 
 @pytest.fixture(scope="module")
 def net():
-    return origins.start("pocket", "random")
+    return origins.start(SCALES["pocket"], "random")
 
 
 def held(name):
@@ -57,12 +58,12 @@ def test_a_task_is_trained_evaluated_and_scored(name, net, tmp_path):
         features, seen = phases.training_set(net, (task.train_on,), s, 20, seed=1)
         assert seen and all(len(x["sha256"]) == 64 for x in seen)
         assert train.fit(net, Mixture(features, 4, 2, seed=1), 1e-3, 1, tmp_path)
-    found = evaluate.target(net, name, s) if task.scored else evaluate.stage(net, (name,), s)
+    found = row_of(evaluate.target(net, task, s) if task.scored else evaluate.stage(net, (task,), s)[0])
     langs = set(languages(name, s)) if task.scored else {task.train_lang}
     if name != "mlm":
         assert {x["lang"] for x in found["seen"]} == langs and {x["lang"] for x in found["predictions"]} == langs
     scores = [x for x in found["scores"] if name in ("mlm", *x["protocol"].split(": ")[:1]) or task.scored]
-    assert {x["lang"] for x in scores} == (langs if name != "mlm" else set(languages("mlm", s)))
+    assert {x["lang"] for x in scores} == (langs if name != "mlm" else set(languages(TASKS["mlm"], s)))
     assert {x["metric"] for x in scores} >= set(task.metrics) and all(
         0 <= x["value"] <= 100 or "loss" in x["metric"] for x in scores
     )

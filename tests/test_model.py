@@ -10,28 +10,29 @@ import torch
 from transformers import XLMRobertaForMaskedLM
 
 import plain
-from xit_core.design.encoders import INDEX, encoder_dir, encoder_hash, weights
+from xit_core.design.encoders import INDEX, Encoder, weights, weights_hash
 from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
 from xit_core.model import checkpoints, encoder, origins, packed
 
 NEEDS_ENCODER = pytest.mark.skipif(
-    not (encoder_dir("micro") / "model.safetensors").is_file(), reason="the micro encoder is not made yet"
+    not (SCALES["micro"].encoder.folder / "model.safetensors").is_file(), reason="the micro encoder is not made yet"
 )
 
 
 @pytest.fixture
 def net():
-    return origins.start("smoke", seed=1)
+    return origins.start(SCALES["smoke"], seed=1)
 
 
 def test_random_weights_are_a_function_of_the_seed():
-    one, same, other = (origins.start("smoke", seed=s).state_dict()["encoder.embeddings.word_embeddings.weight"] for s in (1, 1, 2))
+    one, same, other = (origins.start(SCALES["smoke"], seed=s).state_dict()["encoder.embeddings.word_embeddings.weight"] for s in (1, 1, 2))
     assert torch.equal(one, same) and not torch.equal(one, other)
 
 
 def test_what_is_written_is_read_by_transformers_with_the_same_logits(net, tmp_path):
-    net.add_head("mlm", ())
+    net.add_head(TASKS["mlm"], ())
     checkpoints.write(net, tmp_path)
     theirs = XLMRobertaForMaskedLM.from_pretrained(tmp_path).eval()
     features = [{"ids": [0, 7, 8, 9, 2], "hidden": np.arange(5)}, {"ids": [0, 7, 2], "hidden": np.arange(3)}]
@@ -47,7 +48,7 @@ def same(one, other):
 
 
 def test_a_large_encoder_is_shipped_in_small_parts_that_transformers_and_we_read_alike(net, tmp_path, monkeypatch):
-    net.add_head("mlm", ())
+    net.add_head(TASKS["mlm"], ())
     checkpoints.write(net, tmp_path / "one", torch.bfloat16)
     monkeypatch.setattr(checkpoints, "PART", 30_000)  # the table has more than twice that
     checkpoints.write(net, tmp_path / "many", torch.bfloat16)
@@ -102,22 +103,21 @@ def failing(write, after):
 
 
 def test_the_hash_of_an_encoder_is_that_of_its_file_or_of_all_its_parts(net, tmp_path, monkeypatch):
-    monkeypatch.setattr("xit_core.design.encoders.encoder_dir", lambda _: tmp_path)
-    hashed = encoder_hash.__wrapped__
-    assert hashed("micro") == ""
+    hashed = weights_hash.__wrapped__
+    assert hashed(tmp_path) == ""
     checkpoints.write(net, tmp_path, torch.bfloat16)
-    assert hashed("micro") == hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
+    assert hashed(tmp_path) == hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
     monkeypatch.setattr(checkpoints, "PART", 30_000)
     checkpoints.write(net, tmp_path, torch.bfloat16)
-    once, last = hashed("micro"), weights(tmp_path)[-1]
+    once, last = hashed(tmp_path), weights(tmp_path)[-1]
     last.write_bytes(last.read_bytes()[:-1] + b"?")
-    assert len({once, hashed("micro"), ""}) == 3
+    assert len({once, hashed(tmp_path), ""}) == 3
     last.unlink()
-    assert hashed("micro") == ""
+    assert hashed(tmp_path) == ""
 
 
 def test_the_encoder_is_kept_and_the_heads_are_dropped_between_stages(net, tmp_path):
-    net.add_head("mnli", ("a", "b", "c"))
+    net.add_head(TASKS["mnli"], ("a", "b", "c"))
     checkpoints.write(net, tmp_path)
     again = checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
     assert not again.heads and encoder.distance(again, net.encoder.state_dict()) == 0
@@ -168,32 +168,32 @@ def test_a_damaged_config_is_one_line_also_where_no_hashes_are(net, tmp_path, co
 @NEEDS_ENCODER
 @pytest.mark.parametrize("kind", ["", "random"])
 def test_a_damaged_encoder_of_the_package_is_to_be_restored(tmp_path, monkeypatch, kind):
-    shutil.copytree(encoder_dir("micro"), tmp_path / "micro")
-    for module in (checkpoints, origins):
-        monkeypatch.setattr(module, "encoder_dir", lambda _: tmp_path / "micro")
-    origins.start("micro", kind)
+    shutil.copytree(SCALES["micro"].encoder.folder, tmp_path / "micro")
+    shipped = SCALES["micro"].encoder.folder
+    monkeypatch.setattr(Encoder, "folder", property(lambda _: tmp_path / "micro"))
+    origins.start(SCALES["micro"], kind)
     (tmp_path / "micro/config.json").write_text('{"hidden_size": "x"}')
     with pytest.raises(
         Bad, match=r"micro: damaged .*; restore it \(git checkout, or install the package again\)"
     ) as error:
-        origins.start("micro", kind)
+        origins.start(SCALES["micro"], kind)
     assert "\n" not in str(error.value)
-    shutil.copy(encoder_dir("micro") / "config.json", tmp_path / "micro")
-    origins.start("micro", kind)
+    shutil.copy(shipped / "config.json", tmp_path / "micro")
+    origins.start(SCALES["micro"], kind)
     (tmp_path / "micro/config.json").unlink()
     with pytest.raises(Bad, match="config.json is missing.*; restore it .*make encoder SCALE=micro"):
-        origins.start("micro")
+        origins.start(SCALES["micro"])
 
 
 def test_a_model_and_the_heads_it_gets_are_where_it_would_be_trained(net, monkeypatch):
     monkeypatch.setattr(encoder, "PartialState", lambda: SimpleNamespace(device=torch.device("meta")))
     net = encoder.Model(net.encoder, net.tokenizer, SCALES["smoke"])
-    net.add_head("mnli", ("a", "b", "c"))
+    net.add_head(TASKS["mnli"], ("a", "b", "c"))
     assert {p.device.type for p in net.parameters()} == {"meta"}
 
 
 def test_distance_is_relative():
-    net = origins.start("smoke")
+    net = origins.start(SCALES["smoke"])
     before = {k: v.clone() for k, v in net.encoder.state_dict().items()}
     for p in net.encoder.parameters():
         p.data.mul_(1.1)
@@ -202,12 +202,12 @@ def test_distance_is_relative():
 
 @NEEDS_ENCODER
 def test_the_shipped_micro_encoder_is_small_and_whole():
-    assert (encoder_dir("micro") / "model.safetensors").stat().st_size <= 1.5e6
-    net = origins.start("micro")
+    assert (SCALES["micro"].encoder.folder / "model.safetensors").stat().st_size <= 1.5e6
+    net = origins.start(SCALES["micro"])
     assert net.lm_head and net.encoder.config.num_hidden_layers == SCALES["micro"].pretraining.layers
 
 
 def test_a_hub_model_that_cannot_be_had_is_named(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(Bad, match="xlm-roberta-base"):
-        origins.start("base")
+        origins.start(SCALES["base"])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import plain
 from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TASKS
 from xit_core.model import compact, origins, packed, schedule, train
 from xit_core.model.features import pieces
 from xit_core.model.mixture import BUDGET, Mixture, cut
@@ -17,14 +18,14 @@ from xit_core.score import evaluate
 
 ONE_OF_EACH = ("mnli", "csqa", "squad1", "udpos", "mlm")
 CPU = torch.device("cpu")
-SMALL = origins.start("smoke", seed=2).eval()
+SMALL = origins.start(SCALES["smoke"], seed=2).eval()
 OTHER = plain.twin(SMALL).eval()
 LENGTHS = st.lists(st.integers(1, 90), min_size=1, max_size=9)
 
 
 def setting(name, rows=40, batch=8, steps=20):
-    net = origins.start("smoke", seed=5)
-    features, _ = training_set(net, (name,), SCALES["smoke"], rows, seed=5)
+    net = origins.start(SCALES["smoke"], seed=5)
+    features, _ = training_set(net, (TASKS[name],), SCALES["smoke"], rows, seed=5)
     return net, Mixture(features, batch, steps, seed=5)
 
 

@@ -15,9 +15,10 @@ from xit_core import micro, phases
 from xit_core.data import parcel
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
-from xit_core.design.tasks import INTERMEDIATES, TARGETS, languages
+from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, languages
 from xit_core.design.worlds import REAL
 from xit_core.ledger import results
+from xit_core.ledger.outcomes import Evaluation
 from xit_core.machine.errors import Bad
 
 
@@ -26,8 +27,8 @@ def test_every_target_of_a_source_becomes_a_row_with_its_provenance():
     assert [r["on"] for r in rows] == list(TARGETS) and {r["source"] for r in rows} == {"mnli"}
     for row in rows:
         read = {(d["task"], d["split"], d["lang"]) for d in row["provenance"]["data"]}
-        assert {(row["on"], "validation", x) for x in languages(row["on"], SCALES["smoke"])} <= read
-        assert {s["lang"] for s in row["scores"]} == set(languages(row["on"], SCALES["smoke"]))
+        assert {(row["on"], "validation", x) for x in languages(TASKS[row["on"]], SCALES["smoke"])} <= read
+        assert {s["lang"] for s in row["scores"]} == set(languages(TASKS[row["on"]], SCALES["smoke"]))
         assert row["provenance"]["predictions_sha256"] and row["provenance"]["packages"]["torch"]
     assert results.read(Run("mnli")) is not None  # the stage, trained on the way, has a row too
 
@@ -156,9 +157,8 @@ def test_an_encoder_can_be_pretrained_anew():
 def test_an_encoder_pretrained_here_on_real_text_is_probed(scale, is_there, monkeypatch):
     told, probed = ({"task": "udpos", "split": split, "lang": "en"} for split in ("test", "train"))
     point = {"lang": "en", "layer": 0, "accuracy": 50.0, "n": 1}
-    row = {"scores": [], "items": [], "predictions": [], "protocols": [], "seen": [told]}
     monkeypatch.setattr(phases.origins, "start", lambda *_: None)
-    monkeypatch.setattr(phases.evaluate, "encoder", lambda *_: dict(row))
+    monkeypatch.setattr(phases.evaluate, "encoder", lambda *_: Evaluation([], seen=[told]))
     monkeypatch.setattr(phases.probe, "linear", lambda *_: ([point], [probed]))
     for kind in ("", "random"):
         found = phases.pretrained(Run("pretrained", scale, model=kind))
@@ -191,7 +191,7 @@ def test_a_machine_without_parquet_and_notebooks_makes_the_same_rows_from_a_parc
     for split in told:
         mirrored(tmp_path / "mirror", *split)
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path / "mirror"))
-    parcel.pack("smoke", tmp_path / "pack")
+    parcel.pack(SCALES["smoke"], tmp_path / "pack")
     ours = phases.targets("squad1+mlm > xnli, tatoeba", scale="smoke")
     ours.append(results.read(Run("squad1+mlm")))
     for name, value in {"MIRROR": "pack", "RESULTS": "there", "RUNS": "there/runs"}.items():
@@ -222,9 +222,9 @@ def test_a_path_of_another_phase_is_refused(call, says):
 def test_rows_that_trained_a_stage_are_not_evaluated():
     run = Run("tydiqa_ko > tydiqa", "pocket")
     trained = [{"task": "tydiqa_ko", "split": "train", "lang": "ko", "source": "google/xtreme/tydiqa/validation"}]
-    fields = {k: getattr(run.parent, k) for k in (*results.RUN, *results.FIELDS)}
+    fields = results.named(run.parent)
     results.write(fields | {"scores": [], "items": [], "provenance": {"data": trained}})
     same, other = (trained[0] | {"task": "tydiqa", "split": "validation", "lang": lang} for lang in ("ko", "sw"))
-    phases.apart(run, [], [other])
+    phases.refuse_training_rows(run, [], [other])
     with pytest.raises(Bad, match=r"rows of google/xtreme/tydiqa/validation \(ko\) trained a stage"):
-        phases.apart(run, [], [other, same])
+        phases.refuse_training_rows(run, [], [other, same])

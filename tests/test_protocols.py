@@ -215,7 +215,7 @@ def test_nothing_to_score_gives_zero():
 def test_what_a_task_is_also_scored_under():
     assert also(TASKS["udpos"]) == ("udpos/accuracy", "udpos/seqeval-0.0.12")
     assert also(TASKS["mlqa"]) == ("qa/squad-en",) and also(TASKS["xquad"]) == ("qa/mlqa",)
-    assert also(SimpleNamespace(kind="span", protocol="qa/squad-en", no_answer=True)) == ("qa/mlqa", "qa/squad2")
+    assert also(SimpleNamespace(retrieves="", protocol="qa/squad-en", no_answer=True)) == ("qa/mlqa", "qa/squad2")
     assert also(TASKS["xnli"]) == also(TASKS["panx"]) == also(TASKS["bucc"]) == ()
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from plain import row_of
 from xit_core import phases
 from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TASKS
 from xit_core.model import origins, train
 from xit_core.model.mixture import Mixture
 from xit_core.score import evaluate
@@ -21,14 +23,14 @@ MICRO = replace(SCALES["micro"], eval_rows=60)
 
 
 def encoder() -> dict[str, float]:
-    found = evaluate.encoder(origins.start("micro"), MICRO)
+    found = row_of(evaluate.encoder(origins.start(SCALES["micro"]), MICRO))
     scores = {f"{s['lang']} {s['metric']}": s["value"] for s in found["scores"] if s["metric"] != "masked_loss"}
     return scores | {f"language share at layer {k}": 100 * v for k, v in enumerate(found["language_share"])}
 
 
 def thirty_steps(folder: Path) -> dict[str, float]:
-    net = origins.start("micro")
-    features, _ = phases.training_set(net, ("squad1", "udpos", "mnli"), MICRO, 200, seed=1)
+    net = origins.start(SCALES["micro"])
+    features, _ = phases.training_set(net, (TASKS["squad1"], TASKS["udpos"], TASKS["mnli"],), MICRO, 200, seed=1)
     curve = train.fit(net, Mixture(features, 16, 30, seed=1), 1e-3, 1, folder)
     return {f"loss at step {p['step']}": p["loss"] for p in curve if p["step"] % 5 == 0}
 

@@ -25,10 +25,7 @@ def row(run: Run, value: float = 50.0, **more) -> dict:
     scores = [
         {"lang": x, "metric": m, "protocol": "p", "value": value, "n": 4} for x in ("en", "al") for m in ("accuracy", "other")
     ]
-    named = {
-        k: getattr(run, k) for k in ("id", "path", "source", "on", "lang", "seed", "scale", "model", "method", "size", "phase")
-    }
-    return named | {"scores": scores, "items": [25.0, 25.0], "provenance": {}} | more
+    return results.named(run) | {"scores": scores, "items": [25.0, 25.0], "provenance": {}} | more
 
 
 def test_a_row_is_read_back_as_it_was(tmp_path):

@@ -10,10 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plain import row_of
 from xit_core.bench import retrieval as bench
 from xit_core.data import mining_pools, reading
 from xit_core.data.local import Part
 from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TASKS
 from xit_core.design.worlds import REAL
 from xit_core.machine.errors import Bad
 from xit_core.model import origins
@@ -25,7 +27,7 @@ MIRROR = os.environ.get("XIT_MIRROR", "")  # conftest unsets it in every test
 
 @pytest.fixture(scope="module")
 def net():
-    return origins.start("smoke", seed=3)
+    return origins.start(SCALES["smoke"], seed=3)
 
 
 def brute(a: torch.Tensor, b: torch.Tensor, k: int) -> list[list[int]]:
@@ -317,7 +319,7 @@ def by_language(found: dict) -> dict[str, list[dict]]:
 
 
 def test_every_layer_direction_and_pooling_can_be_scored_again(net):
-    found = retrieval.tatoeba(net, S)
+    found = row_of(retrieval.target(net, TASKS["tatoeba"], S))
     assert {(x["layer"], x["centred"]) for x in found["layers"]} == {(k, c) for k in range(3) for c in (False, True)}
     assert len(found["language_share"]) == 3 and all(0 <= v <= 1 for v in found["language_share"])
     assert {p["task"] for p in found["predictions"]} == {"tatoeba"}
@@ -337,7 +339,7 @@ def test_every_layer_direction_and_pooling_can_be_scored_again(net):
 
 
 def test_a_probe_is_what_the_whole_task_scores_first(net):
-    found, told = retrieval.tatoeba(net, S)["scores"], retrieval.probe(net, S)
+    found, told = row_of(retrieval.target(net, TASKS["tatoeba"], S))["scores"], retrieval.probe(net, S)
     for name, metric in (("tatoeba", "accuracy"), ("tatoeba_centred", "accuracy_centred")):
         values = [x["value"] for x in found if x["metric"] == metric]
         assert told[name] == pytest.approx(sum(values) / len(values), abs=1e-4)
@@ -356,18 +358,18 @@ def test_the_headline_layer_is_at_the_relative_depth_of_jiants():
 
 
 def test_items_add_up_to_the_headline(net):
-    found = retrieval.tatoeba(net, S)
+    found = row_of(retrieval.target(net, TASKS["tatoeba"], S))
     raw = [x["value"] for x in found["scores"] if x["metric"] == "accuracy"]
     assert sum(found["items"]) == pytest.approx(sum(raw) / len(raw), abs=1e-3) and len(found["items"]) == S.eval_rows
 
 
 def test_bucc_is_mined_from_its_pools_with_the_best_threshold(net):
-    found = retrieval.bucc(net, S)
+    found = row_of(retrieval.target(net, TASKS["bucc"], S))
     assert {(x["metric"], x["protocol"]) for x in found["scores"]} == {("f1", "bucc/jiant-dev"), ("f1_centred", "bucc/jiant-dev")}
     assert {x["protocol"] for x in found["protocols"]} == {"bucc/xtreme-2020"}
     for score in (x for x in found["scores"] if x["metric"] == "f1"):
         rows, limit = by_language(found)[score["lang"]], found["thresholds"][score["lang"]]
-        gold = {tuple(r["ids"]) for r in reading.examples("bucc", "validation", score["lang"], S, S.eval_rows)[0]}
+        gold = {tuple(r["ids"]) for r in reading.examples(TASKS["bucc"], "validation", score["lang"], S, S.eval_rows)[0]}
         pairs = [tuple(r["id"].split()) for r in rows]
         f1 = [200 * len(gold & set(pairs[:n])) / (n + len(gold)) for n in range(1, len(pairs) + 1)]
         said = [tuple(r["prediction"]) for r in rows if r["prediction"]]
@@ -378,7 +380,7 @@ def test_bucc_is_mined_from_its_pools_with_the_best_threshold(net):
 
 
 def test_a_threshold_is_applied_to_pools_that_did_not_choose_it(net, monkeypatch):
-    source, target, gold, _ = retrieval.pools("al", S)
+    source, target, gold, _ = retrieval.pools(TASKS["bucc"], "al", S)
     pairs, asked = [tuple(g["ids"]) for g in gold], []
 
     def given(lang: str, split: str) -> tuple:
@@ -386,10 +388,10 @@ def test_a_threshold_is_applied_to_pools_that_did_not_choose_it(net, monkeypatch
         wanted = pairs if split == "validation" else pairs[::2]
         return source, target, wanted, Part([], "made/up", "0" * 40, False, True)
 
-    monkeypatch.setattr(retrieval, "languages", lambda name, s: ("al",))
+    monkeypatch.setattr(retrieval, "languages", lambda task, s: ("al",))
     monkeypatch.setattr(mining_pools, "pools", given)
     monkeypatch.setattr(mining_pools, "official_pools", lambda lang, split: "there")
-    found = retrieval.bucc(net, replace(S, world=REAL))
+    found = row_of(retrieval.target(net, TASKS["bucc"], replace(S, world=REAL)))
     said = {tuple(p["prediction"]) for p in found["predictions"] if p["prediction"]}
     (held,) = [x for x in found["protocols"] if x["protocol"] == "bucc/heldout"]
     wanted = 200 * len(said & set(pairs[::2])) / (len(said) + len(pairs[::2]))
@@ -397,7 +399,7 @@ def test_a_threshold_is_applied_to_pools_that_did_not_choose_it(net, monkeypatch
     assert asked == ["validation", "test"] and len(found["seen"]) == 4
     monkeypatch.setattr(mining_pools, "pools", lambda lang, split: (*given(lang, split)[:2], None, given(lang, split)[3]))
     with pytest.raises(Bad, match="made/up: pools without gold"):
-        retrieval.pools("al", replace(S, world=REAL), "test")
+        retrieval.pools(TASKS["bucc"], "al", replace(S, world=REAL), "test")
 
 
 def paragraphs(lang: str) -> list[dict]:
@@ -411,15 +413,15 @@ def paragraphs(lang: str) -> list[dict]:
 
 
 def test_a_question_wants_its_answer_sentence_in_every_language_from_one_pool(net, monkeypatch):
-    monkeypatch.setattr(retrieval, "languages", lambda name, s: ("de", "en"))
-    monkeypatch.setattr(reading, "examples", lambda name, split, lang, s, n=0: (paragraphs(lang), [{"lang": lang}]))
+    monkeypatch.setattr(retrieval, "languages", lambda task, s: ("de", "en"))
+    monkeypatch.setattr(retrieval.reading, "examples", lambda task, split, lang, s, n=0: (paragraphs(lang), [{"lang": lang}]))
     gold = {}
     pool = {lang: retrieval.candidates(lang, paragraphs(lang), gold) for lang in ("de", "en")}
     assert [len(x) for x in pool.values()] == [4, 4]  # a paragraph stands there once, however many questions it has
     assert gold == {"q1": ["de_1_1", "en_1_1"], "q2": ["de_1_0", "en_1_0"], "q3": ["de_2_1", "en_2_1"]}
     ranking, texts = retrieval.ranking, []
     monkeypatch.setattr(retrieval, "ranking", lambda *given: texts.append(given[4]) or ranking(*given))
-    found = retrieval.lareqa(net, S)
+    found = row_of(retrieval.target(net, TASKS["lareqa"], S))
     assert [x["en"]["en_1_1"] for x in texts] == ["en zwei .en eins . en zwei .", "en zwei ."]  # as the official script joins them
     assert {x["metric"] for x in found["scores"]} == {"map@20", "map@20_centred"} and len(found["seen"]) == 2
     assert {x["protocol"] for x in found["protocols"]} == {"lareqa/sentence"}
@@ -441,10 +443,10 @@ def test_a_mention_finds_its_entity(net, monkeypatch):
         for name, text in texts.items()
     ]  # fmt: skip
     asked = [{"id": f"m{i}", "mention": text, "entity": name} for i, (name, text) in enumerate(texts.items())]
-    monkeypatch.setattr(retrieval, "languages", lambda name, s: ("de",))
-    monkeypatch.setattr(reading, "examples", lambda name, split, lang, s, n=0: (asked, []))
+    monkeypatch.setattr(retrieval, "languages", lambda task, s: ("de",))
+    monkeypatch.setattr(retrieval.reading, "examples", lambda task, split, lang, s, n=0: (asked, []))
     monkeypatch.setattr(retrieval.sources, "fetch", lambda *where: [Part(rows, "made/up", "0" * 40, False, True)])
-    found = retrieval.mewslix(net, S)
+    found = row_of(retrieval.target(net, TASKS["mewslix"], S))
     assert [x["value"] for x in found["scores"] if x["metric"] == "map@20"] == [100.0]
     assert [row["prediction"][0] for row in found["predictions"]] == ["Q1", "Q2", "Q3"]
     assert [x["rows"] for x in found["seen"]] == [3]
@@ -479,10 +481,10 @@ def test_the_benchmark_sees_a_wrong_neighbour():
 def test_bucc_zh_is_mined_from_its_full_pools_as_by_brute_force(monkeypatch):
     monkeypatch.setenv("XIT_MIRROR", MIRROR)
     real = SCALES["pocket"]
-    source, target, gold, seen = retrieval.pools("zh", real)
+    source, target, gold, seen = retrieval.pools(TASKS["bucc"], "zh", real)
     assert (len(source), len(target), len(gold), len(seen)) == (8624, 13589, 257, 3)
-    table = origins.start("pocket").encoder.get_input_embeddings().weight.detach().float()
-    pieces = origins.tokenizer("pocket")
+    table = origins.start(SCALES["pocket"]).encoder.get_input_embeddings().weight.detach().float()
+    pieces = origins.tokenizer(SCALES["pocket"])
     ids = [retrieval.by_text(side) for side in (source, target)]
     a, b = (torch.stack([table[x.ids].mean(0) for x in pieces.encode_batch(list(side))]) for side in ids)
     a, b = embed.centred(a), embed.centred(b)
@@ -502,7 +504,7 @@ def test_bucc_zh_is_mined_from_its_full_pools_as_by_brute_force(monkeypatch):
 @pytest.mark.parametrize(("lang", "number"), [("en", 1180), ("th", 852), ("de", 1276)])
 def test_xquad_r_has_the_candidates_that_it_declares(lang, number, monkeypatch):
     monkeypatch.setenv("XIT_MIRROR", MIRROR)
-    rows, _ = reading.examples("lareqa", "validation", lang, SCALES["paper"])
+    rows, _ = reading.examples(TASKS["lareqa"], "validation", lang, SCALES["paper"])
     gold = {}
     assert len(retrieval.candidates(lang, rows, gold)) == number  # google-research-datasets/lareqa, README.md
     assert len(rows) == len(gold) == 1190 and all(len(x) == 1 for x in gold.values())

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
 from xit_core.design.readers import aligned
+from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.machine import places
 from xit_core.model import origins
@@ -24,8 +25,8 @@ XQUAD = [(f"google/xtreme/XQuAD.{x}", "validation") for x in "ar de el en es hi 
 def pieces(request):
     """The shipped tokenizers, and one that splits at white space first, as XLM-R's does."""
     if request.param != "split":
-        return origins.tokenizer(request.param)
-    split = Tokenizer.from_str(origins.tokenizer("micro").to_str())
+        return origins.tokenizer(SCALES[request.param])
+    split = Tokenizer.from_str(origins.tokenizer(SCALES["micro"]).to_str())
     split.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), split.pre_tokenizer])
     return split
 
@@ -49,7 +50,7 @@ def perfect(features):
 
 def there_and_back(examples, tokenizer, max_len=96, step=0):
     features = span.encode(TASK, examples, tokenizer, max_len, step=step)
-    return span.decode(perfect(features), features, examples), features
+    return span.answers(TASK, perfect(features), features, examples)[0], features
 
 
 def fits(features, context, said):
@@ -143,7 +144,7 @@ def test_every_run_of_whole_characters_is_found_however_they_are_spelt(name, spe
     last = draw.draw(st.integers(first + 1, len(words)))
     start = sum(len(w) + 1 for w in words[:first])
     context, said = " ".join(words), " ".join(words[first:last])
-    texts, features = there_and_back([asked(context, said, start)], origins.tokenizer(name), 384)
+    texts, features = there_and_back([asked(context, said, start)], origins.tokenizer(SCALES[name]), 384)
     a, b = features[0]["answer"]
     assert len(features) == 1 and a and texts == [said] or b - a >= span.ANSWER
 
@@ -230,15 +231,16 @@ def test_the_no_answer_score_is_the_least_null_less_the_best_span(pieces):
     a, b = features[-1]["answer"]
     logits[-1][a, 0], logits[-1][b, 1] = 2, 1
     assert span.spoken(logits, features, [example]) == [("w70", 3.0)]  # null 3 + 3 in the first window, span 2 + 1
-    assert span.decode(logits, features, [example]) == [""]
+    assert span.answers(TASKS["squad2"], logits, features, [example])[0] == [""]
     logits[-1][b, 1] = 5
-    assert span.spoken(logits, features, [example]) == [("w70", -1.0)] and span.decode(logits, features, [example]) == ["w70"]
+    assert span.spoken(logits, features, [example]) == [("w70", -1.0)]
+    assert span.answers(TASKS["squad2"], logits, features, [example])[0] == ["w70"]
 
 
 def test_a_tie_between_windows_goes_to_the_first(pieces):
     example = asked(" ".join(f"w{i}" for i in range(80)), "w70")
     features = span.encode(TASK, [example], pieces, 48)
-    (said,) = span.decode([torch.zeros(f["length"], 2) for f in features], features, [example])
+    ((said,), _) = span.answers(TASK, [torch.zeros(f["length"], 2) for f in features], features, [example])
     assert len(features) > 2 and said and example["context"].startswith(said)
 
 
@@ -290,7 +292,7 @@ def test_every_answer_of_the_real_data_that_fits_comes_back_exactly(where, split
     """At the recipe's lengths, with the pocket encoder's tokenizer. Most that cannot fit end inside a piece: "1542" in "1542."."""
     import pyarrow.parquet as parquet
 
-    tokenizer, count, fit, exact = origins.tokenizer("pocket"), 0, 0, 0
+    tokenizer, count, fit, exact = origins.tokenizer(SCALES["pocket"]), 0, 0, 0
     for batch in parquet.ParquetFile(MIRROR / where / f"{split}.parquet").iter_batches(2000):
         examples = [e for row in batch.to_pylist() for e in TASK.read(row, "en") if isinstance(e, dict)]
         texts, features = there_and_back(examples, tokenizer, 384, 128)

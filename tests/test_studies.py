@@ -1,18 +1,21 @@
 import pytest
 
 from xit_core.design import studies
-from xit_core.design.encoders import encoder_hash
+from xit_core.design.encoders import fingerprint
 from xit_core.design.run import Run, recipe
 from xit_core.design.scales import SCALES
-from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS
+from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from xit_core.machine.errors import Bad
 from xit_core.report import stats
 from xit_core.run import launch
 
+BY_SEED = [s for s in SCALES.values() if s.by_seed]
+LONGER = [s.name for s in SCALES.values() if s.prolongs]
+
 
 @pytest.fixture(scope="module")
 def micro():
-    return studies.runs("main", "micro")
+    return studies.runs("main", SCALES["micro"])
 
 
 def test_the_micro_study_is_the_whole_design(micro):
@@ -43,48 +46,48 @@ def test_the_first_two_phases_are_planned_before_what_needs_them(micro):
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_no_run_stands_twice(scale):
-    ids = [r.id for r in studies.runs("main", scale)]
+    ids = [r.id for r in studies.runs("main", SCALES[scale])]
     assert ids and len(ids) == len(set(ids))
 
 
 def test_pocket_is_the_study_an_hour_of_cpu_affords():
-    got = {(r.source, r.model, r.on) for r in studies.runs("main", "pocket") if r.phase == 3}
+    got = {(r.source, r.model, r.on) for r in studies.runs("main", SCALES["pocket"]) if r.phase == 3}
     targets = {"xquad", "xnli", "udpos", "panx", "tatoeba"}
     assert got == {(s, "", t) for s in ("", "squad1", "csqa", "mnli") for t in targets} | {("", "random", t) for t in targets}
 
 
-@pytest.fixture(scope="module", params=[name for name in studies.SLICED if name not in studies.LONG])
+@pytest.fixture(scope="module", params=[s.name for s in BY_SEED if not s.prolongs])
 def sliced(request):
-    return studies.runs("main", request.param)
+    return studies.runs("main", SCALES[request.param])
 
 
-@pytest.mark.parametrize("scale", studies.LONG)
+@pytest.mark.parametrize("scale", LONGER)
 def test_a_longer_training_differs_from_the_scale_that_it_prolongs_in_nothing_else(scale):
-    short, long = (recipe(Run("mnli > xnli", name)) for name in (scale.removesuffix("-long"), scale))
+    short, long = (recipe(Run("mnli > xnli", name)) for name in (SCALES[scale].prolongs, scale))
     assert {k for k in long | short if long.get(k) != short.get(k)} == {"stage_rows", "stage_steps", "stage_lr", "probes"}
-    assert long["stage_steps"] > short["stage_steps"] and encoder_hash(scale) == encoder_hash("mini")
+    assert long["stage_steps"] > short["stage_steps"] and fingerprint(SCALES[scale].encoder) == fingerprint(SCALES["mini"].encoder)
 
 
-@pytest.mark.parametrize("scale", studies.LONG)
+@pytest.mark.parametrize("scale", LONGER)
 def test_a_longer_study_begins_with_every_seed_of_the_sources_it_asks_of_first(scale):
-    plan, asked = studies.runs("main", scale), {"", *studies.LONG[scale]}
+    plan, asked = studies.runs("main", SCALES[scale]), {"", *SCALES[scale].first}
     begin = plan[1 : 1 + 3 * (len(asked) * len(TARGETS) + len(asked) - 1)]
     assert {r.source for r in begin} == asked and all(r.lang == "en" for r in begin)
     assert [r.seed for r in begin] == sorted(r.seed for r in begin) and {r.seed for r in begin} == {1, 2, 3}
-    others = {r for r in studies.sliced(scale) if not r.model}
+    others = {r for r in studies.by_seed(SCALES[scale]) if not r.model}
     assert plan[0].path == "pretrained" and set(plan) == others and len(plan) == len(others)
 
 
 def test_a_stand_in_takes_the_place_of_what_cannot_be_had():
-    assert studies.nine("micro") == INTERMEDIATES and "ccg" not in studies.nine("mini")
-    assert studies.nine("mini").index("udtag") == INTERMEDIATES.index("ccg")
-    assert all(TASKS[has].genre == TASKS[t].genre for s in studies.SLICED.values() for t, has in s.items())
-    assert Run(studies.multi("mini"), "mini").path == studies.multi("mini")  # the canonical order of a joint stage
+    assert nine(SCALES["micro"]) == INTERMEDIATES and "ccg" not in nine(SCALES["mini"])
+    assert nine(SCALES["mini"]).index("udtag") == INTERMEDIATES.index("ccg")
+    assert all(TASKS[has].genre == TASKS[t].genre for s in BY_SEED for t, has in s.stand_ins)
+    assert Run(studies.multi(SCALES["mini"]), "mini").path == studies.multi(SCALES["mini"])  # the canonical order of a joint stage
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_nine_joined_are_called_multi_at_every_scale(scale):
-    assert Run(studies.multi(scale), scale).id.startswith("multi-s1-")
+    assert Run(studies.multi(SCALES[scale]), scale).id.startswith("multi-s1-")
 
 
 def test_the_cells_of_claims_1_to_6_have_every_seed_and_all_others_three(sliced):
@@ -93,7 +96,7 @@ def test_the_cells_of_claims_1_to_6_have_every_seed_and_all_others_three(sliced)
     for r in sliced:
         if r.phase == 3:
             seeds.setdefault((r.source, r.lang, r.model, r.on), []).append(r.seed)
-    claimed = {"", *studies.nine(scale), studies.multi(scale)}
+    claimed = {"", *nine(scale), studies.multi(scale)}
     assert studies.LEAST == stats.SEEDS == 3
     for (source, lang, model, _), found in seeds.items():
         assert tuple(found) == ((1, 2, 3, 4, 5) if source in claimed and lang == "en" and not model else (1, 2, 3))
@@ -109,7 +112,7 @@ def test_any_prefix_of_a_sliced_plan_is_a_balanced_design(sliced):
         counts = {}
         for source, lang, _ in stages[:n]:
             counts[source, lang] = counts.get((source, lang), 0) + 1
-        first = [c for (source, lang), c in counts.items() if source in studies.nine(sliced[0].scale) and lang == "en"]
+        first = [c for (source, lang), c in counts.items() if source in nine(sliced[0].scale) and lang == "en"]
         assert not first or max(first) - min(first) <= 1  # among the sources begun, no seed is ahead by more than one
     scale = sliced[0].scale
     assert [s[0] for s in stages[:4]] == [*studies.MIXED, studies.multi(scale)] and {s[2] for s in stages[:10]} == {1}
@@ -137,8 +140,6 @@ def test_a_sliced_scale_has_a_notebook_for_every_source_and_seed(sliced):
     assert len({j.id for j in jobs}) == len(jobs)
 
 
-def test_unknown_study_and_scale_are_told():
+def test_an_unknown_study_is_told():
     with pytest.raises(Bad, match="no study 'mian'; known: main"):
-        studies.runs("mian", "micro")
-    with pytest.raises(Bad, match="no scale 'huge'"):
-        studies.runs("main", "huge")
+        studies.runs("mian", SCALES["micro"])

@@ -130,9 +130,9 @@ def test_two_targets_share_the_squad_training():
 
 
 def test_a_scale_may_choose_languages():
-    assert languages("xnli", SCALES["paper"])[:2] == ("ar", "bg")
-    assert set(languages("xnli", replace(SCALES["paper"], langs=("de", "sw", "xx")))) == {"de", "sw"}
-    assert "en" not in languages("tatoeba", SCALES["micro"]) and languages("xnli", SCALES["micro"])[0] == "en"
+    assert languages(TASKS["xnli"], SCALES["paper"])[:2] == ("ar", "bg")
+    assert set(languages(TASKS["xnli"], replace(SCALES["paper"], langs=("de", "sw", "xx")))) == {"de", "sw"}
+    assert "en" not in languages(TASKS["tatoeba"], SCALES["micro"]) and languages(TASKS["xnli"], SCALES["micro"])[0] == "en"
 
 
 def test_the_revision_of_micro_data_is_the_version_of_the_world():

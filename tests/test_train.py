@@ -11,6 +11,7 @@ from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
 from xit_core.model import origins, schedule, train
 from xit_core.model.kinds import KINDS
+from xit_core.model.methods import full
 from xit_core.model.mixture import Mixture
 from xit_core.phases import training_set
 
@@ -22,8 +23,8 @@ class Killed(Exception):
 
 
 def setting(names=ONE_OF_EACH, steps=12, rows=16):
-    net = origins.start("smoke", seed=5)
-    features, _ = training_set(net, names, SCALES["smoke"], rows, seed=5)
+    net = origins.start(SCALES["smoke"], seed=5)
+    features, _ = training_set(net, tuple(TASKS[n] for n in names), SCALES["smoke"], rows, seed=5)
     return net, Mixture(features, 4, steps, seed=5)
 
 
@@ -126,8 +127,8 @@ def test_the_rate_warms_up_and_decays():
 
 
 def test_biases_and_norms_do_not_decay():
-    net = origins.start("smoke")
-    decayed, free = train.groups(net)
+    net = origins.start(SCALES["smoke"])
+    decayed, free = train.groups(full.trained(net))
     assert decayed["weight_decay"] == 0.01 and free["weight_decay"] == 0
     assert {p.ndim for p in decayed["params"]} == {2} and {p.ndim for p in free["params"]} == {1}
 

@@ -12,6 +12,7 @@ import pytest
 from xit_core import phases
 from xit_core.design import studies
 from xit_core.design.run import Run
+from xit_core.design.scales import SCALES
 from xit_core.ledger import predictions, results
 from xit_core.machine.errors import Bad
 from xit_core.run import clock, direct, launch, workflow
@@ -56,7 +57,7 @@ def quick(places, monkeypatch):
 
 
 def bare(run: Run) -> dict:
-    return {k: getattr(run, k) for k in results.FIELDS} | {"lang": run.lang, "scores": [], "items": []}
+    return results.named(run) | {"scores": [], "items": []}
 
 
 def finish(path: str, seconds: float, here: bool = True) -> None:
@@ -74,7 +75,7 @@ def learned(monkeypatch):
     finish("squad1", 40.0)
     finish("mnli", 60.0)
     finish("pretrained", 999.0, here=False)
-    return Clock.of("tiny", "smoke", 1000.0)
+    return Clock.of("tiny", SCALES["smoke"], 1000.0)
 
 
 def test_a_run_is_expected_to_take_what_its_like_took_here_for_its_arithmetic(learned):
@@ -87,7 +88,7 @@ def test_what_was_measured_on_another_machine_or_not_at_all_may_start_until_the_
     assert learned.latest([Run("csqa > xnli")]) == learned.end  # no target was measured yet
     (results.place(Run("pretrained"))).unlink()
     assert learned.latest([Run("pretrained")]) == learned.end  # its row came from elsewhere
-    assert Clock.of("tiny", "smoke", None).latest([Run("csqa")]) == math.inf
+    assert Clock.of("tiny", SCALES["smoke"], None).latest([Run("csqa")]) == math.inf
 
 
 def test_a_run_that_is_longer_than_all_the_time_may_start_at_its_beginning(learned):
@@ -107,27 +108,27 @@ def test_a_stage_that_must_be_trained_again_for_its_target_takes_time_too(learne
 
 def test_jobs_run_in_the_order_of_the_plan(quick):
     order = quick()
-    workflow.run_study("tiny", "smoke", cores=1)
+    workflow.run_study("tiny", SCALES["smoke"], cores=1)
     assert order() == [*PLAN, "analysis"]
 
 
 def test_at_the_end_of_a_budget_what_runs_is_stopped_and_what_is_finished_is_kept(quick, capsys, places):
     order = quick(**{"squad1 > xnli": 77777})
     begin = time.time()
-    workflow.run_study("tiny", "smoke", 1, budget=15)
+    workflow.run_study("tiny", SCALES["smoke"], 1, budget=15)
     assert time.time() - begin < 15
     said = "tiny at smoke: 2 of 7 runs are finished, 6 notebooks are missing; the same command resumes\n"
     assert capsys.readouterr().out == said
     assert order() == [*PLAN[:3]] and "sleep 77777" not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
     again = quick()
-    workflow.run_study("tiny", "smoke", 1)
+    workflow.run_study("tiny", SCALES["smoke"], 1)
     assert again() == [*PLAN[:3], *PLAN[2:], "analysis"]  # the first two were not done twice
 
 
 def test_what_would_end_too_late_is_not_started(quick, capsys, monkeypatch):
     order = quick()
     monkeypatch.setattr(Clock, "latest", lambda self, runs: self.end - 1e6 * (Run("mnli") in runs))
-    workflow.run_study("tiny", "smoke", 1, budget=60)
+    workflow.run_study("tiny", SCALES["smoke"], 1, budget=60)
     assert order() == [p for p in PLAN if "mnli" not in p]
     assert "5 of 7 runs are finished, 3 notebooks are missing; the same" in capsys.readouterr().out
 
@@ -143,7 +144,7 @@ def test_a_mistake_within_a_budget_is_told(quick, monkeypatch, places):
 
     monkeypatch.setattr(workflow, "graph", graph)
     with pytest.raises(Bad, match="^no such thing; do this; 3 of 8 notebooks are missing"):
-        workflow.run_study("tiny", "smoke", 1, budget=60)
+        workflow.run_study("tiny", SCALES["smoke"], 1, budget=60)
 
 
 DIRECT = """
@@ -191,24 +192,24 @@ def made(monkeypatch):
 def test_a_direct_study_goes_through_the_plan_stops_in_time_and_resumes(made, capsys):
     made.how = {"squad1 > xnli": lambda: time.sleep(60)}
     begin = time.time()
-    direct.run_direct("tiny", "smoke", budget=2)
+    direct.run_direct("tiny", SCALES["smoke"], budget=2)
     assert made.paths == list(PLAN[:3]) and 1 < time.time() - begin < 2
     assert capsys.readouterr().out == "tiny at smoke: 2 of 7 runs are finished; the same command resumes\n"
     made.how = {}
-    direct.run_direct("tiny", "smoke")
+    direct.run_direct("tiny", SCALES["smoke"])
     assert made.paths[3:] == list(PLAN[2:]) and capsys.readouterr().out == "tiny at smoke: all 7 runs are finished\n"
-    direct.run_direct("tiny", "smoke")
+    direct.run_direct("tiny", SCALES["smoke"])
     assert len(made.paths) == 8 and "all 7 runs are finished" in capsys.readouterr().out
 
 
 def test_a_direct_study_starts_nothing_that_it_cannot_expect_to_finish(made, monkeypatch):
     monkeypatch.setattr(Clock, "latest", lambda self, runs: self.end - 1e6 * (Run("mnli") in runs))
-    direct.run_direct("tiny", "smoke", budget=60)
+    direct.run_direct("tiny", SCALES["smoke"], budget=60)
     assert made.paths == list(PLAN[:3])  # and nothing after it: a prefix of the plan is a balanced design
 
 
 def test_a_direct_study_learns_from_the_runs_it_makes(made):
-    learned, broken = Clock.of("tiny", "smoke", 1000.0), {}
+    learned, broken = Clock.of("tiny", SCALES["smoke"], 1000.0), {}
     assert learned.latest([Run("mnli")]) == learned.end
     made.how = {"squad1": lambda: time.sleep(0.2)}
     for job in launch.jobs([Run("pretrained"), Run("squad1")]):
@@ -226,12 +227,12 @@ def test_a_direct_study_leaves_out_what_fails_with_its_children_and_says_so_in_t
 
     made.how = {"mnli": fail}
     with pytest.raises(kind, match=f"{error}; 2 runs could not be made; tiny at smoke: 5 of 7 runs are finished"):
-        direct.run_direct("tiny", "smoke")
+        direct.run_direct("tiny", SCALES["smoke"])
     assert made.paths == [p for p in PLAN if p != "mnli > xnli"]
     assert str(error) in (places / "runs/logs/smoke" / f"{Run('mnli').id}.log").read_text()
 
 
 def test_two_studies_of_one_scale_do_not_run_side_by_side(made, places):
     (places / "runs").mkdir()
-    with workflow.alone("smoke"), pytest.raises(Bad, match="running already"):
-        direct.run_direct("tiny", "smoke")
+    with workflow.alone(SCALES["smoke"]), pytest.raises(Bad, match="running already"):
+        direct.run_direct("tiny", SCALES["smoke"])

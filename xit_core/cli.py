@@ -213,7 +213,8 @@ def tasks(as_json: bool) -> None:
 
 def plan(study: str, scale: Scale, as_json: bool) -> None:
     """the runs of a study and what they cost"""
-    from .run.cost import costs
+    from .report import questions  # noqa: F401  makes their studies known
+    from .report.cost import costs
 
     told = costs(study, scale)
     if as_json:
@@ -239,6 +240,7 @@ def run(path: str, as_json: bool, again: bool, **given: str | int | Scale) -> No
 
 def study(study: str, scale: Scale, cores: int, profile: str | None, budget: float | None, direct: bool) -> None:
     """a whole study through Snakemake, then the analysis; finished runs are skipped"""
+    from .report import questions  # noqa: F401  makes their studies known
     from .run.direct import run_direct
     from .run.workflow import run_study
 

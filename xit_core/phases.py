@@ -1,6 +1,5 @@
 """The three phases of the study, one function each: what the notebooks call. Every finished run becomes a row of the ledger."""
 
-import platform
 import time
 from dataclasses import replace
 
@@ -16,10 +15,10 @@ from .ledger import predictions, results
 from .ledger.outcomes import Evaluation, Training
 from .ledger.results import checkpoint
 from .machine import files
-from .machine.environment import fix_threads, recorded
 from .machine.errors import Bad
 from .machine.provenance import commit, versions
 from .model import checkpoints, encoder, methods, mixture, origins
+from .model.device import device, fix_threads, recorded
 from .model.encoder import Model
 from .model.kinds import encoded, labels
 from .model.pretrain import remake
@@ -243,13 +242,6 @@ def enter(run: Run, found: Evaluation, left: Training, begin: float) -> dict:
     }  # fmt: skip
     results.write(results.named(run) | found.row() | left.row() | {"provenance": provenance})
     return results.read(run)
-
-
-def device() -> str:
-    """The GPU, or the processor and its threads."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
 
 
 CODE = commit()  # of the code that was loaded, whatever happens to the tree while it runs

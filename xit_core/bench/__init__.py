@@ -1,6 +1,6 @@
 """Speed and memory beside what people would otherwise run, in one process and in turns.
 
-`train.measure`, `retrieval.measure` and `study.measure` each return records {name, unit, value, baseline, baseline_value, ratio};
+`train.measure`, `retrieval.measure` and `report.estimate.measure` each return records {name, unit, value, baseline, baseline_value, ratio};
 ratio = value / baseline_value. Measured numbers enter the book only from files that `--keep` wrote.
 """
 
@@ -13,18 +13,10 @@ from math import prod
 from pathlib import Path
 
 from ..design.scales import scale
+from ..ledger.measurements import KEYS, folder, kept, record, survey  # noqa: F401  what is measured here, kept there
 from ..machine import files
 from ..machine.errors import Bad
-from ..machine.places import results_dir
 
-KEYS = ("name", "unit", "value", "baseline", "baseline_value", "ratio")
-VALUE = (float, type(None))
-KEPT = {
-    "what": str, "scale": str, "device": str, "date?": str, "commit?": (str, type(None)), "clean?": bool,
-    "packages?": {"*": str}, "records": [
-        {"name": str, "unit": str, "value": VALUE, "baseline": str, "baseline_value": VALUE, "ratio": VALUE}
-    ],
-}  # fmt: skip
 OPTIONS = {
     "train": ("scale", "steps", "rounds", "long", "random", "keep"),
     "retrieval": ("rows", "dims", "rounds", "keep"),
@@ -32,10 +24,7 @@ OPTIONS = {
 }
 
 
-def record(name: str, unit: str, value: float | None, baseline: str = "", baseline_value: float | None = None) -> dict:
-    """One measured number, and the same of a baseline where there is one."""
-    ratio = value / baseline_value if value is not None and baseline_value else None
-    return dict(zip(KEYS, (name, unit, value, baseline, baseline_value, ratio), strict=True))
+PLACES = {"train": ".train", "retrieval": ".retrieval", "study": "..report.estimate"}  # imported when they are asked for
 
 
 def measure(what: str, **given) -> list[dict]:
@@ -49,7 +38,7 @@ def measure(what: str, **given) -> list[dict]:
     if low := [k for k, v in named.items() if k != "scale" and v < 1]:
         raise Bad(f"--{low[0]} {named[low[0]]}; allowed: 1 or more")
     stays = named.pop("keep", False)
-    records = import_module(f".{what}", __name__).measure(**named)
+    records = import_module(PLACES[what], __name__).measure(**named)
     if stays:
         keep(what, scale(named.get("scale", "pocket")).name if what == "train" else "", records)
     return records
@@ -58,10 +47,6 @@ def measure(what: str, **given) -> list[dict]:
 def mean(values: list[float]) -> float:
     """The geometric mean."""
     return prod(values) ** (1 / len(values))
-
-
-def folder() -> Path:
-    return results_dir() / "bench"
 
 
 def keep(what: str, scale: str, records: list[dict]) -> Path:
@@ -77,19 +62,3 @@ def keep(what: str, scale: str, records: list[dict]) -> Path:
     path = folder() / f"{re.sub(r'[^a-z0-9]+', '-', about['device'].lower())}-{scale or what}.json"
     content = json.dumps(about | {"records": records}, indent=1, allow_nan=False) + "\n"
     return files.text(path, content, "name another folder with XIT_RESULTS")
-
-
-def kept(what: str = "train") -> list[dict]:
-    """What `keep` wrote about one benchmark, every device and scale; damaged files are left out."""
-    return [told for told in survey()[0] if told["what"] == what]
-
-
-def survey() -> tuple[list[dict], list[str]]:
-    """All that `keep` wrote, and a line for each damaged file."""
-    found, damaged = [], []
-    for path in sorted(p for p in folder().glob("*.json") if not p.name.startswith(".")):
-        try:
-            found.append(files.load(path, KEPT, "restore it from git, or measure again with --keep"))
-        except Bad as error:
-            damaged.append(str(error))
-    return found, damaged

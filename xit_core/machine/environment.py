@@ -1,7 +1,6 @@
 """What surrounds a process must not reach a number: what is fixed, what is taken away, and what is recorded in the row."""
 
 import os
-import platform
 import re
 from collections import Counter
 from fnmatch import fnmatch
@@ -46,32 +45,12 @@ def threads() -> int:
     return int(named)
 
 
-def fix_threads() -> None:
-    """The same where torch was loaded before, as in a notebook of the user's own."""
-    import torch
-
-    fix_environment()  # accelerate reads its settings when a training begins
-    torch.set_num_threads(threads())
-
-
 def numeric() -> dict[str, str]:
     """The settings of NUMERIC that are set here, less the number of threads."""
     return {
         name: value
         for name, value in sorted(os.environ.items())
         if name not in THREADED and any(fnmatch(name, x) for x in NUMERIC)
-    }
-
-
-def recorded() -> dict:
-    """What of the surroundings can reach a number and cannot be fixed, as a row of the ledger has it."""
-    import torch
-
-    return {
-        "machine": platform.machine(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "variables": numeric(),
     }
 
 

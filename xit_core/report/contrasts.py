@@ -30,13 +30,13 @@ class Entry:
 
 
 class Ledger:
-    """The finished runs of the main study at one scale: cell -> seed -> entry. Rows of other recipes do not count."""
+    """The finished runs of a study at one scale: cell -> seed -> entry. Rows of other recipes do not count."""
 
-    def __init__(self, scale: Scale):
+    def __init__(self, scale: Scale, study: str = studies.MAIN):
         told = results.rows(scale.name)
         rows = {row["id"]: row for row in told}
         scores = results.headline(results.tidy(told)).set_index("id")["score"] if rows else {}
-        planned = [r for r in studies.runs(studies.MAIN, scale) if r.phase == 3 and not r.model]
+        planned = [r for r in studies.runs(study, scale) if r.phase == 3 and not r.model]
         self.cells: dict[Cell, dict[int, Entry]] = {}
         for run in planned:
             seeds = self.cells.setdefault((run.source, run.lang, run.on), {})

@@ -25,7 +25,7 @@ from ..ledger import results
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import ROOT, executed_dir, results_dir
-from . import chapters, claims, mini, performance, published
+from . import chapters, claims, mini, performance, published, questions
 from .chapters import (
     EMPTY,
     MARK,
@@ -326,6 +326,7 @@ def build(out: Path | None = None) -> Path:
         "performance_retrieval.md": performance.retrieval(),
         "performance_study.md": performance.estimate(),
         "results.json": json.dumps(numbers(shown), indent=1, sort_keys=True),
+        **{f"questions/{q.id}.md": per_scale(shown, partial(q.page, out=out)) for q in questions.QUESTIONS.values()},
         **micro.pages(),
         **mini.parts(of(mini.MINI, shown), out),
     }

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from .. import bench
-from ..bench import study
+from ..ledger import measurements
+from . import estimate as study
 from . import plots
 from .chapters import figure, small, table
 
@@ -13,18 +13,19 @@ ARITHMETIC = "```{warning}\nNo GPU was measured: the table holds arithmetic only
 
 def training(out: Path) -> str:
     """A table a device and scale, and the roofline."""
-    kept = bench.kept("train")
+    kept = measurements.kept("train")
     tables = "".join(f"### {_title(told)}\n\n{_records(told)}" for told in kept)
     drawn = figure(out, None, "roofline", plots.roofline(kept)) if kept else NONE
     return (
         tables
         + drawn
-        + "".join(f"*Left out: {Path(line.split(': ')[0]).name} is damaged.*\n" for line in bench.survey()[1])
+        + "".join(f"*Left out: {Path(line.split(': ')[0]).name} is damaged.*\n" for line in measurements.survey()[1])
     )
 
 
 def retrieval() -> str:
-    kept = bench.kept("retrieval")
+    """A table a device."""
+    kept = measurements.kept("retrieval")
     return "".join(f"### {_title(told)}\n\n{_records(told)}" for told in kept) or NONE
 
 

@@ -11,7 +11,7 @@ from ..design import studies
 from ..design.run import Run
 from ..design.scales import Scale
 from ..ledger import predictions, results
-from .cost import costs
+from ..report.cost import costs
 
 GRACE = 10.0  # seconds at the end of a budget to stop what runs
 FOREVER = 1e9  # seconds; a longer budget is none

@@ -20,9 +20,9 @@ from ..ledger import results
 from ..machine.errors import Bad
 from ..machine.locks import Owned, Unlockable, locked
 from ..machine.places import PARTS, executed_dir, runs_dir
+from ..report.cost import parents
 from . import launch
 from .clock import GRACE, Clock
-from .cost import parents
 
 # -- the work ----------------------------------------------------------------------------------------------------------
 

@@ -92,8 +92,8 @@ def encoder(net: Model, s: Scale) -> Evaluation:
 def probed(found: Evaluation) -> dict[str, float]:
     """The means over languages of what retrieval found: what a curve keeps of it."""
     return {
-        name: float(np.mean([round(x.value, 6) for x in found.scores if x.metric == metric]))
-        for name, metric in {"tatoeba": "accuracy", "tatoeba_centred": "accuracy_centred"}.items()
+        PARALLEL.name + how: float(np.mean([round(x.value, 6) for x in found.scores if x.metric == f"accuracy{how}"]))
+        for how in ("", "_centred")
     }
 
 

@@ -73,9 +73,9 @@ def probe(net: Model, s: Scale) -> dict[str, float]:
     vectors = embed(net, sum(sides, []), s, layers=(headline_layer(net),))[0].split([*map(len, sides)])
     found = {}
     for other, pivot in zip(vectors[::2], vectors[1::2], strict=True):
-        for name, a, b in (("tatoeba", pivot, other), ("tatoeba_centred", centred(pivot), centred(other))):
+        for how, a, b in (("", pivot, other), ("_centred", centred(pivot), centred(other))):
             right = search(a, b, 1)[1][:, 0] == torch.arange(len(a))
-            found.setdefault(name, []).append(100 * right.float().mean().item())
+            found.setdefault(PARALLEL.name + how, []).append(100 * right.float().mean().item())
     return {name: sum(each) / len(each) for name, each in found.items()}
 
 

@@ -11,8 +11,8 @@ from ..design import studies
 from ..design.run import Run
 from ..design.scales import PAPER
 from ..design.tasks import PARALLEL, TASKS, Task
-from ..run import cost
-from . import kept, record
+from ..ledger.measurements import kept, record
+from . import cost
 
 ROOF = 7.9e14  # FLOP/s of one H200 in bf16, as arithmetic: no training reaches it
 FORWARD = 3  # a forward pass alone costs a third of a training step

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from xit_core.design import run, scales
-from xit_core.design.run import Run, parse
-from xit_core.design.tasks import INTERMEDIATES, TARGETS
+from xit_core.design import scales
+from xit_core.design.methods import METHODS, Method
+from xit_core.design.run import Run, parse, recipe
+from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS
 from xit_core.machine import places
 from xit_core.machine.errors import Bad
 
@@ -38,7 +39,8 @@ def test_a_wrong_path_is_named_in_one_line(path, says):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"scale": "huge"}, {"method": "prompt"}, {"model": "bert"}, {"lang": "de"}, {"seed": -1}, {"size": 0.5}]
+    "wrong",
+    [{"scale": "huge"}, {"method": "prompt"}, {"model": "bert"}, {"lang": "de"}, {"seed": -1}, {"size": 0.5}],
 )
 def test_a_wrong_field_is_refused(wrong):
     with pytest.raises(Bad, match="allowed|known"):
@@ -47,7 +49,9 @@ def test_a_wrong_field_is_refused(wrong):
 
 def test_a_run_knows_its_phase_source_and_parent():
     run = Run("squad1+mlm > tydiqa", seed=2)
-    assert (run.phase, run.source, run.on, run.stages) == (3, "squad1+mlm", "tydiqa", (("squad1", "mlm"), ("tydiqa",)))
+    assert (run.phase, run.source, run.on) == (3, "squad1+mlm", "tydiqa")
+    assert [s.tasks for s in run.stages] == [(TASKS["squad1"], TASKS["mlm"]), (TASKS["tydiqa"],)]
+    assert run.target is TASKS["tydiqa"] and run.scale is scales.SCALES["smoke"] and run.parent.target is None
     assert run.parent == Run("squad1+mlm", seed=2) and run.parent.phase == 2
     assert run.parent.parent == Run("pretrained", seed=1) and run.parent.parent.parent is None
     assert Run("xnli").source == ""
@@ -56,14 +60,19 @@ def test_a_run_knows_its_phase_source_and_parent():
 def test_an_id_is_readable_and_depends_on_all_that_changes_a_score(monkeypatch):
     run = Run("mnli > xnli", "micro")
     assert run.id.startswith("mnli.xnli-s1-") and run.id == Run("mnli>xnli", "micro").id
-    others = [replace(run, seed=2), replace(run, model="random"), replace(run, lang="mt"), replace(run, size=7)]
+    others = [
+        replace(run, seed=2),
+        replace(run, model="random"),
+        replace(run, lang="mt"),
+        replace(run, size=7),
+    ]
     assert len({run.id, *(r.id for r in others)}) == 5
     monkeypatch.setitem(scales.SCALES, "micro", replace(scales.SCALES["micro"], lr=0.5))
     assert Run("mnli > xnli", "micro").id != run.id
 
 
 def test_a_new_knob_with_its_default_renames_nothing():
-    told = run.recipe(Run("xnli", "paper"))
+    told = recipe(Run("xnli", "paper"))
     assert told["encoder"] == "FacebookAI/xlm-roberta-large" and "probes" not in told and "seeds" not in told
 
 
@@ -88,8 +97,8 @@ def test_a_task_that_the_micro_world_does_not_tell_is_refused_there():
 
 
 def test_what_a_scale_lacks_counts_in_the_recipe_of_its_own_runs_only():
-    assert run.recipe(Run("tydiqa", "pocket"))["lacks"] == ["tydiqa/ar", "tydiqa/en", "tydiqa/ru"]
-    assert "lacks" not in run.recipe(Run("xquad", "pocket"))
+    assert recipe(Run("tydiqa", "pocket"))["lacks"] == ["tydiqa/ar", "tydiqa/en", "tydiqa/ru"]
+    assert "lacks" not in recipe(Run("xquad", "pocket"))
 
 
 def test_a_folder_of_ones_own_data_must_exist(monkeypatch, tmp_path):
@@ -102,3 +111,45 @@ def test_a_folder_that_is_no_mirror_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
     with pytest.raises(Bad, match="no MANIFEST.csv"):
         places.mirror_dir()
+
+
+FROZEN = (  # of the published ledger, and some of plans: an id never changes again, whatever is renamed or added
+    ("pretrained", "mini", 1, {}, "pretrained-s1-6a403dbe"),
+    ("xnli", "mini", 1, {}, "xnli-s1-b45a83be"),
+    ("anli+mnli+qqp+squad2+squad1+hellaswag+cosmosqa+csqa+udtag", "mini", 1, {}, "multi-s1-1cdf8857"),
+    ("mnli > xnli", "mini", 1, {}, "mnli.xnli-s1-1bf23cc4"),
+    ("squad1+mlm", "mini", 2, {}, "squad1+mlm-s2-14a82bcd"),
+    ("ocnli > xnli", "mini", 1, {}, "ocnli.xnli-s1-a2e906ed"),
+    ("xnli", "mini", 1, {"model": "random"}, "xnli-random-s1-493b4a72"),
+    ("bucc", "mini", 1, {}, "bucc-s1-1041bb70"),
+    ("xquad", "pocket", 1, {}, "xquad-s1-bd9e4dad"),
+    ("squad1 > xquad", "pocket", 1, {}, "squad1.xquad-s1-f70f8b9c"),
+    ("mnli", "mini-long", 1, {}, "mnli-s1-4b0fb7fa"),
+    ("squad1 > tydiqa", "mini-long", 1, {}, "squad1.tydiqa-s1-bbb047fd"),
+    ("squad1", "micro", 1, {"lang": "mt"}, "squad1-mt-s1-e3a588a7"),
+    ("mnli > xnli", "paper", 3, {}, "mnli.xnli-s3-f2030760"),
+    ("mnli", "base", 1, {"size": 1000}, "mnli-n1000-s1-d2c668a1"),
+    (
+        "anli+mnli+qqp+squad2+squad1+hellaswag+ccg+cosmosqa+csqa > tatoeba",
+        "paper",
+        1,
+        {},
+        "multi.tatoeba-s1-0ae03d9f",
+    ),
+)
+
+
+@pytest.mark.parametrize("row", FROZEN, ids=lambda row: row[-1])
+def test_ids_are_frozen(row):
+    path, scale, seed, more, name = row
+    assert Run(path, scale, seed, **more).id == name
+
+
+def test_a_stage_of_a_path_can_have_its_own_method(monkeypatch):
+    monkeypatch.setitem(METHODS, "half", Method("half", "every other weight"))
+    run = Run("mnli > xnli", method="half > full")
+    assert [s.method.name for s in run.stages] == ["half", "full"] and run.parent.method == "half"
+    assert run.parent.stages[0].method.name == "half" and "half.full" in run.id
+    assert Run("mnli > xnli", method="full > full") == Run("mnli > xnli")
+    with pytest.raises(Bad, match="names 2 methods; allowed: one, or one for each of 1 stages"):
+        Run("xnli", method="half > full")

@@ -1,0 +1,54 @@
+"""A question is one file: its study runs, its contrasts are measured and its page is written without another edit."""
+
+import pytest
+
+import synthetic
+from xit_core.design import studies
+from xit_core.design.run import Run
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TARGETS
+from xit_core.ledger import results
+from xit_core.report import contrasts, pages, questions
+
+
+@pytest.fixture
+def question(monkeypatch):
+    """Does training on MNLI help XNLI? As a file of the folder would declare it."""
+    monkeypatch.setattr(questions, "QUESTIONS", {})
+    monkeypatch.setattr(studies, "STUDIES", studies.STUDIES)
+    weights = contrasts.versus(("mnli", "en"), contrasts.BASELINE, ("xnli",))
+    made = questions.Question(
+        "made_up", 9, "Does it?",
+        runs=lambda scale: [Run(p, scale, seed) for seed in (1, 2, 3) for p in ("xnli", "mnli", "mnli > xnli")],
+        contrasts=lambda scale: {"gain": weights, "elsewhere": {("qqp", "en", "xnli"): 1.0}},
+        page=lambda view, out: f"{len(view.rows)} rows at {view.scale}",
+    )  # fmt: skip
+    questions.add(made)
+    yield made
+    del studies.STUDIES["made_up"]
+
+
+def test_its_study_is_one_of_the_studies(question):
+    assert len(studies.runs("made_up", SCALES["micro"])) == 9
+    with pytest.raises(ValueError, match="declared twice"):
+        questions.add(question)
+
+
+def test_its_contrasts_are_measured_or_say_why_not(question):
+    for run in studies.runs("made_up", SCALES["micro"]):
+        results.write(synthetic.row(run))
+    gain, elsewhere = questions.measured(question, SCALES["micro"])
+    assert gain["low"] < gain["estimate"] < gain["high"] and not gain["note"]
+    assert elsewhere["estimate"] is None and elsewhere["note"] == "not part of the study at this scale"
+
+
+def test_its_page_is_written_for_every_scale_with_rows(question, tmp_path):
+    for run in studies.runs("made_up", SCALES["micro"]):
+        results.write(synthetic.row(run))
+    text = (pages.build(tmp_path / "book") / "questions/made_up.md").read_text()
+    assert "## Scale `micro`" in text and "9 rows at micro" in text
+
+
+def test_every_question_has_its_chapter_in_the_book():
+    chapters = {p.stem for p in (pages.ROOT / "book/questions").glob("*.md")}
+    assert chapters == set(questions.QUESTIONS) and len(TARGETS) == 9

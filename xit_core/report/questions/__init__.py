@@ -1,0 +1,61 @@
+"""The research questions: each is a study with a chapter, and one file of this folder that says all of it.
+
+A file has a `QUESTION`. From then on `xit study ID` runs it, its rows are in the ledger like all others, and the book
+shows its page where book/questions/ID.md includes it: nothing else is edited.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+from ...design.run import Run
+from ...design.scales import Scale
+from ...design.studies import STUDIES
+
+if TYPE_CHECKING:  # a study is run where there is no pandas, too
+    from ..chapters import View
+    from ..contrasts import Weights
+
+
+@dataclass(frozen=True)
+class Question:
+    """A research question and how it is answered."""
+
+    id: str  # of its study and its chapter
+    number: int
+    asks: str  # as the study documents ask it
+    runs: Callable[[Scale], list[Run]]
+    contrasts: "Callable[[Scale], dict[str, Weights]]"  # by name: weights of the cells of its runs
+    page: "Callable[[View, Path], str]"  # what the chapter shows of one scale, as Markdown; figures go into the folder
+
+
+def measured(question: Question, scale: Scale) -> list[dict]:
+    """Every contrast of a question at a scale: name, estimate, low, high (points), and why there is none."""
+    from ..contrasts import Ledger, Short
+
+    ledger, found = Ledger(scale, question.id), []
+    for name, weights in question.contrasts(scale).items():
+        try:
+            gap = ledger.gap(weights)
+            found.append({"name": name, "estimate": gap.mean, "low": gap.low, "high": gap.high, "note": ""})
+        except Short as short:
+            found.append({"name": name, "estimate": None, "low": None, "high": None, "note": str(short)})
+    return found
+
+
+def add(question: Question) -> None:
+    """Make a question known: its study can be planned and run, and its page is written.
+
+    Raises: ValueError when its id is taken.
+    """
+    if question.id in STUDIES:
+        raise ValueError(f"study {question.id!r} is declared twice")
+    QUESTIONS[question.id], STUDIES[question.id] = question, question.runs
+
+
+QUESTIONS: dict[str, Question] = {}
+for _module in iter_modules(__path__):
+    add(import_module(f".{_module.name}", __name__).QUESTION)
