@@ -11,7 +11,8 @@ from stores import mirrored
 from xit_core.run import launch
 
 os.environ |= {
-    "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
     "TQDM_DISABLE": "1", "MPLBACKEND": "agg",
 }  # fmt: skip
 

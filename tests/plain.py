@@ -33,13 +33,19 @@ def logits(net, name, features):
     head, kind, (ids, mask) = net.heads[name], TASKS[name].kind, pad(features)
     states = net.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
     if kind in ("classify", "choose"):
-        vector = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True) if net.pooling == "mean" else states[:, 0]
+        vector = (
+            (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+            if net.pooling == "mean"
+            else states[:, 0]
+        )
         found = head.out(torch.tanh(head.dense(vector)))
         return found.view(len(features), -1) if kind == "choose" else found
     if kind == "mlm":
         table = net.encoder.get_input_embeddings().weight
         return functional.linear(head.norm(functional.gelu(head.dense(states))), table, head.bias)
-    return head.out(states) if kind == "tag" else head.out(states).masked_fill(mask[..., None] == 0, -torch.inf)
+    return (
+        head.out(states) if kind == "tag" else head.out(states).masked_fill(mask[..., None] == 0, -torch.inf)
+    )
 
 
 def loss(net, name, features):
@@ -50,7 +56,9 @@ def loss(net, name, features):
         return functional.cross_entropy(found, torch.cat(gold))
     if kind == "span":
         start, end = torch.stack(gold).T
-        return (functional.cross_entropy(found[..., 0], start) + functional.cross_entropy(found[..., 1], end)) / 2
+        return (
+            functional.cross_entropy(found[..., 0], start) + functional.cross_entropy(found[..., 1], end)
+        ) / 2
     if kind == "mlm":
         gold = [
             torch.full((f["length"],), -100).index_put_((torch.tensor(f["hidden"]),), g)
@@ -69,8 +77,13 @@ def hidden(net, name, features, at):
 
 def fit(net, mixture, lr, seed, gradient=loss):
     """Every step's loss of a plain loop over the whole embedding table."""
-    optimiser = torch.optim.AdamW(train.groups(full.trained(net)), lr=lr, betas=(0.9, 0.999), eps=schedule.EPSILON, fused=True)
-    rates, losses = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: schedule.slope(step, mixture.steps)), []
+    optimiser = torch.optim.AdamW(
+        train.groups(full.trained(net)), lr=lr, betas=(0.9, 0.999), eps=schedule.EPSILON, fused=True
+    )
+    rates, losses = (
+        torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: schedule.slope(step, mixture.steps)),
+        [],
+    )
     net.train()
     for step in range(mixture.steps):
         name, features = mixture.at(step)

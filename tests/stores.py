@@ -15,7 +15,19 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-FIELDS = ["repo", "config", "split", "rows", "sha256", "complete", "source", "commit", "path", "licence", "note"]
+FIELDS = [
+    "repo",
+    "config",
+    "split",
+    "rows",
+    "sha256",
+    "complete",
+    "source",
+    "commit",
+    "path",
+    "licence",
+    "note",
+]
 
 
 def rows(n: int) -> list[dict]:
@@ -34,7 +46,14 @@ def mirrored(folder: Path, repository: str, config: str, split: str, rows: list[
     file = folder / repository / config / f"{split}.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(packed(rows))
-    found = {"repo": repository, "config": config, "split": split, "rows": len(rows), "complete": "yes", "commit": "c" * 40}
+    found = {
+        "repo": repository,
+        "config": config,
+        "split": split,
+        "rows": len(rows),
+        "complete": "yes",
+        "commit": "c" * 40,
+    }
     listed(folder, found | {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()} | entry)
     return file
 
@@ -79,15 +98,25 @@ class Hub(BaseHTTPRequestHandler):
         if verb == "resolve":
             return files.get(path)
         if verb == "revision":
-            return named | {"siblings": [{"rfilename": p} for p in files], "private": False, "tags": [], "downloads": 0}
-        known = [{"type": "file", "path": p, "size": len(b), "oid": hashlib.sha1(b).hexdigest()} for p, b in files.items()]
+            return named | {
+                "siblings": [{"rfilename": p} for p in files],
+                "private": False,
+                "tags": [],
+                "downloads": 0,
+            }
+        known = [
+            {"type": "file", "path": p, "size": len(b), "oid": hashlib.sha1(b).hexdigest()}
+            for p, b in files.items()
+        ]
         folders = {"/".join(p.split("/")[:i]) for p in files for i in range(1, p.count("/") + 1)}
         known += [{"type": "directory", "path": p, "oid": "0" * 40, "size": 0} for p in folders]
         if verb == "paths-info":
             wanted = parse_qs(form).get("paths") or json.loads(form)["paths"]
             return [entry for entry in known if entry["path"] in wanted]
         prefix, deep = f"{path}/" * bool(path), "recursive=true" in self.path.lower()
-        below = [e for e in known if e["path"].startswith(prefix) and (deep or "/" not in e["path"][len(prefix) :])]
+        below = [
+            e for e in known if e["path"].startswith(prefix) and (deep or "/" not in e["path"][len(prefix) :])
+        ]
         return below or None
 
     def send(self, body: bytes, status: int, headers: dict[str, str]):
@@ -125,11 +154,14 @@ for asked in json.loads(sys.argv[1]):
 
 
 def ask(asked: list[str], server: ThreadingHTTPServer, home: Path, offline: bool = False) -> list:
-    """Values of expressions of `sources` in a process with the real library and this hub; "Bad: ..." for a user's error."""
+    """Values of expressions of `sources` in a process with the real library and this hub; "Bad: ..." for a
+    user's error.
+    """
     off = str(int(offline))
     hub = {
         "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(home), "HF_HUB_OFFLINE": off,
-        "HF_DATASETS_OFFLINE": off, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "XIT_MIRROR": "", "XIT_LOCAL": "",
+        "HF_DATASETS_OFFLINE": off, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1",
+        "XIT_MIRROR": "", "XIT_LOCAL": "",
     }  # fmt: skip
     command = [sys.executable, "-c", ASK, json.dumps(asked)]
     done = subprocess.run(command, env=os.environ | hub, capture_output=True, text=True, timeout=120)

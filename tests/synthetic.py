@@ -22,13 +22,16 @@ def fill(scale: str, every: int = 1) -> list[dict]:
 def row(run: Run) -> dict:
     draw = np.random.default_rng(sum(run.id.encode()))
     langs = languages(TASKS["tatoeba"], run.scale)
-    probes = [{"step": s, "distance": s / 900, "tatoeba": 20 + s / 9, "tatoeba_centred": 30.0} for s in (5, 9)]
+    probes = [
+        {"step": s, "distance": s / 900, "tatoeba": 20 + s / 9, "tatoeba_centred": 30.0} for s in (5, 9)
+    ]
     return results.named(run) | {
         "scores": scores(run, draw),
         "protocols": [x | {"protocol": "made-up/other"} for x in scores(run, draw)] if run.phase == 3 else [],
         "items": draw.uniform(0, 3, 20).round(3).tolist(),
         "abroad": draw.uniform(2, 3, 20).round(3).tolist(),
-        "curve": [{"step": s, "loss": 3 - s / 5, "rate": 1e-3} for s in range(1, 10)] + probes * (run.phase == 2),
+        "curve": [{"step": s, "loss": 3 - s / 5, "rate": 1e-3} for s in range(1,
+        10)] + probes * (run.phase == 2),
         "dose": {"steps": 9, "rate": 1e-3, "rows": 48, "distance": 0.01},
         "layers": [
             {"lang": lang, "layer": i, "centred": centred, "value": float(draw.uniform(5, 40))}
@@ -51,7 +54,8 @@ def probed(langs: tuple[str, ...], draw: np.random.Generator) -> list[dict]:
 def scores(run: Run, draw: np.random.Generator) -> list[dict]:
     if run.phase == 2:
         return [
-            {"lang": "en", "metric": m, "protocol": f"{task.name}: made-up", "value": round(draw.uniform(20, 80), 3), "n": 20}
+            {"lang": "en", "metric": m, "protocol": f"{task.name}: made-up",
+            "value": round(draw.uniform(20, 80), 3), "n": 20}
             for task in run.stages[-1].tasks for m in task.metrics
         ]  # fmt: skip
     metrics, langs = ("accuracy", "accuracy_centred"), languages(TASKS["tatoeba"], run.scale)
@@ -59,16 +63,28 @@ def scores(run: Run, draw: np.random.Generator) -> list[dict]:
         metrics, langs = run.target.metrics, languages(run.target, run.scale)
     value = 20 if run.model else 50
     return [
-        {"lang": lang, "metric": m, "protocol": "made-up", "value": round(value + draw.uniform(-5, 5), 3), "n": 20}
+        {"lang": lang, "metric": m, "protocol": "made-up", "value": round(value + draw.uniform(-5, 5), 3),
+        "n": 20}
         for lang in langs for m in metrics
     ]  # fmt: skip
 
 
 def provenance(run: Run) -> dict:
-    read = {"task": run.on, "split": "validation", "rows": 20, "source": "made/up", "licence": "none", "dropped": 2, "note": ""}
+    read = {
+        "task": run.on,
+        "split": "validation",
+        "rows": 20,
+        "source": "made/up",
+        "licence": "none",
+        "dropped": 2,
+        "note": "",
+    }
     read |= {"counts": {"no label": 2, "answer moved to where its text is": 1}}
     return {
-        "commit": "c" * 40, "clean": True, "device": "none", "seconds": 1.5, "tokens_per_second": 100, "packages": {},
-        "data": [read | {"lang": lang, "sha256": lang * 32, "stand_in": lang == "en"} for lang in ("en", "de")],
-        "encoder": {"name": run.scale.name, "sha256": "e" * 64}, "predictions_sha256": "p" * 64, "recipe": {}, "started": "",
+        "commit": "c" * 40, "clean": True, "device": "none", "seconds": 1.5, "tokens_per_second": 100,
+        "packages": {},
+        "data": [read | {"lang": lang, "sha256": lang * 32, "stand_in": lang == "en"} for lang in ("en",
+        "de")],
+        "encoder": {"name": run.scale.name, "sha256": "e" * 64}, "predictions_sha256": "p" * 64, "recipe": {},
+        "started": "",
     }  # fmt: skip

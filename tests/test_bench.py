@@ -1,4 +1,6 @@
-"""`xit bench`: every number is made and is what it says; the baselines really train, from the same weights. No time is asserted."""
+"""`xit bench`: every number is made and is what it says; the baselines really train, from the same weights.
+No time is asserted.
+"""
 
 import json
 import math
@@ -35,7 +37,9 @@ def job(name, folder, rows=8, steps=3, same_length=False):
     if same_length:
         length = max({f["length"] for f in chosen}, key=[f["length"] for f in chosen].count)
         chosen = [f for f in chosen if f["length"] == length]
-    return train.Job(net, name, Encoded.of(chosen[-rows:]), min(rows, len(chosen)), steps, SMOKE, folder, logging=1)
+    return train.Job(
+        net, name, Encoded.of(chosen[-rows:]), min(rows, len(chosen)), steps, SMOKE, folder, logging=1
+    )
 
 
 @pytest.mark.parametrize("name", train.MEASURED)
@@ -52,7 +56,9 @@ def test_a_baseline_has_our_loss_at_the_first_step_and_then_learns(name, tmp_pat
 
 def test_positions_and_padding_are_those_counted_by_hand(tmp_path):
     one = job("mnli", tmp_path, rows=3, steps=2)
-    one = replace(one, features=Encoded.of([{"ids": [0, *[9] * (n - 2), 2], "gold": [0]} for n in (4, 6, 10)]))
+    one = replace(
+        one, features=Encoded.of([{"ids": [0, *[9] * (n - 2), 2], "gold": [0]} for n in (4, 6, 10)])
+    )
     ours, theirs = train.ours(one), train.plain(one)
     assert (ours.read, ours.empty) == ([20, 20], [0, 0])
     assert (theirs.read, theirs.empty) == ([30, 30], [10, 10])
@@ -119,7 +125,8 @@ def test_the_measurement_of_the_paper_scale_is_rehearsed_with_a_toy_shape_and_no
     config = train.shaped(SCALES["paper"]).encoder.config
     assert (config.vocab_size, config.max_position_embeddings, config.hidden_size) == (250_002, 514, 64)
     records = {
-        (r["name"], r["baseline"]): r["value"] for r in bench.measure("train", scale="paper", steps=2, rounds=1, random=True)
+        (r["name"], r["baseline"]): r["value"]
+        for r in bench.measure("train", scale="paper", steps=2, rounds=1, random=True)
     }
     assert records["squad1: tokens a row", ""] > 3 * records["mnli: tokens a row", ""]
     assert records["mnli: padding", train.PLAIN] == 0 and records["all tasks: real tokens", train.GROUPED] > 0
@@ -127,11 +134,15 @@ def test_the_measurement_of_the_paper_scale_is_rehearsed_with_a_toy_shape_and_no
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """One whole measurement with random weights, through the command: (records, what the chapter says of it, the kept file)."""
+    """One whole measurement with random weights, through the command: (records, what the chapter says of it,
+    the kept file).
+    """
     places = {f"XIT_{x}": str(tmp_path_factory.mktemp(x.lower())) for x in ("RESULTS", "RUNS")}
     words = "bench train --scale smoke --random --steps 4 --rounds 1 --long 6 --json --keep".split()
     command = [sys.executable, "-m", "xit_core.cli", *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | places, timeout=300, check=True)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | places, timeout=300, check=True
+    )
     (file,) = (ROOT / places["XIT_RESULTS"] / "bench").iterdir()
     return json.loads(done.stdout), file
 
@@ -142,12 +153,16 @@ def test_every_record_is_made_and_kept(made):
     names = [(r["name"], r["baseline"]) for r in records]
     assert len(set(names)) == len(names)
     for task in train.DRAWN:
-        assert {(f"{task}: {what}", who) for what in PER_TASK for who in (train.PLAIN, train.GROUPED)} <= set(names)
+        assert {(f"{task}: {what}", who) for what in PER_TASK for who in (train.PLAIN, train.GROUPED)} <= set(
+            names
+        )
         parts = [r["value"] for r in records if r["name"].startswith(f"{task}: time, ")]
         assert len(parts) == 4 and sum(parts) == pytest.approx(100)
     assert {n for n, _ in names} >= {"matmul ceiling", "memory bandwidth", "mnli: host work of 6 steps"}
     for r in records:
-        assert math.isfinite(r["value"]) and (not r["baseline_value"] or r["ratio"] == r["value"] / r["baseline_value"])
+        assert math.isfinite(r["value"]) and (
+            not r["baseline_value"] or r["ratio"] == r["value"] / r["baseline_value"]
+        )
     told = json.loads(file.read_text())
     assert told["records"] == records and file.name.endswith("-smoke.json")
     assert set(told) == {"what", "scale", "device", "date", "commit", "clean", "packages", "records"}
@@ -179,26 +194,35 @@ def test_without_a_gpu_the_study_is_arithmetic_and_says_so():
     assert {r["baseline"] for r in records} == {estimate.ARITHMETIC, estimate.UNKNOWN}
     total = records[-1]
     flops = sum(r["flops"] for r in cost.costs("main", SCALES["paper"])["runs"])
-    assert total["name"] == "the study" and total["baseline_value"] == pytest.approx(flops / estimate.ROOF / 3600)
+    assert total["name"] == "the study" and total["baseline_value"] == pytest.approx(
+        flops / estimate.ROOF / 3600
+    )
     parts = [r["baseline_value"] or 0 for r in records if r["name"].startswith("the study: ")]
     assert sum(parts) == pytest.approx(total["baseline_value"])
 
 
 def test_the_study_costs_what_the_measured_rates_say():
     def keep(device, scale, rate):
-        rows = [bench.record("mnli: real tokens", "tokens/s", rate), bench.record("mnli: tokens a row", "tokens", 64.0)]
+        rows = [
+            bench.record("mnli: real tokens", "tokens/s", rate),
+            bench.record("mnli: tokens a row", "tokens", 64.0),
+        ]
         bench.folder().mkdir(parents=True, exist_ok=True)
         told = {"what": "train", "device": device, "scale": scale, "records": rows}
         (bench.folder() / f"{device}-{scale}.json").write_text(json.dumps(told))
 
     keep("x86_64 CPU, 2 threads", "paper", 7.0)
     keep("some GPU", "pocket", 7.0)
-    assert bench.measure("study")[-1]["value"] is None, "neither a CPU nor another scale stands for the paper's GPU"
+    assert bench.measure("study")[-1]["value"] is None, (
+        "neither a CPU nor another scale stands for the paper's GPU"
+    )
     keep("some GPU", "paper", 1e5)
     one = {r["name"]: r for r in bench.measure("study")}
     rows = estimate.trainings()["mnli"] / 256
     assert one["one training of mnli"]["value"] == pytest.approx(rows * 64 / 1e5 / 60)
-    assert one["one training of udpos"]["value"] == pytest.approx(estimate.trainings()["udpos"] / 1e5 / 60), "the slowest stands in"
+    assert one["one training of udpos"]["value"] == pytest.approx(estimate.trainings()["udpos"] / 1e5 / 60), (
+        "the slowest stands in"
+    )
     faster = bench.measure("study", rate=200_000)[-1]["value"]
     assert faster == pytest.approx(one["the study"]["value"] / 2)
 
@@ -242,5 +266,7 @@ def test_the_extra_is_the_same_in_both_places():
 
 
 def test_the_estimate_needs_no_torch():
-    program = "import sys; from xit_core import bench; bench.measure('study'); sys.exit('torch' in sys.modules)"
+    program = (
+        "import sys; from xit_core import bench; bench.measure('study'); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

@@ -86,7 +86,9 @@ def test_every_claim_has_a_section_that_says_how_it_is_measured_and_how_it_can_f
 
 
 def test_every_measured_claim_is_cited_in_a_chapter_of_results():
-    chapters = "".join(PROSE[f"{name}.md"] for name in ("pretrained", "intermediate", "target", "mini", "real"))
+    chapters = "".join(
+        PROSE[f"{name}.md"] for name in ("pretrained", "intermediate", "target", "mini", "real")
+    )
     cited = set(re.findall(r"#claim-(\w+)", chapters))
     assert cited >= {c.id for c in claims.CLAIMS if c.number <= pages.MEASURED}
 
@@ -106,14 +108,18 @@ def test_the_front_page_has_micro_mini_and_paper_side_by_side_and_says_what_is_r
     fill("mini", every=40)
     text = pages.front(pages.of(pages.FRONT, pages.views()))
     assert "| at `micro` | at `mini` | at `paper` |" in text
-    assert SCALES["mini"].note in text and "`udtag` stands in for `ccg`" in text and "`paper`: not run" in text
+    assert (
+        SCALES["mini"].note in text and "`udtag` stands in for `ccg`" in text and "`paper`: not run" in text
+    )
 
 
 def test_results_json_has_every_key_at_every_scale():
     empty = pages.numbers(pages.views())
     fill("smoke")
     full = pages.numbers(pages.views())
-    assert {scale: set(told) for scale, told in empty.items()} == {scale: set(told) for scale, told in full.items()}
+    assert {scale: set(told) for scale, told in empty.items()} == {
+        scale: set(told) for scale, told in full.items()
+    }
     assert empty["micro"]["claims"].keys() == full["smoke"]["claims"].keys() == {c.id for c in claims.CLAIMS}
     assert full["smoke"]["runs"] > 0 and full["micro"]["runs"] is None
     json.dumps(full, allow_nan=False)
@@ -131,11 +137,15 @@ def test_data_are_listed_with_hashes_and_stand_ins(tmp_path):
     text = pages.data(pages.views()[0])
     cells = [line.split(" | ") for line in text.splitlines() if "made/up" in line]
     assert {line[3] for line in cells} == {"yes", "no"} and "enenenenen" in text
-    assert "no label" in text and "set aside" not in cells[0][4]  # every row that was set aside has its reason
+    assert (
+        "no label" in text and "set aside" not in cells[0][4]
+    )  # every row that was set aside has its reason
 
 
 def test_rows_of_the_ledger_that_are_older_than_reasons_still_say_how_many_were_set_aside():
-    part = pages.pd.DataFrame([{"dropped": 3, "counts": {}, "note": ""}, {"dropped": 0, "counts": {}, "note": "a sample"}])
+    part = pages.pd.DataFrame(
+        [{"dropped": 3, "counts": {}, "note": ""}, {"dropped": 0, "counts": {}, "note": "a sample"}]
+    )
     assert pages._happened(part) == "3 set aside; a sample"
 
 
@@ -165,7 +175,12 @@ def test_executed_notebooks_become_pages_and_downloads(tmp_path):
     rows = fill("smoke")
     first = next(row for row in rows if row["phase"] == 1)
     parameters = {"path": "pretrained", "scale": "smoke", "seed": 1}
-    notebook = {"cells": [], "metadata": {"papermill": {"parameters": parameters}}, "nbformat": 4, "nbformat_minor": 5}
+    notebook = {
+        "cells": [],
+        "metadata": {"papermill": {"parameters": parameters}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
     made = tmp_path / "executed/smoke" / f"{first['id']}.ipynb"
     made.parent.mkdir(parents=True)
     made.write_text(json.dumps(notebook))
@@ -231,7 +246,9 @@ def place(row: dict) -> Path:
 
 def test_pages_are_made_without_torch():
     program = "import sys, xit_core.report.pages; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT / "book/_ext", check=False).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", program], cwd=ROOT / "book/_ext", check=False).returncode == 0
+    )
 
 
 def test_the_readme_says_what_the_ledger_says(tmp_path):
@@ -264,9 +281,15 @@ def test_prose_types_no_result(name):
 
 def test_bookcheck_finds_what_is_wrong(tmp_path):
     (tmp_path / "a.html").write_text(
-        '<a href="b.html">x</a><a href="a.html#no">x</a><img src="no.png"><script src="https://x.org/y.js"></script>'
+        '<a href="b.html">x</a><a href="a.html#no">x</a><img src="no.png"><script '
+        'src="https://x.org/y.js"></script>'
         '<p id="p"><a href="#p">x</a><a href="https://example.org">x</a><img src="data:image/png;base64,AA">'
     )
     number, problems = bookcheck.check(tmp_path)
     assert number == 1 and len(problems) == 4
-    assert [p.split(": ")[1] for p in problems] == ["missing file", "loads from the net", "dead link", "dead fragment"]
+    assert [p.split(": ")[1] for p in problems] == [
+        "missing file",
+        "loads from the net",
+        "dead link",
+        "dead fragment",
+    ]

@@ -15,11 +15,26 @@ from xit_core.ledger import results
 from xit_core.machine.places import results_dir
 from xit_core.report import claims, contrasts, published, stats, verdicts
 
-KEYS = ["id", "number", "says", "scale", "published", "estimate", "low", "high", "direction", "magnitude", "runs", "note"]
+KEYS = [
+    "id",
+    "number",
+    "says",
+    "scale",
+    "published",
+    "estimate",
+    "low",
+    "high",
+    "direction",
+    "magnitude",
+    "runs",
+    "note",
+]
 NUMBERS = {
-    "squad": 8.2, "mnli": 7.5, "hellaswag": 7.0, "multitask": 8.7, "retrieval": None, "tydiqa": None, "xnli": None,
+    "squad": 8.2, "mnli": 7.5, "hellaswag": 7.0, "multitask": 8.7, "retrieval": None, "tydiqa": None,
+    "xnli": None,
     "best": 5.4, "mlm": None, "translated": None, "sota": None, "languages": 40, "targets": 9, "untrained": 0,
-    "nine": 9, "phases": 3, "anli_size": 1104934, "mnli_size": 392702, "qqp_source": None, "squad_source": None,
+    "nine": 9, "phases": 3, "anli_size": 1104934, "mnli_size": 392702, "qqp_source": None,
+    "squad_source": None,
     "hellaswag_source": None, "start": None,
 }  # fmt: skip
 MEASURED, CHECKED = list(NUMBERS)[:10], list(NUMBERS)[11:]
@@ -33,9 +48,13 @@ def flat(points):
 
 
 def ledger(folder, gain, seeds=(1, 2, 3), sd=0.1, instance_sd=1.0, scale="micro"):
-    """Finished runs: a baseline of 50 plus `gain(source, data language, target)`, noise over seeds and instances."""
+    """Finished runs: a baseline of 50 plus `gain(source, data language, target)`, noise over seeds and
+    instances.
+    """
     rng = np.random.default_rng(7)
-    shared = {t: rng.normal(0, 20, INSTANCES) for t in TARGETS}  # hard and easy instances cancel in paired differences
+    shared = {
+        t: rng.normal(0, 20, INSTANCES) for t in TARGETS
+    }  # hard and easy instances cancel in paired differences
     (folder / scale).mkdir(parents=True)
     for run in studies.runs("main", SCALES[scale]):
         if run.phase < 3 or run.model or run.seed not in seeds:
@@ -80,7 +99,13 @@ def as_published(source, lang, target):
     """A world in which the paper is right."""
     if not source or target == "xnli":
         return 0.0
-    points = {"squad1": 8.2, "mnli": 7.5, "hellaswag": 7.0, MULTI: 8.7, studies.multi(SCALES["mini"]): 8.7}.get(source, 5.0) * 9 / 8
+    points = (
+        {"squad1": 8.2, "mnli": 7.5, "hellaswag": 7.0, MULTI: 8.7, studies.multi(SCALES["mini"]): 8.7}.get(
+            source, 5.0
+        )
+        * 9
+        / 8
+    )
     return points - (1.0 if lang == "mt" or source.endswith("+mlm") else 0.0)
 
 
@@ -99,7 +124,9 @@ def test_every_measured_claim_can_fail(judge):
 
     rows = judge(reverse)
     assert directions(rows) == {"fails"}
-    assert [rows[n]["magnitude"] for n in ("squad", "mnli", "hellaswag", "multitask", "best")] == ["fails"] * 5
+    assert [rows[n]["magnitude"] for n in ("squad", "mnli", "hellaswag", "multitask", "best")] == [
+        "fails"
+    ] * 5
 
 
 def test_best_per_target_reaches_its_number(judge):
@@ -152,7 +179,9 @@ def test_an_unfinished_target_leaves_the_average_open(judge):
     assert (rows["squad"]["direction"], rows["mnli"]["direction"]) == ("open", "holds")
 
 
-@pytest.mark.parametrize(("sd", "instance_sd", "expected"), [(0.05, 0.5, "holds"), (0.05, 400.0, "open"), (8.0, 0.5, "open")])
+@pytest.mark.parametrize(
+    ("sd", "instance_sd", "expected"), [(0.05, 0.5, "holds"), (0.05, 400.0, "open"), (8.0, 0.5, "open")]
+)
 def test_noise_over_seeds_or_over_instances_opens_a_verdict(judge, sd, instance_sd, expected):
     assert judge(flat(1.0), sd=sd, instance_sd=instance_sd)["squad"]["direction"] == expected
 
@@ -174,7 +203,11 @@ def test_a_wide_interval_around_the_number_settles_no_magnitude():
 
 def test_a_scale_without_all_targets_estimates_and_stays_open(judge):
     rows = judge(as_published, scale="pocket")
-    assert rows["squad"]["estimate"] > 5 and rows["squad"]["direction"] == "open" and rows["squad"]["magnitude"] == "open"
+    assert (
+        rows["squad"]["estimate"] > 5
+        and rows["squad"]["direction"] == "open"
+        and rows["squad"]["magnitude"] == "open"
+    )
     assert verdicts.findings("pocket")["squad"].note == "5 of 9 targets at this scale"
     assert rows["mlm"]["estimate"] is None
 
@@ -218,11 +251,15 @@ def test_checked_claims_hold_for_the_declarations(empty):
 
 
 def test_checked_claims_fail_for_other_declarations(empty, monkeypatch):
-    monkeypatch.setattr(claims, "TASKS", {t: TASKS["mnli"] for t in TASKS})  # all English, trained, of one kind
+    monkeypatch.setattr(
+        claims, "TASKS", {t: TASKS["mnli"] for t in TASKS}
+    )  # all English, trained, of one kind
     monkeypatch.setattr(claims, "told", lambda data, item: "elsewhere" if item == "origin" else "7")
     monkeypatch.setattr(claims, "TARGETS", TARGETS[:8])
     monkeypatch.setattr(claims, "START", "google-bert/bert-base-multilingual-cased")
-    monkeypatch.setattr(contrasts.studies, "runs", lambda *_: [r for r in studies.main(SCALES["micro"]) if r.phase != 2])
+    monkeypatch.setattr(
+        contrasts.studies, "runs", lambda *_: [r for r in studies.main(SCALES["micro"]) if r.phase != 2]
+    )
     rows = {r["id"]: r for r in verdicts.table("micro")}
     assert {rows[c]["direction"] for c in CHECKED} == {"fails"}
 
@@ -235,7 +272,9 @@ def test_an_origin_that_no_source_states_stays_open(empty, monkeypatch):
 def test_state_of_the_art_is_settled_by_a_dated_leaderboard(monkeypatch):
     def board(ours):
         lines = (("XLM-R | XNLI acc", ours), ("mBERT | XNLI acc", 65.4))
-        return lambda _: [{"claim": "sota", "date": "2020-06", "row": row, "sourced": str(v)} for row, v in lines]
+        return lambda _: [
+            {"claim": "sota", "date": "2020-06", "row": row, "sourced": str(v)} for row, v in lines
+        ]
 
     for ours, expected in ((79.2, "holds"), (60.0, "fails")):
         monkeypatch.setattr(claims, "table_of", board(ours))
@@ -253,7 +292,9 @@ def test_every_sourced_value_names_its_source():
     rows = published.table_of("published")
     assert all(bool(r["sourced"]) == bool(r["source"]) for r in rows)
     assert {r["claim"] for r in rows} <= set(NUMBERS)
-    assert not next(r for r in rows if r["claim"] == "squad" and r["claimed"])["sourced"]  # +8.2 has no public source
+    assert not next(r for r in rows if r["claim"] == "squad" and r["claimed"])[
+        "sourced"
+    ]  # +8.2 has no public source
     assert all(r["source"] for r in published.table_of("sizes"))
 
 
@@ -262,5 +303,8 @@ def test_the_table_is_quick_and_needs_no_torch(judge):
     start = time.process_time()
     verdicts.table("micro")
     assert time.process_time() - start < 3
-    code = "import sys; from xit_core.report import verdicts; verdicts.table('micro'); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from xit_core.report import verdicts; verdicts.table('micro'); sys.exit('torch' in "
+        "sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -45,13 +45,18 @@ def refused(capsys, *words):
 def test_tasks_lists_every_task(capsys):
     rows = told(capsys, "tasks", "--json")
     assert [r["name"] for r in rows] == list(TASKS)
-    assert set(rows[0]) == set(["name", "kind", "role", "langs", "source", "config", "revision", "train_on", "metrics"])
+    assert set(rows[0]) == set(
+        ["name", "kind", "role", "langs", "source", "config", "revision", "train_on", "metrics"]
+    )
 
 
 def test_plan_lists_runs_with_their_cost(capsys):
     plan = told(capsys, "plan", "--scale", "micro", "--json")
     assert set(plan) == {"runs", "gpu_hours"}
-    assert all(set(r) == set(["id", "path", "on", "seed", "parents", "done", "tokens", "flops"]) for r in plan["runs"])
+    assert all(
+        set(r) == set(["id", "path", "on", "seed", "parents", "done", "tokens", "flops"])
+        for r in plan["runs"]
+    )
     ids = [r["id"] for r in plan["runs"]]
     assert len(set(ids)) == len(ids) and {r["seed"] for r in plan["runs"]} >= {1, 2, 3}
     assert all(p in ids[: ids.index(r["id"])] for r in plan["runs"] for p in r["parents"])
@@ -72,15 +77,41 @@ def test_bigger_scales_cost_more():
 def test_claims_have_the_fixed_keys(capsys):
     rows = told(capsys, "claims", "--scale", "micro", "--json")
     assert [r["number"] for r in rows] == list(range(1, 23))
-    keys = ["id", "number", "says", "scale", "published", "estimate", "low", "high", "direction", "magnitude", "runs", "note"]
+    keys = [
+        "id",
+        "number",
+        "says",
+        "scale",
+        "published",
+        "estimate",
+        "low",
+        "high",
+        "direction",
+        "magnitude",
+        "runs",
+        "note",
+    ]
     assert all(set(r) == set(keys) for r in rows)
 
 
 @pytest.mark.parametrize("scale", ["micro", "pocket"])
 def test_data_has_the_fixed_keys(capsys, scale):
     rows = told(capsys, "data", "--scale", scale, "--json")
-    keys = ["task", "split", "source", "revision", "expected_rows", "rows", "sha256", "stand_in", "licence", "state"]
-    assert all(set(r) == set(keys) for r in rows) and {r["task"] for r in rows} == set(micro.TELLS if scale == "micro" else TASKS)
+    keys = [
+        "task",
+        "split",
+        "source",
+        "revision",
+        "expected_rows",
+        "rows",
+        "sha256",
+        "stand_in",
+        "licence",
+        "state",
+    ]
+    assert all(set(r) == set(keys) for r in rows) and {r["task"] for r in rows} == set(
+        micro.TELLS if scale == "micro" else TASKS
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,12 +176,17 @@ def test_a_corrupt_checkpoint_is_named_and_nothing_is_lost(places):
 def test_help_loads_nothing_big():
     status, out, _ = xit("--help")
     assert status == 0 and "study" in out
-    code = "import sys, xit_core.cli as c; c.parser(); print([m for m in ('torch', 'pandas') if m in sys.modules])"
+    code = (
+        "import sys, xit_core.cli as c; c.parser(); print([m for m in ('torch', 'pandas') if m in "
+        "sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
 def test_a_study_is_a_graph_in_which_parents_come_first(places):
-    jobs = launch.jobs(workflow.studies.runs("main", SCALES["smoke"])) + [launch.job("analysis", scale="smoke")]
+    jobs = launch.jobs(workflow.studies.runs("main", SCALES["smoke"])) + [
+        launch.job("analysis", scale="smoke")
+    ]
     plan = workflow.graph(jobs, Clock())
     needs = {j["id"]: set(j["needs"]) for j in plan["jobs"]}
     assert needs["analysis"] == set(needs) - {"analysis"}
@@ -161,7 +197,8 @@ def test_a_study_is_a_graph_in_which_parents_come_first(places):
 
 TINY = """
 import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background of a script
+# ignored where the tests run in the background of a script
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from xit_core import cli
 from xit_core.design import studies
 from xit_core.design.run import Run

@@ -32,7 +32,9 @@ def test_units_are_words_and_in_scripts_without_spaces_characters():
 
 def test_a_line_with_thirteen_words_of_a_context_is_found_and_one_with_twelve_is_not(held):
     for at in (0, 7, 17):
-        assert within(held, " ".join(["a", *LONG[at : at + 13], "b"]), " ".join(["a", *LONG[at : at + 12], "b"])) == [True, False]
+        assert within(
+            held, " ".join(["a", *LONG[at : at + 13], "b"]), " ".join(["a", *LONG[at : at + 12], "b"])
+        ) == [True, False]
 
 
 def test_a_short_evaluation_text_is_found_inside_a_line_and_a_very_short_one_only_as_the_line(held):
@@ -46,7 +48,8 @@ def test_nothing_is_found_across_two_lines_nor_in_empty_ones(held):
 
 
 @given(
-    st.lists(st.lists(st.sampled_from("abc"), max_size=18), min_size=1, max_size=6), st.lists(st.sampled_from("abc"), max_size=40)
+    st.lists(st.lists(st.sampled_from("abc"), max_size=18), min_size=1, max_size=6),
+    st.lists(st.sampled_from("abc"), max_size=40),
 )
 def test_what_is_found_is_what_a_plain_search_finds(lines, text):
     def inside(line, n, runs):
@@ -69,7 +72,8 @@ def test_every_string_of_a_row_is_a_text_and_tokens_are_one():
 
 def test_every_line_is_kept_or_counted_once(held):
     lines = [
-        ("A line of its own.", "web"), ("a LINE of its own", "web"), ("The small house is green.", "web"), ("Hm.", "web"),
+        ("A line of its own.", "web"), ("a LINE of its own", "web"), ("The small house is green.", "web"),
+        ("Hm.", "web"),
         ("Text of a target's training set.", "panx_train"), ("The line that is measured.", "web"),
         ("Another line of text.", "book"),
     ]  # fmt: skip
@@ -77,7 +81,11 @@ def test_every_line_is_kept_or_counted_once(held):
     assert texts == ["A line of its own.", "Another line of text."]
     assert card["removed"] == {"no text": 1, "left out": 1, "repeated": 2, "evaluated": 1}
     assert card["read"] == card["kept"] + sum(card["removed"].values()) == 7
-    assert card["sources"] == {"web": 1, "book": 1} and card["words"] == 9 and card["bytes"] == sum(map(len, texts))
+    assert (
+        card["sources"] == {"web": 1, "book": 1}
+        and card["words"] == 9
+        and card["bytes"] == sum(map(len, texts))
+    )
 
 
 def test_a_cap_chooses_the_same_lines_again_and_keeps_their_order(held):
@@ -97,7 +105,12 @@ def test_text_of_a_mirror_leaves_out_its_evaluation_sets_and_what_is_measured(tm
         [{"source_sentence": "Das Haus ist klein.", "target_sentence": "It"}],
     )
     mirrored(tmp_path, "google/xtreme", "PAN-X.de", "train", [{"tokens": ["Eine", "Katze", "schläft"]}])
-    said = ["Der erste wird gemessen.", "das haus ist klein", "Eine Katze schläft.", "der erste wird gemessen"]
+    said = [
+        "Der erste wird gemessen.",
+        "das haus ist klein",
+        "Eine Katze schläft.",
+        "der erste wird gemessen",
+    ]
     mirrored(tmp_path, "pretrain_text", "de", "train", [{"text": text, "source": "web"} for text in said])
     s = replace(SCALES["mini"], langs=("de",))
     texts, (seen,), card = corpus.gather(s, s.pretraining)

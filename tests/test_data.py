@@ -31,7 +31,9 @@ def mirror(tmp_path, monkeypatch):
 
 
 def nli(n, start=0):
-    return [{"premise": f"p{i}", "hypothesis": f"h{i}", "label": i % 3, "idx": i} for i in range(start, start + n)]
+    return [
+        {"premise": f"p{i}", "hypothesis": f"h{i}", "label": i % 3, "idx": i} for i in range(start, start + n)
+    ]
 
 
 def test_rows_of_a_mirror_are_read_and_an_incomplete_split_is_filled_up_by_declared_stand_ins(mirror):
@@ -62,18 +64,31 @@ def test_what_a_mirror_lacks_is_named(mirror):
 
 
 def test_an_unlabelled_row_is_dropped_and_counted(mirror):
-    mirror("nyu-mll/glue", "qqp", "train", [{"question1": "a", "question2": "b", "label": x, "idx": 0} for x in (0, 1, -1)])
+    mirror(
+        "nyu-mll/glue",
+        "qqp",
+        "train",
+        [{"question1": "a", "question2": "b", "label": x, "idx": 0} for x in (0, 1, -1)],
+    )
     rows, (seen,) = reading.examples(TASKS["qqp"], "train", "en", REAL)
     assert len(rows) == 2 and seen["dropped"] == 1
 
 
 def test_a_row_that_is_not_what_is_declared_is_named_with_source_row_and_field(mirror):
-    wrong = [{"question1": "a", "question2": "b", "label": "1"}, {"question1": "a", "question2": "b", "label": "maybe"}]
+    wrong = [
+        {"question1": "a", "question2": "b", "label": "1"},
+        {"question1": "a", "question2": "b", "label": "maybe"},
+    ]
     mirror("nyu-mll/glue", "qqp", "train", wrong)
     said = "row 1, field 'label': got 'maybe'; allowed: a whole number.*columns question1"
     with pytest.raises(Bad, match=f"nyu-mll/glue/qqp/train: {said}"):
         reading.examples(TASKS["qqp"], "train", "en", REAL)
-    mirror("tau/commonsense_qa", "default", "train", [{"question": "q", "choices": {"text": ["x"], "label": ["A"]}}])
+    mirror(
+        "tau/commonsense_qa",
+        "default",
+        "train",
+        [{"question": "q", "choices": {"text": ["x"], "label": ["A"]}}],
+    )
     with pytest.raises(Bad, match=r"commonsense_qa/default/train: row 0, field 'answerKey': it is missing"):
         reading.examples(TASKS["csqa"], "train", "en", REAL)
 
@@ -102,7 +117,12 @@ def test_evaluation_rows_that_all_have_one_label_are_placeholders(mirror):
 
 
 def squad(context, start, said):
-    return {"id": f"{start}", "context": context, "question": "?", "answers": {"answer_start": [start], "text": [said]}}
+    return {
+        "id": f"{start}",
+        "context": context,
+        "question": "?",
+        "answers": {"answer_start": [start], "text": [said]},
+    }
 
 
 def test_answers_are_mended_and_what_cannot_be_trained_on_is_set_aside_and_counted(mirror):
@@ -118,10 +138,18 @@ def test_answers_are_mended_and_what_cannot_be_trained_on_is_set_aside_and_count
 
 def test_a_file_that_mixes_languages_loses_nothing_by_it(mirror):
     words = ("entailment", "neutral", "contradiction")
-    rows = [{"language": x, "sentence1": "a", "sentence2": "b", "gold_label": w} for x in ("de", "fr") for w in words]
+    rows = [
+        {"language": x, "sentence1": "a", "sentence2": "b", "gold_label": w}
+        for x in ("de", "fr")
+        for w in words
+    ]
     mirror("google/xtreme", "XNLI", "validation", rows)
     found, (told,) = reading.examples(TASKS["xnli"], "validation", "de", REAL)
-    assert [e["label"] for e in found] == [0, 1, 2] and (told["rows"], told["dropped"], told["counts"]) == (3, 0, {})
+    assert [e["label"] for e in found] == [0, 1, 2] and (told["rows"], told["dropped"], told["counts"]) == (
+        3,
+        0,
+        {},
+    )
 
 
 def test_every_example_has_an_id_that_a_cap_does_not_change(mirror):
@@ -133,8 +161,15 @@ def test_every_example_has_an_id_that_a_cap_does_not_change(mirror):
 
 def test_translated_rows_take_the_languages_in_turn(mirror):
     for k, lang in enumerate(("de", "fr")):
-        mirror("facebook/xnli", lang, "train", [{"premise": f"{lang}{i}", "hypothesis": "h", "label": k} for i in range(6)])
-    rows, seen = reading.examples(TASKS["mnli"], "train", "en", replace(REAL, langs=("en", "de", "fr")), data_lang="mt")
+        mirror(
+            "facebook/xnli",
+            lang,
+            "train",
+            [{"premise": f"{lang}{i}", "hypothesis": "h", "label": k} for i in range(6)],
+        )
+    rows, seen = reading.examples(
+        TASKS["mnli"], "train", "en", replace(REAL, langs=("en", "de", "fr")), data_lang="mt"
+    )
     assert {e["a"] for e in rows} == {"de0", "de2", "de4", "fr1", "fr3", "fr5"} and len(seen) == 2
     with pytest.raises(Bad, match="squad1: no machine translation .*XIT_LOCAL/mt/squad1"):
         reading.examples(TASKS["squad1"], "train", "en", REAL, data_lang="mt")
@@ -154,11 +189,17 @@ def test_ones_own_translation_and_licensed_data_come_from_a_folder(mirror, tmp_p
 def test_a_cap_chooses_the_same_rows_every_time(mirror):
     mirror("nyu-mll/glue", "mnli", "train", nli(50))
     once, again = (reading.examples(TASKS["mnli"], "train", "en", REAL, 10)[0] for _ in range(2))
-    assert once == again and len(once) == 10 and once != reading.examples(TASKS["mnli"], "train", "en", REAL)[0][:10]
+    assert (
+        once == again
+        and len(once) == 10
+        and once != reading.examples(TASKS["mnli"], "train", "en", REAL)[0][:10]
+    )
 
 
 def test_micro_rows_come_with_a_content_hash_that_follows_the_content():
-    (_, (one,)), (_, (two,)) = (reading.examples(TASKS["xnli"], "validation", x, SMOKE, 6) for x in ("en", "al"))
+    (_, (one,)), (_, (two,)) = (
+        reading.examples(TASKS["xnli"], "validation", x, SMOKE, 6) for x in ("en", "al")
+    )
     assert one["rows"] == two["rows"] == 6 and one["sha256"] != two["sha256"] and not one["stand_in"]
 
 
@@ -181,7 +222,9 @@ def test_a_batch_is_a_function_of_the_step():
     one, two = (Mixture({"a": some_features(40), "b": some_features(24)}, 4, 30, seed=3) for _ in range(2))
     late = [two.at(step) for step in range(20, 30)]
     assert [one.at(step) for step in range(30)][20:] == late
-    assert Mixture({"a": some_features(40)}, 4, 30, seed=4).at(0) != Mixture({"a": some_features(40)}, 4, 30, seed=3).at(0)
+    assert Mixture({"a": some_features(40)}, 4, 30, seed=4).at(0) != Mixture(
+        {"a": some_features(40)}, 4, 30, seed=3
+    ).at(0)
 
 
 def test_sampling_is_proportional_with_a_cap_and_a_temperature():
@@ -213,12 +256,25 @@ def test_batches_hold_every_feature_once_neighbours_in_length():
 
 
 def test_what_is_encoded_comes_back_from_its_file_unread(tmp_path):
-    some = [{"ids": [0, 5, 2], "gold": [1]}, {"ids": [[0, 6, 2], [0, 7, 8, 2]], "gold": [0, 3]}, {"ids": [0, 2], "gold": []}]
+    some = [
+        {"ids": [0, 5, 2], "gold": [1]},
+        {"ids": [[0, 6, 2], [0, 7, 8, 2]], "gold": [0, 3]},
+        {"ids": [0, 2], "gold": []},
+    ]
     Encoded.of(some).write(tmp_path / "some/file.npy")
     found = Encoded.read(tmp_path / "some/file.npy")
-    told = [{"ids": [x.tolist() for x in sequences(f)], "gold": f["gold"].tolist(), "length": f["length"]} for f in found]
-    assert told == [{"ids": sequences(f), "gold": f["gold"], "length": n} for f, n in zip(some, (3, 4, 2), strict=True)]
-    assert found[-1]["length"] == 2 and found.longest.tolist() == [3, 4, 2] and isinstance(found.ids.base, np.memmap)
+    told = [
+        {"ids": [x.tolist() for x in sequences(f)], "gold": f["gold"].tolist(), "length": f["length"]}
+        for f in found
+    ]
+    assert told == [
+        {"ids": sequences(f), "gold": f["gold"], "length": n} for f, n in zip(some, (3, 4, 2), strict=True)
+    ]
+    assert (
+        found[-1]["length"] == 2
+        and found.longest.tolist() == [3, 4, 2]
+        and isinstance(found.ids.base, np.memmap)
+    )
     assert pieces(found).tolist() == pieces(some).tolist() and Mixture({"a": found}, 1, 6, 1).tokens() == 24
     with pytest.raises(IndexError):
         found[3]
@@ -227,7 +283,11 @@ def test_what_is_encoded_comes_back_from_its_file_unread(tmp_path):
 def test_examples_are_encoded_once_and_anew_when_anything_changed(monkeypatch):
     from xit_core.model import kinds
 
-    done, (rows, seen), pieces = [], reading.examples(TASKS["mnli"], "train", "en", SMOKE, 8), origins.tokenizer(SCALES["smoke"])
+    done, (rows, seen), pieces = (
+        [],
+        reading.examples(TASKS["mnli"], "train", "en", SMOKE, 8),
+        origins.tokenizer(SCALES["smoke"]),
+    )
     encode = kinds.KINDS["classify"].encode
 
     def told(task, examples, tokenizer, s, names):
@@ -242,15 +302,24 @@ def test_examples_are_encoded_once_and_anew_when_anything_changed(monkeypatch):
     assert len(done) == 3
     for file in (runs_dir() / "encoded").iterdir():
         file.write_bytes(file.read_bytes()[:-9])
-    assert kinds.encoded(TASKS["mnli"], rows, seen, pieces, SMOKE).ids.tolist() == first.ids.tolist() and len(done) == 4
+    assert (
+        kinds.encoded(TASKS["mnli"], rows, seen, pieces, SMOKE).ids.tolist() == first.ids.tolist()
+        and len(done) == 4
+    )
 
 
 def test_the_content_of_the_micro_world_belongs_to_its_version():
-    """When this fails the micro-world tells another story: raise `worlds.MICRO.version`, and store the new hash."""
+    """When this fails the micro-world tells another story: raise `worlds.MICRO.version`, and store the new
+    hash.
+    """
     from xit_core import micro
     from xit_core.design.worlds import MICRO
 
-    told = [micro.rows(t, "validation", lang, 5) for t in micro.TELLS for lang in ("en", list(micro.LANGUAGES)[-1])]
+    told = [
+        micro.rows(t, "validation", lang, 5)
+        for t in micro.TELLS
+        for lang in ("en", list(micro.LANGUAGES)[-1])
+    ]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
     assert (MICRO.version, digest) == ("micro-1", STORY)
 

@@ -1,4 +1,6 @@
-"""A person's own files in the dialects in which people have them: read whole and right, or refused in one line."""
+"""A person's own files in the dialects in which people have them: read whole and right, or refused in one
+line.
+"""
 
 import bz2
 import csv
@@ -71,13 +73,17 @@ def refused(call, *said):
     assert "\n" not in line and all(word in line for word in said), line
 
 
-# -- tables ------------------------------------------------------------------------------------------------------------
+# -- tables --------------------------------------------------------------------------------------------------
 
 QUOTES = [
-    ('"Easy" was written by John.', 'John wrote "Easy".', "1"), ('" It starts with a quote', "and the other does not", "0"),
-    ("A plain row", "another plain one", "0"), ('closed here "', "b", "1"), ("first", '"an open quote', "1"),
-    ("third sentence", 'ends here"', "0"), ('""', '"', "1"),
-]  # fmt: skip
+    ('"Easy" was written by John.', 'John wrote "Easy".', "1"),
+    ('" It starts with a quote', "and the other does not", "0"),
+    ("A plain row", "another plain one", "0"),
+    ('closed here "', "b", "1"),
+    ("first", '"an open quote', "1"),
+    ("third sentence", 'ends here"', "0"),
+    ('""', '"', "1"),
+]
 
 
 def lines(rows, end="\n", head="id\tsentence1\tsentence2\tlabel"):
@@ -92,7 +98,9 @@ def test_a_table_with_tabs_is_read_without_quoting_as_its_publishers_write_it(pu
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "json", "jsonl"])
 def test_a_byte_order_mark_before_the_first_column_is_no_part_of_its_name(put, ending):
-    rows = [{"sentence1": a, "sentence2": b, "label": label} for a, b, label in (("a", "b", "1"), ("c", "d", "0"))]
+    rows = [
+        {"sentence1": a, "sentence2": b, "label": label} for a, b, label in (("a", "b", "1"), ("c", "d", "0"))
+    ]
     mark = "\t" if ending == "tsv" else ","
     table = "\r\n".join(mark.join(row) for row in (rows[0].keys(), *(row.values() for row in rows)))
     text = {"json": json.dumps(rows), "jsonl": "\n".join(map(json.dumps, rows))}.get(ending, table)
@@ -117,18 +125,43 @@ def test_a_byte_order_mark_before_the_first_column_is_no_part_of_its_name(put, e
         ("csv", "sentence1,sentence2,label\na,b,1\n".encode("utf-16"), "UTF-8"),
         ("tsv", "sentence1\tsentence2\tlabel\nä\tb\t1\n".encode("latin-1"), "UTF-8"),
         ("tsv", "sentence1\tsentence2\tlabel\nä\tb\t1\n".encode("utf-16-le"), "UTF-8"),
-        ("jsonl", '{"sentence1": "a", "sentence2": "b", "label": 0, "label": 1}\n', "field 'label' stands twice"),
+        (
+            "jsonl",
+            '{"sentence1": "a", "sentence2": "b", "label": 0, "label": 1}\n',
+            "field 'label' stands twice",
+        ),
         ("json", '{"data": [{"paragraphs": 3}]}', "got paragraphs 3"),
         ("jsonl", "[" * 9999, "no JSON"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_right_is_refused_with_its_place(put, ending, content, said):
     put(f"{PAWSX}/validation.{ending}", content)
     refused(pawsx, f"validation.{ending}", said)
 
 
-CELL = st.text(st.characters(codec="utf-8", exclude_characters="\t\n\r\0"), min_size=1).filter(lambda x: x != "\ufeff")
-ODD = st.sampled_from(['"', '""', "a\u2028b", "x\x85", "\x0b", " ", "ü", '"a', "a,b", "'", "\\", "\\t", "a;b", "NA", "null", "#"])
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\t\n\r\0"), min_size=1).filter(
+    lambda x: x != "\ufeff"
+)
+ODD = st.sampled_from(
+    [
+        '"',
+        '""',
+        "a\u2028b",
+        "x\x85",
+        "\x0b",
+        " ",
+        "ü",
+        '"a',
+        "a,b",
+        "'",
+        "\\",
+        "\\t",
+        "a;b",
+        "NA",
+        "null",
+        "#",
+    ]
+)
 TABLE = st.lists(st.tuples(CELL | ODD, CELL | ODD), min_size=1, max_size=6)
 SQUEEZE = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 
@@ -136,7 +169,9 @@ SQUEEZE = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.co
 def encoded(rows, ending, end, mark):
     """The rows as a file of this ending."""
     if ending == "jsonl":
-        text = end.join(json.dumps(dict(zip("xy", row, strict=True)), ensure_ascii=False) for row in rows) + end
+        text = (
+            end.join(json.dumps(dict(zip("xy", row, strict=True)), ensure_ascii=False) for row in rows) + end
+        )
     elif ending == "tsv":
         text = end.join("\t".join(row) for row in (("x", "y"), *rows)) + end
     else:
@@ -147,8 +182,14 @@ def encoded(rows, ending, end, mark):
 
 
 @OFTEN
-@given(TABLE, st.sampled_from(["jsonl", "tsv", "csv"]), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["", "\ufeff"]),
-       st.sampled_from([*SQUEEZE]), st.integers(1, 3))  # fmt: skip
+@given(
+    TABLE,
+    st.sampled_from(["jsonl", "tsv", "csv"]),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["", "\ufeff"]),
+    st.sampled_from([*SQUEEZE]),
+    st.integers(1, 3),
+)
 def test_every_dialect_gives_the_rows_that_were_written(rows, ending, end, mark, squeeze, parts):
     with folder() as place:
         for k in range(parts):
@@ -161,10 +202,15 @@ def test_every_dialect_gives_the_rows_that_were_written(rows, ending, end, mark,
 
 
 GOOD = {
-    "jsonl": b'{"x": "1"}\n{"x": "2"}\n', "json": b'[{"x": "1"}]', "tsv": b"x\ty\n1\t2\n", "csv": b'x,y\n1,"2"\n',
-    "parquet": packed([{"x": "1"}]), "jsonl.gz": gzip.compress(b'{"x": 1}\n'), "csv.xz": lzma.compress(b"x\n1\n"),
+    "jsonl": b'{"x": "1"}\n{"x": "2"}\n',
+    "json": b'[{"x": "1"}]',
+    "tsv": b"x\ty\n1\t2\n",
+    "csv": b'x,y\n1,"2"\n',
+    "parquet": packed([{"x": "1"}]),
+    "jsonl.gz": gzip.compress(b'{"x": 1}\n'),
+    "csv.xz": lzma.compress(b"x\n1\n"),
     "tsv.bz2": bz2.compress(b"x\n1\n"),
-}  # fmt: skip
+}
 
 
 @OFTEN
@@ -184,7 +230,7 @@ def test_a_damaged_file_gives_rows_or_one_line(ending, draw):
             assert "\n" not in str(error) and "train" in str(error)
 
 
-# -- names -------------------------------------------------------------------------------------------------------------
+# -- names ---------------------------------------------------------------------------------------------------
 
 ROW = '{"sentence1": "a", "sentence2": "b", "label": 1}\n'
 
@@ -193,7 +239,11 @@ def test_a_compressed_copy_and_one_in_parts_are_read_and_what_lies_beside_them_i
     put(f"{PAWSX}/validation.jsonl.gz", gzip.compress(ROW.encode()))
     put(f"{PAWSX}/dev.jsonl", ROW)
     rows, (seen,) = reading.examples(TASKS["pawsx"], "validation", "de", REAL)
-    assert len(rows) == 1 and seen["note"] == "dev.jsonl beside it: not read" and seen["source"].endswith("validation.jsonl.gz")
+    assert (
+        len(rows) == 1
+        and seen["note"] == "dev.jsonl beside it: not read"
+        and seen["source"].endswith("validation.jsonl.gz")
+    )
     for k in range(2):
         put(f"google/xtreme/PAWS-X.fr/validation-0000{k}-of-00002.jsonl", ROW.replace('"a"', f'"{k}"'))
     assert [e["a"] for e in pawsx("fr")] == ["0", "1"]
@@ -201,12 +251,27 @@ def test_a_compressed_copy_and_one_in_parts_are_read_and_what_lies_beside_them_i
 
 @pytest.mark.parametrize(
     "name",
-    ["dev.jsonl", "val.csv", "Validation.jsonl", "validation.jsonl.zst", "validation.txt", "valid.tsv", "validation.zip",
-     "validation.xlsx", "xnli.dev.tsv", "validation_de.jsonl", "validation-00000-of-00002.jsonl.zst"],
-)  # fmt: skip
+    [
+        "dev.jsonl",
+        "val.csv",
+        "Validation.jsonl",
+        "validation.jsonl.zst",
+        "validation.txt",
+        "valid.tsv",
+        "validation.zip",
+        "validation.xlsx",
+        "xnli.dev.tsv",
+        "validation_de.jsonl",
+        "validation-00000-of-00002.jsonl.zst",
+    ],
+)
 def test_a_file_that_looks_like_the_split_under_another_name_is_never_left_aside_unseen(put, name):
     put(f"{PAWSX}/{name}", ROW)
-    refused(lambda: sources.fetch("google/xtreme", "PAWS-X.de", "validation", ""), name, "is not read; name it validation")
+    refused(
+        lambda: sources.fetch("google/xtreme", "PAWS-X.de", "validation", ""),
+        name,
+        "is not read; name it validation",
+    )
 
 
 def test_parts_of_which_one_is_missing_and_two_copies_are_refused(put):
@@ -226,9 +291,15 @@ def test_what_belongs_to_another_split_and_what_is_no_data_is_no_obstacle(put):
 
 
 def test_files_that_nothing_declared_reads_are_listed(put, capsys):
-    for name in (f"{PAWSX}/validation.jsonl", "mt/mnli/de/train.jsonl", "bucc2018/de-en.dev.de", "google/xtreme/README.md",
-                 "ccgbank/data/AUTO/00/wsj_0001.auto", "nyu-mll/glue/mnli/train-00000-of-00001.parquet",
-                 "pretrain_text/sw/train.jsonl"):  # fmt: skip
+    for name in (
+        f"{PAWSX}/validation.jsonl",
+        "mt/mnli/de/train.jsonl",
+        "bucc2018/de-en.dev.de",
+        "google/xtreme/README.md",
+        "ccgbank/data/AUTO/00/wsj_0001.auto",
+        "nyu-mll/glue/mnli/train-00000-of-00001.parquet",
+        "pretrain_text/sw/train.jsonl",
+    ):
         put(name, ROW)
     assert inventory.unread() == []
     wrong = ["google/xtreme/PAWSX.de/validation.jsonl", "mt/mnli/train.jsonl", "mt/mnly/de/train.jsonl"]
@@ -242,15 +313,20 @@ def test_files_that_nothing_declared_reads_are_listed(put, capsys):
 
 def test_translations_into_some_languages_only_lose_no_row(put):
     for lang in ("de", "fr"):
-        put(f"mt/hellaswag/{lang}/train.jsonl", "".join(
-            json.dumps({"ctx_a": f"{lang}{i}", "ctx_b": "", "ctx": "", "endings": ["a", "b"], "label": 0}) + "\n" for i in range(6)
-        ))  # fmt: skip
+        put(
+            f"mt/hellaswag/{lang}/train.jsonl",
+            "".join(
+                json.dumps({"ctx_a": f"{lang}{i}", "ctx_b": "", "ctx": "", "endings": ["a", "b"], "label": 0})
+                + "\n"
+                for i in range(6)
+            ),
+        )
     rows, seen = reading.examples(TASKS["hellaswag"], "train", "en", REAL, data_lang="mt")
     assert [e["a"] for e in rows] == ["de0", "de2", "de4", "fr1", "fr3", "fr5"]
     assert all("translated into 2 of 8 languages" in x["note"] for x in seen)
 
 
-# -- keys and values ---------------------------------------------------------------------------------------------------
+# -- keys and values -----------------------------------------------------------------------------------------
 
 
 def xnli(put, *rows):
@@ -263,7 +339,10 @@ NLI = {"sentence1": "a", "sentence2": "b", "gold_label": "neutral"}
 
 def test_rows_without_the_key_that_tells_their_language_are_of_no_language(put):
     refused(lambda: xnli(put, NLI), "XNLI/validation.jsonl: row 0, field 'language': it is missing")
-    refused(lambda: xnli(put, NLI | {"language": "German"}), "row 0, field 'language': got 'German'; allowed: ar, bg, de")
+    refused(
+        lambda: xnli(put, NLI | {"language": "German"}),
+        "row 0, field 'language': got 'German'; allowed: ar, bg, de",
+    )
     refused(lambda: xnli(put, NLI | {"language": None}), "field 'language': got None")
     assert len(xnli(put, NLI | {"language": "de"}, NLI | {"language": "fr"})) == 1
 
@@ -273,7 +352,9 @@ def test_an_id_that_tells_no_language_is_refused(put):
     row = {"id": "germanic-1", "question": "q", "context": "a", "answers": answers}
     for wrong in ("germanic-1", "q1", "", 7):
         put("google/xtreme/tydiqa/validation.jsonl", json.dumps(row | {"id": wrong}))
-        refused(lambda: reading.examples(TASKS["tydiqa"], "validation", "ko", scale("paper")), "row 0, field 'id'")
+        refused(
+            lambda: reading.examples(TASKS["tydiqa"], "validation", "ko", scale("paper")), "row 0, field 'id'"
+        )
     put("google/xtreme/tydiqa/validation.jsonl", json.dumps(row | {"id": "korean-1"}))
     assert len(reading.examples(TASKS["tydiqa"], "validation", "ko", scale("paper"))[0]) == 1
 
@@ -284,45 +365,100 @@ def test_labels_are_whole_numbers_however_they_are_written(put, label, index):
     assert pawsx()[0]["label"] == index
 
 
-NO_LABELS = [0.9, "0.9", float("nan"), float("inf"), True, False, "", None, [1], {}, "one", 2, "2", -2, "²", "1e0"]
+NO_LABELS = [
+    0.9,
+    "0.9",
+    float("nan"),
+    float("inf"),
+    True,
+    False,
+    "",
+    None,
+    [1],
+    {},
+    "one",
+    2,
+    "2",
+    -2,
+    "²",
+    "1e0",
+]
 
 
 @pytest.mark.parametrize("label", NO_LABELS)
 def test_a_value_that_is_no_label_is_an_error_that_names_row_and_field(put, label):
     good = json.dumps({"sentence1": "a", "sentence2": "b", "label": 0})
-    put(f"{PAWSX}/validation.jsonl", good + "\n" + json.dumps({"sentence1": "a", "sentence2": "b", "label": label}))
+    put(
+        f"{PAWSX}/validation.jsonl",
+        good + "\n" + json.dumps({"sentence1": "a", "sentence2": "b", "label": label}),
+    )
     refused(pawsx, "validation.jsonl: row 1, field 'label'", str(label)[:20])
 
 
 def test_words_of_the_publishers_own_files_are_understood(put):
     assert xnli(put, NLI | {"language": "de", "gold_label": "contradictory"})[0]["label"] == 2
-    put("nyu-mll/glue/mnli/train.jsonl", "".join(
-        json.dumps({"premise": "a", "hypothesis": "b", "label": x}) + "\n" for x in ("-", -1, "entailment", "2")
-    ))  # fmt: skip
+    put(
+        "nyu-mll/glue/mnli/train.jsonl",
+        "".join(
+            json.dumps({"premise": "a", "hypothesis": "b", "label": x}) + "\n"
+            for x in ("-", -1, "entailment", "2")
+        ),
+    )
     rows, (seen,) = reading.examples(TASKS["mnli"], "train", "en", REAL)
     assert [e["label"] for e in rows] == [0, 2] and seen["counts"] == {"no label": 2}
 
 
 @pytest.mark.parametrize("tag", [17, -1, 0.5, True, None, "NOUNS", ["NOUN"]])
 def test_a_tag_that_is_none_is_refused_and_never_counted_from_the_end(put, tag):
-    put("google/xtreme/udpos.German/validation.jsonl", json.dumps({"tokens": ["a", "b"], "pos_tags": [7, tag]}))
+    put(
+        "google/xtreme/udpos.German/validation.jsonl",
+        json.dumps({"tokens": ["a", "b"], "pos_tags": [7, tag]}),
+    )
     refused(lambda: reading.examples(TASKS["udpos"], "validation", "de", REAL), "row 0, field 'pos_tags'")
 
 
 @pytest.mark.parametrize(
     ("task", "row", "field"),
     [
-        ("hellaswag", {"ctx_a": "a", "ctx_b": "b", "ctx": "c", "endings": ["x", None], "label": 0}, "endings"),
-        ("cosmosqa", {"context": None, "question": "q", "label": 0} | {f"answer{i}": "a" for i in range(4)}, "context"),
-        ("csqa", {"question": "q", "choices": {"text": ["a", 3], "label": ["A", "B"]}, "answerKey": "A"}, "choices"),
-        ("squad1", {"id": "1", "question": "q", "context": "a", "answers": {"text": ["a"], "answer_start": [0.5]}}, "answers"),
-        ("squad1", {"id": "1", "question": "q", "context": "a", "answers": {"text": ["a"], "answer_start": []}}, "answers"),
-        ("squad1", {"id": "1", "question": "q", "context": "a", "answers": {"text": [None], "answer_start": [0]}}, "answers"),
-        ("siqa", {"context": "c", "question": "q", "answerA": "a", "answerB": "b", "answerC": "c", "label": "1.5"}, "label"),
+        (
+            "hellaswag",
+            {"ctx_a": "a", "ctx_b": "b", "ctx": "c", "endings": ["x", None], "label": 0},
+            "endings",
+        ),
+        (
+            "cosmosqa",
+            {"context": None, "question": "q", "label": 0} | {f"answer{i}": "a" for i in range(4)},
+            "context",
+        ),
+        (
+            "csqa",
+            {"question": "q", "choices": {"text": ["a", 3], "label": ["A", "B"]}, "answerKey": "A"},
+            "choices",
+        ),
+        (
+            "squad1",
+            {"id": "1", "question": "q", "context": "a", "answers": {"text": ["a"], "answer_start": [0.5]}},
+            "answers",
+        ),
+        (
+            "squad1",
+            {"id": "1", "question": "q", "context": "a", "answers": {"text": ["a"], "answer_start": []}},
+            "answers",
+        ),
+        (
+            "squad1",
+            {"id": "1", "question": "q", "context": "a", "answers": {"text": [None], "answer_start": [0]}},
+            "answers",
+        ),
+        (
+            "siqa",
+            {"context": "c", "question": "q", "answerA": "a", "answerB": "b", "answerC": "c", "label": "1.5"},
+            "label",
+        ),
         ("copa", {"premise": "p", "choice1": "a", "choice2": "b", "question": "why", "label": 0}, "question"),
         ("qqp", {"question1": float("nan"), "question2": "b", "label": 0}, "a"),
     ],
-)  # fmt: skip
+)
 def test_a_field_of_another_type_is_named(put, task, row, field):
     repository, config = TASKS[task].config("en")
     put(f"{repository}/{config}/train.jsonl", json.dumps(row))
@@ -346,7 +482,7 @@ def test_any_value_is_a_label_or_refused(value, names):
     assert value == "-" or value in names or label == float(value)
 
 
-# -- manifests ---------------------------------------------------------------------------------------------------------
+# -- manifests -----------------------------------------------------------------------------------------------
 
 HEAD = "repo,config,split,rows,sha256,commit,complete,note,licence,path"
 LINE = f"google/xtreme,PAWS-X.de,validation,2,{'0' * 64},{'a' * 40},yes,,,"
@@ -368,11 +504,17 @@ def test_a_manifest_with_a_byte_order_mark_or_without_optional_columns_is_read(t
     [
         (f"{HEAD}\n{LINE}\n".replace(",", ";"), ["separated by semicolons"]),
         (f"{HEAD}\n{LINE}\n".replace("sha256,", "").replace("0" * 64 + ",", ""), ["no column 'sha256'"]),
-        (f"{HEAD}\n{LINE}\n".replace(",2,", ',"1,000",'), ["row 0, column 'rows': got '1,000'; allowed: a whole number"]),
+        (
+            f"{HEAD}\n{LINE}\n".replace(",2,", ',"1,000",'),
+            ["row 0, column 'rows': got '1,000'; allowed: a whole number"],
+        ),
         (f"{HEAD}\n{LINE}\n".replace(",2,", ",-2,"), ["column 'rows'"]),
         (f"{HEAD}\n{LINE}\n".replace(",2,", ",2.0,"), ["column 'rows'"]),
         (f"{HEAD}\n{LINE}\n".replace("0" * 64, "1E+05"), ["column 'sha256': got '1E+05'; allowed: 64 hex"]),
-        (f"{HEAD}\n{LINE}\n".replace(",yes,", ",TRUE,"), ["column 'complete': got 'TRUE'; allowed: yes, partial or derived"]),
+        (
+            f"{HEAD}\n{LINE}\n".replace(",yes,", ",TRUE,"),
+            ["column 'complete': got 'TRUE'; allowed: yes, partial or derived"],
+        ),
         (f"{HEAD}\n{LINE}\n{LINE}\n", ["row 1", "stands there twice"]),
         (f"{HEAD}\n{LINE},\n", ["row 0 has 11 cells, the header 10"]),
         ("", ["it is empty"]),
@@ -380,7 +522,9 @@ def test_a_manifest_with_a_byte_order_mark_or_without_optional_columns_is_read(t
     ],
 )
 @pytest.mark.parametrize("words", ["data --scale mini", "run xnli --scale mini"])
-def test_a_damaged_manifest_is_one_line_with_file_and_column(tmp_path, monkeypatch, capsys, text, said, words):
+def test_a_damaged_manifest_is_one_line_with_file_and_column(
+    tmp_path, monkeypatch, capsys, text, said, words
+):
     refused(lambda: manifest(tmp_path, monkeypatch, text), "MANIFEST.csv", *said)
     if words.startswith("data"):
         assert cli.main(words.split()) == 2
@@ -389,15 +533,33 @@ def test_a_damaged_manifest_is_one_line_with_file_and_column(tmp_path, monkeypat
         refused(lambda: reading.examples(TASKS["pawsx"], "validation", "de", REAL), *said)
 
 
-MARKS = st.sampled_from([",", ";", '"', "\n", "x", "0", "", "é", "\ufeff", "\0", "-", "/", "\t", "|", ":", ".", "\r"])
+MARKS = st.sampled_from(
+    [",", ";", '"', "\n", "x", "0", "", "é", "\ufeff", "\0", "-", "/", "\t", "|", ":", ".", "\r"]
+)
 
 
 @OFTEN
 @given(st.lists(st.tuples(MARKS, st.integers(0, 999)), max_size=4))
 def test_a_manifest_is_read_right_or_refused_in_one_line(changes):
     with folder("XIT_MIRROR") as place:
-        mirrored(place, "google/xtreme", "PAWS-X.de", "validation", [{"sentence1": "a", "sentence2": "b", "label": 1}])
-        listed(place, {"repo": "b", "config": "c", "split": "train", "rows": 7, "sha256": "0" * 64, "complete": "partial"})
+        mirrored(
+            place,
+            "google/xtreme",
+            "PAWS-X.de",
+            "validation",
+            [{"sentence1": "a", "sentence2": "b", "label": 1}],
+        )
+        listed(
+            place,
+            {
+                "repo": "b",
+                "config": "c",
+                "split": "train",
+                "rows": 7,
+                "sha256": "0" * 64,
+                "complete": "partial",
+            },
+        )
         file = place / "MANIFEST.csv"
         text = file.read_text(encoding="utf-8")
         for what, at in changes:
@@ -405,15 +567,19 @@ def test_a_manifest_is_read_right_or_refused_in_one_line(changes):
         file.write_text(text, encoding="utf-8", newline="")
         try:
             rows = inventory.presence(SCALES["mini"])
-            assert len(mirrors.manifest(place)) >= 1 and all(isinstance(row["rows"], int | None) for row in rows)
+            assert len(mirrors.manifest(place)) >= 1 and all(
+                isinstance(row["rows"], int | None) for row in rows
+            )
             reading.examples(TASKS["pawsx"], "validation", "de", REAL)
         except Bad as error:
             assert "\n" not in str(error)
 
 
-# -- originals ---------------------------------------------------------------------------------------------------------
+# -- originals -----------------------------------------------------------------------------------------------
 
-TREE = "1-2\tzum\t_\t_\t_\t_\t_\t_\t_\t_\n1\tzu\t_\tADP\t_\t_\t2\t_\t_\t_\n2\tdem\t_\tDET\t_\t_\t0\t_\t_\t_\n\n"
+TREE = (
+    "1-2\tzum\t_\t_\t_\t_\t_\t_\t_\t_\n1\tzu\t_\tADP\t_\t_\t2\t_\t_\t_\n2\tdem\t_\tDET\t_\t_\t0\t_\t_\t_\n\n"
+)
 
 
 @OFTEN
@@ -433,7 +599,11 @@ def test_a_damaged_treebank_gives_sentences_or_one_line(changes):
 def test_original_files_may_begin_with_a_byte_order_mark(put):
     put("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", "\ufeff" + TREE)
     assert originals.ud("de", "validation")[0].rows[0]["tokens"] == ["zum"]
-    for end, text in {"de": "\ufeffde-1\tEins.\r\n", "en": "\ufeffen-1\tOne.\r\n", "gold": "\ufeffde-1\ten-1\r\n"}.items():
+    for end, text in {
+        "de": "\ufeffde-1\tEins.\r\n",
+        "en": "\ufeffen-1\tOne.\r\n",
+        "gold": "\ufeffde-1\ten-1\r\n",
+    }.items():
         put(f"bucc2018/de-en.dev.{end}", text)
     source, _, gold, _ = mining_pools.pools("de")
     assert (source, gold) == ([{"id": "de-1", "sentence": "Eins."}], [("de-1", "en-1")])
@@ -442,13 +612,17 @@ def test_original_files_may_begin_with_a_byte_order_mark(put):
 def test_every_ending_is_known_with_and_without_compression():
     names = {"a.jsonl": ".jsonl", "a.jsonl.gz": ".jsonl", "a.b.csv.xz": ".csv", "a.parquet": ".parquet"}
     assert {name: formats.form(name) for name in names} == names
-    assert not any(map(formats.form, ["a.gz", "a.parquet.gz", "a.txt", "a", "jsonl", "a.jsonl.zst", "a.jsonl.gz.gz"]))
+    assert not any(
+        map(formats.form, ["a.gz", "a.parquet.gz", "a.txt", "a", "jsonl", "a.jsonl.zst", "a.jsonl.gz.gz"])
+    )
 
 
-# -- what lies there and is not read ------------------------------------------------------------------------------------
+# -- what lies there and is not read -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["a folder", "a link to nothing", "a loop", "the folder is a link to nothing"])
+@pytest.mark.parametrize(
+    "how", ["a folder", "a link to nothing", "a loop", "the folder is a link to nothing"]
+)
 def test_what_stands_in_the_place_of_a_file_is_never_passed_over(put, tmp_path, how):
     file = put(f"{PAWSX}/validation.jsonl", ROW)
     file.unlink()
@@ -466,7 +640,10 @@ def test_what_stands_in_the_place_of_a_file_is_never_passed_over(put, tmp_path, 
     ("path", "read"),
     [
         ("ud-treebanks-v2.5/UD_German-GSD/de_gsd-ud-dev.conllu.gz", lambda: originals.ud("de", "validation")),
-        ("ud-treebanks-v2.5/again/UD_German-GSD/de_gsd-ud-dev.conllu", lambda: originals.ud("de", "validation")),
+        (
+            "ud-treebanks-v2.5/again/UD_German-GSD/de_gsd-ud-dev.conllu",
+            lambda: originals.ud("de", "validation"),
+        ),
         ("bucc2018/zh-en/zh-en.dev.zh", lambda: mining_pools.pools("zh")),
         ("bucc2018/zh-en.dev.zh.gz", lambda: mining_pools.pools("zh")),
         ("ccgbank/AUTO/00/wsj_0001.auto", lambda: originals.ccgbank("validation")),
@@ -479,7 +656,10 @@ def test_original_files_in_another_place_are_never_left_aside_unseen(put, path, 
 
 
 def test_sentences_of_a_treebank_that_run_together_are_refused(put):
-    one, two = ("\n".join(f"{i}\t{w}\t_\tX\t_\t_\t0\t_\t_\t_" for i, w in enumerate(words, 1)) for words in ("abc", "xy"))
+    one, two = (
+        "\n".join(f"{i}\t{w}\t_\tX\t_\t_\t0\t_\t_\t_" for i, w in enumerate(words, 1))
+        for words in ("abc", "xy")
+    )
     put("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", f"{one}\n{two}\n\n")
     refused(lambda: originals.ud("de", "validation"), "not 1, 2, ...")
     put("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", f"{one}\n\n{two}\n\n")
@@ -506,14 +686,27 @@ def test_a_row_that_names_another_language_is_not_counted_for_this_one(put):
 @pytest.mark.parametrize(
     ("task", "row", "field"),
     [
-        ("hellaswag", {"ctx_a": "a", "ctx_b": "b", "ctx": "c", "endings": "['x', 'y']", "label": 0}, "endings"),
+        (
+            "hellaswag",
+            {"ctx_a": "a", "ctx_b": "b", "ctx": "c", "endings": "['x', 'y']", "label": 0},
+            "endings",
+        ),
         ("csqa", {"question": "q", "choices": {"text": ["a"], "label": "ABCDE"}, "answerKey": ""}, "choices"),
         ("panx", {"tokens": ["a", "b"], "ner_tags": {"0": 1, "1": 2}}, "ner_tags"),
         ("panx", {"tokens": ["a", "b"], "ner_tags": "00"}, "ner_tags"),
         ("qqp", {"question1": "a", "question2": "b", "label": 10**400}, "label"),
-        ("squad1", {"id": "1", "question": "q", "context": "a", "answers": {"text": ["a"], "answer_start": [10**400]}}, "answers"),
+        (
+            "squad1",
+            {
+                "id": "1",
+                "question": "q",
+                "context": "a",
+                "answers": {"text": ["a"], "answer_start": [10**400]},
+            },
+            "answers",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_only_looks_like_a_list_or_a_number_is_refused(put, task, row, field):
     repository, config = TASKS[task].config("en")
     put(f"{repository}/{config}/train.jsonl", json.dumps(row))
@@ -536,7 +729,10 @@ def test_odd_files_get_the_advice_that_mends_them(put, name, content, said):
 
 def test_templates_that_were_cut_off_are_refused(put):
     put("multichecklist/templates/tsv.tsv", "Field\ten\tde\nName\tAnimal vs Vehicle\t\n")
-    refused(lambda: reading.examples(TASKS["multichecklist"], "validation", "de", scale("paper")), "the templates are not whole")
+    refused(
+        lambda: reading.examples(TASKS["multichecklist"], "validation", "de", scale("paper")),
+        "the templates are not whole",
+    )
 
 
 def test_a_manifest_that_counts_other_rows_than_its_file_has_is_refused(tmp_path, monkeypatch):
@@ -547,7 +743,7 @@ def test_a_manifest_that_counts_other_rows_than_its_file_has_is_refused(tmp_path
     refused(lambda: from_mirror("a", "b", "train"), "1 rows, the manifest says 2000")
 
 
-# -- what would still be passed over -----------------------------------------------------------------------------------
+# -- what would still be passed over -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -598,16 +794,29 @@ def test_a_pair_of_another_language_is_not_searched_with_this_one(put, lang):
 @pytest.mark.parametrize(
     ("task", "row", "said"),
     [
-        ("siqa", {**dict.fromkeys(TASKS["siqa"].columns.split(), "a"), "label": 0},
-         "field 'label': got 0; allowed: 1, 2 or 3"),
-        ("csqa", {"question": "q", "choices": {"label": ["A", "B"], "text": ["x", "y"]}, "answerKey": "F"},
-         "field 'answerKey': got 'F'; allowed: A, B"),
-        ("csqa", {"question": "q", "choices": {"label": ["A", "B"], "text": ["x"]}, "answerKey": "A"},
-         "allowed: a text for each letter"),
+        (
+            "siqa",
+            {**dict.fromkeys(TASKS["siqa"].columns.split(), "a"), "label": 0},
+            "field 'label': got 0; allowed: 1, 2 or 3",
+        ),
+        (
+            "csqa",
+            {"question": "q", "choices": {"label": ["A", "B"], "text": ["x", "y"]}, "answerKey": "F"},
+            "field 'answerKey': got 'F'; allowed: A, B",
+        ),
+        (
+            "csqa",
+            {"question": "q", "choices": {"label": ["A", "B"], "text": ["x"]}, "answerKey": "A"},
+            "allowed: a text for each letter",
+        ),
         ("panx", {"tokens": ["a", "b"], "ner_tags": []}, "field 'tokens': got ['a', 'b']; allowed: as many"),
-        ("qqp", {"question1": "a", "question2": "b", "label": -2}, "field 'label': got -2; allowed: -1 or more"),
+        (
+            "qqp",
+            {"question1": "a", "question2": "b", "label": -2},
+            "field 'label': got -2; allowed: -1 or more",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_said_to_be_allowed_is_what_the_file_may_hold(put, task, row, said):
     repository, config = TASKS[task].config("en")
     put(f"{repository}/{config}/train.jsonl", json.dumps(row))
@@ -624,15 +833,23 @@ def test_translations_that_no_run_reads_are_listed(put, path):
 def test_what_lies_beside_a_split_is_said_in_the_list_of_the_data(put):
     put(f"{PAWSX}/validation.jsonl", ROW)
     put(f"{PAWSX}/dev.jsonl", ROW)
-    (told,) = [r for r in inventory.presence(SCALES["paper"]) if (r["source"], r["split"]) == (PAWSX, "validation")]
+    (told,) = [
+        r for r in inventory.presence(SCALES["paper"]) if (r["source"], r["split"]) == (PAWSX, "validation")
+    ]
     assert told["state"].endswith("dev.jsonl beside it: not read")
 
 
 @pytest.mark.parametrize(
     ("number", "head", "said"),
-    [("x", "0", "a word 'x'"), ("1 ", "0", "a word '1 '"), ("1-2-3", "0", "a word '1-2-3'"),
-     ("1", "x", "a head 'x'"), ("1", "9", "a head '9'"), ("1", "-1", "a head '-1'")],
-)  # fmt: skip
+    [
+        ("x", "0", "a word 'x'"),
+        ("1 ", "0", "a word '1 '"),
+        ("1-2-3", "0", "a word '1-2-3'"),
+        ("1", "x", "a head 'x'"),
+        ("1", "9", "a head '9'"),
+        ("1", "-1", "a head '-1'"),
+    ],
+)
 def test_a_number_of_a_treebank_that_is_none_is_named(put, number, head, said):
     word = "\t".join([number, "w", "_", "NOUN", "_", "_", head, "_", "_", "_"])
     put("ud-treebanks-v2.5/UD_X/de_x-ud-dev.conllu", f"{word}\n\n")

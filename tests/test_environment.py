@@ -51,8 +51,20 @@ def test_the_extra_is_the_same_in_both_places():
 
 
 def test_no_machine_path_or_address_stands_in_the_build_files():
-    tools = [str(path.relative_to(ROOT)) for path in (ROOT / "tools").iterdir() if path.is_file() and path.name not in BROWSERS]
-    for file in ("environment.yml", "constraints.txt", "pyproject.toml", "Makefile", "Snakefile", ".ci/run", *tools):
+    tools = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tools").iterdir()
+        if path.is_file() and path.name not in BROWSERS
+    ]
+    for file in (
+        "environment.yml",
+        "constraints.txt",
+        "pyproject.toml",
+        "Makefile",
+        "Snakefile",
+        ".ci/run",
+        *tools,
+    ):
         assert not re.search(r"https?://|/home/|/root|/work/|/opt/", (ROOT / file).read_text()), file
 
 
@@ -76,7 +88,9 @@ for room in {LIGHT!r}:
 def test_every_module_is_small():
     """Of the package as a whole there is no ceiling: one that was raised five times only bred dense lines."""
     for path in (p for p in (ROOT / "xit_core").rglob("*.py") if p.name not in TABLES):
-        assert sum(bool(line.strip()) for line in path.read_text(encoding="utf-8").splitlines()) <= 500, path.name
+        assert sum(bool(line.strip()) for line in path.read_text(encoding="utf-8").splitlines()) <= 500, (
+            path.name
+        )
 
 
 def test_no_function_has_more_than_40_statements():

@@ -26,7 +26,8 @@ def test_logits_come_back_in_the_order_of_the_features(net):
     whole = evaluate.predict(net, "udpos", features["udpos"])
     alone = [evaluate.predict(net, "udpos", [f])[0] for f in features["udpos"]]
     assert all(
-        torch.allclose(x, y, atol=1e-5) and len(x) == f["length"] for x, y, f in zip(whole, alone, features["udpos"], strict=True)
+        torch.allclose(x, y, atol=1e-5) and len(x) == f["length"]
+        for x, y, f in zip(whole, alone, features["udpos"], strict=True)
     )
 
 
@@ -35,10 +36,14 @@ def test_a_target_is_scored_under_every_protocol_of_its_family_and_its_predictio
 
     training_set(net, (TASKS["squad1"],), S, 12, seed=1)
     found = row_of(evaluate.target(net, TASKS["mlqa"], S))
-    assert {x["protocol"] for x in found["scores"]} == {"qa/mlqa"} and {x["protocol"] for x in found["protocols"]} == {
-        "qa/squad-en"
-    }
-    assert len(found["predictions"]) == S.eval_rows * len(S.langs) == len({(x["lang"], x["id"]) for x in found["predictions"]})
+    assert {x["protocol"] for x in found["scores"]} == {"qa/mlqa"} and {
+        x["protocol"] for x in found["protocols"]
+    } == {"qa/squad-en"}
+    assert (
+        len(found["predictions"])
+        == S.eval_rows * len(S.langs)
+        == len({(x["lang"], x["id"]) for x in found["predictions"]})
+    )
     assert set(found["predictions"][0]) == {"task", "lang", "id", "prediction", "no_answer"}
 
 
@@ -50,19 +55,28 @@ def test_tags_are_kept_as_words(net):
     assert {t for x in found["predictions"] for t in x["prediction"]} <= set(TASKS["panx"].labels)
 
 
-# -- what is linear in the states --------------------------------------------------------------------------------------
+# -- what is linear in the states ----------------------------------------------------------------------------
 
 
 def test_parts_of_speech_are_read_from_every_layer_in_every_language_the_same_each_time(net):
     before = {k: v.clone() for k, v in net.state_dict().items()}
     found, seen = probe.linear(net, S)
-    assert [(x["lang"], x["layer"]) for x in found] == [(lang, k) for lang in languages(TASKS["udpos"], S) for k in range(3)]
-    assert probe.linear(net, S) == (found, seen) and all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert [(x["lang"], x["layer"]) for x in found] == [
+        (lang, k) for lang in languages(TASKS["udpos"], S) for k in range(3)
+    ]
+    assert probe.linear(net, S) == (found, seen) and all(
+        torch.equal(v, before[k]) for k, v in net.state_dict().items()
+    )
     rows, _ = reading.examples(TASKS["udpos"], "validation", "en", S, S.eval_rows)
     tags = [t for row in rows for t in row["tags"]]
     assert found[0]["n"] == len(tags)  # each has a piece
-    assert 100 >= found[0]["accuracy"] > 100 * max(map(tags.count, tags)) / len(tags)  # the most frequent tag, always
-    assert {(x["split"], x["lang"]) for x in seen} == {("train", "en"), *(("validation", lang) for lang in languages(TASKS["udpos"], S))}
+    assert (
+        100 >= found[0]["accuracy"] > 100 * max(map(tags.count, tags)) / len(tags)
+    )  # the most frequent tag, always
+    assert {(x["split"], x["lang"]) for x in seen} == {
+        ("train", "en"),
+        *(("validation", lang) for lang in languages(TASKS["udpos"], S)),
+    }
 
 
 def test_a_token_is_represented_by_its_first_piece(net):
@@ -71,13 +85,18 @@ def test_a_token_is_represented_by_its_first_piece(net):
     states, tags = probe.firsts(net, features)
     alone = [probe.firsts(net, [f]) for f in sorted(features, key=lambda f: f["length"])]
     assert torch.allclose(states, torch.cat([x for x, _ in alone], 1), atol=1e-5)
-    assert torch.equal(tags, torch.cat([y for _, y in alone])) and len(tags) == sum(p >= 0 for f in features for p in f["first"])
+    assert torch.equal(tags, torch.cat([y for _, y in alone])) and len(tags) == sum(
+        p >= 0 for f in features for p in f["first"]
+    )
 
 
 def test_a_logistic_regression_is_at_the_minimum_of_its_loss_wherever_its_states_lie():
     x = torch.randn(400, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     y = (x[:, 0] > -0.5).long() + (x[:, 0] > 0.7).long()
-    (weight, bias), moved = probe.logistic(x, y, 4), probe.logistic(x * 50 - 900, y, 4)  # the fourth class never occurs
+    (weight, bias), moved = (
+        probe.logistic(x, y, 4),
+        probe.logistic(x * 50 - 900, y, 4),
+    )  # the fourth class never occurs
     logits = x @ weight.T + bias
     assert (logits.argmax(1) == y).double().mean() > 0.93
     assert torch.allclose(logits, (x * 50 - 900) @ moved[0].T + moved[1], atol=0.02)

@@ -24,10 +24,14 @@ def enter(run, share=0.7):
     for lang in languages(run.target, s):
         rows, _ = examples(run.target, "validation", lang, s, s.eval_rows)
         said = [answer(run.on, i, e, len(rows), i % 10 < 10 * share) for i, e in enumerate(rows)]
-        predicted += [{"task": run.on, "lang": lang, "id": e["id"], "prediction": p} for e, p in zip(rows, said, strict=True)]
+        predicted += [
+            {"task": run.on, "lang": lang, "id": e["id"], "prediction": p}
+            for e, p in zip(rows, said, strict=True)
+        ]
         metrics, _ = scored(run.on, said, rows, lang)
         scores += [
-            {"lang": lang, "metric": m, "protocol": TASKS[run.on].protocol, "value": v, "n": len(rows)} for m, v in metrics.items()
+            {"lang": lang, "metric": m, "protocol": TASKS[run.on].protocol, "value": v, "n": len(rows)}
+            for m, v in metrics.items()
         ]
     predictions.keep(run, predicted)
     fields = results.named(run)
@@ -40,7 +44,9 @@ def answer(name, i, example, n, right):
     if name == "bucc":
         return list(example["ids"]) if right else None
     if "tags" in example:
-        return example["tags"] if right else ["X" if "X" in TASKS[name].labels else "O"] * len(example["tags"])
+        return (
+            example["tags"] if right else ["X" if "X" in TASKS[name].labels else "O"] * len(example["tags"])
+        )
     if "answers" in example:
         return example["answers"][0][1] if right else "something else"
     return example["label"] if right else 1 - min(example["label"], 1)
@@ -60,7 +66,11 @@ def every_language(monkeypatch):
     for benchmark in submission.LANGS.values():
         for name in benchmark:
             monkeypatch.setitem(
-                benchmark, name, list(languages(TASKS[{"bucc2018": "bucc"}.get(name, name)], scale("smoke"))) if known(name) else []
+                benchmark,
+                name,
+                list(languages(TASKS[{"bucc2018": "bucc"}.get(name, name)], scale("smoke")))
+                if known(name)
+                else [],
             )
 
 
@@ -174,7 +184,9 @@ def test_an_export_of_fewer_languages_says_so_and_is_scored_for_what_it_has(
         told["runs"] == {"xnli": run.id} and told["languages"] == {"xnli": langs} and told["scale"] == "smoke"
     )
     (tmp_path / "said/export.json").write_text("{")
-    with pytest.raises(Bad, match="export.json: damaged .*; export again into a new folder, or delete the list"):
+    with pytest.raises(
+        Bad, match="export.json: damaged .*; export again into a new folder, or delete the list"
+    ):
         submission.score(tmp_path / "said", tmp_path / "gold")
     (tmp_path / "said/export.json").unlink()
     with pytest.raises(

@@ -1,4 +1,6 @@
-"""The project's own files: whole or not there, whoever else writes; a changed one is never taken for what it was."""
+"""The project's own files: whole or not there, whoever else writes; a changed one is never taken for what it
+was.
+"""
 
 import json
 import multiprocessing
@@ -26,7 +28,7 @@ MANY = settings(max_examples=200, deadline=None)
 ALONE = multiprocessing.get_context("fork")
 
 
-# -- written at once ---------------------------------------------------------------------------------------------------
+# -- written at once -----------------------------------------------------------------------------------------
 
 
 def at_once(*jobs) -> list[int]:
@@ -104,7 +106,7 @@ def test_a_file_gets_the_permissions_that_a_plain_open_would_give_it(tmp_path, m
     assert modes == {0o666 & ~mask}
 
 
-# -- read --------------------------------------------------------------------------------------------------------------
+# -- read ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ def test_what_is_sealed_is_read_back_as_it_was(content):
         assert files.load(file, {}, "") == files.sealed(finite)
 
 
-# -- caches ------------------------------------------------------------------------------------------------------------
+# -- caches --------------------------------------------------------------------------------------------------
 
 NUMBERS = st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=6)
 FEATURE = {"ids": NUMBERS | st.lists(NUMBERS, min_size=2, max_size=3), "gold": NUMBERS}

@@ -16,7 +16,8 @@ from xit_core.machine.places import ROOT
 
 WITHOUT = """
 import sys
-for name in "pandas pyarrow datasets papermill nbformat nbclient snakemake matplotlib statsmodels tabulate".split():
+gone = "pandas pyarrow datasets papermill nbformat nbclient snakemake matplotlib statsmodels tabulate"
+for name in gone.split():
     sys.modules[name] = None  # as if it were not installed
 sys.path[:0] = sys.argv[2:]  # PYTHONPATH cannot name a folder with a colon
 import gpu
@@ -25,7 +26,15 @@ gpu.main(["check", "--scale", "smoke", "--to", sys.argv[1]])
 
 
 def test_what_is_checked_there_holds_here_without_parquet_and_notebooks(tmp_path):
-    command = [sys.executable, "-c", WITHOUT, str(tmp_path), str(ROOT), str(ROOT / "tests"), str(ROOT / "tools")]
+    command = [
+        sys.executable,
+        "-c",
+        WITHOUT,
+        str(tmp_path),
+        str(ROOT),
+        str(ROOT / "tests"),
+        str(ROOT / "tools"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and '"mnli": {"logits off by": 0.0' in done.stdout, done.stderr
 
@@ -47,7 +56,11 @@ def test_a_visit_brings_home_an_encoder_and_rows_that_the_ledger_takes(tmp_path,
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"model.safetensors", "rows.tar.gz"}
     with tarfile.open(tmp_path / "out/rows.tar.gz") as archive:
         archive.extractall(tmp_path / "came", filter="data")
-    assert {p.name for p in (tmp_path / "came/encoder").iterdir()} == {"config.json", "card.json", "tokenizer.json"}
+    assert {p.name for p in (tmp_path / "came/encoder").iterdir()} == {
+        "config.json",
+        "card.json",
+        "tokenizer.json",
+    }
     monkeypatch.setenv("XIT_RESULTS", str(tmp_path / "home"))
     assert merge.merge(tmp_path / "came") == (4, 0, 0) and results.read(remade)
     monkeypatch.setattr(gpu.phases, "pretrained", lambda _: pytest.fail("pretrained again"))

@@ -27,7 +27,12 @@ def test_every_split_that_the_paper_scale_reads_is_listed_with_its_rows():
     assert {r["task"] for r in told} == set(TASKS) and all(tuple(r) == inventory.KEYS for r in told)
     assert len({(r["task"], r["source"], r["split"]) for r in told}) == len(told)
     unstated = {(r["task"], r["source"].rpartition("/")[0]) for r in told if r["expected_rows"] is None}
-    assert unstated == {("ccg", "ccgbank"), ("mlm", "wikimedia/wikipedia"), ("squad1", "mt/squad1"), ("hellaswag", "mt/hellaswag")}
+    assert unstated == {
+        ("ccg", "ccgbank"),
+        ("mlm", "wikimedia/wikipedia"),
+        ("squad1", "mt/squad1"),
+        ("hellaswag", "mt/hellaswag"),
+    }
     assert all(r["state"] and r["licence"] and r["rows"] is None for r in told)
 
 
@@ -37,7 +42,9 @@ def test_what_is_joined_translated_or_searched_is_listed_too():
     assert found["anli", "nyu-mll/glue/mnli", "train"]["revision"] == TASKS["mnli"].revision
     assert sum(t == "mnli" and source.startswith("facebook/xnli/") for t, source, _ in found) == 14
     assert found["mewslix", "mewsli-x/dataset", "candidate_set_entities"]["expected_rows"] == 1003893
-    assert {source for t, source, _ in found if t == "bucc"} >= {f"mteb/BUCC/{x}-en" for x in ("de", "fr", "ru", "zh")}
+    assert {source for t, source, _ in found if t == "bucc"} >= {
+        f"mteb/BUCC/{x}-en" for x in ("de", "fr", "ru", "zh")
+    }
 
 
 def test_the_sums_that_claims_need_come_from_the_table():
@@ -48,12 +55,16 @@ def test_the_sums_that_claims_need_come_from_the_table():
 
 def test_what_the_hub_has_at_no_known_commit_says_how_to_get_it():
     found = lines()
-    assert found["ccg", "ccgbank/supertags", "train"]["state"].startswith("missing: CCGbank is licensed (LDC2005T13)")
+    assert found["ccg", "ccgbank/supertags", "train"]["state"].startswith(
+        "missing: CCGbank is licensed (LDC2005T13)"
+    )
     assert "XIT_LOCAL/mt/squad1" in found["squad1", "mt/squad1/<language>", "train"]["state"]
     assert found["qqp", "nyu-mll/glue/qqp", "train"]["state"] == "on the hub: fetched when needed"
 
 
-def test_universal_dependencies_are_counted_as_xtreme_converts_them_and_the_hubs_copy_is_told_apart(monkeypatch):
+def test_universal_dependencies_are_counted_as_xtreme_converts_them_and_the_hubs_copy_is_told_apart(
+    monkeypatch,
+):
     greek = lines()["udpos", "google/xtreme/udpos.Greek", "validation"]
     assert greek["expected_rows"] == 403 and "2,559 rows; not XTREME's own conversion" in greek["state"]
     monkeypatch.setitem(SCALES, "paper", replace(SCALES["paper"], gaps=()))
@@ -67,13 +78,23 @@ def test_a_mirrors_rows_are_compared_with_those_that_should_be_there(mirror):
     mirror("rajpurkar/squad_v2", "squad_v2", "train", rows(5), note="STAND-IN: other rows")
     found = lines()
     whole = found["csqa", "tau/commonsense_qa/default", "train"]
-    assert (whole["rows"], whole["state"], len(whole["sha256"]), whole["stand_in"]) == (9741, "complete", 64, "")
+    assert (whole["rows"], whole["state"], len(whole["sha256"]), whole["stand_in"]) == (
+        9741,
+        "complete",
+        64,
+        "",
+    )
     part = found["csqa", "tau/commonsense_qa/default", "validation"]
     assert part["state"] == "7 rows where 1,221 are expected" and part["licence"] == "theirs"
     other = found["squad2", "rajpurkar/squad_v2/squad_v2", "train"]
     assert other["stand_in"] == "STAND-IN: other rows" and "5 rows where 130,319" in other["state"]
-    assert found["qqp", "nyu-mll/glue/qqp", "train"]["state"] == "missing in the mirror; unset XIT_MIRROR to take it from the hub"
-    assert found["ccg", "ccgbank/supertags", "train"]["state"].startswith("missing in the mirror; CCGbank is licensed")
+    assert (
+        found["qqp", "nyu-mll/glue/qqp", "train"]["state"]
+        == "missing in the mirror; unset XIT_MIRROR to take it from the hub"
+    )
+    assert found["ccg", "ccgbank/supertags", "train"]["state"].startswith(
+        "missing in the mirror; CCGbank is licensed"
+    )
 
 
 def test_declared_stand_ins_are_named_where_the_mirror_holds_them(mirror):
@@ -83,7 +104,9 @@ def test_declared_stand_ins_are_named_where_the_mirror_holds_them(mirror):
     found = lines()
     assert found["mnli", "nyu-mll/glue/mnli", "train"]["stand_in"] == "metaeval/lingnli/default/train"
     assert found["mnli", "facebook/xnli/de", "train"]["stand_in"] == ""  # in English they are no translations
-    assert found["mlm", "wikimedia/wikipedia/20231101.de", "train"]["state"].endswith("pretrain_text/de/train stands in")
+    assert found["mlm", "wikimedia/wikipedia/20231101.de", "train"]["state"].endswith(
+        "pretrain_text/de/train stands in"
+    )
     mirror("nyu-mll/glue", "mnli", "train", rows(4), complete="partial")
     assert lines()["mnli", "nyu-mll/glue/mnli", "train"]["stand_in"] == "metaeval/lingnli/default/train"
 
@@ -115,8 +138,14 @@ def test_the_users_own_files_are_counted_and_a_broken_one_is_named(tmp_path, mon
     own = found["csqa", "tau/commonsense_qa/default", "train"]
     assert (own["rows"], own["state"], len(own["sha256"])) == (9741, "your own copy", 64)
     assert "row 0: no JSON" in found["qqp", "nyu-mll/glue/qqp", "train"]["state"]
-    assert found["squad1", "mt/squad1/de", "train"]["rows"] == 1 and ("squad1", "mt/squad1/<language>", "train") not in found
-    assert found["ccg", "ccgbank/supertags", "validation"]["state"] == "your own copy; nobody states its number of rows"
+    assert (
+        found["squad1", "mt/squad1/de", "train"]["rows"] == 1
+        and ("squad1", "mt/squad1/<language>", "train") not in found
+    )
+    assert (
+        found["ccg", "ccgbank/supertags", "validation"]["state"]
+        == "your own copy; nobody states its number of rows"
+    )
     assert [found["bucc", "bucc2018/de-en", side]["rows"] for side in ("source", "target")] == [2, 1]
     assert ("bucc", "mteb/BUCC/de-en", "test") not in found and ("bucc", "mteb/BUCC/fr-en", "test") in found
     greek = found["udpos", "google/xtreme/udpos.Greek", "validation"]
@@ -126,7 +155,9 @@ def test_the_users_own_files_are_counted_and_a_broken_one_is_named(tmp_path, mon
 @pytest.mark.parametrize("scale", ["smoke", "micro"])
 def test_the_micro_world_lists_the_tasks_it_tells(scale):
     told = inventory.presence(SCALES[scale])
-    assert {r["task"] for r in told} == set(micro.TELLS) and {r["state"] for r in told} == {"generated when needed"}
+    assert {r["task"] for r in told} == set(micro.TELLS) and {r["state"] for r in told} == {
+        "generated when needed"
+    }
 
 
 def test_every_number_of_the_table_has_a_source_and_stands_there_once():

@@ -18,14 +18,20 @@ TOLD = "import sys, os, json, pathlib\nprint(json.dumps([sys.executable, os.envi
 
 @pytest.fixture
 def theirs(places, monkeypatch):
-    """Where jupyter looks first: another environment's kernel, which does not even start, and an IPython start-up file."""
+    """Where jupyter looks first: another environment's kernel, which does not even start, and an IPython
+    start-up file.
+    """
     folder = places / "theirs/kernels/python3"
     folder.mkdir(parents=True)
     told = {"argv": ["/bin/false", "{connection_file}"], "display_name": "theirs", "language": "python"}
     (folder / "kernel.json").write_text(json.dumps(told))
     (places / "ipython/profile_default/startup").mkdir(parents=True)
     (places / "ipython/profile_default/startup/0.py").write_text("raise SystemExit('theirs')")
-    for name, folder in {"JUPYTER_PATH": "theirs", "JUPYTER_DATA_DIR": "theirs", "IPYTHONDIR": "ipython"}.items():
+    for name, folder in {
+        "JUPYTER_PATH": "theirs",
+        "JUPYTER_DATA_DIR": "theirs",
+        "IPYTHONDIR": "ipython",
+    }.items():
         monkeypatch.setenv(name, str(places / folder))
 
 
@@ -51,7 +57,10 @@ def test_plain_jupyter_would_have_taken_the_other(theirs):
 @pytest.mark.parametrize("how", ["missing", "dies"])
 def test_a_kernel_that_does_not_start_is_one_line(notebook, monkeypatch, how):
     notebook("pass")
-    program = {"missing": ["/no/such/python", "{connection_file}"], "dies": ["/bin/false", "{connection_file}"]}[how]
+    program = {
+        "missing": ["/no/such/python", "{connection_file}"],
+        "dies": ["/bin/false", "{connection_file}"],
+    }[how]
     monkeypatch.setattr(kernel.KernelSpecManager, "get_kernel_spec", lambda *_: _spec(program))
     with pytest.raises(Failed) as error:
         launch.execute("xnli")
@@ -82,14 +91,42 @@ def test_where_no_folder_is_short_enough_one_line_says_so(places, monkeypatch):
 
 def test_a_home_that_cannot_be_written_is_no_obstacle(places):
     code = "import sys; from xit_core import cli; sys.exit(cli.main(['study', 'tiny', '--scale', 'smoke']))"
-    tiny = "from xit_core.design import studies; from xit_core.design.run import Run; studies.STUDIES['tiny'] = lambda _: [Run('tatoeba')]; "
-    told = {"HOME": "/proc/nowhere", "SNAKEMAKE_PROFILE": "theirs", "XIT_RUNS": str(places / "a: b {x} #1 'q' $H")}
-    done = subprocess.run([sys.executable, "-c", tiny + code], env=os.environ | told, capture_output=True, text=True, timeout=200)
+    tiny = (
+        "from xit_core.design import studies; from xit_core.design.run import Run; studies.STUDIES['tiny'] "
+        "= lambda _: [Run('tatoeba')]; "
+    )
+    told = {
+        "HOME": "/proc/nowhere",
+        "SNAKEMAKE_PROFILE": "theirs",
+        "XIT_RUNS": str(places / "a: b {x} #1 'q' $H"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", tiny + code],
+        env=os.environ | told,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert done.returncode == 0, done.stderr
-    assert len(list((places / "results/smoke").iterdir())) == 1 and len(list((places / "executed/smoke").iterdir())) == 2
+    assert (
+        len(list((places / "results/smoke").iterdir())) == 1
+        and len(list((places / "executed/smoke").iterdir())) == 2
+    )
 
 
-NAMES = ["a: b", "a #1", "{x}", "a b", "$HOME", "'q' \"d\"", "[z]*?", "é\u3000漢", "%s %(x)s", "-dash", "back\\slash"]
+NAMES = [
+    "a: b",
+    "a #1",
+    "{x}",
+    "a b",
+    "$HOME",
+    "'q' \"d\"",
+    "[z]*?",
+    "é\u3000漢",
+    "%s %(x)s",
+    "-dash",
+    "back\\slash",
+]
 
 
 @pytest.mark.parametrize("place", NAMES)

@@ -28,7 +28,10 @@ def pieces():
 
 
 def stored(task):
-    rows, lang = json.loads((ROWS / f"{task.name}.json").read_text()), "de" if task.scored else task.train_lang
+    rows, lang = (
+        json.loads((ROWS / f"{task.name}.json").read_text()),
+        "de" if task.scored else task.train_lang,
+    )
     rows = EXPANDERS[task.expand](rows, lang, 0)[:100] if task.expand else rows
     return [e for row in rows for e in task.read(row, lang) if not isinstance(e, str)]
 
@@ -56,7 +59,7 @@ def test_perfect_logits_give_the_gold(task, pieces):
     assert all(metrics[m] == 100 for m in task.metrics) and set(x) == {100.0}
 
 
-# -- span --------------------------------------------------------------------------------------------------------------
+# -- span ----------------------------------------------------------------------------------------------------
 
 
 def squad(context, answer, question="who ?"):
@@ -84,7 +87,7 @@ def test_the_best_span_has_a_start_before_its_end_and_is_not_too_long():
     assert span.best_span(x, spans)[2] - span.best_span(x, spans)[1] <= span.ANSWER
 
 
-# -- the cache ---------------------------------------------------------------------------------------------------------
+# -- the cache -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", [b"", b"half", b"\x93NUMPY", None], ids=ascii)
@@ -104,7 +107,7 @@ def test_a_damaged_file_of_the_cache_is_made_again(pieces, content, places, monk
     assert len(asked()) == len(once)
 
 
-# -- tag ---------------------------------------------------------------------------------------------------------------
+# -- tag -----------------------------------------------------------------------------------------------------
 
 
 def tagged(tokens, tags, tokenizer, max_len=32, name="udpos"):
@@ -124,12 +127,17 @@ def test_a_long_sentence_is_split_and_every_token_gets_one_label(pieces):
 
 def test_a_token_longer_than_a_window_has_one_of_its_own_and_one_label(pieces):
     said, features = tagged(["boat", "ab" * 100, "lake"], ["NOUN", "X", "VERB"], pieces, 16)
-    assert said == ["NOUN", "X", "VERB"] and [len(f["first"]) for f in features] == [1, 1, 1] and features[1]["length"] == 16
+    assert (
+        said == ["NOUN", "X", "VERB"]
+        and [len(f["first"]) for f in features] == [1, 1, 1]
+        and features[1]["length"] == 16
+    )
 
 
 @pytest.mark.parametrize("max_len", [8, 32])
 def test_characters_as_tokens_keep_one_label_each(pieces, max_len):
-    """PAN-X splits Thai and Chinese by characters: tokens are combining marks, spaces, emoji, even nothing."""
+    """PAN-X splits Thai and Chinese by characters: tokens are combining marks, spaces, emoji, even
+    nothing."""
     tokens = [*"น้ำ", " ", "湖", "\u3000", "\u0301", "👍🏽", "", "\u200b", "ﬁ", "½", "ﷺ"]
     tags = [IOB2[i % len(IOB2)] for i in range(len(tokens))]
     said, features = tagged(tokens, tags, pieces, max_len, "panx")
@@ -156,23 +164,34 @@ def test_a_tag_that_training_never_had_trains_nothing_and_counts_as_wrong(pieces
 
 
 @pytest.mark.skipif(not MIRROR, reason="needs the data mirror (XIT_MIRROR)")
-@pytest.mark.parametrize("where", "PAN-X.th PAN-X.zh PAN-X.ja PAN-X.ar PAN-X.de PAN-X.my udpos.Chinese udpos.Japanese".split())
+@pytest.mark.parametrize(
+    "where", "PAN-X.th PAN-X.zh PAN-X.ja PAN-X.ar PAN-X.de PAN-X.my udpos.Chinese udpos.Japanese".split()
+)
 def test_every_token_of_the_real_data_gets_its_tag_back(where):
     """Less than one token in a thousand has no piece: zero-width characters and, in Thai, empty strings."""
-    tokenizer, task = origins.tokenizer(SCALES["pocket"]), TASKS["panx" if where.startswith("PAN") else "udpos"]
+    tokenizer, task = (
+        origins.tokenizer(SCALES["pocket"]),
+        TASKS["panx" if where.startswith("PAN") else "udpos"],
+    )
     for file in sorted((MIRROR / "google/xtreme" / where).glob("*.parquet")):
         rows = pq.read_table(file).slice(0, 4000).to_pylist()
         examples = [e for row in rows for e in task.read(row, "en") if not isinstance(e, str)]
         features = tag.encode(task, examples, tokenizer, 64)
         first = [p for f in features for p in f["first"]]
         said = tag.decode(perfect(task, features, examples, task.labels), features, examples)
-        assert max(f["length"] for f in features) <= 64 and [len(p) for p in said] == [len(e["tags"]) for e in examples]
-        flat = [(task.labels[i], t) for p, e in zip(said, examples, strict=True) for i, t in zip(p, e["tags"], strict=True)]
+        assert max(f["length"] for f in features) <= 64 and [len(p) for p in said] == [
+            len(e["tags"]) for e in examples
+        ]
+        flat = [
+            (task.labels[i], t)
+            for p, e in zip(said, examples, strict=True)
+            for i, t in zip(p, e["tags"], strict=True)
+        ]
         assert all(a == b for (a, b), p in zip(flat, first, strict=True) if p >= 0)
         assert sum(p < 0 for p in first) <= max(1, len(first) / 1000)
 
 
-# -- the others --------------------------------------------------------------------------------------------------------
+# -- the others ----------------------------------------------------------------------------------------------
 
 
 def test_accuracy_counts_by_hand():
@@ -203,5 +222,9 @@ def test_masks_hide_the_declared_share_and_never_a_special_piece():
     for row, f in zip(hidden, masked, strict=True):
         row[f["hidden"]] = True
     assert 0.13 < hidden[:, 1:-1].mean() < 0.17 and not hidden[:, 0].any() and not hidden[:, -1].any()
-    assert (np.concatenate([f["gold"] for f in masked]) == ids[hidden]).all() and (inputs[~hidden] == ids[~hidden]).all()
-    assert 0.76 < (inputs[hidden] == 399).mean() < 0.84 and 0.06 < (inputs[hidden] == ids[hidden]).mean() < 0.15
+    assert (np.concatenate([f["gold"] for f in masked]) == ids[hidden]).all() and (
+        inputs[~hidden] == ids[~hidden]
+    ).all()
+    assert (
+        0.76 < (inputs[hidden] == 399).mean() < 0.84 and 0.06 < (inputs[hidden] == ids[hidden]).mean() < 0.15
+    )

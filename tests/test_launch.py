@@ -97,7 +97,11 @@ def test_what_is_done_is_not_done_again(notebook, places):
 @pytest.mark.parametrize(
     ("code", "error", "said"),
     [
-        ("from xit_core.machine.errors import Bad\nraise Bad('no such thing; do this')", Bad, "^no such thing; do this$"),
+        (
+            "from xit_core.machine.errors import Bad\nraise Bad('no such thing; do this')",
+            Bad,
+            "^no such thing; do this$",
+        ),
         ("raise OSError(28, 'No space left on device')", Bad, "No space left"),
         ("1 / 0", Failed, "ZeroDivisionError"),
         ("import os\nos._exit(1)", Failed, "kernel died"),
@@ -117,7 +121,10 @@ def test_a_failure_is_one_line_and_leaves_no_output(notebook, places, code, erro
 
 def test_a_killed_execution_leaves_nothing_that_looks_finished(notebook, places):
     notebook("import time\nprint('here')\ntime.sleep(60)")
-    code = f"import pathlib; from xit_core.run import launch; launch.ROOT = launch.PARTS = pathlib.Path({str(places)!r})"
+    code = (
+        "import pathlib; from xit_core.run import launch; launch.ROOT = launch.PARTS = "
+        f"pathlib.Path({str(places)!r})"
+    )
     code += "; launch.execute('xnli')"
     child = subprocess.Popen([sys.executable, "-c", code])
     while not list(places.glob("executed/smoke/.*.partial.ipynb")):
@@ -129,9 +136,17 @@ def test_a_killed_execution_leaves_nothing_that_looks_finished(notebook, places)
 
 
 def test_an_execution_that_a_scheduler_stops_ends_its_kernel_and_leaves_nothing(notebook, places):
-    notebook(f"import os, time, pathlib\npathlib.Path({str(places)!r}, 'pid').write_text(str(os.getpid()))\ntime.sleep(60)")
-    code = f"import pathlib; from xit_core.run import launch; launch.ROOT = launch.PARTS = pathlib.Path({str(places)!r})"
-    child = subprocess.Popen([sys.executable, "-c", code + "; launch.execute('xnli')"], stderr=subprocess.DEVNULL)
+    notebook(
+        f"import os, time, pathlib\npathlib.Path({str(places)!r}, "
+        "'pid').write_text(str(os.getpid()))\ntime.sleep(60)"
+    )
+    code = (
+        "import pathlib; from xit_core.run import launch; launch.ROOT = launch.PARTS = "
+        f"pathlib.Path({str(places)!r})"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code + "; launch.execute('xnli')"], stderr=subprocess.DEVNULL
+    )
     while not (places / "pid").is_file() or not (pid := (places / "pid").read_text()):
         assert child.poll() is None
     child.terminate()

@@ -34,7 +34,10 @@ def test_a_lock_is_held_by_one_until_it_is_closed(tmp_path):
 
 
 def test_a_lock_ends_with_the_process_that_held_it(tmp_path):
-    code = f"from xit_core.machine.locks import locked; from pathlib import Path; x = locked(Path({str(tmp_path)!r}, 'a')); assert x"
+    code = (
+        "from xit_core.machine.locks import locked; from pathlib import Path; x = "
+        f"locked(Path({str(tmp_path)!r}, 'a')); assert x"
+    )
     subprocess.run([sys.executable, "-c", code + "; import os; os._exit(9)"], check=False)
     assert locks.locked(tmp_path / "a")
 
@@ -45,7 +48,10 @@ def test_a_file_system_without_locks_is_told_apart_from_a_study_that_runs(lockle
     lockless(number)
     with pytest.raises(locks.Unlockable, match="has no locks"):
         locks.locked(places / "runs/x.lock")
-    with workflow.alone(SCALES["smoke"]), pytest.raises(Bad, match=rf"held by process {os.getpid()} on .*delete this file"):
+    with (
+        workflow.alone(SCALES["smoke"]),
+        pytest.raises(Bad, match=rf"held by process {os.getpid()} on .*delete this file"),
+    ):
         workflow.alone(SCALES["smoke"])
     workflow.alone(SCALES["smoke"]).close()  # it was given back
 

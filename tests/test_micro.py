@@ -63,8 +63,13 @@ def test_more_rows_keep_the_first_ones(config):
 
 
 def test_another_process_tells_the_same():
-    code = "from xit_core.micro import rows; print(rows('mlm', 'train', 'go', 3), rows('csqa', 'train', 'al', 3))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
+    code = (
+        "from xit_core.micro import rows; print(rows('mlm', 'train', 'go', 3), rows('csqa', 'train', 'al', "
+        "3))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8"
+    )
     assert told.stdout == f"{micro.rows('mlm', 'train', 'go', 3)} {micro.rows('csqa', 'train', 'al', 3)}\n"
 
 
@@ -96,7 +101,8 @@ def naive_bayes(train, test):
 @pytest.mark.parametrize("config", ["mnli", "anli"])
 def test_the_hypothesis_alone_does_not_give_the_label(config):
     train, test = (
-        [(row["hypothesis"], row["label"]) for row in micro.rows(config, split, "en", 4000)] for split in ("train", "validation")
+        [(row["hypothesis"], row["label"]) for row in micro.rows(config, split, "en", 4000)]
+        for split in ("train", "validation")
     )
     assert 0.27 < naive_bayes(train, test) < 0.39
 
@@ -104,10 +110,15 @@ def test_the_hypothesis_alone_does_not_give_the_label(config):
 @pytest.mark.parametrize("config", ["pawsx", "qqp"])
 def test_words_alone_do_not_solve_paraphrase(config):
     train, test = (
-        [(" ".join(list(row.values())[:2]), str(row["label"])) for row in micro.rows(config, split, "en", 4000)]
+        [
+            (" ".join(list(row.values())[:2]), str(row["label"]))
+            for row in micro.rows(config, split, "en", 4000)
+        ]
         for split in ("train", "validation")
     )
-    assert naive_bayes(train, test) < 0.75  # what is left: a pair with an exchanged word has more different words
+    assert (
+        naive_bayes(train, test) < 0.75
+    )  # what is left: a pair with an exchanged word has more different words
 
 
 def test_answers_lie_at_their_offsets():
@@ -147,12 +158,16 @@ def test_parallel_rows_tell_the_same():
 def test_bilingual_share_is_the_declared_one():
     for lang, language in micro.LANGUAGES.items():
         pages = micro.rows("mlm", "train", lang, 1500)
-        assert np.mean([row["source"].count("-") == 2 for row in pages]) == pytest.approx(language.bilingual, abs=0.04)
+        assert np.mean([row["source"].count("-") == 2 for row in pages]) == pytest.approx(
+            language.bilingual, abs=0.04
+        )
 
 
 def test_the_translator_errs_as_often_as_declared():
     noisy = Teller("pe", "seed", micro.TRANSLATION_ERROR)
-    tokens = ended(clause("pe", Event("eat", Thing("Person0"), Thing("apple", "big"), Thing("Town0"), "today")))
+    tokens = ended(
+        clause("pe", Event("eat", Thing("Person0"), Thing("apple", "big"), Thing("Town0"), "today"))
+    )
     content = [k for k, token in enumerate(tokens) if token.upos not in ("ADP", "PUNCT")]
     right = [Teller("pe").list(tokens)[k] for k in content]
     wrong = [[noisy.list(tokens)[k] for k in content] for _ in range(1000)]

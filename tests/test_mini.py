@@ -1,4 +1,5 @@
-"""The chapter on real languages: every number from the ledger or the encoder's card, each test of it by hand."""
+"""The chapter on real languages: every number from the ledger or the encoder's card, each test of it by
+hand."""
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,13 @@ from xit_core.score import embed
 CARD = {
     "dose": {"steps": 8, "tokens": 1000}, "seconds": 90, "corpus": {
         "alpha": 0.3, "evaluation": {"splits": 4, "texts": 1200, "grams": 34567},
-        "sources": [{"source": "bible, quran", "source_repo": "made/up", "commit": "0123456789abcdef", "licence": "CC0-1.0"}],
+        "sources": [{"source": "bible, quran", "source_repo": "made/up", "commit": "0123456789abcdef",
+        "licence": "CC0-1.0"}],
         "languages": {
-            lang: {"read": 10, "kept": kept, "bytes": 1500000, "words": 50, "pieces": 100, "fertility": 2.0, "share": 0.5,
-                   "removed": {"repeated": 8 - kept, "evaluated": 2}, "sources": {"bible": kept - 1, "web": 1}}
+            lang: {"read": 10, "kept": kept, "bytes": 1500000, "words": 50, "pieces": 100, "fertility": 2.0,
+            "share": 0.5,
+                   "removed": {"repeated": 8 - kept, "evaluated": 2},
+                   "sources": {"bible": kept - 1, "web": 1}}
             for lang, kept in (("de", 5), ("th", 3))
         },
     },
@@ -43,15 +47,24 @@ def test_every_part_names_its_scale_and_how_it_is_reduced(view, tmp_path):
     for text in mini.parts([view, chapters.View("mini-long")], tmp_path).values():
         assert "`mini`" in text and view.note[1:] in text
     drawn = {file.name for file in (tmp_path / "figures").iterdir()}
-    assert drawn >= {"mini-factors.svg", "mini-probe.svg", "mini-gains.svg", "mini-retrieval.svg", "mini-long-dose.svg"}
+    assert drawn >= {
+        "mini-factors.svg",
+        "mini-probe.svg",
+        "mini-gains.svg",
+        "mini-retrieval.svg",
+        "mini-long-dose.svg",
+    }
 
 
 @pytest.mark.parametrize(
-    ("name", "task", "guess"), [("mnli", "mnli", 100 / 3), ("csqa", "csqa", 20), ("squad1+mlm", "squad1", None)]
+    ("name", "task", "guess"),
+    [("mnli", "mnli", 100 / 3), ("csqa", "csqa", 20), ("squad1+mlm", "squad1", None)],
 )
 def test_what_a_training_learned_of_its_task_stands_beside_guessing(name, task, guess):
     rows = [row for row in fill("mini") if (row["path"], row["lang"]) == (name, "en")]
-    seeds = pd.Series([np.mean([s["value"] for s in row["scores"] if s["protocol"] == f"{task}: made-up"]) for row in rows])
+    seeds = pd.Series(
+        [np.mean([s["value"] for s in row["scores"] if s["protocol"] == f"{task}: made-up"]) for row in rows]
+    )
     text = chapters.learned(chapters.View("mini"))
     line = next(line for line in text.splitlines() if line.startswith(f"| {name} | `{task}` |"))
     told = [chapters.number(x) for x in (seeds.mean(), chapters.plots.interval(seeds), guess)]
@@ -59,13 +72,21 @@ def test_what_a_training_learned_of_its_task_stands_beside_guessing(name, task, 
 
 
 @pytest.mark.parametrize(("source", "guess"), [("squad1", "–"), ("mnli", "33.3")])
-def test_a_longer_training_stands_beside_the_shorter_with_its_gain_on_each_kind_of_target(source, guess, tmp_path):
+def test_a_longer_training_stands_beside_the_shorter_with_its_gain_on_each_kind_of_target(
+    source, guess, tmp_path
+):
     fill("mini")
     rows = fill("mini-long")
     text = mini.doses([chapters.View(scale) for scale in mini.MINI], tmp_path)
-    cells = [[x.strip() for x in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith(f"| {source} |")]
+    cells = [
+        [x.strip() for x in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith(f"| {source} |")
+    ]
     told = [[f"{s.stage_steps:,}", f"{s.stage_lr:g}"] for s in (SCALES["mini"], SCALES["mini-long"])]
-    assert [x[1:3] for x in cells[:2]] == told and all(x[4:] == [guess, "1.0"] for x in cells[:2])  # as made up
+    assert [x[1:3] for x in cells[:2]] == told and all(
+        x[4:] == [guess, "1.0"] for x in cells[:2]
+    )  # as made up
     assert [x[1] for x in cells[2:]] == [steps for steps, _ in told]
 
     def score(kind: str, path: str) -> float:
@@ -112,7 +133,10 @@ def test_xnli_is_tested_over_rows_without_english(share):
 
 def test_rows_without_the_baseline_on_xnli_have_no_p_value():
     assert mini.above_chance([]) is None
-    assert mini.above_chance([{"path": "xnli", "model": "", "method": "full", "size": 0, "items": [1.0]}]) is None
+    assert (
+        mini.above_chance([{"path": "xnli", "model": "", "method": "full", "size": 0, "items": [1.0]}])
+        is None
+    )
 
 
 def test_what_was_asked_for_is_met_or_not(monkeypatch):
@@ -129,7 +153,9 @@ def test_a_correlation_is_spearmans_and_its_interval_holds_it():
     x[3] = np.nan
     said = chapters.correlation(x, y).replace("−", "-")
     middle, low, high = map(float, said.replace("[", "").replace("]", "").replace(",", "").split())
-    assert middle == pytest.approx(spearmanr(x.drop(3), y.drop(3)).statistic, abs=0.005) and low < middle < high
+    assert (
+        middle == pytest.approx(spearmanr(x.drop(3), y.drop(3)).statistic, abs=0.005) and low < middle < high
+    )
     assert chapters.correlation(x * 0, y) == "–" and chapters.correlation(x[:3], y[:3]) == "–"
 
 
@@ -147,13 +173,25 @@ def test_the_compared_layer_is_the_one_that_retrieval_scores():
 def test_a_change_is_counted_from_the_encoder_before_training():
     def row(source, seed, values):
         layers = [
-            {"lang": "de", "layer": i, "centred": c, "value": v + 10 * c} for i, v in enumerate(values) for c in (False, True)
+            {"lang": "de", "layer": i, "centred": c, "value": v + 10 * c}
+            for i, v in enumerate(values)
+            for c in (False, True)
         ]
-        fields = {"source": source, "lang": "en", "model": "", "phase": 1 if source == "pretrained" else 2, "seed": seed}
+        fields = {
+            "source": source,
+            "lang": "en",
+            "model": "",
+            "phase": 1 if source == "pretrained" else 2,
+            "seed": seed,
+        }
         return fields | {"layers": layers, "language_share": [v / 200 for v in values]}
 
     class Told:
-        rows = [row("pretrained", 1, [9, 8, 20, 7, 6]), row("mnli", 1, [0, 0, 25, 0, 0]), row("mnli", 2, [0, 0, 27, 0, 0])]
+        rows = [
+            row("pretrained", 1, [9, 8, 20, 7, 6]),
+            row("mnli", 1, [0, 0, 25, 0, 0]),
+            row("mnli", 2, [0, 0, 27, 0, 0]),
+        ]
 
     line = next(line for line in chapters.mechanism(Told).splitlines() if line.startswith("| mnli"))
     cells = [cell.strip() for cell in line.split("|")[2:-1]]
@@ -167,6 +205,9 @@ def test_the_card_of_the_corpus_adds_up_and_names_licences(monkeypatch):
     lines = {line.split(" | ")[0].strip("| "): line for line in text.splitlines()}
     assert lines["all"] == "| all | 8 | 8 | 4 | 3.0 | – | 100.0 | – |"
     assert "| 5 | 3 | 2 | 1.5 | 2.00 | 50.0 |" in lines["German"]
-    assert lines["bible"] == "| bible | 6 | made/up `0123456789` | CC0-1.0 |" and lines["web"] == "| web | 2 | – | – |"
+    assert (
+        lines["bible"] == "| bible | 6 | made/up `0123456789` | CC0-1.0 |"
+        and lines["web"] == "| web | 2 | – | – |"
+    )
     assert "1,200 texts of 4 evaluation splits" in text
     assert mini.facts(chapters.View("mini")).text["th"] == 1.5

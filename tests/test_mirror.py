@@ -1,4 +1,6 @@
-"""Every task that the mirror holds: its rows load, encode, train two steps, are evaluated and scored under every protocol."""
+"""Every task that the mirror holds: its rows load, encode, train two steps, are evaluated and scored under
+every protocol.
+"""
 
 import os
 from dataclasses import replace
@@ -19,7 +21,9 @@ from xit_core.score import evaluate
 MIRROR = os.environ.get("XIT_MIRROR")  # the tests' own environment has none
 pytestmark = pytest.mark.skipif(not MIRROR, reason="XIT_MIRROR names no here of real data")
 
-SMALL = replace(SCALES["pocket"], langs=(), gaps=(), lacks=(), rows=20, stage_rows=20, eval_rows=20, max_len=96)
+SMALL = replace(
+    SCALES["pocket"], langs=(), gaps=(), lacks=(), rows=20, stage_rows=20, eval_rows=20, max_len=96
+)
 # what the mirror cannot hold, and why: files of more than 4 MiB, or test rows without public labels
 ABSENT = {
     "udpos": {"kk", "th", "tl", "yo"}, "panx": {"th"}, "tydiqa": {"ar", "bn", "en", "fi", "id", "ru", "te"},
@@ -61,7 +65,9 @@ def test_a_task_is_trained_evaluated_and_scored(name, net, tmp_path):
     found = row_of(evaluate.target(net, task, s) if task.scored else evaluate.stage(net, (task,), s)[0])
     langs = set(languages(name, s)) if task.scored else {task.train_lang}
     if name != "mlm":
-        assert {x["lang"] for x in found["seen"]} == langs and {x["lang"] for x in found["predictions"]} == langs
+        assert {x["lang"] for x in found["seen"]} == langs and {
+            x["lang"] for x in found["predictions"]
+        } == langs
     scores = [x for x in found["scores"] if name in ("mlm", *x["protocol"].split(": ")[:1]) or task.scored]
     assert {x["lang"] for x in scores} == (langs if name != "mlm" else set(languages(TASKS["mlm"], s)))
     assert {x["metric"] for x in scores} >= set(task.metrics) and all(

@@ -17,7 +17,8 @@ from xit_core.machine.errors import Bad
 from xit_core.model import checkpoints, encoder, origins, packed
 
 NEEDS_ENCODER = pytest.mark.skipif(
-    not (SCALES["micro"].encoder.folder / "model.safetensors").is_file(), reason="the micro encoder is not made yet"
+    not (SCALES["micro"].encoder.folder / "model.safetensors").is_file(),
+    reason="the micro encoder is not made yet",
 )
 
 
@@ -27,7 +28,10 @@ def net():
 
 
 def test_random_weights_are_a_function_of_the_seed():
-    one, same, other = (origins.start(SCALES["smoke"], seed=s).state_dict()["encoder.embeddings.word_embeddings.weight"] for s in (1, 1, 2))
+    one, same, other = (
+        origins.start(SCALES["smoke"], seed=s).state_dict()["encoder.embeddings.word_embeddings.weight"]
+        for s in (1, 1, 2)
+    )
     assert torch.equal(one, same) and not torch.equal(one, other)
 
 
@@ -47,7 +51,9 @@ def same(one, other):
     return all(torch.equal(x, other.state_dict()[k]) for k, x in one.state_dict().items())
 
 
-def test_a_large_encoder_is_shipped_in_small_parts_that_transformers_and_we_read_alike(net, tmp_path, monkeypatch):
+def test_a_large_encoder_is_shipped_in_small_parts_that_transformers_and_we_read_alike(
+    net, tmp_path, monkeypatch
+):
     net.add_head(TASKS["mlm"], ())
     checkpoints.write(net, tmp_path / "one", torch.bfloat16)
     monkeypatch.setattr(checkpoints, "PART", 30_000)  # the table has more than twice that
@@ -56,8 +62,12 @@ def test_a_large_encoder_is_shipped_in_small_parts_that_transformers_and_we_read
     assert len(files) > 3 and files[0].name == f"model-00001-of-{len(files):05}.safetensors"
     assert max(file.stat().st_size for file in files) <= checkpoints.PART + 2**16
     one, many = (checkpoints.read(tmp_path / x, net.tokenizer, SCALES["smoke"]) for x in ("one", "many"))
-    assert same(one.encoder, many.encoder) and all(torch.equal(x, many.lm_head[k]) for k, x in one.lm_head.items())
-    theirs = [XLMRobertaForMaskedLM.from_pretrained(tmp_path / x, dtype=torch.float32) for x in ("one", "many")]
+    assert same(one.encoder, many.encoder) and all(
+        torch.equal(x, many.lm_head[k]) for k, x in one.lm_head.items()
+    )
+    theirs = [
+        XLMRobertaForMaskedLM.from_pretrained(tmp_path / x, dtype=torch.float32) for x in ("one", "many")
+    ]
     assert same(*theirs) and same(one.encoder, theirs[1].roberta)
 
 
@@ -147,7 +157,8 @@ def test_a_changed_byte_of_a_checkpoint_is_found(net, tmp_path, name):
 
 CONFIGS = [
     "", "[]", "{", "null", '{"hidden_size": "x"}', '{"hidden_size": 0}', '{"num_attention_heads": 0}',
-    '{"vocab_size": -1}', '{"num_hidden_layers": 1.5}', '{"hidden_act": "no such"}', '{"num_attention_heads": [1]}',
+    '{"vocab_size": -1}', '{"num_hidden_layers": 1.5}', '{"hidden_act": "no such"}',
+    '{"num_attention_heads": [1]}',
 ]  # fmt: skip
 
 

@@ -63,7 +63,9 @@ def move(monkeypatch, folder):
 
 
 def test_two_executions_and_plain_papermill_give_the_same(places, monkeypatch):
-    """The first two to the byte, with the stage that they start from; plain papermill the same row of the ledger."""
+    """The first two to the byte, with the stage that they start from; plain papermill the same row of the
+    ledger.
+    """
     texts, rows = [], []
     for turn in ("one", "two"):
         move(monkeypatch, places / turn)
@@ -78,7 +80,11 @@ def test_two_executions_and_plain_papermill_give_the_same(places, monkeypatch):
     monkeypatch.setenv("XIT_RESULTS", str(places / "plain"))
     given = {"path": run.path}
     papermill.execute_notebook(
-        ROOT / "notebooks/3_target.ipynb", places / "out.ipynb", given, kernel_name="python3", progress_bar=False
+        ROOT / "notebooks/3_target.ipynb",
+        places / "out.ipynb",
+        given,
+        kernel_name="python3",
+        progress_bar=False,
     )
     plain = results.read(run)
     assert [plain[k] for k in ("id", "scores", "items")] == [row[k] for k in ("id", "scores", "items")]

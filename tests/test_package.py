@@ -1,4 +1,6 @@
-"""The package as `pip install .` leaves it: whole, with what it needs, and at work in an empty folder without git."""
+"""The package as `pip install .` leaves it: whole, with what it needs, and at work in an empty folder without
+git.
+"""
 
 import json
 import os
@@ -26,8 +28,19 @@ def wheel(tmp_path_factory):
             shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, tree / name)
-    (tree / "env").symlink_to(sys.prefix)  # another name: setuptools fills in braces and dollars in that of its interpreter
-    command = [tree / "env/bin/python", "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    (tree / "env").symlink_to(
+        sys.prefix
+    )  # another name: setuptools fills in braces and dollars in that of its interpreter
+    command = [
+        tree / "env/bin/python",
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    ]
     env = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     env |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_CONFIG_FILE": os.devnull}
     subprocess.run([*command, "-w", tree / "made", tree], check=True, capture_output=True, env=env)
@@ -36,7 +49,12 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_has_all_that_runs_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("Snakefile", "first_names.csv", "encoders/micro/tokenizer.json", *(f"notebooks/{i}" for i in notebooks())):
+    for name in (
+        "Snakefile",
+        "first_names.csv",
+        "encoders/micro/tokenizer.json",
+        *(f"notebooks/{i}" for i in notebooks()),
+    ):
         assert f"xit_core/{name}" in names
     sources = {str(p.relative_to(ROOT)) for p in (ROOT / "xit_core").rglob("*.py")}
     assert sources <= set(names)
@@ -53,7 +71,9 @@ def test_the_wheel_requires_what_environment_yml_pins_for_a_run(wheel):
     told = message_from_string(archive.read(metadata).decode()).get_all("Requires-Dist")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert [x for x in told if ";" not in x] == project["dependencies"]
-    assert sorted(project["dependencies"] + project["optional-dependencies"]["test"]) == sorted(pins(environment()))
+    assert sorted(project["dependencies"] + project["optional-dependencies"]["test"]) == sorted(
+        pins(environment())
+    )
 
 
 def environment():
@@ -76,4 +96,6 @@ def test_an_installed_package_works_in_an_empty_folder_without_git(wheel, tmp_pa
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)
     assert (row["provenance"]["commit"], row["provenance"]["clean"]) == ("", False)
-    assert [*map(str, (p.relative_to(here) for p in Path(here).rglob("*.json")))] == [f"book/results/smoke/{row['id']}.json"]
+    assert [*map(str, (p.relative_to(here) for p in Path(here).rglob("*.json")))] == [
+        f"book/results/smoke/{row['id']}.json"
+    ]

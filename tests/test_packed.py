@@ -31,7 +31,9 @@ def setting(name, rows=40, batch=8, steps=20):
 
 def drawn(lengths):
     draw = np.random.default_rng(sum(lengths))
-    return [{"ids": draw.integers(4, SMALL.encoder.config.vocab_size, n).tolist(), "length": n} for n in lengths]
+    return [
+        {"ids": draw.integers(4, SMALL.encoder.config.vocab_size, n).tolist(), "length": n} for n in lengths
+    ]
 
 
 def states(features):
@@ -124,11 +126,15 @@ def test_twenty_steps_are_those_of_the_padded_path_over_the_whole_table(name, tm
 def test_without_decay_the_compact_vocabulary_is_exact_to_the_bit(tmp_path, monkeypatch):
     for module in (compact, train):
         monkeypatch.setattr(module, "DECAY", 0.0, raising=False)
-        monkeypatch.setattr(module, "CLIP", 1e9, raising=False)  # a norm is added up in another order over less rows
+        monkeypatch.setattr(
+            module, "CLIP", 1e9, raising=False
+        )  # a norm is added up in another order over less rows
     (net, mixture), (other, _), accelerator = setting("mnli"), setting("mnli"), Accelerator()
 
     def whole(model, name, features):
-        return train.learn(model, name, *train.share(name, features, model, (5, 0), 0.15, accelerator), None, accelerator)
+        return train.learn(
+            model, name, *train.share(name, features, model, (5, 0), 0.15, accelerator), None, accelerator
+        )
 
     train.fit(net, mixture, 1e-3, 5, tmp_path)
     plain.fit(other, mixture, 1e-3, 5, whole)
@@ -149,14 +155,21 @@ def test_predictions_do_not_depend_on_the_token_budget(monkeypatch):
     whole = evaluate.predict(net, "squad1", features)
     monkeypatch.setattr("xit_core.model.mixture.READ", 100)
     parts = evaluate.predict(net, "squad1", features)
-    assert all(torch.allclose(x, y, atol=1e-5) and len(x) == f["length"] for x, y, f in zip(whole, parts, features, strict=True))
+    assert all(
+        torch.allclose(x, y, atol=1e-5) and len(x) == f["length"]
+        for x, y, f in zip(whole, parts, features, strict=True)
+    )
 
 
 def by_sequence(query, key, value, cu, cu_k, longest, longest_k, scale):
     """What varlen_attn does, on the CPU."""
     assert cu is cu_k and cu.dtype == torch.int32 and longest == longest_k == cu.diff().max()
-    parts = [[x[a:b].transpose(0, 1) for x in (query, key, value)] for a, b in zip(cu[:-1], cu[1:], strict=True)]
-    return torch.cat([torch.nn.functional.scaled_dot_product_attention(*p, scale=scale).transpose(0, 1) for p in parts])
+    parts = [
+        [x[a:b].transpose(0, 1) for x in (query, key, value)] for a, b in zip(cu[:-1], cu[1:], strict=True)
+    ]
+    return torch.cat(
+        [torch.nn.functional.scaled_dot_product_attention(*p, scale=scale).transpose(0, 1) for p in parts]
+    )
 
 
 def test_the_kernel_for_ragged_sequences_is_given_what_it_needs(monkeypatch):

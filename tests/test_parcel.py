@@ -21,8 +21,12 @@ def real(monkeypatch):
     monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], world=REAL, langs=("en", "de")))
 
 
-def test_a_parcel_is_a_mirror_of_what_the_study_reads_with_every_note_of_the_first(real, mirror, tmp_path, monkeypatch):
-    mirror("rajpurkar/squad", "plain_text", "train", rows(5), complete="partial", note="the first 5", licence="L")
+def test_a_parcel_is_a_mirror_of_what_the_study_reads_with_every_note_of_the_first(
+    real, mirror, tmp_path, monkeypatch
+):
+    mirror(
+        "rajpurkar/squad", "plain_text", "train", rows(5), complete="partial", note="the first 5", licence="L"
+    )
     mirror("metaeval/lingnli", "default", "train", rows(4), note="STAND-IN for MNLI")
     mirror("google/xtreme", "XNLI", "validation", rows(3))
     mirror("google/xtreme", "udpos.Finnish", "validation", rows(2))  # not a language of the scale
@@ -38,9 +42,17 @@ def test_a_parcel_is_a_mirror_of_what_the_study_reads_with_every_note_of_the_fir
         parcel.pack(SCALES["smoke"], tmp_path / "pack")
 
 
-def test_text_that_any_evaluation_set_of_the_mirror_holds_is_blank_in_a_parcel_and_counted(real, mirror, tmp_path, monkeypatch):
-    mirror("lareqa", "xquad-r.de", "test", [{"context": "so steht es in einem Satz, den niemand lernen darf"}])
-    said = ["eins zwei drei vier", "So steht es in einem Satz, den niemand lernen darf!", "fünf sechs sieben acht"]
+def test_text_that_any_evaluation_set_of_the_mirror_holds_is_blank_in_a_parcel_and_counted(
+    real, mirror, tmp_path, monkeypatch
+):
+    mirror(
+        "lareqa", "xquad-r.de", "test", [{"context": "so steht es in einem Satz, den niemand lernen darf"}]
+    )
+    said = [
+        "eins zwei drei vier",
+        "So steht es in einem Satz, den niemand lernen darf!",
+        "fünf sechs sieben acht",
+    ]
     text = [{"text": "\n".join(said[:2]), "source": "a"}, {"text": said[2], "source": "b"}]
     mirror("pretrain_text", "de", "train", text, complete="derived", note="mixed")
     mirror("pretrain_text", "fi", "train", [{"text": said[1], "source": "a"}])  # not a language of the scale
@@ -58,9 +70,13 @@ def test_text_is_cut_where_a_parcel_would_be_too_large_and_says_so(real, mirror,
         mirror("pretrain_text", lang, "train", [{"text": f"{noise.getrandbits(256):x}"} for _ in range(n)])
     told = {r["config"]: r for r in parcel.pack(SCALES["smoke"], tmp_path / "pack", 2**17)}
     assert told["de"]["rows"] == 100 and told["de"]["note"] == "0 lines that evaluation sets hold are blank"
-    assert 2000 < told["en"]["rows"] < 5000 and told["en"]["note"].endswith(f"; {told['en']['rows']:,} of 6,000 rows")
+    assert 2000 < told["en"]["rows"] < 5000 and told["en"]["note"].endswith(
+        f"; {told['en']['rows']:,} of 6,000 rows"
+    )
     assert 0.85 < sum(f.stat().st_size for f in (tmp_path / "pack").rglob("*.xz")) / 2**17 <= 1
-    mirror("rajpurkar/squad", "plain_text", "train", [{"x": f"{noise.getrandbits(4096):x}"} for _ in range(400)])
+    mirror(
+        "rajpurkar/squad", "plain_text", "train", [{"x": f"{noise.getrandbits(4096):x}"} for _ in range(400)]
+    )
     with pytest.raises(Bad, match=r"0\.1 MiB: the rows of the tasks alone take 0\.2; allow more"):
         parcel.pack(SCALES["smoke"], tmp_path / "other", 2**17)
 

@@ -118,14 +118,18 @@ def test_the_seconds_of_a_run_leave_out_what_its_stage_took(monkeypatch):
 
     trained = phases.stage
     monkeypatch.setattr(phases, "stage", slow)
-    monkeypatch.setattr(phases, "time", SimpleNamespace(time=clock, strftime=time.strftime, gmtime=time.gmtime))
+    monkeypatch.setattr(
+        phases, "time", SimpleNamespace(time=clock, strftime=time.strftime, gmtime=time.gmtime)
+    )
     child = phases.targets("mnli > tatoeba", scale="smoke")[0]
     assert results.read(Run("mnli"))["provenance"]["seconds"] >= 1e6 > child["provenance"]["seconds"] > 0
 
 
 def test_a_joint_stage_gives_each_task_the_dose_that_it_has_alone():
     row = phases.intermediate(Run("+".join(INTERMEDIATES[:3])))
-    assert row["dose"]["steps"] == 3 * SCALES["smoke"].stage_steps and sum(row["dose"]["share"].values()) == pytest.approx(1)
+    assert row["dose"]["steps"] == 3 * SCALES["smoke"].stage_steps and sum(
+        row["dose"]["share"].values()
+    ) == pytest.approx(1)
     assert {s["protocol"].split(":")[0] for s in row["scores"]} == set(INTERMEDIATES[:3])
 
 
@@ -153,7 +157,9 @@ def test_an_encoder_can_be_pretrained_anew():
     assert row["dose"]["tokens"] > 0 and row["curve"]
 
 
-@pytest.mark.parametrize(("scale", "is_there"), [("mini", True), ("mini-scratch", True), ("pocket", True), ("smoke", False)])
+@pytest.mark.parametrize(
+    ("scale", "is_there"), [("mini", True), ("mini-scratch", True), ("pocket", True), ("smoke", False)]
+)
 def test_an_encoder_pretrained_here_on_real_text_is_probed(scale, is_there, monkeypatch):
     told, probed = ({"task": "udpos", "split": split, "lang": "en"} for split in ("test", "train"))
     point = {"lang": "en", "layer": 0, "accuracy": 50.0, "n": 1}
@@ -168,7 +174,8 @@ def test_an_encoder_pretrained_here_on_real_text_is_probed(scale, is_there, monk
 
 WITHOUT = """
 import sys
-for name in "pandas pyarrow datasets papermill nbformat nbclient snakemake matplotlib statsmodels tabulate".split():
+gone = "pandas pyarrow datasets papermill nbformat nbclient snakemake matplotlib statsmodels tabulate"
+for name in gone.split():
     sys.modules[name] = None  # as if it were not installed
 from dataclasses import replace
 from xit_core import phases
@@ -182,9 +189,19 @@ phases.targets("squad1+mlm > xnli, tatoeba", scale="smoke")
 def test_a_machine_without_parquet_and_notebooks_makes_the_same_rows_from_a_parcel(tmp_path, monkeypatch):
     monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], world=REAL, langs=("en", "de")))
     told = [("nyu-mll/glue", "mnli", "train", micro.rows("mnli", "train", "en", 60))]
-    told += [("google/xtreme", "XNLI", "validation", [r | {"language": "de"} for r in micro.rows("xnli", "validation", "al", 30)])]
+    told += [
+        (
+            "google/xtreme",
+            "XNLI",
+            "validation",
+            [r | {"language": "de"} for r in micro.rows("xnli", "validation", "al", 30)],
+        )
+    ]
     told[-1][-1].extend(micro.rows("xnli", "validation", "en", 30))
-    told += [("rajpurkar/squad", "plain_text", s, micro.rows("squad1", s, "en", 60)) for s in ("train", "validation")]
+    told += [
+        ("rajpurkar/squad", "plain_text", s, micro.rows("squad1", s, "en", 60))
+        for s in ("train", "validation")
+    ]
     told += [("google/xtreme", "tatoeba.deu", "validation", micro.rows("tatoeba", "validation", "al", 30))]
     text = zip(("en", "de"), ("en", "al"), strict=True)
     told += [("pretrain_text", lang, "train", micro.rows("mlm", "train", of, 200)) for lang, of in text]
@@ -221,10 +238,14 @@ def test_a_path_of_another_phase_is_refused(call, says):
 
 def test_rows_that_trained_a_stage_are_not_evaluated():
     run = Run("tydiqa_ko > tydiqa", "pocket")
-    trained = [{"task": "tydiqa_ko", "split": "train", "lang": "ko", "source": "google/xtreme/tydiqa/validation"}]
+    trained = [
+        {"task": "tydiqa_ko", "split": "train", "lang": "ko", "source": "google/xtreme/tydiqa/validation"}
+    ]
     fields = results.named(run.parent)
     results.write(fields | {"scores": [], "items": [], "provenance": {"data": trained}})
-    same, other = (trained[0] | {"task": "tydiqa", "split": "validation", "lang": lang} for lang in ("ko", "sw"))
+    same, other = (
+        trained[0] | {"task": "tydiqa", "split": "validation", "lang": lang} for lang in ("ko", "sw")
+    )
     phases.refuse_training_rows(run, [], [other])
     with pytest.raises(Bad, match=r"rows of google/xtreme/tydiqa/validation \(ko\) trained a stage"):
         phases.refuse_training_rows(run, [], [other, same])

@@ -7,7 +7,9 @@ from synthetic import fill
 from xit_core.ledger import results
 from xit_core.report import plots
 
-FACTS = pd.DataFrame({"script": ["Latin", "Thai"], "family": ["isolate"] * 2, "text": [1.5, 20.0]}, index=["al", "zi"])
+FACTS = pd.DataFrame(
+    {"script": ["Latin", "Thai"], "family": ["isolate"] * 2, "text": [1.5, 20.0]}, index=["al", "zi"]
+)
 DRAWN = {
     "gains": lambda scale: plots.gains(results.frame(scale)),
     "languages": lambda scale: plots.languages(results.frame(scale)),
@@ -33,7 +35,9 @@ def test_a_figure_has_axes_with_names_and_no_small_print(draw):
     for axes in shown:
         assert axes.get_xlabel() or figure.get_supxlabel() or axes.get_label() == "<colorbar>"
         assert axes.get_ylabel() or figure.get_supylabel()
-    texts = [text for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize")) if text.get_text()]
+    texts = [
+        text for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize")) if text.get_text()
+    ]
     assert texts and min(text.get_fontsize() for text in texts) >= 9
 
 
@@ -62,7 +66,9 @@ def test_a_language_is_compared_with_the_others_of_the_same_target():
 
     def score(source, on, lang):
         part = plots.plain(frame)
-        return part[(part.source == source) & (part.on == on) & (part.lang == lang) & (part.model == "")].value.mean()
+        return part[
+            (part.source == source) & (part.on == on) & (part.lang == lang) & (part.model == "")
+        ].value.mean()
 
     for (on, lang), line in gains.iterrows():  # of the sources of this study only mnli is English and alone
         other = {"al": "zi", "zi": "al"}[lang]
@@ -73,7 +79,13 @@ def test_a_language_is_compared_with_the_others_of_the_same_target():
 def test_a_stand_in_among_the_nine_leaves_the_joint_stage_its_name():
     joint = "+".join("udtag" if task == "ccg" else task for task in plots.INTERMEDIATES)
     assert plots.name(joint) == "multi-task"
-    assert plots.order(["multi-task", "udtag", "ocnli", "csqa", "mlm"]) == ["csqa", "udtag", "multi-task", "mlm", "ocnli"]
+    assert plots.order(["multi-task", "udtag", "ocnli", "csqa", "mlm"]) == [
+        "csqa",
+        "udtag",
+        "multi-task",
+        "mlm",
+        "ocnli",
+    ]
 
 
 def test_names_of_sources_are_those_of_readers():

@@ -34,7 +34,11 @@ def test_each_part_gives_its_share_and_no_sequence_a_second_time_before_all_have
     parts = [encoded([1, 2], [3], [4, 5, 6]), encoded([7], [8, 9], [10], [11], [12], [13])]
     found = [f["ids"].tolist() for f in pretrain.drawn(parts, [0.7, 0.3], 10)]
     first, second = found[:7], found[7:]
-    assert len(found) == 10 and all(x in ([1, 2], [3], [4, 5, 6]) for x in first) and all(x[0] >= 7 for x in second)
+    assert (
+        len(found) == 10
+        and all(x in ([1, 2], [3], [4, 5, 6]) for x in first)
+        and all(x[0] >= 7 for x in second)
+    )
     for turn in (first[:3], first[3:6]):
         assert sorted(turn) == [[1, 2], [3], [4, 5, 6]]
     assert len(set(map(tuple, second))) == 3
@@ -49,9 +53,17 @@ def test_joined_parts_are_the_features_of_one_after_the_other():
 def text(tmp_path, monkeypatch):
     """A mirror with a little text in two languages, and a scale that pretrains on it from scratch."""
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path / "mirror"))
-    for lang, words in (("en", "the small house stands by a river"), ("de", "das kleine Haus steht an einem Fluss")):
-        lines = [f"{words.split()[i % 7]} {words.split()[i % 5]} {i} {words}." for i in range(60 if lang == "en" else 20)]
-        mirrored(tmp_path / "mirror", "pretrain_text", lang, "train", [{"text": x, "source": "web"} for x in lines])
+    for lang, words in (
+        ("en", "the small house stands by a river"),
+        ("de", "das kleine Haus steht an einem Fluss"),
+    ):
+        lines = [
+            f"{words.split()[i % 7]} {words.split()[i % 5]} {i} {words}."
+            for i in range(60 if lang == "en" else 20)
+        ]
+        mirrored(
+            tmp_path / "mirror", "pretrain_text", lang, "train", [{"text": x, "source": "web"} for x in lines]
+        )
     small = replace(
         SCALES["mini-scratch"], langs=("en", "de"),
         pretraining=scales.Pretraining(1, 16, 2, 90, steps=6, batch=4, length=24, lr=1e-3, rows=0, alpha=0.3),
@@ -71,19 +83,33 @@ def test_pieces_learned_from_text_cover_its_characters_and_its_card_tells_the_la
     assert all(x["fertility"] == round(x["pieces"] / x["words"], 4) >= 1 for x in card.values())
     assert len(features) == pytest.approx(24, abs=1) and read["corpus"]["alpha"] == 0.3
     again = pretrain.prepared(text, text.pretraining, folder, [])
-    assert again[0].get_vocab() == pieces.get_vocab() and np.array_equal(again[2].ids, features.ids) and again[3] == read
+    assert (
+        again[0].get_vocab() == pieces.get_vocab()
+        and np.array_equal(again[2].ids, features.ids)
+        and again[3] == read
+    )
 
 
-def test_a_killed_pretraining_goes_on_where_it_was_and_gives_the_same_curve_and_weights(text, monkeypatch, tmp_path):
-    run, learn, at = Run("pretrained", "mini-scratch", model="remake"), train.learn, int(np.random.default_rng().integers(1, 6))
+def test_a_killed_pretraining_goes_on_where_it_was_and_gives_the_same_curve_and_weights(
+    text, monkeypatch, tmp_path
+):
+    run, learn, at = (
+        Run("pretrained", "mini-scratch", model="remake"),
+        train.learn,
+        int(np.random.default_rng().integers(1, 6)),
+    )
     monkeypatch.setattr(pretrain, "SAVE", 1)
     calls = iter(range(at + 1))
-    monkeypatch.setattr(train, "learn", lambda *given: learn(*given) if next(calls) < at else pytest.exit("killed"))
+    monkeypatch.setattr(
+        train, "learn", lambda *given: learn(*given) if next(calls) < at else pytest.exit("killed")
+    )
     with pytest.raises(pytest.exit.Exception):
         pretrain.remake(run)
     monkeypatch.setattr(train, "learn", learn)
     monkeypatch.setattr(pretrain, "gather", lambda *_: pytest.fail("the text was prepared before"))
-    unbroken = tmp_path / "unbroken"  # begins from the same pieces: learning them on several threads is not exact
+    unbroken = (
+        tmp_path / "unbroken"
+    )  # begins from the same pieces: learning them on several threads is not exact
     shutil.copytree(runs_dir(), unbroken, ignore=shutil.ignore_patterns("resume.*"))
     assert train.spent(runs_dir() / "mini-scratch/encoder") > 0, "the seconds of the killed run count"
     again, resumed, _ = pretrain.remake(run)
@@ -102,7 +128,9 @@ def test_what_is_finished_is_not_made_again_unless_it_was_made_of_something_else
     with monkeypatch.context() as frozen:
         frozen.setattr(pretrain, "fit", lambda *_, **__: pytest.fail("it is finished"))
         net, *told = pretrain.remake(run)
-    assert told == list(first[1:]) and all((x == first[0].state_dict()[k]).all() for k, x in net.state_dict().items())
+    assert told == list(first[1:]) and all(
+        (x == first[0].state_dict()[k]).all() for k, x in net.state_dict().items()
+    )
     (runs_dir() / "mini-scratch/encoder/resume.pt").write_text("of the first seed")
     assert pretrain.remake(replace(run, seed=2))[1] != first[1], "another seed starts anew"
 

@@ -1,4 +1,6 @@
-"""Each protocol against an independent oracle: seqeval, scikit-learn, torchmetrics, and numbers of the official scripts."""
+"""Each protocol against an independent oracle: seqeval, scikit-learn, torchmetrics, and numbers of the
+official scripts.
+"""
 
 import json
 from pathlib import Path
@@ -24,9 +26,11 @@ def stored(name: str) -> list:
     return json.loads((OFFICIAL / name).read_text())["cases"]
 
 
-# -- tags --------------------------------------------------------------------------------------------------------------
+# -- tags ----------------------------------------------------------------------------------------------------
 
-iob = st.builds(str.__add__, st.sampled_from("BIESO.X"), st.sampled_from(["-PER", "-PER", "-LOC", "-PER-X", "-", ""]))
+iob = st.builds(
+    str.__add__, st.sampled_from("BIESO.X"), st.sampled_from(["-PER", "-PER", "-LOC", "-PER-X", "-", ""])
+)
 tags = st.one_of(st.sampled_from([*UPOS, "X", "X"]), iob, st.text(min_size=1, max_size=3))
 sentence = st.lists(st.tuples(tags, tags), max_size=6)
 sentences = st.lists(sentence, min_size=1, max_size=6)
@@ -78,21 +82,25 @@ def test_the_seqeval_that_jiant_pins_gives_its_own_scores(said, gold, scores):
 def test_a_sentence_counts_with_its_own_f1_and_with_100_when_it_has_no_chunk_and_gets_none():
     examples = [{"tags": ["B-PER", "I-PER", "O", "B-LOC"]}, {"tags": ["O"]}, {"tags": ["B-PER"]}]
     found, items = PROTOCOLS["panx/iob2-f1"]([["B-PER", "I-PER", "O", "O"], ["O"], ["O"]], examples, "en")
-    assert items == pytest.approx([200 / 3, 100, 0]) and found == pytest.approx({"f1": 50, "accuracy": 100 * 4 / 6})
+    assert items == pytest.approx([200 / 3, 100, 0]) and found == pytest.approx(
+        {"f1": 50, "accuracy": 100 * 4 / 6}
+    )
 
 
-# -- answers -----------------------------------------------------------------------------------------------------------
+# -- answers -------------------------------------------------------------------------------------------------
 
-words = st.lists(st.sampled_from("the a an The cat lake U.S. naïve naı̈ve １２ 。 — $5 of , ال 北京".split()), max_size=4).map(
-    " ".join
-)
+words = st.lists(
+    st.sampled_from("the a an The cat lake U.S. naïve naı̈ve １２ 。 — $5 of , ال 北京".split()), max_size=4
+).map(" ".join)
 texts = st.one_of(words, st.text(max_size=8))
 
 
 def oracle(said: list[str], golds: list[list[str]]) -> dict[str, float]:
     """EM and F1 of torchmetrics, which computes in single precision."""
     preds = [{"id": str(i), "prediction_text": p} for i, p in enumerate(said)]
-    target = [{"id": str(i), "answers": {"answer_start": [0] * len(g), "text": g}} for i, g in enumerate(golds)]
+    target = [
+        {"id": str(i), "answers": {"answer_start": [0] * len(g), "text": g}} for i, g in enumerate(golds)
+    ]
     return {k: float(v) for k, v in torchmetrics_squad(preds, target).items()}
 
 
@@ -117,7 +125,12 @@ def test_squad_scores_are_those_of_torchmetrics(rows):
 
 @pytest.mark.parametrize(("said", "golds", "scores"), stored("squad2.json"))
 def test_squad_2_gives_the_official_scores(said, golds, scores):
-    names = {"exact": "exact_match", "f1": "f1", "HasAns_f1": "has_answer_f1", "NoAns_exact": "no_answer_accuracy"}
+    names = {
+        "exact": "exact_match",
+        "f1": "f1",
+        "HasAns_f1": "has_answer_f1",
+        "NoAns_exact": "no_answer_accuracy",
+    }
     expected = {names[k]: v for k, v in scores.items() if k in names}
     assert PROTOCOLS["qa/squad2"](said, examples_of(golds), "en")[0] == pytest.approx(expected, abs=1e-9)
 
@@ -131,7 +144,10 @@ def test_two_texts_without_a_token_agree_in_squad_2_only():
 
 def test_no_answer_is_wrong_and_an_empty_one_is_right_where_there_is_none():
     rows = [{"answers": [(0, "lake")]}, {"answers": []}]
-    assert PROTOCOLS["qa/squad-en"]([None, ""], rows, "en") == ({"exact_match": 50.0, "f1": 50.0}, [0.0, 100.0])
+    assert PROTOCOLS["qa/squad-en"]([None, ""], rows, "en") == (
+        {"exact_match": 50.0, "f1": 50.0},
+        [0.0, 100.0],
+    )
     assert PROTOCOLS["qa/squad2"](["", ""], rows, "en")[0] == {
         "exact_match": 50.0, "f1": 50.0, "has_answer_f1": 0.0, "no_answer_accuracy": 100.0,
     }  # fmt: skip
@@ -140,7 +156,11 @@ def test_no_answer_is_wrong_and_an_empty_one_is_right_where_there_is_none():
 @pytest.mark.parametrize(
     ("text", "lang", "normal"),
     [
-        ("约3.5公里 iPhone 5S，龥龦㐀", "zh", "约 35 公 里 iphone 5s 龥 龦㐀"),  # 龦 and 㐀 are out of the range, and stay whole
+        (
+            "约3.5公里 iPhone 5S，龥龦㐀",
+            "zh",
+            "约 35 公 里 iphone 5s 龥 龦㐀",
+        ),  # 龦 and 㐀 are out of the range, and stay whole
         ("The A-team — an “x”", "en", "ateam x"),
         ("El Niño, unos y la señora", "es", "niño y señora"),
         ("$5 + 3~4 €", "en", "5 34 €"),  # of symbols, only the ASCII ones go
@@ -163,7 +183,7 @@ def test_normalising_leaves_no_punctuation_and_single_spaces(text, lang):
     assert set("。—«»¿") & set(mlqa(text, lang)) == set()
 
 
-# -- labels and retrieval ----------------------------------------------------------------------------------------------
+# -- labels and retrieval ------------------------------------------------------------------------------------
 
 
 @some
@@ -176,13 +196,20 @@ def test_accuracy_is_that_of_scikit_learn(pairs):
 
 
 @some
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3))), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3))))
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3))),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3))),
+)
 def test_scores_of_mined_pairs_are_those_of_scikit_learn(said, gold):
     every = [(a, b) for a in range(4) for b in range(4)]
     found, items = PROTOCOLS["bucc/pairs"]([list(p) for p in said], [{"ids": g} for g in gold], "de")
     marks = [[p in pairs for p in every] for pairs in (gold, said)]
-    precision, recall, f1, _ = sklearn.precision_recall_fscore_support(*marks, average="binary", zero_division=0)
-    assert found == pytest.approx({"f1": 100 * f1, "precision": 100 * precision, "recall": 100 * recall}, abs=1e-9)
+    precision, recall, f1, _ = sklearn.precision_recall_fscore_support(
+        *marks, average="binary", zero_division=0
+    )
+    assert found == pytest.approx(
+        {"f1": 100 * f1, "precision": 100 * precision, "recall": 100 * recall}, abs=1e-9
+    )
     assert items == [100.0 * (g in said) for g in gold]
 
 
@@ -198,24 +225,37 @@ def test_what_is_ranked_after_20_or_twice_does_not_count():
     ranked = ["Q2", "Q2", "Q1"]
     score = PROTOCOLS["map@20"]
     assert score([ranked], [{"gold": "Q1"}], "de")[0]["map@20"] == pytest.approx(100 / 3)
-    assert score([ranked], [{"gold": {"Q1", "Q2"}}], "de")[0]["map@20"] == pytest.approx(100 * (1 + 2 / 3) / 2)
-    assert score([["Q0"] * 20 + ["Q1"], []], [{"gold": "Q1"}, {"gold": "Q1"}], "de") == ({"map@20": 0.0}, [0.0, 0.0])
+    assert score([ranked], [{"gold": {"Q1", "Q2"}}], "de")[0]["map@20"] == pytest.approx(
+        100 * (1 + 2 / 3) / 2
+    )
+    assert score([["Q0"] * 20 + ["Q1"], []], [{"gold": "Q1"}, {"gold": "Q1"}], "de") == (
+        {"map@20": 0.0},
+        [0.0, 0.0],
+    )
     many = {f"Q{i}" for i in range(30)}
-    assert score([sorted(many)], [{"gold": many}], "de")[0]["map@20"] == pytest.approx(100)  # 20 of 30 is all that can be
+    assert score([sorted(many)], [{"gold": many}], "de")[0]["map@20"] == pytest.approx(
+        100
+    )  # 20 of 30 is all that can be
 
 
 def test_nothing_to_score_gives_zero():
     ours = {name: score for name, score in PROTOCOLS.items() if name != "checklist/failure"}
-    assert all(set(score([], [], "en")[0].values()) <= {0.0} and score([], [], "en")[1] == [] for score in ours.values())
+    assert all(
+        set(score([], [], "en")[0].values()) <= {0.0} and score([], [], "en")[1] == []
+        for score in ours.values()
+    )
 
 
-# -- the table ---------------------------------------------------------------------------------------------------------
+# -- the table -----------------------------------------------------------------------------------------------
 
 
 def test_what_a_task_is_also_scored_under():
     assert also(TASKS["udpos"]) == ("udpos/accuracy", "udpos/seqeval-0.0.12")
     assert also(TASKS["mlqa"]) == ("qa/squad-en",) and also(TASKS["xquad"]) == ("qa/mlqa",)
-    assert also(SimpleNamespace(retrieves="", protocol="qa/squad-en", no_answer=True)) == ("qa/mlqa", "qa/squad2")
+    assert also(SimpleNamespace(retrieves="", protocol="qa/squad-en", no_answer=True)) == (
+        "qa/mlqa",
+        "qa/squad2",
+    )
     assert also(TASKS["xnli"]) == also(TASKS["panx"]) == also(TASKS["bucc"]) == ()
 
 

@@ -15,7 +15,11 @@ def tree(tmp_path, monkeypatch):
     """tree(folder) makes a copy of the project there the one that runs."""
 
     def make(folder):
-        for name in ("xit_core/__init__.py", "notebooks/1.ipynb", *(f"{place}/row" for place in provenance.WRITTEN)):
+        for name in (
+            "xit_core/__init__.py",
+            "notebooks/1.ipynb",
+            *(f"{place}/row" for place in provenance.WRITTEN),
+        ):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text("as it was")
         monkeypatch.setattr(provenance, "ROOT", folder)

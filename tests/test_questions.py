@@ -1,4 +1,6 @@
-"""A question is one file: its study runs, its contrasts are measured and its page is written without another edit."""
+"""A question is one file: its study runs, its contrasts are measured and its page is written without another
+edit.
+"""
 
 import pytest
 
@@ -19,7 +21,8 @@ def question(monkeypatch):
     weights = contrasts.versus(("mnli", "en"), contrasts.BASELINE, ("xnli",))
     made = questions.Question(
         "made_up", 9, "Does it?",
-        runs=lambda scale: [Run(p, scale, seed) for seed in (1, 2, 3) for p in ("xnli", "mnli", "mnli > xnli")],
+        runs=lambda scale: [Run(p, scale, seed) for seed in (1, 2, 3) for p in ("xnli", "mnli",
+        "mnli > xnli")],
         contrasts=lambda scale: {"gain": weights, "elsewhere": {("qqp", "en", "xnli"): 1.0}},
         page=lambda view, out: f"{len(view.rows)} rows at {view.scale}",
     )  # fmt: skip

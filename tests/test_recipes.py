@@ -1,4 +1,6 @@
-"""The recipes and the set-up: in a folder of any name, deaf to a person's settings, and nothing of theirs is removed."""
+"""The recipes and the set-up: in a folder of any name, deaf to a person's settings, and nothing of theirs is
+removed.
+"""
 
 import os
 import re
@@ -17,13 +19,31 @@ from hypothesis import strategies as st
 
 from xit_core.machine.places import ROOT
 
-NEEDED = ("Makefile", "environment.yml", "constraints.txt", "pyproject.toml", "xit_core/cli.py", ".ci/run", "tools")
+NEEDED = (
+    "Makefile",
+    "environment.yml",
+    "constraints.txt",
+    "pyproject.toml",
+    "xit_core/cli.py",
+    ".ci/run",
+    "tools",
+)
 NAMES = (
-    "a b", "a: b {x} #1 $HOME 'q' \"é\"", "$(touch made)", "`touch made`", "[a]* b?", "100% %a", "a & b; touch made", "-rf", "~",
-    "a\\b", " before", "after ", "naïve 名前 é", "x=y", "a\tb", "!$! $$", "$(CURDIR) ${HOME}", "a,b) (", "... b", "b -rf .. c",
+    "a b", "a: b {x} #1 $HOME 'q' \"é\"", "$(touch made)", "`touch made`", "[a]* b?", "100% %a",
+    "a & b; touch made", "-rf", "~",
+    "a\\b", " before", "after ", "naïve 名前 é", "x=y", "a\tb", "!$! $$", "$(CURDIR) ${HOME}", "a,b) (",
+    "... b", "b -rf .. c",
     "a'b", 'a"b',
 )  # fmt: skip
-LINES = {"test": 11, "study": 4, "book": 3, "check": 4, "bench": 1, "encoder": 1, "clean": 0}  # target -> programs it starts
+LINES = {
+    "test": 11,
+    "study": 4,
+    "book": 3,
+    "check": 4,
+    "bench": 1,
+    "encoder": 1,
+    "clean": 0,
+}  # target -> programs it starts
 CLEAN = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
 STUB = """#!/bin/sh
 { printf '== %s' "$0"; printf ' [%s]' "$@"; echo; env; } >>calls
@@ -49,13 +69,24 @@ def project(folder: Path) -> Path:
 
 
 def make(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess:
-    return subprocess.run(["make", *words], cwd=folder, env=CLEAN | env, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["make", *words], cwd=folder, env=CLEAN | env, capture_output=True, text=True, check=False
+    )
 
 
 def near(name: str) -> set[str]:
-    """Names that an unquoted use of this one would reach: its words, and what stands before and after each odd character."""
-    parts = [name[:i] for i in range(1, len(name))] + [name[i:] for i in range(1, len(name))] + re.split(r"\W+", name)
-    return {x for part in parts for x in (part, part.strip(" \t\"'`\\")) if x.strip(".") and "/" not in x} - {name, "made"}
+    """Names that an unquoted use of this one would reach: its words, and what stands before and after each
+    odd character.
+    """
+    parts = (
+        [name[:i] for i in range(1, len(name))]
+        + [name[i:] for i in range(1, len(name))]
+        + re.split(r"\W+", name)
+    )
+    return {x for part in parts for x in (part, part.strip(" \t\"'`\\")) if x.strip(".") and "/" not in x} - {
+        name,
+        "made",
+    }
 
 
 def belongings(folder: Path, names: set[str]) -> dict[Path, str]:
@@ -71,7 +102,9 @@ def belongings(folder: Path, names: set[str]) -> dict[Path, str]:
 
 
 def calls(folder: Path) -> list[list[str]]:
-    return [line[3:].split(" [") for line in (folder / "calls").read_text().splitlines() if line.startswith("== ")]
+    return [
+        line[3:].split(" [") for line in (folder / "calls").read_text().splitlines() if line.startswith("== ")
+    ]
 
 
 def reached(folder: Path) -> dict[str, set[str]]:
@@ -84,13 +117,15 @@ def reached(folder: Path) -> dict[str, set[str]]:
     return found
 
 
-# -- any name ----------------------------------------------------------------------------------------------------------
+# -- any name ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_in_a_folder_of_any_name_every_target_works_and_what_lies_beside_it_stays(name, tmp_path):
     folder = project(tmp_path / name)
-    theirs = belongings(tmp_path, near(name)) | belongings(folder, near(name) - {"_build", "_runs", "tools", "calls"})
+    theirs = belongings(tmp_path, near(name)) | belongings(
+        folder, near(name) - {"_build", "_runs", "tools", "calls"}
+    )
     new = belongings(folder / "_runs", {"micro"})
     for target, count in LINES.items():
         (folder / "calls").write_text("")
@@ -100,12 +135,17 @@ def test_in_a_folder_of_any_name_every_target_works_and_what_lies_beside_it_stay
         assert {program for program, *_ in calls(folder)} <= {".venv/bin/python", ".venv/bin/shellcheck"}
         assert not [word for _, *words in calls(folder) for word in words if word.startswith("/")]
     assert {file: file.read_text() for file in theirs} == theirs
-    assert not any(file.exists() for file in new) and (folder / "xit_core/encoders/micro/model.mine").read_text() == "micro"
+    assert (
+        not any(file.exists() for file in new)
+        and (folder / "xit_core/encoders/micro/model.mine").read_text() == "micro"
+    )
     assert sorted(tmp_path.rglob("made")) == []
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0\n\r"), min_size=1, max_size=40))
+@given(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0\n\r"), min_size=1, max_size=40)
+)
 def test_recipes_name_nothing_by_the_name_of_the_folder(name):
     if name.strip(".") == "" or len(name.encode()) > 200:
         name += "_" if name.strip(".") == "" else ""
@@ -116,12 +156,17 @@ def test_recipes_name_nothing_by_the_name_of_the_folder(name):
         done = make(folder, "-n", "test")
         assert done.returncode == 0, done.stderr
         words = [word for line in done.stdout.splitlines() for word in shlex.split(line)]
-        assert words[words.index("bash") :][:2] == ["bash", "tools/smoke"]  # no set-up before: it knows the folder
+        assert words[words.index("bash") :][:2] == [
+            "bash",
+            "tools/smoke",
+        ]  # no set-up before: it knows the folder
         assert not [word for word in words if word.startswith("/") or parent in word]
         assert {file: file.read_text() for file in theirs} == theirs
 
 
-@pytest.mark.parametrize("name", ["_build", "book/results", "book/executed", "book/_generated", "xit_core/encoders", ".venv"])
+@pytest.mark.parametrize(
+    "name", ["_build", "book/results", "book/executed", "book/_generated", "xit_core/encoders", ".venv"]
+)
 @pytest.mark.parametrize("target", ["book", "test", "clean", "constraints"])
 def test_what_lies_behind_a_link_is_a_persons_and_stays(tmp_path, name, target):
     folder, theirs = project(tmp_path / "project"), tmp_path / "theirs"
@@ -139,7 +184,9 @@ def test_a_link_to_the_project_is_the_project(tmp_path):
     folder = project(tmp_path / "a b")
     (tmp_path / "-l $x").symlink_to(folder)
     assert make(tmp_path / "-l $x", "test", PWD=str(tmp_path / "-l $x")).returncode == 0
-    assert reached(folder)["XIT_RUNS"] == {f"{folder.resolve()}/_build/test/{name}" for name in ("runs", "again")}
+    assert reached(folder)["XIT_RUNS"] == {
+        f"{folder.resolve()}/_build/test/{name}" for name in ("runs", "again")
+    }
 
 
 def test_nothing_is_removed_where_the_project_is_not(tmp_path):
@@ -164,31 +211,51 @@ def test_the_entry_of_the_ci_works_from_anywhere(cdpath, tmp_path):
     env = CLEAN | {"CDPATH": str(tmp_path / cdpath)}
     for entry, cwd in (("-a b/.ci/run", tmp_path), (str(folder / ".ci/run"), "/"), (".ci/run", folder)):
         (folder / "calls").unlink(missing_ok=True)
-        done = subprocess.run(["bash", "--", entry], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["bash", "--", entry], cwd=cwd, env=env, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         assert len(calls(folder)) == LINES["test"]
 
 
-# -- what a person has set -----------------------------------------------------------------------------------------------
+# -- what a person has set -----------------------------------------------------------------------------------
 
 DEAF = {
-    "PIP_USER": "1", "PIP_TARGET": "t", "PIP_PREFIX": "p", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_NO_DEPS": "1", "PIP_DRY_RUN": "1",
+    "PIP_USER": "1", "PIP_TARGET": "t", "PIP_PREFIX": "p", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_NO_DEPS": "1",
+    "PIP_DRY_RUN": "1",
     "PIP_CONSTRAINT": "c", "PIP_PRE": "1", "UV_TARGET": "t", "UV_SYSTEM_PYTHON": "1", "UV_PYTHON": "p",
-    "PYTHONPATH": "p", "PYTHONHOME": "h", "PYTHONOPTIMIZE": "2", "PYTHONWARNINGS": "error", "PYTHONSAFEPATH": "1",
-    "PYTHONUSERBASE": "u", "PYTHONSTARTUP": "s", "PYTHONUTF8": "0", "JUPYTER_PATH": "j", "JUPYTER_CONFIG_DIR": "c",
-    "JUPYTER_DATA_DIR": "d", "IPYTHONDIR": "i", "CONDA_PREFIX": "c", "CONDA_DEFAULT_ENV": "base", "VIRTUAL_ENV": "v",
-    "PYTEST_ADDOPTS": "-k no", "PYTEST_PLUGINS": "no", "RUFF_CONFIG": "r", "SNAKEMAKE_PROFILE": "s", "SPHINXOPTS": "-E",
-    "MPLBACKEND": "no", "MATPLOTLIBRC": "m", "SHELLCHECK_OPTS": "-e SC2086", "GREP_OPTIONS": "-v", "CDPATH": "/", "ENV": "e",
+    "PYTHONPATH": "p", "PYTHONHOME": "h", "PYTHONOPTIMIZE": "2", "PYTHONWARNINGS": "error",
+    "PYTHONSAFEPATH": "1",
+    "PYTHONUSERBASE": "u", "PYTHONSTARTUP": "s", "PYTHONUTF8": "0", "JUPYTER_PATH": "j",
+    "JUPYTER_CONFIG_DIR": "c",
+    "JUPYTER_DATA_DIR": "d", "IPYTHONDIR": "i", "CONDA_PREFIX": "c", "CONDA_DEFAULT_ENV": "base",
+    "VIRTUAL_ENV": "v",
+    "PYTEST_ADDOPTS": "-k no", "PYTEST_PLUGINS": "no", "RUFF_CONFIG": "r", "SNAKEMAKE_PROFILE": "s",
+    "SPHINXOPTS": "-E",
+    "MPLBACKEND": "no", "MATPLOTLIBRC": "m", "SHELLCHECK_OPTS": "-e SC2086", "GREP_OPTIONS": "-v",
+    "CDPATH": "/", "ENV": "e",
     "SCALE": "paper", "PYTHON": "no", "LC_ALL": "de_DE", "LANGUAGE": "de", "XIT_PYTHON": "no",
     # names that recipes once read
-    "VENV": "/v", "BIN": "/b", "READY": "/r", "TEST": "/t", "NBVAL": "-x", "SHELL": "/bin/false", "VPATH": "/", "CURDIR": "/c",
+    "VENV": "/v", "BIN": "/b", "READY": "/r", "TEST": "/t", "NBVAL": "-x", "SHELL": "/bin/false",
+    "VPATH": "/", "CURDIR": "/c",
 }  # fmt: skip
 TAKEN = {
-    "PIP_INDEX_URL": "a", "PIP_EXTRA_INDEX_URL": "b", "PIP_FIND_LINKS": "$HOME c", "PIP_CERT": "d", "PIP_PROXY": "e",
-    "PIP_CACHE_DIR": "f", "UV_INDEX_URL": "g", "UV_DEFAULT_INDEX": "h", "UV_INDEX_OWN_PASSWORD": "i", "UV_OFFLINE": "1",
+    "PIP_INDEX_URL": "a", "PIP_EXTRA_INDEX_URL": "b", "PIP_FIND_LINKS": "$HOME c", "PIP_CERT": "d",
+    "PIP_PROXY": "e",
+    "PIP_CACHE_DIR": "f", "UV_INDEX_URL": "g", "UV_DEFAULT_INDEX": "h", "UV_INDEX_OWN_PASSWORD": "i",
+    "UV_OFFLINE": "1",
     "XIT_MIRROR": "/m $x", "TMPDIR": "/tmp",
 }  # fmt: skip
-UNREAD = {"VENV", "BIN", "READY", "TEST", "SHELL", "CURDIR", "VPATH", "PYTHON"}  # may pass through: nothing here reads them
+UNREAD = {
+    "VENV",
+    "BIN",
+    "READY",
+    "TEST",
+    "SHELL",
+    "CURDIR",
+    "VPATH",
+    "PYTHON",
+}  # may pass through: nothing here reads them
 
 
 def test_settings_of_tools_in_the_environment_do_not_reach_what_is_run(tmp_path):
@@ -199,7 +266,9 @@ def test_settings_of_tools_in_the_environment_do_not_reach_what_is_run(tmp_path)
         done = make(folder, target, **DEAF | TAKEN | function)
         assert done.returncode == 0, done.stderr
     values = reached(folder)
-    assert {name: value for name, value in DEAF.items() if value in values.get(name, ()) and name not in UNREAD} == {}
+    assert {
+        name: value for name, value in DEAF.items() if value in values.get(name, ()) and name not in UNREAD
+    } == {}
     assert {name: values.get(name) for name in TAKEN} == {name: {value} for name, value in TAKEN.items()}
     assert values["SCALE"] == {"micro"} and values["PIP_USER"] == {"0"} and values["PYTHONUTF8"] == {"1"}
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):
@@ -216,14 +285,18 @@ def test_options_under_which_a_failure_would_pass_are_refused(flags, tmp_path):
     assert not (folder / "calls").exists()
 
 
-@pytest.mark.parametrize("words", [["-j4"], ["-k"], ["-s", "--no-print-directory"], ["-Iteie"], ["SCALE=mini"], ["PYTHON=python3"]])
+@pytest.mark.parametrize(
+    "words", [["-j4"], ["-k"], ["-s", "--no-print-directory"], ["-Iteie"], ["SCALE=mini"], ["PYTHON=python3"]]
+)
 def test_other_options_are_not(words, tmp_path):
     folder = project(tmp_path / "project")
     assert make(folder, *words, "test").returncode == 0
     assert make(folder, "test", MAKEFLAGS=" ".join(words)).returncode == 0
 
 
-@pytest.mark.parametrize("scale", ["x; rm -rf y", "../..", "..", "a/b", "", "$(shell touch made)", "a b", "x\ntouch made"])
+@pytest.mark.parametrize(
+    "scale", ["x; rm -rf y", "../..", "..", "a/b", "", "$(shell touch made)", "a b", "x\ntouch made"]
+)
 @pytest.mark.parametrize("target", ["study", "encoder", "clean"])
 def test_a_scale_that_is_no_name_is_refused_before_anything_runs(scale, target, tmp_path):
     folder = project(tmp_path / "project")
@@ -240,7 +313,7 @@ def test_any_other_scale_reaches_the_program_as_it_was_typed(scale, tmp_path):
     assert f"--scale={scale}]" in calls(folder)[-1] and not (folder / "made").exists()
 
 
-# -- set-up ----------------------------------------------------------------------------------------------------------------
+# -- set-up --------------------------------------------------------------------------------------------------
 
 PYTHON = """#!/bin/sh
 printf '%s\\n' "$*" >>calls
@@ -264,7 +337,11 @@ def test_a_set_up_that_was_cut_off_is_mended_by_the_next(name, tmp_path):
     (folder / "broken").unlink()
     assert make(folder, ".venv/.ready", python, **env).returncode == 0
     assert "up to date" in make(folder, ".venv/.ready", python, **env).stdout
-    made = [line.split("-m venv ")[1] for line in (folder / "calls").read_text().splitlines() if line.startswith("-m venv")]
+    made = [
+        line.split("-m venv ")[1]
+        for line in (folder / "calls").read_text().splitlines()
+        if line.startswith("-m venv")
+    ]
     assert len(made) == 1 and not set(":{}$") & set(made[0])
     assert Path(made[0]).is_relative_to(folder) == (name in ("plain", "a b"))
     assert Path(made[0]).parent.exists() == (name in ("plain", "a b"))  # the other name is gone
@@ -280,7 +357,10 @@ def test_an_interpreter_that_cannot_be_had_is_one_line(tmp_path):
 
 def test_scripts_of_the_environment_find_their_interpreter_where_it_is(tmp_path):
     text = "import sys; print('ran', *sys.argv[1:])"
-    heads = {"short": "#!/gone/bin/python3.11", "long": "#!/bin/sh\n'''exec' \"/go ne/bin/python\" \"$0\" \"$@\"\n' '''"}
+    heads = {
+        "short": "#!/gone/bin/python3.11",
+        "long": "#!/bin/sh\n'''exec' \"/go ne/bin/python\" \"$0\" \"$@\"\n' '''",
+    }
     folder = tmp_path / "a: b {x} #1 $HOME 'q' \"é\"/bin"
     folder.mkdir(parents=True)
     (folder / "python").symlink_to(os.path.realpath(sys.executable))
@@ -291,7 +371,10 @@ def test_scripts_of_the_environment_find_their_interpreter_where_it_is(tmp_path)
     for name in heads:
         (tmp_path / name).symlink_to(folder / name)
         for script in (folder / name, tmp_path / name):
-            assert subprocess.run([script, "a b"], capture_output=True, text=True, check=True).stdout == "ran a b\n"
+            assert (
+                subprocess.run([script, "a b"], capture_output=True, text=True, check=True).stdout
+                == "ran a b\n"
+            )
     assert (folder / "other").read_text() == f"#!/bin/sh\n{text}\n"
 
 
@@ -306,13 +389,21 @@ def test_of_pips_configuration_files_only_the_sources_of_packages_count(tmp_path
     command = [sys.executable, ROOT / "tools/sources.py", "config", "list"]
     told = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
     values = {line.partition("=")[0].removeprefix(":env:."): line.partition("=")[2] for line in told}
-    assert values["find-links"] == "'a\\nb'" and values["timeout"] == "'8'"  # beside what this machine's own file says of sources
+    assert (
+        values["find-links"] == "'a\\nb'" and values["timeout"] == "'8'"
+    )  # beside what this machine's own file says of sources
     assert not {"user", "target", "proxy"} & set(values) and all(line.startswith(":env:.") for line in told)
-    named = {f"PIP_{key.upper().replace('-', '_')}" for key in runpy.run_path(str(ROOT / "tools/sources.py"))["SOURCES"]}
-    assert named | {"PIP_CONFIG_FILE"} == set(re.findall(r"PIP_\w+", (ROOT / "Makefile").read_text())) - {"PIP_", "PIP_USER"}
+    named = {
+        f"PIP_{key.upper().replace('-', '_')}"
+        for key in runpy.run_path(str(ROOT / "tools/sources.py"))["SOURCES"]
+    }
+    assert named | {"PIP_CONFIG_FILE"} == set(re.findall(r"PIP_\w+", (ROOT / "Makefile").read_text())) - {
+        "PIP_",
+        "PIP_USER",
+    }
 
 
-# -- shellcheck --------------------------------------------------------------------------------------------------------------
+# -- shellcheck ----------------------------------------------------------------------------------------------
 
 
 def checked(makefile: str, folder: Path) -> subprocess.CompletedProcess:
@@ -325,7 +416,15 @@ def checked(makefile: str, folder: Path) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize(
-    "bad", ["rm -rf $(TEST)", "@-rm -rf $${TEST}", "cp a \\\n\t  $(OUT)/b", 'rm -rf "$$TEST/"*', "touch $@", "cat $<"]
+    "bad",
+    [
+        "rm -rf $(TEST)",
+        "@-rm -rf $${TEST}",
+        "cp a \\\n\t  $(OUT)/b",
+        'rm -rf "$$TEST/"*',
+        "touch $@",
+        "cat $<",
+    ],
 )
 def test_an_unquoted_variable_in_a_recipe_fails_the_check(bad, tmp_path):
     done = checked(f"TEST := a\nall:\n\techo\n\t{bad}\n", tmp_path)
@@ -339,7 +438,8 @@ def test_a_quoted_one_passes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "hidden", ["a:\n\trm $(if x,y)", "define a\nrm\nendef", "a: b; rm c", ".RECIPEPREFIX = >", "a:\n\trm $(call x)"]
+    "hidden",
+    ["a:\n\trm $(if x,y)", "define a\nrm\nendef", "a: b; rm c", ".RECIPEPREFIX = >", "a:\n\trm $(call x)"],
 )
 def test_a_recipe_that_cannot_be_read_fails_the_check(hidden, tmp_path):
     done = checked(f"# head\n{hidden}\n", tmp_path)
@@ -356,13 +456,15 @@ def test_no_value_of_make_is_pasted_into_a_recipe_and_every_script_is_checked():
         assert path.suffix == ".py" or str(path.relative_to(ROOT)) in command.split(), path
 
 
-# -- once for real -------------------------------------------------------------------------------------------------------------
+# -- once for real -------------------------------------------------------------------------------------------
 
 
 def test_a_run_leaves_its_row_in_a_project_whose_folder_has_every_odd_character(tmp_path):
     folder = tmp_path / "a: b {x} #1 $HOME 'q' \"é\" & `c` [d] 100%"
     for name in ("xit_core", "notebooks"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors")
+        )
     interpreter = Path(os.path.realpath(sys.executable))
     site = folder / f".venv/lib/python{sysconfig.get_python_version()}/site-packages"
     for made in (site, folder / ".venv/bin"):
@@ -371,7 +473,9 @@ def test_a_run_leaves_its_row_in_a_project_whose_folder_has_every_odd_character(
     (folder / ".venv/pyvenv.cfg").write_text(f"home = {interpreter.parent}\n")
     (site / "packages.pth").write_text(f"{folder}\n{sysconfig.get_path('purelib')}\n", encoding="utf-8")
     command = [".venv/bin/python", "-m", "xit_core.cli", "run", "xnli", "--scale", "smoke"]
-    done = subprocess.run(command, cwd=folder, env=CLEAN | {"LC_ALL": "C.UTF-8"}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=CLEAN | {"LC_ALL": "C.UTF-8"}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     (row,) = folder.glob("book/results/smoke/*.json")
     assert (folder / "book/executed/smoke" / f"{row.stem}.ipynb").is_file()

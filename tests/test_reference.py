@@ -1,6 +1,8 @@
-"""Numbers that must not drift: the shipped micro encoder, and thirty steps from it, against stored references.
+"""Numbers that must not drift: the shipped micro encoder, and thirty steps from it, against stored
+references.
 
-The tolerances cover other processors and library builds, not another recipe. UPDATE_REFERENCE=1 stores the numbers anew.
+The tolerances cover other processors and library builds, not another recipe. UPDATE_REFERENCE=1 stores the
+numbers anew.
 """
 
 import json
@@ -24,13 +26,25 @@ MICRO = replace(SCALES["micro"], eval_rows=60)
 
 def encoder() -> dict[str, float]:
     found = row_of(evaluate.encoder(origins.start(SCALES["micro"]), MICRO))
-    scores = {f"{s['lang']} {s['metric']}": s["value"] for s in found["scores"] if s["metric"] != "masked_loss"}
+    scores = {
+        f"{s['lang']} {s['metric']}": s["value"] for s in found["scores"] if s["metric"] != "masked_loss"
+    }
     return scores | {f"language share at layer {k}": 100 * v for k, v in enumerate(found["language_share"])}
 
 
 def thirty_steps(folder: Path) -> dict[str, float]:
     net = origins.start(SCALES["micro"])
-    features, _ = phases.training_set(net, (TASKS["squad1"], TASKS["udpos"], TASKS["mnli"],), MICRO, 200, seed=1)
+    features, _ = phases.training_set(
+        net,
+        (
+            TASKS["squad1"],
+            TASKS["udpos"],
+            TASKS["mnli"],
+        ),
+        MICRO,
+        200,
+        seed=1,
+    )
     curve = train.fit(net, Mixture(features, 16, 30, seed=1), 1e-3, 1, folder)
     return {f"loss at step {p['step']}": p["loss"] for p in curve if p["step"] % 5 == 0}
 

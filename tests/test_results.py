@@ -23,7 +23,9 @@ from xit_core.machine.errors import Bad
 
 def row(run: Run, value: float = 50.0, **more) -> dict:
     scores = [
-        {"lang": x, "metric": m, "protocol": "p", "value": value, "n": 4} for x in ("en", "al") for m in ("accuracy", "other")
+        {"lang": x, "metric": m, "protocol": "p", "value": value, "n": 4}
+        for x in ("en", "al")
+        for m in ("accuracy", "other")
     ]
     return results.named(run) | {"scores": scores, "items": [25.0, 25.0], "provenance": {}} | more
 
@@ -64,7 +66,10 @@ def test_the_frame_has_one_line_a_score_and_the_headline_one_a_run():
 
 
 def test_the_headline_of_question_answering_is_the_mean_of_em_and_f1():
-    scores = [{"lang": "en", "metric": m, "protocol": "p", "value": v, "n": 4} for m, v in (("exact_match", 40.0), ("f1", 60.0))]
+    scores = [
+        {"lang": "en", "metric": m, "protocol": "p", "value": v, "n": 4}
+        for m, v in (("exact_match", 40.0), ("f1", 60.0))
+    ]
     results.write(row(Run("xquad")) | {"scores": scores})
     assert results.headline(results.frame("smoke"))["score"].tolist() == [50.0]
 
@@ -95,7 +100,10 @@ def test_predictions_are_kept_beside_the_run_and_read_back_as_they_were():
     digest = predictions.keep(run, told)
     read = predictions.predictions(run)
     assert [{k: v for k, v in row.items() if v is not None} for row in read] == told
-    assert predictions.keep(run, told) == digest != predictions.keep(run, told[:1]) and predictions.beside(run).suffix == ".parquet"
+    assert (
+        predictions.keep(run, told) == digest != predictions.keep(run, told[:1])
+        and predictions.beside(run).suffix == ".parquet"
+    )
     predictions.beside(run).unlink()
     with pytest.raises(Bad, match="no predictions at .*XIT_RUNS"):
         predictions.predictions(run)
@@ -109,7 +117,10 @@ def test_where_parquet_is_not_installed_predictions_are_lines_with_the_same_hash
     digest = predictions.keep(Run("xnli"), told)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert predictions.keep(Run("xnli", seed=2), told) == digest
-    assert predictions.kept(Run("xnli", seed=2)).suffix == ".jsonl" and predictions.kept(Run("xnli", seed=3)) is None
+    assert (
+        predictions.kept(Run("xnli", seed=2)).suffix == ".jsonl"
+        and predictions.kept(Run("xnli", seed=3)) is None
+    )
     assert predictions.predictions(Run("xnli", seed=2)) == told
     assert not list(predictions.beside(Run("xnli")).parent.glob("*.partial"))
 
@@ -140,7 +151,11 @@ def test_rows_and_notebooks_of_another_machine_come_in_once(elsewhere, places, c
     folder = elsewhere(row(Run("xnli")), row(Run("mnli > xnli")), row(Run("xnli", seed=2)))
     assert cli.main(["results", "merge", str(folder)]) == 0
     assert capsys.readouterr().out == "2 rows came in, 1 were there already; 1 executed notebooks came in\n"
-    assert {r["id"] for r in results.rows()} == {Run("xnli").id, Run("mnli > xnli").id, Run("xnli", seed=2).id}
+    assert {r["id"] for r in results.rows()} == {
+        Run("xnli").id,
+        Run("mnli > xnli").id,
+        Run("xnli", seed=2).id,
+    }
     assert results.read(Run("xnli"))["provenance"] == {"seconds": 1}  # ours stays
     came = results.place(Run("mnli > xnli"))
     assert came.read_bytes() == (folder / "results/smoke" / came.name).read_bytes()
@@ -151,7 +166,10 @@ def test_rows_and_notebooks_of_another_machine_come_in_once(elsewhere, places, c
 
 def test_a_row_that_was_scored_on_other_instances_is_refused(elsewhere, places, monkeypatch):
     def scored(run, digest):
-        return row(run, provenance={"data": [{"task": "xnli", "lang": "de", "split": "validation", "sha256": digest}]})
+        return row(
+            run,
+            provenance={"data": [{"task": "xnli", "lang": "de", "split": "validation", "sha256": digest}]},
+        )
 
     results.write(scored(Run("xnli"), "a"))
     with pytest.raises(Bad, match="other rows of xnli/de"):
@@ -171,7 +189,11 @@ def told(**more):
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        (Run("xnli").id, json.dumps(row(Run("xnli"), 51.0) | {"provenance": {}}), "the ledger holds other scores"),
+        (
+            Run("xnli").id,
+            json.dumps(row(Run("xnli"), 51.0) | {"provenance": {}}),
+            "the ledger holds other scores",
+        ),
         (Run("mnli > xnli").id, told()[:50], "no row of a run as this version makes it"),
         (Run("mnli > xnli").id, "[]", "no row of a run"),
         (Run("mnli > xnli").id, told(path="mnli > xnil"), "no row of a run"),
@@ -203,7 +225,7 @@ def test_two_files_of_one_run_in_the_folder_must_agree(elsewhere):
         merge.merge(folder)
 
 
-# -- damage ------------------------------------------------------------------------------------------------------------
+# -- damage --------------------------------------------------------------------------------------------------
 
 
 def torn(run: Run, change) -> Path:
@@ -435,7 +457,7 @@ def test_the_command_of_a_run_names_what_is_not_the_default():
     assert results.command(mt) == 'xit run "mnli > xnli" --scale micro --seed 3 --lang mt'
 
 
-# -- what cannot be read is never taken for nothing ---------------------------------------------------------------------
+# -- what cannot be read is never taken for nothing ----------------------------------------------------------
 
 
 def test_a_folder_of_the_ledger_that_is_none_is_not_an_empty_one(places, capsys):
@@ -469,7 +491,9 @@ def test_a_damaged_row_is_not_finished(places, capsys):
     assert not any(run["done"] for run in json.loads(capsys.readouterr().out)["runs"])
 
 
-def test_merging_takes_the_folder_that_one_stands_in_and_refuses_one_without_rows(elsewhere, places, monkeypatch):
+def test_merging_takes_the_folder_that_one_stands_in_and_refuses_one_without_rows(
+    elsewhere, places, monkeypatch
+):
     folder = elsewhere(row(Run("xnli")))
     monkeypatch.chdir(folder / "results/smoke")
     assert merge.merge(Path("."))[0] == 1

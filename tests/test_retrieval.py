@@ -49,7 +49,7 @@ def pool(draw: torch.Generator, n: int, h: int, equal: float, zero: float = 0.05
     return x
 
 
-# -- search ------------------------------------------------------------------------------------------------------------
+# -- search --------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=60)
@@ -86,7 +86,9 @@ def test_vectors_are_searched_in_the_precision_that_they_have():
 
 def test_a_search_needs_little_memory_above_its_pools(monkeypatch):
     widest, product = [], search.keep
-    monkeypatch.setattr(search, "keep", lambda tile, *more: widest.append(tile.numel()) or product(tile, *more))
+    monkeypatch.setattr(
+        search, "keep", lambda tile, *more: widest.append(tile.numel()) or product(tile, *more)
+    )
     monkeypatch.setattr(search, "unit", None)  # whole pools in float64
     search.both(torch.randn(500, 4), torch.randn(700, 4), 2, tile=100)
     assert max(widest) == 100 * 100 and len(widest) == 2 * 5 * 7
@@ -104,7 +106,9 @@ def test_neighbours_closer_than_float32_can_tell_are_found():
     a = torch.nn.functional.normalize(torch.randn(1, 64, generator=draw, dtype=torch.float64))
     aside = torch.randn(500, 64, generator=draw, dtype=torch.float64)
     aside = torch.nn.functional.normalize(aside - (aside @ a.T) * a)
-    angle = 1e-3 * (1 + 1e-6 * torch.randperm(500, generator=draw).double().unsqueeze(1))  # cosines 1e-12 apart
+    angle = 1e-3 * (
+        1 + 1e-6 * torch.randperm(500, generator=draw).double().unsqueeze(1)
+    )  # cosines 1e-12 apart
     b = a * angle.cos() + aside * angle.sin()
     assert len(set((a.float() @ b.float().T)[0].tolist())) < 10
     assert search.search(a, b, 20)[1][0].tolist() == angle.flatten().argsort()[:20].tolist()
@@ -112,11 +116,15 @@ def test_neighbours_closer_than_float32_can_tell_are_found():
 
 def test_neighbours_that_float32_puts_in_another_order_are_found():
     draw = torch.Generator().manual_seed(0)
-    a, b = (torch.randn(n, 256, generator=draw) / 100 + 1 for n in (300, 500))  # neighbours in rank are about 1e-7 apart
+    a, b = (
+        torch.randn(n, 256, generator=draw) / 100 + 1 for n in (300, 500)
+    )  # neighbours in rank are about 1e-7 apart
     defined = torch.stack([search.added(x * search.unit(b)) for x in search.unit(a)])
     rounded = torch.nn.functional.normalize(a) @ torch.nn.functional.normalize(b).T
     wanted = defined.sort(dim=1, descending=True, stable=True).indices[:, :5]
-    assert any(set(x) != set(y) for x, y in zip(rounded.topk(5).indices.tolist(), wanted.tolist(), strict=True))
+    assert any(
+        set(x) != set(y) for x, y in zip(rounded.topk(5).indices.tolist(), wanted.tolist(), strict=True)
+    )
     assert torch.equal(search.search(a, b, 5)[1], wanted)
 
 
@@ -126,7 +134,8 @@ def test_the_error_bound_holds_where_it_is_almost_reached():
         b = search.unit(a + 0.001 * torch.randn(50, h))
         defined = search.added(a.unsqueeze(1) * b)
         worst = max(
-            (running_sum(a.float(), b.float()) - defined).abs().max().item(), (a.float() @ b.float().T - defined).abs().max().item()
+            (running_sum(a.float(), b.float()) - defined).abs().max().item(),
+            (a.float() @ b.float().T - defined).abs().max().item(),
         )
         assert 0 < worst < search.error(a, torch.float32)
         assert (a @ b.T - defined).abs().max() < search.error(a, torch.float64) < 1e-12
@@ -183,7 +192,7 @@ def test_vectors_of_a_diverged_encoder_are_refused():
         search.search(torch.tensor([[1.0, float("nan")]]), torch.ones(3, 2), 1)
 
 
-# -- mining ------------------------------------------------------------------------------------------------------------
+# -- mining --------------------------------------------------------------------------------------------------
 
 
 def official(a: torch.Tensor, b: torch.Tensor) -> list[tuple[int, int, float]]:
@@ -229,7 +238,9 @@ def test_sentences_without_a_vector_are_never_mined():
 def test_mining_finds_planted_pairs_and_no_sentence_twice():
     draw = torch.Generator().manual_seed(0)
     a = torch.randn(30, 16, generator=draw) + 1  # cosines above 0, as those of sentences are
-    b = torch.cat([a[:20] + 0.01 * torch.randn(20, 16, generator=draw), torch.randn(15, 16, generator=draw) + 1])
+    b = torch.cat(
+        [a[:20] + 0.01 * torch.randn(20, 16, generator=draw), torch.randn(15, 16, generator=draw) + 1]
+    )
     found = mining.mine(a, b)
     planted = {(i, i) for i in range(20)}
     assert planted <= {(i, j) for i, j, _ in found} and {(i, j) for i, j, _ in found[:15]} <= planted
@@ -242,15 +253,25 @@ def test_the_threshold_by_hand():
     found = [("a", "x", 1.5), ("b", "y", 1.3), ("c", "w", 1.2)]
     assert mining.tuned(found, gold) == pytest.approx(1.25)
     assert mining.kept(found, 1.25) == [("a", "x"), ("b", "y")]
-    assert mining.tuned(found[:2], gold) == 1.3 and mining.kept(found[:2], 1.3) == [("a", "x"), ("b", "y")]  # all are kept
+    assert mining.tuned(found[:2], gold) == 1.3 and mining.kept(found[:2], 1.3) == [
+        ("a", "x"),
+        ("b", "y"),
+    ]  # all are kept
     tied = [("a", "x", 1.5), ("c", "w", 1.5)]
-    assert mining.kept(tied, mining.tuned(tied, gold)) == [("a", "x"), ("c", "w")]  # one threshold cannot part them
+    assert mining.kept(tied, mining.tuned(tied, gold)) == [
+        ("a", "x"),
+        ("c", "w"),
+    ]  # one threshold cannot part them
     assert mining.tuned([], gold) == mining.tuned([("c", "w", 1.2)], gold) == 0.0
 
 
 def test_a_repeated_sentence_stands_for_all_its_ids_or_for_none():
-    side = retrieval.by_text([{"id": "a1", "sentence": "x"}, {"id": "a2", "sentence": " x "}, {"id": "a3", "sentence": "y"}])
-    other = retrieval.by_text([{"id": "b1", "sentence": "u"}, {"id": "b2", "sentence": "v"}, {"id": "b3", "sentence": "v\n"}])
+    side = retrieval.by_text(
+        [{"id": "a1", "sentence": "x"}, {"id": "a2", "sentence": " x "}, {"id": "a3", "sentence": "y"}]
+    )
+    other = retrieval.by_text(
+        [{"id": "b1", "sentence": "u"}, {"id": "b2", "sentence": "v"}, {"id": "b3", "sentence": "v\n"}]
+    )
     mined = [(0, 1, 1.5), (1, 0, 1.2)]
     said = [("a1", "b2", 1.5), ("a1", "b3", 1.5), ("a2", "b2", 1.5), ("a2", "b3", 1.5), ("a3", "b1", 1.2)]
     assert retrieval.expanded(mined, [side, other]) == said
@@ -258,7 +279,7 @@ def test_a_repeated_sentence_stands_for_all_its_ids_or_for_none():
     assert retrieval.expanded([(1, 1, 1.5), (0, 0, 1.2)], [side, other], repeated=False) == []
 
 
-# -- vectors -----------------------------------------------------------------------------------------------------------
+# -- vectors -------------------------------------------------------------------------------------------------
 
 
 def test_sentence_vectors_do_not_depend_on_the_batch(net):
@@ -282,9 +303,13 @@ def test_layers_lengths_and_pooling_are_chosen(net):
     assert torch.equal(embed.embed(net, told, S, layers=(2, 0)), every[[2, 0]])
     assert torch.equal(both[:3], every) and not torch.allclose(both[3:], every)
     assert torch.allclose(both[3, 0], both[3, 1])  # the embedding of <s> is the same in each sentence
-    assert torch.equal(embed.embed(net, told[1:], S, max_len=4), embed.embed(net, told[1:], S, max_len=4, layers=(0, 1, 2)))
+    assert torch.equal(
+        embed.embed(net, told[1:], S, max_len=4), embed.embed(net, told[1:], S, max_len=4, layers=(0, 1, 2))
+    )
     assert not torch.allclose(embed.embed(net, told[1:], S, max_len=4), every[:, 1:])
-    assert embed.embed(net, ["Mana " * 900], S, max_len=5000).isfinite().all()  # no further than the positions go
+    assert (
+        embed.embed(net, ["Mana " * 900], S, max_len=5000).isfinite().all()
+    )  # no further than the positions go
 
 
 def test_nearest_neighbours_of_every_layer():
@@ -297,9 +322,14 @@ def test_nearest_neighbours_of_every_layer():
 
 def test_centring_uncovers_an_alignment_that_a_language_component_hides():
     draw = torch.Generator().manual_seed(0)
-    meaning, *offsets = (torch.randn(1, n, 16, generator=draw) * size for n, size in ((50, 1), (1, 20), (1, 20)))
+    meaning, *offsets = (
+        torch.randn(1, n, 16, generator=draw) * size for n, size in ((50, 1), (1, 20), (1, 20))
+    )
     queries, database = (meaning + 0.1 * torch.randn(1, 50, 16, generator=draw) + x for x in offsets)
-    right = {c: (retrieval.nearest(queries, database, c)[0] == torch.arange(50)).float().mean().item() for c in (False, True)}
+    right = {
+        c: (retrieval.nearest(queries, database, c)[0] == torch.arange(50)).float().mean().item()
+        for c in (False, True)
+    }
     assert right[True] > 0.95 > 0.5 > right[False]
 
 
@@ -309,7 +339,7 @@ def test_language_explains_all_or_nothing():
     assert embed.language_share([same, same])[0] == pytest.approx(0, abs=1e-6)
 
 
-# -- the tasks ---------------------------------------------------------------------------------------------------------
+# -- the tasks -----------------------------------------------------------------------------------------------
 
 
 def by_language(found: dict) -> dict[str, list[dict]]:
@@ -320,14 +350,20 @@ def by_language(found: dict) -> dict[str, list[dict]]:
 
 def test_every_layer_direction_and_pooling_can_be_scored_again(net):
     found = row_of(retrieval.target(net, TASKS["tatoeba"], S))
-    assert {(x["layer"], x["centred"]) for x in found["layers"]} == {(k, c) for k in range(3) for c in (False, True)}
+    assert {(x["layer"], x["centred"]) for x in found["layers"]} == {
+        (k, c) for k in range(3) for c in (False, True)
+    }
     assert len(found["language_share"]) == 3 and all(0 <= v <= 1 for v in found["language_share"])
     assert {p["task"] for p in found["predictions"]} == {"tatoeba"}
     for lang, rows in by_language(found).items():
         for way, centred in (("forward", False), ("forward_centred", True)):
             for k in range(3):
                 right = 100 * sum(row[way][k] == i for i, row in enumerate(rows)) / len(rows)
-                told = [x["value"] for x in found["layers"] if (x["lang"], x["layer"], x["centred"]) == (lang, k, centred)]
+                told = [
+                    x["value"]
+                    for x in found["layers"]
+                    if (x["lang"], x["layer"], x["centred"]) == (lang, k, centred)
+                ]
                 assert told == [pytest.approx(right, abs=1e-4)]
         back = 100 * sum(row["backward"][1] == i for i, row in enumerate(rows)) / len(rows)
         told = {(p["metric"], p["protocol"]): p["value"] for p in found["protocols"] if p["lang"] == lang}
@@ -360,16 +396,25 @@ def test_the_headline_layer_is_at_the_relative_depth_of_jiants():
 def test_items_add_up_to_the_headline(net):
     found = row_of(retrieval.target(net, TASKS["tatoeba"], S))
     raw = [x["value"] for x in found["scores"] if x["metric"] == "accuracy"]
-    assert sum(found["items"]) == pytest.approx(sum(raw) / len(raw), abs=1e-3) and len(found["items"]) == S.eval_rows
+    assert (
+        sum(found["items"]) == pytest.approx(sum(raw) / len(raw), abs=1e-3)
+        and len(found["items"]) == S.eval_rows
+    )
 
 
 def test_bucc_is_mined_from_its_pools_with_the_best_threshold(net):
     found = row_of(retrieval.target(net, TASKS["bucc"], S))
-    assert {(x["metric"], x["protocol"]) for x in found["scores"]} == {("f1", "bucc/jiant-dev"), ("f1_centred", "bucc/jiant-dev")}
+    assert {(x["metric"], x["protocol"]) for x in found["scores"]} == {
+        ("f1", "bucc/jiant-dev"),
+        ("f1_centred", "bucc/jiant-dev"),
+    }
     assert {x["protocol"] for x in found["protocols"]} == {"bucc/xtreme-2020"}
     for score in (x for x in found["scores"] if x["metric"] == "f1"):
         rows, limit = by_language(found)[score["lang"]], found["thresholds"][score["lang"]]
-        gold = {tuple(r["ids"]) for r in reading.examples(TASKS["bucc"], "validation", score["lang"], S, S.eval_rows)[0]}
+        gold = {
+            tuple(r["ids"])
+            for r in reading.examples(TASKS["bucc"], "validation", score["lang"], S, S.eval_rows)[0]
+        }
         pairs = [tuple(r["id"].split()) for r in rows]
         f1 = [200 * len(gold & set(pairs[:n])) / (n + len(gold)) for n in range(1, len(pairs) + 1)]
         said = [tuple(r["prediction"]) for r in rows if r["prediction"]]
@@ -397,7 +442,9 @@ def test_a_threshold_is_applied_to_pools_that_did_not_choose_it(net, monkeypatch
     wanted = 200 * len(said & set(pairs[::2])) / (len(said) + len(pairs[::2]))
     assert held["value"] == pytest.approx(wanted, abs=1e-5) and held["n"] == len(pairs[::2])
     assert asked == ["validation", "test"] and len(found["seen"]) == 4
-    monkeypatch.setattr(mining_pools, "pools", lambda lang, split: (*given(lang, split)[:2], None, given(lang, split)[3]))
+    monkeypatch.setattr(
+        mining_pools, "pools", lambda lang, split: (*given(lang, split)[:2], None, given(lang, split)[3])
+    )
     with pytest.raises(Bad, match="made/up: pools without gold"):
         retrieval.pools(TASKS["bucc"], "al", replace(S, world=REAL), "test")
 
@@ -407,22 +454,36 @@ def paragraphs(lang: str) -> list[dict]:
     one, two = [f"{lang} eins .", f"{lang} zwei ."], [f"{lang} drei .", f"{lang} vier ."]
     asked = (("q1", one, 1), ("q2", one, 0), ("q3", two, 1))
     return [
-        {"id": name, "question": f"{lang} {said[at]}", "sentences": said, "answer": at, "context": " ".join(said)}
+        {
+            "id": name,
+            "question": f"{lang} {said[at]}",
+            "sentences": said,
+            "answer": at,
+            "context": " ".join(said),
+        }
         for name, said, at in asked
     ]
 
 
 def test_a_question_wants_its_answer_sentence_in_every_language_from_one_pool(net, monkeypatch):
     monkeypatch.setattr(retrieval, "languages", lambda task, s: ("de", "en"))
-    monkeypatch.setattr(retrieval.reading, "examples", lambda task, split, lang, s, n=0: (paragraphs(lang), [{"lang": lang}]))
+    monkeypatch.setattr(
+        retrieval.reading, "examples", lambda task, split, lang, s, n=0: (paragraphs(lang), [{"lang": lang}])
+    )
     gold = {}
     pool = {lang: retrieval.candidates(lang, paragraphs(lang), gold) for lang in ("de", "en")}
-    assert [len(x) for x in pool.values()] == [4, 4]  # a paragraph stands there once, however many questions it has
+    assert [len(x) for x in pool.values()] == [
+        4,
+        4,
+    ]  # a paragraph stands there once, however many questions it has
     assert gold == {"q1": ["de_1_1", "en_1_1"], "q2": ["de_1_0", "en_1_0"], "q3": ["de_2_1", "en_2_1"]}
     ranking, texts = retrieval.ranking, []
     monkeypatch.setattr(retrieval, "ranking", lambda *given: texts.append(given[4]) or ranking(*given))
     found = row_of(retrieval.target(net, TASKS["lareqa"], S))
-    assert [x["en"]["en_1_1"] for x in texts] == ["en zwei .en eins . en zwei .", "en zwei ."]  # as the official script joins them
+    assert [x["en"]["en_1_1"] for x in texts] == [
+        "en zwei .en eins . en zwei .",
+        "en zwei .",
+    ]  # as the official script joins them
     assert {x["metric"] for x in found["scores"]} == {"map@20", "map@20_centred"} and len(found["seen"]) == 2
     assert {x["protocol"] for x in found["protocols"]} == {"lareqa/sentence"}
     for i, (de, en) in enumerate(zip(*by_language(found).values(), strict=True)):
@@ -437,7 +498,8 @@ def test_a_mention_finds_its_entity(net, monkeypatch):
     texts = {"Q1": "Mana pima .", "Q2": "Kudale semok tal .", "Q3": "Dap dap dap ."}
     rows = [
         {
-            "entity_id": name, "description": f"{text} Not this.", "description_language": "en" if name == "Q1" else "de",
+            "entity_id": name, "description": f"{text} Not this.",
+            "description_language": "en" if name == "Q1" else "de",
             "sentence_spans": [{"start": 0, "end": len(text)}],
         }
         for name, text in texts.items()
@@ -445,14 +507,16 @@ def test_a_mention_finds_its_entity(net, monkeypatch):
     asked = [{"id": f"m{i}", "mention": text, "entity": name} for i, (name, text) in enumerate(texts.items())]
     monkeypatch.setattr(retrieval, "languages", lambda task, s: ("de",))
     monkeypatch.setattr(retrieval.reading, "examples", lambda task, split, lang, s, n=0: (asked, []))
-    monkeypatch.setattr(retrieval.sources, "fetch", lambda *where: [Part(rows, "made/up", "0" * 40, False, True)])
+    monkeypatch.setattr(
+        retrieval.sources, "fetch", lambda *where: [Part(rows, "made/up", "0" * 40, False, True)]
+    )
     found = row_of(retrieval.target(net, TASKS["mewslix"], S))
     assert [x["value"] for x in found["scores"] if x["metric"] == "map@20"] == [100.0]
     assert [row["prediction"][0] for row in found["predictions"]] == ["Q1", "Q2", "Q3"]
     assert [x["rows"] for x in found["seen"]] == [3]
 
 
-# -- the benchmark -----------------------------------------------------------------------------------------------------
+# -- the benchmark -------------------------------------------------------------------------------------------
 
 
 def test_the_benchmark_searches_what_brute_force_searches():
@@ -474,7 +538,7 @@ def test_the_benchmark_sees_a_wrong_neighbour():
     assert 0.5 < near.mean() < 0.95  # the planted ones
 
 
-# -- real rows ---------------------------------------------------------------------------------------------------------
+# -- real rows -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not MIRROR, reason="XIT_MIRROR names no mirror: the full BUCC pools are not at hand")
@@ -493,11 +557,15 @@ def test_bucc_zh_is_mined_from_its_full_pools_as_by_brute_force(monkeypatch):
         x, y = (torch.nn.functional.normalize(z.double()) for z in (x, y))
         for rows in torch.arange(len(x)).split(1024):
             wanted = (x[rows] @ y.T).topk(4)
-            assert torch.equal(wanted.indices, order[rows]) and torch.allclose(wanted.values, values[rows], rtol=0, atol=1e-14)
+            assert torch.equal(wanted.indices, order[rows]) and torch.allclose(
+                wanted.values, values[rows], rtol=0, atol=1e-14
+            )
     mined = retrieval.expanded(mining.mine(a, b), ids)
     pairs = mining.kept(mined, mining.tuned(mined, gold))
     right = len({tuple(g["ids"]) for g in gold} & set(pairs))
-    assert 200 * right / (len(pairs) + len(gold)) > 25  # a table learned from translations finds pairs, chance does not
+    assert (
+        200 * right / (len(pairs) + len(gold)) > 25
+    )  # a table learned from translations finds pairs, chance does not
 
 
 @pytest.mark.skipif(not MIRROR, reason="XIT_MIRROR names no mirror: XQuAD-R is not at hand")

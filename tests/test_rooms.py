@@ -1,4 +1,5 @@
-"""The rooms of the package: layers, no circle, no torch where the book is made, and names where they belong."""
+"""The rooms of the package: layers, no circle, no torch where the book is made, and names where they
+belong."""
 
 import ast
 from pathlib import Path
@@ -11,10 +12,17 @@ from xit_core.design.tasks import TASKS
 from xit_core.machine.places import ROOT
 
 PACKAGE = ROOT / "xit_core"
-# Rooms where tasks, kinds and scales may be named: declarations, the micro-world, chapters, and what is measured
+# Rooms where tasks, kinds and scales may be named: declarations, the micro-world, chapters, and what is
+# measured
 NAMING = ("design", "micro", "report", "bench")
 # XTREME's own tables, and the help of the command line
-EXCEPTIONS = {"metrics/submission.py", "metrics/protocols.py", "metrics/checklist.py", "data/checklist.py", "cli.py"}
+EXCEPTIONS = {
+    "metrics/submission.py",
+    "metrics/protocols.py",
+    "metrics/checklist.py",
+    "data/checklist.py",
+    "cli.py",
+}
 WORDS = {"text", "mt"}  # also words of other things
 
 

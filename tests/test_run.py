@@ -113,7 +113,8 @@ def test_a_folder_that_is_no_mirror_is_refused(monkeypatch, tmp_path):
         places.mirror_dir()
 
 
-FROZEN = (  # of the published ledger, and some of plans: an id never changes again, whatever is renamed or added
+# of the published ledger, and some of plans: an id never changes again, whatever is renamed or added
+FROZEN = (
     ("pretrained", "mini", 1, {}, "pretrained-s1-6a403dbe"),
     ("xnli", "mini", 1, {}, "xnli-s1-b45a83be"),
     ("anli+mnli+qqp+squad2+squad1+hellaswag+cosmosqa+csqa+udtag", "mini", 1, {}, "multi-s1-1cdf8857"),

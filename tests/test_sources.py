@@ -25,7 +25,9 @@ def put(tmp_path, monkeypatch):
     def put(path, content):
         file = tmp_path / "own" / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content) if isinstance(content, bytes) else file.write_text(content, encoding="utf-8")
+        file.write_bytes(content) if isinstance(content, bytes) else file.write_text(
+            content, encoding="utf-8"
+        )
         return file
 
     return put
@@ -37,23 +39,43 @@ def fill(tmp_path, monkeypatch):
     return lambda *split, **entry: mirrored(tmp_path, *split, **entry)
 
 
-# -- the hub: the real library, answered on this machine ----------------------------------------------------------------
+# -- the hub: the real library, answered on this machine -----------------------------------------------------
 
 
 def card(stated):
     """A README that declares two configs and states the rows of their one split."""
     lines = ["---", "configs:"]
     for config in ("one", "two"):
-        lines += [f"- config_name: {config}", "  data_files:", "  - split: train", f"    path: {config}/train-*"]
+        lines += [
+            f"- config_name: {config}",
+            "  data_files:",
+            "  - split: train",
+            f"    path: {config}/train-*",
+        ]
     lines.append("dataset_info:")
     for config in ("one", "two"):
-        lines += [f"- config_name: {config}", "  features:", "  - name: x", "    dtype: int64", "  splits:", "  - name: train"]
-        lines += ["    num_bytes: 8", f"    num_examples: {stated}", "  download_size: 8", "  dataset_size: 8"]
+        lines += [
+            f"- config_name: {config}",
+            "  features:",
+            "  - name: x",
+            "    dtype: int64",
+            "  splits:",
+            "  - name: train",
+        ]
+        lines += [
+            "    num_bytes: 8",
+            f"    num_examples: {stated}",
+            "  download_size: 8",
+            "  dataset_size: 8",
+        ]
     return "\n".join([*lines, "---", ""]).encode()
 
 
 def repository(stated, *values):
-    files = {f"{c}/train-00000-of-00001.parquet": packed([{"x": v}]) for c, v in zip(("one", "two"), values, strict=True)}
+    files = {
+        f"{c}/train-00000-of-00001.parquet": packed([{"x": v}])
+        for c, v in zip(("one", "two"), values, strict=True)
+    }
     return {"README.md": card(stated)} | files
 
 
@@ -67,7 +89,9 @@ POOL = {"sentence1": ["一", "二"], "sentence2": ["two", "three", "one"], "gold
 REPOSITORIES = {
     ("org/name", ONE): repository(1, 10, 20),
     ("org/name", TWO): repository(5, 30, 40),  # states another number of rows than there are
-    ("org/many", CONVERTED): {f"{c}/train/0000.parquet": packed([{"x": v}]) for c, v in (("de.de", 7), ("en.en", 8))},
+    ("org/many", CONVERTED): {
+        f"{c}/train/0000.parquet": packed([{"x": v}]) for c, v in (("de.de", 7), ("en.en", 8))
+    },
     ("org/single", CONVERTED): {"default/validation/0000.parquet": packed([{"x": 9}])},
     ("org/script", ONE): {"README.md": b"---\n---\n", "script.py": b"pass"},
     ("google/xtreme", ONE): {"README.md": b"", "udpos.Greek/test.parquet": packed([{"x": 1}])},
@@ -126,7 +150,8 @@ def test_a_cached_copy_of_another_commit_is_refused(answers):
     assert answers["cached"] == answers["pinned"]
     told = answers["another commit in the cache"]
     assert told.startswith(
-        f"Bad: org/name one/train: asked for commit {TWO[:12]}, the datasets library gave a cached copy of {ONE[:12]}"
+        f"Bad: org/name one/train: asked for commit {TWO[:12]}, the datasets library gave a cached copy of "
+        f"{ONE[:12]}"
     )
 
 
@@ -138,16 +163,22 @@ def test_a_branch_that_the_hub_converted_is_read_by_the_folder_of_the_config(ans
 @pytest.mark.parametrize(
     ("case", "said"),
     [
-        ("no such commit", "Revision '999"), ("no such config", "BuilderConfig 'three' not found"), ("no config", "no config"),
-        ("no such split", 'Unknown split "test"'), ("script", "scripts are no longer"), ("never seen", "reach 'org/other'"),
+        ("no such commit", "Revision '999"),
+        ("no such config", "BuilderConfig 'three' not found"),
+        ("no config", "no config"),
+        ("no such split", 'Unknown split "test"'),
+        ("script", "scripts are no longer"),
+        ("never seen", "reach 'org/other'"),
     ],
-)  # fmt: skip
+)
 def test_what_the_hub_does_not_give_is_one_line(answers, case, said):
     assert answers[case].startswith("Bad: ") and said in answers[case] and "\n" not in answers[case]
 
 
 def test_the_split_sizes_that_a_repository_states_are_checked(answers):
-    assert "num_examples=5" in answers["other size"] and answers["other size"].startswith("Bad: org/name one/train")
+    assert "num_examples=5" in answers["other size"] and answers["other size"].startswith(
+        "Bad: org/name one/train"
+    )
 
 
 def test_of_an_endless_corpus_the_first_pages_are_streamed(answers):
@@ -164,17 +195,21 @@ def test_the_hubs_pools_have_ids_and_gold_counted_from_one(answers):
     text = {r["id"]: r["sentence"] for r in (*source, *target)}
     assert [[text[a], text[b]] for a, b in gold] == [["一", "one"], ["二", "two"]]
     assert answers["pools counted from 0"].startswith("Bad: mteb/BUCC/fr-en/test: gold pairs outside 1 to")
-    assert provenance[1:3] == ["mteb/BUCC/zh-en/test", mining_pools.POOLS] and "XTREME's test" in provenance[5]
+    assert (
+        provenance[1:3] == ["mteb/BUCC/zh-en/test", mining_pools.POOLS] and "XTREME's test" in provenance[5]
+    )
 
 
-# -- a mirror ----------------------------------------------------------------------------------------------------------
+# -- a mirror ------------------------------------------------------------------------------------------------
 
 
 def test_a_changed_byte_in_a_mirror_is_found_and_named(fill):
     file = fill("a/b", "c", "train", ROWS)
     assert from_mirror("a/b", "c", "train") == [(ROWS, "a/b/c/train", "c" * 40, False, True, "")]
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(Bad, match=r"c/train\.parquet: sha256 \w+, the manifest says \w+; the mirror is damaged"):
+    with pytest.raises(
+        Bad, match=r"c/train\.parquet: sha256 \w+, the manifest says \w+; the mirror is damaged"
+    ):
         from_mirror("a/b", "c", "train")
 
 
@@ -184,7 +219,10 @@ def test_a_truncated_file_of_which_the_manifest_has_the_hash_is_named(fill, tmp_
     file.write_bytes(short)
     (tmp_path / "MANIFEST.csv").unlink()
     digest = hashlib.sha256(short).hexdigest()
-    listed(tmp_path, {"repo": "a/b", "config": "c", "split": "train", "rows": 2, "sha256": digest, "complete": "yes"})
+    listed(
+        tmp_path,
+        {"repo": "a/b", "config": "c", "split": "train", "rows": 2, "sha256": digest, "complete": "yes"},
+    )
     with pytest.raises(Bad, match=r"train\.parquet: no whole parquet file .*; copy it again"):
         from_mirror("a/b", "c", "train")
 
@@ -236,7 +274,7 @@ def test_rows_are_looked_for_in_the_users_folder_then_the_mirror_then_the_hub(fi
         sources.fetch("a/b", "c", "test", ONE, obtain="buy it")
 
 
-# -- files of the user's -----------------------------------------------------------------------------------------------
+# -- files of the user's -------------------------------------------------------------------------------------
 
 FORMS = {
     "parquet": packed(ROWS),
@@ -268,7 +306,14 @@ def asked(**more):
 
 def articles(*questions):
     return json.dumps(
-        {"data": [{"title": "T", "paragraphs": [{"context": "Ann ran.", "sentences": ["Ann ran."], "qas": questions}]}]}
+        {
+            "data": [
+                {
+                    "title": "T",
+                    "paragraphs": [{"context": "Ann ran.", "sentences": ["Ann ran."], "qas": questions}],
+                }
+            ]
+        }
     )
 
 
@@ -276,9 +321,13 @@ def test_articles_in_squads_form_give_a_row_a_question_with_what_else_their_para
     put("squad/x/test.json", articles(asked(), asked(id="q2", answers=[], is_impossible=True)))
     rows = from_local("squad", "x", "test")[0].rows
     assert rows[0] == {
-        "title": "T", "context": "Ann ran.", "sentences": ["Ann ran."], "id": "q1", "question": "who",
+        "title": "T",
+        "context": "Ann ran.",
+        "sentences": ["Ann ran."],
+        "id": "q1",
+        "question": "who",
         "answers": {"text": ["Ann"], "answer_start": [0]},
-    }  # fmt: skip
+    }
     assert rows[1]["answers"] == {"text": [], "answer_start": []}
 
 
@@ -291,10 +340,18 @@ def test_articles_in_squads_form_give_a_row_a_question_with_what_else_their_para
         ("train.json", articles(asked(), {"id": "q2"}), r"train\.json: row 1: a question without 'answers'"),
         ("train.tsv", "x\ty\n1\t2\n3\n", r"train\.tsv: row 1 has 1 cells, the header 2 \(x, y\)"),
         ("train.csv", 'x,y\n1,"2\n', r"train\.csv: cannot be read near line 2 \(unexpected end of data\)"),
-        ("train.csv", b"x\n\xff\n", r"train\.csv: cannot be read as UTF-8 text \('utf-8' codec.*; save it as UTF-8"),
+        (
+            "train.csv",
+            b"x\n\xff\n",
+            r"train\.csv: cannot be read as UTF-8 text \('utf-8' codec.*; save it as UTF-8",
+        ),
         ("train.csv", "", r"train\.csv: it is empty; needed: a header and rows"),
         ("train.csv", "x,y\n", r"train\.csv: it holds no rows"),
-        ("train.csv", 'x,y\n"no" quotes,1\n', r"train\.csv: cannot be read near line 2 .*; mend it, or give \.jsonl"),
+        (
+            "train.csv",
+            'x,y\n"no" quotes,1\n',
+            r"train\.csv: cannot be read near line 2 .*; mend it, or give \.jsonl",
+        ),
         ("train.jsonl", b'{"x": 1}\n"\xff"\n', r"train\.jsonl: cannot be read as UTF-8 text"),
         ("train.parquet", FORMS["parquet"][:-5], r"train\.parquet: no whole parquet file"),
         ("train.jsonl.xz", FORMS["jsonl.xz"][:-5], r"train\.jsonl\.xz: cannot be read .*; copy it again"),
@@ -315,7 +372,7 @@ def test_two_copies_of_a_split_are_one_too_many(put):
         from_local("a", "b", "train")
 
 
-# -- Universal Dependencies as XTREME converts them --------------------------------------------------------------------
+# -- Universal Dependencies as XTREME converts them ----------------------------------------------------------
 
 
 def tree(*words):
@@ -324,14 +381,20 @@ def tree(*words):
     for word in words:
         form, *rest = word.split("/")
         n += len(rest) == 2
-        cells = [str(n), form, "_", rest[0], "_", "_", rest[1]] if len(rest) == 2 else [rest[0], form, "_", "_", "_", "_", "_"]
+        cells = (
+            [str(n), form, "_", rest[0], "_", "_", rest[1]]
+            if len(rest) == 2
+            else [rest[0], form, "_", "_", "_", "_", "_"]
+        )
         lines.append("\t".join([*cells, "_", "_", "_"]))
     return "\n".join(lines) + "\n\n"
 
 
 def converted(put, lang, *trees):
     put(f"ud-treebanks-v2.5/UD_X/{lang}_x-ud-dev.conllu", "".join(trees))
-    return [list(zip(r["tokens"], r["pos_tags"], strict=True)) for r in originals.ud(lang, "validation")[0].rows]
+    return [
+        list(zip(r["tokens"], r["pos_tags"], strict=True)) for r in originals.ud(lang, "validation")[0].rows
+    ]
 
 
 def test_words_of_a_fused_token_become_one_again_with_the_tag_that_outranks_the_other(put):
@@ -345,7 +408,10 @@ def test_the_higher_word_of_a_fused_token_gives_its_tag_whatever_its_rank(put):
 
 def test_languages_rank_tags_in_their_own_order(put):
     words = tree("x/1-2", "a/NOUN/3", "b/PRON/3", "c/VERB/0")
-    assert converted(put, "fr", words)[0][0] == ("x", "PRON") and converted(put, "pt", words)[0][0] == ("x", "NOUN")
+    assert converted(put, "fr", words)[0][0] == ("x", "PRON") and converted(put, "pt", words)[0][0] == (
+        "x",
+        "NOUN",
+    )
     assert converted(put, "es", tree("x/1-2", "a/NUM/3", "b/PRON/3", "c/VERB/0"))[0][0] == ("x", "PRON")
 
 
@@ -357,15 +423,17 @@ def test_edges_of_the_enhanced_graph_count_too(put):
 
 
 # tags and heads of the second sentence of UD_Arabic-PADT's dev file, and the spans of its fused tokens
-PADT = """X0 X1 PUNCT4 NOUN1 ADJ4 PUNCT4 NUM1 PUNCT7 NUM7 PUNCT1 X1 X1 PUNCT1 PUNCT1 NOUN17 NOUN15 VERB1 ADP19 NOUN17 ADJ19 X20 X21
-CCONJ24 VERB17 ADP26 PRON24 NOUN24 PRON27 ADP30 NOUN24 ADJ30 CCONJ33 VERB24 PRON33 ADP38 CCONJ38 PRON38 VERB33 NUM38 NUM39 NOUN40
-CCONJ46 ADP46 CCONJ46 PRON46 VERB38 ADJ46 ADP49 NOUN47 NOUN49 ADP52 NUM50 NOUN52 ADP55 NOUN52 NOUN55 ADP58 NOUN55 NOUN58 X59 X60
-ADP63 NOUN59 X63 PUNCT1""".split()
+PADT = """X0 X1 PUNCT4 NOUN1 ADJ4 PUNCT4 NUM1 PUNCT7 NUM7 PUNCT1 X1 X1 PUNCT1 PUNCT1 NOUN17 NOUN15 VERB1
+ADP19 NOUN17 ADJ19 X20 X21 CCONJ24 VERB17 ADP26 PRON24 NOUN24 PRON27 ADP30 NOUN24 ADJ30 CCONJ33
+VERB24 PRON33 ADP38 CCONJ38 PRON38 VERB33 NUM38 NUM39 NOUN40 CCONJ46 ADP46 CCONJ46 PRON46 VERB38
+ADJ46 ADP49 NOUN47 NOUN49 ADP52 NUM50 NOUN52 ADP55 NOUN52 NOUN55 ADP58 NOUN55 NOUN58 X59 X60 ADP63
+NOUN59 X63 PUNCT1""".split()
 SPANS = {25: 26, 27: 28, 32: 34, 35: 37, 42: 45, 51: 52}
 # what XTREME's own preprocessing made of it (wuhjie/few_shots_that_matters_wu@98f4028, data/udpos/dev-ar.tsv)
-XTREMES = """X X PUNCT NOUN ADJ PUNCT NUM PUNCT NUM PUNCT X X PUNCT PUNCT NOUN NOUN VERB ADP NOUN ADJ X X CCONJ VERB PRON NOUN ADP
-NOUN ADJ VERB PRON VERB NUM NUM NOUN PRON VERB ADJ ADP NOUN NOUN NUM NOUN ADP NOUN NOUN ADP NOUN NOUN X X ADP NOUN X PUNCT
-""".split()
+XTREMES = """
+X X PUNCT NOUN ADJ PUNCT NUM PUNCT NUM PUNCT X X PUNCT PUNCT NOUN NOUN VERB ADP NOUN ADJ X X CCONJ
+VERB PRON NOUN ADP NOUN ADJ VERB PRON VERB NUM NUM NOUN PRON VERB ADJ ADP NOUN NOUN NUM NOUN ADP
+NOUN NOUN ADP NOUN NOUN X X ADP NOUN X PUNCT""".split()
 
 
 def test_a_sentence_is_tagged_as_xtremes_own_conversion_did(put):
@@ -377,10 +445,17 @@ def test_a_sentence_is_tagged_as_xtremes_own_conversion_did(put):
 
 
 def test_older_languages_are_not_mixed_in_and_treebanks_are_read_in_the_order_of_their_names(put):
-    for folder, code in (("UD_Greek-Z", "el_a"), ("UD_Greek-A", "el_z"), ("UD_Ancient_Greek-PROIEL", "grc_proiel")):
+    for folder, code in (
+        ("UD_Greek-Z", "el_a"),
+        ("UD_Greek-A", "el_z"),
+        ("UD_Ancient_Greek-PROIEL", "grc_proiel"),
+    ):
         put(f"ud-treebanks-v2.5/{folder}/{code}-ud-test.conllu", tree(f"{code}/X/0"))
     (part,) = originals.ud("el", "test")
-    assert [r["tokens"] for r in part.rows] == [["el_a"], ["el_z"]] and part.source == "local/ud-treebanks-v2.5/el_a+el_z"
+    assert [r["tokens"] for r in part.rows] == [
+        ["el_a"],
+        ["el_z"],
+    ] and part.source == "local/ud-treebanks-v2.5/el_a+el_z"
     assert originals.ud("el", "train") == [] and len(part.revision) == 64
 
 
@@ -395,10 +470,11 @@ def test_a_broken_line_of_a_treebank_is_named(put):
         converted(put, "el", tree("a/X/0")[:-1] + "2\tb\n\n")
 
 
-# -- CCGbank -----------------------------------------------------------------------------------------------------------
+# -- CCGbank -------------------------------------------------------------------------------------------------
 
 AUTO = """ID=wsj_0001.1 PARSER=GOLD NUMPARSE=1
-(<T S 0 2> (<L N NNP NNP Vinken N>) (<T S[dcl]\\NP 0 2> (<L (S[dcl]\\NP)/NP V V joined (S[dcl]\\NP_1)/NP_2>) (<L . . . . .>) ) )
+(<T S 0 2> (<L N NNP NNP Vinken N>) (<T S[dcl]\\NP 0 2> \
+(<L (S[dcl]\\NP)/NP V V joined (S[dcl]\\NP_1)/NP_2>) (<L . . . . .>) ) )
 """
 
 
@@ -426,10 +502,12 @@ def test_a_broken_derivation_is_named(put):
         originals.ccgbank("validation")
 
 
-# -- pools to be mined -------------------------------------------------------------------------------------------------
+# -- pools to be mined ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "split"), [("dev", "validation"), ("sample", "validation"), ("training", "test")])
+@pytest.mark.parametrize(
+    ("name", "split"), [("dev", "validation"), ("sample", "validation"), ("training", "test")]
+)
 def test_pools_of_the_shared_tasks_own_files(put, name, split):
     put(f"bucc2018/de-en.{name}.de", "de-1\tEins.\nde-2\tZwei\tund drei.\n")
     put(f"bucc2018/de-en.{name}.en", "en-1\tOne.\n")
@@ -458,12 +536,21 @@ def test_pools_that_do_not_fit_together_are_named(put, ending, content, said):
 
 
 def test_pools_of_a_mirror_come_without_gold_and_gold_pairs_alone_are_no_pools(fill):
-    fill("google/xtreme", "bucc18.de", "validation", [{"source_sentence": "Eins.", "target_sentence": "One."}])
-    with pytest.raises(Bad, match="bucc/de: the mirror holds no bucc2018/de-en pools of validation; unset XIT_MIRROR"):
+    fill(
+        "google/xtreme", "bucc18.de", "validation", [{"source_sentence": "Eins.", "target_sentence": "One."}]
+    )
+    with pytest.raises(
+        Bad, match="bucc/de: the mirror holds no bucc2018/de-en pools of validation; unset XIT_MIRROR"
+    ):
         mining_pools.pools("de")
     for side in ("source", "target"):
         fill("bucc2018", "de-en", side, [{"id": side, "sentence": side}])
     source, target, gold, provenance = mining_pools.pools("de")
-    assert (source[0]["id"], target[0]["id"], gold, provenance.source) == ("source", "target", None, "bucc2018/de-en")
+    assert (source[0]["id"], target[0]["id"], gold, provenance.source) == (
+        "source",
+        "target",
+        None,
+        "bucc2018/de-en",
+    )
     with pytest.raises(Bad, match="pools of test"):
         mining_pools.pools("de", "test")

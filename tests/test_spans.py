@@ -1,4 +1,5 @@
-"""Answers survive the way to pieces and back: in every script, in every window, whatever stands around them."""
+"""Answers survive the way to pieces and back: in every script, in every window, whatever stands around
+them."""
 
 import unicodedata
 
@@ -54,10 +55,16 @@ def there_and_back(examples, tokenizer, max_len=96, step=0):
 
 
 def fits(features, context, said):
-    """Whether spans can say it: whole in a window, not longer than the limit, bounded by pieces; white space is left out."""
+    """Whether spans can say it: whole in a window, not longer than the limit, bounded by pieces; white space
+    is left out.
+    """
     for f in features:
         a, b = f["answer"]
-        if a and b - a < span.ANSWER and context[f["spans"][a][0] : f["spans"][b][1]].strip(span.WHITE) == said:
+        if (
+            a
+            and b - a < span.ANSWER
+            and context[f["spans"][a][0] : f["spans"][b][1]].strip(span.WHITE) == said
+        ):
             return True
     return False
 
@@ -167,7 +174,9 @@ def test_answers_that_are_in_no_window_are_counted(pieces):
     assert span.lost(span.encode(TASK, examples, pieces, 48), examples) == [1, 3]
 
 
-@pytest.mark.parametrize(("gold", "said"), [(" lake", "lake"), ("lake ", "lake"), ("\u200blake ", "lake"), (" ", "")])
+@pytest.mark.parametrize(
+    ("gold", "said"), [(" lake", "lake"), ("lake ", "lake"), ("\u200blake ", "lake"), (" ", "")]
+)
 def test_white_space_around_an_answer_neither_loses_it_nor_comes_back(gold, said, pieces):
     example = asked(f"the{gold}is deep" if gold.strip() else "the  lake", gold, 3)
     texts, features = there_and_back([example], pieces)
@@ -230,7 +239,9 @@ def test_the_no_answer_score_is_the_least_null_less_the_best_span(pieces):
         x[0] = 3 + k
     a, b = features[-1]["answer"]
     logits[-1][a, 0], logits[-1][b, 1] = 2, 1
-    assert span.spoken(logits, features, [example]) == [("w70", 3.0)]  # null 3 + 3 in the first window, span 2 + 1
+    assert span.spoken(logits, features, [example]) == [
+        ("w70", 3.0)
+    ]  # null 3 + 3 in the first window, span 2 + 1
     assert span.answers(TASKS["squad2"], logits, features, [example])[0] == [""]
     logits[-1][b, 1] = 5
     assert span.spoken(logits, features, [example]) == [("w70", -1.0)]
@@ -249,7 +260,11 @@ def test_the_best_span_is_that_of_all_pairs():
     for n in (1, 2, 5, 29, 30, 31, 90):
         x = torch.randint(0, 4, (n + 2, 2), generator=draw).float()
         spans = [None, *[(i, i + 1) for i in range(n)], None]
-        pairs = {(a, b): (x[a, 0] + x[b, 1]).item() for a in range(1, n + 1) for b in range(a, min(a + span.ANSWER, n + 1))}
+        pairs = {
+            (a, b): (x[a, 0] + x[b, 1]).item()
+            for a in range(1, n + 1)
+            for b in range(a, min(a + span.ANSWER, n + 1))
+        }
         a, b = min(pairs, key=lambda p: (-pairs[p], p))
         assert span.best_span(x, spans) == (pairs[a, b], a - 1, b)
 
@@ -271,7 +286,9 @@ def test_an_answer_that_is_not_at_its_offset_is_found_nearest_to_it(context, sta
     assert (
         aligned(context, start, said)
         == at
-        == min((i for i in range(len(context)) if context.startswith(said, i)), key=lambda i: (abs(i - start), i))
+        == min(
+            (i for i in range(len(context)) if context.startswith(said, i)), key=lambda i: (abs(i - start), i)
+        )
     )
 
 
@@ -289,7 +306,9 @@ def test_an_answer_that_is_nowhere_is_said_to_be():
 @pytest.mark.skipif(not MIRROR, reason="needs the data mirror (XIT_MIRROR)")
 @pytest.mark.parametrize(("where", "split"), [*SQUAD, *XQUAD], ids=lambda x: x.rpartition("/")[2])
 def test_every_answer_of_the_real_data_that_fits_comes_back_exactly(where, split):
-    """At the recipe's lengths, with the pocket encoder's tokenizer. Most that cannot fit end inside a piece: "1542" in "1542."."""
+    """At the recipe's lengths, with the pocket encoder's tokenizer. Most that cannot fit end inside a piece:
+    "1542" in "1542.".
+    """
     import pyarrow.parquet as parquet
 
     tokenizer, count, fit, exact = origins.tokenizer(SCALES["pocket"]), 0, 0, 0

@@ -32,7 +32,9 @@ def test_an_exact_zero_is_not_above_zero():
 
 
 def test_the_interval_covers_new_seeds_and_new_instances():
-    """Each repetition draws seeds and test instances; an interval that left out either part would cover far less."""
+    """Each repetition draws seeds and test instances; an interval that left out either part would cover far
+    less.
+    """
     rng, hits, narrow = np.random.default_rng(0), 0, 0
     for _ in range(600):
         seed_effects = rng.normal(1.0, 0.5, 3)
@@ -53,7 +55,10 @@ def test_pooling_two_sources_is_the_paired_t_test_and_more_sources_keep_the_cove
     rng, hits = np.random.default_rng(0), 0
     for _ in range(600):
         means = rng.normal(0, 2.0, 3) + rng.normal(0, 0.5, (12, 3))
-        hits += abs((got := pooled(paired(means[0] - means[1], []), means, np.eye(12)[0] - np.eye(12)[1])).mean) < got.half()
+        hits += (
+            abs((got := pooled(paired(means[0] - means[1], []), means, np.eye(12)[0] - np.eye(12)[1])).mean)
+            < got.half()
+        )
     assert 0.93 < hits / 600 < 0.97
 
 

@@ -53,7 +53,9 @@ def test_no_run_stands_twice(scale):
 def test_pocket_is_the_study_an_hour_of_cpu_affords():
     got = {(r.source, r.model, r.on) for r in studies.runs("main", SCALES["pocket"]) if r.phase == 3}
     targets = {"xquad", "xnli", "udpos", "panx", "tatoeba"}
-    assert got == {(s, "", t) for s in ("", "squad1", "csqa", "mnli") for t in targets} | {("", "random", t) for t in targets}
+    assert got == {(s, "", t) for s in ("", "squad1", "csqa", "mnli") for t in targets} | {
+        ("", "random", t) for t in targets
+    }
 
 
 @pytest.fixture(scope="module", params=[s.name for s in BY_SEED if not s.prolongs])
@@ -64,8 +66,15 @@ def sliced(request):
 @pytest.mark.parametrize("scale", LONGER)
 def test_a_longer_training_differs_from_the_scale_that_it_prolongs_in_nothing_else(scale):
     short, long = (recipe(Run("mnli > xnli", name)) for name in (SCALES[scale].prolongs, scale))
-    assert {k for k in long | short if long.get(k) != short.get(k)} == {"stage_rows", "stage_steps", "stage_lr", "probes"}
-    assert long["stage_steps"] > short["stage_steps"] and fingerprint(SCALES[scale].encoder) == fingerprint(SCALES["mini"].encoder)
+    assert {k for k in long | short if long.get(k) != short.get(k)} == {
+        "stage_rows",
+        "stage_steps",
+        "stage_lr",
+        "probes",
+    }
+    assert long["stage_steps"] > short["stage_steps"] and fingerprint(SCALES[scale].encoder) == fingerprint(
+        SCALES["mini"].encoder
+    )
 
 
 @pytest.mark.parametrize("scale", LONGER)
@@ -82,7 +91,9 @@ def test_a_stand_in_takes_the_place_of_what_cannot_be_had():
     assert nine(SCALES["micro"]) == INTERMEDIATES and "ccg" not in nine(SCALES["mini"])
     assert nine(SCALES["mini"]).index("udtag") == INTERMEDIATES.index("ccg")
     assert all(TASKS[has].genre == TASKS[t].genre for s in BY_SEED for t, has in s.stand_ins)
-    assert Run(studies.multi(SCALES["mini"]), "mini").path == studies.multi(SCALES["mini"])  # the canonical order of a joint stage
+    assert Run(studies.multi(SCALES["mini"]), "mini").path == studies.multi(
+        SCALES["mini"]
+    )  # the canonical order of a joint stage
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -99,7 +110,9 @@ def test_the_cells_of_claims_1_to_6_have_every_seed_and_all_others_three(sliced)
     claimed = {"", *nine(scale), studies.multi(scale)}
     assert studies.LEAST == stats.SEEDS == 3
     for (source, lang, model, _), found in seeds.items():
-        assert tuple(found) == ((1, 2, 3, 4, 5) if source in claimed and lang == "en" and not model else (1, 2, 3))
+        assert tuple(found) == (
+            (1, 2, 3, 4, 5) if source in claimed and lang == "en" and not model else (1, 2, 3)
+        )
     variants = {"mlm", "squad1+mlm", "mnli+mlm", "hellaswag+mlm", "ocnli", "jcqa"}
     assert {c[0] for c in seeds if c[1] == "en"} == claimed | variants
     assert {c[0] for c in seeds if c[1] == "mt"} == set(studies.MIXED)
@@ -112,17 +125,27 @@ def test_any_prefix_of_a_sliced_plan_is_a_balanced_design(sliced):
         counts = {}
         for source, lang, _ in stages[:n]:
             counts[source, lang] = counts.get((source, lang), 0) + 1
-        first = [c for (source, lang), c in counts.items() if source in nine(sliced[0].scale) and lang == "en"]
-        assert not first or max(first) - min(first) <= 1  # among the sources begun, no seed is ahead by more than one
+        first = [
+            c for (source, lang), c in counts.items() if source in nine(sliced[0].scale) and lang == "en"
+        ]
+        assert (
+            not first or max(first) - min(first) <= 1
+        )  # among the sources begun, no seed is ahead by more than one
     scale = sliced[0].scale
-    assert [s[0] for s in stages[:4]] == [*studies.MIXED, studies.multi(scale)] and {s[2] for s in stages[:10]} == {1}
+    assert [s[0] for s in stages[:4]] == [*studies.MIXED, studies.multi(scale)] and {
+        s[2] for s in stages[:10]
+    } == {1}
     assert [s[2] for s in stages[:30]] == [1] * 10 + [2] * 10 + [3] * 10
 
 
 def test_controls_come_before_the_sources_and_random_weights_are_probed_themselves(sliced):
     begin = [(r.path, r.model, r.seed) for r in sliced[: 2 + 2 * len(TARGETS)]]
     assert begin[0] == ("pretrained", "", 1) and begin[1 + len(TARGETS)] == ("pretrained", "random", 1)
-    assert {x[0] for x in begin[1 : 1 + len(TARGETS)]} == set(TARGETS) == {x[0] for x in begin[2 + len(TARGETS) :]}
+    assert (
+        {x[0] for x in begin[1 : 1 + len(TARGETS)]}
+        == set(TARGETS)
+        == {x[0] for x in begin[2 + len(TARGETS) :]}
+    )
     assert {x[1] for x in begin[2 + len(TARGETS) :]} == {"random"}
 
 

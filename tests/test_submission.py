@@ -23,10 +23,12 @@ def put(folder: Path, task: str, lang: str, text: str) -> Path:
 
 
 def scored(folder: Path, task: str, lang: str, said: str, gold: str) -> dict[str, float]:
-    return submission.SCORERS[task](put(folder / "said", task, lang, said), put(folder / "gold", task, lang, gold), lang)
+    return submission.SCORERS[task](
+        put(folder / "said", task, lang, said), put(folder / "gold", task, lang, gold), lang
+    )
 
 
-# -- the official numbers ----------------------------------------------------------------------------------------------
+# -- the official numbers ------------------------------------------------------------------------------------
 
 
 def test_every_file_scores_as_the_official_script_scored_it(tmp_path):
@@ -40,7 +42,22 @@ def test_every_file_scores_as_the_official_script_scored_it(tmp_path):
 
 def test_the_stored_files_are_adversarial():
     said = "".join(s + g for _, _, s, g, _ in OFFICIAL["files"] + OFFICIAL["more"])
-    for what in ("\r\n", "\ufeff", "\u00a0", "\u2028", "e\u0301", "é", "１", "ا", "ש", "\\n", "I-PER", "\t", "北", "unknown"):
+    for what in (
+        "\r\n",
+        "\ufeff",
+        "\u00a0",
+        "\u2028",
+        "e\u0301",
+        "é",
+        "１",
+        "ا",
+        "ש",
+        "\\n",
+        "I-PER",
+        "\t",
+        "北",
+        "unknown",
+    ):
         assert what in said or json.dumps(what)[1:-1] in said, what
     values = [max(numbers.values()) for *_, numbers in OFFICIAL["files"]]
     assert sum(0 < x < 100 for x in values) > 0.8 * len(values)  # most could be got wrong in either direction
@@ -51,9 +68,14 @@ def test_a_whole_folder_scores_as_the_official_script_scored_it(tmp_path, benchm
     for task, lang, said, gold, _ in OFFICIAL["files"]:
         put(tmp_path / "said", task, lang, said)
         put(tmp_path / "gold", task, lang, gold)
-    found, official = submission.score(tmp_path / "said", tmp_path / "gold", benchmark), OFFICIAL["folders"][benchmark]
+    found, official = (
+        submission.score(tmp_path / "said", tmp_path / "gold", benchmark),
+        OFFICIAL["folders"][benchmark],
+    )
     means = dict(official["scores"])
-    assert found["overall"] == (pytest.approx(means.pop("all_task"), abs=1e-9) if benchmark == "xtreme" else None)
+    assert found["overall"] == (
+        pytest.approx(means.pop("all_task"), abs=1e-9) if benchmark == "xtreme" else None
+    )
     assert found["groups"] == pytest.approx(means, abs=1e-9)
     assert {t: x["score"] for t, x in found["tasks"].items()} == pytest.approx(official["tasks"], abs=1e-9)
     json.dumps(found)
@@ -65,7 +87,9 @@ def test_a_whole_folder_scores_as_the_official_script_scored_it(tmp_path, benchm
 
 
 @pytest.mark.parametrize(("task", "lang", "said", "gold", "error"), OFFICIAL["stops"])
-def test_what_stops_the_official_script_is_told_in_one_line_that_names_the_file(tmp_path, task, lang, said, gold, error):
+def test_what_stops_the_official_script_is_told_in_one_line_that_names_the_file(
+    tmp_path, task, lang, said, gold, error
+):
     with pytest.raises(Bad, match=f"test-{lang}") as raised:
         scored(tmp_path, task, lang, said, gold)
     assert "\n" not in str(raised.value)
@@ -77,9 +101,24 @@ def test_what_stops_the_official_script_is_told_in_one_line_that_names_the_file(
         ("udpos", "NOUN\n\nX\n", "NOUN\n\nX\nX\n", "1 tags in the sentence at line 3; needed: 2"),
         ("xnli", "1\n", "1\n0\n", "1 lines; .*gold.*: 2"),
         ("xnli", "", "", "at least one"),
-        ("xquad", '{"q": 3}', '[{"paragraphs": [{"qas": [{"id": "q", "answers": [{"text": "x"}]}]}]}]', "answer to 'q' is 3"),
-        ("xquad", '{"q": "x"}', '[{"paragraphs": [{"qas": [{"id": "q", "answers": []}]}]}]', "'q' has no gold answer"),
-        ("xcopa", '{"label": 0}\n{"choice": 1}\n', '{"label": 0}\n{"label": 1}\n', "line 2: .* no field 'label'"),
+        (
+            "xquad",
+            '{"q": 3}',
+            '[{"paragraphs": [{"qas": [{"id": "q", "answers": [{"text": "x"}]}]}]}]',
+            "answer to 'q' is 3",
+        ),
+        (
+            "xquad",
+            '{"q": "x"}',
+            '[{"paragraphs": [{"qas": [{"id": "q", "answers": []}]}]}]',
+            "'q' has no gold answer",
+        ),
+        (
+            "xcopa",
+            '{"label": 0}\n{"choice": 1}\n',
+            '{"label": 0}\n{"label": 1}\n',
+            "line 2: .* no field 'label'",
+        ),
         ("mewslix", '{"m": null}', '{"m": ["Q1"]}', "'m' has None"),
     ],
 )
@@ -95,7 +134,7 @@ def test_a_file_that_is_no_utf8_is_named(tmp_path):
         submission.lines(path)
 
 
-# -- tables and means --------------------------------------------------------------------------------------------------
+# -- tables and means ----------------------------------------------------------------------------------------
 
 
 def test_languages_are_those_of_the_declared_tasks_and_named_once():
@@ -105,7 +144,8 @@ def test_languages_are_those_of_the_declared_tasks_and_named_once():
         assert all(len(langs) == len(set(langs)) for langs in table.values())
     sizes = {task: len(langs) for task, langs in submission.LANGS["xtreme-r"].items()}
     assert sizes == {
-        "xnli": 15, "xcopa": 11, "udpos": 38, "panx": 48, "xquad": 12, "mlqa": 7, "tydiqa": 9, "tatoeba": 41, "lareqa": 0,
+        "xnli": 15, "xcopa": 11, "udpos": 38, "panx": 48, "xquad": 12, "mlqa": 7, "tydiqa": 9, "tatoeba": 41,
+        "lareqa": 0,
         "mewslix": 11,
     }  # fmt: skip
 
@@ -123,8 +163,12 @@ def test_means_are_those_of_the_published_table(tmp_path, monkeypatch, udpos, ov
     """XLM-R's row as XTREME printed it: QA as F1 and EM, nine tasks of equal weight."""
     qa = {"xquad": (76.6, 60.8), "mlqa": (71.6, 53.2), "tydiqa": (65.1, 45.0)}
     row = {"xnli": 79.2, "pawsx": 86.4, "udpos": udpos, "panx": 65.4, "bucc2018": 66.0, "tatoeba": 57.3}
-    metrics = {t: {"exact_match": em, "f1": f1} for t, (f1, em) in qa.items()} | {t: {"score": x} for t, x in row.items()}
-    monkeypatch.setattr(submission, "SCORERS", {t: lambda said, gold, lang, x=x: x for t, x in metrics.items()})
+    metrics = {t: {"exact_match": em, "f1": f1} for t, (f1, em) in qa.items()} | {
+        t: {"score": x} for t, x in row.items()
+    }
+    monkeypatch.setattr(
+        submission, "SCORERS", {t: lambda said, gold, lang, x=x: x for t, x in metrics.items()}
+    )
     for task, langs in submission.LANGS["xtreme"].items():
         for lang in langs:
             put(tmp_path, task, lang, "")
@@ -159,13 +203,14 @@ def test_the_table_has_every_metric_its_mean_and_the_scores(tmp_path):
         put(tmp_path, "bucc2018", lang, "a\tb\n")
     rows = submission.table(submission.score(tmp_path, tmp_path))
     assert [(r["task"], r["metric"], r["mean"]) for r in rows] == [
-        ("bucc2018", "f1", 100), ("bucc2018", "precision", 100), ("bucc2018", "recall", 100), ("bucc2018", "score", 100),
+        ("bucc2018", "f1", 100), ("bucc2018", "precision", 100), ("bucc2018", "recall", 100),
+        ("bucc2018", "score", 100),
         ("overall", "score", None),
     ]  # fmt: skip
     assert rows[0]["languages"] == ["de 100.0", "fr 100.0", "ru 100.0", "zh 100.0"]
 
 
-# -- writing -----------------------------------------------------------------------------------------------------------
+# -- writing -------------------------------------------------------------------------------------------------
 
 
 def made_up(task: str, r: random.Random) -> tuple[list, list[dict]]:
@@ -173,7 +218,9 @@ def made_up(task: str, r: random.Random) -> tuple[list, list[dict]]:
     n = r.randint(1, 8)
     if task in ("udpos", "panx"):
         golds = [r.choices(TASKS[task].labels, k=r.randint(1, 6)) for _ in range(n)]
-        return [[t if r.random() < 0.5 else r.choice(TASKS[task].labels) for t in g] for g in golds], [{"tags": g} for g in golds]
+        return [[t if r.random() < 0.5 else r.choice(TASKS[task].labels) for t in g] for g in golds], [
+            {"tags": g} for g in golds
+        ]
     if task == "bucc":
         golds = [(f"de-{i}", f"en-{i}") for i in range(n)]
         return [g for g in golds if r.random() < 0.5] + [("de-0", "en-9")], [{"ids": g} for g in golds]
@@ -181,32 +228,56 @@ def made_up(task: str, r: random.Random) -> tuple[list, list[dict]]:
         said = [[f"Q{r.randint(1, 9)}" for _ in range(25)] for _ in range(n)]
         return said, [{"id": f"m{i}", "entity": f"Q{r.randint(1, 9)}", "mention": "x"} for i in range(n)]
     if TASKS[task].kind == "span":
-        texts = [" ".join(r.choices(["the lake", "lake", "É", "北京", "(1)", "…"], k=r.randint(1, 3))) for _ in range(n)]
-        examples = [{"id": f"q{i}", "context": t, "question": "?", "answers": [(0, t), (0, "x")]} for i, t in enumerate(texts)]
+        texts = [
+            " ".join(r.choices(["the lake", "lake", "É", "北京", "(1)", "…"], k=r.randint(1, 3)))
+            for _ in range(n)
+        ]
+        examples = [
+            {"id": f"q{i}", "context": t, "question": "?", "answers": [(0, t), (0, "x")]}
+            for i, t in enumerate(texts)
+        ]
         return [t if r.random() < 0.5 else r.choice(texts) for t in texts], examples
     labels = range(n) if task == "tatoeba" else range(2)
     golds = [i if task == "tatoeba" else r.choice(labels) for i in range(n)]
     return [r.choice(labels) for _ in golds], [{"label": g, "a": "x", "b": "y"} for g in golds]
 
 
-EXPORTED = ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba", "xcopa", "mewslix"]
+EXPORTED = [
+    "xnli",
+    "pawsx",
+    "udpos",
+    "panx",
+    "xquad",
+    "mlqa",
+    "tydiqa",
+    "bucc",
+    "tatoeba",
+    "xcopa",
+    "mewslix",
+]
 
 
 @pytest.mark.parametrize("task", EXPORTED)
 def test_an_exported_file_scores_as_its_predictions_do(tmp_path, task):
     name = submission.FOLDERS.get(task, task)
     protocol = {
-        "udpos": "udpos/seqeval-1.2.2", "panx": "panx/iob2-f1", "xquad": "qa/squad-en", "tydiqa": "qa/squad-en",
+        "udpos": "udpos/seqeval-1.2.2", "panx": "panx/iob2-f1", "xquad": "qa/squad-en",
+        "tydiqa": "qa/squad-en",
         "mlqa": "qa/mlqa", "bucc": "bucc/pairs", "mewslix": "map@20",
     }.get(task, "accuracy")  # fmt: skip
     for seed in range(30):
         said, examples = made_up(task, random.Random(seed))
-        paths = [submission.write(tmp_path / f, task, "zh", x, examples) for f, x in (("said", said), ("gold", None))]
+        paths = [
+            submission.write(tmp_path / f, task, "zh", x, examples)
+            for f, x in (("said", said), ("gold", None))
+        ]
         found = submission.SCORERS[name](*paths, "zh")
         given = [e | {"gold": e.get("entity")} for e in examples]
         expected, _ = PROTOCOLS[protocol](said, given, "zh")
         shared = set(found) & set(expected)
-        assert shared and {m: found[m] for m in shared} == pytest.approx({m: expected[m] for m in shared}, abs=1e-9)
+        assert shared and {m: found[m] for m in shared} == pytest.approx(
+            {m: expected[m] for m in shared}, abs=1e-9
+        )
 
 
 @pytest.mark.parametrize("task", ["xnli", "pawsx", "udpos", "bucc", "tatoeba", "xcopa", "mewslix"])
@@ -218,7 +289,9 @@ def test_exported_gold_scores_100_against_itself(tmp_path, task):
 
 
 def test_the_layout_is_that_of_the_official_examples(tmp_path):
-    """As in mock_test_data of google-research/xtreme@838c13b: words for XNLI, digits for PAWS-X, indices for Tatoeba."""
+    """As in mock_test_data of google-research/xtreme@838c13b: words for XNLI, digits for PAWS-X, indices for
+    Tatoeba.
+    """
     write = submission.write
     rows = [{"label": 2}, {"label": 0}]
     assert write(tmp_path, "xnli", "ar", None, rows).read_text() == "contradiction\nentailment\n"
@@ -232,7 +305,9 @@ def test_the_layout_is_that_of_the_official_examples(tmp_path):
 
 def test_what_is_not_there_is_left_out(tmp_path):
     questions = [{"id": i, "context": "", "question": "", "answers": [(0, "lake")]} for i in "ab"]
-    assert json.loads(submission.write(tmp_path, "xquad", "en", [None, "lake"], questions).read_text()) == {"b": "lake"}
+    assert json.loads(submission.write(tmp_path, "xquad", "en", [None, "lake"], questions).read_text()) == {
+        "b": "lake"
+    }
     mined = [("de-1", "en-2"), None, ["de-3", "en-4"]]
     assert submission.write(tmp_path, "bucc", "de", mined, []).read_text() == "de-1\ten-2\nde-3\ten-4\n"
 
@@ -245,7 +320,7 @@ def test_a_task_without_a_place_and_a_repeated_id_are_refused(tmp_path):
         submission.write(tmp_path, "xquad", "en", ["x", "y"], [row, row])
 
 
-# -- a part of the languages -------------------------------------------------------------------------------------------
+# -- a part of the languages ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -313,7 +388,10 @@ def test_languages_that_are_unknown_or_that_a_task_lacks_altogether_are_named(wh
             '{"scale": "x", "runs": {}, "files": {}, "languages": {"xnli": ["de", "zi"]}}',
             "languages of xnli: de, zi; allowed in xtreme: ar, bg",
         ),
-        ('{"scale": "x", "runs": {}, "files": {}, "languages": {"xnli": []}}', "languages of xnli: none; allowed"),
+        (
+            '{"scale": "x", "runs": {}, "files": {}, "languages": {"xnli": []}}',
+            "languages of xnli: none; allowed",
+        ),
     ],
 )
 def test_a_damaged_list_of_an_export_is_named(whole, listed, said):
@@ -344,7 +422,9 @@ def test_what_lies_in_a_submission_and_was_not_read_is_listed(whole):
     ):
         (said / name).parent.mkdir(exist_ok=True)
         (said / name).write_text("")
-    (said / submission.LIST).write_text('{"scale": "x", "runs": {}, "files": {}, "languages": {"xnli": ["de"]}}')
+    (said / submission.LIST).write_text(
+        '{"scale": "x", "runs": {}, "files": {}, "languages": {"xnli": ["de"]}}'
+    )
     found = submission.unread(said, submission.score(*whole))
     assert {
         "bucc/",

@@ -1,4 +1,6 @@
-"""The environment of a process does not reach a number; what cannot be fixed is in the row, and rows are compared by it."""
+"""The environment of a process does not reach a number; what cannot be fixed is in the row, and rows are
+compared by it.
+"""
 
 import os
 import subprocess
@@ -20,9 +22,11 @@ studies.STUDIES["tiny"] = lambda scale: [Run("mnli"), Run("mnli > udpos")]
 sys.exit(cli.main(["study", "tiny", "--scale", "smoke", "--direct"]))
 """
 HOSTILE = {
-    "OMP_NUM_THREADS": "8", "MKL_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "4", "ATEN_CPU_CAPABILITY": "default",
+    "OMP_NUM_THREADS": "8", "MKL_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "4",
+    "ATEN_CPU_CAPABILITY": "default",
     "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41", "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4",
-    "ACCELERATE_MIXED_PRECISION": "bf16", "PYTHONHASHSEED": "77", "LC_ALL": "tr_TR.ISO-8859-9", "LANG": "C", "TZ": "Asia/Kolkata",
+    "ACCELERATE_MIXED_PRECISION": "bf16", "PYTHONHASHSEED": "77", "LC_ALL": "tr_TR.ISO-8859-9", "LANG": "C",
+    "TZ": "Asia/Kolkata",
     "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1",
 }  # fmt: skip
 
@@ -30,8 +34,14 @@ HOSTILE = {
 def made(place, **env):
     """The rows of a tiny study, made in a process with this environment."""
     told = {f"XIT_{name}": str(place / name) for name in ("RESULTS", "EXECUTED", "RUNS")}
-    plain = {name: value for name, value in os.environ.items() if name not in (*environment.THREADED, *environment.FIXED)}
-    done = subprocess.run([sys.executable, "-c", DIRECT], env=plain | told | env, capture_output=True, timeout=300)
+    plain = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in (*environment.THREADED, *environment.FIXED)
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", DIRECT], env=plain | told | env, capture_output=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return place / "RESULTS"
 
@@ -58,7 +68,9 @@ def restored(monkeypatch):
 def test_settings_that_change_numbers_are_taken_away_and_threads_are_set(restored):
     os.environ |= HOSTILE | {"CUDA_VISIBLE_DEVICES": "3", "OPENBLAS_CORETYPE": "Haswell"}
     environment.fix_environment()
-    assert {os.environ[name] for name in environment.THREADED} == {"1"} and os.environ["PYTHONHASHSEED"] == "0"
+    assert {os.environ[name] for name in environment.THREADED} == {"1"} and os.environ[
+        "PYTHONHASHSEED"
+    ] == "0"
     assert not {"ATEN_CPU_CAPABILITY", "MKL_CBWR", "ACCELERATE_GRADIENT_ACCUMULATION_STEPS"} & {*os.environ}
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
     assert environment.numeric() == {
@@ -80,7 +92,13 @@ def row(**made):
 def test_rows_of_several_environments_are_told_apart():
     avx = {"instructions": "AVX512", "variables": {}}
     assert environment.compared([]) == environment.compared([row(), row()]) == ""
-    told = environment.compared([row(environment=avx), row(environment=avx), row(environment=avx | {"instructions": "AVX2"})])
-    assert told.startswith("rows of 2 environments") and "AVX512 torch 2.13.0 (2 rows)" in told and "AVX2" in told
+    told = environment.compared(
+        [row(environment=avx), row(environment=avx), row(environment=avx | {"instructions": "AVX2"})]
+    )
+    assert (
+        told.startswith("rows of 2 environments")
+        and "AVX512 torch 2.13.0 (2 rows)" in told
+        and "AVX2" in told
+    )
     other = row(environment=avx | {"variables": {"OPENBLAS_CORETYPE": "Haswell"}})
     assert "OPENBLAS_CORETYPE=Haswell" in environment.compared([row(environment=avx), other])

@@ -28,7 +28,8 @@ COUNTS = {
     "tatoeba": 36,
 }
 FIELDS = {
-    "classify": {"a", "b", "label"}, "choose": {"a", "choices", "label"}, "span": {"id", "context", "question", "answers"},
+    "classify": {"a", "b", "label"}, "choose": {"a", "choices", "label"},
+    "span": {"id", "context", "question", "answers"},
     "tag": {"tokens", "tags"}, "retrieve": {"a", "b", "ids"}, "mlm": {"a"},
     "lareqa": {"id", "question", "context", "sentences", "answer"}, "mewslix": {"id", "mention", "entity"},
 }  # fmt: skip
@@ -55,9 +56,20 @@ def test_stored_rows_of_the_real_layout_read_as_examples_of_the_kind(name):
 @pytest.mark.parametrize("declared", TASKS.values(), ids=lambda t: t.name)
 def test_a_declaration_is_complete(declared):
     pinned = re.fullmatch("[0-9a-f]{40}", declared.revision) or declared.name == "ccg"
-    assert pinned and declared.licence and declared.genre and declared.metrics and declared.columns and declared.citation
-    assert declared.source.count("/") == 2 or declared.obtain  # a namespaced id of the hub, or how else to get it
-    assert declared.train_on in (*TASKS, "") and len(set(declared.langs.split())) == len(declared.langs.split())
+    assert (
+        pinned
+        and declared.licence
+        and declared.genre
+        and declared.metrics
+        and declared.columns
+        and declared.citation
+    )
+    assert (
+        declared.source.count("/") == 2 or declared.obtain
+    )  # a namespaced id of the hub, or how else to get it
+    assert declared.train_on in (*TASKS, "") and len(set(declared.langs.split())) == len(
+        declared.langs.split()
+    )
     assert all(re.search("@[0-9a-f]{40}$", spec) for spec in (*declared.joined, *declared.translated))
     assert declared.protocol in (*PROTOCOLS, "mlm/masked-accuracy", "bucc/jiant-dev", "tatoeba/jiant")
 
@@ -68,20 +80,31 @@ def test_languages_are_as_many_as_xtreme_scores():
 
 def test_a_row_of_another_language_or_without_a_label_gives_nothing():
     french, no_label, korean = stored("xnli")[2], stored("mnli")[3], stored("tydiqa")[2]
-    assert not list(TASKS["xnli"].read(french, "de")) and list(TASKS["mnli"].read(no_label, "en")) == ["no label"]
+    assert not list(TASKS["xnli"].read(french, "de")) and list(TASKS["mnli"].read(no_label, "en")) == [
+        "no label"
+    ]
     assert not list(TASKS["tydiqa"].read(korean, "de")) and list(TASKS["tydiqa"].read(korean, "ko"))
 
 
 def test_labels_are_words_in_one_data_set_digits_in_another_and_numbers_in_a_third():
     words, digits, numbers = (stored(name)[0] for name in ("xnli", "pawsx", "mnli"))
-    assert isinstance(words["gold_label"], str) and isinstance(digits["label"], str) and isinstance(numbers["label"], int)
+    assert (
+        isinstance(words["gold_label"], str)
+        and isinstance(digits["label"], str)
+        and isinstance(numbers["label"], int)
+    )
     for name, row in (("xnli", words), ("pawsx", digits), ("mnli", numbers)):
         (example,) = TASKS[name].read(row, row.get("language", "en"))
         assert type(example["label"]) is int
 
 
 def qa(context, start, said):
-    return {"id": "x", "context": context, "question": "?", "answers": {"answer_start": [start], "text": [said]}}
+    return {
+        "id": "x",
+        "context": context,
+        "question": "?",
+        "answers": {"answer_start": [start], "text": [said]},
+    }
 
 
 def test_an_answer_is_looked_for_around_its_offset_where_the_context_was_stripped():
@@ -132,8 +155,14 @@ def test_two_targets_share_the_squad_training():
 def test_a_scale_may_choose_languages():
     assert languages(TASKS["xnli"], SCALES["paper"])[:2] == ("ar", "bg")
     assert set(languages(TASKS["xnli"], replace(SCALES["paper"], langs=("de", "sw", "xx")))) == {"de", "sw"}
-    assert "en" not in languages(TASKS["tatoeba"], SCALES["micro"]) and languages(TASKS["xnli"], SCALES["micro"])[0] == "en"
+    assert (
+        "en" not in languages(TASKS["tatoeba"], SCALES["micro"])
+        and languages(TASKS["xnli"], SCALES["micro"])[0] == "en"
+    )
 
 
 def test_the_revision_of_micro_data_is_the_version_of_the_world():
-    assert TASKS["xnli"].version(MICRO) == MICRO.version and TASKS["xnli"].version(REAL) == TASKS["xnli"].revision
+    assert (
+        TASKS["xnli"].version(MICRO) == MICRO.version
+        and TASKS["xnli"].version(REAL) == TASKS["xnli"].revision
+    )

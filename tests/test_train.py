@@ -38,7 +38,9 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
     assert first == second and torch.equal(weights(one), weights(two))
 
 
-@pytest.mark.parametrize("names", [ONE_OF_EACH, ONE_OF_EACH[:-1]], ids=["with the whole table", "with a compact vocabulary"])
+@pytest.mark.parametrize(
+    "names", [ONE_OF_EACH, ONE_OF_EACH[:-1]], ids=["with the whole table", "with a compact vocabulary"]
+)
 def test_stop_and_resume_is_no_stop_to_the_bit(tmp_path, names):
     whole, batches = setting(names)
     curve = train.fit(whole, batches, 1e-3, 5, tmp_path / "whole", save_every=4)
@@ -146,5 +148,8 @@ def test_a_tiny_model_overfits_eight_examples(name, tmp_path):
 
 
 def test_the_core_is_loaded_without_the_libraries_that_read_data():
-    code = "import sys; sys.modules |= dict.fromkeys(('datasets', 'pandas', 'pyarrow')); import xit_core.model.train, xit_core.phases"
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('datasets', 'pandas', 'pyarrow')); import "
+        "xit_core.model.train, xit_core.phases"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

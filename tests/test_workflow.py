@@ -1,4 +1,6 @@
-"""A study in slices: what may start, what stops, and that another machine's rows count. Quick commands stand in for notebooks."""
+"""A study in slices: what may start, what stops, and that another machine's rows count. Quick commands stand
+in for notebooks.
+"""
 
 import json
 import math
@@ -27,7 +29,9 @@ def plan(_):
 
 @pytest.fixture
 def quick(places, monkeypatch):
-    """quick(path=seconds): every notebook becomes a command that takes so long and then writes the row; gives the order."""
+    """quick(path=seconds): every notebook becomes a command that takes so long and then writes the row; gives
+    the order.
+    """
     real, diary, blank = workflow.graph, places / "diary", places / "blank.ipynb"
     blank.write_text('{"cells": [], "metadata": {}}')
 
@@ -81,7 +85,9 @@ def learned(monkeypatch):
 def test_a_run_is_expected_to_take_what_its_like_took_here_for_its_arithmetic(learned):
     flops = [learned.flops[Run(p).id] for p in ("squad1", "mnli", "csqa")]
     assert learned.expected(Run("csqa")) == pytest.approx(100 * flops[2] / (flops[0] + flops[1]))
-    assert learned.latest([Run("csqa")]) == pytest.approx(learned.end - clock.CARE * learned.expected(Run("csqa")))
+    assert learned.latest([Run("csqa")]) == pytest.approx(
+        learned.end - clock.CARE * learned.expected(Run("csqa"))
+    )
 
 
 def test_what_was_measured_on_another_machine_or_not_at_all_may_start_until_the_end(learned):
@@ -119,7 +125,10 @@ def test_at_the_end_of_a_budget_what_runs_is_stopped_and_what_is_finished_is_kep
     assert time.time() - begin < 15
     said = "tiny at smoke: 2 of 7 runs are finished, 6 notebooks are missing; the same command resumes\n"
     assert capsys.readouterr().out == said
-    assert order() == [*PLAN[:3]] and "sleep 77777" not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
+    assert (
+        order() == [*PLAN[:3]]
+        and "sleep 77777" not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
+    )
     again = quick()
     workflow.run_study("tiny", SCALES["smoke"], 1)
     assert again() == [*PLAN[:3], *PLAN[2:], "analysis"]  # the first two were not done twice
@@ -149,12 +158,13 @@ def test_a_mistake_within_a_budget_is_told(quick, monkeypatch, places):
 
 DIRECT = """
 import sys
-for name in ("papermill", "nbformat", "nbclient", "snakemake", "pandas", "pyarrow", "statsmodels", "matplotlib"):
+for name in "papermill nbformat nbclient snakemake pandas pyarrow statsmodels matplotlib".split():
     sys.modules[name] = None  # as if it were not installed
 from xit_core import cli
 from xit_core.design import studies
 from xit_core.design.run import Run
-studies.STUDIES["tiny"] = lambda scale: [Run(p) for p in ("pretrained", "mnli", "xnli", "mnli > xnli", "mnli > tatoeba")]
+paths = ("pretrained", "mnli", "xnli", "mnli > xnli", "mnli > tatoeba")
+studies.STUDIES["tiny"] = lambda scale: [Run(p) for p in paths]
 sys.exit(cli.main(["study", "tiny", "--scale", "smoke", "--direct", "--budget", "300"]))
 """
 
@@ -166,16 +176,24 @@ def test_a_direct_study_makes_the_rows_that_notebooks_make_with_nothing_but_torc
     assert not (places / "executed/smoke").exists() or not list((places / "executed/smoke").iterdir())
     for name in ("RESULTS", "RUNS"):
         monkeypatch.setenv(f"XIT_{name}", str(places / "here" / name))
-    ours = [phases.pretrained(Run("pretrained")), *phases.targets("xnli"), *phases.targets("mnli > xnli, tatoeba")]
+    ours = [
+        phases.pretrained(Run("pretrained")),
+        *phases.targets("xnli"),
+        *phases.targets("mnli > xnli, tatoeba"),
+    ]
     for row in [*ours, results.read(Run("mnli"))]:
         assert all(theirs[row["id"]][k] == row[k] for k in results.SAME)
-        assert theirs[row["id"]]["provenance"]["predictions_sha256"] == row["provenance"]["predictions_sha256"]
+        assert (
+            theirs[row["id"]]["provenance"]["predictions_sha256"] == row["provenance"]["predictions_sha256"]
+        )
     assert len(theirs) == 5
 
 
 @pytest.fixture
 def made(monkeypatch):
-    """`made.paths` that a direct study makes, in their order; `made.how[path]` is called before the row is written."""
+    """`made.paths` that a direct study makes, in their order; `made.how[path]` is called before the row is
+    written.
+    """
     told = SimpleNamespace(paths=[], how={})
 
     def make(run, *_):
@@ -197,7 +215,10 @@ def test_a_direct_study_goes_through_the_plan_stops_in_time_and_resumes(made, ca
     assert capsys.readouterr().out == "tiny at smoke: 2 of 7 runs are finished; the same command resumes\n"
     made.how = {}
     direct.run_direct("tiny", SCALES["smoke"])
-    assert made.paths[3:] == list(PLAN[2:]) and capsys.readouterr().out == "tiny at smoke: all 7 runs are finished\n"
+    assert (
+        made.paths[3:] == list(PLAN[2:])
+        and capsys.readouterr().out == "tiny at smoke: all 7 runs are finished\n"
+    )
     direct.run_direct("tiny", SCALES["smoke"])
     assert len(made.paths) == 8 and "all 7 runs are finished" in capsys.readouterr().out
 
@@ -220,13 +241,19 @@ def test_a_direct_study_learns_from_the_runs_it_makes(made):
         list(direct.made(launch.jobs([Run("mnli")])[0], learned, broken))
 
 
-@pytest.mark.parametrize(("error", "kind"), [(Bad("no such rows; do this"), Bad), (RuntimeError("out of memory"), launch.Failed)])
-def test_a_direct_study_leaves_out_what_fails_with_its_children_and_says_so_in_the_end(made, error, kind, places):
+@pytest.mark.parametrize(
+    ("error", "kind"), [(Bad("no such rows; do this"), Bad), (RuntimeError("out of memory"), launch.Failed)]
+)
+def test_a_direct_study_leaves_out_what_fails_with_its_children_and_says_so_in_the_end(
+    made, error, kind, places
+):
     def fail():
         raise error
 
     made.how = {"mnli": fail}
-    with pytest.raises(kind, match=f"{error}; 2 runs could not be made; tiny at smoke: 5 of 7 runs are finished"):
+    with pytest.raises(
+        kind, match=f"{error}; 2 runs could not be made; tiny at smoke: 5 of 7 runs are finished"
+    ):
         direct.run_direct("tiny", SCALES["smoke"])
     assert made.paths == [p for p in PLAN if p != "mnli > xnli"]
     assert str(error) in (places / "runs/logs/smoke" / f"{Run('mnli').id}.log").read_text()

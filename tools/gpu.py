@@ -1,13 +1,15 @@
 """One visit to a machine with a GPU: what it measures, pretrains and finishes of a study within a time.
 
-It needs torch, transformers, accelerate, tokenizers and this tree; no network, Parquet or notebooks. From the tree's root:
+It needs torch, transformers, accelerate, tokenizers and this tree; no network, Parquet or notebooks. From the
+tree's root:
 
     here    xit data --scale mini-scratch --pack mirror
-    there   XIT_MIRROR=mirror PYTHONPATH=.:tests python3 tools/gpu.py --scale mini-scratch --seconds 540 --to out
+    there   XIT_MIRROR=mirror PYTHONPATH=.:tests python3 tools/gpu.py --scale mini-scratch --seconds 540 --to
+        out
     here    mkdir came && tar xzf out/rows.tar.gz -C came && xit results merge came
 
-Where it has pretrained, out/*.safetensors and came/encoder/* make up xit_core/encoders/<scale>. The next visit resumes: a
-pretraining from what XIT_RUNS holds, a study from the rows of the ledger.
+Where it has pretrained, out/*.safetensors and came/encoder/* make up xit_core/encoders/<scale>. The next
+visit resumes: a pretraining from what XIT_RUNS holds, a study from the rows of the ledger.
 """
 
 import argparse
@@ -39,7 +41,9 @@ STEPS = 20  # of the training that is compared with the plain loop
 
 
 def check(scale: Scale, end: float) -> None:
-    """What is installed; and whether logits and losses here are those of the plain padded path in float32 on the CPU."""
+    """What is installed; and whether logits and losses here are those of the plain padded path in float32 on
+    the CPU.
+    """
     told = {"python": platform.python_version(), "device": phases.device()} | phases.CODE | versions()
     s = SCALES["micro"]
     for name in ("mnli", "squad1", "udpos"):
@@ -65,7 +69,9 @@ def bench(scale: Scale, end: float) -> None:
 
 
 def pretrain(scale: Scale, end: float) -> None:
-    """The scale's encoder, unless it is there; killed in time, the next visit goes on from its last checkpoint."""
+    """The scale's encoder, unless it is there; killed in time, the next visit goes on from its last
+    checkpoint.
+    """
     own, made = scale.encoder.folder, runs_dir() / scale.name / "encoder"
     if all(file.is_file() for file in encoders.weights(own)):
         return print(f"{own} is there already")
@@ -83,7 +89,9 @@ def study(scale: Scale, end: float) -> None:
 
 
 def collect(scale: Scale, begin: float, out: Path) -> None:
-    """What is new since `begin`: rows, measurements and what describes an encoder in one archive, its weights beside that."""
+    """What is new since `begin`: rows, measurements and what describes an encoder in one archive, its weights
+    beside that.
+    """
     out.mkdir(parents=True, exist_ok=True)
     own = scale.encoder.folder
     new = list(own.iterdir()) if own.is_dir() and own.stat().st_mtime >= begin else []

@@ -1,10 +1,11 @@
-"""Open every page of a built book in Chromium; report console errors, failed requests and requests that leave the book.
+"""Open every page of a built book in Chromium; report console errors, failed requests and requests that leave
+the book.
 
     python tools/pagecheck.py _build/html OUT [page.html ...] [--file] [--dark] [--phone]
 
 Writes a screenshot of each page to OUT. Chromium is $CHROMIUM, else the first of chromium, chromium-browser,
-google-chrome on the PATH. Needs the package playwright, which the study does not: without it, or without Chromium, it
-says so and does nothing.
+google-chrome on the PATH. Needs the package playwright, which the study does not: without it, or without
+Chromium, it says so and does nothing.
 """
 
 import functools
@@ -22,7 +23,8 @@ BROWSER = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROW
 FLAGS = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
 FINDINGS = """() => [
     ...[...document.images].filter(i => !i.naturalWidth).map(i => 'broken image ' + i.src),
-    ...[...document.querySelectorAll('.problematic, .system-message')].map(e => 'markup error ' + e.textContent),
+    ...[...document.querySelectorAll('.problematic, .system-message')].map(
+        e => 'markup error ' + e.textContent),
 ]"""
 
 
@@ -34,7 +36,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def look(context, url: str, base: str, picture: Path) -> list[str]:
     """Problems of one page."""
     page, found = context.new_page(), []
-    page.on("console", lambda m: found.append(f"console {m.text}") if m.type in ("error", "warning") else None)
+    page.on(
+        "console", lambda m: found.append(f"console {m.text}") if m.type in ("error", "warning") else None
+    )
     page.on("pageerror", lambda e: found.append(f"error {e}"))
     page.on("requestfailed", lambda r: found.append(f"failed {r.url}"))
     page.on("response", lambda r: found.append(f"status {r.status} {r.url}") if r.status >= 400 else None)
@@ -48,13 +52,17 @@ def look(context, url: str, base: str, picture: Path) -> list[str]:
     return found
 
 
-def main(root: str, out: str, *pages: str, file: bool = False, dark: bool = False, phone: bool = False) -> int:
+def main(
+    root: str, out: str, *pages: str, file: bool = False, dark: bool = False, phone: bool = False
+) -> int:
     """Number of problems, each printed with its page."""
     from playwright.sync_api import sync_playwright
 
     folder = Path(root).resolve()
     Path(out).mkdir(parents=True, exist_ok=True)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f"file://{folder}" if file else f"http://127.0.0.1:{server.server_port}"
     bad = 0

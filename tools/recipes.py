@@ -1,4 +1,5 @@
-"""The recipes of a Makefile as a shell script for shellcheck, each on its own line of the Makefile: $(NAME) becomes ${NAME}.
+"""The recipes of a Makefile as a shell script for shellcheck, each on its own line of the Makefile: $(NAME)
+becomes ${NAME}.
 
 python tools/recipes.py Makefile >recipes.sh
 """
@@ -8,17 +9,30 @@ import sys
 from pathlib import Path
 
 REFERENCE = re.compile(r"\$(?:(\$)|\((\w+)\)|\{(\w+)\}|([@<^?*+|%])|(\w)|(.?))")
-AUTOMATIC = {"@": "TARGET", "<": "FIRST", "^": "ALL", "?": "NEWER", "*": "STEM", "+": "ALL", "|": "ORDERED", "%": "MEMBER"}
+AUTOMATIC = {
+    "@": "TARGET",
+    "<": "FIRST",
+    "^": "ALL",
+    "?": "NEWER",
+    "*": "STEM",
+    "+": "ALL",
+    "|": "ORDERED",
+    "%": "MEMBER",
+}
 UNSEEN = re.compile(r"(override +)?define\b|\.RECIPEPREFIX|[^\t#=$]*:[^=]*;")  # other ways to write a recipe
 
 
 def plain(found: re.Match) -> str:
-    """What stands for a reference of make's: a variable of the shell, which must then be quoted as any other."""
+    """What stands for a reference of make's: a variable of the shell, which must then be quoted as any
+    other."""
     dollar, *names, automatic, letter, other = found.groups()
     if dollar:
         return "$"
     if other is not None and not any((*names, automatic, letter)):
-        raise ValueError(f"{found.string.strip()!r}: a function of make in a recipe, which shellcheck cannot read; use the shell's")
+        raise ValueError(
+            f"{found.string.strip()!r}: a function of make in a recipe, which shellcheck cannot read; use "
+            "the shell's"
+        )
     return f"${{{next(filter(None, (*names, letter)), '') or AUTOMATIC[automatic]}}}"
 
 

@@ -1,4 +1,5 @@
-"""The scripts of an environment find its interpreter beside them: pip writes its name there, which breaks on some and on a move.
+"""The scripts of an environment find its interpreter beside them: pip writes its name there, which breaks on
+some and on a move.
 
 python tools/scripts.py .venv/bin
 """

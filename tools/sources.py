@@ -1,4 +1,5 @@
-"""pip, which takes from its configuration files only where packages come from: a `target` or `user` there would lead elsewhere.
+"""pip, which takes from its configuration files only where packages come from: a `target` or `user` there
+would lead elsewhere.
 
 python tools/sources.py install ...
 """
@@ -9,7 +10,8 @@ import subprocess
 import sys
 
 SOURCES = (
-    "index-url", "extra-index-url", "find-links", "no-index", "cert", "client-cert", "proxy", "trusted-host", "keyring-provider",
+    "index-url", "extra-index-url", "find-links", "no-index", "cert", "client-cert", "proxy", "trusted-host",
+    "keyring-provider",
     "cache-dir", "no-cache-dir", "timeout", "default-timeout", "retries",
 )  # fmt: skip
 
@@ -27,7 +29,11 @@ def sources(listed: str) -> dict[str, str]:
 
 if __name__ == "__main__":
     pip = [sys.executable, "-m", "pip"]
-    every = os.environ | dict.fromkeys(("PIP_USER", "PIP_GLOBAL", "PIP_SITE"), "0")  # else `user = true` would list one file only
-    listed = subprocess.run([*pip, "config", "list"], env=every, stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout
+    every = os.environ | dict.fromkeys(
+        ("PIP_USER", "PIP_GLOBAL", "PIP_SITE"), "0"
+    )  # else `user = true` would list one file only
+    listed = subprocess.run(
+        [*pip, "config", "list"], env=every, stdout=subprocess.PIPE, encoding="utf-8", check=True
+    ).stdout
     env = sources(listed) | os.environ | {"PIP_CONFIG_FILE": os.devnull}
     sys.exit(subprocess.run([*pip, *sys.argv[1:]], env=env, check=False).returncode)

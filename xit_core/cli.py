@@ -70,13 +70,20 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
     names = (str(ROOT), *(value for name, value in os.environ.items() if name.startswith("XIT_")))
     if odd := [name for name in names if any("\udc80" <= c <= "\udcff" for c in name)]:
-        raise Bad(f"{odd[0]!a}: no UTF-8, or this Python reads names as ASCII; set PYTHONUTF8=1, or name another folder")
+        raise Bad(
+            f"{odd[0]!a}: no UTF-8, or this Python reads names as ASCII; set PYTHONUTF8=1, or name another "
+            "folder"
+        )
     fix_environment()
 
 
 def parser() -> Parser:
-    top = Parser("xit", description="Intermediate-task training and zero-shot cross-lingual transfer, reproduced.")
-    top.add_argument("--version", action=Version, nargs=0, default=argparse.SUPPRESS, help="version, and commit if known")
+    top = Parser(
+        "xit", description="Intermediate-task training and zero-shot cross-lingual transfer, reproduced."
+    )
+    top.add_argument(
+        "--version", action=Version, nargs=0, default=argparse.SUPPRESS, help="version, and commit if known"
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 
     def command(does: Callable, *, scale: str | None = None, to_json: bool = True) -> Parser:
@@ -91,22 +98,37 @@ def parser() -> Parser:
     command(tasks)
     command(plan, scale="micro").add_argument("--study", default=MAIN)
     one = command(run)
-    one.add_argument("path", help='such as "mnli > xnli", "squad1+mlm > xquad, mlqa", "pretrained" or "analysis"')
+    one.add_argument(
+        "path", help='such as "mnli > xnli", "squad1+mlm > xquad, mlqa", "pretrained" or "analysis"'
+    )
     for name, default in DEFAULTS.items():
         if name != "path":
             one.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default!r}")
-    one.add_argument("--again", action="store_true", help="execute a finished run once more: same scores? keep its predictions")
+    one.add_argument(
+        "--again",
+        action="store_true",
+        help="execute a finished run once more: same scores? keep its predictions",
+    )
     whole(command(study, scale="micro", to_json=False))
     ledger = command(results, to_json=False)
     ledger.add_argument("action", choices=("merge",), help="take in what another machine finished")
-    ledger.add_argument("folder", type=filled, metavar="DIR", help="holds <scale>/<run>.json at any depth, and executed notebooks")
+    ledger.add_argument(
+        "folder",
+        type=filled,
+        metavar="DIR",
+        help="holds <scale>/<run>.json at any depth, and executed notebooks",
+    )
     command(claims, scale="micro")
     taking(command(data, scale="micro"))
     scoring(command(score))
     exported = command(export, to_json=False)
-    exported.add_argument("runs", nargs="+", metavar="RUN", help="ids of finished runs, as the ledger names them")
+    exported.add_argument(
+        "runs", nargs="+", metavar="RUN", help="ids of finished runs, as the ledger names them"
+    )
     exported.add_argument("--to", type=filled, required=True, metavar="DIR", help="where the predictions go")
-    exported.add_argument("--gold", type=filled, metavar="DIR", help="where the gold labels of the same instances go")
+    exported.add_argument(
+        "--gold", type=filled, metavar="DIR", help="where the gold labels of the same instances go"
+    )
     timing(command(bench))
     return top
 
@@ -127,15 +149,32 @@ def filled(text: str) -> str:
 
 def whole(given: Parser) -> None:
     given.add_argument("study", nargs="?", default=MAIN)
-    given.add_argument("--cores", type=positive, default=os.cpu_count() or 1, help="runs at a time (default: every core)")
+    given.add_argument(
+        "--cores", type=positive, default=os.cpu_count() or 1, help="runs at a time (default: every core)"
+    )
     given.add_argument("--profile", type=filled, help="a Snakemake profile, for a cluster")
-    given.add_argument("--budget", type=float, metavar="SECONDS", help="start nothing that would end later (default: no end)")
-    given.add_argument("--direct", action="store_true", help="rows only, in this process: without papermill and Snakemake")
+    given.add_argument(
+        "--budget", type=float, metavar="SECONDS", help="start nothing that would end later (default: no end)"
+    )
+    given.add_argument(
+        "--direct", action="store_true", help="rows only, in this process: without papermill and Snakemake"
+    )
 
 
 def taking(given: Parser) -> None:
-    given.add_argument("--pack", type=filled, metavar="DIR", help="write a small mirror of what the study reads, as JSON lines")
-    given.add_argument("--most", type=positive, default=60, metavar="MIB", help="its size, at most: longer texts are cut (60)")
+    given.add_argument(
+        "--pack",
+        type=filled,
+        metavar="DIR",
+        help="write a small mirror of what the study reads, as JSON lines",
+    )
+    given.add_argument(
+        "--most",
+        type=positive,
+        default=60,
+        metavar="MIB",
+        help="its size, at most: longer texts are cut (60)",
+    )
 
 
 def scoring(given: Parser) -> None:
@@ -143,13 +182,19 @@ def scoring(given: Parser) -> None:
     given.add_argument("--submission", required=True, metavar="DIR", help=f"predictions {layout}")
     given.add_argument("--gold", required=True, metavar="DIR", help="gold labels in the same layout")
     given.add_argument("--benchmark", default="xtreme", help="xtreme or xtreme-r")
-    given.add_argument("--languages", metavar="de,en", help="score only these (default: those an export lists, else all)")
+    given.add_argument(
+        "--languages", metavar="de,en", help="score only these (default: those an export lists, else all)"
+    )
 
 
 def timing(timed: Parser) -> None:
     timed.add_argument("what", choices=("train", "retrieval", "study"))
     timed.add_argument("--scale", help=f"train: one of {' '.join(SCALES)} (pocket)")
-    timed.add_argument("--random", action="store_true", help="train: the scale's shape with random weights, drawn rows; no hub")
+    timed.add_argument(
+        "--random",
+        action="store_true",
+        help="train: the scale's shape with random weights, drawn rows; no hub",
+    )
     timed.add_argument("--keep", action="store_true", help="train, retrieval: keep the numbers for the book")
     for name, told in COUNTS.items():
         timed.add_argument(f"--{name}", type=positive, help=told)
@@ -166,7 +211,9 @@ COUNTS = {
 
 
 def say(lines: list[str], most: int = 5) -> None:
-    """Print what a person should know beside the result: to standard error, a line each, and how many more there are."""
+    """Print what a person should know beside the result: to standard error, a line each, and how many more
+    there are.
+    """
     for line in [*lines[:most], *([f"and {len(lines) - most} more"] if len(lines) > most else [])]:
         print("xit: " + " ".join(line.split()), file=sys.stderr)
 
@@ -176,7 +223,9 @@ def damaged(scale: Scale) -> list[str]:
     from .ledger.results import survey
 
     found = survey(scale.name)
-    gone = f"{scale.name}: {len(found.outdated)} rows are left out: of another recipe, or of a task that is gone"
+    gone = (
+        f"{scale.name}: {len(found.outdated)} rows are left out: of another recipe, or of a task that is gone"
+    )
     return found.damaged + [gone] * bool(found.outdated)
 
 
@@ -195,7 +244,9 @@ def tell(rows: list[dict] | dict, as_json: bool, *columns: str) -> None:
         return print(json.dumps(rows, indent=1, ensure_ascii=False))
     from tabulate import tabulate
 
-    cells = [[" ".join(x) if isinstance(x := row.get(c), (list, tuple)) else x for c in columns] for row in rows]
+    cells = [
+        [" ".join(x) if isinstance(x := row.get(c), (list, tuple)) else x for c in columns] for row in rows
+    ]
     print(tabulate(cells, columns, tablefmt="plain", floatfmt=".1f"))
 
 
@@ -220,7 +271,10 @@ def plan(study: str, scale: Scale, as_json: bool) -> None:
     if as_json:
         return tell(told, as_json)
     tell(told["runs"], as_json, "id", "on", "seed", "done", "tokens", "flops")
-    print(f"{sum(r['done'] for r in told['runs'])} of {len(told['runs'])} runs done; {told['gpu_hours']:.3g} GPU-hours to do")
+    print(
+        f"{sum(r['done'] for r in told['runs'])} of {len(told['runs'])} runs done; {told['gpu_hours']:.3g} "
+        "GPU-hours to do"
+    )
 
 
 def run(path: str, as_json: bool, again: bool, **given: str | int | Scale) -> None:
@@ -234,11 +288,21 @@ def run(path: str, as_json: bool, again: bool, **given: str | int | Scale) -> No
     rows = [results.read(r) for r in job.runs]
     if as_json:
         return tell(rows, as_json)
-    tell([{**score, "id": row["id"]} for row in rows for score in row["scores"]], as_json, "id", "lang", "metric", "value", "n")
+    tell(
+        [{**score, "id": row["id"]} for row in rows for score in row["scores"]],
+        as_json,
+        "id",
+        "lang",
+        "metric",
+        "value",
+        "n",
+    )
     print(output)
 
 
-def study(study: str, scale: Scale, cores: int, profile: str | None, budget: float | None, direct: bool) -> None:
+def study(
+    study: str, scale: Scale, cores: int, profile: str | None, budget: float | None, direct: bool
+) -> None:
     """a whole study through Snakemake, then the analysis; finished runs are skipped"""
     from .report import questions  # noqa: F401  makes their studies known
     from .run.direct import run_direct
@@ -247,7 +311,10 @@ def study(study: str, scale: Scale, cores: int, profile: str | None, budget: flo
     if budget is not None and not budget > 0:
         raise Bad(f"--budget {budget:g}; allowed: more than 0 seconds")
     if profile and (direct or budget):
-        raise Bad("--profile goes with neither --direct nor --budget; a cluster's profile has the time limit of its jobs")
+        raise Bad(
+            "--profile goes with neither --direct nor --budget; a cluster's profile has the time limit of "
+            "its jobs"
+        )
     if profile and not list(Path(profile).glob("config*.yaml")):
         raise Bad(f"--profile {profile}: no config.yaml there; name the folder of a Snakemake profile")
     say(damaged(scale) + left_aside())
@@ -278,7 +345,9 @@ def claims(scale: Scale, as_json: bool) -> None:
 
 
 def data(scale: Scale, as_json: bool, pack: str | None, most: int) -> None:
-    """what is present, what is missing and how to get it; or a small mirror for a machine without network and Parquet"""
+    """what is present, what is missing and how to get it; or a small mirror for a machine without network and
+    Parquet
+    """
     from .data.inventory import presence
 
     if pack:
@@ -299,7 +368,14 @@ def score(submission: str, gold: str, benchmark: str, languages: str | None, as_
     chosen = [x.strip() for x in languages.split(",")] if languages is not None else None
     found = module.score(Path(submission), Path(gold), benchmark, chosen)
     if lost := module.unread(Path(submission), found):
-        say([f"{submission}: not read: {', '.join(lost[:5])}{', ...' * (len(lost) > 5)}; the layout is <task>/test-<language>"])
+        say(
+            [
+                (
+                    f"{submission}: not read: {', '.join(lost[:5])}{', ...' * (len(lost) > 5)}; the layout "
+                    "is <task>/test-<language>"
+                )
+            ]
+        )
     if as_json:
         return tell(found, as_json)
     tell(module.table(found), as_json, "task", "metric", "mean", "languages")

@@ -1,4 +1,6 @@
-"""The three phases of the study, one function each: what the notebooks call. Every finished run becomes a row of the ledger."""
+"""The three phases of the study, one function each: what the notebooks call. Every finished run becomes a row
+of the ledger.
+"""
 
 import time
 from dataclasses import replace
@@ -29,7 +31,9 @@ LOST = "answer in no window: trained as if there were none"
 
 
 def pretrained(run: Run) -> dict:
-    """Phase 1: what the public encoder knows before anything else; with `model="remake"` it is pretrained anew first."""
+    """Phase 1: what the public encoder knows before anything else; with `model="remake"` it is pretrained
+    anew first.
+    """
     if run.phase != 1:
         raise Bad(f"path {run.path!r}: notebook 1 takes the path {PRETRAINED!r}")
     if done := results.read(run):
@@ -49,7 +53,9 @@ def pretrained(run: Run) -> dict:
 
 
 def card(run: Run) -> Training:
-    """What the encoder's pretraining left beside its weights: its curve and dose; empty for random and for hub models."""
+    """What the encoder's pretraining left beside its weights: its curve and dose; empty for random and for
+    hub models.
+    """
     file = run.scale.encoder.folder / "card.json"
     if not run.scale.encoder.name or run.model or not file.is_file():
         return Training()
@@ -58,9 +64,14 @@ def card(run: Run) -> Training:
 
 
 def intermediate(run: Run) -> dict:
-    """Phase 2: train a stage (one task, or several jointly), keep the encoder, enter its English dev scores in the ledger."""
+    """Phase 2: train a stage (one task, or several jointly), keep the encoder, enter its English dev scores
+    in the ledger.
+    """
     if run.phase != 2:
-        raise Bad(f"path {run.path!r} is no intermediate stage; notebook 2 takes paths that end in one: 'mnli', 'squad1+mlm'")
+        raise Bad(
+            f"path {run.path!r} is no intermediate stage; notebook 2 takes paths that end in one: 'mnli', "
+            "'squad1+mlm'"
+        )
     if done := results.read(run):
         return done
     fix_threads()
@@ -94,7 +105,14 @@ def stage(net: Model, run: Run) -> Training:
 
     probed = (s.probes, look) if s.probes else None
     points = fit(
-        net, batches, s.stage_lr, run.seed, checkpoint(run), s.save_every, probe=probed, trained=method.trained
+        net,
+        batches,
+        s.stage_lr,
+        run.seed,
+        checkpoint(run),
+        s.save_every,
+        probe=probed,
+        trained=method.trained,
     )
     dose = {
         "steps": batches.steps,
@@ -112,9 +130,11 @@ def stages(path: str, **fields) -> list[dict]:
 
 
 def targets(path: str, **fields) -> list[dict]:
-    """Phase 3: for every target of a path, fine-tune on English rows, score zero-shot in all languages, enter the row.
+    """Phase 3: for every target of a path, fine-tune on English rows, score zero-shot in all languages, enter
+    the row.
 
-    Targets with one training set (XQuAD and MLQA) share one training; the retrieval tasks score the encoder itself.
+    Targets with one training set (XQuAD and MLQA) share one training; the retrieval tasks score the encoder
+    itself.
     """
     found = runs(path, **fields)
     if bad := [r.path for r in found if r.phase != 3]:
@@ -131,7 +151,9 @@ def target(run: Run, tuned: dict[str, tuple[Model, Training]]) -> dict:
     fix_threads()
     name = run.target.train_on
     net = tuned[name][0] if name in tuned else reach(run)
-    begin = time.time() - spent(checkpoint(run))  # wall time includes interrupted attempts, not the parent stage
+    begin = time.time() - spent(
+        checkpoint(run)
+    )  # wall time includes interrupted attempts, not the parent stage
     if name in tuned:
         left = tuned[name][1]
         left = Training(left.curve, left.dose, left.seen)  # count shared training tokens once
@@ -144,7 +166,8 @@ def target(run: Run, tuned: dict[str, tuple[Model, Training]]) -> dict:
 
 
 def refuse_training_rows(run: Run, trained: list[dict], evaluated: list[dict]) -> None:
-    """Refuse a run that would be scored on rows it, or a stage of its path, was trained on: a stand-in may serve both.
+    """Refuse a run that would be scored on rows it, or a stage of its path, was trained on: a stand-in may
+    serve both.
 
     Raises: Bad.
     """
@@ -156,7 +179,10 @@ def refuse_training_rows(run: Run, trained: list[dict], evaluated: list[dict]) -
     used = {(x.get("source"), x["lang"]) for x in told}
     both = [x for x in evaluated if (x["source"], x["lang"]) in used]
     if both and not run.scale.world.made:
-        raise Bad(f"{run.path}: rows of {both[0]['source']} ({both[0]['lang']}) trained a stage; take another stage or target")
+        raise Bad(
+            f"{run.path}: rows of {both[0]['source']} ({both[0]['lang']}) trained a stage; take another "
+            "stage or target"
+        )
 
 
 def tune(net: Model, run: Run) -> Training:
@@ -171,14 +197,15 @@ def tune(net: Model, run: Run) -> Training:
     return Training(points, {"steps": steps, "rate": s.lr, "rows": rows}, seen, batches.tokens())
 
 
-# -- stages ------------------------------------------------------------------------------------------------------------
+# -- stages --------------------------------------------------------------------------------------------------
 
 
 def reach(run: Run) -> Model:
-    """The encoder a run starts from: its parent's, which is trained first (and entered in the ledger) if it is not there.
+    """The encoder a run starts from: its parent's, which is trained first (and entered in the ledger) if it
+    is not there.
 
-    A row from another machine comes without its checkpoint, and a copy may lack a file: the stage is then trained once
-    more, and the row stays as it is.
+    A row from another machine comes without its checkpoint, and a copy may lack a file: the stage is then
+    trained once more, and the row stays as it is.
     """
     parent = run.parent
     if parent.phase == 1:
@@ -196,7 +223,8 @@ def reach(run: Run) -> Model:
 def training_set(
     net: Model, tasks: tuple[Task, ...], s: Scale, rows: int, seed: int, lang: str = PIVOT
 ) -> tuple[dict, list[dict]]:
-    """Encoded training rows by task name, and what was read; the model gets a new head for each task, drawn from the seed.
+    """Encoded training rows by task name, and what was read; the model gets a new head for each task, drawn
+    from the seed.
 
     `lang`: of the rows; text for masked LM is in all languages, and not translated.
     """
@@ -214,30 +242,38 @@ def training_set(
 
 
 def counted(read: list[dict], lost: np.ndarray) -> list[dict]:
-    """What was read, with how many examples of each part have their answer in no window (`lost` has their numbers)."""
+    """What was read, with how many examples of each part have their answer in no window (`lost` has their
+    numbers).
+    """
     numbers, _ = np.histogram(lost, np.cumsum([0, *(x["rows"] for x in read)]))
     told = zip(read, numbers.tolist(), strict=True)
     return [x | {"counts": x["counts"] | {LOST: n}} if n else x for x, n in told]
 
 
 def steps_of(tasks: tuple[Task, ...], features: dict, s: Scale, batch: int) -> int:
-    """Optimiser steps of a stage: as many as its tasks take alone. Of these a task gets its share of the mixture."""
+    """Optimiser steps of a stage: as many as its tasks take alone. Of these a task gets its share of the
+    mixture.
+    """
     if s.stage_steps:
         return s.stage_steps * len(tasks)
     rows = {t: len(features[t.name]) for t in tasks}
     return sum(t.epochs * -(-min(n, s.cap or n) // batch) for t, n in rows.items())
 
 
-# -- the row -----------------------------------------------------------------------------------------------------------
+# -- the row -------------------------------------------------------------------------------------------------
 
 
 def enter(run: Run, found: Evaluation, left: Training, begin: float) -> dict:
-    """Write a finished run's row with its provenance; its predictions stay beside the checkpoints, the row has their hash."""
+    """Write a finished run's row with its provenance; its predictions stay beside the checkpoints, the row
+    has their hash.
+    """
     seconds, s = time.time() - begin, run.scale
     provenance = {
-        **CODE, "data": left.seen + found.seen, "encoder": {"name": run.model or s.encoder.name or "random", "sha256": fingerprint(s.encoder)},
+        **CODE, "data": left.seen + found.seen,
+        "encoder": {"name": run.model or s.encoder.name or "random", "sha256": fingerprint(s.encoder)},
         "packages": versions(), "device": device(), "environment": recorded(), "seconds": round(seconds, 2),
-        "tokens_per_second": round(left.tokens / seconds), "predictions_sha256": predictions.keep(run, found.predictions),
+        "tokens_per_second": round(left.tokens / seconds),
+        "predictions_sha256": predictions.keep(run, found.predictions),
         "recipe": recipe(run), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
     }  # fmt: skip
     results.write(results.named(run) | found.row() | left.row() | {"provenance": provenance})

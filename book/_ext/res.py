@@ -36,7 +36,9 @@ class Res(SphinxRole):
         try:
             shown = text(json.loads(path.read_text(encoding="utf8")), self.text)
         except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
-            LOG.warning("no result %r: %s: %s", self.text, type(error).__name__, error, location=self.get_location())
+            LOG.warning(
+                "no result %r: %s: %s", self.text, type(error).__name__, error, location=self.get_location()
+            )
             shown = "?"
         return [nodes.inline(shown, shown, classes=["result"])], []
 

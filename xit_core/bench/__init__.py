@@ -1,7 +1,8 @@
 """Speed and memory beside what people would otherwise run, in one process and in turns.
 
-`train.measure`, `retrieval.measure` and `report.estimate.measure` each return records {name, unit, value, baseline, baseline_value, ratio};
-ratio = value / baseline_value. Measured numbers enter the book only from files that `--keep` wrote.
+`train.measure`, `retrieval.measure` and `report.estimate.measure` each return records {name, unit, value,
+baseline, baseline_value, ratio}; ratio = value / baseline_value. Measured numbers enter the book only from
+files that `--keep` wrote.
 """
 
 import json
@@ -13,7 +14,9 @@ from math import prod
 from pathlib import Path
 
 from ..design.scales import scale
-from ..ledger.measurements import KEYS, folder, kept, record, survey  # noqa: F401  what is measured here, kept there
+
+# what is measured here is kept there
+from ..ledger.measurements import KEYS, folder, kept, record, survey  # noqa: F401
 from ..machine import files
 from ..machine.errors import Bad
 
@@ -24,7 +27,11 @@ OPTIONS = {
 }
 
 
-PLACES = {"train": ".train", "retrieval": ".retrieval", "study": "..report.estimate"}  # imported when they are asked for
+PLACES = {
+    "train": ".train",
+    "retrieval": ".retrieval",
+    "study": "..report.estimate",
+}  # imported when they are asked for
 
 
 def measure(what: str, **given) -> list[dict]:
@@ -34,7 +41,9 @@ def measure(what: str, **given) -> list[dict]:
     """
     named = {k: v for k, v in given.items() if v is not None and v is not False}
     if wrong := [k for k in named if k not in OPTIONS[what]]:
-        raise Bad(f"xit bench {what} has no --{wrong[0]}; it has: {', '.join(f'--{k}' for k in OPTIONS[what])}")
+        raise Bad(
+            f"xit bench {what} has no --{wrong[0]}; it has: {', '.join(f'--{k}' for k in OPTIONS[what])}"
+        )
     if low := [k for k, v in named.items() if k != "scale" and v < 1]:
         raise Bad(f"--{low[0]} {named[low[0]]}; allowed: 1 or more")
     stays = named.pop("keep", False)
@@ -50,14 +59,22 @@ def mean(values: list[float]) -> float:
 
 
 def keep(what: str, scale: str, records: list[dict]) -> Path:
-    """Write records with device, date, versions and commit for the book, in place of older ones of the same device and scale.
+    """Write records with device, date, versions and commit for the book, in place of older ones of the same
+    device and scale.
 
     Raises: Bad when the folder cannot be written.
     """
     from .. import phases
 
-    about = {"what": what, "scale": scale, "device": phases.device(), "date": time.strftime("%Y-%m-%d", time.gmtime())}
-    packages = ("torch", "transformers", "tokenizers", "accelerate") if what == "train" else ("torch", "faiss-cpu")
+    about = {
+        "what": what,
+        "scale": scale,
+        "device": phases.device(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+    packages = (
+        ("torch", "transformers", "tokenizers", "accelerate") if what == "train" else ("torch", "faiss-cpu")
+    )
     about |= phases.CODE | {"packages": {p: version(p) for p in packages}}
     path = folder() / f"{re.sub(r'[^a-z0-9]+', '-', about['device'].lower())}-{scale or what}.json"
     content = json.dumps(about | {"records": records}, indent=1, allow_nan=False) + "\n"

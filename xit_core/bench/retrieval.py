@@ -1,6 +1,8 @@
-"""Our exact search beside faiss' exact index: both directions, the same vectors and threads, in turns in one process.
+"""Our exact search beside faiss' exact index: both directions, the same vectors and threads, in turns in one
+process.
 
-`faiss.IndexFlatIP` searches one way, so it takes an index and a search for each direction; building one is a copy of the vectors.
+`faiss.IndexFlatIP` searches one way, so it takes an index and a search for each direction; building one is a
+copy of the vectors.
 """
 
 import statistics
@@ -30,17 +32,24 @@ Pools = tuple[Tensor, Tensor]  # (N, H) and (M, H), float32, of length 1
 
 
 def measure(rows: int = 100_000, dims: int = 256, k: int = 4, rounds: int = 3) -> list[dict]:
-    """Speed, seconds, memory and agreement on drawn pools of `rows` sentences a side, and on BUCC's where the mirror has them.
+    """Speed, seconds, memory and agreement on drawn pools of `rows` sentences a side, and on BUCC's where the
+    mirror has them.
 
     Raises: Bad without faiss.
     """
     try:
         import faiss
     except ImportError:
-        raise Bad("xit bench retrieval measures beside faiss, which is not installed: pip install 'xit[bench]'") from None
+        raise Bad(
+            "xit bench retrieval measures beside faiss, which is not installed: pip install 'xit[bench]'"
+        ) from None
     faiss.omp_set_num_threads(torch.get_num_threads())
     found = compared(f"{rows} x {rows} x {dims}", drawn(rows, dims), k, rounds)
-    if mining_pools.official_pools(LANGUAGE) or mirror_dir() and from_mirror("bucc2018", f"{LANGUAGE}-en", "source"):
+    if (
+        mining_pools.official_pools(LANGUAGE)
+        or mirror_dir()
+        and from_mirror("bucc2018", f"{LANGUAGE}-en", "source")
+    ):
         found += compared(f"BUCC {LANGUAGE}", bucc(), k, rounds)
     return found
 
@@ -53,19 +62,25 @@ def drawn(rows: int, dims: int, seed: int = 0) -> Pools:
 
 
 def bucc() -> Pools:
-    """Means of the pocket encoder's embedding table over the pieces of each sentence, less the mean of the language."""
+    """Means of the pocket encoder's embedding table over the pieces of each sentence, less the mean of the
+    language.
+    """
     s = SCALES["pocket"]
     table = origins.start(s).encoder.get_input_embeddings().weight.detach().float()
     pieces = origins.tokenizer(s)
     sides = [list(retrieval.by_text(side)) for side in retrieval.pools(LANGUAGE, s)[:2]]
     return tuple(
-        functional.normalize(embed.centred(torch.stack([table[x.ids].mean(0) for x in pieces.encode_batch(side)])))
+        functional.normalize(
+            embed.centred(torch.stack([table[x.ids].mean(0) for x in pieces.encode_batch(side)]))
+        )
         for side in sides
     )
 
 
 def compared(name: str, pools: Pools, k: int, rounds: int) -> list[dict]:
-    """The records of one pair of pools: medians over rounds, and how often the neighbours are those of brute force."""
+    """The records of one pair of pools: medians over rounds, and how often the neighbours are those of brute
+    force.
+    """
     took, memory, found = {}, {}, {}
     for _ in tqdm(range(rounds), desc=name, unit="round"):
         for who, way in {"ours": ours, FAISS: theirs}.items():
@@ -102,7 +117,9 @@ def theirs(a: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def agreement(pools: Pools, k: int, found: tuple[Tensor, Tensor]) -> float:
-    """Percentage of a sample's neighbours, in order, that are those of whole float64 products, of both directions."""
+    """Percentage of a sample's neighbours, in order, that are those of whole float64 products, of both
+    directions.
+    """
     same = []
     for (x, y), order in zip((pools, pools[::-1]), found, strict=True):
         rows = torch.arange(0, len(x), max(1, len(x) // SAMPLE))

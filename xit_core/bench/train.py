@@ -1,6 +1,8 @@
-"""Our training loop beside Hugging Face's Trainer: same weights, rows, sequences a step, precision and optimiser settings.
+"""Our training loop beside Hugging Face's Trainer: same weights, rows, sequences a step, precision and
+optimiser settings.
 
-Everything is read off from outside: a hook on the encoder sees every forward pass, a hook on torch's optimisers every step.
+Everything is read off from outside: a hook on the encoder sees every forward pass, a hook on torch's
+optimisers every step.
 """
 
 import copy
@@ -38,14 +40,22 @@ from ..phases import training_set
 from . import mean, record
 
 MEASURED = ("squad1", "mnli", "udpos", "csqa")
-DRAWN = {"squad1": (178, 190), "mnli": (42, 52)}  # tokens a sequence and E[s²]/E[s] of the real rows, which `--random` imitates
-PIECES = 40_000  # of the vocabulary that `--random` draws from, by Zipf's law: as many as English training rows hold
+DRAWN = {
+    "squad1": (178, 190),
+    "mnli": (42, 52),
+}  # tokens a sequence and E[s²]/E[s] of the real rows, which `--random` imitates
+# of the vocabulary that `--random` draws from, by Zipf's law: as many as English training rows hold
+PIECES = 40_000
 SCALE = "pocket"  # that is measured where none is named
-WARM = 1  # steps before the clock starts; the median over rounds leaves out what only the first round pays for
+WARM = (
+    1  # steps before the clock starts; the median over rounds leaves out what only the first round pays for
+)
 POOL = 50  # batches that Trainer sorts by length together, in a training that is long enough
 SEED = 1
 PLAIN, GROUPED = "Trainer", "Trainer, grouped by length"
-BYTES = 36  # a step moves at least so many a parameter: AdamW reads and writes p, m, v; a gradient is written, clipped, read
+# a step moves at least so many a parameter: AdamW reads and writes p, m, v; a gradient is written, clipped,
+# read
+BYTES = 36
 PARTS = {  # of a step, by the names of kernels or operations, first match
     "attention": r"flash|fmha|scaled_dot|attention|varlen",
     "optimiser": r"adam|multi_tensor|foreach|clip_grad|linalg_vector_norm",
@@ -55,7 +65,8 @@ PARTS = {  # of a step, by the names of kernels or operations, first match
 
 @dataclass
 class Job:
-    """One training to be timed: `steps` steps over `features` of the task `name`, from the weights of `net`."""
+    """One training to be timed: `steps` steps over `features` of the task `name`, from the weights of
+    `net`."""
 
     net: Model
     name: str
@@ -69,7 +80,9 @@ class Job:
 
 @dataclass
 class Watch:
-    """What a training did: seconds and tokens by step, losses, peak memory. Used as `with`, around the training."""
+    """What a training did: seconds and tokens by step, losses, peak memory. Used as `with`, around the
+    training.
+    """
 
     encoder: XLMRobertaModel
     steps: int
@@ -121,7 +134,11 @@ class Watch:
         """Rates after the first WARM steps."""
         wall = self.ends[-1] - self.ends[WARM - 1]
         empty, read = sum(self.empty[WARM:]), sum(self.read[WARM:])
-        return {"rate": (read - empty) / wall, "padding": 100 * empty / read, "host": 100 * sum(self.host[WARM:]) / wall}
+        return {
+            "rate": (read - empty) / wall,
+            "padding": 100 * empty / read,
+            "host": 100 * sum(self.host[WARM:]) / wall,
+        }
 
 
 def wait() -> None:
@@ -129,7 +146,7 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-# -- who is measured ---------------------------------------------------------------------------------------------------
+# -- who is measured -----------------------------------------------------------------------------------------
 
 
 def ours(job: Job) -> Watch:
@@ -149,9 +166,12 @@ def plain(job: Job, sampling: str = "random") -> Watch:
     collators = {"tag": "DataCollatorForTokenClassification", "choose": "DataCollatorForMultipleChoice"}
     collator = collators.get(TASKS[job.name].kind)
     options = transformers.TrainingArguments(
-        str(job.folder / "trainer"), per_device_train_batch_size=job.batch, max_steps=job.steps, learning_rate=job.s.lr,
-        weight_decay=schedule.DECAY, adam_epsilon=schedule.EPSILON, max_grad_norm=schedule.CLIP, warmup_steps=schedule.WARM_UP,
-        bf16=job.net.bf16, train_sampling_strategy=sampling, dataloader_drop_last=True, seed=SEED, save_strategy="no",
+        str(job.folder / "trainer"), per_device_train_batch_size=job.batch, max_steps=job.steps,
+        learning_rate=job.s.lr,
+        weight_decay=schedule.DECAY, adam_epsilon=schedule.EPSILON, max_grad_norm=schedule.CLIP,
+        warmup_steps=schedule.WARM_UP,
+        bf16=job.net.bf16, train_sampling_strategy=sampling, dataloader_drop_last=True, seed=SEED,
+        save_strategy="no",
         logging_steps=job.logging, report_to="none", disable_tqdm=True, use_cpu=not torch.cuda.is_available(),
     )  # fmt: skip
     trainer = (Sorted if sampling == "group_by_length" else transformers.Trainer)(
@@ -166,7 +186,8 @@ def plain(job: Job, sampling: str = "random") -> Watch:
 
 
 class Sorted(transformers.Trainer):
-    """Groups by length as it does in a long training: Trainer sorts 50 batches together, but at most a quarter of all.
+    """Groups by length as it does in a long training: Trainer sorts 50 batches together, but at most a
+    quarter of all.
 
     The groups come in random order, since the longest ones would all come before the clock starts.
     """
@@ -186,7 +207,10 @@ def counterpart(job: Job) -> torch.nn.Module:
     """transformers' model of the task's kind with our weights, on padded batches and torch's SDPA."""
     net, head = job.net, job.net.heads[job.name]
     names = {
-        "classify": ("XLMRobertaForSequenceClassification", {"dense": "classifier.dense", "out": "classifier.out_proj"}),
+        "classify": (
+            "XLMRobertaForSequenceClassification",
+            {"dense": "classifier.dense", "out": "classifier.out_proj"},
+        ),
         "choose": ("XLMRobertaForMultipleChoice", {"dense": "roberta.pooler.dense", "out": "classifier"}),
         "span": ("XLMRobertaForQuestionAnswering", {"out": "qa_outputs"}),
         "tag": ("XLMRobertaForTokenClassification", {"out": "classifier"}),
@@ -204,7 +228,9 @@ def counterpart(job: Job) -> torch.nn.Module:
 
 
 def rows(job: Job):
-    """The features as example scripts keep them: a table of `datasets` with a column of lengths; a plain one without it."""
+    """The features as example scripts keep them: a table of `datasets` with a column of lengths; a plain one
+    without it.
+    """
     kind, table = TASKS[job.name].kind, []
     for f in job.features:
         ids, gold = [x.tolist() for x in sequences(f)], f["gold"].tolist()
@@ -228,11 +254,13 @@ class Columns(list):
         return [row[key] for row in self] if isinstance(key, str) else super().__getitem__(key)
 
 
-# -- memory, ceilings, profile -----------------------------------------------------------------------------------------
+# -- memory, ceilings, profile -------------------------------------------------------------------------------
 
 
 def peak(run, job: Job) -> tuple[Watch, float]:
-    """(what a training did, MiB it needed at most above what was there before; on CUDA all that was allocated)."""
+    """(what a training did, MiB it needed at most above what was there before; on CUDA all that was
+    allocated).
+    """
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -254,7 +282,9 @@ def resident(what: str) -> float:
 
 
 def ceilings(bf16: bool) -> tuple[float, float]:
-    """(FLOP/s of the fastest square matmul, bytes/s of a copy) of this device, in the precision of the training."""
+    """(FLOP/s of the fastest square matmul, bytes/s of a copy) of this device, in the precision of the
+    training.
+    """
     cuda = torch.cuda.is_available()
     kind = {"device": "cuda" if cuda else "cpu", "dtype": torch.bfloat16 if bf16 else torch.float32}
     best = 0.0
@@ -279,7 +309,8 @@ def timed(work, times: int = 5) -> float:
 
 
 def profile(job: Job) -> dict[str, float]:
-    """Percent of the time of three steps of ours by what it was spent on: kernels on CUDA, operations on the CPU.
+    """Percent of the time of three steps of ours by what it was spent on: kernels on CUDA, operations on the
+    CPU.
 
     Where attention has no kernel of its own (a CPU with dropout), it counts as matmul and other.
     """
@@ -305,12 +336,18 @@ def profile(job: Job) -> dict[str, float]:
 
 
 def flops(config: XLMRobertaConfig, lengths: np.ndarray) -> float:
-    """FLOP of training on sequences of these lengths, a token: six a weight, and attention. (The embeddings multiply nothing.)"""
-    weights = config.num_hidden_layers * (4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size)
-    return 6 * weights + 12 * config.num_hidden_layers * config.hidden_size * float((lengths**2).sum() / lengths.sum())
+    """FLOP of training on sequences of these lengths, a token: six a weight, and attention. (The embeddings
+    multiply nothing.)
+    """
+    weights = config.num_hidden_layers * (
+        4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
+    )
+    return 6 * weights + 12 * config.num_hidden_layers * config.hidden_size * float(
+        (lengths**2).sum() / lengths.sum()
+    )
 
 
-# -- what is trained on ------------------------------------------------------------------------------------------------
+# -- what is trained on --------------------------------------------------------------------------------------
 
 
 def shaped(s: Scale) -> Model:
@@ -332,7 +369,12 @@ def drawn(net: Model, name: str, s: Scale, count: int) -> Encoded:
     draw, (mean_, weighted) = np.random.default_rng(SEED), DRAWN[name]
     spread = np.log(weighted / mean_)  # of the logarithm: E[s²]/E[s]² of a log-normal is its exponential
     longest = s.longest(TASKS[name].kind)
-    lengths = np.exp(draw.normal(np.log(mean_) - spread / 2, spread**0.5, count)).round().astype(int).clip(8, longest)
+    lengths = (
+        np.exp(draw.normal(np.log(mean_) - spread / 2, spread**0.5, count))
+        .round()
+        .astype(int)
+        .clip(8, longest)
+    )
     net.add_head(TASKS[name], labels(TASKS[name], []))
     most = min(PIECES, net.encoder.config.vocab_size - 5)
     inner = [(3 + most ** draw.random(n - 2)).astype(int).tolist() for n in lengths]
@@ -347,13 +389,19 @@ def jobs(s: Scale, steps: int, random: bool, folder: Path) -> list[Job]:
         net = (shaped(s) if random else origins.start(s)).cpu()  # each training takes a copy to the device
         batch = s.batch or TASKS[name].batch
         count = batch * max(steps, POOL)
-        features = drawn(net, name, s, count) if random else training_set(net, (TASKS[name],), s, count, SEED)[0][name]
+        features = (
+            drawn(net, name, s, count)
+            if random
+            else training_set(net, (TASKS[name],), s, count, SEED)[0][name]
+        )
         found.append(Job(net, name, sample(features, batch, steps), batch, steps, s, folder))
     return found
 
 
 def sample(features: Encoded, batch: int, steps: int) -> Encoded:
-    """Evenly spaced batches from the rows sorted by length: few steps read all lengths, and find neighbours as many steps do."""
+    """Evenly spaced batches from the rows sorted by length: few steps read all lengths, and find neighbours
+    as many steps do.
+    """
     some = range(min(len(features), batch * max(steps, POOL)))
     order = sorted(some, key=lambda i: features[i]["length"])
     cut = [order[i : i + batch] for i in range(0, len(order), batch) if i + batch <= len(order)] or [order]
@@ -361,11 +409,14 @@ def sample(features: Encoded, batch: int, steps: int) -> Encoded:
     return Encoded.of([features[i] for k in chosen for i in cut[k]])
 
 
-# -- the measurement ---------------------------------------------------------------------------------------------------
+# -- the measurement -----------------------------------------------------------------------------------------
 
 
-def measure(scale: str | Scale = SCALE, steps: int = 16, rounds: int = 3, long: int = 0, random: bool = False) -> list[dict]:
-    """Interleaved rounds of whole trainings; medians over rounds. `long`: steps of one training whose host work is added up.
+def measure(
+    scale: str | Scale = SCALE, steps: int = 16, rounds: int = 3, long: int = 0, random: bool = False
+) -> list[dict]:
+    """Interleaved rounds of whole trainings; medians over rounds. `long`: steps of one training whose host
+    work is added up.
 
     Raises: Bad for data or weights that are not there.
     """
@@ -376,7 +427,10 @@ def measure(scale: str | Scale = SCALE, steps: int = 16, rounds: int = 3, long: 
     with tempfile.TemporaryDirectory() as folder:
         made = jobs(s, steps, random, Path(folder))
         roof, bandwidth = ceilings(made[0].net.bf16)
-        records += [record("matmul ceiling", "GFLOP/s", roof / 1e9), record("memory bandwidth", "GB/s", bandwidth / 1e9)]
+        records += [
+            record("matmul ceiling", "GFLOP/s", roof / 1e9),
+            record("memory bandwidth", "GB/s", bandwidth / 1e9),
+        ]
         for job in made:
             seen = side_by_side(job, rounds)
             records += told(job, seen, roof)
@@ -384,10 +438,13 @@ def measure(scale: str | Scale = SCALE, steps: int = 16, rounds: int = 3, long: 
                 rates[name].append(seen[name]["rate"])
         whole = {name: mean(found) for name, found in rates.items()}
         records += [
-            record("all tasks: real tokens", "tokens/s, geometric mean", whole["ours"], x, whole[x]) for x in (PLAIN, GROUPED)
+            record("all tasks: real tokens", "tokens/s, geometric mean", whole["ours"], x, whole[x])
+            for x in (PLAIN, GROUPED)
         ]
         for job in made[:2]:
-            records += [record(f"{job.name}: time, {part}", "%", share) for part, share in profile(job).items()]
+            records += [
+                record(f"{job.name}: time, {part}", "%", share) for part, share in profile(job).items()
+            ]
         if long:
             records += host(made[1], long)
     return records
@@ -402,7 +459,10 @@ def side_by_side(job: Job, rounds: int) -> dict[str, dict[str, float]]:
         watch, memory = peak(RUN[name], job)
         for key, value in (watch.told() | {"memory": memory}).items():
             seen[name][key].append(value)
-    return {name: {key: statistics.median(values) for key, values in found.items()} for name, found in seen.items()}
+    return {
+        name: {key: statistics.median(values) for key, values in found.items()}
+        for name, found in seen.items()
+    }
 
 
 def told(job: Job, seen: dict, roof: float) -> list[dict]:
@@ -433,8 +493,13 @@ def told(job: Job, seen: dict, roof: float) -> list[dict]:
 
 
 def host(job: Job, steps: int) -> list[dict]:
-    """Host work (data, logging, checkpoints, beginning and end) of one long training of ours, with a checkpoint halfway."""
+    """Host work (data, logging, checkpoints, beginning and end) of one long training of ours, with a
+    checkpoint halfway.
+    """
     seen = ours(replace(job, steps=steps, s=replace(job.s, save_every=-(-steps // 2))))
     outside = sum(seen.host) + (seen.begin + seen.seconds - seen.ends[-1])
     name = f"{job.name}: host work of {steps} steps"
-    return [record(name, "s", outside), record(f"{name}, share", "% of the time", 100 * outside / seen.seconds)]
+    return [
+        record(name, "s", outside),
+        record(f"{name}, share", "% of the time", 100 * outside / seen.seconds),
+    ]

@@ -18,7 +18,11 @@ TESTS = {
     "Animal vs Vehicle": "animal",
     "Animal vs Vehicle v2": "bought",
 }
-MALE = ("comparison", "intensifiers", "profession")  # many languages inflect what is said of a person; templates say it of men
+MALE = (
+    "comparison",
+    "intensifiers",
+    "profession",
+)  # many languages inflect what is said of a person; templates say it of men
 CASES = 200  # a test and language
 QUESTIONS = 32  # that one case of each test asks
 TRIES = 20  # draws a case: some have no translation
@@ -33,10 +37,11 @@ def checks(templates: list[Row], lang: str, n: int) -> list[Row]:
 
 
 def cases(templates: list[dict], lang: str, n: int = CASES) -> list[dict]:
-    """Rows {id, test, context, question, answers: {text, answer_start}}, the id "<test>-<case>-<question of the case>".
+    """Rows {id, test, context, question, answers: {text, answer_start}}, the id "<test>-<case>-<question of
+    the case>".
 
-    `templates`: the rows of the table of templates; a language's further columns are "de.1", "de-placeholders.1", "de.2", ...
-    The case of a number has the same fillers in every language.
+    `templates`: the rows of the table of templates; a language's further columns are "de.1",
+    "de-placeholders.1", "de.2", ... The case of a number has the same fillers in every language.
     Raises: Bad when the templates lack the language.
     """
     if lang not in templates[0]:
@@ -59,8 +64,13 @@ def blocks(templates: list[dict], lang: str) -> dict[str, dict[str, list[Line]]]
         if field == "Name":
             block = found[TESTS[english]] = defaultdict(list)
         elif field and field != "Capability":
-            texts = [re.sub(r"{\w+:", "{", row[lang + s].strip()) for s in suffixes]  # Burmese has an English article: {a:vehicle}
-            cells = [(text, (row.get(f"{lang}-placeholders{s}") or "").strip()) for s, text in zip(suffixes, texts, strict=True)]
+            texts = [
+                re.sub(r"{\w+:", "{", row[lang + s].strip()) for s in suffixes
+            ]  # Burmese has an English article: {a:vehicle}
+            cells = [
+                (text, (row.get(f"{lang}-placeholders{s}") or "").strip())
+                for s, text in zip(suffixes, texts, strict=True)
+            ]
             block[field].append((english, cells))
     return found
 
@@ -68,7 +78,11 @@ def blocks(templates: list[dict], lang: str) -> dict[str, dict[str, list[Line]]]
 def case(test: str, block: dict[str, list[Line]], lang: str, k: int) -> list[dict]:
     """The k-th draw of a test in a language: its rows, none when something drawn has no translation."""
     draw = random.Random(f"{test} {k}")
-    lines = {f: draw.choice(some) for f, some in block.items() if f not in ("Context", "Question", "Answer", "property")}
+    lines = {
+        f: draw.choice(some)
+        for f, some in block.items()
+        if f not in ("Context", "Question", "Answer", "property")
+    }
     if test == "properties":
         one, two = draw.sample(block["property"], 2)
         lines = {"obj": lines["obj"], "p.p1": one, "p.v1": lines[one[0]], "p.p2": two, "p.v2": lines[two[0]]}
@@ -80,15 +94,22 @@ def case(test: str, block: dict[str, list[Line]], lang: str, k: int) -> list[dic
         for question, answer in zip(block["Question"], block["Answer"], strict=True):
             fillers = said | {"Context": parts(context[0])}
             texts = {f: choose(line, fillers, known) for f, line in lines.items()}
-            asked = [choose(line, fillers | {"property": properties(line[0], said)}, known) for line in (context, question)]
+            asked = [
+                choose(line, fillers | {"property": properties(line[0], said)}, known)
+                for line in (context, question)
+            ]
             if all(texts.values()) and all(asked):
-                values = dict(zip(("first_name", "first_name1", "first_name2"), people, strict=True)) | slots(texts)
+                values = dict(zip(("first_name", "first_name1", "first_name2"), people, strict=True)) | slots(
+                    texts
+                )
                 rows += ask(*asked, answer, values)
     return [{"id": f"{test}-{k}-{i}", "test": test, **row} for i, row in enumerate(rows)]
 
 
 def ask(context: str, question: str, answer: Line, values: dict[str, str]) -> list[dict]:
-    """The filled row. Of the translations of an answer (also Quechua's second, kept as a placeholder) the one in the context."""
+    """The filled row. Of the translations of an answer (also Quechua's second, kept as a placeholder) the one
+    in the context.
+    """
     said = next((x for cell in answer[1] for x in cell if x and x in context), "")
     start = len(fill(context[: context.index(said)], values))
     text = fill(context, values)
@@ -98,7 +119,12 @@ def ask(context: str, question: str, answer: Line, values: dict[str, str]) -> li
 
 def properties(template: str, said: dict[str, set[str]]) -> set[str]:
     """The properties that a template of the test on properties is about."""
-    return {x for i in "12" if f"{{p.p{i}}}" in template or f"{{p.v{i}}}" in template for x in said.get(f"p.p{i}", ())}
+    return {
+        x
+        for i in "12"
+        if f"{{p.p{i}}}" in template or f"{{p.v{i}}}" in template
+        for x in said.get(f"p.p{i}", ())
+    }
 
 
 def parts(english: str) -> set[str]:
@@ -109,7 +135,9 @@ def parts(english: str) -> set[str]:
 def choose(line: Line, fillers: dict[str, set[str]], known: dict[str, set[str]]) -> str:
     """The first translation that is for these English fillers, else the first that is for all, else ""."""
     english, cells = line
-    numbers = set(re.findall(r"{p.p\d}", english))  # German asks for the first property where it should ask for the second
+    numbers = set(
+        re.findall(r"{p.p\d}", english)
+    )  # German asks for the first property where it should ask for the second
     cells = [(text, whom) for text, whom in cells if text and set(re.findall(r"{p.p\d}", text)) <= numbers]
     suited = [text for text, whom in cells if whom and fits(parts(whom), fillers, known)]
     return next(iter([*suited, *(text for text, whom in cells if not whom)]), "")
@@ -122,7 +150,9 @@ def fits(whom: set[str], fillers: dict[str, set[str]], known: dict[str, set[str]
 
 
 def slots(texts: dict[str, str]) -> dict[str, str]:
-    """What stands for "adj[0]", "obj[1]", "p.v1", "s" and the like: a cell holds the forms of an adjective or object."""
+    """What stands for "adj[0]", "obj[1]", "p.v1", "s" and the like: a cell holds the forms of an adjective or
+    object.
+    """
     values = {"s" if f == "state" else f: text for f, text in texts.items()}
     for f in {"adj", "obj"} & set(texts):
         forms = [x for x in re.split(r"\s*[,،，၊]+\s*", texts[f]) if x]
@@ -143,8 +173,8 @@ def fill(template: str, values: dict[str, str]) -> str:
 
 @lru_cache
 def names(lang: str, male: bool) -> list[str]:
-    """First names in a language, English ones where there is no list: the most frequent of Wikidata (CC0), as CheckList 0.0.11
-    gathered them, one word each."""
+    """First names in a language, English ones where there is no list: the most frequent of Wikidata (CC0), as
+    CheckList 0.0.11 gathered them, one word each."""
     with open(PACKAGE / "first_names.csv", newline="", encoding="utf-8") as f:
         table = {(row["lang"], row["gender"]): row["names"].split() for row in csv.DictReader(f)}
     lang = lang if (lang, "male") in table else "en"

@@ -20,13 +20,20 @@ SHORT = 5  # an evaluation text of fewer units only rules out the line that says
 LEAST = 3  # units of a line
 CHUNK = 20_000  # lines hashed at a time
 PRIME = np.uint64(0x100000001B3)  # of the rolling hash
-UNSPACED = [(0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF)]
+UNSPACED = [
+    (0xE00, 0xEFF),
+    (0x1000, 0x109F),
+    (0x1780, 0x17FF),
+    (0x3040, 0x30FF),
+    (0x3400, 0x9FFF),
+    (0xF900, 0xFAFF),
+]
 Texts = dict[str, list[str]]  # language -> lines
 
 
 def _spelled() -> dict[int, str]:
-    """What becomes of each character: what is no letter, mark or digit separates; a letter of a script without spaces is
-    a unit of its own (Thai, Lao, Burmese, Khmer, kana, Chinese)."""
+    """What becomes of each character: what is no letter, mark or digit separates; a letter of a script
+    without spaces is a unit of its own (Thai, Lao, Burmese, Khmer, kana, Chinese)."""
     alone = {c: f" {chr(c)} " for first, last in UNSPACED for c in range(first, last + 1)}
     between = {c: " " for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c))[0] not in "LMN"}
     return alone | between
@@ -41,7 +48,9 @@ def units(text: str) -> list[str]:
 
 
 def windows(lines: list[list[str]]) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield for n = 1 to GRAM the hashes of all runs of n units within a line, the line of each, and whether it is all of it."""
+    """Yield for n = 1 to GRAM the hashes of all runs of n units within a line, the line of each, and whether
+    it is all of it.
+    """
     sizes = np.array([len(x) for x in lines])
     each = np.fromiter(map(hash, chain.from_iterable(lines)), np.int64, sizes.sum()).view(np.uint64)
     line, rolled = np.repeat(np.arange(len(lines)), sizes), each
@@ -52,7 +61,9 @@ def windows(lines: list[list[str]]) -> Iterator[tuple[int, np.ndarray, np.ndarra
 
 
 class Held:
-    """What the evaluation sets hold: hashes of their texts of fewer than GRAM units, and of all GRAM-grams of the longer ones."""
+    """What the evaluation sets hold: hashes of their texts of fewer than GRAM units, and of all GRAM-grams of
+    the longer ones.
+    """
 
     def __init__(self, texts: Iterable[str]):
         found: dict[int, list[np.ndarray]] = {n: [np.empty(0, np.uint64)] for n in range(1, GRAM + 1)}
@@ -60,10 +71,15 @@ class Held:
         for at in range(0, len(distinct), CHUNK):
             for n, rolled, _, whole in windows([*map(units, distinct[at : at + CHUNK])]):
                 found[n].append(np.unique(rolled if n == GRAM else rolled[whole]))
-        self.texts, self.grams = len(distinct), {n: np.unique(np.concatenate(parts)) for n, parts in found.items()}
+        self.texts, self.grams = (
+            len(distinct),
+            {n: np.unique(np.concatenate(parts)) for n, parts in found.items()},
+        )
 
     def within(self, lines: list[list[str]]) -> np.ndarray:
-        """Whether each line (as units) holds an evaluation text or a GRAM-gram of one. Shapes: -> (lines,) bool."""
+        """Whether each line (as units) holds an evaluation text or a GRAM-gram of one. Shapes: -> (lines,)
+        bool.
+        """
         bad = np.zeros(len(lines), bool)
         for n, rolled, line, whole in windows(lines):
             rolled, line = (rolled[whole], line[whole]) if n < SHORT else (rolled, line)
@@ -73,7 +89,9 @@ class Held:
 
 def _contained(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     at = np.searchsorted(ordered, values)
-    return ordered[np.minimum(at, len(ordered) - 1)] == values if len(ordered) else np.zeros(len(values), bool)
+    return (
+        ordered[np.minimum(at, len(ordered) - 1)] == values if len(ordered) else np.zeros(len(values), bool)
+    )
 
 
 def strings(value) -> Iterator[str]:
@@ -88,9 +106,15 @@ def strings(value) -> Iterator[str]:
 
 
 def evaluated(s: Scale) -> tuple[Held, int]:
-    """What evaluation sets hold, and of how many splits: all that the mirror has, or without one the targets' own."""
+    """What evaluation sets hold, and of how many splits: all that the mirror has, or without one the targets'
+    own.
+    """
     if mirror_dir():
-        listed = [key for key in manifest(mirror_dir()) if key[0] != "pretrain_text" and not key[2].startswith("train")]
+        listed = [
+            key
+            for key in manifest(mirror_dir())
+            if key[0] != "pretrain_text" and not key[2].startswith("train")
+        ]
         parts = (part.rows for key in listed for part in from_mirror(*key))
     else:
         listed = [(TASKS[name], lang) for name in TARGETS for lang in languages(TASKS[name], s)]
@@ -99,21 +123,32 @@ def evaluated(s: Scale) -> tuple[Held, int]:
 
 
 def gather(s: Scale, p: Pretraining) -> tuple[Texts, list[dict], dict]:
-    """Lines by language in the order of their source, at most `p.rows` each; what was read; and the card of the corpus.
+    """Lines by language in the order of their source, at most `p.rows` each; what was read; and the card of
+    the corpus.
 
-    Left out are lines of under LEAST units, lines said before (in training or in the part held out for measuring the masked
-    LM), lines of LEFT_OUT, and lines with an evaluation text of SHORT units or more, or a GRAM-gram of one, in them.
+    Left out are lines of under LEAST units, lines said before (in training or in the part held out for
+    measuring the masked LM), lines of LEFT_OUT, and lines with an evaluation text of SHORT units or more, or
+    a GRAM-gram of one, in them.
     """
     held, splits = evaluated(s)
     texts, seen, card = {}, [], {}
     for lang in languages(TEXT, s):
         parts = real.parts(TEXT, "train", lang, s)
-        told = [{"source": x.source, "revision": x.revision, "stand_in": x.stand_in, "note": x.note} for x in parts]
-        lines = [(x, row.get("source", "")) for part in parts for row in part.rows for x in row["text"].split("\n")]
+        told = [
+            {"source": x.source, "revision": x.revision, "stand_in": x.stand_in, "note": x.note}
+            for x in parts
+        ]
+        lines = [
+            (x, row.get("source", "")) for part in parts for row in part.rows for x in row["text"].split("\n")
+        ]
         texts[lang], card[lang] = clean(lines, held, measured(lang, s), p.rows)
         seen += [{"lang": lang, "rows": len(texts[lang])} | each for each in told]
     grams = sum(map(len, held.grams.values()))
-    told = {"evaluation": {"splits": splits, "texts": held.texts, "grams": grams}, "sources": origins(), "languages": card}
+    told = {
+        "evaluation": {"splits": splits, "texts": held.texts, "grams": grams},
+        "sources": origins(),
+        "languages": card,
+    }
     return texts, seen, told
 
 
@@ -129,8 +164,12 @@ def measured(lang: str, s: Scale) -> Iterator[str]:
         yield from (line for row in part.rows for line in row["text"].split("\n"))
 
 
-def clean(lines: list[tuple[str, str]], held: Held, apart: Iterable[str], most: int = 0) -> tuple[list[str], dict]:
-    """The lines (with the name of their source) that may be trained on, at most `most` (0 = all), and their card."""
+def clean(
+    lines: list[tuple[str, str]], held: Held, apart: Iterable[str], most: int = 0
+) -> tuple[list[str], dict]:
+    """The lines (with the name of their source) that may be trained on, at most `most` (0 = all), and their
+    card.
+    """
     known = {" ".join(units(line)) for line in apart}
     removed, kept = Counter(dict.fromkeys(("no text", "left out", "repeated", "evaluated"), 0)), []
     for at in range(0, len(lines), CHUNK):

@@ -1,4 +1,6 @@
-"""Rows of a data file, as publishers and spreadsheets write them: all of them, or none and one line that says why."""
+"""Rows of a data file, as publishers and spreadsheets write them: all of them, or none and one line that says
+why.
+"""
 
 import bz2
 import csv
@@ -21,10 +23,14 @@ UNREADABLE = (OSError, EOFError, UnicodeError, zlib.error, lzma.LZMAError)
 
 
 def form(name: str) -> str:
-    """The ending of a data file's name that says how it is read, without that of its compression; "" for another file."""
+    """The ending of a data file's name that says how it is read, without that of its compression; "" for
+    another file.
+    """
     plain = Path(name)
     plain = plain.with_suffix("") if plain.suffix in OPENERS else plain
-    return plain.suffix if plain.suffix in READERS and (name == plain.name or plain.suffix != ".parquet") else ""
+    return (
+        plain.suffix if plain.suffix in READERS and (name == plain.name or plain.suffix != ".parquet") else ""
+    )
 
 
 def stem(name: str) -> str:
@@ -34,7 +40,8 @@ def stem(name: str) -> str:
 
 
 def read(file: Path) -> list[dict]:
-    """Rows of a data file, by its ending; small files are kept, for a file that mixes languages is read for each of them.
+    """Rows of a data file, by its ending; small files are kept, for a file that mixes languages is read for
+    each of them.
 
     Raises: Bad naming file and row.
     """
@@ -60,7 +67,9 @@ class readable:  # noqa: N801  a context manager that reads as a word
 
     def __exit__(self, _kind, error, _trace) -> None:
         if isinstance(error, UnicodeError):
-            raise Bad(f"{self.file}: cannot be read as UTF-8 text ({brief(error)}); save it as UTF-8") from None
+            raise Bad(
+                f"{self.file}: cannot be read as UTF-8 text ({brief(error)}); save it as UTF-8"
+            ) from None
         if isinstance(error, UNREADABLE):
             raise Bad(f"{self.file}: cannot be read ({brief(error)}); copy it again") from None
 
@@ -99,7 +108,7 @@ def brief(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
-# -- forms -------------------------------------------------------------------------------------------------------------
+# -- forms ---------------------------------------------------------------------------------------------------
 
 
 def _parquet(file: Path) -> list[dict]:
@@ -114,7 +123,9 @@ def _parquet(file: Path) -> list[dict]:
 
 def _jsonl(file: Path) -> list[dict]:
     with opened(file) as lines:
-        return [parsed(line, f"{file}: row {i}") for i, line in enumerate(line for line in lines if line.strip())]
+        return [
+            parsed(line, f"{file}: row {i}") for i, line in enumerate(line for line in lines if line.strip())
+        ]
 
 
 def parsed(text: str, where: str, kind: type | tuple[type, ...] = dict) -> Any:
@@ -143,7 +154,9 @@ def _once(fields: list[tuple[str, Any]]) -> dict:
 
 
 def _json(file: Path) -> list[dict]:
-    """A list of rows, as it is or under "data"; SQuAD's articles give a row a question, with what else its paragraph holds."""
+    """A list of rows, as it is or under "data"; SQuAD's articles give a row a question, with what else its
+    paragraph holds.
+    """
     with opened(file) as stream:
         text = stream.read()
     try:
@@ -166,10 +179,14 @@ def _questions(file: Path, articles: list[dict]) -> Iterator[dict]:
             for asked in _listed(paragraph, "qas", f"{file}: article {k}"):
                 _listed({"answers": [], **asked}, "answers", f"{file}: row {n}")
                 try:
-                    told = {key: [answer[key] for answer in asked["answers"]] for key in ("text", "answer_start")}
+                    told = {
+                        key: [answer[key] for answer in asked["answers"]] for key in ("text", "answer_start")
+                    }
                     yield rest | {"id": asked["id"], "question": asked["question"], "answers": told}
                 except (KeyError, TypeError) as error:
-                    raise Bad(f"{file}: row {n}: a question without {error}; needs id, question, answers") from None
+                    raise Bad(
+                        f"{file}: row {n}: a question without {error}; needs id, question, answers"
+                    ) from None
                 n += 1
 
 
@@ -197,7 +214,9 @@ def _csv(file: Path) -> list[dict]:
 
 
 def _tsv(file: Path) -> list[dict]:
-    """A row a line and a tab between cells, without quotes: a `"` is a character as any other, as publishers write it."""
+    """A row a line and a tab between cells, without quotes: a `"` is a character as any other, as publishers
+    write it.
+    """
     with opened(file) as stream:
         lines = [line.removesuffix("\n").removesuffix("\r") for line in stream]
     while lines and not lines[-1].strip("\r"):
@@ -214,7 +233,9 @@ def _table(file: Path, lines: list[list[str]], separator: str) -> list[dict]:
     header, *rows = lines
     others = [words for mark, words in SEPARATORS.items() if len(header) == 1 and mark in header[0]]
     if others:
-        raise Bad(f"{file}: cells are separated by {others[0]}; needed: {SEPARATORS[separator]}; save it again so")
+        raise Bad(
+            f"{file}: cells are separated by {others[0]}; needed: {SEPARATORS[separator]}; save it again so"
+        )
     if header[0].lower() == "sep=":
         raise Bad(f"{file}: its first line is a spreadsheet's 'sep='; needed: a header; take the line away")
     if "" in header:
@@ -225,7 +246,10 @@ def _table(file: Path, lines: list[list[str]], separator: str) -> list[dict]:
         raise Bad(f"{file}: column {twice[0]!r} stands twice in its header; name each once")
     if bad := [(i, len(row)) for i, row in enumerate(rows) if len(row) != len(names)]:
         i, found = bad[0]
-        raise Bad(f"{file}: row {i} has {found} cells, the header {len(names)} ({', '.join(names[:6])}); mend this row")
+        raise Bad(
+            f"{file}: row {i} has {found} cells, the header {len(names)} ({', '.join(names[:6])}); mend "
+            "this row"
+        )
     if bad := [i for i, row in enumerate(lines) if any("\0" in cell for cell in row)]:
         raise Bad(f"{file}: line {bad[0] + 1} holds a null character: no UTF-8 text; save it as UTF-8")
     return [dict(zip(names, row, strict=True)) for row in rows]

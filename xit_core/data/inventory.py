@@ -1,6 +1,7 @@
 """What data a scale reads, what of them is there, and how to get the rest.
 
-Row counts are those that the data sets' publishers state, or that were counted in their files (sizes.csv, with sources).
+Row counts are those that the data sets' publishers state, or that were counted in their files (sizes.csv,
+with sources).
 """
 
 import csv
@@ -18,8 +19,22 @@ from . import hub, mining_pools, originals
 from .local import NO_DATA, from_local, own, sha256
 from .mirror import manifest, mirror_file
 
-KEYS = ("task", "split", "source", "revision", "expected_rows", "rows", "sha256", "stand_in", "licence", "state")
-LICENCES = {"stanfordnlp/snli": "CC BY-SA 4.0", "facebook/xnli": "CC BY-NC 4.0"}  # of what other data sets are joined with
+KEYS = (
+    "task",
+    "split",
+    "source",
+    "revision",
+    "expected_rows",
+    "rows",
+    "sha256",
+    "stand_in",
+    "licence",
+    "state",
+)
+LICENCES = {
+    "stanfordnlp/snli": "CC BY-SA 4.0",
+    "facebook/xnli": "CC BY-NC 4.0",
+}  # of what other data sets are joined with
 
 
 class Place(NamedTuple):
@@ -43,7 +58,9 @@ def sizes() -> dict[tuple[str, str], int]:
 
 
 def published(place: Place) -> int | None:
-    """Rows that a split should have; of Universal Dependencies as XTREME converts them. None where nobody states it."""
+    """Rows that a split should have; of Universal Dependencies as XTREME converts them. None where nobody
+    states it.
+    """
     data = [f"{place.repository}/{place.config}"]
     names = [f"ud-2.5/{place.config}", *data] if place.original == "ud" else data
     return next((n for name in names if (n := sizes().get((name, place.split))) is not None), None)
@@ -56,13 +73,18 @@ def rows_of(task: Task, split: str, lang: str = "en") -> int | None:
 
 
 def expected(task: Task) -> int | None:
-    """Examples that train a task: labelled rows of its training splits, and of the data sets joined with them."""
-    labelled = {place: sizes().get((f"{place.repository}/{place.config}", f"{place.split}_labelled")) for place in training(task)}
+    """Examples that train a task: labelled rows of its training splits, and of the data sets joined with
+    them.
+    """
+    labelled = {
+        place: sizes().get((f"{place.repository}/{place.config}", f"{place.split}_labelled"))
+        for place in training(task)
+    }
     counts = [n or published(place) for place, n in labelled.items()]
     return None if None in counts else sum(counts)
 
 
-# -- what is read ------------------------------------------------------------------------------------------------------
+# -- what is read --------------------------------------------------------------------------------------------
 
 
 def training(task: Task) -> list[Place]:
@@ -91,12 +113,17 @@ def translations(task: Task) -> list[Place]:
     found += [Place("mt", f"{task.name}/{x.name}", "train", lang=x.name, trains=True) for x in own]
     if found or task.name not in MIXED:
         return found
-    obtain = f"no translation of it has a known commit; yours goes into XIT_LOCAL/mt/{task.name}/<language>/train.jsonl"
+    obtain = (
+        "no translation of it has a known commit; yours goes into "
+        f"XIT_LOCAL/mt/{task.name}/<language>/train.jsonl"
+    )
     return [Place("mt", f"{task.name}/<language>", "train", obtain=obtain, trains=True)]
 
 
 def wanted(task: Task, scale: Scale) -> list[Place]:
-    """What a scale reads of a task: rows to train on, rows to evaluate in every language, and what is searched for them."""
+    """What a scale reads of a task: rows to train on, rows to evaluate in every language, and what is
+    searched for them.
+    """
     langs = languages(task, scale)
     places = training(task) + translations(task)
     places += [_own(task, part, lang) for lang in langs for part in task.validation.split(",")]
@@ -120,8 +147,13 @@ def unread() -> list[Path]:
     try:
         there = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir()]
     except OSError as error:
-        raise Bad(f"XIT_LOCAL={folder}: {error}; name the folder that holds your own copies of data sets, and only them") from None
-    return [path for path in there if not any(map(NO_DATA.fullmatch, path.parts)) and not _known(path, splits)]
+        raise Bad(
+            f"XIT_LOCAL={folder}: {error}; name the folder that holds your own copies of data sets, and "
+            "only them"
+        ) from None
+    return [
+        path for path in there if not any(map(NO_DATA.fullmatch, path.parts)) and not _known(path, splits)
+    ]
 
 
 ORIGINAL = {  # files under their publishers' own names, and others that come with them
@@ -145,13 +177,15 @@ def _known(path: Path, splits: dict[tuple[str, str], set[str]]) -> bool:
 def declared(task: Task) -> list[Place]:
     """Every split that any scale reads of a task."""
     langs = dict.fromkeys((*task.langs.split(), *({task.train_lang} - {EVERY})))
-    found = [_own(task, part, lang) for lang in langs for part in f"{task.train},{task.validation}".split(",")]
+    found = [
+        _own(task, part, lang) for lang in langs for part in f"{task.train},{task.validation}".split(",")
+    ]
     found += [_spec(spec, lang) for spec in (*task.joined, *task.stand_ins) for lang in langs]
     found += [_spec(spec, lang) for spec in task.translated for lang in TRANSLATED]
     return found + ([_own(task, task.candidates, PIVOT)] if task.candidates else [])
 
 
-# -- what is there -----------------------------------------------------------------------------------------------------
+# -- what is there -------------------------------------------------------------------------------------------
 
 
 def presence(scale: Scale) -> list[dict]:
@@ -162,7 +196,16 @@ def presence(scale: Scale) -> list[dict]:
     """
     world = scale.world
     if world.made:
-        made = (f"{world.name}-world", world.version, None, None, None, "", "Apache-2.0", "generated when needed")
+        made = (
+            f"{world.name}-world",
+            world.version,
+            None,
+            None,
+            None,
+            "",
+            "Apache-2.0",
+            "generated when needed",
+        )
         told = [(TASKS[name], split) for name in world.tasks for split in ("train", "validation")]
         lines = [(t.name, split, *made) for t, split in told if split == "validation" or t.train_on == t.name]
     else:
@@ -210,7 +253,9 @@ def _mirrored(task: Task, place: Place) -> Found | None:
         return None
     listed = manifest(mirror)
     entry = listed.get(place[:3])
-    fill = [spec for s in task.stand_ins if tuple((spec := s.format(lang=place.lang)).rsplit("/", 2)) in listed]
+    fill = [
+        spec for s in task.stand_ins if tuple((spec := s.format(lang=place.lang)).rsplit("/", 2)) in listed
+    ]
     if place[:2] != task.config(place.lang) or entry and not (place.trains and entry["complete"] != "yes"):
         fill = []
     if entry is None:
@@ -221,7 +266,9 @@ def _mirrored(task: Task, place: Place) -> Found | None:
         what = "not what the manifest lists" if file.is_file() else "listed, but not there"
         return None, None, "", entry["licence"], f"damaged: {file.name} is {what}; copy it again"
     notes = [entry["note"]] * entry["note"].startswith("STAND-IN") + fill
-    state = _compared(int(entry["rows"]), place, {"yes": "complete"}.get(entry["complete"], entry["complete"]))
+    state = _compared(
+        int(entry["rows"]), place, {"yes": "complete"}.get(entry["complete"], entry["complete"])
+    )
     return int(entry["rows"]), entry["sha256"], "; ".join(notes), entry["licence"], state
 
 

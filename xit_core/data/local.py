@@ -14,7 +14,9 @@ from . import formats
 
 
 class Part(NamedTuple):
-    """Rows of one split and where they came from. `revision`: the commit, or the sha256 of a file of the user's."""
+    """Rows of one split and where they came from. `revision`: the commit, or the sha256 of a file of the
+    user's.
+    """
 
     rows: list[dict]
     source: str
@@ -36,37 +38,67 @@ def _sha256(file: Path, _stamp: int, _size: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-# -- a folder of the user's --------------------------------------------------------------------------------------------
+# -- a folder of the user's ----------------------------------------------------------------------------------
 
 
-SHARD = re.compile(r"-(\d+)-of-(\d+)(-[0-9a-f]{16})?")  # of a file in parts, as the datasets library names them
+SHARD = re.compile(
+    r"-(\d+)-of-(\d+)(-[0-9a-f]{16})?"
+)  # of a file in parts, as the datasets library names them
 # words that people write for a split, and words of a file's name that say nothing of it
 ALIASES = {
     **dict.fromkeys(("dev", "devel", "development", "val", "valid", "eval", "evaluation"), "validation"),
     **dict.fromkeys(("training", "trn", "tr"), "train"),
     **dict.fromkeys(("testing", "tst"), "test"),
 }
-KINDS_OF_FILE = {"gz", "bz2", "xz", "zst", "zip", "lz4", "txt", "jsonl", "json", "ndjson", "csv", "tsv", "parquet", "arrow", "xlsx"}
-NO_DATA = re.compile(r"\..*|(readme|licen[cs]e|notice|sources|changelog)\b.*|.*\.(md|rst|pdf|html|lock|py)", re.I)
+KINDS_OF_FILE = {
+    "gz",
+    "bz2",
+    "xz",
+    "zst",
+    "zip",
+    "lz4",
+    "txt",
+    "jsonl",
+    "json",
+    "ndjson",
+    "csv",
+    "tsv",
+    "parquet",
+    "arrow",
+    "xlsx",
+}
+NO_DATA = re.compile(
+    r"\..*|(readme|licen[cs]e|notice|sources|changelog)\b.*|.*\.(md|rst|pdf|html|lock|py)", re.I
+)
 
 
 def from_local(repository: str, config: str, split: str) -> list[Part]:
     """Rows of the user's own copy of a split; [] where there is none.
 
-    That is XIT_LOCAL/<repository>/<config>/<split>.<ending>, compressed or not, or in parts <split>-00000-of-00002.<ending>.
-    Raises: Bad when there are several copies, one that cannot be read or holds nothing, or (where the split is missing) a file
-    that looks like it under another name: it would be left aside unseen.
+    That is XIT_LOCAL/<repository>/<config>/<split>.<ending>, compressed or not, or in parts
+    <split>-00000-of-00002.<ending>.
+    Raises: Bad when there are several copies, one that cannot be read or holds nothing, or (where the split
+    is missing) a file that looks like it under another name: it would be left aside unseen.
     """
     folder = local_dir() and local_dir() / repository / config
     if not folder or not os.path.lexists(folder):
         return []
     there = listed(folder)
     if broken := [f for f in there if own(f.name, split) and not f.is_file()]:
-        raise Bad(f"{broken[0]}: no file (a folder, or a link to nothing); put the split there as a file, or take it away")
-    files, strays = copies(there, split), [f for f in there if alike(f.name, split) and not own(f.name, split)]
+        raise Bad(
+            f"{broken[0]}: no file (a folder, or a link to nothing); put the split there as a file, or take "
+            "it away"
+        )
+    files, strays = (
+        copies(there, split),
+        [f for f in there if alike(f.name, split) and not own(f.name, split)],
+    )
     if strays and not files:
         endings = ", ".join(formats.READERS)
-        raise Bad(f"{strays[0]} lies there and is not read; name it {split} with one of the endings {endings}, or take it away")
+        raise Bad(
+            f"{strays[0]} lies there and is not read; name it {split} with one of the endings {endings}, or "
+            "take it away"
+        )
     if not files:
         return []
     parts = [formats.read(file) for file in files]
@@ -75,7 +107,11 @@ def from_local(repository: str, config: str, split: str) -> list[Part]:
     rows = [row for some in parts for row in some]
     note = f"{', '.join(f.name for f in strays)} beside it: not read" if strays else ""
     name = files[0].name if len(files) == 1 else f"{split}-*-of-*{formats.form(files[0].name)}"
-    revision = sha256(files[0]) if len(files) == 1 else hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+    revision = (
+        sha256(files[0])
+        if len(files) == 1
+        else hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+    )
     return [Part(rows, f"local/{repository}/{config}/{name}", revision, False, True, note)]
 
 
@@ -89,9 +125,13 @@ def listed(folder: Path) -> list[Path]:
 
 
 def misplaced(top: str, pattern: str, needed: str, right: str = "") -> None:
-    """Raise Bad where a folder of original files has them, but not where they are read (`right`: there, for another split)."""
+    """Raise Bad where a folder of original files has them, but not where they are read (`right`: there, for
+    another split).
+    """
     folder = local_dir()
-    if folder and (found := sorted(f for f in (folder / top).rglob(pattern) if not right or not f.match(right))):
+    if folder and (
+        found := sorted(f for f in (folder / top).rglob(pattern) if not right or not f.match(right))
+    ):
         raise Bad(f"{found[0]} lies there and is not read; needed: XIT_LOCAL/{needed}, not compressed")
 
 
@@ -130,7 +170,10 @@ def copies(there: list[Path], split: str) -> list[Path]:
     for (_, of), parts in found.items():
         if of is not None and (len(parts) != of or max(parts) >= of):
             gone = next(k for k in itertools.count() if k not in parts)
-            raise Bad(f"{next(iter(parts.values()))}: part {gone} of {of} is missing, or one too many; copy all parts again")
+            raise Bad(
+                f"{next(iter(parts.values()))}: part {gone} of {of} is missing, or one too many; copy all "
+                "parts again"
+            )
         return [parts[k] for k in sorted(parts)]
     return []
 

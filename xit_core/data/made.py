@@ -9,9 +9,7 @@ from .local import Part
 ALL = 1000  # rows of a split where a scale asks for all
 
 
-def parts(
-    task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT
-) -> list[Part]:
+def parts(task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT) -> list[Part]:
     """Rows of one split; machine-translated training rows go round the other languages in turn."""
     n = n or ALL
     if data_lang != PIVOT and split == "train":
@@ -28,6 +26,8 @@ def parts(
 
 
 def pools(lang: str, split: str = "validation", n: int = 0) -> tuple[list[dict], list[dict], None, None]:
-    """Sentences to be mined on both sides, as many as `n` gold pairs need; their gold is that of the task's rows."""
+    """Sentences to be mined on both sides, as many as `n` gold pairs need; their gold is that of the task's
+    rows.
+    """
     n = round((n or ALL) / micro.BUCC_GOLD)
     return *(micro.rows("bucc_pool", side, lang, n) for side in ("source", "target")), None, None

@@ -13,24 +13,34 @@ from .mirror import from_mirror
 POOLS = "414572247440f0ccacf7eb0bb70a31533a0e5443"  # of mteb/BUCC
 
 
-# -- pools to be mined -------------------------------------------------------------------------------------------------
+# -- pools to be mined ---------------------------------------------------------------------------------------
 
 Pools = tuple[list[dict], list[dict], list[tuple[str, str]] | None, Part]
-BUCC_SPLITS = {"validation": ("dev", "sample"), "test": ("test", "training")}  # XTREME's names, the shared task's own
+BUCC_SPLITS = {
+    "validation": ("dev", "sample"),
+    "test": ("test", "training"),
+}  # XTREME's names, the shared task's own
 
 
 def pools(lang: str, split: str = "validation") -> Pools:
-    """BUCC's sentences to be mined, of the language and of English, as rows {id, sentence}; the gold pairs of ids; provenance.
+    """BUCC's sentences to be mined, of the language and of English, as rows {id, sentence}; the gold pairs of
+    ids; provenance.
 
-    Gold is None where the pools come without it. The hub's bucc18 holds gold pairs only, which cannot be mined; mteb/BUCC has
-    pools and gold of one split, XTREME's test, whichever is asked for (the note says so).
+    Gold is None where the pools come without it. The hub's bucc18 holds gold pairs only, which cannot be
+    mined; mteb/BUCC has pools and gold of one split, XTREME's test, whichever is asked for (the note says
+    so).
     Raises: Bad when the pools cannot be had.
     """
     if stem := official_pools(lang, split):
         return _official_pools(stem, lang)
     if not mirror_dir():
         return _hub_pools(lang, split)
-    found = [p for side in ("source", "target") if split == "validation" for p in from_mirror("bucc2018", f"{lang}-en", side)]
+    found = [
+        p
+        for side in ("source", "target")
+        if split == "validation"
+        for p in from_mirror("bucc2018", f"{lang}-en", side)
+    ]
     if len(found) < 2:
         how = "unset XIT_MIRROR to use the hub, or put the official files into XIT_LOCAL/bucc2018"
         raise Bad(f"bucc/{lang}: the mirror holds no bucc2018/{lang}-en pools of {split}; {how}")
@@ -38,7 +48,9 @@ def pools(lang: str, split: str = "validation") -> Pools:
 
 
 def official_pools(lang: str, split: str = "validation") -> Path | None:
-    """Where the user has the shared task's own files, XIT_LOCAL/bucc2018/<lang>-en.<split>.{<lang>,en,gold}, less the ending."""
+    """Where the user has the shared task's own files, XIT_LOCAL/bucc2018/<lang>-en.<split>.{<lang>,en,gold},
+    less the ending.
+    """
     folder = local_dir()
     stems = [folder / "bucc2018" / f"{lang}-{PIVOT}.{name}" for name in BUCC_SPLITS[split]] if folder else []
     found = next((stem for stem in stems if stem.with_name(f"{stem.name}.{lang}").is_file()), None)
@@ -48,11 +60,19 @@ def official_pools(lang: str, split: str = "validation") -> Path | None:
 
 
 def _official_pools(stem: Path, lang: str) -> Pools:
-    files = [file for end in (lang, PIVOT, "gold") if (file := stem.with_name(f"{stem.name}.{end}")).is_file() or end != "gold"]
+    files = [
+        file
+        for end in (lang, PIVOT, "gold")
+        if (file := stem.with_name(f"{stem.name}.{end}")).is_file() or end != "gold"
+    ]
     source, target, *gold = map(_pairs, files)
     known = [{name for name, _ in side} for side in (source, target)]
-    if lost := [pair for pair in (gold[0] if gold else ()) if pair[0] not in known[0] or pair[1] not in known[1]]:
-        raise Bad(f"{files[2]}: pair {' '.join(lost[0])} is not in the pools; take all three files from one release")
+    if lost := [
+        pair for pair in (gold[0] if gold else ()) if pair[0] not in known[0] or pair[1] not in known[1]
+    ]:
+        raise Bad(
+            f"{files[2]}: pair {' '.join(lost[0])} is not in the pools; take all three files from one release"
+        )
     sides = [[{"id": name, "sentence": text} for name, text in side] for side in (source, target)]
     return *sides, gold[0] if gold else None, _own([], f"bucc2018/{stem.name}", files)
 
@@ -63,7 +83,9 @@ def _pairs(file: Path) -> list[tuple[str, str]]:
         raise Bad(f"{file}: no such file; the pools are pairs of files, .<language> and .{PIVOT}")
     lines = formats.text(file).removesuffix("\n").split("\n")
     if bad := [i for i, line in enumerate(lines) if "\t" not in line]:
-        raise Bad(f"{file}: row {bad[0]}: got {lines[bad[0]][:40]!r}; allowed: two fields with a tab between them")
+        raise Bad(
+            f"{file}: row {bad[0]}: got {lines[bad[0]][:40]!r}; allowed: two fields with a tab between them"
+        )
     return [(first.strip(), second.strip()) for first, _, second in (line.partition("\t") for line in lines)]
 
 
@@ -75,7 +97,14 @@ def _hub_pools(lang: str, split: str) -> Pools:
         for code, column in ((lang, "sentence1"), (PIVOT, "sentence2"))
     ]
     if not all(1 <= i <= len(sides[0]) and 1 <= j <= len(sides[1]) for i, j in row["gold"]):
-        raise Bad(f"{part.source}: gold pairs outside 1 to the number of sentences; this is not the data set that is declared")
+        raise Bad(
+            f"{part.source}: gold pairs outside 1 to the number of sentences; this is not the data set that "
+            "is declared"
+        )
     gold = [(sides[0][i - 1]["id"], sides[1][j - 1]["id"]) for i, j in row["gold"]]
-    note = "" if split == "test" else "the shared task's training set, XTREME's test: the hub has no pools of the sample"
+    note = (
+        ""
+        if split == "test"
+        else "the shared task's training set, XTREME's test: the hub has no pools of the sample"
+    )
     return *sides, gold, part._replace(rows=[], note=note)

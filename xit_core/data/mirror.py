@@ -12,10 +12,19 @@ from .local import Part, sha256
 SQUEEZED = ".jsonl.xz"  # the form of a mirror to be carried to a machine that reads no Parquet
 
 
-# -- a mirror ----------------------------------------------------------------------------------------------------------
+# -- a mirror ------------------------------------------------------------------------------------------------
 
 
-COLUMNS = ("repo", "config", "split", "rows", "sha256", "complete", "commit", "note")  # that a manifest must have
+COLUMNS = (
+    "repo",
+    "config",
+    "split",
+    "rows",
+    "sha256",
+    "complete",
+    "commit",
+    "note",
+)  # that a manifest must have
 OPTIONAL = ("source", "path", "licence")
 ALLOWED = {  # column -> pattern, and the same in words
     "rows": (r"\d{1,15}", "a whole number, digits only"),
@@ -58,8 +67,13 @@ def _manifest(file: Path, _stamp: int, _size: int) -> dict[tuple[str, str, str],
 
 
 def mirror_file(mirror: Path, entry: dict) -> Path:
-    """Where the mirror holds what a line of its manifest describes: as Parquet, JSON lines, or the original under its own name."""
-    forms = [mirror / entry["repo"] / entry["config"] / f"{entry['split']}{ending}" for ending in (".parquet", SQUEEZED)]
+    """Where the mirror holds what a line of its manifest describes: as Parquet, JSON lines, or the original
+    under its own name.
+    """
+    forms = [
+        mirror / entry["repo"] / entry["config"] / f"{entry['split']}{ending}"
+        for ending in (".parquet", SQUEEZED)
+    ]
     if found := [file for file in forms if file.is_file()]:
         return found[0]
     return forms[0].parents[1] / Path(entry["path"]).name if entry.get("path") else forms[0]
@@ -83,6 +97,10 @@ def from_mirror(repository: str, config: str, split: str) -> list[Part]:
     whole = entry["complete"] == "yes"
     note = entry["note"] if stand_in or not whole else ""
     rows = formats.read(file)
-    if len(rows) != int(entry["rows"]) and not entry["path"].endswith(file.name):  # of an original file lines are counted
-        raise Bad(f"{file}: {len(rows)} rows, the manifest says {entry['rows']}; mend its line, or copy both again")
+    if len(rows) != int(entry["rows"]) and not entry["path"].endswith(
+        file.name
+    ):  # of an original file lines are counted
+        raise Bad(
+            f"{file}: {len(rows)} rows, the manifest says {entry['rows']}; mend its line, or copy both again"
+        )
     return [Part(rows, f"{repository}/{config}/{split}", entry["commit"][:40], stand_in, whole, note)]

@@ -1,4 +1,6 @@
-"""Original files of data sets that the hub has in another form or not at all: Universal Dependencies, CCGbank."""
+"""Original files of data sets that the hub has in another form or not at all: Universal Dependencies,
+CCGbank.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -10,8 +12,8 @@ from . import formats
 from .local import Part, _own, misplaced
 
 # Universal Dependencies as XTREME converts them (google-research/xtreme@0918248: scripts/download_data.sh,
-# third_party/ud-conversion-tools, utils_preprocess.py udpos_preprocess; UD 2.5 in 2020). Tags that outrank others where a
-# multiword token has several heads:
+# third_party/ud-conversion-tools, utils_preprocess.py udpos_preprocess; UD 2.5 in 2020). Tags that outrank
+# others where a multiword token has several heads:
 RANKS = {
     "es": "VERB AUX PRON ADP DET",
     "fr": "VERB AUX PRON NOUN ADJ ADV ADP DET PART SCONJ CONJ",
@@ -70,7 +72,9 @@ def surface(file: Path, ranks: list[str]) -> Iterator[list[tuple[str, str]]]:
 
 
 def conllu(file: Path) -> Iterator[tuple[int, list[list[str]]]]:
-    """Sentences of a CoNLL-U file as lines of ten columns, comments left out, with the number of the line after each."""
+    """Sentences of a CoNLL-U file as lines of ten columns, comments left out, with the number of the line
+    after each.
+    """
     sentence, lines = [], formats.text(file).split("\n")
     if not any(line.strip() and not line.startswith("#") for line in lines):
         raise Bad(f"{file}: it is empty; {AGAIN}")
@@ -86,13 +90,18 @@ def conllu(file: Path) -> Iterator[tuple[int, list[list[str]]]]:
 
 
 def fused(sentence: list[list[str]], ranks: list[str]) -> list[tuple[str, str]]:
-    """Form and tag of each surface token: a multiword token has the tag of its highest word in the dependency graph.
+    """Form and tag of each surface token: a multiword token has the tag of its highest word in the dependency
+    graph.
 
-    Of several that are equally high the tag that comes first in `ranks` is taken, then the earlier word. Highest = fewest
-    ancestors, over basic and enhanced edges. Tags outside `ranks`, at which the original stops, come last.
+    Of several that are equally high the tag that comes first in `ranks` is taken, then the earlier word.
+    Highest = fewest ancestors, over basic and enhanced edges. Tags outside `ranks`, at which the original
+    stops, come last.
     """
     words = {int(cells[0]): cells for cells in sentence if cells[0].isdigit()}
-    heads = {i: {int(h) for h in (c[6], *(d.split(":")[0] for d in c[8].split("|"))) if h.isdigit()} for i, c in words.items()}
+    heads = {
+        i: {int(h) for h in (c[6], *(d.split(":")[0] for d in c[8].split("|"))) if h.isdigit()}
+        for i, c in words.items()
+    }
 
     def order(i: int) -> tuple[int, int]:
         above, fresh = {i}, set(heads[i])
@@ -109,10 +118,15 @@ def fused(sentence: list[list[str]], ranks: list[str]) -> list[tuple[str, str]]:
             head = min(range(first, last + 1), key=order)
             forms[head] = cells[1]
             forms = {i: form for i, form in forms.items() if i == head or not first <= i <= last}
-    return [(form.strip().replace("\u200c", "").replace(" ", ""), words[i][3].strip()) for i, form in forms.items()]
+    return [
+        (form.strip().replace("\u200c", "").replace(" ", ""), words[i][3].strip())
+        for i, form in forms.items()
+    ]
 
 
-LEAF = re.compile(r"<L (\S+) \S+ \S+ (\S+) \S+>")  # category, two part-of-speech tags, word, category with its heads
+LEAF = re.compile(
+    r"<L (\S+) \S+ \S+ (\S+) \S+>"
+)  # category, two part-of-speech tags, word, category with its heads
 SECTIONS = {"train": range(2, 22), "validation": range(1)}  # of the Wall Street Journal
 
 
@@ -122,12 +136,18 @@ def ccgbank(split: str) -> list[Part]:
     Raises: Bad naming file and line, or the sections that are missing.
     """
     folder, rows = local_dir(), []
-    files = {n: sorted(folder.glob(f"ccgbank/data/AUTO/{n:02}/wsj_*.auto")) if folder else [] for n in SECTIONS.get(split, ())}
+    files = {
+        n: sorted(folder.glob(f"ccgbank/data/AUTO/{n:02}/wsj_*.auto")) if folder else []
+        for n in SECTIONS.get(split, ())
+    }
     if not any(files.values()):
         misplaced("ccgbank", "wsj_*.auto*", "ccgbank/data/AUTO/<section>/wsj_*.auto", "data/AUTO/*/*.auto")
         return []
     if missing := [f"{n:02}" for n, found in files.items() if not found]:
-        raise Bad(f"ccgbank/data/AUTO: nothing in {', '.join(missing)}; {split} needs all of its {len(files)} sections")
+        raise Bad(
+            f"ccgbank/data/AUTO: nothing in {', '.join(missing)}; {split} needs all of its {len(files)} "
+            "sections"
+        )
     files = sum(files.values(), [])
     for file in files:
         rows += derivations(file)
@@ -154,4 +174,7 @@ def derivations(file: Path) -> list[dict]:
 
 
 # readers of original files, by name: (language, split) -> [] where the user has none
-ORIGINALS: dict[str, Callable[[str, str], list[Part]]] = {"ud": ud, "ccgbank": lambda _, split: ccgbank(split)}
+ORIGINALS: dict[str, Callable[[str, str], list[Part]]] = {
+    "ud": ud,
+    "ccgbank": lambda _, split: ccgbank(split),
+}

@@ -1,4 +1,6 @@
-"""A parcel: a small mirror of what a scale's study reads, to be carried to a machine that has neither network nor Parquet."""
+"""A parcel: a small mirror of what a scale's study reads, to be carried to a machine that has neither network
+nor Parquet.
+"""
 
 import csv
 import json
@@ -30,9 +32,11 @@ Split = tuple[str, str, str]  # repository, config, split
 def pack(scale: Scale, folder: Path, most: int = MOST) -> list[dict]:
     """Write a mirror of what a scale's study reads, of at most `most` bytes, and return its manifest.
 
-    Its rows are those of the mirror at hand, all of them, as compressed JSON lines; of the text to pretrain on, in which lines
-    that any evaluation set of that mirror holds are blank, there is as much as fits: the longest languages are cut.
-    Raises: Bad without a mirror, for a scale that needs none, for a folder in use, and where no text would fit.
+    Its rows are those of the mirror at hand, all of them, as compressed JSON lines; of the text to pretrain
+    on, in which lines that any evaluation set of that mirror holds are blank, there is as much as fits: the
+    longest languages are cut.
+    Raises: Bad without a mirror, for a scale that needs none, for a folder in use, and where no text would
+    fit.
     """
     possible(scale, folder, most)
     listed, notes = manifest(mirror_dir()), {}
@@ -42,7 +46,10 @@ def pack(scale: Scale, folder: Path, most: int = MOST) -> list[dict]:
     files = {key: squeezed(_rows(key)) for key in rest}
     room = most - sum(map(len, files.values()))
     if room < 0 or text and not room:
-        raise Bad(f"{most / 2**20:.1f} MiB: the rows of the tasks alone take {(most - room) / 2**20:.1f}; allow more")
+        raise Bad(
+            f"{most / 2**20:.1f} MiB: the rows of the tasks alone take {(most - room) / 2**20:.1f}; allow "
+            "more"
+        )
     held = corpus.evaluated(scale)[0] if text else None
     for key in text:
         rows, blank = without(_rows(key), held)
@@ -68,7 +75,10 @@ def possible(scale: Scale, folder: Path, most: int) -> None:
     if most <= 0:
         raise Bad(f"{most} bytes; allowed: more than 0")
     if scale.world.made or not mirror_dir():
-        raise Bad(f"nothing to pack for scale {scale.name!r}: take one with real data, and name their mirror with XIT_MIRROR")
+        raise Bad(
+            f"nothing to pack for scale {scale.name!r}: take one with real data, and name their mirror with "
+            "XIT_MIRROR"
+        )
     if os.path.exists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise Bad(f"{folder} is in use; name a new folder")
 
@@ -82,7 +92,9 @@ def index(file: Path, lines: list[dict]) -> None:
 
 
 def taken(scale: Scale, listed: dict[Split, dict]) -> tuple[list[Split], list[Split]]:
-    """What a parcel holds of a manifest: text to pretrain on, and all else that a run of the main study reads."""
+    """What a parcel holds of a manifest: text to pretrain on, and all else that a run of the main study
+    reads.
+    """
     tasks = {TEXT, PARALLEL, TAGGED}  # every encoder is measured on these
     tasks |= {t for run in studies.runs(studies.MAIN, scale) for stage in run.stages for t in stage.tasks}
     tasks |= {TASKS[t.train_on] for t in tasks if t.train_on}
@@ -103,7 +115,9 @@ def _rows(key: Split) -> list[dict]:
 
 
 def squeezed(rows: list[dict]) -> bytes:
-    return lzma.compress("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(), preset=4)
+    return lzma.compress(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(), preset=4
+    )
 
 
 def unsqueezed(blob: bytes) -> list[dict]:
@@ -111,13 +125,20 @@ def unsqueezed(blob: bytes) -> list[dict]:
 
 
 def without(rows: list[dict], held: corpus.Held) -> tuple[list[dict], int]:
-    """Rows of text, the lines blank that evaluation sets hold, and how many these are; no row changes its place."""
+    """Rows of text, the lines blank that evaluation sets hold, and how many these are; no row changes its
+    place.
+    """
     lines = [line for row in rows for line in row["text"].split("\n")]
     bad = np.concatenate(
-        [held.within([*map(corpus.units, lines[i : i + corpus.CHUNK])]) for i in range(0, len(lines), corpus.CHUNK)]
+        [
+            held.within([*map(corpus.units, lines[i : i + corpus.CHUNK])])
+            for i in range(0, len(lines), corpus.CHUNK)
+        ]
     )
     kept = iter("" if b else line for line, b in zip(lines, bad.tolist(), strict=True))
-    return [row | {"text": "\n".join(islice(kept, row["text"].count("\n") + 1))} for row in rows], int(bad.sum())
+    return [row | {"text": "\n".join(islice(kept, row["text"].count("\n") + 1))} for row in rows], int(
+        bad.sum()
+    )
 
 
 def put(folder: Path, entry: dict, blob: bytes, note: str) -> dict:
@@ -141,7 +162,9 @@ def level(sizes: list[int], room: int) -> float:
 
 
 def spread(rows: list[dict], share: float) -> list[dict]:
-    """A share of the rows, in stretches that are evenly spaced: a row held out of training is held out there too."""
+    """A share of the rows, in stretches that are evenly spaced: a row held out of training is held out there
+    too.
+    """
     stretches = [rows[i : i + HELD_OUT] for i in range(0, len(rows), HELD_OUT)]
     n = max(1, int(len(stretches) * min(1, share)))
     return list(chain.from_iterable(stretches[i * len(stretches) // n] for i in range(n)))

@@ -19,16 +19,19 @@ EXPANDERS = {"checklist": checklist.checks}  # (templates, language, rows at mos
 CODES = {word.lower(): code for code, names in NAMES.items() for word in (code, *names.split())}
 LABELLED = 20  # evaluation rows that all have one label are placeholders, from so many on
 TYPES = {
-    "a": str, "b": str, "question": str, "context": str, "mention": str, "tokens": list, "tags": list, "choices": list,
+    "a": str, "b": str, "question": str, "context": str, "mention": str, "tokens": list, "tags": list,
+    "choices": list,
     "sentences": list, "label": int,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a run really read: rows, their content hash, where they came from. `stand_in`: not the declared data set's split.
+    """What a run really read: rows, their content hash, where they came from. `stand_in`: not the declared
+    data set's split.
 
-    `counts`: rows by what happened to them (why a row gave no example, what was mended in one); `dropped` of them gave none.
+    `counts`: rows by what happened to them (why a row gave no example, what was mended in one); `dropped` of
+    them gave none.
     """
 
     task: str
@@ -48,11 +51,13 @@ class Seen:
 def examples(
     task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT
 ) -> tuple[list[dict], list[dict]]:
-    """Examples of one task, split ("train" or "validation") and language, and what was read (as `Seen` dictionaries).
+    """Examples of one task, split ("train" or "validation") and language, and what was read (as `Seen`
+    dictionaries).
 
     Each has an "id": the row's own, or its number among the examples. `n`: at most so many of each source of
     its rows, the same ones for every seed; 0 = all. `data_lang` "mt": the rows in machine translation.
-    Raises: Bad when the rows cannot be had, or one of them is not what the task declares (names source, row and field).
+    Raises: Bad when the rows cannot be had, or one of them is not what the task declares (names source, row
+    and field).
     """
     parts = worlds.of(scale).parts(task, split, lang, scale, n, data_lang)
     kept, seen = [], []
@@ -68,26 +73,41 @@ def examples(
         dropped = sum(c for what, c in counts.items() if not isinstance(what, Note))
         licence = task.licence if not scale.world.made else "as this package"
         seen.append(asdict(Seen(
-            task.name, split, lang, len(some), dropped, digest, part.source, part.revision, part.stand_in, licence,
+            task.name, split, lang, len(some), dropped, digest, part.source, part.revision, part.stand_in,
+            licence,
             {str(k): v for k, v in counts.items()}, part.note,
         )))  # fmt: skip
-        kept += [{"id": f"{number}-{i}" if number else str(i)} | example for i, example in zip(chosen, some, strict=True)]
+        kept += [
+            {"id": f"{number}-{i}" if number else str(i)} | example
+            for i, example in zip(chosen, some, strict=True)
+        ]
     if not kept:
-        raise Bad(f"{task.name}/{split}/{lang}: no example could be read from {', '.join(p.source for p in parts)}; see `xit data`")
+        raise Bad(
+            f"{task.name}/{split}/{lang}: no example could be read from "
+            f"{', '.join(p.source for p in parts)}; see `xit data`"
+        )
     if split != "train":
         labelled(task, lang, kept)
     return kept, seen
 
 
-def gold_pairs(task: Task, lang: str, scale: Scale, split: str = "validation") -> tuple[list[dict], list[dict]]:
-    """The gold pairs that mining is scored by, as `examples`: of real pools all, for with a sample of them true pairs would
-    count as wrong; generated pools are made to fit as many pairs as the scale evaluates."""
+def gold_pairs(
+    task: Task, lang: str, scale: Scale, split: str = "validation"
+) -> tuple[list[dict], list[dict]]:
+    """The gold pairs that mining is scored by, as `examples`: of real pools all, for with a sample of them
+    true pairs would count as wrong; generated pools are made to fit as many pairs as the scale evaluates."""
     return examples(task, split, lang, scale, scale.eval_rows if scale.world.made else 0)
 
 
-def without_overlap(found: list[dict], counts: Counter, names: tuple[str, ...], scale: Scale) -> tuple[list[dict], Counter]:
+def without_overlap(
+    found: list[dict], counts: Counter, names: tuple[str, ...], scale: Scale
+) -> tuple[list[dict], Counter]:
     """The examples, less those with an English context that one of these tasks is evaluated on; counted."""
-    held = {" ".join(e["context"].split()): name for name in names for e in examples(TASKS[name], "validation", PIVOT, scale)[0]}
+    held = {
+        " ".join(e["context"].split()): name
+        for name in names
+        for e in examples(TASKS[name], "validation", PIVOT, scale)[0]
+    }
     by = [held.get(" ".join(e["context"].split()), "") for e in found]
     counts = counts + Counter(f"context is evaluated in {name}" for name in by if name)
     return [e for e, name in zip(found, by, strict=True) if not name], counts
@@ -143,16 +163,24 @@ def expanded(task: Task, part: Part, lang: str, n: int) -> list[dict]:
     except (KeyError, ValueError, IndexError, TypeError, AttributeError, NameError) as error:
         if isinstance(error, Bad):
             raise
-        raise Bad(f"{part.source}: the templates are not whole ({type(error).__name__}: {error}); copy the file again") from None
+        raise Bad(
+            f"{part.source}: the templates are not whole ({type(error).__name__}: {error}); copy the file "
+            "again"
+        ) from None
 
 
 def same_language(raw: dict, lang: str, where: str) -> None:
-    """Raise Bad for a row that says itself that it is in another language than the one that it would count for."""
+    """Raise Bad for a row that says itself that it is in another language than the one that it would count
+    for.
+    """
     for field in ("language", "lang", "langs", "source_lang"):
         values = raw.get(field) if isinstance(raw.get(field), list) else [raw.get(field)]
         words = [x for x in values if isinstance(x, str) and lang in NAMES]
         if other := [x for x in words if CODES.get(x.lower(), lang) != lang]:
-            raise Bad(f"{where}, field {field!r}: got {other[0]!r} in the rows of {lang!r}; put it with its own language")
+            raise Bad(
+                f"{where}, field {field!r}: got {other[0]!r} in the rows of {lang!r}; put it with its own "
+                "language"
+            )
 
 
 def sound(task: Task, example: dict, where: str) -> None:
@@ -161,16 +189,26 @@ def sound(task: Task, example: dict, where: str) -> None:
         value = example.get(field, kind())
         if not isinstance(value, kind) or kind is list and not all(isinstance(x, str) for x in value):
             allowed = "list of str" if kind is list else kind.__name__
-            raise Bad(f"{where}, field {field!r} of a {task.name} example: got {value!r:.60}; allowed: {allowed}")
+            raise Bad(
+                f"{where}, field {field!r} of a {task.name} example: got {value!r:.60}; allowed: {allowed}"
+            )
     if "tags" in example and len(example["tags"]) != len(example["tokens"]):
-        raise Bad(f"{where}: {len(example['tokens'])} tokens and {len(example['tags'])} tags; every token needs one tag")
+        raise Bad(
+            f"{where}: {len(example['tokens'])} tokens and {len(example['tags'])} tags; every token needs "
+            "one tag"
+        )
     classes = len(task.labels) or len(example.get("choices", ()))
     if "label" in example and not 0 <= example["label"] < classes:
         raise Bad(f"{where}, field 'label': got {example['label']}; allowed: 0 to {classes - 1}")
 
 
 def labelled(task: Task, lang: str, rows: list[dict]) -> None:
-    """Raise Bad for evaluation rows that all have one label: released test files hold placeholders (xtreme#24)."""
+    """Raise Bad for evaluation rows that all have one label: released test files hold placeholders
+    (xtreme#24).
+    """
     if len(rows) >= LABELLED and len({row["label"] for row in rows if "label" in row}) == 1:
         label = rows[0]["label"]
-        raise Bad(f"{task.name}/{lang}: all {len(rows)} evaluation rows have label {label}: placeholders; take a source with labels")
+        raise Bad(
+            f"{task.name}/{lang}: all {len(rows)} evaluation rows have label {label}: placeholders; take a "
+            "source with labels"
+        )

@@ -1,4 +1,6 @@
-"""Rows of real data sets: a folder of the user's, a mirror with its stand-ins, or the hub at the declared commit."""
+"""Rows of real data sets: a folder of the user's, a mirror with its stand-ins, or the hub at the declared
+commit.
+"""
 
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import TRANSLATED, Task, located
@@ -11,10 +13,9 @@ from .mirror import from_mirror
 HELD_OUT = 50  # every 50th page of a text corpus that has no validation split is kept out of training
 
 
-def parts(
-    task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT
-) -> list[Part]:
-    """Rows of a folder of the user's, of the mirror with its stand-ins, or of the hub at the declared commit."""
+def parts(task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT) -> list[Part]:
+    """Rows of a folder of the user's, of the mirror with its stand-ins, or of the hub at the declared
+    commit."""
     if data_lang == "mt" and split == "train":
         return translations(task, scale)
     names = (task.train if split == "train" else task.validation).split(",")
@@ -32,23 +33,29 @@ def parts(
         raise Bad(f"{task.name}/{split}/{lang}: the mirror holds no {'/'.join(task.config(lang))}; {how}")
     if task.train == task.validation:  # one corpus, two splits
         held = split == "validation"
-        found = [p._replace(rows=[r for i, r in enumerate(p.rows) if (i % HELD_OUT == 0) == held]) for p in found]
+        found = [
+            p._replace(rows=[r for i, r in enumerate(p.rows) if (i % HELD_OUT == 0) == held]) for p in found
+        ]
     return found
 
 
 def translations(task: Task, scale: Scale) -> list[Part]:
-    """The training rows in machine translation: row i in the i-th language in turn, so that there are as many as in English.
+    """The training rows in machine translation: row i in the i-th language in turn, so that there are as many
+    as in English.
 
-    Of languages that are not there no rows are left out: those that are take turns, and the part's note says how many.
+    Of languages that are not there no rows are left out: those that are take turns, and the part's note says
+    how many.
 
-    The languages are those of MNLI's published translation, or those the user has in XIT_LOCAL/mt/<task>/<language>.
+    The languages are those of MNLI's published translation, or those the user has in
+    XIT_LOCAL/mt/<task>/<language>.
     """
     langs = [x for x in TRANSLATED if x in (scale.langs or TRANSLATED)]
     found = {lang: translation(task, lang) for lang in langs}
     there = [lang for lang in langs if found[lang]]
     if not there:
         raise Bad(
-            f"{task.name}: no machine translation of its rows is at hand; put your own into XIT_LOCAL/mt/{task.name}/"
+            f"{task.name}: no machine translation of its rows is at hand; put your own into "
+            f"XIT_LOCAL/mt/{task.name}/"
             f"<language>/train.jsonl ({' '.join(langs)}), or take lang=en"
         )
     few = f"translated into {len(there)} of {len(langs)} languages" if len(there) < len(langs) else ""

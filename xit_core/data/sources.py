@@ -1,4 +1,6 @@
-"""Rows of data sets as they are stored: in a folder of the user's, in a mirror, or on the hub at the declared commit."""
+"""Rows of data sets as they are stored: in a folder of the user's, in a mirror, or on the hub at the declared
+commit.
+"""
 
 from ..machine.errors import Bad
 from ..machine.places import mirror_dir
@@ -8,7 +10,8 @@ from .mirror import from_mirror
 
 
 def fetch(repository: str, config: str, split: str, revision: str, obtain: str = "") -> list[Part]:
-    """Rows of one split from the first of: the user's folder, the mirror, the hub; [] only where a mirror lacks it.
+    """Rows of one split from the first of: the user's folder, the mirror, the hub; [] only where a mirror
+    lacks it.
 
     `obtain`: how to get it where the hub has it at no known commit.
     Raises: Bad when the rows cannot be had, or are not what was asked for.

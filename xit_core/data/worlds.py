@@ -1,7 +1,8 @@
 """What the rows of a scale are read from: one module for each world, with the same functions.
 
-    parts(task, split, lang, scale, n, data_lang) -> [Part]     the rows of one split, and where they came from
-    pools(lang, split, n) -> (source, target, gold, Part)       sentences to be mined; gold pairs or None; Part or None
+parts(task, split, lang, scale, n, data_lang) -> [Part]     the rows of one split, and where they came from
+pools(lang, split, n) -> (source, target, gold, Part)       sentences to be mined; gold pairs or None; Part or
+None
 """
 
 from types import ModuleType

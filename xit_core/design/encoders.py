@@ -10,7 +10,9 @@ from pathlib import Path
 from ..machine.errors import Bad
 from ..machine.places import PACKAGE
 
-DEPTH = 14 / 24  # of the layer whose sentence vectors are compared: jiant scores hidden_states[14] of 24 layers
+DEPTH = (
+    14 / 24
+)  # of the layer whose sentence vectors are compared: jiant scores hidden_states[14] of 24 layers
 INDEX = "model.safetensors.index.json"  # of weights in parts, as transformers names it
 SHIPPED, HUB, INSTALLED, RANDOM = "shipped", "hub", "installed", "random"
 
@@ -19,9 +21,9 @@ SHIPPED, HUB, INSTALLED, RANDOM = "shipped", "hub", "installed", "random"
 class Encoder:
     """An encoder and where it comes from.
 
-    `origin`: "shipped", a folder of xit_core/encoders; "hub", a repository of the hub at a commit; "installed", a folder
-    in another Python package, in transformers' layout; "random", nothing: weights are drawn in the shape of the scale's
-    pretraining.
+    `origin`: "shipped", a folder of xit_core/encoders; "hub", a repository of the hub at a commit;
+    "installed", a folder in another Python package, in transformers' layout; "random", nothing: weights are
+    drawn in the shape of the scale's pretraining.
     """
 
     name: str = ""  # of the shipped folder, the hub's repository, or "package/folder"
@@ -85,7 +87,8 @@ def weights_hash(folder: Path) -> str:
 
 
 def weights(folder: Path) -> list[Path]:
-    """The files of an encoder's weights, in order, there or not: the parts that an index names, or the one that needs none.
+    """The files of an encoder's weights, in order, there or not: the parts that an index names, or the one
+    that needs none.
 
     Raises: Bad for a damaged index.
     """

@@ -2,11 +2,17 @@
 
 # XTREME's code -> the names its configs use: Universal Dependencies' and Tatoeba's (ISO 639-3)
 NAMES = {
-    "af": "Afrikaans afr", "ar": "Arabic ara", "bg": "Bulgarian bul", "bn": "Bengali ben", "de": "German deu", "el": "Greek ell",
-    "en": "English eng", "es": "Spanish spa", "et": "Estonian est", "eu": "Basque eus", "fa": "Persian pes", "fi": "Finnish fin",
-    "fr": "French fra", "he": "Hebrew heb", "hi": "Hindi hin", "hu": "Hungarian hun", "id": "Indonesian ind", "it": "Italian ita",
-    "ja": "Japanese jpn", "jv": "Javanese jav", "ka": "Georgian kat", "kk": "Kazakh kaz", "ko": "Korean kor", "ml": "Malayalam mal",
-    "mr": "Marathi mar", "nl": "Dutch nld", "pl": "Polish pol", "pt": "Portuguese por", "ru": "Russian rus", "sw": "Swahili swh",
-    "ta": "Tamil tam", "te": "Telugu tel", "th": "Thai tha", "tl": "Tagalog tgl", "tr": "Turkish tur", "ur": "Urdu urd",
+    "af": "Afrikaans afr", "ar": "Arabic ara", "bg": "Bulgarian bul", "bn": "Bengali ben", "de": "German deu",
+    "el": "Greek ell",
+    "en": "English eng", "es": "Spanish spa", "et": "Estonian est", "eu": "Basque eus", "fa": "Persian pes",
+    "fi": "Finnish fin",
+    "fr": "French fra", "he": "Hebrew heb", "hi": "Hindi hin", "hu": "Hungarian hun", "id": "Indonesian ind",
+    "it": "Italian ita",
+    "ja": "Japanese jpn", "jv": "Javanese jav", "ka": "Georgian kat", "kk": "Kazakh kaz", "ko": "Korean kor",
+    "ml": "Malayalam mal",
+    "mr": "Marathi mar", "nl": "Dutch nld", "pl": "Polish pol", "pt": "Portuguese por", "ru": "Russian rus",
+    "sw": "Swahili swh",
+    "ta": "Tamil tam", "te": "Telugu tel", "th": "Thai tha", "tl": "Tagalog tgl", "tr": "Turkish tur",
+    "ur": "Urdu urd",
     "vi": "Vietnamese vie", "yo": "Yoruba yor", "zh": "Chinese cmn",
 }  # fmt: skip

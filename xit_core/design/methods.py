@@ -25,7 +25,9 @@ def methods(text: str, stages: int) -> tuple[Method, ...]:
     if wrong := [name for name in names if name not in METHODS]:
         raise Bad(f"method={wrong[0]!r}; allowed: {', '.join(map(repr, METHODS))}")
     if len(names) not in (1, stages):
-        raise Bad(f"method={text!r} names {len(names)} methods; allowed: one, or one for each of {stages} stages")
+        raise Bad(
+            f"method={text!r} names {len(names)} methods; allowed: one, or one for each of {stages} stages"
+        )
     found = tuple(METHODS[name] for name in names)
     return found if len(found) == stages else found * stages
 

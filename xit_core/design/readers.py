@@ -12,17 +12,21 @@ class Note(str):
     """Something about a row that is counted in the run's record, though the row is kept."""
 
 
-# (raw row, language wanted) -> its examples; a `str` says why it gives none, a `Note` what was mended; nothing at all when
-# the row is of another language
+# (raw row, language wanted) -> its examples; a `str` says why it gives none, a `Note` what was mended;
+# nothing at all when the row is of another language
 Reader = Callable[[Row, str], Iterator[dict | str]]
-MISPLACED = "gold answer not in the context"  # harmless where only its text is compared; such a row trains nothing
+MISPLACED = (
+    "gold answer not in the context"  # harmless where only its text is compared; such a row trains nothing
+)
 
 
-# -- readers: a raw row -> examples ------------------------------------------------------------------------------------
+# -- readers: a raw row -> examples --------------------------------------------------------------------------
 
 
 class Wrong(ValueError):
-    """A value that a reader cannot take; the message says what is allowed. The row and the field are named by who reads."""
+    """A value that a reader cannot take; the message says what is allowed. The row and the field are named by
+    who reads.
+    """
 
 
 def number(value) -> int:
@@ -31,7 +35,13 @@ def number(value) -> int:
     Raises: Wrong for anything else, true and false too.
     """
     whole = re.fullmatch(r"[+-]?\d{1,15}(\.0*)?", value.strip(), re.ASCII) if isinstance(value, str) else None
-    if whole or isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 and value == value // 1:
+    if (
+        whole
+        or isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) < 1e15
+        and value == value // 1
+    ):
         return int(float(value))
     raise Wrong("a whole number")
 
@@ -83,11 +93,14 @@ def spoken(value, known: Sequence[str]) -> str:
     return value
 
 
-CONTRADICTION = {"contradictory": "contradiction"}  # as the translations of MNLI's training rows that come with XNLI have it
+CONTRADICTION = {
+    "contradictory": "contradiction"
+}  # as the translations of MNLI's training rows that come with XNLI have it
 
 
 def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = (), langs: str = "") -> Reader:
-    """Two texts and a label that is a number, its digits, or a word of `names`; -1 and "-" mark a row without one (SNLI).
+    """Two texts and a label that is a number, its digits, or a word of `names`; -1 and "-" mark a row without
+    one (SNLI).
 
     `langs`: the languages of which the column "language" names each row's; "" where there is no such column.
     """
@@ -96,15 +109,19 @@ def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = (), lang
         if langs and spoken(row["language"], [*langs.split(), lang]) != lang:
             return
         got = row[label]
-        index = -1 if got == "-" else choice(CONTRADICTION.get(got, got) if isinstance(got, str) else got, names, none=True)
+        index = (
+            -1
+            if got == "-"
+            else choice(CONTRADICTION.get(got, got) if isinstance(got, str) else got, names, none=True)
+        )
         yield {"a": row[a], "b": row[b], "label": index} if index >= 0 else "no label"
 
     return read
 
 
 def question(row, lang):
-    """SQuAD's columns. The hub stripped contexts of leading white space and kept the offsets: an answer that is not where
-    it should be is looked for around there."""
+    """SQuAD's columns. The hub stripped contexts of leading white space and kept the offsets: an answer that
+    is not where it should be is looked for around there."""
     context, answers = said(row["context"]), row["answers"]
     starts = [number(x) for x in several(answers["answer_start"])]
     texts = [said(x) for x in several(answers["text"])]
@@ -117,7 +134,9 @@ def question(row, lang):
 
 
 def aligned(context: str, start: int, said: str) -> int:
-    """Where the text of an answer begins: at `start`, else at its occurrence nearest to it (the earlier of two), else -1."""
+    """Where the text of an answer begins: at `start`, else at its occurrence nearest to it (the earlier of
+    two), else -1.
+    """
     if context.startswith(said, max(start, 0)) and start >= 0:
         return start
     before, after = context.rfind(said, 0, max(0, start) + len(said)), context.find(said, max(0, start))
@@ -125,8 +144,14 @@ def aligned(context: str, start: int, said: str) -> int:
 
 
 def tydi(row, lang):
-    """SQuAD's columns; the language stands in the id: "english-123-0" on the hub, "<lang>-..." in the micro-world."""
-    known = {lang: lang} | {name.split()[0].lower(): code for code, name in NAMES.items()} | {code: code for code in NAMES}
+    """SQuAD's columns; the language stands in the id: "english-123-0" on the hub, "<lang>-..." in the
+    micro-world.
+    """
+    known = (
+        {lang: lang}
+        | {name.split()[0].lower(): code for code, name in NAMES.items()}
+        | {code: code for code in NAMES}
+    )
     first = spoken(said(row["id"]).split("-")[0], [*known])
     if known[first] == lang:
         yield from question(row, lang)
@@ -145,11 +170,17 @@ def tagged(column: str, names: list[str]) -> Reader:
 
 
 def bitext(row, lang):
-    yield {"a": row["source_sentence"], "b": row["target_sentence"], "ids": (row["source_lang"], row["target_lang"])}
+    yield {
+        "a": row["source_sentence"],
+        "b": row["target_sentence"],
+        "ids": (row["source_lang"], row["target_lang"]),
+    }
 
 
 def swag(row, lang):
-    """HellaSwag as the authors read it: context a, then each of "context b + ending" (zphang/nlprunners@b45eb54)."""
+    """HellaSwag as the authors read it: context a, then each of "context b + ending"
+    (zphang/nlprunners@b45eb54).
+    """
     b = said(row["ctx_b"] or "")
     yield {
         "a": row["ctx_a"] or row["ctx"],
@@ -199,7 +230,12 @@ def answer_sentence(row, lang):
     if len(several(row["sentences"])) != len(several(row["sentence_breaks"])):
         raise Wrong("as many sentences as sentence_breaks")
     at = next((i for i, (first, end) in enumerate(row["sentence_breaks"]) if first <= start < end), None)
-    told = {"id": row["id"], "question": row["question"], "context": row["context"], "sentences": row["sentences"]}
+    told = {
+        "id": row["id"],
+        "question": row["question"],
+        "context": row["context"],
+        "sentences": row["sentences"],
+    }
     yield told | {"answer": at} if at is not None else MISPLACED
 
 
@@ -207,7 +243,9 @@ MEWSLIX = "ar de en es fa ja pl ro ta tr uk"
 
 
 def mention(row, lang):
-    """Mewsli-X: each mention of an article, marked in its sentence as XTREME-R does (third_party/utils_mewslix.py)."""
+    """Mewsli-X: each mention of an article, marked in its sentence as XTREME-R does
+    (third_party/utils_mewslix.py).
+    """
     context = row["context"]
     for each in row["mentions"] if spoken(context["language"], [*MEWSLIX.split(), lang]) == lang else ():
         span = each["mention_span"]

@@ -1,4 +1,6 @@
-"""What a run is: a path through the tasks at one scale with one seed. Everything that changes a score is a field here."""
+"""What a run is: a path through the tasks at one scale with one seed. Everything that changes a score is a
+field here.
+"""
 
 import hashlib
 import json
@@ -20,7 +22,8 @@ MODELS = {
 }
 TRANSLATED = "mt"
 ARRANGED = (  # fields of a scale that only arrange the work, or are told otherwise
-    "name", "world", "encoder", "seeds", "together", "save_every", "pretraining", "lacks", "note", "sources", "targets",
+    "name", "world", "encoder", "seeds", "together", "save_every", "pretraining", "lacks", "note", "sources",
+    "targets",
     "stand_ins", "by_seed", "prolongs", "first",
 )  # fmt: skip
 
@@ -42,9 +45,9 @@ class Stage:
 class Run:
     """One path at one scale with one seed; the unit of the ledger.
 
-    It is resolved here, once: what is below takes the objects `scale`, `stages`, `target` and `encoder`, and looks no
-    name up again. `path`: `>` is *then*, `+` is *jointly with*: "xnli" is the baseline, "squad1+mlm > tydiqa" a transfer,
-    "mnli" the intermediate stage itself, "pretrained" the encoder itself.
+    It is resolved here, once: what is below takes the objects `scale`, `stages`, `target` and `encoder`, and
+    looks no name up again. `path`: `>` is *then*, `+` is *jointly with*: "xnli" is the baseline, "squad1+mlm
+    > tydiqa" a transfer, "mnli" the intermediate stage itself, "pretrained" the encoder itself.
     """
 
     path: str = "xnli"
@@ -52,7 +55,9 @@ class Run:
     seed: int = 1
     model: str = ""  # a key of MODELS
     method: str = "full"  # of every stage, or one for each with `>` between
-    lang: str = PIVOT  # of the intermediate data: "en", or "mt" = machine-translated into the target languages
+    lang: str = (
+        PIVOT  # of the intermediate data: "en", or "mt" = machine-translated into the target languages
+    )
     size: int = 0  # rows of intermediate data, 0 = all that the scale allows
 
     def __post_init__(self):
@@ -65,7 +70,9 @@ class Run:
                 raise Bad(f"{name}={getattr(self, name)!r}; allowed: a whole number from {least} to {MOST}")
         paths = parse(self.path)
         if len(paths) != 1:
-            raise Bad(f"path {self.path!r} names {len(paths)} runs; a run has one target: {' | '.join(paths)}")
+            raise Bad(
+                f"path {self.path!r} names {len(paths)} runs; a run has one target: {' | '.join(paths)}"
+            )
         object.__setattr__(self, "path", paths[0])
         object.__setattr__(self, "method", canonical(methods(self.method, len(self.stages) or 1)))
         for each in (t for stage in self.stages for t in stage.tasks):
@@ -124,10 +131,13 @@ class Run:
 
     @cached_property
     def id(self) -> str:
-        """File-safe and readable, with a hash of what the words do not show: recipe, data revisions, encoder."""
+        """File-safe and readable, with a hash of what the words do not show: recipe, data revisions,
+        encoder."""
         all_nine = set(nine(self.scale))
         joint = ["multi" if {t.name for t in s.tasks} == all_nine else s.name for s in self.stages]
-        marks = [str(self.changed[k]).replace(" > ", ".") for k in ("model", "method", "lang") if k in self.changed]
+        marks = [
+            str(self.changed[k]).replace(" > ", ".") for k in ("model", "method", "lang") if k in self.changed
+        ]
         marks += [f"n{self.size}"] if self.size else []
         told = [self.named, recipe(self), revisions(self)]
         told += [fingerprint(self.scale.encoder)] if self.stages or not self.model else []
@@ -139,7 +149,8 @@ DEFAULTS = {f.name: f.default for f in fields(Run)}
 
 
 def runs(path: str, seed: int = 1, **given) -> tuple[Run, ...]:
-    """Every run that a path with commas names, with one seed or (0) each seed of the scale; `given`: other fields of `Run`.
+    """Every run that a path with commas names, with one seed or (0) each seed of the scale; `given`: other
+    fields of `Run`.
 
     Raises: Bad for a wrong path or field.
     """
@@ -148,7 +159,9 @@ def runs(path: str, seed: int = 1, **given) -> tuple[Run, ...]:
 
 
 def revisions(run: Run) -> list[tuple[str, str]]:
-    """The data that make its numbers: task and revision, of the tasks of its stages and those that train them."""
+    """The data that make its numbers: task and revision, of the tasks of its stages and those that train
+    them.
+    """
     used = {t.name: t for s in run.stages for t in s.tasks}
     used |= {t.train_on: TASKS[t.train_on] for t in used.values() if t.train_on}
     if not run.stages and run.scale.world.made:
@@ -173,7 +186,11 @@ def recipe(run: Run) -> dict:
 
 def differing(row, leave: tuple[str, ...] = ()) -> dict:
     """The fields of a dataclass that differ from their defaults."""
-    return {f.name: getattr(row, f.name) for f in fields(row) if f.name not in leave and getattr(row, f.name) != f.default}
+    return {
+        f.name: getattr(row, f.name)
+        for f in fields(row)
+        if f.name not in leave and getattr(row, f.name) != f.default
+    }
 
 
 def parse(text: str) -> list[str]:
@@ -199,5 +216,8 @@ def joint(stage: str, text: str) -> str:
     if len(set(found)) < len(found):
         raise Bad(f"path {text!r}: a task stands twice in {stage!r}; name each once")
     if len(found) > 1 and any(t.scored for t in found):
-        raise Bad(f"path {text!r}: a target cannot be trained jointly ({stage!r}); join targets with commas in the last stage")
+        raise Bad(
+            f"path {text!r}: a target cannot be trained jointly ({stage!r}); join targets with commas in "
+            "the last stage"
+        )
     return "+".join(t.name for t in ordered(found))

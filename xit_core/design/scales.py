@@ -27,7 +27,9 @@ class Pretraining:
     beta2: float = 0.999  # AdamW's second moment
     dropout: float = 0.0  # of the encoder, here and in later stages: small encoders underfit
     start: str = "scratch"  # or "table": the public multilingual embedding table, frozen
-    alpha: float = 0.0  # languages are sampled with p ~ pieces ** alpha, as XLM-R does with 0.3; 0 = all text, once
+    alpha: float = (
+        0.0  # languages are sampled with p ~ pieces ** alpha, as XLM-R does with 0.3; 0 = all text, once
+    )
 
 
 @dataclass(frozen=True, eq=False)  # a scale is itself and no other, whatever its fields
@@ -42,7 +44,9 @@ class Scale:
     eval_rows: int = 0  # evaluation rows a language, 0 = all
     langs: tuple[str, ...] = ()  # () = every language of the task
     gaps: tuple[str, ...] = ()  # "task/language" that the scale's data lack, said in book/deviations.md
-    lacks: tuple[str, ...] = ()  # the same, of tasks that came later: they count in the recipe of their own runs only
+    lacks: tuple[
+        str, ...
+    ] = ()  # the same, of tasks that came later: they count in the recipe of their own runs only
     steps: int = 0  # optimiser steps of the target stage, 0 = the task's epochs
     stage_steps: int = 0  # steps each intermediate task of a stage contributes, 0 = the task's epochs
     batch: int = 0  # sequences a step, 0 = the task's own
@@ -50,14 +54,17 @@ class Scale:
     stage_lr: float = 1e-5
     max_len: int = 256  # tokens
     span_len: int = 0  # tokens of a question with its window of context, 0 = max_len
-    span_step: int = 0  # tokens from one window to the next ("doc_stride"), 0 = windows overlap by a third of their length
+    span_step: int = (
+        0  # tokens from one window to the next ("doc_stride"), 0 = windows overlap by a third of their length
+    )
     retrieve_len: int = 0  # tokens of a sentence that is only embedded, 0 = max_len
     cap: int = 0  # multi-task sampling: p ~ min(rows, cap) ** (1 / temperature); 0 = no cap
     temperature: float = 1.0
     pooling: str = "first"  # sentence vector of `classify` and `choose`: "first" token, as XLM-R, or "mean"
     seeds: tuple[int, ...] = (1, 2, 3)
     save_every: int = 1000  # steps between the checkpoints a killed run resumes from
-    bf16: bool = False  # autocast also on the CPU (always where a GPU has it): 1.4 times faster at 256 dimensions, slower below
+    # autocast also on the CPU (always where a GPU has it): 1.4 times faster at 256 dimensions, slower below
+    bf16: bool = False
     probes: int = 0  # how often retrieval is scored along an intermediate stage
     together: bool = True  # one notebook takes every target of a source; False: one target a notebook
     note: str = ""  # how the scale is reduced, where its numbers are shown
@@ -65,9 +72,13 @@ class Scale:
     # what of the main study it can afford, and in which order
     sources: tuple[str, ...] = ()  # () = all
     targets: tuple[str, ...] = ()  # () = all
-    stand_ins: tuple[tuple[str, str], ...] = ()  # (one of the nine that it cannot have, the task in its place)
+    stand_ins: tuple[
+        tuple[str, str], ...
+    ] = ()  # (one of the nine that it cannot have, the task in its place)
     by_seed: bool = False  # one seed after the other, so that every finished seed is a balanced design
-    prolongs: str = ""  # the scale whose intermediate trainings it makes longer, to ask whether the dose matters
+    prolongs: str = (
+        ""  # the scale whose intermediate trainings it makes longer, to ask whether the dose matters
+    )
     first: tuple[str, ...] = ()  # the sources that such a scale runs first
 
     def longest(self, kind: str) -> int:
@@ -79,19 +90,32 @@ class Scale:
 LACKED = (
     "bucc/de", "bucc/fr", "bucc/ru", "tydiqa/ar", "tydiqa/en", "tydiqa/ru", "lareqa/ru", "lareqa/tr",
 )  # fmt: skip
-TEST_ONLY = ("udpos/kk", "udpos/th", "udpos/tl", "udpos/yo")  # UD 2.5 has no development data in these languages
+TEST_ONLY = (
+    "udpos/kk",
+    "udpos/th",
+    "udpos/tl",
+    "udpos/yo",
+)  # UD 2.5 has no development data in these languages
 UNMIRRORED = (
     *LACKED, "panx/th", "tydiqa/bn", "tydiqa/fi", "tydiqa/id", "tydiqa/te", "lareqa/vi",
 )  # fmt: skip
 # languages of the public embedding table
 TABLED = ("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt")
-JIANT = {"span_len": 384, "span_step": 128, "retrieve_len": 512}  # nyu-mll/jiant@daa5a25, scripts/benchmarks/xtreme
+JIANT = {
+    "span_len": 384,
+    "span_step": 128,
+    "retrieve_len": 512,
+}  # nyu-mll/jiant@daa5a25, scripts/benchmarks/xtreme
 MINI = Scale(
     "mini", REAL, shipped("mini"), rows=8000, stage_rows=8000, eval_rows=250, langs=TABLED,
     gaps=("udpos/th", "panx/th"), lacks=LACKED,
-    steps=250, stage_steps=200, batch=16, lr=3e-4, stage_lr=3e-4, max_len=128, seeds=(1, 2, 3, 4, 5), save_every=100,
+    steps=250, stage_steps=200, batch=16, lr=3e-4, stage_lr=3e-4, max_len=128, seeds=(1, 2, 3, 4, 5),
+    save_every=100,
     bf16=True, probes=2, stand_ins=(("ccg", "udtag"),), by_seed=True,
-    note="reduced design at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, few rows and steps",
+    note=(
+        "reduced design at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, few "
+        "rows and steps"
+    ),
     pretraining=Pretraining(
         4, 256, 4, 42000, steps=8000, batch=32, length=128, lr=1e-3, rows=0, start="table", alpha=0.3
     ),
@@ -100,16 +124,20 @@ SCALES = {
     s.name: s
     for s in (
         Scale(
-            "smoke", MICRO, Encoder(borrowed="micro"), rows=48, stage_rows=48, eval_rows=12, langs=("en", "al", "zi"), steps=6,
+            "smoke", MICRO, Encoder(borrowed="micro"), rows=48, stage_rows=48, eval_rows=12,
+            langs=("en", "al", "zi"), steps=6,
             stage_steps=6, batch=8, lr=1e-3, stage_lr=1e-3, max_len=96, seeds=(1,), probes=2,
             sources=("", "mnli", "squad1+mlm"), targets=("xnli", "tatoeba"),
             pretraining=Pretraining(2, 32, 2, 1200, steps=8, batch=8, length=64, lr=1e-3, rows=100),
         ),
         Scale(
-            "micro", MICRO, shipped("micro"), rows=2000, stage_rows=2000, eval_rows=100, steps=200, stage_steps=200, batch=16,
-            lr=1e-3, stage_lr=1e-3, max_len=96, probes=4, note="a laboratory: constructed languages, 4 layers of 64",
+            "micro", MICRO, shipped("micro"), rows=2000, stage_rows=2000, eval_rows=100, steps=200,
+            stage_steps=200, batch=16,
+            lr=1e-3, stage_lr=1e-3, max_len=96, probes=4,
+            note="a laboratory: constructed languages, 4 layers of 64",
             pretraining=Pretraining(
-                4, 64, 4, 1200, steps=5000, batch=64, length=96, lr=3e-3, rows=30000, packed=False, masking=0.2, beta2=0.98
+                4, 64, 4, 1200, steps=5000, batch=64, length=96, lr=3e-3, rows=30000, packed=False,
+                masking=0.2, beta2=0.98
             ),
         ),
         Scale(
@@ -117,26 +145,40 @@ SCALES = {
             langs=TABLED, gaps=("udpos/th", "panx/th"), lacks=LACKED,
             steps=120, stage_steps=120, lr=3e-4, stage_lr=3e-4, max_len=128, bf16=True, probes=2,
             sources=("", "squad1", "csqa", "mnli"), targets=("xquad", "xnli", "udpos", "panx", "tatoeba"),
-            note="first look at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, few tasks, rows, steps",
-            pretraining=Pretraining(4, 256, 4, 42000, steps=4000, batch=16, length=128, lr=1e-3, rows=30000, start="table"),
+            note=(
+                "first look at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, "
+                "few tasks, rows, steps"
+            ),
+            pretraining=Pretraining(4, 256, 4, 42000, steps=4000, batch=16, length=128, lr=1e-3, rows=30000,
+            start="table"),
         ),
         MINI,
         replace(
-            MINI, name="mini-long", stage_rows=32000, stage_steps=1000, stage_lr=1e-4, probes=4, seeds=(1, 2, 3),
+            MINI, name="mini-long", stage_rows=32000, stage_steps=1000, stage_lr=1e-4, probes=4,
+            seeds=(1, 2, 3),
             prolongs="mini", first=("mnli", "squad1"),
-            note=f"five times the steps of `mini` for an intermediate task, at a third of the rate; {MINI.note}",
+            note=(
+                "five times the steps of `mini` for an intermediate task, at a third of the rate; "
+                f"{MINI.note}"
+            ),
         ),
         Scale(
-            "mini-scratch", REAL, shipped("mini-scratch"), rows=20000, stage_rows=50000, eval_rows=1000, gaps=TEST_ONLY, lacks=UNMIRRORED,
-            save_every=100, batch=32, lr=2e-4, stage_lr=1e-4, max_len=256, cap=50000, seeds=(1, 2, 3, 4, 5), probes=8,
+            "mini-scratch", REAL, shipped("mini-scratch"), rows=20000, stage_rows=50000, eval_rows=1000,
+            gaps=TEST_ONLY, lacks=UNMIRRORED,
+            save_every=100, batch=32, lr=2e-4, stage_lr=1e-4, max_len=256, cap=50000, seeds=(1, 2, 3, 4, 5),
+            probes=8,
             stand_ins=(("ccg", "udtag"),), by_seed=True,
             note="capped rows, for one GPU",
-            pretraining=Pretraining(6, 384, 6, 48000, steps=12000, batch=256, length=256, lr=5e-4, rows=0, beta2=0.98, alpha=0.3),
+            pretraining=Pretraining(6, 384, 6, 48000, steps=12000, batch=256, length=256, lr=5e-4, rows=0,
+            beta2=0.98, alpha=0.3),
         ),
-        Scale("base", REAL, hub("FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089", 12, 768),
+        Scale("base", REAL,
+        hub("FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089", 12, 768),
               stage_rows=100000,
-              cap=100000, together=False, gaps=TEST_ONLY, note="XLM-R Base, not Large; capped rows of intermediate tasks", **JIANT),
-        Scale("paper", REAL, hub("FacebookAI/xlm-roberta-large", "c23d21b0620b635a76227c604d44e43a9f0ee389", 24, 1024),
+              cap=100000, together=False, gaps=TEST_ONLY,
+              note="XLM-R Base, not Large; capped rows of intermediate tasks", **JIANT),
+        Scale("paper", REAL,
+        hub("FacebookAI/xlm-roberta-large", "c23d21b0620b635a76227c604d44e43a9f0ee389", 24, 1024),
               cap=400000, together=False, gaps=TEST_ONLY, **JIANT),
     )
 }  # fmt: skip

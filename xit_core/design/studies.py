@@ -10,7 +10,8 @@ from .tasks import INTERMEDIATES, TARGETS, TEXT, nine
 MAIN = "main"  # the paper's own study, the one that the claims read
 MIXED = ("squad1", "mnli", "hellaswag")  # the three tasks that are also mixed with MLM, and translated
 OTHER_LANGUAGES = ("ocnli", "jcqa")  # intermediate tasks in Chinese and Japanese: the control for English
-LEAST = 3  # seeds of every cell; where a scale runs seed by seed, the cells of claims 1 to 8 get its other seeds too
+# seeds of every cell; where a scale runs seed by seed, the cells of claims 1 to 8 get its other seeds too
+LEAST = 3
 
 
 def multi(scale: Scale) -> str:
@@ -35,7 +36,9 @@ def grid(scale: Scale, sources: tuple[str, ...], targets: tuple[str, ...], **fie
 
 
 def main(scale: Scale) -> list[Run]:
-    """The paper's study: baseline, single tasks, multi-task, MLM, translated, and a control of random weights."""
+    """The paper's study: baseline, single tasks, multi-task, MLM, translated, and a control of random
+    weights.
+    """
     if scale.prolongs:
         return prolonged(scale)
     if scale.by_seed:
@@ -51,11 +54,12 @@ def main(scale: Scale) -> list[Run]:
 
 
 def by_seed(scale: Scale) -> list[Run]:
-    """The same in an order of which every finished seed is a balanced design, with tasks in other languages than English.
+    """The same in an order of which every finished seed is a balanced design, with tasks in other languages
+    than English.
 
-    First the cells that claims 1 to 8 read, with the fewest seeds a verdict needs, one seed after the other: baseline and
-    random weights, the sources that a claim names, the other single tasks. Then the variants; then the first cells with
-    further seeds. Translated data come last: most machines have none.
+    First the cells that claims 1 to 8 read, with the fewest seeds a verdict needs, one seed after the other:
+    baseline and random weights, the sources that a claim names, the other single tasks. Then the variants;
+    then the first cells with further seeds. Translated data come last: most machines have none.
     """
     rest = (t for t in nine(scale) if t not in MIXED)
     read = [(paths(s, TARGETS), {}) for s in ("", *MIXED, multi(scale), *rest)]
@@ -65,11 +69,16 @@ def by_seed(scale: Scale) -> list[Run]:
     first, more = scale.seeds[:LEAST], scale.seeds[LEAST:]
     rounds = (first, [read[0], control, *read[1:]]), (first, variants), (more, read), (first, translated)
     cells = [(seed, cell) for seeds, cells in rounds for seed in seeds for cell in cells]
-    return [Run(PRETRAINED, scale), *(Run(p, scale, seed, **given) for seed, (ps, given) in cells for p in ps)]
+    return [
+        Run(PRETRAINED, scale),
+        *(Run(p, scale, seed, **given) for seed, (ps, given) in cells for p in ps),
+    ]
 
 
 def prolonged(scale: Scale) -> list[Run]:
-    """The same, with every seed of a few sources first. Random weights are those of the scale that it prolongs."""
+    """The same, with every seed of a few sources first. Random weights are those of the scale that it
+    prolongs.
+    """
     first = ("", *scale.first)
     plan = [run for run in by_seed(scale) if not run.model]
     return sorted(plan, key=lambda run: run.phase > 1 and (run.source not in first or run.lang != PIVOT))

@@ -1,4 +1,6 @@
-"""Every task of the study, each declared once: where its rows are, how a row is read, what it trains on, how it is scored."""
+"""Every task of the study, each declared once: where its rows are, how a row is read, what it trains on, how
+it is scored.
+"""
 
 from dataclasses import dataclass
 
@@ -37,13 +39,16 @@ TRANSLATED = "ar bg de el es fr hi ru sw th tr ur vi zh".split()  # what XNLI tr
 class Task:
     """One task. `source` is "repository/config", in which a language is a field: {lang}, {name} or {iso3}.
 
-    Examples by kind: classify {a, b, label}; choose {a, choices, label}; span {id, context, question, answers: [(start,
-    text)]}; tag {tokens, tags}; retrieve {a, b, ids}, or a question with its sentences, or a mention; mlm {a}.
+    Examples by kind: classify {a, b, label}; choose {a, choices, label}; span {id, context, question,
+    answers: [(start, text)]}; tag {tokens, tags}; retrieve {a, b, ids}, or a question with its sentences, or
+    a mention; mlm {a}.
     """
 
     name: str
     kind: str  # classify choose span tag retrieve mlm
-    role: str  # "intermediate", "target", "text"; "xtreme-r", "shift" (further targets), "alternative" (further intermediates)
+    # "intermediate", "target", "text"; "xtreme-r", "shift" (further targets), "alternative" (further
+    # intermediates)
+    role: str
     source: str
     revision: str  # commit of the data, 40 hex; of licensed data its catalogue number
     read: Reader
@@ -51,10 +56,14 @@ class Task:
     columns: str = ""  # that the reader needs
     langs: str = "en"
     train_lang: str = PIVOT  # of its training rows; EVERY = all that it is evaluated in
-    train_on: str = ""  # the task whose rows train it; its own name when it has a training set; "" = nothing trains it
+    train_on: str = (
+        ""  # the task whose rows train it; its own name when it has a training set; "" = nothing trains it
+    )
     train: str = "train"  # split names, "," joins several
     validation: str = "validation"
-    labels: tuple[str, ...] = ()  # in the order of the label numbers; () with kind tag: collected from the training rows
+    labels: tuple[
+        str, ...
+    ] = ()  # in the order of the label numbers; () with kind tag: collected from the training rows
     no_answer: bool = False  # some questions have no answer
     retrieves: str = ""  # of kind "retrieve", how: a key of `score.retrieval.WAYS`
     pools: bool = False  # its pairs are mined from pools of sentences that other files hold
@@ -66,12 +75,21 @@ class Task:
     licence: str = ""
     citation: str = ""
     obtain: str = ""  # where to get it when the hub has it at no known commit; "" = the hub
-    original: str = ""  # the reader in `data.originals` of the original files in a folder of the user's, preferred where they are
+    # the reader in `data.originals` of the original files in a folder of the user's, preferred where they are
+    original: str = ""
     expand: str = ""  # what makes the rows from templates, in `data.reading.EXPANDERS`
-    joined: tuple[str, ...] = ()  # "repository/config/split@commit": other data sets whose rows train the task too
-    stand_ins: tuple[str, ...] = ()  # "repository/config/split" rows that fill up an incomplete split of a mirror
-    no_overlap_with: tuple[str, ...] = ()  # span tasks whose evaluation contexts no training row may have: a stand-in could
-    translated: tuple[str, ...] = ()  # "repository/config/split@commit": the training rows by machine, {lang} by {lang}
+    joined: tuple[
+        str, ...
+    ] = ()  # "repository/config/split@commit": other data sets whose rows train the task too
+    stand_ins: tuple[
+        str, ...
+    ] = ()  # "repository/config/split" rows that fill up an incomplete split of a mirror
+    no_overlap_with: tuple[
+        str, ...
+    ] = ()  # span tasks whose evaluation contexts no training row may have: a stand-in could
+    translated: tuple[
+        str, ...
+    ] = ()  # "repository/config/split@commit": the training rows by machine, {lang} by {lang}
 
     @property
     def scored(self) -> bool:
@@ -89,7 +107,7 @@ class Task:
         return repository, config
 
 
-# -- declarations ------------------------------------------------------------------------------------------------------
+# -- declarations --------------------------------------------------------------------------------------------
 
 TASKS: dict[str, Task] = {}
 
@@ -107,7 +125,9 @@ def declare(name: str, *fields, **more) -> Task:
 
 GLUE = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 XTREME = "ec5f1f46e9af79639a90684a7a70a956c4998f04"
-XTREME_CODE = "838c13b69daafb9328785d16caae2711e4012123"  # google-research/xtreme, for what only its scripts make
+XTREME_CODE = (
+    "838c13b69daafb9328785d16caae2711e4012123"  # google-research/xtreme, for what only its scripts make
+)
 XNLI = "facebook/xnli/{lang}/train@b8dd5d7af51114dbda02c0e3f6133f332186418e"  # MNLI by machine; 14 languages
 QA = {
     "kind": "span", "genre": "qa", "columns": "id context question answers", "metrics": ("exact_match", "f1"),
@@ -123,14 +143,18 @@ NLI_LABELS = {"labels": tuple(NLI)}
 
 # ANLI+: the three rounds of ANLI, SNLI and MNLI under one head
 declare(
-    "anli", role="intermediate", source="facebook/anli/plain_text", revision="8e4813d81f46d313dac7892e1c28076917cfcdf9",
-    train_on="anli", train="train_r1,train_r2,train_r3", validation="dev_r1,dev_r2,dev_r3", licence="CC BY-NC 4.0",
+    "anli", role="intermediate", source="facebook/anli/plain_text",
+    revision="8e4813d81f46d313dac7892e1c28076917cfcdf9",
+    train_on="anli", train="train_r1,train_r2,train_r3", validation="dev_r1,dev_r2,dev_r3",
+    licence="CC BY-NC 4.0",
     citation="Nie et al. 2020, ACL; Bowman et al. 2015, EMNLP; Williams et al. 2018, NAACL",
-    joined=("stanfordnlp/snli/plain_text/train@cdb5c3d5eed6ead6e5a341c8e56e669bb666725b", f"nyu-mll/glue/mnli/train@{GLUE}"),
+    joined=("stanfordnlp/snli/plain_text/train@cdb5c3d5eed6ead6e5a341c8e56e669bb666725b",
+    f"nyu-mll/glue/mnli/train@{GLUE}"),
     **ENTAILMENT, **NLI_LABELS,
 )  # fmt: skip
 declare(
-    "mnli", role="intermediate", source="nyu-mll/glue/mnli", revision=GLUE, train_on="mnli", validation="validation_matched",
+    "mnli", role="intermediate", source="nyu-mll/glue/mnli", revision=GLUE, train_on="mnli",
+    validation="validation_matched",
     licence="OANC, CC BY, CC BY-SA by genre", citation="Williams et al. 2018, NAACL",
     stand_ins=("metaeval/lingnli/default/train",), translated=(XNLI,), **ENTAILMENT, **NLI_LABELS,
 )  # fmt: skip
@@ -140,36 +164,51 @@ declare(
     citation="Iyer et al. 2017, Quora; Wang et al. 2019, ICLR",
 )  # fmt: skip
 declare(
-    "squad2", role="intermediate", source="rajpurkar/squad_v2/squad_v2", revision="3ffb306f725f7d2ce8394bc1873b24868140c412",
+    "squad2", role="intermediate", source="rajpurkar/squad_v2/squad_v2",
+    revision="3ffb306f725f7d2ce8394bc1873b24868140c412",
     read=question, train_on="squad2", no_answer=True, no_overlap_with=("xquad",), licence="CC BY-SA 4.0",
     citation="Rajpurkar et al. 2018, ACL", **QA,
 )  # fmt: skip
 declare(
-    "squad1", role="intermediate", source="rajpurkar/squad/plain_text", revision="7b6d24c440a36b6815f21b70d25016731768db1f",
+    "squad1", role="intermediate", source="rajpurkar/squad/plain_text",
+    revision="7b6d24c440a36b6815f21b70d25016731768db1f",
     read=question, train_on="squad1", licence="CC BY-SA 4.0", citation="Rajpurkar et al. 2016, EMNLP", **QA,
 )  # fmt: skip
 declare(
-    "hellaswag", "choose", "intermediate", "Rowan/hellaswag/default", "218ec52e09a7e7462a5400043bb9a69a41d06b76", swag,
-    "completion", "ctx_a ctx_b ctx endings label", train_on="hellaswag", licence="MIT", citation="Zellers et al. 2019, ACL",
+    "hellaswag", "choose", "intermediate", "Rowan/hellaswag/default",
+    "218ec52e09a7e7462a5400043bb9a69a41d06b76", swag,
+    "completion", "ctx_a ctx_b ctx endings label", train_on="hellaswag", licence="MIT",
+    citation="Zellers et al. 2019, ACL",
 )  # fmt: skip
 # licensed: a folder of the user's; `udtag` is the open alternative
 declare(
-    "ccg", "tag", "intermediate", "ccgbank/supertags", "LDC2005T13", tagged("supertags", []), "tagging", "tokens supertags",
-    train_on="ccg", licence="LDC user agreement", citation="Hockenmaier and Steedman 2007, CL", original="ccgbank",
-    obtain="CCGbank is licensed (LDC2005T13): put its data/AUTO into XIT_LOCAL/ccgbank, or take the open task 'udtag' in its place",
+    "ccg", "tag", "intermediate", "ccgbank/supertags", "LDC2005T13", tagged("supertags", []), "tagging",
+    "tokens supertags",
+    train_on="ccg", licence="LDC user agreement", citation="Hockenmaier and Steedman 2007, CL",
+    original="ccgbank",
+    obtain=(
+        "CCGbank is licensed (LDC2005T13): put its data/AUTO into XIT_LOCAL/ccgbank, or take the open task "
+        "'udtag' in its place"
+    ),
 )  # fmt: skip
 declare(
-    "cosmosqa", "choose", "intermediate", "allenai/cosmos_qa/default", "ed50fe83db62b355759053b1cd5eef344ee371e0", cosmos,
-    "commonsense", "context question answer0 answer1 answer2 answer3 label", train_on="cosmosqa", licence="CC BY 4.0",
+    "cosmosqa", "choose", "intermediate", "allenai/cosmos_qa/default",
+    "ed50fe83db62b355759053b1cd5eef344ee371e0", cosmos,
+    "commonsense", "context question answer0 answer1 answer2 answer3 label", train_on="cosmosqa",
+    licence="CC BY 4.0",
     citation="Huang et al. 2019, EMNLP",
 )  # fmt: skip
 declare(
-    "csqa", "choose", "intermediate", "tau/commonsense_qa/default", "94630fe30dad47192a8546eb75f094926d47e155", commonsense,
-    "commonsense", "question choices answerKey", train_on="csqa", licence="MIT", citation="Talmor et al. 2019, NAACL",
+    "csqa", "choose", "intermediate", "tau/commonsense_qa/default",
+    "94630fe30dad47192a8546eb75f094926d47e155", commonsense,
+    "commonsense", "question choices answerKey", train_on="csqa", licence="MIT",
+    citation="Talmor et al. 2019, NAACL",
 )  # fmt: skip
 declare(
-    "mlm", "mlm", "text", "wikimedia/wikipedia/20231101.{lang}", "b04c8d1ceb2f5cd4588862100d08de323dccfbaa", text, "text", "text",
-    langs=f"{' '.join(NAMES)} az gu lt ms my pa qu ro uk", train_on="mlm", train_lang=EVERY, validation="train", licence="CC BY-SA 3.0, GFDL",
+    "mlm", "mlm", "text", "wikimedia/wikipedia/20231101.{lang}", "b04c8d1ceb2f5cd4588862100d08de323dccfbaa",
+    text, "text", "text",
+    langs=f"{' '.join(NAMES)} az gu lt ms my pa qu ro uk", train_on="mlm", train_lang=EVERY,
+    validation="train", licence="CC BY-SA 3.0, GFDL",
     metrics=("masked_accuracy",), protocol="mlm/masked-accuracy", stand_ins=("pretrain_text/{lang}/train",),
     citation="Wikimedia dumps of 2023-11-01",
 )  # fmt: skip
@@ -178,81 +217,105 @@ declare(
 
 declare(
     "xnli", "classify", "target", "google/xtreme/XNLI", XTREME,
-    pair("sentence1", "sentence2", "gold_label", tuple(NLI), XNLI_LANGS), "nli", "language sentence1 sentence2 gold_label",
+    pair("sentence1", "sentence2", "gold_label", tuple(NLI), XNLI_LANGS), "nli",
+    "language sentence1 sentence2 gold_label",
     langs=XNLI_LANGS, train_on="mnli", epochs=2,
     licence="CC BY-NC 4.0", citation="Conneau et al. 2018, EMNLP", **NLI_LABELS,
 )  # fmt: skip
 declare(
-    "pawsx", "classify", "target", "google/xtreme/PAWS-X.{lang}", XTREME, pair("sentence1", "sentence2"), "paraphrase",
-    "sentence1 sentence2 label", langs="de en es fr ja ko zh", train_on="pawsx", labels=("different", "paraphrase"), epochs=5,
+    "pawsx", "classify", "target", "google/xtreme/PAWS-X.{lang}", XTREME, pair("sentence1", "sentence2"),
+    "paraphrase",
+    "sentence1 sentence2 label", langs="de en es fr ja ko zh", train_on="pawsx",
+    labels=("different", "paraphrase"), epochs=5,
     licence="free, with attribution", citation="Yang et al. 2019, EMNLP",
 )  # fmt: skip
-# the hub's copy keeps split multiword tokens and mixes Ancient Greek and others in: see `sources.ud` for XTREME's own
+# the hub's copy keeps split multiword tokens and mixes Ancient Greek and others in: see `sources.ud` for
+# XTREME's own
 declare(
-    "udpos", "tag", "target", "google/xtreme/udpos.{name}", XTREME, tagged("pos_tags", UPOS), "tagging", "tokens pos_tags",
-    langs="af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh",
-    train_on="udpos", labels=tuple(UPOS), metrics=("f1",), protocol="udpos/seqeval-1.2.2", epochs=10, original="ud",
+    "udpos", "tag", "target", "google/xtreme/udpos.{name}", XTREME, tagged("pos_tags", UPOS), "tagging",
+    "tokens pos_tags",
+    langs="af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo "
+    "zh",
+    train_on="udpos", labels=tuple(UPOS), metrics=("f1",), protocol="udpos/seqeval-1.2.2", epochs=10,
+    original="ud",
     licence="UD 2.5, by treebank", citation="Nivre et al. 2020, LREC",
 )  # fmt: skip
 declare(
-    "panx", "tag", "target", "google/xtreme/PAN-X.{lang}", XTREME, tagged("ner_tags", IOB2), "tagging", "tokens ner_tags",
-    langs="af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta te th tl tr ur vi yo "
-    "zh",
-    train_on="panx", labels=tuple(IOB2), metrics=("f1",), protocol="panx/iob2-f1", epochs=10, licence="ODC-BY",
+    "panx", "tag", "target", "google/xtreme/PAN-X.{lang}", XTREME, tagged("ner_tags", IOB2), "tagging",
+    "tokens ner_tags",
+    langs="af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta "
+    "te th tl tr ur vi yo zh",
+    train_on="panx", labels=tuple(IOB2), metrics=("f1",), protocol="panx/iob2-f1", epochs=10,
+    licence="ODC-BY",
     citation="Pan et al. 2017, ACL; Rahimi et al. 2019, ACL",
 )  # fmt: skip
 declare(
     "xquad", role="target", source="google/xtreme/XQuAD.{lang}", revision=XTREME, read=question,
-    langs="ar de el en es hi ru th tr vi zh", train_on="squad1", licence="CC BY-SA 4.0", citation="Artetxe et al. 2020, ACL", **QA,
+    langs="ar de el en es hi ru th tr vi zh", train_on="squad1", licence="CC BY-SA 4.0",
+    citation="Artetxe et al. 2020, ACL", **QA,
 )  # fmt: skip
 declare(
     "mlqa", role="target", source="google/xtreme/MLQA.{lang}.{lang}", revision=XTREME, read=question,
-    langs="ar de en es hi vi zh", train_on="squad1", licence="CC BY-SA 3.0", citation="Lewis et al. 2020, ACL",
+    langs="ar de en es hi vi zh", train_on="squad1", licence="CC BY-SA 3.0",
+    citation="Lewis et al. 2020, ACL",
     **(QA | {"protocol": "qa/mlqa"}),
 )  # fmt: skip
 declare(
-    "tydiqa", role="target", source="google/xtreme/tydiqa", revision=XTREME, read=tydi, langs="ar bn en fi id ko ru sw te",
+    "tydiqa", role="target", source="google/xtreme/tydiqa", revision=XTREME, read=tydi,
+    langs="ar bn en fi id ko ru sw te",
     train_on="tydiqa", licence="Apache-2.0", citation="Clark et al. 2020, TACL", **QA,
 )  # fmt: skip
 declare(
     "bucc", "retrieve", "target", "google/xtreme/bucc18.{lang}", XTREME, bitext, "retrieval",
-    "source_sentence target_sentence source_lang target_lang", langs="de fr ru zh", metrics=("f1",), protocol="bucc/jiant-dev",
+    "source_sentence target_sentence source_lang target_lang", langs="de fr ru zh", metrics=("f1",),
+    protocol="bucc/jiant-dev",
     retrieves="mined", pools=True,
     licence="BUCC 2018, research", citation="Zweigenbaum et al. 2018, BUCC",
 )  # fmt: skip
 declare(
     "tatoeba", "retrieve", "target", "google/xtreme/tatoeba.{iso3}", XTREME, bitext, "retrieval",
     "source_sentence target_sentence source_lang target_lang",
-    langs="af ar bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr nl pt ru sw ta te th tl tr ur vi zh",
-    metrics=("accuracy",), protocol="tatoeba/jiant", retrieves="nearest", licence="CC BY 2.0", citation="Artetxe and Schwenk 2019, TACL",
+    langs="af ar bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr nl pt ru sw ta te th tl "
+    "tr ur vi zh",
+    metrics=("accuracy",), protocol="tatoeba/jiant", retrieves="nearest", licence="CC BY 2.0",
+    citation="Artetxe and Schwenk 2019, TACL",
 )  # fmt: skip
 
 # -- what XTREME-R adds
 
 declare(
-    "xcopa", "choose", "xtreme-r", "cambridgeltl/xcopa/{lang}", "042f78955ba48e6404616762fa6e05e839c3907a", copa, "commonsense",
-    "premise choice1 choice2 question label", langs="et ht id it qu sw ta th tr vi zh", train_on="copa", licence="CC BY 4.0",
+    "xcopa", "choose", "xtreme-r", "cambridgeltl/xcopa/{lang}", "042f78955ba48e6404616762fa6e05e839c3907a",
+    copa, "commonsense",
+    "premise choice1 choice2 question label", langs="et ht id it qu sw ta th tr vi zh", train_on="copa",
+    licence="CC BY 4.0",
     citation="Ponti et al. 2020, EMNLP",
 )  # fmt: skip
 declare(
-    "lareqa", "retrieve", "xtreme-r", "lareqa/xquad-r.{lang}", "9bc8c7fb6dd8d01d72a05a93c2cb96882b0d299c", answer_sentence,
-    "retrieval", "id context question answers sentence_breaks sentences", langs="ar de el en es hi ru th tr vi zh",
+    "lareqa", "retrieve", "xtreme-r", "lareqa/xquad-r.{lang}", "9bc8c7fb6dd8d01d72a05a93c2cb96882b0d299c",
+    answer_sentence,
+    "retrieval", "id context question answers sentence_breaks sentences",
+    langs="ar de el en es hi ru th tr vi zh",
     validation="test", metrics=("map@20",), protocol="map@20", retrieves="answers", licence="CC BY-SA 4.0",
     citation="Roy et al. 2020, EMNLP",
-    obtain="xquad-r/<language>.json of google-research-datasets/lareqa, as XIT_LOCAL/lareqa/xquad-r.<language>/test.json",
+    obtain="xquad-r/<language>.json of google-research-datasets/lareqa, as "
+    "XIT_LOCAL/lareqa/xquad-r.<language>/test.json",
 )  # fmt: skip
 declare(
-    "mewslix", "retrieve", "xtreme-r", "mewsli-x/dataset", "47071fbe61ad850e4ea27b269e55c5a9b9378cb3", mention, "retrieval",
+    "mewslix", "retrieve", "xtreme-r", "mewsli-x/dataset", "47071fbe61ad850e4ea27b269e55c5a9b9378cb3",
+    mention, "retrieval",
     "context mentions", langs=MEWSLIX, validation="wikinews_mentions-dev", metrics=("map@20",),
-    protocol="map@20", retrieves="entities", candidates="candidate_set_entities", licence="CC BY-SA 4.0, CC BY 2.5", citation="Ruder et al. 2021, EMNLP",
+    protocol="map@20", retrieves="entities", candidates="candidate_set_entities",
+    licence="CC BY-SA 4.0, CC BY 2.5", citation="Ruder et al. 2021, EMNLP",
     obtain="google-research's get-mewsli-x.sh makes its files; put them into XIT_LOCAL/mewsli-x/dataset",
 )  # fmt: skip
 declare(
-    "multichecklist", role="xtreme-r", source="multichecklist/templates", revision=XTREME_CODE, read=question, train_on="squad1",
-    langs="af ar az bg bn de el en es et eu fa fi fr gu ha he hi ht hu id it ja jv ka kk ko lt ml mr ms my nl pa pl pt qu ru sw "
-    "ta te th tl tr uk ur vi wo yo zh",
+    "multichecklist", role="xtreme-r", source="multichecklist/templates", revision=XTREME_CODE, read=question,
+    train_on="squad1",
+    langs="af ar az bg bn de el en es et eu fa fi fr gu ha he hi ht hu id it ja jv ka kk ko lt ml mr ms my "
+    "nl pa pl pt qu ru sw ta te th tl tr uk ur vi wo yo zh",
     validation="tsv", expand="checklist", licence="Apache-2.0", citation="Ruder et al. 2021, EMNLP",
-    obtain="multichecklist/checklist_templates.tsv of google-research/xtreme, as XIT_LOCAL/multichecklist/templates/tsv.tsv",
+    obtain="multichecklist/checklist_templates.tsv of google-research/xtreme, as "
+    "XIT_LOCAL/multichecklist/templates/tsv.tsv",
     **(QA | {"protocol": "checklist/failure", "metrics": ("accuracy",)}),
 )  # fmt: skip
 
@@ -263,59 +326,75 @@ for name, config, rows in (
     ("shift_amazon", "amazon", "amazon_reviews"),
 ):  # fmt: skip
     declare(
-        name, role="shift", source=f"squadshifts/{config}", revision="b7cc4d50af791c36c49417fb94dd739d6a9e7bef", read=question,
+        name, role="shift", source=f"squadshifts/{config}",
+        revision="b7cc4d50af791c36c49417fb94dd739d6a9e7bef", read=question,
         train_on="squad1", validation="test", licence="CC BY 4.0", citation="Miller et al. 2020, ICML",
-        obtain=f"datasets/{rows}_v1.0.json of modestyachts/squadshifts-website, as XIT_LOCAL/squadshifts/{config}/test.json", **QA,
+        obtain=f"datasets/{rows}_v1.0.json of modestyachts/squadshifts-website, as "
+        f"XIT_LOCAL/squadshifts/{config}/test.json",
+        **QA,
     )  # fmt: skip
 # original and revised rows together; a model is as robust as it is on both
 declare(
-    "cad_nli", role="shift", source="cad_nli/all_combined", revision="6f232a1d2a11462a30ce08fb4825b734ab30828e", train_on="mnli",
+    "cad_nli", role="shift", source="cad_nli/all_combined",
+    revision="6f232a1d2a11462a30ce08fb4825b734ab30828e", train_on="mnli",
     validation="test", licence="Apache-2.0; SNLI: CC BY-SA 4.0", citation="Kaushik et al. 2020, ICLR",
-    obtain="NLI/all_combined/test.tsv of acmi-lab/counterfactually-augmented-data (columns premise, hypothesis, label 0-2), as "
-    "XIT_LOCAL/cad_nli/all_combined/test.jsonl",
+    obtain="NLI/all_combined/test.tsv of acmi-lab/counterfactually-augmented-data (columns premise, "
+    "hypothesis, label 0-2), as XIT_LOCAL/cad_nli/all_combined/test.jsonl",
     **ENTAILMENT, **NLI_LABELS,
 )  # fmt: skip
 
-# -- alternatives to the nine intermediate tasks: open supertags, XTREME-R's own training data, languages other than English
+# -- alternatives to the nine: open supertags, XTREME-R's own training data, languages other than English
 
 declare(
-    "udtag", "tag", "alternative", "ud_supertags/en_ewt", "15d613d8447b3478787d4c278730a1e48a945efb", tagged("supertags", []),
-    "tagging", "tokens supertags", train_on="udtag", licence="CC BY-SA 4.0", citation="Silveira et al. 2014, LREC",
-    obtain="dependency supertags of UD_English-EWT, as XIT_LOCAL/ud_supertags/en_ewt/{train,validation}.jsonl",
+    "udtag", "tag", "alternative", "ud_supertags/en_ewt", "15d613d8447b3478787d4c278730a1e48a945efb",
+    tagged("supertags", []),
+    "tagging", "tokens supertags", train_on="udtag", licence="CC BY-SA 4.0",
+    citation="Silveira et al. 2014, LREC",
+    obtain="dependency supertags of UD_English-EWT, as "
+    "XIT_LOCAL/ud_supertags/en_ewt/{train,validation}.jsonl",
 )  # fmt: skip
 declare(
-    "copa", "choose", "alternative", "cambridgeltl/xcopa/en", "042f78955ba48e6404616762fa6e05e839c3907a", copa, "commonsense",
-    "premise choice1 choice2 question label", train_on="copa", licence="BSD 2-clause", citation="Roemmele et al. 2011, AAAI Spring",
+    "copa", "choose", "alternative", "cambridgeltl/xcopa/en", "042f78955ba48e6404616762fa6e05e839c3907a",
+    copa, "commonsense",
+    "premise choice1 choice2 question label", train_on="copa", licence="BSD 2-clause",
+    citation="Roemmele et al. 2011, AAAI Spring",
     obtain="COPA as in SuperGLUE, as XIT_LOCAL/cambridgeltl/xcopa/en/{train,validation}.jsonl",
 )  # fmt: skip
 declare(
-    "siqa", "choose", "alternative", "allenai/social_i_qa/default", "537a2ec8ec565adc0b70b70752893e59e024df26", social,
+    "siqa", "choose", "alternative", "allenai/social_i_qa/default",
+    "537a2ec8ec565adc0b70b70752893e59e024df26", social,
     "commonsense", "context question answerA answerB answerC label", train_on="siqa", licence="CC BY 4.0",
     citation="Sap et al. 2019, EMNLP",
 )  # fmt: skip
 declare(
-    "ocnli", role="alternative", source="clue/ocnli/zh", revision="b53efdee17257a5c33993cf6fcf8ffff0497ea0e", langs="zh",
+    "ocnli", role="alternative", source="clue/ocnli/zh", revision="b53efdee17257a5c33993cf6fcf8ffff0497ea0e",
+    langs="zh",
     train_lang="zh", train_on="ocnli", licence="CC BY-NC 4.0", citation="Hu et al. 2020, Findings of EMNLP",
-    obtain="data/ocnli of CLUEbenchmark/OCNLI (columns premise, hypothesis, label 0-2), as XIT_LOCAL/clue/ocnli/zh/train.jsonl",
+    obtain="data/ocnli of CLUEbenchmark/OCNLI (columns premise, hypothesis, label 0-2), as "
+    "XIT_LOCAL/clue/ocnli/zh/train.jsonl",
     **ENTAILMENT, **NLI_LABELS,
 )  # fmt: skip
 declare(
-    "jcqa", "choose", "alternative", "shunk031/JGLUE/JCommonsenseQA", "6f071c09316baae89c3d083a90985b4b1cb9968c", jcommonsense,
-    "commonsense", "question choices label", langs="ja", train_lang="ja", train_on="jcqa", licence="CC BY-SA 4.0",
+    "jcqa", "choose", "alternative", "shunk031/JGLUE/JCommonsenseQA",
+    "6f071c09316baae89c3d083a90985b4b1cb9968c", jcommonsense,
+    "commonsense", "question choices label", langs="ja", train_lang="ja", train_on="jcqa",
+    licence="CC BY-SA 4.0",
     citation="Kurihara et al. 2022, LREC",
     obtain="datasets/jcommonsenseqa-v1.3 of yahoojapan/JGLUE (choices as a list), as "
     "XIT_LOCAL/shunk031/JGLUE/JCommonsenseQA/train.jsonl",
 )  # fmt: skip
 for lang in ("ko", "sw"):
     declare(
-        f"tydiqa_{lang}", role="alternative", source="google/xtreme/tydiqa", revision=XTREME, read=tydi, langs=lang,
+        f"tydiqa_{lang}", role="alternative", source="google/xtreme/tydiqa", revision=XTREME, read=tydi,
+        langs=lang,
         train_lang=lang, train_on=f"tydiqa_{lang}", licence="Apache-2.0", citation="Clark et al. 2020, TACL",
         stand_ins=("google/xtreme/tydiqa/validation",), **QA,
     )  # fmt: skip
 
 INTERMEDIATES = tuple(t.name for t in TASKS.values() if t.role == "intermediate")
 TARGETS = tuple(t.name for t in TASKS.values() if t.role == "target")
-# What every encoder is measured by, whatever it is trained on: masked words, parallel sentences, parts of speech
+# What every encoder is measured by, whatever it is trained on: masked words, parallel sentences, parts of
+# speech
 TEXT, PARALLEL, TAGGED = TASKS["mlm"], TASKS["tatoeba"], TASKS["udpos"]
 
 
@@ -356,7 +435,10 @@ def languages(task: Task, scale: Scale) -> tuple[str, ...]:
     world = scale.world
     if world.tasks and task.name not in world.tasks:
         known = ", ".join(world.tasks)
-        raise Bad(f"scale {scale.name!r}: the {world.name}-world has no {task.name!r}, only {known}; take another scale")
+        raise Bad(
+            f"scale {scale.name!r}: the {world.name}-world has no {task.name!r}, only {known}; take another "
+            "scale"
+        )
     langs = tuple(task.langs.split())
     if world.languages:
         langs = world.languages if langs != (PIVOT,) else (PIVOT,)

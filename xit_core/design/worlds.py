@@ -23,5 +23,6 @@ MICRO = World(
         "anli mnli qqp squad2 squad1 hellaswag ccg cosmosqa csqa mlm "
         "xnli pawsx udpos panx xquad mlqa tydiqa bucc tatoeba".split()
     ),
-    version="micro-1",  # raised whenever the micro-world tells a different story (a test holds its rows to it)
+    # raised whenever the micro-world tells a different story (a test holds its rows to it)
+    version="micro-1",
 )

@@ -16,7 +16,9 @@ KEPT = {
 }  # fmt: skip
 
 
-def record(name: str, unit: str, value: float | None, baseline: str = "", baseline_value: float | None = None) -> dict:
+def record(
+    name: str, unit: str, value: float | None, baseline: str = "", baseline_value: float | None = None
+) -> dict:
     """One measured number, and the same of a baseline where there is one."""
     ratio = value / baseline_value if value is not None and baseline_value else None
     return dict(zip(KEYS, (name, unit, value, baseline, baseline_value, ratio), strict=True))

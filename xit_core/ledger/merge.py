@@ -11,11 +11,13 @@ from .results import ADVICE, ELSEWHERE, checked, differ, held, made, rows, write
 
 
 def merge(folder: Path) -> tuple[int, int, int]:
-    """Take what another machine finished into this ledger: (rows that came in, rows that were there, notebooks that came in).
+    """Take what another machine finished into this ledger: (rows that came in, rows that were there,
+    notebooks that came in).
 
-    At any depth, what lies in a folder named like a scale counts: *.json are rows, *.ipynb executed notebooks. A notebook that
-    is here already stays.
-    Raises: Bad, before anything is written, for a row that contradicts one here or is of no run that this version makes.
+    At any depth, what lies in a folder named like a scale counts: *.json are rows, *.ipynb executed
+    notebooks. A notebook that is here already stays.
+    Raises: Bad, before anything is written, for a row that contradicts one here or is of no run that this
+    version makes.
     """
     if not folder.is_dir():
         raise Bad(f"no folder {folder}; name the one that holds <scale>/<run>.json")
@@ -36,7 +38,9 @@ def merge(folder: Path) -> tuple[int, int, int]:
         if p.suffix == ".ipynb" and not p.name.endswith(".failed.ipynb") and p.stem != "analysis"
     ]
     if not came and not books:
-        raise Bad(f"{folder} holds no row and no notebook; rows are <scale>/<run>.json, of {', '.join(SCALES)}")
+        raise Bad(
+            f"{folder} holds no row and no notebook; rows are <scale>/<run>.json, of {', '.join(SCALES)}"
+        )
     for book in books:
         notebook(book)
     books = [(p, to) for p in books if not (to := executed_dir() / p.parent.name / p.name).exists()]
@@ -61,7 +65,8 @@ def hidden(path: Path) -> bool:
 
 
 def same_instances(new: list[dict]) -> None:
-    """Check that rows were scored on the very instances that the others of their scale, here or new, were: pairs are compared.
+    """Check that rows were scored on the very instances that the others of their scale, here or new, were:
+    pairs are compared.
 
     Raises: Bad.
     """

@@ -7,7 +7,9 @@ from ..design.scales import PIVOT
 
 @dataclass(frozen=True)
 class Score:
-    """One number of one run: `value` (0-100) of `metric` in language `lang` over `n` instances, scored by `protocol`."""
+    """One number of one run: `value` (0-100) of `metric` in language `lang` over `n` instances, scored by
+    `protocol`.
+    """
 
     lang: str
     metric: str
@@ -34,8 +36,9 @@ class Training:
 class Evaluation:
     """What an evaluation found.
 
-    `instances`: by language what each evaluation row adds to the headline (0-100), () where intervals need none.
-    `protocols`: the same predictions scored under further protocols, kept apart. `more`: further fields of the row.
+    `instances`: by language what each evaluation row adds to the headline (0-100), () where intervals need
+    none. `protocols`: the same predictions scored under further protocols, kept apart. `more`: further fields
+    of the row.
     """
 
     scores: list[Score]
@@ -49,8 +52,8 @@ class Evaluation:
     def items(self) -> list[float]:
         """items[i] = sum over languages of instances[lang][i] / (languages * rows).
 
-        They add up to the headline where that is a mean over rows, and stand for it in intervals where it is not
-        (tagging, BUCC).
+        They add up to the headline where that is a mean over rows, and stand for it in intervals where it is
+        not (tagging, BUCC).
         """
         return shares(self.instances)
 

@@ -30,11 +30,12 @@ def stored(run: Run) -> list[Path]:
 
 
 def keep(run: Run, predictions: list[dict]) -> str:
-    """Write the predictions of a run as Parquet: one row an instance with task, lang, id and what was predicted.
+    """Write the predictions of a run as Parquet: one row an instance with task, lang, id and what was
+    predicted.
 
-    The other columns hold JSON, so that one table takes a label, the tags of a sentence or a ranking. Where pyarrow is not
-    installed the same table is written as JSON lines.
-    Returns the sha256 of the content, which does not depend on the version of the library that wrote it.
+    The other columns hold JSON, so that one table takes a label, the tags of a sentence or a ranking. Where
+    pyarrow is not installed the same table is written as JSON lines. Returns the sha256 of the content, which
+    does not depend on the version of the library that wrote it.
     Raises: Bad when the disk is full.
     """
     columns = list(dict.fromkeys([*PLAIN, "prediction", *(k for row in predictions for k in row)]))
@@ -74,7 +75,8 @@ def lines(table: dict[str, list], file: Path) -> None:
 def predictions(run: Run) -> list[dict]:
     """What a run predicted, as it was kept and as its row says by its hash.
 
-    Raises: Bad when they are not there (the ledger travels, predictions stay on the machine that made them) or damaged.
+    Raises: Bad when they are not there (the ledger travels, predictions stay on the machine that made them)
+    or damaged.
     """
     row = read(run) or {}
     again = f"`{command(run)}{' --again' if row else ''}` makes them"

@@ -1,6 +1,7 @@
 """The ledger: one JSON a finished run, written once, never edited; read back as one tidy frame.
 
-Rows and executed notebooks travel between machines as files; predictions and checkpoints stay where they were made.
+Rows and executed notebooks travel between machines as files; predictions and checkpoints stay where they were
+made.
 """
 
 import json
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 FIELDS = ("id", "path", "source", "on", "seed", "scale", "model", "method", "size", "phase")
 RUN = tuple(f.name for f in fields(Run))
-SAME = ("id", "scores", "items")  # what two executions of one run must agree on; times and machines may differ
+SAME = (
+    "id",
+    "scores",
+    "items",
+)  # what two executions of one run must agree on; times and machines may differ
 
 ELSEWHERE = "name another folder for the ledger with XIT_RESULTS or XIT_EXECUTED"
 ADVICE = "delete the file, and the run is made again, or restore it from git"
@@ -53,8 +58,8 @@ REST = {
 
 @dataclass(frozen=True)
 class Survey:
-    """What the ledger holds: rows of this version; a line for each damaged file, and the files; ids of rows of another
-    recipe, or of a task or scale that is gone."""
+    """What the ledger holds: rows of this version; a line for each damaged file, and the files; ids of rows
+    of another recipe, or of a task or scale that is gone."""
 
     rows: list[dict]
     damaged: list[str]
@@ -108,7 +113,10 @@ def held(row: dict) -> bool:
         return False
     old = checked(path)
     if differ(old, json.loads(json.dumps(row))):
-        raise Bad(f"{path.name}: the ledger holds other scores for this run and is never overwritten; delete the file to repeat it")
+        raise Bad(
+            f"{path.name}: the ledger holds other scores for this run and is never overwritten; delete the "
+            "file to repeat it"
+        )
     return True
 
 
@@ -122,7 +130,10 @@ def checked(file: Path) -> dict:
     Raises: Bad that names the file, what is wrong with it, and what to do.
     """
     if file.exists() and not file.is_file() or file.suffix != ".json":
-        raise Bad(f"{file}: no file of the ledger: neither a folder nor a pipe is one, and names end in .json; take it away")
+        raise Bad(
+            f"{file}: no file of the ledger: neither a folder nor a pipe is one, and names end in .json; "
+            "take it away"
+        )
     row = files.load(file, ROW, ADVICE)
     wrong = ("" if "sha256" in row else strange(row)) or files.misfit(row, REST)
     if (row["scale"], row["id"]) != (file.parent.name, file.stem):
@@ -147,7 +158,9 @@ def strange(row: dict) -> str:
 
 
 def made(row: dict) -> Run | None:
-    """The run of a row; None where this version makes none of its id: of another recipe, or a task that is gone."""
+    """The run of a row; None where this version makes none of its id: of another recipe, or a task that is
+    gone.
+    """
     try:
         run = Run(**{k: row[k] for k in RUN})
     except Bad:
@@ -222,7 +235,9 @@ def row_files(scale: str | None) -> list[Path]:
     try:
         names = [scale] if scale else sorted(p.name for p in top.iterdir()) if os.path.lexists(top) else []
         folders = [top / name for name in names if os.path.lexists(top / name) and not name.startswith(".")]
-        found = [p for folder in folders if folder.name in SCALES or folder.is_dir() for p in folder.iterdir()]
+        found = [
+            p for folder in folders if folder.name in SCALES or folder.is_dir() for p in folder.iterdir()
+        ]
     except OSError as error:
         said = f"{error.filename}: the ledger cannot be read ({error.strerror})"
         raise Bad(f"{said}; make it a readable folder, or name another with XIT_RESULTS") from None
@@ -235,19 +250,28 @@ def frame(scale: str | None = None) -> "pandas.DataFrame":
 
 
 def tidy(told: list[dict]) -> "pandas.DataFrame":
-    """One line a score: the run's fields, `data_lang` (of its intermediate data), and lang, metric, protocol, value, n."""
+    """One line a score: the run's fields, `data_lang` (of its intermediate data), and lang, metric, protocol,
+    value, n.
+    """
     import pandas as pd
 
-    scored = [{k: row[k] for k in FIELDS} | {"data_lang": row["lang"]} | score for row in told for score in row["scores"]]
+    scored = [
+        {k: row[k] for k in FIELDS} | {"data_lang": row["lang"]} | score
+        for row in told
+        for score in row["scores"]
+    ]
     return pd.DataFrame(scored, columns=[*FIELDS, "data_lang", "lang", "metric", "protocol", "value", "n"])
 
 
 def headline(scores: "pandas.DataFrame") -> "pandas.DataFrame":
-    """One line a run: `score`, the mean over languages of the mean of the task's headline metrics, as XTREME averages.
+    """One line a run: `score`, the mean over languages of the mean of the task's headline metrics, as XTREME
+    averages.
 
     Source: google-research/xtreme@838c13b, evaluate.py.
     """
     keys = [*FIELDS, "data_lang"]
-    wanted = [t in TASKS and m in TASKS[t].metrics for t, m in zip(scores["on"], scores["metric"], strict=True)]
+    wanted = [
+        t in TASKS and m in TASKS[t].metrics for t, m in zip(scores["on"], scores["metric"], strict=True)
+    ]
     by_lang = scores.loc[wanted].groupby([*keys, "lang"], as_index=False)["value"].mean()
     return by_lang.groupby(keys, as_index=False)["value"].mean().rename(columns={"value": "score"})

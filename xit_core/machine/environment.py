@@ -1,4 +1,6 @@
-"""What surrounds a process must not reach a number: what is fixed, what is taken away, and what is recorded in the row."""
+"""What surrounds a process must not reach a number: what is fixed, what is taken away, and what is recorded
+in the row.
+"""
 
 import os
 import re
@@ -8,24 +10,31 @@ from fnmatch import fnmatch
 from .errors import Bad
 
 FIXED = {
-    "PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC", "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC",
+    "TOKENIZERS_PARALLELISM": "false",
     "TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }  # fmt: skip
 THREADED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-# Settings of libraries that change what they compute. OPENBLAS_CORETYPE stays: some processors need it to compute right.
+# Settings of libraries that change what they compute. OPENBLAS_CORETYPE stays: some processors need it to
+# compute right.
 NUMERIC = (
-    "ATEN_CPU_CAPABILITY", "OMP_*", "GOMP_*", "KMP_*", "MKL_*", "DNNL_*", "ONEDNN_*", "OPENBLAS_*", "NPY_*", "NVIDIA_TF32_OVERRIDE",
-    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCH_BLAS_*", "TORCHINDUCTOR_*", "CUBLAS_*", "CUBLASLT_*", "CUDNN_*", "ACCELERATE_*",
+    "ATEN_CPU_CAPABILITY", "OMP_*", "GOMP_*", "KMP_*", "MKL_*", "DNNL_*", "ONEDNN_*", "OPENBLAS_*", "NPY_*",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCH_BLAS_*", "TORCHINDUCTOR_*", "CUBLAS_*", "CUBLASLT_*",
+    "CUDNN_*", "ACCELERATE_*",
 )  # fmt: skip
 # Settings that stop a run or change how its notebook looks, without a word for the person
 OTHERS = (
-    "MPLBACKEND", "PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONDEVMODE", "PYTHONASYNCIODEBUG", "TORCH_LOGS", "TORCH_CPP_*", "TQDM_*",
+    "MPLBACKEND", "PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONDEVMODE", "PYTHONASYNCIODEBUG", "TORCH_LOGS",
+    "TORCH_CPP_*", "TQDM_*",
 )  # fmt: skip
 NEEDED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
 def fix_environment() -> None:
-    """Give this process, before it loads a library, and those that it starts the environment that a number may depend on."""
+    """Give this process, before it loads a library, and those that it starts the environment that a number
+    may depend on.
+    """
     wanted = FIXED | dict.fromkeys(THREADED, str(threads()))
     others = [name for name in os.environ if any(fnmatch(name, x) for x in OTHERS)]
     for name in (name for name in (*numeric(), *others) if name not in NEEDED):
@@ -34,8 +43,8 @@ def fix_environment() -> None:
 
 
 def threads() -> int:
-    """Threads that a run computes on (XIT_THREADS, else one): parallel work is the scheduler's, and sums of one thread are added
-    in one order, whatever the machine.
+    """Threads that a run computes on (XIT_THREADS, else one): parallel work is the scheduler's, and sums of
+    one thread are added in one order, whatever the machine.
 
     Raises: Bad.
     """
@@ -55,7 +64,9 @@ def numeric() -> dict[str, str]:
 
 
 def compared(rows: list[dict]) -> str:
-    """One line where rows were made in several environments, whose scores may differ in the last digits; "" for one."""
+    """One line where rows were made in several environments, whose scores may differ in the last digits; ""
+    for one.
+    """
     counts = Counter(map(_kind, (row["provenance"] for row in rows)))
     if len(counts) < 2:
         return ""
@@ -68,4 +79,6 @@ def _kind(made: dict) -> str:
     known = made.get("environment", {})
     variables = (f"{name}={value}" for name, value in known.get("variables", {}).items())
     library = f"torch {made.get('packages', {}).get('torch', '?')}"
-    return " ".join(filter(None, [made.get("device", ""), known.get("instructions", ""), *variables, library]))
+    return " ".join(
+        filter(None, [made.get("device", ""), known.get("instructions", ""), *variables, library])
+    )

@@ -1,4 +1,6 @@
-"""Files of the project's own: whole or not there, whoever else writes the same one; checked when they are read."""
+"""Files of the project's own: whole or not there, whoever else writes the same one; checked when they are
+read.
+"""
 
 import hashlib
 import json
@@ -17,11 +19,11 @@ ROOM = "free some space or name another folder with XIT_RUNS"
 RESTORE = "restore it (git checkout, or install the package again)"
 MARKER = "<<<<<<< "  # of git, where two versions of a file were not joined
 
-# What a file of JSON must hold: a type (float: a finite number) or one of several, [shape], or {field: shape}.
-# A field "name?" may be absent; "*" stands for every field that is not named.
+# What a file of JSON must hold: a type (float: a finite number) or one of several, [shape], or {field:
+# shape}. A field "name?" may be absent; "*" stands for every field that is not named.
 Shape = type | tuple[type, ...] | list | dict
 
-# -- writing -----------------------------------------------------------------------------------------------------------
+# -- writing -------------------------------------------------------------------------------------------------
 
 
 def whole(
@@ -58,7 +60,8 @@ def together(
 ) -> None:
     """Let `make(aside)` write files, then put them into `folder`, in the order of the names that it gives.
 
-    `aside` is hidden, new and this process's own: two that write the same files do not meet, the later one counts.
+    `aside` is hidden, new and this process's own: two that write the same files do not meet, the later one
+    counts.
     Raises: Bad that says `named` and `advice`.
     """
     try:
@@ -81,7 +84,7 @@ def move(part: Path, path: Path) -> None:
     os.replace(part, path)
 
 
-# -- reading -----------------------------------------------------------------------------------------------------------
+# -- reading -------------------------------------------------------------------------------------------------
 
 
 def load(file: Path, shape: dict[str, Any], advice: str) -> dict:
@@ -106,7 +109,8 @@ def load(file: Path, shape: dict[str, Any], advice: str) -> dict:
 def parsed(content: str) -> Any:
     """What a text of JSON says.
 
-    Raises: ValueError, RecursionError for none, or for what cannot be written again: NaN, halves of characters.
+    Raises: ValueError, RecursionError for none, or for what cannot be written again: NaN, halves of
+    characters.
     """
     if not content.strip():
         raise ValueError("it is empty")
@@ -195,7 +199,7 @@ def given(file: Path, read: Callable[[Path], Any], advice: str, what: str = "dam
         raise Bad(f"{file}: {what} ({reason}); {advice}") from None
 
 
-# -- hashes ------------------------------------------------------------------------------------------------------------
+# -- hashes --------------------------------------------------------------------------------------------------
 
 
 def sealed(content: dict) -> dict:

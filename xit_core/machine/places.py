@@ -6,7 +6,9 @@ from pathlib import Path
 from .errors import Bad
 
 PACKAGE = Path(__file__).resolve().parents[1]
-CHECKOUT = (PACKAGE.parent / "notebooks/1_pretrained.ipynb").is_file()  # else the package was installed: it works in any folder
+CHECKOUT = (
+    PACKAGE.parent / "notebooks/1_pretrained.ipynb"
+).is_file()  # else the package was installed: it works in any folder
 ROOT = PACKAGE.parent if CHECKOUT else Path.cwd()
 PARTS = PACKAGE.parent if CHECKOUT else PACKAGE  # where the notebooks and the Snakefile are
 
@@ -32,13 +34,21 @@ def mirror_dir() -> Path | None:
     if not named:
         return None
     if not (Path(named) / "MANIFEST.csv").is_file():
-        raise Bad(f"XIT_MIRROR={named}: no MANIFEST.csv there; name the folder that holds the mirror, or unset it to use the hub")
+        raise Bad(
+            f"XIT_MIRROR={named}: no MANIFEST.csv there; name the folder that holds the mirror, or unset it "
+            "to use the hub"
+        )
     return Path(named).resolve()
 
 
 def local_dir() -> Path | None:
-    """A folder of the user's with data that no hub serves at a known commit (XIT_LOCAL): licensed or original files."""
+    """A folder of the user's with data that no hub serves at a known commit (XIT_LOCAL): licensed or original
+    files.
+    """
     named = os.environ.get("XIT_LOCAL")
     if named and not Path(named).is_dir():
-        raise Bad(f"XIT_LOCAL={named}: no such folder; name the folder that holds your own copies of data sets, or unset it")
+        raise Bad(
+            f"XIT_LOCAL={named}: no such folder; name the folder that holds your own copies of data sets, "
+            "or unset it"
+        )
     return Path(named).resolve() if named else None

@@ -1,4 +1,5 @@
-"""Which code made a number: the commit of the project's own tree, or none, and the versions of its packages."""
+"""Which code made a number: the commit of the project's own tree, or none, and the versions of its
+packages."""
 
 import os
 import subprocess
@@ -19,7 +20,11 @@ def described() -> str:
     except PackageNotFoundError:  # a tree that was not installed
         number = "of a tree that is not installed"
     found = commit()
-    at = f" (commit {found['commit'][:10]}{'' if found['clean'] else ', with changes'})" if found["commit"] else ""
+    at = (
+        f" (commit {found['commit'][:10]}{'' if found['clean'] else ', with changes'})"
+        if found["commit"]
+        else ""
+    )
     return f"xit {number}{at}"
 
 
@@ -35,8 +40,9 @@ def versions() -> dict[str, str]:
 def commit() -> dict:
     """The commit, and whether the tree was clean but for what runs write.
 
-    None and not clean where the code is not of a git checkout of its own: installed, copied into another repository, or
-    without git. Clean means that no file differs or is new, and none is kept from git's eyes (ignored, `assume-unchanged`).
+    None and not clean where the code is not of a git checkout of its own: installed, copied into another
+    repository, or without git. Clean means that no file differs or is new, and none is kept from git's eyes
+    (ignored, `assume-unchanged`).
     """
     top = git("rev-parse", "--show-toplevel")
     own = top and (Path(top) / "xit_core").resolve() == PACKAGE and git("ls-files", "xit_core/__init__.py")
@@ -55,10 +61,14 @@ def changes() -> tuple[str | None, ...]:
 
 
 def git(*words: str) -> str | None:
-    """What git says of the project's tree, whatever the environment and the person's settings say; None when it cannot."""
+    """What git says of the project's tree, whatever the environment and the person's settings say; None when
+    it cannot.
+    """
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-C", str(ROOT), "-c", "core.fsmonitor=false", "-c", "core.quotePath=true", *words]
     with suppress(OSError):
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="surrogateescape", env=env, check=False)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="surrogateescape", env=env, check=False
+        )
         return done.stdout.rstrip("\n") if done.returncode == 0 else None
     return None

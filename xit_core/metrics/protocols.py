@@ -1,8 +1,10 @@
-"""How predictions become scores: every published definition under its own name, over the same stored predictions.
+"""How predictions become scores: every published definition under its own name, over the same stored
+predictions.
 
-Behaviour, in our own words, of google-research/xtreme@838c13b (evaluate.py, third_party/evaluate_squad.py, evaluate_mlqa.py,
-utils_mewslix.py and utils_lareqa.py), facebookresearch/MLQA@5ef5c73 (mlqa_evaluation_v1.py), SQuAD's evaluate-v2.0.py, and of
-seqeval 1.2.2 and 0.0.12 (metrics/sequence_labeling.py). Scores are 0-100.
+Behaviour, in our own words, of google-research/xtreme@838c13b (evaluate.py, third_party/evaluate_squad.py,
+evaluate_mlqa.py, utils_mewslix.py and utils_lareqa.py), facebookresearch/MLQA@5ef5c73
+(mlqa_evaluation_v1.py), SQuAD's evaluate-v2.0.py, and of seqeval 1.2.2 and 0.0.12
+(metrics/sequence_labeling.py). Scores are 0-100.
 """
 
 import re
@@ -24,25 +26,29 @@ def mean(values: Iterable[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-# -- answers -----------------------------------------------------------------------------------------------------------
+# -- answers -------------------------------------------------------------------------------------------------
 
 ARTICLES = {
-    "en": r"\b(a|an|the)\b", "es": r"\b(un|una|unos|unas|el|la|los|las)\b", "vi": r"\b(của|là|cái|chiếc|những)\b",
+    "en": r"\b(a|an|the)\b", "es": r"\b(un|una|unos|unas|el|la|los|las)\b",
+    "vi": r"\b(của|là|cái|chiếc|những)\b",
     "de": r"\b(ein|eine|einen|einem|eines|einer|der|die|das|den|dem|des)\b", "ar": r"\sال^|ال",
 }  # fmt: skip
 ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def squad_en(text: str, lang: str = "en") -> str:
-    """SQuAD's normaliser, English whatever the language: XTREME has it for XQuAD and TyDiQA. Only ASCII punctuation goes."""
+    """SQuAD's normaliser, English whatever the language: XTREME has it for XQuAD and TyDiQA. Only ASCII
+    punctuation goes.
+    """
     return " ".join(re.sub(ARTICLES["en"], " ", text.lower().translate(ASCII_PUNCTUATION)).split())
 
 
 def mlqa(text: str, lang: str) -> str:
-    """MLQA's normaliser: every Unicode punctuation goes, then the language's articles; zh is split at each of 一 to 龥.
+    """MLQA's normaliser: every Unicode punctuation goes, then the language's articles; zh is split at each of
+    一 to 龥.
 
-    So digits, Latin words and rarer ideographs stay whole in zh. The official script knows ar de en es hi vi zh; other
-    languages, which it refuses, have no articles here and are split on white space.
+    So digits, Latin words and rarer ideographs stay whole in zh. The official script knows ar de en es hi vi
+    zh; other languages, which it refuses, have no articles here and are split on white space.
     """
     text = "".join(c for c in text.lower() if not punctuation(c))
     text = re.sub(ARTICLES[lang], " ", text) if lang in ARTICLES else text
@@ -54,7 +60,9 @@ def punctuation(c: str) -> bool:
 
 
 def token_f1(prediction: str, gold: str, empty: float = 1.0) -> float:
-    """F1 (0-1) of the bags of two normalised texts' tokens; `empty` when neither has any: 1 in SQuAD 2's script, else 0."""
+    """F1 (0-1) of the bags of two normalised texts' tokens; `empty` when neither has any: 1 in SQuAD 2's
+    script, else 0.
+    """
     a, b = prediction.split(), gold.split()
     if not a and not b:
         return empty
@@ -67,17 +75,20 @@ def em_f1(prediction: str, golds: Sequence[str], empty: float) -> tuple[float, f
 
 
 def extractive(normal: Callable[[str, str], str]) -> Protocol:
-    """SQuAD 1.1's scores: EM and F1, each the best over the gold answers; an instance scores the mean of both.
+    """SQuAD 1.1's scores: EM and F1, each the best over the gold answers; an instance scores the mean of
+    both.
 
-    A prediction None (no answer given) scores 0. A question without gold answers, on which the official scripts stop, is
-    scored as SQuAD 2 does: right when nothing is said.
+    A prediction None (no answer given) scores 0. A question without gold answers, on which the official
+    scripts stop, is scored as SQuAD 2 does: right when nothing is said.
     """
 
     def score(predictions: list[str | None], examples: list[dict], lang: str) -> Scored:
         found = []
         for said, example in zip(predictions, examples, strict=True):
             golds = [normal(text, lang) for _, text in example["answers"]]
-            found.append((0.0, 0.0) if said is None else em_f1(normal(said, lang), golds or [""], float(not golds)))
+            found.append(
+                (0.0, 0.0) if said is None else em_f1(normal(said, lang), golds or [""], float(not golds))
+            )
         metrics = {"exact_match": mean(em for em, _ in found), "f1": mean(f1 for _, f1 in found)}
         return metrics, [(em + f1) / 2 for em, f1 in found]
 
@@ -85,9 +96,11 @@ def extractive(normal: Callable[[str, str], str]) -> Protocol:
 
 
 def squad2(predictions: list[str], examples: list[dict], lang: str) -> Scored:
-    """SQuAD 2's scores: "" is the right answer where no gold answer has a token; questions without answers also on their own.
+    """SQuAD 2's scores: "" is the right answer where no gold answer has a token; questions without answers
+    also on their own.
 
-    Gold answers of only articles and punctuation are dropped. No threshold: a prediction "" says that there is no answer.
+    Gold answers of only articles and punctuation are dropped. No threshold: a prediction "" says that there
+    is no answer.
     """
     found = []
     for said, example in zip(predictions, examples, strict=True):
@@ -98,17 +111,21 @@ def squad2(predictions: list[str], examples: list[dict], lang: str) -> Scored:
     if any(answerable):
         metrics["has_answer_f1"] = mean(f1 for (_, f1), has in zip(found, answerable, strict=True) if has)
     if not all(answerable):
-        metrics["no_answer_accuracy"] = mean(em for (em, _), has in zip(found, answerable, strict=True) if not has)
+        metrics["no_answer_accuracy"] = mean(
+            em for (em, _), has in zip(found, answerable, strict=True) if not has
+        )
     return metrics, [(em + f1) / 2 for em, f1 in found]
 
 
-# -- tags --------------------------------------------------------------------------------------------------------------
+# -- tags ----------------------------------------------------------------------------------------------------
 
 
 def chunks(tags: Iterable[str], seqeval: str = "1.2.2") -> set[tuple[str, int, int]]:
-    """(type, first, last) of every chunk. seqeval reads the first letter as B, I, E, S or O, also of UPOS tags such as "SYM".
+    """(type, first, last) of every chunk. seqeval reads the first letter as B, I, E, S or O, also of UPOS
+    tags such as "SYM".
 
-    1.2.2 takes as type what follows the letter and its hyphen, 0.0.12 what follows the last hyphen of the whole tag.
+    1.2.2 takes as type what follows the letter and its hyphen, 0.0.12 what follows the last hyphen of the
+    whole tag.
     """
     found, begin, before, kind_before = set(), 0, "O", ""
     for i, tag in enumerate([*tags, "O"]):
@@ -138,10 +155,13 @@ def rates(predicted: set, gold: set) -> dict[str, float]:
 def corpus(predictions: list[list[str]], golds: list[list[str]], seqeval: str = "1.2.2") -> dict[str, float]:
     """F1, precision and recall of the chunks of all sentences.
 
-    seqeval reads the corpus as one sequence with an "O" after each sentence, and this matters: an "X" that begins a later
-    sentence has the type of that "O", so it begins no chunk, and the next one to end reaches back to an earlier sentence.
+    seqeval reads the corpus as one sequence with an "O" after each sentence, and this matters: an "X" that
+    begins a later sentence has the type of that "O", so it begins no chunk, and the next one to end reaches
+    back to an earlier sentence.
     """
-    said, gold = (chunks([t for s in sentences for t in (*s, "O")], seqeval) for sentences in (predictions, golds))
+    said, gold = (
+        chunks([t for s in sentences for t in (*s, "O")], seqeval) for sentences in (predictions, golds)
+    )
     return rates(said, gold)
 
 
@@ -152,12 +172,17 @@ def sentence_f1(prediction: list[str], gold: list[str], seqeval: str) -> float:
 
 
 def tagging(*names: str, seqeval: str = "1.2.2") -> Protocol:
-    """Chunk F1 of the corpus and token accuracy, those of them that are named; an instance is a sentence with its own first."""
+    """Chunk F1 of the corpus and token accuracy, those of them that are named; an instance is a sentence with
+    its own first.
+    """
 
     def score(predictions: list[list[str]], examples: list[dict], lang: str) -> Scored:
         golds = [e["tags"] for e in examples]
         right = [[a == b for a, b in zip(p, g, strict=True)] for p, g in zip(predictions, golds, strict=True)]
-        metrics = {"f1": corpus(predictions, golds, seqeval)["f1"], "accuracy": 100 * mean(x for s in right for x in s)}
+        metrics = {
+            "f1": corpus(predictions, golds, seqeval)["f1"],
+            "accuracy": 100 * mean(x for s in right for x in s),
+        }
         told = {name: x for name, x in metrics.items() if name in names}
         if names[0] == "accuracy":
             return told, [100 * mean(s) for s in right]
@@ -166,7 +191,7 @@ def tagging(*names: str, seqeval: str = "1.2.2") -> Protocol:
     return score
 
 
-# -- labels and retrieval ----------------------------------------------------------------------------------------------
+# -- labels and retrieval ------------------------------------------------------------------------------------
 
 
 def accuracy(predictions: list, examples: list[dict], lang: str) -> Scored:
@@ -178,21 +203,30 @@ def accuracy(predictions: list, examples: list[dict], lang: str) -> Scored:
 
 
 def average_precision(ranked: Sequence, gold: Sequence, k: int = 20) -> float:
-    """Average precision (0-1) of the first k; an id that comes again is a miss. With one gold id: the reciprocal rank."""
+    """Average precision (0-1) of the first k; an id that comes again is a miss. With one gold id: the
+    reciprocal rank.
+    """
     top = ranked[:k]
     hits = [rank for rank, x in enumerate(top) if x in gold and x not in top[:rank]]
     return sum((n + 1) / (rank + 1) for n, rank in enumerate(hits)) / min(len(gold), k)
 
 
 def map20(predictions: list[Sequence], examples: list[dict], lang: str) -> Scored:
-    """Mean average precision of the first 20. A prediction is a ranked list of ids; "gold" is an id or a set of them."""
-    golds = [list(e["gold"]) if isinstance(e["gold"], set | frozenset | list | tuple) else [e["gold"]] for e in examples]
+    """Mean average precision of the first 20. A prediction is a ranked list of ids; "gold" is an id or a set
+    of them.
+    """
+    golds = [
+        list(e["gold"]) if isinstance(e["gold"], set | frozenset | list | tuple) else [e["gold"]]
+        for e in examples
+    ]
     items = [100 * average_precision(said, gold) for said, gold in zip(predictions, golds, strict=True)]
     return {"map@20": mean(items)}, items
 
 
 def pairs(predictions: list[Sequence], examples: list[dict], lang: str) -> Scored:
-    """F1, precision and recall of a set of mined pairs; an instance is a gold pair that was found (100) or not (0)."""
+    """F1, precision and recall of a set of mined pairs; an instance is a gold pair that was found (100) or
+    not (0).
+    """
     said, gold = {tuple(p) for p in predictions}, [tuple(e["ids"]) for e in examples]
     return rates(said, set(gold)), [100.0 * (g in said) for g in gold]
 
@@ -213,7 +247,9 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def also(task: Task) -> tuple[str, ...]:
-    """The further protocols that score a task's predictions: of its own family, SQuAD 2's only where answers can be missing."""
+    """The further protocols that score a task's predictions: of its own family, SQuAD 2's only where answers
+    can be missing.
+    """
     family = task.protocol.split("/")[0] + "/"
     if task.retrieves:
         return ()

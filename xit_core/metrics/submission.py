@@ -1,11 +1,13 @@
-"""A folder of predictions in XTREME's submission layout, scored as its official scorer does; and such a folder written.
+"""A folder of predictions in XTREME's submission layout, scored as its official scorer does; and such a
+folder written.
 
-The layout: <folder>/<task>/test-<language>.tsv (QA and Mewsli-X .json, XCOPA .jsonl), the same for predictions and for gold.
-Behaviour of google-research/xtreme@838c13b, evaluate.py: wherever that gives a number, `score` gives the same. Where it stops
-with a traceback (files that do not align, an answer that is no string, no examples), `score` raises Bad and names the place.
-So, as there: a missing answer counts as wrong and stays in the denominator, an unknown id is ignored, a repeated key counts
-as its last value, blank lines are examples (of tags: an empty sentence), a line is stripped and then compared whole (columns and
-a byte-order mark included), equal lines of BUCC count once.
+The layout: <folder>/<task>/test-<language>.tsv (QA and Mewsli-X .json, XCOPA .jsonl), the same for
+predictions and for gold. Behaviour of google-research/xtreme@838c13b, evaluate.py: wherever that gives a
+number, `score` gives the same. Where it stops with a traceback (files that do not align, an answer that is no
+string, no examples), `score` raises Bad and names the place. So, as there: a missing answer counts as wrong
+and stays in the denominator, an unknown id is ignored, a repeated key counts as its last value, blank lines
+are examples (of tags: an empty sentence), a line is stripped and then compared whole (columns and a
+byte-order mark included), equal lines of BUCC count once.
 """
 
 import json
@@ -20,25 +22,28 @@ from ..machine import files
 from ..machine.errors import Bad
 from .protocols import PROTOCOLS, corpus, mean
 
-# -- evaluate.py's tables ----------------------------------------------------------------------------------------------
+# -- evaluate.py's tables ------------------------------------------------------------------------------------
 
 XTREME = {
     "pawsx": "de en es fr ja ko zh",
     "xnli": "ar bg de el en es fr hi ru sw th tr ur vi zh",
-    "udpos": "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh",
-    "panx": "af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta te th tl tr ur vi "
+    "udpos": "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi "
     "yo zh",
+    "panx": "af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw "
+    "ta te th tl tr ur vi yo zh",
     "xquad": "ar de el en es hi ru th tr vi zh",
     "mlqa": "ar de en es hi vi zh",
     "tydiqa": "ar bn en fi id ko ru sw te",
     "bucc2018": "de fr ru zh",
-    "tatoeba": "af ar bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr nl pt ru sw ta te th tl tr ur vi zh",
+    "tatoeba": "af ar bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr nl pt ru sw ta te "
+    "th tl tr ur vi zh",
 }
-# XTREME-R's table has Wolof for UD-POS, which its training script lacks, and LAReQA with no language and no scorer. So a
-# folder "lareqa" is not read and the overall score, which needs every task, is never there (the official script stops).
-# XCOPA counts in two groups.
+# XTREME-R's table has Wolof for UD-POS, which its training script lacks, and LAReQA with no language and no
+# scorer. So a folder "lareqa" is not read and the overall score, which needs every task, is never there (the
+# official script stops). XCOPA counts in two groups.
 ADDED = {
-    "xnli": "", "xcopa": "et ht id it qu sw ta th tr vi zh", "udpos": "lt pl ro uk wo", "panx": "az gu lt pa pl qu ro uk",
+    "xnli": "", "xcopa": "et ht id it qu sw ta th tr vi zh", "udpos": "lt pl ro uk wo",
+    "panx": "az gu lt pa pl qu ro uk",
     "xquad": "ro", "mlqa": "", "tydiqa": "", "tatoeba": "az lt pl ro uk", "lareqa": "",
     "mewslix": "ar de en es fa ja pl ro ta tr uk",
 }  # fmt: skip
@@ -49,10 +54,15 @@ LANGS: dict[str, dict[str, list[str]]] = {
 SHARED = {"tagging": ["udpos", "panx"], "qa": ["xquad", "mlqa", "tydiqa"]}
 GROUPS: dict[str, dict[str, list[str]]] = {
     "xtreme": {"classification": ["pawsx", "xnli"], **SHARED, "retrieval": ["bucc2018", "tatoeba"]},
-    "xtreme-r": {"classification": ["xnli", "xcopa"], **SHARED, "retrieval": ["tatoeba", "mewslix"], "multi_choice": ["xcopa"]},
+    "xtreme-r": {
+        "classification": ["xnli", "xcopa"],
+        **SHARED,
+        "retrieval": ["tatoeba", "mewslix"],
+        "multi_choice": ["xcopa"],
+    },
 }
 
-# -- reading -----------------------------------------------------------------------------------------------------------
+# -- reading -------------------------------------------------------------------------------------------------
 
 
 def read(path: Path) -> str:
@@ -60,7 +70,9 @@ def read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")  # \r\n and \r are read as \n
     except UnicodeDecodeError as error:
-        raise Bad(f"{path}: no UTF-8 text ({error.reason} at byte {error.start}); write it again as UTF-8") from None
+        raise Bad(
+            f"{path}: no UTF-8 text ({error.reason} at byte {error.start}); write it again as UTF-8"
+        ) from None
     except OSError as error:
         raise Bad(f"{path}: cannot be read ({error.strerror}); put the file there again") from None
 
@@ -89,7 +101,9 @@ def labels(path: Path) -> list:
     return [field(parsed(line, where), "label", where) for where, line in rows]
 
 
-HOLDERS = dict | list | str  # of JSON's types, what has an "in": evaluate.py finds no id in a list or a text, and goes on
+HOLDERS = (
+    dict | list | str
+)  # of JSON's types, what has an "in": evaluate.py finds no id in a list or a text, and goes on
 
 
 def content(path: Path) -> dict | list | str:
@@ -122,7 +136,7 @@ def expected(value: Any, kind: Any, where: str, allowed: str) -> Any:
     return value
 
 
-# -- scoring one pair of files -----------------------------------------------------------------------------------------
+# -- scoring one pair of files -------------------------------------------------------------------------------
 
 Scorer = Callable[[Path, Path, str], dict[str, float]]  # (predictions, gold, language) -> metrics
 
@@ -167,37 +181,52 @@ def answered(said: Path, gold: Path, lang: str, protocol: str = "qa/squad-en") -
 
 def questions(path: Path) -> Iterator[dict]:
     for article in content(path):
-        for paragraph in expected(field(article, "paragraphs", str(path)), HOLDERS, f"{path}: paragraphs is", "a list"):
+        for paragraph in expected(
+            field(article, "paragraphs", str(path)), HOLDERS, f"{path}: paragraphs is", "a list"
+        ):
             yield from expected(field(paragraph, "qas", str(path)), HOLDERS, f"{path}: qas is", "a list")
 
 
 def replied(question: dict, given: dict | list | str, said: Path, gold: Path) -> tuple[str | None, dict]:
-    """(answer given or None, example) of a question. As in evaluate.py, gold answers of one that got none are not looked at."""
+    """(answer given or None, example) of a question. As in evaluate.py, gold answers of one that got none are
+    not looked at.
+    """
     name = expected(field(question, "id", str(gold)), str, f"{gold}: an id is", "a string")
     if name not in given:
         return None, {"answers": []}
     of = f"{name!r} is"
     reply = expected(field(given, name, str(said)), str, f"{said}: the answer to {of}", "a string")
-    answers = expected(field(question, "answers", f"{gold}: {name!r}"), HOLDERS, f"{gold}: the answers of {of}", "a list")
-    texts = [expected(field(a, "text", f"{gold}: {name!r}"), str, f"{gold}: a gold answer to {of}", "a string") for a in answers]
+    answers = expected(
+        field(question, "answers", f"{gold}: {name!r}"), HOLDERS, f"{gold}: the answers of {of}", "a list"
+    )
+    texts = [
+        expected(field(a, "text", f"{gold}: {name!r}"), str, f"{gold}: a gold answer to {of}", "a string")
+        for a in answers
+    ]
     if not texts:
         raise Bad(f"{gold}: {name!r} has no gold answer; needed: at least one, or leave the question out")
     return reply, {"answers": [(0, t) for t in texts]}
 
 
 def ranked(said: Path, gold: Path, lang: str) -> dict[str, float]:
-    """A mention without a ranking counts as wrong; the first 20 count; white space is stripped from gold ids only."""
+    """A mention without a ranking counts as wrong; the first 20 count; white space is stripped from gold ids
+    only.
+    """
     form = "an object with a list of entity ids for each mention"
     given, golds = content(said), expected(content(gold), dict, f"{gold} holds", form)
     given = expected(given, dict, f"{said} holds", form) if golds else {}
     wanted = [field(ids, 0, f"{gold}: {name!r}") for name, ids in golds.items()]
     examples = [{"gold": expected(x, str, f"{gold}: an entity is", "a string").strip()} for x in wanted]
-    lists = [expected(given.get(name, []), list | str, f"{said}: {name!r} has", "a list of entity ids") for name in golds]
+    lists = [
+        expected(given.get(name, []), list | str, f"{said}: {name!r} has", "a list of entity ids")
+        for name in golds
+    ]
     return PROTOCOLS["map@20"](lists, examples, lang)[0]
 
 
 SCORERS: dict[str, Scorer] = {
-    "pawsx": classified, "xnli": classified, "xcopa": partial(classified, reader=labels), "udpos": tagged, "panx": tagged,
+    "pawsx": classified, "xnli": classified, "xcopa": partial(classified, reader=labels), "udpos": tagged,
+    "panx": tagged,
     "xquad": answered, "mlqa": partial(answered, protocol="qa/mlqa"), "tydiqa": answered, "bucc2018": mined,
     "tatoeba": classified, "mewslix": ranked,
 }  # fmt: skip
@@ -208,7 +237,7 @@ def place(folder: Path, task: str, lang: str) -> Path:
     return folder / task / f"test-{lang}.{suffix}"
 
 
-# -- scoring a folder --------------------------------------------------------------------------------------------------
+# -- scoring a folder ----------------------------------------------------------------------------------------
 
 
 LIST = "export.json"  # what an export says of itself
@@ -219,23 +248,30 @@ UNLIST = "export again into a new folder, or delete the list to score whatever l
 def score(
     submission: Path, gold: Path, benchmark: str = "xtreme", languages: list[str] | None = None
 ) -> dict:
-    """{overall, groups, tasks: {task: {score, metrics: {metric: {lang: value}}}}}: of the tasks that are in both folders.
+    """{overall, groups, tasks: {task: {score, metrics: {metric: {lang: value}}}}}: of the tasks that are in
+    both folders.
 
-    Means over languages, then tasks; a QA task's score is the mean of EM and F1; overall is None unless every task is there.
-    `languages`: the only ones to score; without them those that an export lists. A task with fewer than the benchmark
-    has is "partial", names its "languages" and counts in no group and not in the overall score.
+    Means over languages, then tasks; a QA task's score is the mean of EM and F1; overall is None unless every
+    task is there. `languages`: the only ones to score; without them those that an export lists. A task with
+    fewer than the benchmark has is "partial", names its "languages" and counts in no group and not in the
+    overall score.
 
-    Raises: Bad for an unknown benchmark or language, a missing folder or file, or a file that cannot be scored.
+    Raises: Bad for an unknown benchmark or language, a missing folder or file, or a file that cannot be
+    scored.
     """
     if benchmark not in LANGS:
         raise Bad(f"no benchmark {benchmark!r}; known: {', '.join(LANGS)}")
     for folder in (submission, gold):
         if not folder.is_dir():
             raise Bad(f"{folder}: no such folder; name one in the layout <folder>/<task>/test-<language>.tsv")
-    there = [t for t in LANGS[benchmark] if t in SCORERS and (submission / t).is_dir() and (gold / t).is_dir()]
+    there = [
+        t for t in LANGS[benchmark] if t in SCORERS and (submission / t).is_dir() and (gold / t).is_dir()
+    ]
     there = [t for t in there if t in of_one_export(submission, gold, there)]
     if not there:
-        raise Bad(f"no task of {benchmark} in both {submission} and {gold}; known: {', '.join(LANGS[benchmark])}")
+        raise Bad(
+            f"no task of {benchmark} in both {submission} and {gold}; known: {', '.join(LANGS[benchmark])}"
+        )
     wanted = (
         named(languages, there, benchmark) if languages is not None else listed(submission, there, benchmark)
     )
@@ -245,7 +281,11 @@ def score(
         name: mean(tasks[t]["score"] for t in of) for name, of in GROUPS[benchmark].items() if set(of) <= full
     }
     whole = full == set(LANGS[benchmark])
-    return {"overall": mean(t["score"] for t in tasks.values()) if whole else None, "groups": means, "tasks": tasks}
+    return {
+        "overall": mean(t["score"] for t in tasks.values()) if whole else None,
+        "groups": means,
+        "tasks": tasks,
+    }
 
 
 def listing(folder: Path) -> dict | None:
@@ -260,12 +300,15 @@ def listing(folder: Path) -> dict | None:
 def of_one_export(submission: Path, gold: Path, tasks: list[str]) -> list[str]:
     """The tasks of an export, of folders that are none all of them.
 
-    Raises: Bad for a file of an export that was changed or came from another one, and for gold of another scale.
+    Raises: Bad for a file of an export that was changed or came from another one, and for gold of another
+    scale.
     """
     lists = {folder: told for folder in (submission, gold) if (told := listing(folder)) is not None}
     if len({told["scale"] for told in lists.values()}) > 1:
         scales = " and ".join(told["scale"] for told in lists.values())
-        raise Bad(f"{submission} and {gold} are of the scales {scales}: their rows differ; export both from one run")
+        raise Bad(
+            f"{submission} and {gold} are of the scales {scales}: their rows differ; export both from one run"
+        )
     for folder, told in lists.items():
         for name in (name for name in told["files"] if name.split("/")[0] in tasks):
             if (folder / name).is_file() and files.sha256(folder / name) != told["files"][name]:
@@ -319,7 +362,9 @@ def one(submission: Path, gold: Path, task: str, langs: list[str], of: int) -> d
     found = {lang: SCORERS[task](*both, lang) for lang, both in pairs.items()}
     metrics = {m: {lang: values[m] for lang, values in found.items()} for m in next(iter(found.values()))}
     means = {m: mean(values.values()) for m, values in metrics.items()}
-    headline = (means["exact_match"] + means["f1"]) / 2 if "exact_match" in means else next(iter(means.values()))
+    headline = (
+        (means["exact_match"] + means["f1"]) / 2 if "exact_match" in means else next(iter(means.values()))
+    )
     partial = {"partial": True, "languages": langs, "of": of} if len(langs) < of else {}
     return {"score": headline, "metrics": metrics} | partial
 
@@ -339,9 +384,16 @@ def unread(submission: Path, scores: dict) -> list[str]:
 
 
 def table(scores: dict) -> list[dict]:
-    """Rows to print: a metric of a task with its mean and languages, then the tasks', groups' and overall scores."""
+    """Rows to print: a metric of a task with its mean and languages, then the tasks', groups' and overall
+    scores.
+    """
     rows = [
-        {"task": task, "metric": m, "mean": mean(by.values()), "languages": [f"{lang} {x:.1f}" for lang, x in by.items()]}
+        {
+            "task": task,
+            "metric": m,
+            "mean": mean(by.values()),
+            "languages": [f"{lang} {x:.1f}" for lang, x in by.items()],
+        }
         for task, found in scores["tasks"].items()
         for m, by in found["metrics"].items()
     ]
@@ -362,7 +414,7 @@ def scored(found: dict) -> str:
     )
 
 
-# -- writing -----------------------------------------------------------------------------------------------------------
+# -- writing -------------------------------------------------------------------------------------------------
 
 FOLDERS = {"bucc": "bucc2018"}  # our name of a task -> its folder
 
@@ -377,7 +429,8 @@ GOLD: dict[str, Callable[[int, dict], Any]] = {
     "tatoeba": lambda i, e: i, "mewslix": lambda i, e: [e["entity"]],
 }  # fmt: skip
 LINE: dict[str, Callable[[Any], str]] = {
-    "xnli": lambda x: TASKS["xnli"].labels[x], "xcopa": lambda x: json.dumps({"label": x}), "bucc2018": "\t".join,
+    "xnli": lambda x: TASKS["xnli"].labels[x], "xcopa": lambda x: json.dumps({"label": x}),
+    "bucc2018": "\t".join,
     "udpos": lambda x: "\n".join([*x, ""]), "panx": lambda x: "\n".join([*x, ""]),
 }  # fmt: skip
 
@@ -385,10 +438,12 @@ LINE: dict[str, Callable[[Any], str]] = {
 def write(folder: Path, task: str, lang: str, what: list | None, examples: list[dict]) -> Path:
     """One file of the layout: predictions, or the examples' gold where `what` is None.
 
-    A prediction is what its protocol takes: a label's index, tags, a text, a ranked list of ids; a pair of ids, as many as
-    were mined; for Tatoeba the index of the nearest sentence. None (no answer, a pair that was not kept) is left out.
+    A prediction is what its protocol takes: a label's index, tags, a text, a ranked list of ids; a pair of
+    ids, as many as were mined; for Tatoeba the index of the nearest sentence. None (no answer, a pair that
+    was not kept) is left out.
 
-    Raises: Bad for a task that the layout lacks, or for ids that repeat (a file keyed by id would lose an example).
+    Raises: Bad for a task that the layout lacks, or for ids that repeat (a file keyed by id would lose an
+    example).
     """
     name = called(task)
     if name not in SCORERS:
@@ -399,7 +454,9 @@ def write(folder: Path, task: str, lang: str, what: list | None, examples: list[
         gold = GOLD.get(name, lambda i, e: e["label"])
         what = [gold(i, e) for i, e in enumerate(examples)]
     if path.suffix == ".json":
-        told = json.dumps(squad(examples) if what is None else keyed(what, examples, path), ensure_ascii=False)
+        told = json.dumps(
+            squad(examples) if what is None else keyed(what, examples, path), ensure_ascii=False
+        )
     else:
         told = "".join(LINE.get(name, str)(x) + "\n" for x in what if x is not None)
     path.write_text(told, encoding="utf-8", newline="\n")
@@ -409,7 +466,9 @@ def write(folder: Path, task: str, lang: str, what: list | None, examples: list[
 def keyed(what: list, examples: list[dict], path: Path) -> dict[str, Any]:
     ids = [e["id"] for e in examples]
     if len(set(ids)) < len(ids):
-        raise Bad(f"{path}: {len(ids) - len(set(ids))} of {len(ids)} ids repeat; needed: an id for each example")
+        raise Bad(
+            f"{path}: {len(ids) - len(set(ids))} of {len(ids)} ids repeat; needed: an id for each example"
+        )
     return {i: x for i, x in zip(ids, what, strict=True) if x is not None}
 
 

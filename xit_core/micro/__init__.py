@@ -5,4 +5,14 @@ from .layout import BUCC_GOLD, TELLS, rows
 from .pages import gloss, pages
 from .tell import TRANSLATION_ERROR
 
-__all__ = ["BUCC_GOLD", "LANGUAGES", "TELLS", "TRANSLATION_ERROR", "Language", "gloss", "pages", "pieces", "rows"]
+__all__ = [
+    "BUCC_GOLD",
+    "LANGUAGES",
+    "TELLS",
+    "TRANSLATION_ERROR",
+    "Language",
+    "gloss",
+    "pages",
+    "pieces",
+    "rows",
+]

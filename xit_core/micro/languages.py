@@ -1,4 +1,5 @@
-"""Eight constructed languages: declared typology, and a lexicon that follows from it and from nothing else."""
+"""Eight constructed languages: declared typology, and a lexicon that follows from it and from nothing
+else."""
 
 import math
 from collections import Counter
@@ -17,7 +18,8 @@ ALPHABETS = {"Latin": LATIN, "Greek": "αβδεφγχικλμνοπρστυξζ"
 
 
 class Language(NamedTuple):
-    """Declared typology. Shares are 0..1; `names` and `words`: identical with the pivot's, letter by letter."""
+    """Declared typology. Shares are 0..1; `names` and `words`: identical with the pivot's, letter by
+    letter."""
 
     code: str
     name: str
@@ -30,7 +32,9 @@ class Language(NamedTuple):
     script: str = "Latin"
     names: float = 1.0
     words: float = 0.0
-    bilingual: float = 0.2  # share of its pages in the pretraining text that tell the same in a second language
+    bilingual: float = (
+        0.2  # share of its pages in the pretraining text that tell the same in a second language
+    )
     consonants: str = "bdfgklmnprstvz"
     vowels: str = "aeiou"
 
@@ -43,7 +47,9 @@ DECLARED = (
     Language("go", "Gorka", "VSO", adjective="after", names=0.8, words=0.1, consonants="bghklnprs"),
     Language("mu", "Muna", "SOV", adposition="after", case="particle", wh="in place", names=0.8),
     Language("pe", "Perim", adjective="after", script="Cyrillic", names=0.5, consonants="bdgklnprtvz"),
-    Language("zi", "Zima", "SOV", adposition="after", case="suffix", wh="in place", script="Greek", names=0.3),
+    Language(
+        "zi", "Zima", "SOV", adposition="after", case="suffix", wh="in place", script="Greek", names=0.3
+    ),
 )
 LANGUAGES = {language.code: language for language in DECLARED}
 
@@ -59,8 +65,22 @@ def _construct(language: Language, concept: str, attempt: int) -> str:
 
 @cache
 def lexicon() -> dict[str, dict[str, str]]:
-    """Language code -> concept -> word. No two concepts, in whatever languages, have the same word by accident."""
-    used = {"big", "bad", "dad", "dog", "has", "men", "nor", "pen", "pot", "run", "sad"}  # would be read as English
+    """Language code -> concept -> word. No two concepts, in whatever languages, have the same word by
+    accident.
+    """
+    used = {
+        "big",
+        "bad",
+        "dad",
+        "dog",
+        "has",
+        "men",
+        "nor",
+        "pen",
+        "pot",
+        "run",
+        "sad",
+    }  # would be read as English
     out: dict[str, dict[str, str]] = {}
     for code, x in LANGUAGES.items():
         words = out[code] = {".": ".", "?": "?"}
@@ -68,7 +88,9 @@ def lexicon() -> dict[str, dict[str, str]]:
             share = 0 if code == "en" or concept in FUNCTION else x.names if concept in NAMES else x.words
             shared = crc32(f"{code} {concept}".encode()) % 1000 < 1000 * share
             attempts = map(_construct, repeat(x), repeat(concept), count())
-            words[concept] = out["en"][concept] if shared else next(word for word in attempts if word.lower() not in used)
+            words[concept] = (
+                out["en"][concept] if shared else next(word for word in attempts if word.lower() not in used)
+            )
             used.add(words[concept].lower())
         words["<case>"] = _construct(x, "the", 99)[-2:] if x.case else ""
     return out
@@ -84,16 +106,22 @@ def siblings(concept: str) -> tuple[str, ...]:
 
 
 def pieces(texts: dict[str, list[str]]) -> list[tuple[str, float]]:
-    """A Unigram vocabulary with its log probabilities: the languages' words, their case suffixes, and single letters.
+    """A Unigram vocabulary with its log probabilities: the languages' words, their case suffixes, and single
+    letters.
 
-    Learned pieces cut half of the words of so small a text in two; the sequences get longer and nothing is gained.
+    Learned pieces cut half of the words of so small a text in two; the sequences get longer and nothing is
+    gained.
     """
     known = {word for words in lexicon().values() for concept, word in words.items() if concept != "<case>"}
     suffixes = {lexicon()[code]["<case>"] for code, x in LANGUAGES.items() if x.case == "suffix"}
     counts = Counter(dict.fromkeys([f"▁{word}" for word in known] + list(suffixes), 0))
-    for word, n in Counter(word for pages in texts.values() for page in pages for word in page.split()).items():
+    for word, n in Counter(
+        word for pages in texts.values() for page in pages for word in page.split()
+    ).items():
         end = next((x for x in suffixes if word not in known and word.endswith(x)), "")
         counts.update({f"▁{word.removesuffix(end)}": n} | ({end: n} if end else {}))
     letters = sorted({letter for piece in counts for letter in piece} - set(counts))
     total, ranked = counts.total(), sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [(piece, math.log((n + 0.5) / total)) for piece, n in ranked] + [(letter, -20.0) for letter in letters]
+    return [(piece, math.log((n + 0.5) / total)) for piece, n in ranked] + [
+        (letter, -20.0) for letter in letters
+    ]

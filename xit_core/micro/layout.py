@@ -1,7 +1,7 @@
 """Rows of every task, in the column layout of the real data sets, each one told from events of the world.
 
-A row depends on (config, split, language, seed, index) alone, so asking for more rows keeps the first ones. Row i
-means the same in all languages, except where the real test sets are not parallel either (OWN).
+A row depends on (config, split, language, seed, index) alone, so asking for more rows keeps the first ones.
+Row i means the same in all languages, except where the real test sets are not parallel either (OWN).
 """
 
 from functools import lru_cache
@@ -29,14 +29,20 @@ from .world import (
 )
 
 BUCC_GOLD = 1 / 3  # share of each BUCC pool that has a translation on the other side
-HAVING = {field: tuple(v for v in VERBS if getattr(VERBS[v], field)) for field in ("patients", "place", "role")}
+HAVING = {
+    field: tuple(v for v in VERBS if getattr(VERBS[v], field)) for field in ("patients", "place", "role")
+}
 
 
 def _widen(rng: Dice, e: Event) -> Event:
-    """The same said less exactly: no adjective, or just the kind of thing; under a negation that would not follow."""
+    """The same said less exactly: no adjective, or just the kind of thing; under a negation that would not
+    follow.
+    """
     if e.negated or not e.patient or rng.random() < 0.4:
         return e
-    return e._replace(patient=Thing(HYPERNYM.get(e.kind, e.patient.head) if rng.random() < 0.6 else e.patient.head))
+    return e._replace(
+        patient=Thing(HYPERNYM.get(e.kind, e.patient.head) if rng.random() < 0.6 else e.patient.head)
+    )
 
 
 def _oppose(rng: Dice, e: Event) -> Event:
@@ -49,7 +55,9 @@ def _oppose(rng: Dice, e: Event) -> Event:
 
 
 def _differ(rng: Dice, e: Event, split: str) -> Event:
-    """Something that `e` neither says nor excludes: roles exchanged, another thing, another person, another event."""
+    """Something that `e` neither says nor excludes: roles exchanged, another thing, another person, another
+    event.
+    """
     while True:
         dice = rng.random()
         if dice < 0.25 and e.kind == "person":
@@ -66,7 +74,8 @@ def _differ(rng: Dice, e: Event, split: str) -> Event:
 
 
 def _unsaid(rng: Dice, base: Event, e: Event, split: str) -> Event:
-    """A premise from which `e`, a wider `base`, does not follow: a different event, or one with less detail."""
+    """A premise from which `e`, a wider `base`, does not follow: a different event, or one with less
+    detail."""
     if e.patient and not e.kind:
         return _differ(rng, base, split)
     if not e.negated and (e.place or e.time) and rng.random() < 0.5:
@@ -77,12 +86,22 @@ def _unsaid(rng: Dice, base: Event, e: Event, split: str) -> Event:
 
 
 def _nli(rng: Dice, split: str) -> tuple[list[Event], Event, int]:
-    """Premise events, hypothesis, label 0 1 2. The hypothesis is drawn without the label and so cannot give it away."""
+    """Premise events, hypothesis, label 0 1 2. The hypothesis is drawn without the label and so cannot give
+    it away.
+    """
     base = event(rng, split, detail=0.3)._replace(negated=rng.random() < 0.3)
     hypothesis, label = _widen(rng, base), rng.randrange(3)
-    told = base if label == 0 else _unsaid(rng, base, hypothesis, split) if label == 1 else _oppose(rng, hypothesis)
+    told = (
+        base
+        if label == 0
+        else _unsaid(rng, base, hypothesis, split)
+        if label == 1
+        else _oppose(rng, hypothesis)
+    )
     if not told.negated and label != 1 and rng.random() < 0.5:
-        told = told._replace(place=told.place or world.place(rng, told.verb), time=told.time or pick(rng, CLASSES["time"]))
+        told = told._replace(
+            place=told.place or world.place(rng, told.verb), time=told.time or pick(rng, CLASSES["time"])
+        )
     premise, other = [told], event(rng, split, agent=cast(rng, 1)[0], detail=0.2)
     if other.verb not in (base.verb, OPPOSITE.get(base.verb)) and rng.random() >= 0.7:
         premise.insert(rng.random() < 0.5, other)
@@ -96,7 +115,12 @@ def mnli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 def xnli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     premise, hypothesis, label = _nli(rng, split)
-    return {"language": tell.code, "sentence1": tell.story(premise), "sentence2": tell.say(hypothesis), "gold_label": NLI[label]}
+    return {
+        "language": tell.code,
+        "sentence1": tell.story(premise),
+        "sentence2": tell.say(hypothesis),
+        "gold_label": NLI[label],
+    }
 
 
 def anli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
@@ -104,7 +128,13 @@ def anli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     taken = {verb for e in premise for verb in (e.verb, OPPOSITE.get(e.verb))}
     premise += [e for e in world.story(rng, split, 2, detail=0.2) if e.verb not in taken]
     rng.shuffle(premise)
-    return {"uid": f"micro-{i}", "premise": tell.story(premise), "hypothesis": tell.say(hypothesis), "label": label, "reason": ""}
+    return {
+        "uid": f"micro-{i}",
+        "premise": tell.story(premise),
+        "hypothesis": tell.say(hypothesis),
+        "label": label,
+        "reason": "",
+    }
 
 
 def qqp(rng: Dice, split: str, tell: Teller, i: int) -> dict:
@@ -113,10 +143,16 @@ def qqp(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     label, second = rng.randrange(2), e
     if not label and rng.random() < 0.5:
         second = _differ(rng, e, split)._replace(place=e.place, time=e.time)
-    equal = {"agent": second.agent == e.agent, "patient": second.patient == e.patient and second.verb == e.verb}
+    equal = {
+        "agent": second.agent == e.agent,
+        "patient": second.patient == e.patient and second.verb == e.verb,
+    }
     same = all(equal[part] for part in equal if part != ask)  # the one difference may be what is asked for
     early, late = rng.sample(("", "time"), 2)
-    texts = {"question1": tell.say(e, ask, early), "question2": tell.say(second, ask if label or not same else other, late)}
+    texts = {
+        "question1": tell.say(e, ask, early),
+        "question2": tell.say(second, ask if label or not same else other, late),
+    }
     return texts | {"label": label, "idx": i}
 
 
@@ -130,7 +166,11 @@ def pawsx(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     if not label:
         other = swapped if rng.random() < 0.5 else _differ(rng, e, split)._replace(place=e.place, time=e.time)
     first, second = rng.sample(("", "time", "place"), 2)
-    return {"sentence1": tell.say(e, fronted=first), "sentence2": tell.say(other, fronted=second), "label": str(label)}
+    return {
+        "sentence1": tell.say(e, fronted=first),
+        "sentence2": tell.say(other, fronted=second),
+        "label": str(label),
+    }
 
 
 def squad1(rng: Dice, split: str, tell: Teller, i: int, answerable: bool = True) -> dict:
@@ -138,8 +178,12 @@ def squad1(rng: Dice, split: str, tell: Teller, i: int, answerable: bool = True)
     e = rng.choice(events)
     ask = rng.choice([p for p in ("agent", "patient", "place") if getattr(e, p)])
     while not answerable and (e.verb in {x.verb for x in events} or (ask == "patient" and not e.patient)):
-        e = event(rng, split, agent=rng.choice(events).agent, detail=1.0)  # the same people, but this did not happen
-    told = [token if x is e else token._replace(part="") for x in events for token in ended(clause(tell.code, x))]
+        e = event(
+            rng, split, agent=rng.choice(events).agent, detail=1.0
+        )  # the same people, but this did not happen
+    told = [
+        token if x is e else token._replace(part="") for x in events for token in ended(clause(tell.code, x))
+    ]
     words, inside = tell.list(told), [k for k, token in enumerate(told) if token.part == ask]
     context, starts = " ".join(words), [len(" ".join([*words[:k], ""])) for k in inside[:1]]
     answers = {"text": [" ".join(words[k] for k in inside)] if inside else [], "answer_start": starts}
@@ -194,7 +238,9 @@ def cosmosqa(rng: Dice, split: str, tell: Teller, i: int) -> dict:
         events = [e, *(x._replace(place=None) for x in others if x.verb != e.verb)]
         rng.shuffle(events)
         gold = rng.randrange(4)
-        answers = [tell.text(ended(phrase(tell.code, Thing(x)))) for x in _options(rng, e.verb, "place", 4, gold)]
+        answers = [
+            tell.text(ended(phrase(tell.code, Thing(x)))) for x in _options(rng, e.verb, "place", 4, gold)
+        ]
         question = tell.say(e, "place")
     row = {"id": f"micro-{i}", "context": tell.story(events), "question": question}
     return row | {f"answer{k}": answer for k, answer in enumerate(answers)} | {"label": gold}
@@ -205,19 +251,28 @@ def csqa(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     e = event(rng, split, verbs=HAVING[kind], agent=cast(rng, 1)[0], detail=0)
     gold = rng.randrange(5)
     if kind == "patients":
-        kinds = {"animal", "food", "text", "instrument", "object", "place", "town"} - set(VERBS[e.verb].patients.split())
+        kinds = {"animal", "food", "text", "instrument", "object", "place", "town"} - set(
+            VERBS[e.verb].patients.split()
+        )
         options = [world.thing(rng, k, 0).head for k in rng.sample(sorted(kinds), 4)]
         options.insert(gold, e.patient.head)
     else:
-        gold = gold if kind == "role" else rng.randrange(5)  # places throw again: to leave it out would tell another story
+        gold = (
+            gold if kind == "role" else rng.randrange(5)
+        )  # places throw again: to leave it out would tell another story
         options = _options(rng, e.verb, kind, 5, gold)
-    choices = {"label": list("ABCDE"), "text": [tell.text(phrase(tell.code, Thing(option))) for option in options]}
+    choices = {
+        "label": list("ABCDE"),
+        "text": [tell.text(phrase(tell.code, Thing(option))) for option in options],
+    }
     row = {"id": f"micro-{i}", "question": tell.say(e, ask), "question_concept": tell.words[e.verb]}
     return row | {"choices": choices, "answerKey": "ABCDE"[gold]}
 
 
 def _sentence(rng: Dice, split: str, code: str, names: float = 0.0) -> Tokens:
-    """One sentence of any form; `names`: chance that a named agent is an organisation or has a family name too."""
+    """One sentence of any form; `names`: chance that a named agent is an organisation or has a family name
+    too.
+    """
     e = event(rng, split)._replace(negated=rng.random() < 0.1)
     if CLASS_OF[e.agent.head] == "person" and rng.random() < names:
         family = Thing(e.agent.head, family=pick(rng, CLASSES["family"]))
@@ -225,7 +280,10 @@ def _sentence(rng: Dice, split: str, code: str, names: float = 0.0) -> Tokens:
         e = other if belongs(other, split) else e
     if e.kind not in ("", "person", "role") and rng.random() < 0.1:
         e = e._replace(patient=e.patient._replace(adjective="two"))
-    form, quality = rng.random(), Event("is", e.agent._replace(adjective=""), Thing(pick(rng, CLASSES["adjective"])))
+    form, quality = (
+        rng.random(),
+        Event("is", e.agent._replace(adjective=""), Thing(pick(rng, CLASSES["adjective"]))),
+    )
     if form < 0.1 and belongs(quality, split):
         return ended(clause(code, quality))
     if form < 0.2:
@@ -250,28 +308,41 @@ def udpos(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 def panx(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     tokens = _sentence(rng, split, tell.code, names=0.6)
-    return {"tokens": tell.list(tokens), "ner_tags": [IOB2.index(t.entity) for t in tokens], "langs": [tell.code] * len(tokens)}
+    return {
+        "tokens": tell.list(tokens),
+        "ner_tags": [IOB2.index(t.entity) for t in tokens],
+        "langs": [tell.code] * len(tokens),
+    }
 
 
 def tatoeba(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     e = event(rng, split, detail=0.8)
-    return {"source_sentence": tell.say(e), "target_sentence": Teller("en").say(e), "source_lang": tell.code, "target_lang": "en"}
+    return {
+        "source_sentence": tell.say(e),
+        "target_sentence": Teller("en").say(e),
+        "source_lang": tell.code,
+        "target_lang": "en",
+    }
 
 
 def _mined(lang: str, side: str, number: int) -> str:
-    """The id of the sentence that gold pair `number` has on one side; gold and distractors are interleaved."""
+    """The id of the sentence that gold pair `number` has on one side; gold and distractors are
+    interleaved."""
     step = round(1 / BUCC_GOLD)
     at = number * step + crc32(f"{side}{lang}{number}".encode()) % step + 1
     return f"{'en' if side == 'target' else lang}-{at:09d}"
 
 
 def bucc(rng: Dice, split: str, tell: Teller, i: int) -> dict:
-    return tatoeba(rng, split, tell, i) | {f"{side}_lang": _mined(tell.code, side, i) for side in ("source", "target")}
+    return tatoeba(rng, split, tell, i) | {
+        f"{side}_lang": _mined(tell.code, side, i) for side in ("source", "target")
+    }
 
 
 def bucc_pool(side: str, lang: str, n: int, seed: int) -> list[dict]:
-    """`n` sentences of one side ("source" = lang, "target" = en) of a comparable corpus: every third has a translation
-    (row k of "bucc", "validation"), the others are like it: new events, or a gold one with one part exchanged."""
+    """`n` sentences of one side ("source" = lang, "target" = en) of a comparable corpus: every third has a
+    translation (row k of "bucc", "validation"), the others are like it: new events, or a gold one with one
+    part exchanged."""
     tell, out = Teller("en" if side == "target" else lang), []
     for at in range(n):
         number = at // round(1 / BUCC_GOLD)
@@ -279,16 +350,24 @@ def bucc_pool(side: str, lang: str, n: int, seed: int) -> list[dict]:
         name = f"{tell.code}-{at + 1:09d}"
         if name != _mined(lang, side, number):
             rng = Dice(f"{side} {lang} {at} {seed}")
-            said = _differ(rng, said, "validation") if rng.random() < 0.5 else event(rng, "validation", detail=0.8)
+            said = (
+                _differ(rng, said, "validation")
+                if rng.random() < 0.5
+                else event(rng, "validation", detail=0.8)
+            )
         out.append({"id": name, "sentence": tell.say(said)})
     return out
 
 
 def mlm(rng: Dice, split: str, tell: Teller, i: int) -> dict:
-    """A page: three to five sentences, perhaps some taken up again; for a declared share, two or three in two languages."""
+    """A page: three to five sentences, perhaps some taken up again; for a declared share, two or three in two
+    languages.
+    """
     code, partner = tell.code, ""
     if rng.random() < LANGUAGES[code].bilingual:
-        partner = "en" if code != "en" and rng.random() < 0.7 else rng.choice([c for c in LANGUAGES if c != code])
+        partner = (
+            "en" if code != "en" and rng.random() < 0.7 else rng.choice([c for c in LANGUAGES if c != code])
+        )
     tellers = [tell, Teller(partner)] if partner else [tell]
     rng.shuffle(tellers)
     events = _page(rng, split, rng.choice((2, 3) if partner else (3, 4, 5)))
@@ -308,8 +387,8 @@ def _again(rng: Dice, tell: Teller, e: Event) -> str:
 
 
 def _page(rng: Dice, split: str, n: int) -> list:
-    """A story; now and then a thing is taken up by its kind, something is denied and its opposite said, or a sentence
-    has another form (a function of the language; the same sentence in each)."""
+    """A story; now and then a thing is taken up by its kind, something is denied and its opposite said, or a
+    sentence has another form (a function of the language; the same sentence in each)."""
     out = world.story(rng, split, n, scripts=0.6)
     for k, e in enumerate(out):
         dice = rng.random()
@@ -326,7 +405,25 @@ def _page(rng: Dice, split: str, n: int) -> list:
     return out
 
 
-NAMESAKES = (anli, mnli, qqp, squad2, squad1, hellaswag, ccg, cosmosqa, csqa, mlm, xnli, pawsx, udpos, panx, xquad, bucc, tatoeba)
+NAMESAKES = (
+    anli,
+    mnli,
+    qqp,
+    squad2,
+    squad1,
+    hellaswag,
+    ccg,
+    cosmosqa,
+    csqa,
+    mlm,
+    xnli,
+    pawsx,
+    udpos,
+    panx,
+    xquad,
+    bucc,
+    tatoeba,
+)
 MAKERS = {make.__name__: make for make in NAMESAKES} | {"mlqa": xquad, "tydiqa": squad1}
 TELLS = tuple(t for t in TASKS if t in MAKERS)  # the tasks that have rows in the micro-world
 OWN = ("udpos", "panx", "tydiqa", "bucc", "mlm")  # not parallel: other content in each language
@@ -334,14 +431,21 @@ OWN = ("udpos", "panx", "tydiqa", "bucc", "mlm")  # not parallel: other content 
 
 @lru_cache(maxsize=256)  # a notebook reads the same rows for every seed of its runs
 def rows(config: str, split: str, lang: str, n: int, seed: int = 0) -> list[dict]:
-    """`n` rows of a task as its real data set lays them out; kept, so not to be changed. Raises Bad for what does not exist."""
+    """`n` rows of a task as its real data set lays them out; kept, so not to be changed. Raises Bad for what
+    does not exist.
+    """
     if lang not in LANGUAGES:
         raise Bad(f"no micro language {lang!r}; known: {', '.join(LANGUAGES)}")
     if config == "bucc_pool" and split in ("source", "target"):
         return bucc_pool(split, lang, n, seed)
     if config not in MAKERS or split not in ("train", "validation"):
-        raise Bad(f"no micro rows {config!r} {split!r}; known: {', '.join(MAKERS)} (train, validation), bucc_pool (source, target)")
+        raise Bad(
+            f"no micro rows {config!r} {split!r}; known: {', '.join(MAKERS)} (train, validation), bucc_pool "
+            "(source, target)"
+        )
     make, own = MAKERS[config], lang if config in OWN else "*"
     error = TRANSLATION_ERROR if TASKS[config].role == "intermediate" and lang != "en" else 0.0
     dice = (Dice(f"{config} {split} {own} {seed} {i}") for i in range(n))
-    return [make(rng, split, Teller(lang, f"{config} {split} {seed} {i}", error), i) for i, rng in enumerate(dice)]
+    return [
+        make(rng, split, Teller(lang, f"{config} {split} {seed} {i}", error), i) for i, rng in enumerate(dice)
+    ]

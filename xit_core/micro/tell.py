@@ -8,11 +8,17 @@ from .world import CLASS_OF, Dice, Event, Thing
 
 TRANSLATION_ERROR = 0.1  # chance, per content word, that the noisy translator says another word of its class
 ENTITY = {"person": "PER", "family": "PER", "guild": "ORG", "town": "LOC"}
-ORDER = {"SVO": "agent verb patient place time", "VSO": "verb agent patient place time", "SOV": "agent place time patient verb"}
+ORDER = {
+    "SVO": "agent verb patient place time",
+    "VSO": "verb agent patient place time",
+    "SOV": "agent place time patient verb",
+}
 
 
 class Token(NamedTuple):
-    """One word to be said: its concept, part of speech, supertag, entity tag, the part it plays, case-marked or not."""
+    """One word to be said: its concept, part of speech, supertag, entity tag, the part it plays, case-marked
+    or not.
+    """
 
     concept: str
     upos: str
@@ -27,7 +33,9 @@ Tokens = tuple[Token, ...]
 
 @cache
 def phrase(code: str, thing: Thing, part: str = "") -> Tokens:
-    """A noun phrase, or the adjective of a property; part "patient" is case-marked where the language marks case."""
+    """A noun phrase, or the adjective of a property; part "patient" is case-marked where the language marks
+    case.
+    """
     language, kind = LANGUAGES[code], CLASS_OF.get(thing.head, "")
     case = language.case if part == "patient" else ""
     if thing.head == "it":
@@ -43,7 +51,15 @@ def phrase(code: str, thing: Thing, part: str = "") -> Tokens:
         tokens = [Token(thing.head, "NOUN", tag, part=part, marked=case == "suffix")]
         if thing.adjective:
             slash, at = ("/", 0) if language.adjective == "before" else ("\\", 1)
-            tokens.insert(at, Token(thing.adjective, "NUM" if thing.adjective == "two" else "ADJ", tag + slash + tag, part=part))
+            tokens.insert(
+                at,
+                Token(
+                    thing.adjective,
+                    "NUM" if thing.adjective == "two" else "ADJ",
+                    tag + slash + tag,
+                    part=part,
+                ),
+            )
         if language.article:
             tokens.insert(0, Token("the", "DET", "NP/N"))
     return (*tokens, Token("<case>", "ADP", "NP\\NP")) if case == "particle" else tuple(tokens)
@@ -70,8 +86,9 @@ def _verb(code: str, verb: str, transitive: bool, negated: bool) -> Tokens:
 
 
 def clause(code: str, event: Event, ask: str = "", fronted: str = "") -> Tokens:
-    """An event without its full stop. `ask` (agent, patient, place) makes that part a question word; `fronted`
-    (time, place) moves an adjunct to the beginning, which changes the order of words and not what is said."""
+    """An event without its full stop. `ask` (agent, patient, place) makes that part a question word;
+    `fronted` (time, place) moves an adjunct to the beginning, which changes the order of words and not what
+    is said."""
     language = LANGUAGES[code]
     tag = {x: "S/S" if x == fronted or language.order == "SOV" else "S\\S" for x in ("place", "time")}
     said = {
@@ -82,7 +99,9 @@ def clause(code: str, event: Event, ask: str = "", fronted: str = "") -> Tokens:
         "time": (Token(event.time, "ADV", tag["time"]),) if event.time else (),
     }
     if ask:
-        said[ask] = (Token({"agent": "who", "patient": "what", "place": "where"}[ask], "PRON", "NP", part=ask),)
+        said[ask] = (
+            Token({"agent": "who", "patient": "what", "place": "where"}[ask], "PRON", "NP", part=ask),
+        )
     first = [ask if language.wh == "first" else "", fronted if fronted != ask else ""]
     parts = sorted(ORDER[language.order].split(), key=lambda part: first.index(part) if part in first else 2)
     return tuple(token for part in parts for token in said[part])
@@ -101,7 +120,8 @@ def ended(tokens: Tokens, mark: str = ".") -> Tokens:
 
 
 class Teller:
-    """Words for tokens in one language; with `error` > 0 it is the noisy translator (its own dice: `seed`)."""
+    """Words for tokens in one language; with `error` > 0 it is the noisy translator (its own dice:
+    `seed`)."""
 
     def __init__(self, code: str, seed: str = "", error: float = 0.0):
         self.code, self.error, self.words = code, error, lexicon()[code]

@@ -12,7 +12,8 @@ COMMON = {
     "role": "farmer teacher baker singer doctor fisher guard priest", "animal": "dog horse bird cow fox",
     "food": "bread apple cheese soup cake", "text": "book letter song", "instrument": "drum flute",
     "object": "basket knife coat lamp rope", "place": "house market school river kitchen field temple forest",
-    "adjective": "big old good clean happy rich small young bad dirty sad poor", "time": "today yesterday often",
+    "adjective": "big old good clean happy rich small young bad dirty sad poor",
+    "time": "today yesterday often",
 }  # fmt: skip
 NAMED = {"person": 16, "family": 6, "town": 10, "guild": 6}
 CLASSES = {name: tuple(members.split()) for name, members in COMMON.items()}
@@ -30,31 +31,42 @@ class Verb(NamedTuple):
 
 
 USUAL = {  # the fields of each verb, with commas between them
-    "see": "person animal object", "eat": "food, kitchen", "buy": "food object, market", "love": "person animal, house",
-    "find": "animal object, forest", "help": "person role, house", "read": "text, school, teacher", "cook": "food, kitchen, baker",
-    "call": "person role, house", "sleep": ", house", "feed": "animal, field, farmer", "sell": "food object, market",
-    "carry": "object food, field", "lose": "animal object, forest", "laugh": ", market", "catch": "animal, river, fisher",
-    "chase": "animal person, field, guard", "write": "text, school, teacher", "play": "instrument, temple, singer",
+    "see": "person animal object", "eat": "food, kitchen", "buy": "food object, market",
+    "love": "person animal, house",
+    "find": "animal object, forest", "help": "person role, house", "read": "text, school, teacher",
+    "cook": "food, kitchen, baker",
+    "call": "person role, house", "sleep": ", house", "feed": "animal, field, farmer",
+    "sell": "food object, market",
+    "carry": "object food, field", "lose": "animal object, forest", "laugh": ", market",
+    "catch": "animal, river, fisher",
+    "chase": "animal person, field, guard", "write": "text, school, teacher",
+    "play": "instrument, temple, singer",
     "sing": ", temple, singer", "hate": "person animal, house", "break": "object instrument, house",
     "repair": "object instrument, house", "heal": "person role, house, doctor", "pray": ", temple, priest",
-    "swim": ", river, fisher", "cry": ", house", "hurt": "person animal, field", "wake": ", house", "wash": "object animal, river",
+    "swim": ", river, fisher", "cry": ", house", "hurt": "person animal, field", "wake": ", house",
+    "wash": "object animal, river",
 }  # fmt: skip
 VERBS = {verb: Verb(*usual.split(", ")) for verb, usual in USUAL.items()}
 PAIRS = ["buy sell", "love hate", "find lose", "help hurt", "laugh cry", "sleep wake", "break repair"]
 PAIRS += ["big small", "old young", "good bad", "clean dirty", "happy sad", "rich poor"]
 OPPOSITE = {a: b for pair in PAIRS for a, b in (pair.split(), reversed(pair.split()))}
 ZIPF = list(accumulate(1 / (rank + 4) for rank in range(len(VERBS))))
-# Three steps each: verb, agent, patient. A and B are two characters, other patients are classes of things, "-" is none.
+# Three steps each: verb, agent, patient. A and B are two characters, other patients are classes of things,
+# "-" is none.
 SCRIPTS = (
-    "buy A food, cook A food, eat B food", "lose A animal, find B animal, feed B animal", "write A text, call A B, read B text",
+    "buy A food, cook A food, eat B food", "lose A animal, find B animal, feed B animal",
+    "write A text, call A B, read B text",
     "carry A object, break A object, repair B object", "call A B, sing A -, play B instrument",
-    "see A animal, chase A animal, catch B animal", "hate A B, hurt A B, cry B -", "help A B, heal A B, laugh B -",
+    "see A animal, chase A animal, catch B animal", "hate A B, hurt A B, cry B -",
+    "help A B, heal A B, laugh B -",
     "pray A -, sleep A -, wake B -", "swim A -, wash A object, sell B object",
 )  # fmt: skip
 
 
 class Thing(NamedTuple):
-    """Somebody or something: a concept, perhaps with an adjective and a second name (family name of a person)."""
+    """Somebody or something: a concept, perhaps with an adjective and a second name (family name of a
+    person).
+    """
 
     head: str
     adjective: str = ""
@@ -83,7 +95,9 @@ def pick(rng: Dice, options: tuple | list):
 
 
 def belongs(event: Event, split: str) -> bool:
-    """Whether an event may be told in a split: a quarter of (agent, verb or opposite, kind of patient) is held out."""
+    """Whether an event may be told in a split: a quarter of (agent, verb or opposite, kind of patient) is
+    held out.
+    """
     verb = min(event.verb, OPPOSITE.get(event.verb, event.verb))
     patient = HYPERNYM.get(event.kind, event.patient.head if event.patient else "")
     return (crc32(f"{event.agent.head} {verb} {patient}".encode()) % 4 == 0) == (split != "train")
@@ -111,15 +125,21 @@ def _agent(rng: Dice, verb: str) -> Thing:
     return Thing(known) if known and rng.random() < 0.8 else thing(rng, "role", 0.15)
 
 
-def event(rng: Dice, split: str, *, verbs=tuple(VERBS), agent: Thing | None = None, kind="", detail: float = 0.5) -> Event:
-    """An event of a split; `detail`: the chance of a place and of a time; `kind`: the class that the patient must be of."""
+def event(
+    rng: Dice, split: str, *, verbs=tuple(VERBS), agent: Thing | None = None, kind="", detail: float = 0.5
+) -> Event:
+    """An event of a split; `detail`: the chance of a place and of a time; `kind`: the class that the patient
+    must be of.
+    """
     while True:
         verb = pick(rng, [v for v in verbs if kind in VERBS[v].patients] if kind else verbs)
         takes = [kind] if kind else VERBS[verb].patients.split()
         told = Event(verb, agent or _agent(rng, verb), thing(rng, pick(rng, takes)) if takes else None)
         if belongs(told, split) and not (told.patient and told.patient.head == told.agent.head):
             where = place(rng, verb) if rng.random() < detail else None
-            return told._replace(place=where, time=pick(rng, CLASSES["time"]) if rng.random() < detail else "")
+            return told._replace(
+                place=where, time=pick(rng, CLASSES["time"]) if rng.random() < detail else ""
+            )
 
 
 def cast(rng: Dice, n: int) -> list[Thing]:
@@ -134,7 +154,9 @@ def play(rng: Dice, script: str, people: list[Thing]) -> list[Event]:
     for verb, agent, patient in map(str.split, script.split(",")):
         if patient not in bound:
             bound[patient] = thing(rng, patient, 0.2)
-        out.append(Event(verb, bound[agent], bound[patient], place(rng, verb) if rng.random() < 0.4 else None))
+        out.append(
+            Event(verb, bound[agent], bound[patient], place(rng, verb) if rng.random() < 0.4 else None)
+        )
     return out
 
 

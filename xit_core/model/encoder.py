@@ -1,4 +1,6 @@
-"""An XLM-R-shaped encoder with one head per task. The encoder goes from stage to stage; its heads are dropped."""
+"""An XLM-R-shaped encoder with one head per task. The encoder goes from stage to stage; its heads are
+dropped.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,7 +19,9 @@ from .mixture import batches
 
 
 class Model(nn.Module):
-    """`encoder`, its `tokenizer`, and by task name `heads`, the label sets they were made for, and the kinds of their tasks."""
+    """`encoder`, its `tokenizer`, and by task name `heads`, the label sets they were made for, and the kinds
+    of their tasks.
+    """
 
     def __init__(self, encoder: XLMRobertaModel, tokenizer: Tokenizer, s: Scale, lm_head: dict | None = None):
         super().__init__()
@@ -27,14 +31,18 @@ class Model(nn.Module):
         self.kinds: dict[str, Kind] = {}
         encoder.set_attn_implementation("packed")
         self.bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else s.bf16
-        self.to(PartialState().device)  # where it would be trained: a model that is only scored is as fast there
+        self.to(
+            PartialState().device
+        )  # where it would be trained: a model that is only scored is as fast there
 
     def autocast(self) -> torch.autocast:
         """bf16 where the device has it, and on the CPU where the scale says that it pays."""
         return torch.autocast(next(self.parameters()).device.type, torch.bfloat16, enabled=self.bf16)
 
     def add_head(self, task: Task, labels: tuple[str, ...]) -> None:
-        """A new head for a task; masked LM continues with the head it was pretrained with, where there is one."""
+        """A new head for a task; masked LM continues with the head it was pretrained with, where there is
+        one.
+        """
         kind, config = kind_of(task), self.encoder.config
         head = kind.head(config.hidden_size, kind.outputs(config, labels), self.pooling)
         self.labels[task.name], self.kinds[task.name], self.heads[task.name] = labels, kind, head
@@ -47,7 +55,9 @@ class Model(nn.Module):
         head.to(self.encoder.device)
 
     def states(self, batch: dict, depth: int | None = None) -> Iterator[Tensor]:
-        """The states (T, H) of packed sequences (`packed.pack`): after the embeddings, then after each layer up to `depth`."""
+        """The states (T, H) of packed sequences (`packed.pack`): after the embeddings, then after each layer
+        up to `depth`.
+        """
         s = batch["sequences"]
         positions = s.at + self.encoder.config.pad_token_id + 1  # as XLM-R counts
         x = self.encoder.embeddings(input_ids=batch["input_ids"][None], position_ids=positions[None])
@@ -57,7 +67,9 @@ class Model(nn.Module):
             yield x[0]
 
     def passes(self, features: Sequence[dict]) -> Iterator[tuple[list[int], dict]]:
-        """The forward passes in which a model is scored, each feature in one: indices of some features, and their batch."""
+        """The forward passes in which a model is scored, each feature in one: indices of some features, and
+        their batch.
+        """
         self.eval()
         for some in batches(features):
             yield some, packed.pack([features[i] for i in some], self.encoder.device)
@@ -75,8 +87,10 @@ def shape(p: Pretraining, vocabulary: int) -> XLMRobertaConfig:
     """The configuration of an encoder that is pretrained here. Positions start at 2, as in XLM-R."""
     return XLMRobertaConfig(
         vocab_size=vocabulary, hidden_size=p.hidden, num_hidden_layers=p.layers, num_attention_heads=p.heads,
-        intermediate_size=4 * p.hidden, max_position_embeddings=POSITIONS + 2, type_vocab_size=1, layer_norm_eps=1e-5,
-        pad_token_id=1, bos_token_id=0, eos_token_id=2, hidden_dropout_prob=p.dropout, attention_probs_dropout_prob=p.dropout,
+        intermediate_size=4 * p.hidden, max_position_embeddings=POSITIONS + 2, type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2, hidden_dropout_prob=p.dropout,
+        attention_probs_dropout_prob=p.dropout,
     )  # fmt: skip
 
 

@@ -15,9 +15,10 @@ from ..machine import files
 
 @dataclass(frozen=True)
 class Encoded(Sequence):
-    """Features as flat arrays: `widths` (N,) sequences of each feature, `lengths` tokens of each sequence, `sizes` (N,) gold
-    labels of each feature, and the `ids` and `gold` of all. Item i is the feature as a dictionary: ids, length, gold.
-    `lost`: the numbers of the examples whose answer is in none of their features."""
+    """Features as flat arrays: `widths` (N,) sequences of each feature, `lengths` tokens of each sequence,
+    `sizes` (N,) gold labels of each feature, and the `ids` and `gold` of all. Item i is the feature as a
+    dictionary: ids, length, gold. `lost`: the numbers of the examples whose answer is in none of their
+    features."""
 
     widths: np.ndarray
     lengths: np.ndarray
@@ -104,7 +105,11 @@ def size(feature: dict) -> int:
 
 def pieces(features: Sequence[dict]) -> np.ndarray:
     """The ids of all features, one after the other."""
-    return features.ids if isinstance(features, Encoded) else np.concatenate([x for f in features for x in sequences(f)])
+    return (
+        features.ids
+        if isinstance(features, Encoded)
+        else np.concatenate([x for f in features for x in sequences(f)])
+    )
 
 
 def longest(features: Sequence[dict]) -> np.ndarray:

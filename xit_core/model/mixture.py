@@ -7,7 +7,10 @@ import numpy as np
 
 from .features import Encoded, longest, size
 
-BUDGET = {"cuda": 2**14, "cpu": 2**11}  # tokens of a forward pass that is trained on: what fits, what stays in the cache
+BUDGET = {
+    "cuda": 2**14,
+    "cpu": 2**11,
+}  # tokens of a forward pass that is trained on: what fits, what stays in the cache
 READ = 2**13  # tokens of one that is not
 
 
@@ -15,8 +18,8 @@ READ = 2**13  # tokens of one that is not
 class Mixture:
     """Batches of one stage as a function of the step, so that a resumed run sees what an unbroken one would.
 
-    `features`: encoded features by task, lists of dictionaries or `Encoded`. `share`: the sampling probabilities,
-    p ~ min(rows, cap) ** (1 / temperature).
+    `features`: encoded features by task, lists of dictionaries or `Encoded`. `share`: the sampling
+    probabilities, p ~ min(rows, cap) ** (1 / temperature).
     """
 
     features: dict[str, Sequence[dict]]
@@ -27,11 +30,17 @@ class Mixture:
     temperature: float = 1.0
 
     def __post_init__(self):
-        sizes = np.array([min(len(f), self.cap or len(f)) for f in self.features.values()], float) ** (1 / self.temperature)
+        sizes = np.array([min(len(f), self.cap or len(f)) for f in self.features.values()], float) ** (
+            1 / self.temperature
+        )
         self.share = dict(zip(self.features, (sizes / sizes.sum()).tolist(), strict=True))
         draw = np.random.default_rng([self.seed, 1])
         names = list(self.features)
-        order = draw.choice(len(names), size=self.steps, p=list(self.share.values())) if len(names) > 1 else [0] * self.steps
+        order = (
+            draw.choice(len(names), size=self.steps, p=list(self.share.values()))
+            if len(names) > 1
+            else [0] * self.steps
+        )
         self.order = [names[i] for i in order]
         visits = dict.fromkeys(names, -1)
         self.visit = [visits.__setitem__(t, visits[t] + 1) or visits[t] for t in self.order]
@@ -48,20 +57,28 @@ class Mixture:
         return name, [features[i] for i in self.epochs[name, epoch][k]]
 
     def deal(self, features: Sequence[dict], epoch: int, salt: int) -> list[np.ndarray]:
-        """A shuffled epoch cut into batches of neighbours in length (within pools of 16 batches), so that steps are even."""
+        """A shuffled epoch cut into batches of neighbours in length (within pools of 16 batches), so that
+        steps are even.
+        """
         draw = np.random.default_rng([self.seed, 2, epoch, salt])
         order = draw.permutation(len(features))
         pool = 16 * self.batch
         lengths = longest(features)
-        pools = [p[np.argsort(lengths[p], kind="stable")] for p in (order[i : i + pool] for i in range(0, len(order), pool))]
+        pools = [
+            p[np.argsort(lengths[p], kind="stable")]
+            for p in (order[i : i + pool] for i in range(0, len(order), pool))
+        ]
         order = np.concatenate(pools)
-        batches = [order[i : i + self.batch] for i in range(0, max(1, len(order) - self.batch + 1), self.batch)]
+        batches = [
+            order[i : i + self.batch] for i in range(0, max(1, len(order) - self.batch + 1), self.batch)
+        ]
         return [batches[i] for i in draw.permutation(len(batches))]
 
     def tokens(self) -> float:
         """Tokens that all steps read."""
         mean = {
-            t: f.lengths.sum() / len(f) if isinstance(f, Encoded) else np.mean([*map(size, f)]) for t, f in self.features.items()
+            t: f.lengths.sum() / len(f) if isinstance(f, Encoded) else np.mean([*map(size, f)])
+            for t, f in self.features.items()
         }
         return float(sum(mean[t] for t in self.order) * self.batch)
 
@@ -80,6 +97,11 @@ def cut(features: list[dict], budget: int) -> Iterator[list[dict]]:
 
 
 def batches(features: Sequence[dict]) -> Iterator[list[int]]:
-    """Indices of features of like length, in batches of at most READ tokens; the order never depends on the machine."""
-    ordered = sorted(({"ids": f["ids"], "length": f["length"], "i": i} for i, f in enumerate(features)), key=lambda f: f["length"])
+    """Indices of features of like length, in batches of at most READ tokens; the order never depends on the
+    machine.
+    """
+    ordered = sorted(
+        ({"ids": f["ids"], "length": f["length"], "i": i} for i, f in enumerate(features)),
+        key=lambda f: f["length"],
+    )
     yield from ([f["i"] for f in part] for part in cut(ordered, READ))

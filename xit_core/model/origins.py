@@ -1,4 +1,6 @@
-"""What a path starts from: a shipped or installed encoder, one of the hub, or random weights; and its tokenizer."""
+"""What a path starts from: a shipped or installed encoder, one of the hub, or random weights; and its
+tokenizer.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -22,7 +24,11 @@ def tokenizer(s: Scale) -> Tokenizer:
 
     Raises: Bad when it is not there, or damaged.
     """
-    file = hub_file(s.encoder, "tokenizer.json") if s.encoder.origin == HUB else s.encoder.folder / "tokenizer.json"
+    file = (
+        hub_file(s.encoder, "tokenizer.json")
+        if s.encoder.origin == HUB
+        else s.encoder.folder / "tokenizer.json"
+    )
     if not file.is_file():
         raise Bad(f"scale {s.name!r}: no encoder at {file.parent}; make one: `make encoder SCALE={s.name}`")
     return files.given(file, lambda file: Tokenizer.from_file(str(file)), files.RESTORE)
@@ -39,11 +45,14 @@ def hub_file(encoder: Encoder, name: str) -> Path:
         return Path(hf_hub_download(encoder.name, name, revision=encoder.revision))
     except OSError as error:
         reason = str(error).splitlines()[0][:120]
-        raise Bad(f"{encoder.name}: the hub gave no {name} ({reason}); connect, or choose another scale") from None
+        raise Bad(
+            f"{encoder.name}: the hub gave no {name} ({reason}); connect, or choose another scale"
+        ) from None
 
 
 def start(s: Scale, model: str = "", seed: int = 1) -> Model:
-    """The model that a path starts from: the scale's encoder, or (`model` "random") its shape with random weights.
+    """The model that a path starts from: the scale's encoder, or (`model` "random") its shape with random
+    weights.
 
     Raises: Bad when the encoder is not there.
     """
@@ -81,7 +90,10 @@ def fetched(encoder: Encoder) -> XLMRobertaModel:
     try:
         return XLMRobertaModel.from_pretrained(encoder.name, **pinned)
     except OSError as error:
-        reason = f"{encoder.name}@{encoder.revision[:8]}: the hub gave no weights ({str(error).splitlines()[0][:120]})"
+        reason = (
+            f"{encoder.name}@{encoder.revision[:8]}: the hub gave no weights "
+            f"({str(error).splitlines()[0][:120]})"
+        )
         raise Bad(f"{reason}; connect, or choose a scale that needs no hub, such as micro") from None
 
 
@@ -93,12 +105,15 @@ def drawn(s: Scale, seed: int = 1) -> Model:
 
 
 def empty_shape(s: Scale, pieces: Tokenizer) -> XLMRobertaModel:
-    """The shape of the scale's encoder, or of the one that its pretraining would make, with random weights."""
+    """The shape of the scale's encoder, or of the one that its pretraining would make, with random
+    weights."""
     if s.encoder.origin == HUB:
         return empty(fetched(s.encoder).config)
     if s.encoder.name and (s.encoder.folder / "config.json").is_file():
         return files.given(
-            s.encoder.folder, lambda folder: empty(XLMRobertaConfig.from_pretrained(folder)), to_restore(s.encoder)
+            s.encoder.folder,
+            lambda folder: empty(XLMRobertaConfig.from_pretrained(folder)),
+            to_restore(s.encoder),
         )
     return empty(shape(s.pretraining, pieces.get_vocab_size()))
 

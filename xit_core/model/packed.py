@@ -1,4 +1,6 @@
-"""Sequences one after the other, without padding: what a forward pass reads, and attention that stays within each of them."""
+"""Sequences one after the other, without padding: what a forward pass reads, and attention that stays within
+each of them.
+"""
 
 from functools import cached_property
 
@@ -12,7 +14,9 @@ from .features import sequences
 
 
 class Sequences:
-    """N sequences that lie one after the other in T tokens. `cu` (N + 1,), int32: where each starts, and where the last ends."""
+    """N sequences that lie one after the other in T tokens. `cu` (N + 1,), int32: where each starts, and
+    where the last ends.
+    """
 
     def __init__(self, lengths: list[int], device: torch.device):
         self.lengths, self.longest, self.tokens = lengths, max(lengths), sum(lengths)
@@ -23,7 +27,9 @@ class Sequences:
     def member(self) -> Tensor:
         """(T,): the sequence of each token."""
         device = self.cu.device
-        return torch.repeat_interleave(torch.arange(len(self.lengths), device=device), self.cu.diff(), output_size=self.tokens)
+        return torch.repeat_interleave(
+            torch.arange(len(self.lengths), device=device), self.cu.diff(), output_size=self.tokens
+        )
 
     @cached_property
     def at(self) -> Tensor:
@@ -57,7 +63,8 @@ class Sequences:
 
 
 def pack(features: list[dict], device: torch.device, lookup: np.ndarray | None = None) -> dict:
-    """One forward pass: input_ids (T,), `sequences`, `rows` = the number of features, and their gold labels where they have some.
+    """One forward pass: input_ids (T,), `sequences`, `rows` = the number of features, and their gold labels
+    where they have some.
 
     `lookup`: the row of every piece in an embedding table that has less rows.
     """
@@ -72,7 +79,9 @@ def pack(features: list[dict], device: torch.device, lookup: np.ndarray | None =
         batch["gold"] = placed(np.concatenate([f["gold"] for f in features]).astype(np.int64), device)
     if "hidden" in features[0]:
         begins = np.cumsum([0, *map(len, parts[:-1])])
-        batch["hidden"] = placed(np.concatenate([f["hidden"] + a for f, a in zip(features, begins, strict=True)]), device)
+        batch["hidden"] = placed(
+            np.concatenate([f["hidden"] + a for f, a in zip(features, begins, strict=True)]), device
+        )
     return batch
 
 
@@ -83,7 +92,9 @@ def placed(x: np.ndarray, device: torch.device) -> Tensor:
 
 
 class Spread(torch.autograd.Function):
-    """(T, H) -> (N * longest, H). Places without a token repeat some other one: attention must leave them out."""
+    """(T, H) -> (N * longest, H). Places without a token repeat some other one: attention must leave them
+    out.
+    """
 
     @staticmethod
     def forward(ctx, x: Tensor, s: Sequences) -> Tensor:
@@ -108,21 +119,38 @@ class Gathered(torch.autograd.Function):
         return gradient.new_zeros(ctx.shape).index_copy_(0, ctx.s.place, gradient), None
 
 
-def attend(module, query: Tensor, key: Tensor, value: Tensor, mask, *, sequences: Sequences, scaling=None, dropout=0.0, **_):
-    """Attention within each sequence, as transformers calls it: three times (1, heads, T, D) -> ((1, T, heads, D), None)."""
+def attend(
+    module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask,
+    *,
+    sequences: Sequences,
+    scaling=None,
+    dropout=0.0,
+    **_,
+):
+    """Attention within each sequence, as transformers calls it: three times (1, heads, T, D) -> ((1, T,
+    heads, D), None).
+    """
     ragged = query.is_cuda and query.dtype in (torch.bfloat16, torch.float16)
     qkv = [x[0].transpose(0, 1) for x in (query, key, value)]
     return (varlen if ragged else padded)(*qkv, sequences, scaling, dropout)[None], None
 
 
 def varlen(query: Tensor, key: Tensor, value: Tensor, s: Sequences, scaling: float, dropout: float) -> Tensor:
-    """FlashAttention on sequences of any lengths, no copy. torch's own function for it has no dropout, the kernel below has."""
+    """FlashAttention on sequences of any lengths, no copy. torch's own function for it has no dropout, the
+    kernel below has.
+    """
     if not dropout:
         from torch.nn.attention.varlen import varlen_attn
 
         return varlen_attn(query, key, value, s.cu, s.cu, s.longest, s.longest, scale=scaling)
     kernel = torch.ops.aten._flash_attention_forward
-    return kernel(query, key, value, s.cu, s.cu, s.longest, s.longest, dropout, False, False, scale=scaling)[0]
+    return kernel(query, key, value, s.cu, s.cu, s.longest, s.longest, dropout, False, False, scale=scaling)[
+        0
+    ]
 
 
 def padded(query: Tensor, key: Tensor, value: Tensor, s: Sequences, scaling: float, dropout: float) -> Tensor:
@@ -132,7 +160,10 @@ def padded(query: Tensor, key: Tensor, value: Tensor, s: Sequences, scaling: flo
     """
     heads, size = query.shape[1:]
     qkv = (x.reshape(-1, heads * size).float() for x in (query, key, value))
-    qkv = [(x if s.even else Spread.apply(x, s)).view(len(s.lengths), s.longest, heads, size).transpose(1, 2) for x in qkv]
+    qkv = [
+        (x if s.even else Spread.apply(x, s)).view(len(s.lengths), s.longest, heads, size).transpose(1, 2)
+        for x in qkv
+    ]
     with torch.autocast(query.device.type, enabled=False):
         mask = None if s.even else s.real
         out = functional.scaled_dot_product_attention(*qkv, attn_mask=mask, dropout_p=dropout, scale=scaling)

@@ -1,4 +1,6 @@
-"""Phase 1 made anew: a small XLM-R pretrained by masked LM on the scale's own text, from scratch or from the public table."""
+"""Phase 1 made anew: a small XLM-R pretrained by masked LM on the scale's own text, from scratch or from the
+public table.
+"""
 
 import json
 import time
@@ -28,7 +30,11 @@ from .encoder import Model
 from .features import Encoded
 from .train import fit, spent
 
-PREPARED = ("prepared.json", "vectors.npy", "sequences.npy")  # what a killed pretraining finds again, beside its checkpoint
+PREPARED = (
+    "prepared.json",
+    "vectors.npy",
+    "sequences.npy",
+)  # what a killed pretraining finds again, beside its checkpoint
 CARD = checkpoints.CARD | {"dose": {"tokens": float, "*": float}, "seconds": float, "of": list}
 AGAIN = "delete the folder, it is made again"
 SAVE = 200  # steps between the checkpoints that a killed pretraining resumes from
@@ -39,13 +45,16 @@ LEARNED = 400_000  # lines that a new vocabulary is learned from
 def remake(run: Run) -> tuple[Model, Training, float]:
     """Pretrain the scale's encoder as its `Pretraining` says and leave it in `_runs/<scale>/encoder`.
 
-    Gives the model, what the training left, and the seconds that it took in all sittings. One that is finished there is
-    taken as it is: what comes after, its evaluation, may have been cut off.
+    Gives the model, what the training left, and the seconds that it took in all sittings. One that is
+    finished there is taken as it is: what comes after, its evaluation, may have been cut off.
     Raises: Bad when the scale's encoder is not one that is made here.
     """
     s, p = run.scale, run.scale.pretraining
     if not p:
-        raise Bad(f"scale {s.name!r} starts from a public model ({s.encoder.name}); only small encoders are made here")
+        raise Bad(
+            f"scale {s.name!r} starts from a public model ({s.encoder.name}); only small encoders are made "
+            "here"
+        )
     folder = runs_dir() / s.name / "encoder"
     begin, of = time.time() - spent(folder), stamp(p, run)
     if card := finished(folder, of):
@@ -65,7 +74,9 @@ def remake(run: Run) -> tuple[Model, Training, float]:
 
 
 def unlearned(s: Scale, pieces: Tokenizer, vectors: np.ndarray | None, seed: int) -> Model:
-    """The model before its first step: random weights, or the public table's vectors, frozen, as its embeddings."""
+    """The model before its first step: random weights, or the public table's vectors, frozen, as its
+    embeddings.
+    """
     torch.manual_seed(seed)
     config = encoder.shape(s.pretraining, pieces.get_vocab_size())
     net = Model(XLMRobertaModel(config, add_pooling_layer=False), pieces, s)
@@ -87,7 +98,9 @@ def keep_card(folder: Path, pieces: Tokenizer, told: dict, of: list, read: dict)
 
 
 def finished(folder: Path, of: list) -> dict | None:
-    """The card of a finished pretraining; None where there is none, it was made of something else, or is damaged."""
+    """The card of a finished pretraining; None where there is none, it was made of something else, or is
+    damaged.
+    """
     with suppress(Bad, OSError):
         card = files.load(folder / "card.json", CARD, AGAIN)
         same = card.get("tokenizer") in (None, files.sha256(folder / "tokenizer.json"))
@@ -109,10 +122,14 @@ def pieces_of(folder: Path) -> Tokenizer:
 
 def stamp(p: Pretraining, run: Run) -> list:
     """What a pretraining is made of: recipe, seed, the mirror's manifest."""
-    return json.loads(json.dumps([asdict(p), run.seed, mirror_dir() and sha256(mirror_dir() / "MANIFEST.csv")]))
+    return json.loads(
+        json.dumps([asdict(p), run.seed, mirror_dir() and sha256(mirror_dir() / "MANIFEST.csv")])
+    )
 
 
-def prepared(s: Scale, p: Pretraining, folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, Encoded, dict]:
+def prepared(
+    s: Scale, p: Pretraining, folder: Path, of: list
+) -> tuple[Tokenizer, np.ndarray | None, Encoded, dict]:
     """The tokenizer, the vectors it starts with (where the start is a table), packed text, and what was read.
 
     Made once: a run that was killed finds it in `folder`. A checkpoint there of another text is thrown away.
@@ -125,7 +142,9 @@ def prepared(s: Scale, p: Pretraining, folder: Path, of: list) -> tuple[Tokenize
     pieces, start = vocabulary(texts, s)
     parts = {lang: pack(lines, pieces, p.length, p.packed) for lang, lines in texts.items()}
     shares = sampling([len(f.ids) for f in parts.values()], p.alpha)
-    features = drawn(list(parts.values()), shares, p.steps * p.batch) if p.alpha else joined(list(parts.values()))
+    features = (
+        drawn(list(parts.values()), shares, p.steps * p.batch) if p.alpha else joined(list(parts.values()))
+    )
     for (lang, f), share in zip(parts.items(), shares, strict=True):
         if card := read.get("corpus", {}).get("languages", {}).get(lang):
             n = len(f.ids) - 2 * len(f)  # less <s> and </s>
@@ -138,7 +157,9 @@ def prepared(s: Scale, p: Pretraining, folder: Path, of: list) -> tuple[Tokenize
 def left(
     folder: Path, of: list, pieces: Tokenizer, start: np.ndarray | None, features: Encoded, read: dict
 ) -> None:
-    """Leave what was prepared for a run that is killed; the file that tells of it, with the others' hashes, comes last."""
+    """Leave what was prepared for a run that is killed; the file that tells of it, with the others' hashes,
+    comes last.
+    """
     told, vectors, packed = (folder / name for name in PREPARED)
     told.unlink(missing_ok=True)
     features.write(packed)
@@ -165,7 +186,9 @@ def found(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, Encoded
 
 
 def gather(s: Scale, p: Pretraining) -> tuple[Texts, dict]:
-    """Training text by language, and what was read ("data"); of real text the card of the corpus too ("corpus")."""
+    """Training text by language, and what was read ("data"); of real text the card of the corpus too
+    ("corpus").
+    """
     if not s.world.made:
         texts, seen, card = corpus.gather(s, p)
         return texts, {"data": seen, "corpus": {"alpha": p.alpha} | card}
@@ -193,19 +216,37 @@ def learned(texts: Texts, p: Pretraining) -> list[tuple[str, float]]:
     learner = Tokenizer(models.Unigram())
     learner.normalizer, learner.pre_tokenizer = rules.normalizer, rules.pre_tokenizer
     raw = sum((Counter("\n".join(lines)) for lines in texts.values()), Counter())
-    letters = sorted({x for c, n in raw.items() if n >= embeddings.RARE for x in rules.normalizer.normalize_str(c) if x.isprintable()})
+    letters = sorted(
+        {
+            x
+            for c, n in raw.items()
+            if n >= embeddings.RARE
+            for x in rules.normalizer.normalize_str(c)
+            if x.isprintable()
+        }
+    )
     shares = sampling([sum(map(len, lines)) for lines in texts.values()], p.alpha)
-    chosen = [(x, draw.permutation(len(x))[: round(LEARNED * share)]) for x, share in zip(texts.values(), shares, strict=True)]
+    chosen = [
+        (x, draw.permutation(len(x))[: round(LEARNED * share)])
+        for x, share in zip(texts.values(), shares, strict=True)
+    ]
     lines = (x[i] for x, order in chosen for i in order)
     trainer = trainers.UnigramTrainer(
-        vocab_size=p.pieces - 5, unk_token="<unk>", special_tokens=["<unk>"], initial_alphabet=letters, show_progress=False
+        vocab_size=p.pieces - 5,
+        unk_token="<unk>",
+        special_tokens=["<unk>"],
+        initial_alphabet=letters,
+        show_progress=False,
     )
     learner.train_from_iterator(lines, trainer)
-    return [(piece, score) for piece, score in json.loads(learner.to_str())["model"]["vocab"] if piece != "<unk>"]
+    return [
+        (piece, score) for piece, score in json.loads(learner.to_str())["model"]["vocab"] if piece != "<unk>"
+    ]
 
 
 def pack(lines: list[str], pieces: Tokenizer, length: int, together: bool) -> Encoded:
-    """Sequences of at most `length` pieces, long lines cut; `together`: neighbouring lines share a sequence."""
+    """Sequences of at most `length` pieces, long lines cut; `together`: neighbouring lines share a
+    sequence."""
     pieces.no_truncation()
     start, end = pieces.token_to_id("<s>"), pieces.token_to_id("</s>")
     sequences: list[list[int]] = [[]]
@@ -217,7 +258,9 @@ def pack(lines: list[str], pieces: Tokenizer, length: int, together: bool) -> En
 
 
 def sampling(sizes: list[int], alpha: float) -> list[float]:
-    """The share of each language, p ~ size ** alpha (alpha 0: as much as there is). Source: Conneau et al. 2020, section 3."""
+    """The share of each language, p ~ size ** alpha (alpha 0: as much as there is). Source: Conneau et al.
+    2020, section 3.
+    """
     weights = np.array(sizes, float) ** (alpha or 1.0)
     return (weights / weights.sum()).tolist()
 
@@ -228,7 +271,9 @@ def joined(parts: list[Encoded]) -> Encoded:
 
 
 def drawn(parts: list[Encoded], shares: list[float], n: int) -> Encoded:
-    """About `n` sequences, of each part its share: all of its sequences in turn, shuffled, as often as that takes."""
+    """About `n` sequences, of each part its share: all of its sequences in turn, shuffled, as often as that
+    takes.
+    """
     draw, chosen, first = np.random.default_rng(3), [], 0
     for f, share in zip(parts, shares, strict=True):
         wanted = round(n * share)
@@ -249,6 +294,8 @@ def taken(whole: Encoded, order: np.ndarray) -> np.ndarray:
 
 
 def frequency(features: Encoded, vocabulary: int) -> torch.Tensor:
-    """Log share of every piece: the output bias starts there, so that the first steps need not learn it. Shape (V,)."""
+    """Log share of every piece: the output bias starts there, so that the first steps need not learn it.
+    Shape (V,).
+    """
     counts = torch.from_numpy(np.bincount(features.ids, minlength=vocabulary)).float() + 0.5
     return (counts / counts.sum()).log()

@@ -24,14 +24,22 @@ POINTS = 40  # of a training curve
 
 
 def fit(
-    net: Model, batches: mixture.Mixture, lr: float, seed: int, folder: Path, save_every: int = 1000, masking: float = 0.15,
-    beta2: float = 0.999, probe: tuple[int, Callable[[Model], dict]] | None = None,
+    net: Model,
+    batches: mixture.Mixture,
+    lr: float,
+    seed: int,
+    folder: Path,
+    save_every: int = 1000,
+    masking: float = 0.15,
+    beta2: float = 0.999,
+    probe: tuple[int, Callable[[Model], dict]] | None = None,
     trained: Callable[[Model], list[nn.Parameter]] = full.trained,
-) -> list[dict]:  # fmt: skip
+) -> list[dict]:
     """Train for `batches.steps` steps and return the curve: step, loss, rate, and what the probe saw.
 
-    Linear warm-up and decay, AdamW without decay on biases and norms, clipping. A killed run resumes from `folder` and ends
-    with the very same weights: batches and masks are functions of the step, the state of dropout is saved.
+    Linear warm-up and decay, AdamW without decay on biases and norms, clipping. A killed run resumes from
+    `folder` and ends with the very same weights: batches and masks are functions of the step, the state of
+    dropout is saved.
     """
     accelerator = Accelerator(mixed_precision="bf16" if net.bf16 else "no")
     torch.manual_seed(seed)
@@ -40,7 +48,9 @@ def fit(
     optimiser = torch.optim.AdamW(groups(trained(net)), lr=lr, betas=(0.9, beta2), eps=EPSILON, fused=True)
     schedule = LambdaLR(optimiser, lambda step: slope(step, batches.steps))
     net_, optimiser_ = accelerator.prepare(net, optimiser)
-    learned = [p for group in optimiser.param_groups for p in group["params"]]  # listed once, not in every step
+    learned = [
+        p for group in optimiser.param_groups for p in group["params"]
+    ]  # listed once, not in every step
     first, losses, probed, before = resume(folder, net, optimiser, schedule)
     begun = time.time() - before
     net.train()
@@ -51,7 +61,15 @@ def fit(
             table.compact()
             net.train()
         name, features = batches.at(step)
-        losses.append(learn(net_, name, *share(name, features, net, (seed, step), masking, accelerator), table.lookup, accelerator))
+        losses.append(
+            learn(
+                net_,
+                name,
+                *share(name, features, net, (seed, step), masking, accelerator),
+                table.lookup,
+                accelerator,
+            )
+        )
         torch.nn.utils.clip_grad_norm_(learned, CLIP)
         optimiser_.step()
         schedule.step()
@@ -67,7 +85,9 @@ def fit(
 def share(
     name: str, features: list[dict], net: Model, at: tuple[int, int], masking: float, accelerator: Accelerator
 ) -> tuple[list[dict], float]:
-    """This process's part of a step, and what to divide the sum of its losses by: all have the mean of the whole step."""
+    """This process's part of a step, and what to divide the sum of its losses by: all have the mean of the
+    whole step.
+    """
     hide, vocabulary = net.kinds[name].hide, net.encoder.config.vocab_size
     features = hide(features, masking, vocabulary, np.random.default_rng(at))
     gold = np.concatenate([f["gold"] for f in features])
@@ -75,10 +95,15 @@ def share(
     return features[accelerator.process_index :: accelerator.num_processes], count
 
 
-def learn(net_, name: str, features: list[dict], count: float, lookup: np.ndarray | None, accelerator: Accelerator) -> Tensor:
+def learn(
+    net_, name: str, features: list[dict], count: float, lookup: np.ndarray | None, accelerator: Accelerator
+) -> Tensor:
     """The gradient of one step, part by part as the token budget says; gives the loss."""
     kind = getattr(net_, "module", net_).kinds[name]  # accelerate may have wrapped the net
-    whole, parts = [], list(mixture.cut(features, mixture.BUDGET.get(accelerator.device.type, mixture.BUDGET["cpu"])))
+    whole, parts = (
+        [],
+        list(mixture.cut(features, mixture.BUDGET.get(accelerator.device.type, mixture.BUDGET["cpu"]))),
+    )
     for k, part in enumerate(parts):
         batch = packed.pack(part, accelerator.device, lookup)
         with accelerator.no_sync(net_) if k + 1 < len(parts) else nullcontext(), accelerator.autocast():
@@ -96,13 +121,20 @@ def groups(learned: list[nn.Parameter]) -> list[dict]:
     ]
 
 
-def save(folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], probed: dict, seconds: float) -> None:
+def save(
+    folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], probed: dict, seconds: float
+) -> None:
     """Everything an exact resume needs, replaced in one move."""
     state = {
-        "net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(), "probed": probed,
-        "seconds": seconds, "losses": torch.stack(losses).cpu(), "random": torch.get_rng_state(),
+        "net": net.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "schedule": schedule.state_dict(),
+        "probed": probed,
+        "seconds": seconds,
+        "losses": torch.stack(losses).cpu(),
+        "random": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }  # fmt: skip
+    }
     files.whole(folder / "resume.pt", lambda part: torch.save(state, part), full=RuntimeError)
 
 
@@ -137,7 +169,9 @@ def restored(file: Path, net: Model, optimiser, schedule) -> tuple[int, list[Ten
 
 
 def spent(folder: Path) -> float:
-    """Seconds that a killed training in this folder took up to the checkpoint it resumes from; 0 where there is none."""
+    """Seconds that a killed training in this folder took up to the checkpoint it resumes from; 0 where there
+    is none.
+    """
     file = folder / "resume.pt"
     try:
         return float(torch.load(file, weights_only=True, mmap=True).get("seconds", 0.0))

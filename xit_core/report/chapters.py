@@ -15,21 +15,36 @@ from . import claims, plots, published, verdicts
 
 CAPTIONS = {
     "pretraining": "Training loss of the encoder.",
-    "retrieval": "Sentence retrieval by layer before and after each intermediate training, raw and with the mean "
-    "vector of each language subtracted, and the share of the variance of sentence vectors that language identity "
-    "explains. Means over languages and seeds.",
-    "dose": "Sentence retrieval along each intermediate training, against the distance that the encoder has moved, "
-    "in percent of the norm of its weights. Means over languages and seeds.",
+    "retrieval": (
+        "Sentence retrieval by layer before and after each intermediate training, raw and with the mean "
+        "vector of each language subtracted, and the share of the variance of sentence vectors that "
+        "language identity explains. Means over languages and seeds."
+    ),
+    "dose": (
+        "Sentence retrieval along each intermediate training, against the distance that the encoder has "
+        "moved, in percent of the norm of its weights. Means over languages and seeds."
+    ),
     "curves": "Training loss of every intermediate training, one line a seed.",
-    "gains": "Gain of each intermediate training over the baseline of the same seed, in points (0–100), mean over "
-    "seeds. A mean over targets is shown only where every target has run.",
+    "gains": (
+        "Gain of each intermediate training over the baseline of the same seed, in points (0–100), mean "
+        "over seeds. A mean over targets is shown only where every target has run."
+    ),
     "languages": "Score of every evaluation language, with the 95 % t interval over seeds.",
-    "factors": "What each language gains on average over the English intermediate trainings, less the mean gain of the "
-    "languages of the same target, averaged over the targets; English left out. By script, by family and by the amount "
-    "of text at hand for pretraining, of which large languages are read in part. Blue: Latin script.",
-    "probe": "Accuracy of a linear classifier of parts of speech, trained on English, that reads one layer of the frozen encoder.",
-    "roofline": "Achieved FLOP/s on real tokens of each task and each way to train, against the limits of the device that were "
-    "measured in the same process: its memory bandwidth (the slope) and its fastest matmul (the flat part).",
+    "factors": (
+        "What each language gains on average over the English intermediate trainings, less the mean gain "
+        "of the languages of the same target, averaged over the targets; English left out. By script, by "
+        "family and by the amount of text at hand for pretraining, of which large languages are read in "
+        "part. Blue: Latin script."
+    ),
+    "probe": (
+        "Accuracy of a linear classifier of parts of speech, trained on English, that reads one layer of "
+        "the frozen encoder."
+    ),
+    "roofline": (
+        "Achieved FLOP/s on real tokens of each task and each way to train, against the limits of the "
+        "device that were measured in the same process: its memory bandwidth (the slope) and its fastest "
+        "matmul (the flat part)."
+    ),
 }
 MEASURED = 10  # claims 1 to 10 are measured, the others checked by code
 EMPTY = "*No runs yet at this scale.*\n"
@@ -118,7 +133,9 @@ def verdict(row: dict, plain: bool = False) -> str:
 
 
 def reduced(view: View) -> str:
-    """A sentence that says how the scale is reduced, for where its numbers are shown; nothing where it is not."""
+    """A sentence that says how the scale is reduced, for where its numbers are shown; nothing where it is
+    not.
+    """
     told = "; ".join(filter(None, [view.note, view.instead]))
     return f"{told[0].upper()}{told[1:]}.\n\n" if told else ""
 
@@ -126,7 +143,10 @@ def reduced(view: View) -> str:
 def table(head: list[str], lines: list[list[object]]) -> str:
     """A Markdown table."""
     rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows) + "\n\n"
+    return (
+        "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+        + "\n\n"
+    )
 
 
 def small(text: str) -> str:
@@ -141,12 +161,15 @@ def folded(parts: list[str], between: str = " ") -> str:
 
 
 def figure(out: Path, view: View | None, kind: str, drawn: "plots.Figure | None") -> str:
-    """Save a figure, of one scale or (None) of all, and return its directive; nothing when there is nothing to draw."""
+    """Save a figure, of one scale or (None) of all, and return its directive; nothing when there is nothing
+    to draw.
+    """
     if drawn is None:
         return ""
     name = f"{view.scale}-{kind}" if view else kind
     file = plots.save(drawn, out / "figures" / f"{name}.svg")
-    return f":::{{figure}} _generated/figures/{file.name}\n:name: {name}\n:alt: {CAPTIONS[kind]}\n\n{CAPTIONS[kind]}\n:::\n\n"
+    said, where = CAPTIONS[kind], f"_generated/figures/{file.name}"
+    return f":::{{figure}} {where}\n:name: {name}\n:alt: {said}\n\n{said}\n:::\n\n"
 
 
 def pretrained(view: View, out: Path) -> str:
@@ -161,15 +184,19 @@ def encoder(view: View, out: Path) -> str:
     scores = pd.DataFrame([score for row in view.encoder for score in row["scores"]])
     if len(scores):
         wide = scores.pivot_table(index="lang", columns="metric", values="value").rename(columns=METRICS)
-        text += table(["language", *wide.columns], [[lang, *map(number, line)] for lang, *line in wide.itertuples()])
+        text += table(
+            ["language", *wide.columns], [[lang, *map(number, line)] for lang, *line in wide.itertuples()]
+        )
     return text + figure(out, view, "pretraining", plots.curves(view.encoder, (1,)))
 
 
 def transferred(view: View) -> pd.DataFrame:
-    """Baseline and random weights of the same shape, averaged over the languages that are not the pivot: a row a target and
-    seed, where both have run."""
+    """Baseline and random weights of the same shape, averaged over the languages that are not the pivot: a
+    row a target and seed, where both have run."""
     scores = results.headline(plots.plain(view.frame[view.frame.lang != PIVOT]))
-    wide = scores.assign(name=plots.named(scores)).pivot_table(index=["on", "seed"], columns="name", values="score")
+    wide = scores.assign(name=plots.named(scores)).pivot_table(
+        index=["on", "seed"], columns="name", values="score"
+    )
     wide = wide.reindex(columns=["random weights", "baseline"]).dropna()
     return wide.assign(difference=wide.baseline - wide["random weights"])
 
@@ -178,7 +205,8 @@ def transfer(view: View) -> str:
     """Does the encoder transfer at all: the means over seeds, and the interval of the difference."""
     seeds = dict(list(transferred(view).groupby("on")))
     lines = [
-        [f"`{on}`", *map(number, part[["random weights", "baseline"]].mean()), number(part.difference.mean(), SIGNED),
+        [f"`{on}`", *map(number, part[["random weights", "baseline"]].mean()),
+        number(part.difference.mean(), SIGNED),
          number(plots.interval(part.difference) if len(part) > 1 else None), len(part)]
         for on, part in ((on, seeds[on]) for on in TARGETS if on in seeds)
     ]  # fmt: skip
@@ -200,48 +228,71 @@ def alignment(view: View, out: Path) -> str:
 
 
 def learned(view: View) -> str:
-    """What each intermediate training learned of its own tasks: their development scores, and what guessing would give."""
+    """What each intermediate training learned of its own tasks: their development scores, and what guessing
+    would give.
+    """
     frame = view.frame[(view.frame.phase == 2) & (view.frame.method == "full") & (view.frame["size"] == 0)]
-    tasks = frame.protocol.str.extract(r"(\w+)", expand=False)  # of "mnli: accuracy", or of "mlm/masked-accuracy"
+    tasks = frame.protocol.str.extract(
+        r"(\w+)", expand=False
+    )  # of "mnli: accuracy", or of "mlm/masked-accuracy"
     wanted = [t in TASKS and m in TASKS[t].metrics for t, m in zip(tasks, frame.metric, strict=True)]
     told = frame.assign(name=plots.named(frame), task=tasks)[wanted]
     scores = dict(list(told.groupby(["name", "task", "seed"])["value"].mean().groupby(["name", "task"])))
     lines = [
-        [name, f"`{task}`", " and ".join(TASKS[task].metrics).replace("_", " ").replace("f1", "F1"), number(of.mean()),
+        [name, f"`{task}`", " and ".join(TASKS[task].metrics).replace("_", " ").replace("f1", "F1"),
+        number(of.mean()),
          number(plots.interval(of) if len(of) > 1 else None), number(guessing(task)), len(of)]
-        for name in plots.order(list(told.name)) for task in TASKS for of in [scores.get((name, task))] if of is not None
+        for name in plots.order(list(told.name)) for task in TASKS for of in [scores.get((name,
+        task))] if of is not None
     ]  # fmt: skip
     head = ["training", "its task", "score", "%", "± (95 %, seeds)", "guessing (%)", "seeds"]
-    text = "What each training learned of its own tasks: scores on their development rows. A training that does no better than "
-    text += "guessing says little about its task. One answer to every row may score more than guessing where answers are not "
-    text += "equally frequent, as in QQP and SQuAD 2.\n\n"
+    text = (
+        "What each training learned of its own tasks: scores on their development rows. A training that "
+        "does no "
+        "better than guessing says little about its task. One answer to every row may score more than "
+        "guessing "
+        "where answers are not equally frequent, as in QQP and SQuAD 2.\n\n"
+    )
     return text + small(table(head, lines)) if lines else ""
 
 
 def guessing(task: str) -> float | None:
     """Accuracy (percent) of one guess among the answers of a task; None where they have no fixed number."""
     declared = TASKS[task]
-    answers = len(declared.labels) if declared.kind == "classify" else int(published.told(task, "choices") or 0)
+    answers = (
+        len(declared.labels) if declared.kind == "classify" else int(published.told(task, "choices") or 0)
+    )
     return 100 / answers if answers else None
 
 
 def mechanism(view: View) -> str:
-    """Raw and centred retrieval and the share of language identity at the compared layer, with their changes."""
-    seen = pd.DataFrame([at_depth(row) for row in view.rows if row["phase"] < 3 and row.get("layers") and not row["model"]])
+    """Raw and centred retrieval and the share of language identity at the compared layer, with their
+    changes."""
+    seen = pd.DataFrame(
+        [at_depth(row) for row in view.rows if row["phase"] < 3 and row.get("layers") and not row["model"]]
+    )
     if seen.empty or "baseline" not in set(seen.name):
         return ""
-    before, after = (seen[(seen.name == "baseline") == start].set_index(["name", "seed"]) for start in (True, False))
+    before, after = (
+        seen[(seen.name == "baseline") == start].set_index(["name", "seed"]) for start in (True, False)
+    )
     changes = (after - before.mean()).groupby("name")
     lines = [["before", *(cell for x in before[list(COMPARED)].mean() for cell in (number(x), "–"))]]
     for name in plots.order(list(changes.groups)):
         moved = changes.get_group(name)
-        lines.append([name, *(cell for kind in COMPARED for cell in _moved(before[kind].mean(), moved[kind]))])
+        lines.append(
+            [name, *(cell for kind in COMPARED for cell in _moved(before[kind].mean(), moved[kind]))]
+        )
     means = changes.mean()
-    text = "At the layer whose vectors the retrieval targets compare; means over languages and seeds, with the 95 % interval "
-    text += "over seeds of each change.\n\n"
+    text = (
+        "At the layer whose vectors the retrieval targets compare; means over languages and seeds, with the "
+        "95 % "
+        "interval over seeds of each change.\n\n"
+    )
     text += small(table(["", *(word for kind in COMPARED.values() for word in (kind, "change"))], lines))
     related = correlation(means.share, means.tatoeba) if len(means) else "–"
-    return text + f"Rank correlation of the change in raw retrieval with the change in the share, over trainings: {related}.\n\n"
+    said = "Rank correlation of the change in raw retrieval with the change in the share, over trainings"
+    return f"{text}{said}: {related}.\n\n"
 
 
 def at_depth(row: dict) -> dict:
@@ -249,7 +300,9 @@ def at_depth(row: dict) -> dict:
     at = round(DEPTH * max(x["layer"] for x in row["layers"]))
     told = {"name": plots.name(row["source"], row["lang"], row["model"]), "seed": row["seed"]}
     for kind, centred in (("tatoeba", False), ("tatoeba_centred", True)):
-        told[kind] = float(np.mean([x["value"] for x in row["layers"] if (x["layer"], x["centred"]) == (at, centred)]))
+        told[kind] = float(
+            np.mean([x["value"] for x in row["layers"] if (x["layer"], x["centred"]) == (at, centred)])
+        )
     return told | {"share": 100 * row["language_share"][at]}
 
 
@@ -261,7 +314,8 @@ def _moved(before: float, change: pd.Series) -> tuple[str, str]:
 def correlation(x: pd.Series, y: pd.Series) -> str:
     """Spearman's rank correlation, "+0.31 [−0.28, +0.73]"; a dash where nothing varies.
 
-    The 95 % interval is Fisher's with the standard error of ranks. Source: Bonett and Wright 2000, Psychometrika 65.
+    The 95 % interval is Fisher's with the standard error of ranks. Source: Bonett and Wright 2000,
+    Psychometrika 65.
     """
     here = x.notna() & y.notna()
     if here.sum() < 4 or x[here].nunique() < 2 or y[here].nunique() < 2:
@@ -277,16 +331,26 @@ def target(view: View, out: Path) -> str:
     scores = results.headline(plots.plain(view.frame))
     base = {on: part.score for on, part in scores[plots.named(scores) == "baseline"].groupby("on")}
     seen = [on for on in TARGETS if on in base]
-    lines = [[f"`{on}`", number(base[on].mean()), number(plots.interval(base[on])), len(base[on])] for on in seen]
+    lines = [
+        [f"`{on}`", number(base[on].mean()), number(plots.interval(base[on])), len(base[on])] for on in seen
+    ]
     drawn = {"gains": plots.gains(view.frame), "languages": plots.languages(view.frame)}
     text = table(["target", "baseline score", "± (95 %, seeds)", "seeds"], lines) if lines else ""
     return text + "".join(figure(out, view, kind, each) for kind, each in drawn.items()) + protocols(view)
 
 
 def protocols(view: View) -> str:
-    """The same predictions of the baseline under each published definition of the score; a dash where nobody ran it."""
+    """The same predictions of the baseline under each published definition of the score; a dash where nobody
+    ran it.
+    """
     told = [
-        {"on": row["on"], "metric": score["metric"], "protocol": score["protocol"], "value": score["value"], "kept": kept}
+        {
+            "on": row["on"],
+            "metric": score["metric"],
+            "protocol": score["protocol"],
+            "value": score["value"],
+            "kept": kept,
+        }
         for row in view.rows
         if row["phase"] == 3 and not row["source"] and not row["model"]
         for kept in ("scores", "protocols")
@@ -296,7 +360,10 @@ def protocols(view: View) -> str:
     if not (scores.kept == "protocols").any():
         return ""
     means = scores.groupby(["on", "metric", "protocol"], as_index=False)["value"].mean()
-    lines = [[f"`{on}`", f"`{protocol}`", metric, number(value)] for on, metric, protocol, value in means.itertuples(index=False)]
+    lines = [
+        [f"`{on}`", f"`{protocol}`", metric, number(value)]
+        for on, metric, protocol, value in means.itertuples(index=False)
+    ]
     told = small(table(["target", "protocol", "metric", "value"], sorted(lines)))
     title = "The baseline's predictions under every protocol: means over languages and seeds"
     return f"::::::{{dropdown}} {title}\n{told.rstrip()}\n::::::\n\n"

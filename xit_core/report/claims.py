@@ -1,4 +1,6 @@
-"""The 22 claims of the paper, what each is measured or checked by, and the rule that turns numbers into verdicts."""
+"""The 22 claims of the paper, what each is measured or checked by, and the rule that turns numbers into
+verdicts.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,41 +21,43 @@ START = "FacebookAI/xlm-roberta-large"
 STATED = "2020-06-30"  # claim 11 speaks of June 2020
 FAMILY = {
     "qa": "question answering", "commonsense": "question answering", "tagging": "sentence tagging",
-    "completion": "sentence completion", "paraphrase": "paraphrase detection", "nli": "natural language inference",
+    "completion": "sentence completion", "paraphrase": "paraphrase detection",
+    "nli": "natural language inference",
 }  # fmt: skip
 
 RULE = f"""\
-Every comparison is paired: the two models share the seed, the target and the test instances. For each seed the
-difference is averaged over the targets; the estimate is the mean over the seeds. Its {1 - LEVEL:.0%} interval adds
-two variances: between seeds (a t interval; the variance is pooled over all sources of the scale, sources by seeds
-as blocks, because three seeds alone say too little about it; for the best source per target it is that of the
-estimate itself) and between test instances (the variance of the paired per-instance differences, seeds averaged,
-targets independent; where the score is no mean over instances, an instance of UDPOS and PAN-X is a sentence with its
-own F1, one of BUCC a gold pair that is found or not). Random seeds and the test sets are covered; other languages,
-other targets and other encoders are not.
+Every comparison is paired: the two models share the seed, the target and the test instances. For each seed
+the difference is averaged over the targets; the estimate is the mean over the seeds. Its {1 - LEVEL:.0%}
+interval adds two variances: between seeds (a t interval; the variance is pooled over all sources of the
+scale, sources by seeds as blocks, because three seeds alone say too little about it; for the best source
+per target it is that of the estimate itself) and between test instances (the variance of the paired
+per-instance differences, seeds averaged, targets independent; where the score is no mean over instances, an
+instance of UDPOS and PAN-X is a sentence with its own F1, one of BUCC a gold pair that is found or not).
+Random seeds and the test sets are covered; other languages, other targets and other encoders are not.
 
-**Direction** *holds* when the interval lies wholly on the claimed side of zero, *fails* when it lies wholly on the
-other side, and is *open* otherwise. *Best* means above the baseline and above each of the nine single tasks (each
-compared by itself, all must hold); it fails as soon as one of them is above it. *Almost every* is at least {ALMOST}
-and *many* at least {MANY} of the nine tasks above zero, by the partial-conjunction test of Benjamini and Heller;
-such a claim fails when so many tasks are below zero that the number cannot be reached. *No benefit* on XNLI holds
-when the interval of the mean gain over the nine tasks ends below {MARGIN:g} point, and fails when it begins above
-zero. The best source for a target is chosen on the other seeds and measured on the seed left out (on the same test
-instances, so a little optimism remains).
+**Direction** *holds* when the interval lies wholly on the claimed side of zero, *fails* when it lies wholly
+on the other side, and is *open* otherwise. *Best* means above the baseline and above each of the nine
+single tasks (each compared by itself, all must hold); it fails as soon as one of them is above it. *Almost
+every* is at least {ALMOST} and *many* at least {MANY} of the nine tasks above zero, by the
+partial-conjunction test of Benjamini and Heller; such a claim fails when so many tasks are below zero that
+the number cannot be reached. *No benefit* on XNLI holds when the interval of the mean gain over the nine
+tasks ends below {MARGIN:g} point, and fails when it begins above zero. The best source for a target is
+chosen on the other seeds and measured on the seed left out (on the same test instances, so a little
+optimism remains).
 
-**Magnitude**, for claims with a number, *holds* when the number lies inside the interval and half the interval is
-no wider than the number itself, *fails* when the interval excludes it, and is *open* otherwise.
+**Magnitude**, for claims with a number, *holds* when the number lies inside the interval and half the
+interval is no wider than the number itself, *fails* when the interval excludes it, and is *open* otherwise.
 
-The claims measured at one scale are corrected together by Holm's method, directions and magnitudes each as one
-family: a verdict other than open needs an adjusted p-value below {LEVEL:g}, that is, an interval of a higher level
-than the one shown; the p-value of a comparison is the level at which its interval just reaches zero (or the
-number). A verdict is also open when fewer than {SEEDS} seeds are finished in common, and at scales that leave out
-some of the tasks a claim speaks about. Where a scale cannot have one of the nine, a declared stand-in counts as that
-one, and the finding says so.
+The claims measured at one scale are corrected together by Holm's method, directions and magnitudes each as
+one family: a verdict other than open needs an adjusted p-value below {LEVEL:g}, that is, an interval of a
+higher level than the one shown; the p-value of a comparison is the level at which its interval just reaches
+zero (or the number). A verdict is also open when fewer than {SEEDS} seeds are finished in common, and at
+scales that leave out some of the tasks a claim speaks about. Where a scale cannot have one of the nine, a
+declared stand-in counts as that one, and the finding says so.
 
-Claims about data and method are checked by code against the declarations of the tasks, the scales and the studies,
-and against the counts and origins that the data sets themselves publish; they are open where no public source
-settles them."""
+Claims about data and method are checked by code against the declarations of the tasks, the scales and the
+studies, and against the counts and origins that the data sets themselves publish; they are open where no
+public source settles them."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,15 @@ def decide(interval: Interval, holds: float, fails: float, runs: tuple[str, ...]
     return Finding(interval.mean, interval, side, p, runs)
 
 
-def within(finding: Finding, ledger: Ledger, targets: tuple[str, ...] = TARGETS, singles: tuple[str, ...] | None = None) -> Finding:
-    """The finding itself, or an open one when the scale leaves out some of the tasks the claim speaks about (None: the nine)."""
+def within(
+    finding: Finding,
+    ledger: Ledger,
+    targets: tuple[str, ...] = TARGETS,
+    singles: tuple[str, ...] | None = None,
+) -> Finding:
+    """The finding itself, or an open one when the scale leaves out some of the tasks the claim speaks about
+    (None: the nine).
+    """
     wanted = ledger.nine if singles is None else singles
     shares = (targets, ledger.targets, "targets"), (wanted, ledger.singles, "intermediate tasks")
     counts = [(len(set(want) & set(have)), len(want), noun) for want, have, noun in shares]
@@ -117,7 +128,7 @@ def of_nine(ledger: Ledger, targets: tuple[str, ...], enough: int) -> Finding:
     return within(replace(finding, note=note), ledger, targets)
 
 
-# -- measured claims ---------------------------------------------------------------------------------------------------
+# -- measured claims -----------------------------------------------------------------------------------------
 
 
 def gain(source: str) -> Callable[[Ledger], Finding]:
@@ -142,7 +153,9 @@ def multitask(ledger: Ledger) -> Finding:
 
 
 def xnli(ledger: Ledger) -> Finding:
-    """No benefit: neither a gain above zero nor room for one of a point. Its two null hypotheses exclude each other."""
+    """No benefit: neither a gain above zero nor room for one of a point. Its two null hypotheses exclude each
+    other.
+    """
     weights = mean([versus((s, PIVOT), BASELINE, ("xnli",)) for s in ledger.singles])
     gap = ledger.gap(weights)
     side, p = ("fails", gap.above()) if gap.above() < LEVEL else ("holds", gap.below(MARGIN))
@@ -157,7 +170,10 @@ def best(ledger: Ledger) -> Finding:
     seeds = ledger.seeds(cells)
 
     def chosen(target: str, out: int) -> Source:
-        return max(sources, key=lambda s: sum(ledger.cells[(*s, target)][seed].score for seed in seeds if seed != out))
+        return max(
+            sources,
+            key=lambda s: sum(ledger.cells[(*s, target)][seed].score for seed in seeds if seed != out),
+        )
 
     plan = {out: mean([versus(chosen(t, out), BASELINE, (t,)) for t in ledger.targets]) for out in seeds}
     gap = ledger.contrast(plan)
@@ -168,7 +184,9 @@ def plain_beats(variant: Callable[[str], Source]) -> Callable[[Ledger], Finding]
     """Does English training on SQuAD, MNLI and HellaSwag beat a variant of the same training?"""
 
     def measure(ledger: Ledger) -> Finding:
-        finding = improves(ledger, mean([versus((s, PIVOT), variant(s), ledger.targets) for s in studies.MIXED]))
+        finding = improves(
+            ledger, mean([versus((s, PIVOT), variant(s), ledger.targets) for s in studies.MIXED])
+        )
         return within(finding, ledger, singles=studies.MIXED)
 
     return measure
@@ -179,7 +197,9 @@ def check(holds: bool, counted: float | None = None, note: str = "") -> Finding:
 
 
 def sota(_: Ledger) -> Finding:
-    """Settled only by a sourced leaderboard of June 2020 or before: XLM-R first in more than half of its tasks."""
+    """Settled only by a sourced leaderboard of June 2020 or before: XLM-R first in more than half of its
+    tasks.
+    """
     rows = [r for r in table_of("published") if r["claim"] == "sota" and r["date"] and r["date"] <= STATED]
     boards: dict[str, list[tuple[float, str]]] = {}
     for row in rows:
@@ -195,7 +215,9 @@ def languages(_: Ledger) -> Finding:
     declared = {t: len(TASKS[t].langs.split()) for t in TARGETS}
     most = max(declared.values())
     agree = all(n == int(told(t, "languages")) for t, n in declared.items())
-    return check(agree and most == claimed("languages"), most, f"{max(declared, key=declared.get)} has the most")
+    return check(
+        agree and most == claimed("languages"), most, f"{max(declared, key=declared.get)} has the most"
+    )
 
 
 def targets(_: Ledger) -> Finding:
@@ -255,7 +277,7 @@ def start(_: Ledger) -> Finding:
     return check(right, note=f"{PAPER.encoder.name}; random weights only as the control")
 
 
-# -- the claims --------------------------------------------------------------------------------------------------------
+# -- the claims ----------------------------------------------------------------------------------------------
 
 AVERAGE = "mean over the nine targets, development sets"
 
@@ -275,8 +297,8 @@ CLAIMS = (
           AVERAGE, gain("hellaswag")),
     claim(4, "multitask", "Multi-task intermediate training on all nine tasks performs best",
           AVERAGE, multitask),
-    claim(5, "retrieval", "BUCC and Tatoeba, which have no training data, improve dramatically with almost every "
-          "intermediate task",
+    claim(5, "retrieval", "BUCC and Tatoeba, which have no training data, improve dramatically with almost "
+          "every intermediate task",
           "development sets", lambda ledger: of_nine(ledger, RETRIEVAL, ALMOST)),
     claim(6, "tydiqa", "TyDiQA improves consistently with many intermediate tasks",
           "development set", lambda ledger: of_nine(ledger, ("tydiqa",), MANY)),
@@ -296,11 +318,11 @@ CLAIMS = (
           "data", targets),
     claim(14, "untrained", "BUCC and Tatoeba have no training data of their own",
           "data", untrained),
-    claim(15, "nine", "Nine English intermediate tasks: question answering, sentence tagging, sentence completion, "
-          "paraphrase detection, natural language inference",
+    claim(15, "nine", "Nine English intermediate tasks: question answering, sentence tagging, sentence "
+          "completion, paraphrase detection, natural language inference",
           "data", nine),
-    claim(16, "phases", "Three phases: a public masked LM, intermediate training, target fine-tuning and zero-shot "
-          "evaluation",
+    claim(16, "phases", "Three phases: a public masked LM, intermediate training, target fine-tuning and "
+          "zero-shot evaluation",
           "method", phases),
     claim(17, "anli_size", "ANLI+ has 1,104,934 training examples",
           "data", anli_size),

@@ -30,7 +30,8 @@ class Entry:
 
 
 class Ledger:
-    """The finished runs of a study at one scale: cell -> seed -> entry. Rows of other recipes do not count."""
+    """The finished runs of a study at one scale: cell -> seed -> entry. Rows of other recipes do not
+    count."""
 
     def __init__(self, scale: Scale, study: str = studies.MAIN):
         told = results.rows(scale.name)
@@ -41,10 +42,14 @@ class Ledger:
         for run in planned:
             seeds = self.cells.setdefault((run.source, run.lang, run.on), {})
             if run.id in rows and run.id in scores:
-                seeds[run.seed] = Entry(run.id, float(scores[run.id]), np.asarray(rows[run.id]["items"], float))
+                seeds[run.seed] = Entry(
+                    run.id, float(scores[run.id]), np.asarray(rows[run.id]["items"], float)
+                )
         self.targets = tuple(t for t in TARGETS if ("", PIVOT, t) in self.cells)
         self.nine, self.multi = nine(scale), studies.multi(scale)
-        self.instead = ", ".join(f"{x} stands in for {t}" for x, t in zip(self.nine, INTERMEDIATES, strict=True) if x != t)
+        self.instead = ", ".join(
+            f"{x} stands in for {t}" for x, t in zip(self.nine, INTERMEDIATES, strict=True) if x != t
+        )
         self.singles = tuple(s for s in self.nine if any(cell[:2] == (s, PIVOT) for cell in self.cells))
 
     def seeds(self, cells: Iterable[Cell]) -> list[int]:
@@ -58,12 +63,17 @@ class Ledger:
         common = set.intersection(*(set(self.cells[c]) for c in cells))
         if len(common) < SEEDS:
             done = sum(len(self.cells[c]) for c in cells)
-            raise Short(f"{len(common)} seed{'s' * (len(common) != 1)} finished in common ({done} runs), {SEEDS} needed")
+            raise Short(
+                f"{len(common)} seed{'s' * (len(common) != 1)} finished in common ({done} runs), {SEEDS} "
+                "needed"
+            )
         return sorted(common)
 
     def contrast(self, plan: dict[int, Weights]) -> Interval:
         """The interval of a weighted sum of scores, given the weights at each seed."""
-        values = [sum(w * self.cells[c][seed].score for c, w in weights.items()) for seed, weights in plan.items()]
+        values = [
+            sum(w * self.cells[c][seed].score for c, w in weights.items()) for seed, weights in plan.items()
+        ]
         differences: dict[str, np.ndarray] = {}
         for seed, weights in plan.items():
             for cell, w in weights.items():
@@ -72,7 +82,9 @@ class Ledger:
         return paired(values, list(differences.values()))
 
     def gap(self, weights: Weights) -> Interval:
-        """The interval of the same weighted sum, equal over the targets, at every seed in common. Raises: Short."""
+        """The interval of the same weighted sum, equal over the targets, at every seed in common. Raises:
+        Short.
+        """
         seeds, targets = self.seeds(weights), sorted({cell[2] for cell in weights})
         sources = dict.fromkeys(cell[:2] for cell in self.cells)
         whole = [k for k in sources if all(set(seeds) <= set(self.cells[(*k, t)]) for t in targets)]
@@ -87,7 +99,7 @@ class Ledger:
         return tuple(self.cells[c][seed].id for c in cells for seed in seeds)
 
 
-# -- weights and decisions ---------------------------------------------------------------------------------------------
+# -- weights and decisions -----------------------------------------------------------------------------------
 
 
 def versus(a: Source, b: Source, targets: Iterable[str]) -> Weights:

@@ -13,7 +13,9 @@ GPU = 2.6e14  # FLOP/s kept up in practice: a third of one H200's 790 TFLOP/s in
 
 
 def costs(study: str, scale: Scale) -> dict:
-    """The runs of a study with parents, state and estimated cost: tokens read, and FLOP of the encoder's layers."""
+    """The runs of a study with parents, state and estimated cost: tokens read, and FLOP of the encoder's
+    layers.
+    """
     runs, per_token = studies.runs(study, scale), 2 * weights(scale)
     planned, counted, told = {r.id: r for r in runs}, set(), []
     for r in runs:
@@ -33,7 +35,8 @@ def weights(scale: Scale) -> int:
 
 
 def parents(run: Run, planned: dict[str, Run]) -> list[str]:
-    """Ids of the planned runs that this one starts from; every seed starts from the one pretrained encoder."""
+    """Ids of the planned runs that this one starts from; every seed starts from the one pretrained
+    encoder."""
     first = run.parent
     if not first or first.id in planned:
         return [first.id] if first else []
@@ -41,7 +44,9 @@ def parents(run: Run, planned: dict[str, Run]) -> list[str]:
 
 
 def train_tokens(run: Run, counted: set) -> int:
-    """Tokens (at most) of the run's last stage; 0 if it trains nothing or `counted` holds that training already."""
+    """Tokens (at most) of the run's last stage; 0 if it trains nothing or `counted` holds that training
+    already.
+    """
     s, tasks = run.scale, trained_tasks(run)
     key = (run.source, tasks, run.seed, run.model, run.method, run.lang, run.size)
     if not tasks or key in counted:

@@ -1,7 +1,8 @@
-"""`xit bench study`: GPU-hours of the whole paper from the rates that were measured on a GPU; without them, arithmetic only.
+"""`xit bench study`: GPU-hours of the whole paper from the rates that were measured on a GPU; without them,
+arithmetic only.
 
-Rows and steps are those of `xit plan`; tokens a row are the measured ones where a kind was measured, elsewhere those of its
-longest sequence.
+Rows and steps are those of `xit plan`; tokens a row are the measured ones where a kind was measured,
+elsewhere those of its longest sequence.
 """
 
 from collections import defaultdict
@@ -21,7 +22,8 @@ UNKNOWN = "no published number of rows"
 
 
 def measure(rate: float = 0.0) -> list[dict]:
-    """Minutes of every single training, GPU-hours of the study by kind of task and in all; value None where nothing is measured.
+    """Minutes of every single training, GPU-hours of the study by kind of task and in all; value None where
+    nothing is measured.
 
     `rate`: tokens/s of training that stands in for measured ones.
     """
@@ -42,7 +44,8 @@ def said(name: str, unit: str, seconds: float | None, floor: float) -> dict:
 
 
 def measured(rate: float = 0.0) -> tuple[dict[str, float], dict[str, float]]:
-    """(tokens/s, tokens a row) of training by kind of task, from the kept measurements of this scale on a GPU.
+    """(tokens/s, tokens a row) of training by kind of task, from the kept measurements of this scale on a
+    GPU.
 
     The slowest measured kind stands for those that were not measured. Empty without a measurement.
     """
@@ -60,8 +63,12 @@ def measured(rate: float = 0.0) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def times(kind: str, trained: float, read: float, rates: dict, lengths: dict) -> tuple[float | None, float]:
-    """(seconds at the measured rate or None, seconds at the arithmetic roof) of training on and reading so many tokens at most."""
-    share = lengths.get(kind, PAPER.longest(kind)) / PAPER.longest(kind)  # `cost` takes every row to be as long as it may be
+    """(seconds at the measured rate or None, seconds at the arithmetic roof) of training on and reading so
+    many tokens at most.
+    """
+    share = lengths.get(kind, PAPER.longest(kind)) / PAPER.longest(
+        kind
+    )  # `cost` takes every row to be as long as it may be
     work = share * (trained + read / FORWARD)
     return (work / rates[kind] if rates else None), work * 6 * cost.weights(PAPER) / ROOF
 
@@ -76,7 +83,9 @@ def trainings() -> dict[str, int]:
 
 
 def tokens() -> dict[str, tuple[int, int]]:
-    """(trained on, only read) tokens at most of the whole study, by kind of task; a shared training counts once."""
+    """(trained on, only read) tokens at most of the whole study, by kind of task; a shared training counts
+    once.
+    """
     trained, read, counted = defaultdict(int), defaultdict(int), set()
     for run in studies.runs(studies.MAIN, PAPER):
         if cost.train_tokens(run, counted):

@@ -1,4 +1,6 @@
-"""Finished runs -> a folder in XTREME's submission layout, and the gold labels of the same instances beside it."""
+"""Finished runs -> a folder in XTREME's submission layout, and the gold labels of the same instances beside
+it.
+"""
 
 import json
 from pathlib import Path
@@ -18,8 +20,9 @@ def export(ids: list[str], to: Path, gold: Path | None = None) -> list[Path]:
     """Write the predictions of runs into a new folder, one file a task and language; return the files.
 
     Each folder has a list of what was exported. It comes to be whole or not at all.
-    Raises: Bad for an unknown run, one that ends in no target of XTREME, two of the same target or of two scales,
-    predictions that are not there, rows that are no longer those that were predicted, and a folder in use.
+    Raises: Bad for an unknown run, one that ends in no target of XTREME, two of the same target or of two
+    scales, predictions that are not there, rows that are no longer those that were predicted, and a folder in
+    use.
     """
     runs = chosen(ids)
     apart(to, gold)
@@ -95,7 +98,12 @@ def fill(folder: Path, parts: list[tuple[Run, str, list | None, list[dict]]]) ->
         hashes[file.relative_to(folder).as_posix()] = files.sha256(file)
         langs.setdefault(submission.called(run.on), []).append(lang)
     runs = {submission.called(run.on): run.id for run, *_ in parts}
-    listed = {"scale": next((run.scale.name for run, *_ in parts), ""), "runs": runs, "languages": langs, "files": hashes}
+    listed = {
+        "scale": next((run.scale.name for run, *_ in parts), ""),
+        "runs": runs,
+        "languages": langs,
+        "files": hashes,
+    }
     files.text(folder / submission.LIST, json.dumps(files.sealed(listed), indent=1) + "\n")
 
 
@@ -106,5 +114,8 @@ def instances(run: Run, lang: str, ids: list[str]) -> list[dict]:
         return reading.gold_pairs(run.target, lang, s)[0]
     rows, _ = reading.examples(run.target, "validation", lang, s, s.eval_rows)
     if [row["id"] for row in rows] != ids:
-        raise Bad(f"{run.id}/{lang}: the rows at hand are not those that were predicted; use the data the ledger names (hashes)")
+        raise Bad(
+            f"{run.id}/{lang}: the rows at hand are not those that were predicted; use the data the ledger "
+            "names (hashes)"
+        )
     return rows

@@ -1,4 +1,5 @@
-"""The chapter on real languages with a small model: what `mini` and its kin gave, part by part, as Markdown."""
+"""The chapter on real languages with a small model: what `mini` and its kin gave, part by part, as
+Markdown."""
 
 import json
 from collections import Counter
@@ -30,7 +31,12 @@ from .chapters import (
 )
 
 MINI = ("mini", "mini-long", "mini-scratch")
-KINDS = {"classify": "sentence pairs", "tag": "tags", "span": "questions", "retrieve": "retrieval"}  # of the targets
+KINDS = {
+    "classify": "sentence pairs",
+    "tag": "tags",
+    "span": "questions",
+    "retrieve": "retrieval",
+}  # of the targets
 ASKED = {"udpos": 8, "panx": 8}  # points over random weights that were asked for before the runs
 SURE = 0.01  # the p-value that was asked for on XNLI
 LABELS = 3  # of XNLI: who guesses is right in one of three
@@ -53,9 +59,16 @@ def parts(shown: list[View], out: Path) -> dict[str, str]:
     }
     whole = [view for view in shown if not view.declared.prolongs]
     live = [view for view in whole if view.rows]
-    texts = {f"mini_{name}.md": "\n".join(titled(v) + block(v) for v in live) or EMPTY for name, block in blocks.items()}
+    texts = {
+        f"mini_{name}.md": "\n".join(titled(v) + block(v) for v in live) or EMPTY
+        for name, block in blocks.items()
+    }
     read = "\n".join(titled(view) + corpus(view) for view in whole)
-    return texts | {"mini_design.md": design(shown), "mini_corpus.md": read, "mini_doses.md": doses(shown, out)}
+    return texts | {
+        "mini_design.md": design(shown),
+        "mini_corpus.md": read,
+        "mini_doses.md": doses(shown, out),
+    }
 
 
 def titled(view: View) -> str:
@@ -63,7 +76,7 @@ def titled(view: View) -> str:
     return f"**Scale `{view.scale}`.** {reduced(view)}".rstrip() + "\n\n"
 
 
-# -- what it is --------------------------------------------------------------------------------------------------------
+# -- what it is ----------------------------------------------------------------------------------------------
 
 
 def design(shown: list[View]) -> str:
@@ -74,7 +87,9 @@ def design(shown: list[View]) -> str:
 
 
 def designed(view: View) -> dict[str, str]:
-    """The scale as declared, what its encoder's card says of the pretraining, and how much of the study has run."""
+    """The scale as declared, what its encoder's card says of the pretraining, and how much of the study has
+    run.
+    """
     s, p, dose = view.declared, view.declared.pretraining, card(view).get("dose", {})
     planned = studies.runs(studies.MAIN, view.declared)
     done = {row["id"] for row in view.rows} & {run.id for run in planned}
@@ -83,8 +98,11 @@ def designed(view: View) -> dict[str, str]:
         "start": STARTS[p.start],
         "encoder": f"{p.layers} layers of {p.hidden}, at most {p.pieces:,} pieces",
         "languages": f"{len(s.langs)}: {' '.join(s.langs)}" if s.langs else "all that have text",
-        "pretraining": f"{p.steps:,} steps of {p.batch} sequences of at most {p.length} pieces, rate {p.lr:g}",
-        "made so far": f"{count(dose['tokens'])} tokens in {_hours(card(view)['seconds'])}" if dose else "nothing yet",
+        "pretraining": f"{p.steps:,} steps of {p.batch} sequences of at most {p.length} pieces, rate "
+        f"{p.lr:g}",
+        "made so far": f"{count(dose['tokens'])} tokens in {_hours(card(view)['seconds'])}"
+        if dose
+        else "nothing yet",
         "an intermediate task": _dose(s.stage_steps, s.batch, s.stage_rows, s.stage_lr),
         "fine-tuning on a target": _dose(s.steps, s.batch, s.rows, s.lr),
         "evaluation": f"at most {s.eval_rows:,} rows of each language of a target; of `bucc` all",
@@ -117,7 +135,9 @@ def _dose(steps: int, batch: int, rows: int, rate: float) -> str:
 
 
 def stand_ins(view: View) -> str:
-    """Tasks that replace one of the nine, and tasks whose rows are, in whole or in part, not those of the data set they name."""
+    """Tasks that replace one of the nine, and tasks whose rows are, in whole or in part, not those of the
+    data set they name.
+    """
     read = {
         part["task"]
         for row in view.rows
@@ -131,7 +151,13 @@ def stand_ins(view: View) -> str:
 def verdicts(view: View) -> str:
     """The measured claims at this scale, with what was counted or why a claim is open."""
     lines = [
-        [row["number"], f"[{row['says']}](#claim-{row['id']})", count(row["published"]), estimate(row), verdict(row)]
+        [
+            row["number"],
+            f"[{row['says']}](#claim-{row['id']})",
+            count(row["published"]),
+            estimate(row),
+            verdict(row),
+        ]
         + [view.findings[row["id"]].note or "–"]
         for row in view.claims
         if row["number"] <= MEASURED
@@ -139,32 +165,48 @@ def verdicts(view: View) -> str:
     return small(table(["#", "claim", "claimed", "estimate and 95 % interval", "verdict", "note"], lines))
 
 
-# -- does it transfer --------------------------------------------------------------------------------------------------
+# -- does it transfer ----------------------------------------------------------------------------------------
 
 
 def transfer(view: View) -> str:
     """Baseline against random weights, and what was asked for before the runs."""
     seeds = chapters.transferred(view).groupby("on").difference.mean()
     asked = [
-        f"- at least {least} points on `{on}`: {number(seeds[on], SIGNED)}, {'met' if seeds[on] >= least else 'not met'}"
+        (
+            f"- at least {least} points on `{on}`: {number(seeds[on], SIGNED)}, "
+            f"{'met' if seeds[on] >= least else 'not met'}"
+        )
         for on, least in ASKED.items()
         if on in seeds
     ]
     if found := above_chance(view.rows):
         mean, p, rows, tried = found
         met, least = "met" if p < SURE else "not met", f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
-        here = f"{number(mean)} % in the languages other than English, where guessing gives {number(100 / LABELS)} %"
-        asked.append(f"- `xnli` above chance with p < {SURE:g}: {here}, {least} from {rows} rows (seeds averaged: {tried}), {met}")
-    return chapters.transfer(view) + ("Asked for before the runs:\n\n" + "\n".join(asked) + "\n\n" if asked else "")
+        here = (
+            f"{number(mean)} % in the languages other than English, where guessing gives "
+            f"{number(100 / LABELS)} %"
+        )
+        asked.append(
+            f"- `xnli` above chance with p < {SURE:g}: {here}, {least} from {rows} rows (seeds averaged: "
+            f"{tried}), {met}"
+        )
+    return chapters.transfer(view) + (
+        "Asked for before the runs:\n\n" + "\n".join(asked) + "\n\n" if asked else ""
+    )
 
 
 def above_chance(rows: list[dict]) -> tuple[float, float, int, int] | None:
-    """XNLI of the baseline in the languages other than English against guessing: mean (%), one-sided p, rows, seeds.
+    """XNLI of the baseline in the languages other than English against guessing: mean (%), one-sided p, rows,
+    seeds.
 
-    Row i says the same in every language, so it is one observation: its mean over languages and seeds. Seeds are taken as
-    they are.
+    Row i says the same in every language, so it is one observation: its mean over languages and seeds. Seeds
+    are taken as they are.
     """
-    base = [row for row in rows if (row["path"], row["model"], row["method"], row["size"]) == ("xnli", "", "full", 0)]
+    base = [
+        row
+        for row in rows
+        if (row["path"], row["model"], row["method"], row["size"]) == ("xnli", "", "full", 0)
+    ]
     told = [row["abroad"] for row in base if "abroad" in row]  # not in the oldest rows
     if not told:
         return None
@@ -173,11 +215,13 @@ def above_chance(rows: list[dict]) -> tuple[float, float, int, int] | None:
     return float(each.mean()), float(found.pvalue), len(each), len(told)
 
 
-# -- is it the dose ----------------------------------------------------------------------------------------------------
+# -- is it the dose ------------------------------------------------------------------------------------------
 
 
 def doses(shown: list[View], out: Path) -> str:
-    """Every longer training beside the same at the scale that it prolongs: what it learned, and what the targets gain."""
+    """Every longer training beside the same at the scale that it prolongs: what it learned, and what the
+    targets gain.
+    """
     known = {view.scale: view for view in shown}
     pairs = [(known[view.declared.prolongs], view) for view in shown if view.declared.prolongs and view.rows]
     text = ""
@@ -187,19 +231,36 @@ def doses(shown: list[View], out: Path) -> str:
         told = [(source, *each) for source in nine(long.declared) if source in ran for each in ledgers]
         learned, gained = [dosed(source, view) for source, view, _ in told], [gains(*each) for each in told]
         text += titled(long)
-        text += small(table(["training", "steps", "rate", "its own score (%)", "guessing (%)", "distance moved (%)"], learned))
+        text += small(
+            table(
+                ["training", "steps", "rate", "its own score (%)", "guessing (%)", "distance moved (%)"],
+                learned,
+            )
+        )
         text += small(table(["gain of (points)", "steps", "nine targets", *KINDS.values()], gained))
-        text += figure(out, long, "dose", plots.dose(long.rows)) + figure(out, long, "gains", plots.gains(long.frame))
+        text += figure(out, long, "dose", plots.dose(long.rows)) + figure(
+            out, long, "gains", plots.gains(long.frame)
+        )
     return text or EMPTY
 
 
 def dosed(source: str, view: View) -> list[str]:
     """A training at one dose: steps, rate, its own score, and the distance the encoder moved."""
     rows = [row for row in view.rows if (row["path"], row["lang"], row["model"]) == (source, PIVOT, "")]
-    own = [np.mean([score["value"] for score in row["scores"] if score["metric"] in TASKS[source].metrics]) for row in rows]
+    own = [
+        np.mean([score["value"] for score in row["scores"] if score["metric"] in TASKS[source].metrics])
+        for row in rows
+    ]
     moved = [100 * row["dose"]["distance"] for row in rows]
     score, distance = (number(np.mean(x) if x else None) for x in (own, moved))
-    return [source, _steps(view), f"{view.declared.stage_lr:g}", score, number(chapters.guessing(source)), distance]
+    return [
+        source,
+        _steps(view),
+        f"{view.declared.stage_lr:g}",
+        score,
+        number(chapters.guessing(source)),
+        distance,
+    ]
 
 
 def gains(source: str, view: View, ledger: contrasts.Ledger) -> list[str]:
@@ -221,17 +282,22 @@ def _gained(source: str, targets: list[str], ledger: contrasts.Ledger) -> str:
     return estimate({"estimate": gap.mean, "low": gap.low, "high": gap.high})
 
 
-# -- who gains, and why ------------------------------------------------------------------------------------------------
+# -- who gains, and why --------------------------------------------------------------------------------------
 
 
 def factors(view: View, out: Path) -> str:
     """What each language gains beyond the others, against what it is: figure, rank correlations, table."""
     gains, known = plots.language_gains(view.frame), facts(view)
-    by_lang = gains.groupby("lang").agg(targets=("on", "size"), gain=("gain", "mean"), beyond=("beyond", "mean"))
+    by_lang = gains.groupby("lang").agg(
+        targets=("on", "size"), gain=("gain", "mean"), beyond=("beyond", "mean")
+    )
     joined = by_lang.join(known, how="inner").sort_values("beyond", ascending=False)
     if joined.empty:
         return EMPTY
-    against = {"Latin script": joined.script == "Latin", "Indo-European family": joined.family == "Indo-European"}
+    against = {
+        "Latin script": joined.script == "Latin",
+        "Indo-European family": joined.family == "Indo-European",
+    }
     against |= {"amount of text at hand": joined.text} if "text" in joined else {}
     said = "; ".join(f"{what} {correlation(x, joined.beyond)}" for what, x in against.items())
     lines = [
@@ -239,28 +305,47 @@ def factors(view: View, out: Path) -> str:
         + [number(line.gain, SIGNED), number(line.beyond, SIGNED)]
         for lang, line in joined.iterrows()
     ]
-    head = ["language", "script", "family", "text at hand (MB)", "targets", "mean gain", "beyond the target's mean"]
-    text = f"Rank correlation with the gain beyond the target's mean, over {len(joined)} languages: {said}.\n\n"
+    head = [
+        "language",
+        "script",
+        "family",
+        "text at hand (MB)",
+        "targets",
+        "mean gain",
+        "beyond the target's mean",
+    ]
+    text = (
+        f"Rank correlation with the gain beyond the target's mean, over {len(joined)} languages: {said}.\n\n"
+    )
     return figure(out, view, "factors", plots.factors(gains, known)) + text + small(table(head, lines))
 
 
 def facts(view: View) -> pd.DataFrame:
-    """By language: name, script, family and, where the encoder's card has it, the text at hand for it in MB."""
+    """By language: name, script, family and, where the encoder's card has it, the text at hand for it in
+    MB."""
     known = pd.DataFrame(published.table_of("languages")).set_index("lang")
     read = card(view).get("corpus", {}).get("languages", {})
-    return known.assign(text=pd.Series({lang: told["bytes"] / 1e6 for lang, told in read.items()})) if read else known
+    return (
+        known.assign(text=pd.Series({lang: told["bytes"] / 1e6 for lang, told in read.items()}))
+        if read
+        else known
+    )
 
 
-# -- the encoder and what it read --------------------------------------------------------------------------------------
+# -- the encoder and what it read ----------------------------------------------------------------------------
 
 
 def encoder(view: View, out: Path) -> str:
-    """What the encoder predicts in each language, its training, and what a linear probe reads from its layers."""
+    """What the encoder predicts in each language, its training, and what a linear probe reads from its
+    layers.
+    """
     return chapters.encoder(view, out) + figure(out, view, "probe", plots.probe(view.rows))
 
 
 def corpus(view: View) -> str:
-    """The card of the corpus: what was kept and removed in each language, how it is cut into pieces and sampled; its sources."""
+    """The card of the corpus: what was kept and removed in each language, how it is cut into pieces and
+    sampled; its sources.
+    """
     told = card(view).get("corpus")
     if not told:
         return "*No corpus yet.*\n\n"
@@ -276,8 +361,14 @@ def corpus(view: View) -> str:
     kept, size = (sum(x[key] for x in langs.values()) for key in ("kept", "bytes"))
     lines.append(["all", count(kept), *map(count, whole), number(size / 1e6), "–", number(100.0), "–"])
     head = ["language", "lines kept", *removed, "MB", "pieces a word", "share (%)", "sources"]
-    text = f"Checked against {told['evaluation']['texts']:,} texts of {told['evaluation']['splits']:,} evaluation splits, "
-    text += f"{told['evaluation']['grams']:,} hashed sequences of words. Languages are drawn in proportion to their pieces "
+    text = (
+        f"Checked against {told['evaluation']['texts']:,} texts of {told['evaluation']['splits']:,} "
+        "evaluation splits, "
+    )
+    text += (
+        f"{told['evaluation']['grams']:,} hashed sequences of words. Languages are drawn in proportion to "
+        "their pieces "
+    )
     text += f"to the power of {told['alpha']:g}. Lines kept, and lines removed by reason:\n\n"
     return text + small(table(head, lines)) + sources(told)
 
@@ -289,6 +380,8 @@ def sources(told: dict) -> str:
     lines = []
     for source, n in kept.most_common():
         row = stated.get(source, {})
-        where = " ".join(filter(None, [row.get("source_repo"), f"`{row['commit'][:10]}`" if row.get("commit") else ""]))
+        where = " ".join(
+            filter(None, [row.get("source_repo"), f"`{row['commit'][:10]}`" if row.get("commit") else ""])
+        )
         lines.append([source, count(n), where or "–", row.get("licence") or "–"])
     return small(table(["source", "lines kept", "repository at commit", "licence"], lines))

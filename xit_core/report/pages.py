@@ -1,4 +1,5 @@
-"""Ledger -> book/_generated: every table, figure, number and download of the book, none of them typed by hand.
+"""Ledger -> book/_generated: every table, figure, number and download of the book, none of them typed by
+hand.
 
 python -m xit_core.report.pages            before jupyter-book; an empty or a partial ledger will do
 python -m xit_core.report.pages --readme   also rewrites what README.md says between its two markers
@@ -52,17 +53,18 @@ BEGIN, END = "<!-- ledger: written by python -m xit_core.report.pages --readme -
 
 
 def views() -> list[View]:
-    """Every scale with rows, or with files that should be rows; smoke, which is for tests, only when it is alone;
-    micro when the ledger is empty."""
+    """Every scale with rows, or with files that should be rows; smoke, which is for tests, only when it is
+    alone; micro when the ledger is empty."""
     live = [view for view in map(View, SCALES) if view.rows or view.left_out]
     return [view for view in live if view.scale != "smoke"] or live or [View("micro")]
 
 
-# -- claims ------------------------------------------------------------------------------------------------------------
+# -- claims --------------------------------------------------------------------------------------------------
 
 
 def front(shown: list[View], plain: bool = False) -> str:
-    """The answer on one screen, a line a claim: measured claims at every scale, then the checked ones, which have none.
+    """The answer on one screen, a line a claim: measured claims at every scale, then the checked ones, which
+    have none.
 
     `plain` is Markdown that needs no book around it, and only counts the checked claims.
     """
@@ -72,12 +74,18 @@ def front(shown: list[View], plain: bool = False) -> str:
         says = row["says"] if plain else f"[{row['says']}](#claim-{row['id']})"
         line = [row["number"], says, count(row["published"])]
         if row["number"] <= MEASURED:
-            cells = [_cell(told, plain) if view.rows else "not run" for view, told in zip(shown, same, strict=True)]
+            cells = [
+                _cell(told, plain) if view.rows else "not run" for view, told in zip(shown, same, strict=True)
+            ]
             measured.append([*line, *cells])
         else:
             checked.append([*line, count(row["estimate"]), verdict(row, plain)])
     head = ["#", "claim", "claimed"]
-    text = table([*head, *(f"at `{view.scale}`" for view in shown)], measured) + "".join(map(_tally, shown)) + "\n"
+    text = (
+        table([*head, *(f"at `{view.scale}`" for view in shown)], measured)
+        + "".join(map(_tally, shown))
+        + "\n"
+    )
     if plain:
         said = [row["direction"] for row in shown[0].claims[MEASURED:]]
         return f"{text}Of the other {len(said)} claims, checked by code, {said.count('holds')} hold.\n\n"
@@ -89,7 +97,10 @@ def _tally(view: View) -> str:
     if not view.rows:
         return "; ".join(filter(None, [f"- `{view.scale}`: not run", view.left_out])) + ".\n"
     said = [row["direction"] for row in view.claims[:MEASURED]]
-    told = f"{said.count('holds')} of {MEASURED} hold in direction, {said.count('fails')} fail, {said.count('open')} are open"
+    told = (
+        f"{said.count('holds')} of {MEASURED} hold in direction, {said.count('fails')} fail, "
+        f"{said.count('open')} are open"
+    )
     parts = [
         f"- `{view.scale}`: {told}, after {len(view.rows):,} runs",
         view.note,
@@ -106,14 +117,23 @@ def _cell(row: dict, plain: bool) -> str:
 
 
 def sections(shown: list[View]) -> dict[str, str]:
-    """One file a claim: heading and anchor, verdicts at every scale, the runs, published values and their sources."""
+    """One file a claim: heading and anchor, verdicts at every scale, the runs, published values and their
+    sources.
+    """
     found = {}
     for claim, *same in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
         lines = [[f"`{r['scale']}`", estimate(r), verdict(r), r["note"]] for r in same]
-        told = [r for r in published.table_of("published") if r["claim"] == claim.id and (r["claimed"] or r["sourced"])]
+        told = [
+            r
+            for r in published.table_of("published")
+            if r["claim"] == claim.id and (r["claimed"] or r["sourced"])
+        ]
         values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in told]
         found[f"claims/{claim.id}.md"] = "\n".join([
-            f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n\nWhere the paper says it: {claim.where}.\n",
+            (
+                f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n\nWhere the paper says it: "
+                f"{claim.where}.\n"
+            ),
             small(table(["scale", "estimate and 95 % interval", "verdict", "note"], lines)),
             *(_runs_of(row) for row in same if row["runs"]),
             small(table(["value", "under test", "sourced", "unit", "source"], values)) if values else "",
@@ -127,11 +147,13 @@ def _runs_of(row: dict) -> str:
     return f'<details id="runs-{row["id"]}-{row["scale"]}">{inside}</details>\n'
 
 
-# -- runs and data -----------------------------------------------------------------------------------------------------
+# -- runs and data -------------------------------------------------------------------------------------------
 
 
 def runs(view: View) -> str:
-    """The listing that verdicts link to: an anchor a run, its score, its provenance, its ledger row and notebook."""
+    """The listing that verdicts link to: an anchor a run, its score, its provenance, its ledger row and
+    notebook.
+    """
     score = dict(results.headline(view.frame)[["id", "score"]].itertuples(index=False))
     where, damaged = _notebooks(view.scale)
     lines = [_line(row, score.get(row["id"]), where.get(row["id"])) for row in view.rows]
@@ -174,7 +196,9 @@ NOTEBOOK = {"cells": [{"cell_type": str, "metadata": dict}], "metadata": dict, "
 
 
 def _notebooks(scale: str) -> tuple[dict[str, str], list[str]]:
-    """Run id -> file name of the executed notebook that made it, as its own parameters tell; names of damaged ones."""
+    """Run id -> file name of the executed notebook that made it, as its own parameters tell; names of damaged
+    ones.
+    """
     found, damaged = {}, []
     for file in sorted(p for p in (executed_dir() / scale).glob("*.ipynb") if not p.name.startswith(".")):
         try:
@@ -223,15 +247,28 @@ def data(view: View) -> str:
         hashes = folded([f"{lang}&nbsp;<code>{sha[:10]}</code>" for lang, sha in pairs])
         told = ["yes" if stand_in else "no", _happened(part), hashes, source, licence]
         lines.append([f"`{task}`", split, count(part.rows.sum()), *told])
-    head = ["task", "split", "rows", "stand-in", "set aside or mended", "languages, sha256 of their rows", "source", "licence"]
+    head = [
+        "task",
+        "split",
+        "rows",
+        "stand-in",
+        "set aside or mended",
+        "languages, sha256 of their rows",
+        "source",
+        "licence",
+    ]
     return small(table(head, lines))
 
 
 def _happened(part: pd.DataFrame) -> str:
     """Rows of a data set that gave no example or were mended, by reason, and its caveats."""
     counts = sum(map(Counter, part.counts), Counter())
-    unnamed = sum(n for n, reasons in zip(part.dropped, part.counts, strict=True) if not reasons)  # of rows older than reasons
-    told = [f"{count(n)} {what}" for what, n in sorted(counts.items())] + ([f"{count(unnamed)} set aside"] if unnamed else [])
+    unnamed = sum(
+        n for n, reasons in zip(part.dropped, part.counts, strict=True) if not reasons
+    )  # of rows older than reasons
+    told = [f"{count(n)} {what}" for what, n in sorted(counts.items())] + (
+        [f"{count(unnamed)} set aside"] if unnamed else []
+    )
     return "; ".join([*told, *sorted(set(filter(None, part.note)))]) or "–"
 
 
@@ -241,7 +278,8 @@ ROLES = {
     "target": "The nine targets of XTREME",
     "xtreme-r": "What XTREME-R adds",
     "shift": "Other domains and adversarial rows, for the research questions",
-    "alternative": "Alternatives to the intermediate tasks: open supertags, XTREME-R's training data, other languages",
+    "alternative": "Alternatives to the intermediate tasks: open supertags, XTREME-R's training data, other "
+    "languages",
 }
 
 
@@ -267,21 +305,37 @@ def _declared(task: Task) -> list[str]:
 
 def scales() -> str:
     """Every scale as declared; a dash where the task's own setting or the whole data set is used."""
-    shown = ["world", "encoder", "rows", "stage_rows", "eval_rows", "steps", "stage_steps", "batch", "lr", "stage_lr"]
+    shown = [
+        "world",
+        "encoder",
+        "rows",
+        "stage_rows",
+        "eval_rows",
+        "steps",
+        "stage_steps",
+        "batch",
+        "lr",
+        "stage_lr",
+    ]
     named = {"world": lambda s: s.world.name, "encoder": lambda s: s.encoder.name or "–"}
     lines = [
-        [f"`{s.name}`", *(named[name](s) if name in named else getattr(s, name) or "–" for name in shown), len(s.seeds)]
+        [
+            f"`{s.name}`",
+            *(named[name](s) if name in named else getattr(s, name) or "–" for name in shown),
+            len(s.seeds),
+        ]
         for s in SCALES.values()
     ]
     notes = "".join(f"- `{s.name}`: {s.note}.\n" for s in SCALES.values() if s.note)
     return table(["scale", *(name.replace("_", " ") for name in shown), "seeds"], lines) + notes
 
 
-# -- all of it ---------------------------------------------------------------------------------------------------------
+# -- all of it -----------------------------------------------------------------------------------------------
 
 
 def numbers(shown: list[View]) -> dict:
-    """What the role {res} reads: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD; null without runs."""
+    """What the role {res} reads: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD; null without
+    runs."""
     blank = {"claims": {row["id"]: dict.fromkeys(row) for row in shown[0].claims}}
     told = {name: dict.fromkeys(("runs", "seconds", *MARK)) | blank for name in SCALES}
     for view in (view for view in shown if view.rows):
@@ -302,7 +356,11 @@ def of(scales: tuple[str, ...], shown: list[View]) -> list[View]:
 
 def per_scale(shown: list[View], *blocks) -> str:
     """Blocks of a chapter under one heading a scale."""
-    parts = [f"## Scale `{v.scale}`\n\n{reduced(v)}" + "\n".join(block(v) for block in blocks) for v in shown if v.rows]
+    parts = [
+        f"## Scale `{v.scale}`\n\n{reduced(v)}" + "\n".join(block(v) for block in blocks)
+        for v in shown
+        if v.rows
+    ]
     return "\n".join(parts) or EMPTY
 
 
@@ -311,7 +369,9 @@ def build(out: Path | None = None) -> Path:
     out = out or ROOT / "book/_generated"
     shutil.rmtree(out, ignore_errors=True)
     shown = views()
-    phases = {name: partial(getattr(chapters, name), out=out) for name in ("pretrained", "intermediate", "target")}
+    phases = {
+        name: partial(getattr(chapters, name), out=out) for name in ("pretrained", "intermediate", "target")
+    }
     made, real = [v for v in shown if not v.real], [v for v in shown if v.real and v.scale not in mini.MINI]
     texts = sections(shown) | {f"{name}.md": per_scale(made, block) for name, block in phases.items()}
     texts |= {
@@ -326,7 +386,10 @@ def build(out: Path | None = None) -> Path:
         "performance_retrieval.md": performance.retrieval(),
         "performance_study.md": performance.estimate(),
         "results.json": json.dumps(numbers(shown), indent=1, sort_keys=True),
-        **{f"questions/{q.id}.md": per_scale(shown, partial(q.page, out=out)) for q in questions.QUESTIONS.values()},
+        **{
+            f"questions/{q.id}.md": per_scale(shown, partial(q.page, out=out))
+            for q in questions.QUESTIONS.values()
+        },
         **micro.pages(),
         **mini.parts(of(mini.MINI, shown), out),
     }
@@ -339,7 +402,8 @@ def build(out: Path | None = None) -> Path:
 
 def _copies(out: Path, shown: list[View]) -> None:
     """Ledger rows and executed notebooks for download, less damaged ones; four notebooks as pages."""
-    # not "executed": a name that book/ has too falls under the patterns by which jupyter-book leaves out what no page shows
+    # not "executed": a name that book/ has too falls under the patterns by which jupyter-book leaves out what
+    # no page shows
     for view in shown:
         damaged = [file.name for file in view.survey.files], _notebooks(view.scale)[1]
         for kind, folder, names in zip(
@@ -377,12 +441,19 @@ def readme(path: Path) -> None:
     before, rest = path.read_text(encoding="utf8").split(BEGIN)
     shown = of(FRONT, [])
     if gone := [v.scale for v in shown if not v.rows and _tally(v) not in rest]:
-        raise Bad(f"{path.name} shows the scale {gone[0]!r}, of which there are no rows here: `make study SCALE={gone[0]}` first")
-    path.write_text(f"{before}{BEGIN}\n\n{front(shown, plain=True)}{END}{rest.split(END)[1]}", encoding="utf8")
+        raise Bad(
+            f"{path.name} shows the scale {gone[0]!r}, of which there are no rows here: `make study "
+            f"SCALE={gone[0]}` first"
+        )
+    path.write_text(
+        f"{before}{BEGIN}\n\n{front(shown, plain=True)}{END}{rest.split(END)[1]}", encoding="utf8"
+    )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--readme", action="store_true", help="also rewrite the block of README.md")
     try:
         if parser.parse_args().readme:

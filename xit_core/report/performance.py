@@ -8,7 +8,9 @@ from . import plots
 from .chapters import figure, small, table
 
 NONE = "*Not measured yet on any device.*\n"
-ARITHMETIC = "```{warning}\nNo GPU was measured: the table holds arithmetic only, which no training reaches.\n```\n\n"
+ARITHMETIC = (
+    "```{warning}\nNo GPU was measured: the table holds arithmetic only, which no training reaches.\n```\n\n"
+)
 
 
 def training(out: Path) -> str:
@@ -19,7 +21,9 @@ def training(out: Path) -> str:
     return (
         tables
         + drawn
-        + "".join(f"*Left out: {Path(line.split(': ')[0]).name} is damaged.*\n" for line in measurements.survey()[1])
+        + "".join(
+            f"*Left out: {Path(line.split(': ')[0]).name} is damaged.*\n" for line in measurements.survey()[1]
+        )
     )
 
 
@@ -30,7 +34,9 @@ def retrieval() -> str:
 
 
 def estimate() -> str:
-    """GPU-hours of the study: measured rates where there are some, the arithmetic roof beside them, and which is which."""
+    """GPU-hours of the study: measured rates where there are some, the arithmetic roof beside them, and which
+    is which.
+    """
     records = study.measure()
     head = ["", "unit", "at the measured rates", "arithmetic roof, not measured"]
     lines = [[r["name"], r["unit"], _value(r["value"]), _value(r["baseline_value"])] for r in records]
@@ -43,7 +49,8 @@ def _title(told: dict) -> str:
 
 
 def _records(told: dict) -> str:
-    """When and with what it was measured, then a line a number: ours, and each baseline with our ratio to it."""
+    """When and with what it was measured, then a line a number: ours, and each baseline with our ratio to
+    it."""
     packages = ", ".join(f"{name} {version}" for name, version in told.get("packages", {}).items())
     commit = (told.get("commit") or "none")[:10] + ("" if told.get("clean") else " with changes")
     beside = list(dict.fromkeys(r["baseline"] for r in told["records"] if r["baseline"]))

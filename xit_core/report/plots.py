@@ -1,7 +1,9 @@
-"""Ledger -> figure: every function takes the ledger's rows or frame and returns a figure, or None without data.
+"""Ledger -> figure: every function takes the ledger's rows or frame and returns a figure, or None without
+data.
 
 Colours are Okabe and Ito's, which colour-blind readers tell apart; text is never smaller than 9 points; the
-background is white, so that a figure reads the same on a light and a dark page. Saved files are byte-identical.
+background is white, so that a figure reads the same on a light and a dark page. Saved files are
+byte-identical.
 """
 
 import itertools
@@ -51,20 +53,32 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def name(source: str, lang: str = PIVOT, model: str = "") -> str:
-    """What readers call a source: "baseline", "multi-task", "squad1+mlm", "mnli (translated)", "random weights"."""
+    """What readers call a source: "baseline", "multi-task", "squad1+mlm", "mnli (translated)", "random
+    weights".
+    """
     said = source.replace("pretrained", "") or "baseline"
     said = "multi-task" if source.count("+") == len(INTERMEDIATES) - 1 else said
-    said = {"random": "random weights", "remake": "baseline"}.get(model, model) if model and said == "baseline" else said
+    said = (
+        {"random": "random weights", "remake": "baseline"}.get(model, model)
+        if model and said == "baseline"
+        else said
+    )
     return f"{said} (translated)" if lang != PIVOT else said
 
 
 def order(names: list[str]) -> list[str]:
-    """Names of sources in reading order: controls, the nine (or what stands in) singly, jointly, with MLM, not English."""
+    """Names of sources in reading order: controls, the nine (or what stands in) singly, jointly, with MLM,
+    not English.
+    """
     others = [task for task in TASKS.values() if task.role == "alternative"]
-    instead, abroad = ([x.name for x in others if (x.train_lang == PIVOT) is english] for english in (True, False))
+    instead, abroad = (
+        [x.name for x in others if (x.train_lang == PIVOT) is english] for english in (True, False)
+    )
     mixed = ["mlm", *(f"{task}+mlm" for task in INTERMEDIATES)]
     known = ["random weights", "baseline", "before", *INTERMEDIATES, *instead, "multi-task", *mixed, *abroad]
-    return sorted(set(names), key=lambda n: (known.index(n) if n in known else len(known) + ("translated" in n), n))
+    return sorted(
+        set(names), key=lambda n: (known.index(n) if n in known else len(known) + ("translated" in n), n)
+    )
 
 
 def named(frame: pd.DataFrame) -> pd.Series:
@@ -79,15 +93,21 @@ def interval(values: pd.Series) -> float:
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """The lines of the main study: targets only, full fine-tuning, all the intermediate data that the scale allows."""
+    """The lines of the main study: targets only, full fine-tuning, all the intermediate data that the scale
+    allows.
+    """
     return frame[(frame.phase == 3) & (frame.method == "full") & (frame["size"] == 0)]
 
 
 def gain_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean gain over the baseline of the same seed, in points: a row a source, a column a target, and the mean."""
+    """Mean gain over the baseline of the same seed, in points: a row a source, a column a target, and the
+    mean.
+    """
     gains = _gained(results.headline(plain(frame)).assign(name=named), "on")
     gains = gains[[t for t in TARGETS if t in gains]].dropna(how="all")
-    return gains.assign(mean=gains.mean(axis=1, skipna=False)) if len(gains) else gains  # no mean where a target is missing
+    return (
+        gains.assign(mean=gains.mean(axis=1, skipna=False)) if len(gains) else gains
+    )  # no mean where a target is missing
 
 
 def _gained(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
@@ -107,7 +127,13 @@ def gains(frame: pd.DataFrame) -> Figure | None:
         return None
     figure, (axes,) = _grid(1, 1, 0.8 + 0.3 * max(4, len(table)), width=1.9 + 0.49 * table.shape[1])
     reach = max(1.0, float(np.nanquantile(np.abs(table.to_numpy()), 0.95)))
-    look = {"cmap": "RdBu", "vmin": -reach, "vmax": reach, "cbar_kws": {"label": "gain (points)"}, "linewidths": 0.5}
+    look = {
+        "cmap": "RdBu",
+        "vmin": -reach,
+        "vmax": reach,
+        "cbar_kws": {"label": "gain (points)"},
+        "linewidths": 0.5,
+    }
     sns.heatmap(table.round(1) + 0.0, ax=axes, annot=True, fmt="+.1f", annot_kws={"size": 9}, **look)
     axes.axvline(table.shape[1] - 1, color="black", linewidth=1)
     axes.set(xlabel="target task", ylabel="intermediate training")
@@ -129,7 +155,9 @@ def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN) -> Figure | N
     figure, grid = _grid(len(targets), min(2, len(targets)), 1.8)
     for axes, target in zip(grid, targets, strict=True):
         groups = scores[scores.on == target].groupby(["lang", "name"]).score
-        table = groups.agg(["mean", interval]).unstack().sort_index(key=lambda lang: lang != PIVOT, kind="stable")
+        table = (
+            groups.agg(["mean", interval]).unstack().sort_index(key=lambda lang: lang != PIVOT, kind="stable")
+        )
         mean, half = (table[part].reindex(columns=shown) for part in ("mean", "interval"))
         mean.plot.bar(ax=axes, yerr=half, title=target, rot=90 if len(mean) > 12 else 0, **look)
     figure.supxlabel("evaluation language", fontsize=10)
@@ -139,19 +167,30 @@ def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN) -> Figure | N
 
 
 def by_language(frame: pd.DataFrame) -> pd.DataFrame:
-    """The headline score in every language: a line a run and language, with the readers' `name` of its source."""
-    parts = [results.headline(part).assign(name=named, lang=lang) for lang, part in plain(frame).groupby("lang")]
+    """The headline score in every language: a line a run and language, with the readers' `name` of its
+    source.
+    """
+    parts = [
+        results.headline(part).assign(name=named, lang=lang) for lang, part in plain(frame).groupby("lang")
+    ]
     return pd.concat(parts) if parts else pd.DataFrame(columns=["name", "seed", "on", "lang", "score"])
 
 
 def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
-    """What each language gains on average over the English intermediate trainings: on, lang, gain (points), and `beyond`,
-    the gain less the mean of the target's languages, which makes languages of different targets comparable. No pivot."""
+    """What each language gains on average over the English intermediate trainings: on, lang, gain (points),
+    and `beyond`, the gain less the mean of the target's languages, which makes languages of different targets
+    comparable. No pivot."""
     scores = by_language(frame[frame.lang != PIVOT])
     gains = _gained(scores, ["on", "lang"])
-    english = [n for n in gains.index if n == "multi-task" or n in TASKS and n != "mlm" and TASKS[n].train_lang == PIVOT]
+    english = [
+        n
+        for n in gains.index
+        if n == "multi-task" or n in TASKS and n != "mlm" and TASKS[n].train_lang == PIVOT
+    ]
     table = gains.loc[english].mean().rename("gain").reset_index().dropna()
-    table = table[table.groupby("on").gain.transform("size") > 1]  # a single language has no other to be compared with
+    table = table[
+        table.groupby("on").gain.transform("size") > 1
+    ]  # a single language has no other to be compared with
     return table.assign(beyond=table.gain - table.groupby("on").gain.transform("mean"))
 
 
@@ -159,14 +198,17 @@ def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
 def factors(gains: pd.DataFrame, facts: pd.DataFrame) -> Figure | None:
     """Points: what a language gains beyond the others, by script, by family and by the text at hand for it.
 
-    `gains` is of `language_gains`; `facts` has by language "script", "family" and, where it is known, "text" (MB).
+    `gains` is of `language_gains`; `facts` has by language "script", "family" and, where it is known, "text"
+    (MB).
     """
     table = gains.groupby("lang")[["beyond"]].mean().join(facts, how="inner").sort_values("beyond")
     if len(table) < 2:
         return None
     panels = 2 + ("text" in table)
     figure, grid = _grid(panels, panels, 3)
-    for axes, (fact, first) in zip(grid, {"script": "Latin", "family": "Indo-European"}.items(), strict=False):
+    for axes, (fact, first) in zip(
+        grid, {"script": "Latin", "family": "Indo-European"}.items(), strict=False
+    ):
         other = table[fact] != first
         beside = table.groupby(other).cumcount() % 3 * 0.28 - 0.35  # labels of like values stand side by side
         _labelled(axes, other + beside, table)
@@ -191,25 +233,34 @@ def _labelled(axes: Axes, x: pd.Series, table: pd.DataFrame) -> None:
     colours = np.where(table.script == "Latin", COLOURS["span"], COLOURS["classify"])
     axes.scatter(x, table.beyond, s=12, color=colours)
     for lang, at, value, colour in zip(table.index, x, table.beyond, colours, strict=True):
-        axes.annotate(lang, (at, value), (3, 0), textcoords="offset points", va="center", fontsize=9, color=colour)
+        axes.annotate(
+            lang, (at, value), (3, 0), textcoords="offset points", va="center", fontsize=9, color=colour
+        )
 
 
 def layer_frame(rows: list[dict]) -> pd.DataFrame:
-    """Tatoeba accuracy by layer before and after each intermediate training: name, layer, and the means over languages
-    and seeds (percent) of accuracy and of the share of variance that language identity explains."""
+    """Tatoeba accuracy by layer before and after each intermediate training: name, layer, and the means over
+    languages and seeds (percent) of accuracy and of the share of variance that language identity explains."""
     lines = []
     for row in rows:
         if row["phase"] < 3 and row.get("layers"):
             told = {"name": _stage(row)}
-            lines += [told | {"layer": x["layer"], "tatoeba" + "_centred" * x["centred"]: x["value"]} for x in row["layers"]]
-            lines += [told | {"layer": i, "share": 100 * x} for i, x in enumerate(row.get("language_share", []))]
+            lines += [
+                told | {"layer": x["layer"], "tatoeba" + "_centred" * x["centred"]: x["value"]}
+                for x in row["layers"]
+            ]
+            lines += [
+                told | {"layer": i, "share": 100 * x} for i, x in enumerate(row.get("language_share", []))
+            ]
     table = pd.DataFrame(lines, columns=["name", "layer", *PANELS])
     return table.groupby(["name", "layer"], as_index=False).mean()
 
 
 @plt.rc_context(STYLE)
 def retrieval(rows: list[dict]) -> Figure | None:
-    """Lines by layer: sentence retrieval raw and language-centred, and how much variance language identity explains."""
+    """Lines by layer: sentence retrieval raw and language-centred, and how much variance language identity
+    explains.
+    """
     table = layer_frame(rows)
     if table.empty:
         return None
@@ -223,8 +274,12 @@ def retrieval(rows: list[dict]) -> Figure | None:
 
 
 def probe_frame(rows: list[dict]) -> pd.DataFrame:
-    """Accuracy of the linear probe for UPOS by layer (percent): name, where (English, the others' mean), layer, accuracy."""
-    told = [{"name": _stage(row)} | point for row in rows if row["phase"] == 1 for point in row.get("probe", [])]
+    """Accuracy of the linear probe for UPOS by layer (percent): name, where (English, the others' mean),
+    layer, accuracy.
+    """
+    told = [
+        {"name": _stage(row)} | point for row in rows if row["phase"] == 1 for point in row.get("probe", [])
+    ]
     table = pd.DataFrame(told, columns=["name", "layer", "lang", "accuracy"])
     where = np.where(table.lang == PIVOT, "English", "mean of the other languages")
     return table.assign(where=where).groupby(["name", "where", "layer"], as_index=False).accuracy.mean()
@@ -238,7 +293,10 @@ def probe(rows: list[dict]) -> Figure | None:
         return None
     figure, (axes,) = _grid(1, 1, 2.6)
     for (who, where), part in table.groupby(["name", "where"]):
-        look = {"color": "black" if who == "before" else "#777777", "linestyle": "-" if where == "English" else "--"}
+        look = {
+            "color": "black" if who == "before" else "#777777",
+            "linestyle": "-" if where == "English" else "--",
+        }
         said = "pretrained" if who == "before" else who
         axes.plot(part.layer, part.accuracy, marker="o", markersize=4, label=f"{said}, {where}", **look)
     axes.set(xlabel="layer (0 = embeddings)", ylabel="UPOS accuracy (%)", ylim=(0, 100))
@@ -267,10 +325,22 @@ def curves(rows: list[dict], phases: tuple[int, ...] = (1, 2)) -> Figure | None:
 
 
 def dose_frame(rows: list[dict]) -> pd.DataFrame:
-    """Retrieval along each intermediate stage, means over seeds: name, step, and distance and accuracy (percent)."""
-    first = [(x["metric"], x["value"]) for row in rows if row["phase"] == 1 and not row["model"] for x in row["scores"]]
+    """Retrieval along each intermediate stage, means over seeds: name, step, and distance and accuracy
+    (percent).
+    """
+    first = [
+        (x["metric"], x["value"])
+        for row in rows
+        if row["phase"] == 1 and not row["model"]
+        for x in row["scores"]
+    ]
     before = pd.DataFrame(first, columns=["metric", "value"]).groupby("metric").value.mean()
-    start = {"step": 0, "distance": 0.0, "tatoeba": before.get("accuracy"), "tatoeba_centred": before.get("accuracy_centred")}
+    start = {
+        "step": 0,
+        "distance": 0.0,
+        "tatoeba": before.get("accuracy"),
+        "tatoeba_centred": before.get("accuracy_centred"),
+    }
     stages = [(_stage(row), [start, *row.get("curve", [])]) for row in rows if row["phase"] == 2]
     probes = [{"name": who} | point for who, points in stages for point in points if "tatoeba" in point]
     table = pd.DataFrame(probes, columns=["name", "step", "distance", *ACCURACY]).dropna()
@@ -291,32 +361,50 @@ def dose(rows: list[dict]) -> Figure | None:
 
 
 def speed_frame(kept: list[dict]) -> pd.DataFrame:
-    """What `xit bench train --keep` wrote: device, scale, task, who, intensity (FLOP/byte), achieved (GFLOP/s)."""
+    """What `xit bench train --keep` wrote: device, scale, task, who, intensity (FLOP/byte), achieved
+    (GFLOP/s).
+    """
     lines = []
     for told in kept:
-        at = {row["name"].partition(": ")[0]: row["value"] for row in told["records"] if row["name"].endswith(": intensity")}
+        at = {
+            row["name"].partition(": ")[0]: row["value"]
+            for row in told["records"]
+            if row["name"].endswith(": intensity")
+        }
         for row in told["records"]:
             task, _, what = row["name"].partition(": ")
             if what == "achieved":
                 line = {"device": told["device"], "scale": told["scale"], "task": task, "intensity": at[task]}
                 lines += [line | {"who": "this package", "achieved": row["value"]}]
                 lines += [line | {"who": row["baseline"], "achieved": row["baseline_value"]}]
-    return pd.DataFrame(lines, columns=["device", "scale", "task", "intensity", "who", "achieved"]).drop_duplicates()
+    return pd.DataFrame(
+        lines, columns=["device", "scale", "task", "intensity", "who", "achieved"]
+    ).drop_duplicates()
 
 
 @plt.rc_context(STYLE)
 def roofline(kept: list[dict]) -> Figure | None:
-    """What each task achieved against what the device's measured memory bandwidth and matmul allow. A panel a measurement."""
+    """What each task achieved against what the device's measured memory bandwidth and matmul allow. A panel a
+    measurement.
+    """
     table = speed_frame(kept)
     if table.empty:
         return None
     shown = table[["device", "scale"]].drop_duplicates().itertuples(index=False)
-    limits = {(told["device"], told["scale"]): {row["name"]: row["value"] for row in told["records"]} for told in kept}
+    limits = {
+        (told["device"], told["scale"]): {row["name"]: row["value"] for row in told["records"]}
+        for told in kept
+    }
     figure, grid = _grid(len(limits), min(2, len(limits)), 3.2)
     for axes, at in zip(grid, shown, strict=True):
         part = table[(table.device == at.device) & (table.scale == at.scale)]
         _roof(axes, limits[at]["matmul ceiling"], limits[at]["memory bandwidth"], part.intensity)
-        look = {"hue": "who", "style": "task", "palette": [COLOURS[k] for k in ("span", "classify", "mlm")], "s": 60}
+        look = {
+            "hue": "who",
+            "style": "task",
+            "palette": [COLOURS[k] for k in ("span", "classify", "mlm")],
+            "s": 60,
+        }
         sns.scatterplot(part, x="intensity", y="achieved", ax=axes, zorder=3, **look)
         axes.set(title=f"{at.device}\nscale {at.scale}", xlabel="", ylabel="")
         axes.get_legend().remove()
@@ -347,10 +435,14 @@ def _stage(row: dict) -> str:
 
 
 def _lines(axes: Axes, table: pd.DataFrame, x: str, kind: str, xlabel: str, **look) -> None:
-    """A line a stage: colour by the kind of task, line style within a kind; before any training thick, black or grey."""
+    """A line a stage: colour by the kind of task, line style within a kind; before any training thick, black
+    or grey.
+    """
     styles: dict[str, Iterator[str]] = {}
     for who in order(table.name):
-        sort = TASKS[who].kind if who in TASKS else next((k for k in ("translated", "mlm") if k in who), "joint")
+        sort = (
+            TASKS[who].kind if who in TASKS else next((k for k in ("translated", "mlm") if k in who), "joint")
+        )
         if who in ("before", "random weights"):
             style, colour, width = "-", "black" if who == "before" else "#999999", 2.5
         else:

@@ -7,12 +7,14 @@ from ..design.scales import PIVOT
 from ..design.tasks import TASKS
 from ..machine.places import PACKAGE
 
-# -- checked claims ----------------------------------------------------------------------------------------------------
+# -- checked claims ------------------------------------------------------------------------------------------
 
 
 @lru_cache
 def table_of(name: str) -> tuple[dict[str, str], ...]:
-    """Rows of a table of the package: "published" (values, sources) or "sizes" (what data sets say of themselves)."""
+    """Rows of a table of the package: "published" (values, sources) or "sizes" (what data sets say of
+    themselves).
+    """
     with open(PACKAGE / f"{name}.csv", encoding="utf-8", newline="") as lines:
         return tuple(csv.DictReader(lines))
 

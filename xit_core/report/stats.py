@@ -1,4 +1,6 @@
-"""Intervals over seeds and test instances, p-values that match them, multiplicity: calls to scipy and statsmodels."""
+"""Intervals over seeds and test instances, p-values that match them, multiplicity: calls to scipy and
+statsmodels.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -23,7 +25,9 @@ class Interval:
     def half(self, level: float = LEVEL) -> float:
         """Half the width at `1 - level`: a t part for the seeds and a normal part, added as variances."""
         inside = 1 - level / 2
-        return float(np.hypot(t.ppf(inside, self.df) * self.seed_se, norm.ppf(inside) * self.instance_var**0.5))
+        return float(
+            np.hypot(t.ppf(inside, self.df) * self.seed_se, norm.ppf(inside) * self.instance_var**0.5)
+        )
 
     @property
     def low(self) -> float:
@@ -43,7 +47,9 @@ class Interval:
         return float(brentq(lambda level: self.half(level) - reach, *ends, xtol=1e-12))
 
     def above(self, null: float = 0.0) -> float:
-        """p-value of "the mean is at most `null`", at the level of one side of the interval (two-sided p, or 1)."""
+        """p-value of "the mean is at most `null`", at the level of one side of the interval (two-sided p, or
+        1).
+        """
         return self.p(null) if self.mean > null else 1.0
 
     def below(self, null: float = 0.0) -> float:
@@ -55,19 +61,26 @@ class Interval:
 def paired(values: np.ndarray, differences: list[np.ndarray]) -> Interval:
     """The interval of a mean paired difference.
 
-    Shapes: values (S,), one difference per seed, in points; differences: one array (N_t,) a target, the per-instance
-    differences averaged over the seeds, whose *sum* is the target's share of the mean.
+    Shapes: values (S,), one difference per seed, in points; differences: one array (N_t,) a target, the
+    per-instance differences averaged over the seeds, whose *sum* is the target's share of the mean.
     """
     values = np.asarray(values, float)
     instances = sum(len(d) * np.var(d, ddof=1) for d in differences if len(d) > 1)
-    return Interval(float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5), float(instances), len(values) - 1)
+    return Interval(
+        float(values.mean()),
+        float(values.std(ddof=1) / len(values) ** 0.5),
+        float(instances),
+        len(values) - 1,
+    )
 
 
 def pooled(interval: Interval, means: np.ndarray, weights: np.ndarray) -> Interval:
-    """The interval with its seed part from all K sources: two-way analysis of variance, sources by seeds as blocks.
+    """The interval with its seed part from all K sources: two-way analysis of variance, sources by seeds as
+    blocks.
 
-    Three seeds give one difference 2 degrees of freedom; the K sources together give (K-1)(S-1), if seeds matter about
-    as much after one source as after another. Shapes: means (K, S), each source's mean over the targets; weights (K,).
+    Three seeds give one difference 2 degrees of freedom; the K sources together give (K-1)(S-1), if seeds
+    matter about as much after one source as after another. Shapes: means (K, S), each source's mean over the
+    targets; weights (K,).
     """
     (k, s), rest = means.shape, means - means.mean(0) - means.mean(1, keepdims=True) + means.mean()
     df = (k - 1) * (s - 1)
@@ -75,7 +88,8 @@ def pooled(interval: Interval, means: np.ndarray, weights: np.ndarray) -> Interv
 
 
 def at_least(p: list[float], k: int) -> float:
-    """p-value of "fewer than `k` of these hold", the partial-conjunction test: k = 1 is Bonferroni, k = len(p) "all".
+    """p-value of "fewer than `k` of these hold", the partial-conjunction test: k = 1 is Bonferroni, k =
+    len(p) "all".
 
     Source: Benjamini and Heller (2008), Screening for partial conjunction hypotheses, Bonferroni form.
     """

@@ -8,16 +8,21 @@ from .stats import LEVEL, holm
 # fmt: on
 
 
-# -- verdicts ----------------------------------------------------------------------------------------------------------
+# -- verdicts ------------------------------------------------------------------------------------------------
 
 
 def verdict(finding: Finding, expect: float | None, p: float = 0.0, p_expect: float = 1.0) -> tuple[str, str]:
-    """Direction and magnitude by RULE; `p` (of the direction) and `p_expect` (of "is the number") are Holm-adjusted."""
+    """Direction and magnitude by RULE; `p` (of the direction) and `p_expect` (of "is the number") are
+    Holm-adjusted.
+    """
     direction = finding.side if p < LEVEL else "open"
     if expect is None:
         return direction, ""
     if finding.interval is None:  # checked, or nothing to measure yet
-        return direction, "open" if finding.estimate is None else "holds" if finding.estimate == expect else "fails"
+        return (
+            direction,
+            "open" if finding.estimate is None else "holds" if finding.estimate == expect else "fails",
+        )
     if finding.p is None:
         return direction, "open"
     if p_expect < LEVEL:
@@ -44,7 +49,8 @@ def corrected(p: dict[str, float]) -> dict[str, float]:
 def table(scale: str, found: dict[str, Finding] | None = None) -> list[dict]:
     """One row a claim: id number says scale published estimate low high direction magnitude runs note.
 
-    `found`: the scale's findings, where they have been measured already. A number measured at a reduced scale says so.
+    `found`: the scale's findings, where they have been measured already. A number measured at a reduced scale
+    says so.
     """
     found = found or findings(scale)
     measured = {c.id: found[c.id] for c in CLAIMS if found[c.id].p is not None}
@@ -56,7 +62,11 @@ def table(scale: str, found: dict[str, Finding] | None = None) -> list[dict]:
         finding = found[c.id]
         interval = finding.interval
         direction, magnitude = verdict(finding, c.expect, directions.get(c.id, 0.0), sizes.get(c.id, 1.0))
-        numbers = {"estimate": finding.estimate, "low": interval and interval.low, "high": interval and interval.high}
+        numbers = {
+            "estimate": finding.estimate,
+            "low": interval and interval.low,
+            "high": interval and interval.high,
+        }
         rows.append(
             {"id": c.id, "number": c.number, "says": c.says, "scale": scale, "published": c.expect}
             | {name: None if value is None else round(value, 3) for name, value in numbers.items()}

@@ -18,7 +18,7 @@ FOREVER = 1e9  # seconds; a longer budget is none
 CARE = 1.2  # a run may take this many times what is expected of it
 
 
-# -- time --------------------------------------------------------------------------------------------------------------
+# -- time ----------------------------------------------------------------------------------------------------
 
 
 class Over(BaseException):
@@ -29,8 +29,9 @@ class Over(BaseException):
 class Clock:
     """When a study must end, and when a run must start to be expected to end before.
 
-    A run is expected to take as long for its FLOP as those with the same target, or of the same phase, took here. One that is
-    longer than all the time there is may start in its first tenth: what it trains resumes from its checkpoints.
+    A run is expected to take as long for its FLOP as those with the same target, or of the same phase, took
+    here. One that is longer than all the time there is may start in its first tenth: what it trains resumes
+    from its checkpoints.
     """
 
     end: float = math.inf  # seconds since the epoch
@@ -40,7 +41,9 @@ class Clock:
 
     @classmethod
     def of(cls, study: str, scale: Scale, budget: float | None) -> "Clock":
-        """The clock of a budget in seconds; it has learnt from the rows whose predictions are here, as they were made here."""
+        """The clock of a budget in seconds; it has learnt from the rows whose predictions are here, as they
+        were made here.
+        """
         if not budget or budget > FOREVER:
             return cls()
         span = budget - min(GRACE, budget / 5)
@@ -65,7 +68,9 @@ class Clock:
 
     def expected(self, run: Run) -> float:
         seconds, flops = self.spent.get(run.on if run.phase == 3 else run.phase, (0.0, 0.0))
-        return seconds * self.flops.get(run.id, 0.0) / flops if flops else 0.0  # nothing like it was measured: it may start
+        return (
+            seconds * self.flops.get(run.id, 0.0) / flops if flops else 0.0
+        )  # nothing like it was measured: it may start
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ from .workflow import alone, state
 
 
 def run_direct(study: str, scale: Scale, budget: float | None = None) -> None:
-    """Make the missing rows of a study in this process, in the order of the plan: needs neither papermill nor Snakemake.
+    """Make the missing rows of a study in this process, in the order of the plan: needs neither papermill nor
+    Snakemake.
 
     Notebooks can be executed from the rows later, anywhere. Raises: Bad or Failed, as `run_study`.
     """
@@ -31,20 +32,33 @@ def run_direct(study: str, scale: Scale, budget: float | None = None) -> None:
     launch.prepare(todo[0])
     launch.settle()
     launch.lease()
-    shown = {"total": sum(len(j.runs) for j in todo), "unit": "run", "mininterval": 1 if sys.stderr.isatty() else 30}
+    shown = {
+        "total": sum(len(j.runs) for j in todo),
+        "unit": "run",
+        "mininterval": 1 if sys.stderr.isatty() else 30,
+    }
     with alone(scale), tqdm(**shown, disable=False) as bar, until(clock.end):
         for j in todo:
             for _ in made(j, clock, broken):
                 bar.update()
     if broken:
         first = next(iter(broken.values()))
-        said = f"{len(broken)} runs could not be made; {state(study, scale)}; logs: {runs_dir() / 'logs' / scale.name}"
-        raise Bad(f"{first}; {said}") if isinstance(first, Bad) else launch.Failed(f"{type(first).__name__}: {first}; {said}")
+        said = (
+            f"{len(broken)} runs could not be made; {state(study, scale)}; logs: "
+            f"{runs_dir() / 'logs' / scale.name}"
+        )
+        raise (
+            Bad(f"{first}; {said}")
+            if isinstance(first, Bad)
+            else launch.Failed(f"{type(first).__name__}: {first}; {said}")
+        )
     print(state(study, scale))
 
 
 def made(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> Iterator[Run]:
-    """Make the rows of a job one after the other, as its notebook would; `broken`: the runs that failed, and why."""
+    """Make the rows of a job one after the other, as its notebook would; `broken`: the runs that failed, and
+    why.
+    """
     from .. import phases
 
     tuned: dict[int, dict] = {}

@@ -1,4 +1,6 @@
-"""The kernel of a notebook is this interpreter, whatever kernels other environments have installed on this machine."""
+"""The kernel of a notebook is this interpreter, whatever kernels other environments have installed on this
+machine.
+"""
 
 import os
 import shutil
@@ -29,8 +31,9 @@ class ThisInterpreter(AsyncKernelManager):
 def place() -> Iterator[Config]:
     """A folder for one kernel, and the configuration that keeps all of its files there.
 
-    One Unix socket a kernel: kernels side by side cannot collide, and nothing listens on TCP. The folder also stands in for the
-    user's IPython, whose start-up files would run in the kernel, and works where there is no home.
+    One Unix socket a kernel: kernels side by side cannot collide, and nothing listens on TCP. The folder also
+    stands in for the user's IPython, whose start-up files would run in the kernel, and works where there is
+    no home.
     """
     folder = short_folder()
     before = os.environ.get("IPYTHONDIR")
@@ -45,7 +48,8 @@ def place() -> Iterator[Config]:
 
 
 def short_folder() -> Path:
-    """A new folder whose name leaves room for that of a socket: below the temporary folder, else below the system's.
+    """A new folder whose name leaves room for that of a socket: below the temporary folder, else below the
+    system's.
 
     Raises: Bad when there is none.
     """
@@ -53,7 +57,10 @@ def short_folder() -> Path:
         if os.access(parent, os.W_OK) and len(os.fsencode(parent)) + len("/xit-12345678") <= LONGEST:
             return Path(tempfile.mkdtemp(prefix="xit-", dir=parent))
     least = LONGEST - len("/xit-12345678")
-    raise Bad(f"TMPDIR={tempfile.gettempdir()}: too long for the sockets of a kernel; name a folder of at most {least} bytes")
+    raise Bad(
+        f"TMPDIR={tempfile.gettempdir()}: too long for the sockets of a kernel; name a folder of at most "
+        f"{least} bytes"
+    )
 
 
 SYSTEM = ("/tmp", "/var/tmp", "/dev/shm")

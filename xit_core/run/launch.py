@@ -32,6 +32,7 @@ ANALYSIS = "analysis"  # the path of notebook 4, which reads the ledger and writ
 GPUS = Path("/proc/driver/nvidia/gpus")
 LEASED: list[IO] = []  # the lock of this process's GPU
 
+
 class Failed(RuntimeError):
     """A notebook stopped for a reason that is not the user's. One line; the notebook as it stood is kept."""
 
@@ -48,7 +49,9 @@ class Job:
         """The path that names all runs: "mnli > xnli, udpos"."""
         if not self.runs:
             return ANALYSIS
-        return self.runs[0].path.removesuffix(self.runs[0].on) + ", ".join(dict.fromkeys(r.on for r in self.runs))
+        return self.runs[0].path.removesuffix(self.runs[0].on) + ", ".join(
+            dict.fromkeys(r.on for r in self.runs)
+        )
 
     @property
     def seed(self) -> int:
@@ -63,7 +66,9 @@ class Job:
 
     @property
     def id(self) -> str:
-        """A run's id; for several "mnli.targets-s1-<hash of the runs' ids>", without the mark of the seed for all seeds."""
+        """A run's id; for several "mnli.targets-s1-<hash of the runs' ids>", without the mark of the seed for
+        all seeds.
+        """
         if len(self.runs) < 2:
             return self.runs[0].id if self.runs else ANALYSIS
         words, *marks, mark, _ = self.runs[0].id.split("-")
@@ -104,9 +109,11 @@ def job(path: str, **given: str | int) -> Job:
 
 
 def jobs(planned: list[Run]) -> list[Job]:
-    """The executions that a plan needs: a source's targets and seeds in one, unless the scale runs them apart.
+    """The executions that a plan needs: a source's targets and seeds in one, unless the scale runs them
+    apart.
 
-    A kernel with its imports costs as much as a training at the small scales; a sliced plan goes seed by seed.
+    A kernel with its imports costs as much as a training at the small scales; a sliced plan goes seed by
+    seed.
     """
     groups: dict[tuple, dict[Run, None]] = {}
     for r in planned:
@@ -120,7 +127,8 @@ def jobs(planned: list[Run]) -> list[Job]:
 def execute(what: Job | str, **given: str | int) -> Path:
     """Execute a job (or a path with the fields of its run) unless it is done; return the executed notebook.
 
-    Raises: Bad for a user's mistake, Failed otherwise. The output appears only when it is whole; a failed copy is kept.
+    Raises: Bad for a user's mistake, Failed otherwise. The output appears only when it is whole; a failed
+    copy is kept.
     """
     import nbformat
 
@@ -131,7 +139,9 @@ def execute(what: Job | str, **given: str | int) -> Path:
     settle()
     lease()
     part = todo.output.with_name(f".{todo.id}.{secrets.token_hex(4)}.partial.ipynb")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # who stops this ends the kernel, and nothing is left behind
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # who stops this ends the kernel, and nothing is left behind
     try:
         notebook = normalise(_papermill(todo, part))
         missing = [p.stem for p in todo.rows if not p.is_file()]
@@ -144,7 +154,8 @@ def execute(what: Job | str, **given: str | int) -> Path:
 
 
 def again(todo: Job) -> Path:
-    """Execute a finished job once more, in a ledger of its own, and compare; its predictions are kept anew, its notebook stays.
+    """Execute a finished job once more, in a ledger of its own, and compare; its predictions are kept anew,
+    its notebook stays.
 
     Raises: Bad when a run then has other scores than the ledger says; otherwise as `execute`.
     """
@@ -200,7 +211,10 @@ def prepare(todo: Job) -> None:
             raise Bad(f"cannot write to {folder} ({error.strerror}); {advice}") from None
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     if todo.runs and not todo.scale.world.made and not mirror_dir() and offline:
-        raise Bad(f"scale {todo.scale.name!r} needs real data: HF_HUB_OFFLINE keeps the hub out; set XIT_MIRROR to a mirror's folder")
+        raise Bad(
+            f"scale {todo.scale.name!r} needs real data: HF_HUB_OFFLINE keeps the hub out; set XIT_MIRROR "
+            "to a mirror's folder"
+        )
 
 
 def settle() -> None:
@@ -221,13 +235,16 @@ def _papermill(todo: Job, part: Path):
     try:
         with kernel.place() as config:
             return papermill.execute_notebook(
-                plain(notebook), plain(part), parameters=todo.parameters, kernel_name="python3", cwd=str(ROOT),
+                plain(notebook), plain(part), parameters=todo.parameters, kernel_name="python3",
+                cwd=str(ROOT),
                 progress_bar=False, record_timing=False, coalesce_streams=True, config=config,
                 kernel_manager_class=kernel.ThisInterpreter, extra_arguments=["--IPKernelApp.log_level=50"],
             )  # fmt: skip
     except Bad:
         raise
-    except Exception as error:  # papermill, nbclient and jupyter_client have a dozen types for a cell or kernel that fails
+    except (
+        Exception
+    ) as error:  # papermill, nbclient and jupyter_client have a dozen types for a cell or kernel that fails
         raise explained(todo, error, kept(todo, part)) from None
 
 
@@ -248,10 +265,15 @@ def kept(todo: Job, part: Path) -> str:
 
 
 def explained(todo: Job, error: Exception, see: str) -> Bad | Failed:
-    """The one line of a notebook that failed: a user's mistake as the cell said it, a full disk, or else the error."""
+    """The one line of a notebook that failed: a user's mistake as the cell said it, a full disk, or else the
+    error.
+    """
     from nbclient.exceptions import DeadKernelError
 
-    name, line = getattr(error, "ename", type(error).__name__), " ".join(getattr(error, "evalue", str(error)).split())
+    name, line = (
+        getattr(error, "ename", type(error).__name__),
+        " ".join(getattr(error, "evalue", str(error)).split()),
+    )
     if name == "Bad":
         return Bad(line)
     if hasattr(error, "ename") and issubclass(getattr(builtins, name, Exception), OSError):
@@ -262,9 +284,15 @@ def explained(todo: Job, error: Exception, see: str) -> Bad | Failed:
 
 
 def normalise(nb):
-    """Take out of an executed notebook what differs from one execution to the next: times, paths, ids, warnings."""
+    """Take out of an executed notebook what differs from one execution to the next: times, paths, ids,
+    warnings.
+    """
     nb.metadata["papermill"] = {key: nb.metadata.papermill[key] for key in ("parameters", "version")}
-    nb.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    nb.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+    }
     nb.metadata["language_info"] = {"name": "python", "file_extension": ".py", "pygments_lexer": "ipython3"}
     for cell in nb.cells:
         cell.metadata.pop("papermill", None)
@@ -276,7 +304,8 @@ def normalise(nb):
 
 
 def lease() -> None:
-    """Take one of the machine's GPUs until this process ends, unless the scheduler has given one or there is none.
+    """Take one of the machine's GPUs until this process ends, unless the scheduler has given one or there is
+    none.
 
     Raises: Bad when the temporary folder, where all of this machine's processes look, has no locks.
     """

@@ -24,20 +24,27 @@ from ..report.cost import parents
 from . import launch
 from .clock import GRACE, Clock
 
-# -- the work ----------------------------------------------------------------------------------------------------------
+# -- the work ------------------------------------------------------------------------------------------------
 
 
-def run_study(study: str, scale: Scale, cores: int, profile: str | None = None, budget: float | None = None) -> None:
-    """Execute what is missing of a study, then the analysis; of the former only what ends within the budget (seconds).
+def run_study(
+    study: str, scale: Scale, cores: int, profile: str | None = None, budget: float | None = None
+) -> None:
+    """Execute what is missing of a study, then the analysis; of the former only what ends within the budget
+    (seconds).
 
-    Raises: Bad before anything starts, or for a user's mistake that stopped a notebook; Failed when another one failed
-    (the others still ran).
+    Raises: Bad before anything starts, or for a user's mistake that stopped a notebook; Failed when another
+    one failed (the others still ran).
     """
     clock = Clock.of(study, scale, budget)
     every = launch.jobs(studies.runs(study, scale))
     analysis = launch.job(launch.ANALYSIS, scale=scale)
     pending = [j for j in every if not j.done]
-    if not pending and analysis.done and analysis.output.stat().st_mtime >= max(p.stat().st_mtime for j in every for p in j.rows):
+    if (
+        not pending
+        and analysis.done
+        and analysis.output.stat().st_mtime >= max(p.stat().st_mtime for j in every for p in j.rows)
+    ):
         print(f"{state(study, scale)}; nothing to do")
         return
     pending.append(analysis)
@@ -79,22 +86,49 @@ def state(study: str, scale: Scale, notebooks: int = 0) -> str:
 def snakemake(
     pending: list[launch.Job], logs: Path, cores: int, profile: str | None, lock: IO | Owned, clock: Clock
 ) -> None:  # fmt: skip
-    """Run jobs in the order of the plan, parents first, with a progress bar; on an interrupt or in the end stop all of them."""
+    """Run jobs in the order of the plan, parents first, with a progress bar; on an interrupt or in the end
+    stop all of them.
+    """
     work = workplace(pending[0].scale, logs)
     (work / "plan.json").write_text(json.dumps(graph(pending, clock), indent=1), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(PARTS / "Snakefile"), "--directory", str(work)]
-    command += ["--cores", str(cores), "--forceall", "--keep-going", "--nolock", "--rerun-incomplete", "--quiet", "all"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(PARTS / "Snakefile"),
+        "--directory",
+        str(work),
+    ]
+    command += [
+        "--cores",
+        str(cores),
+        "--forceall",
+        "--keep-going",
+        "--nolock",
+        "--rerun-incomplete",
+        "--quiet",
+        "all",
+    ]
     command += ["--workflow-profile", "none", "--profile", os.path.abspath(profile) if profile else "none"]
     command += ["--config", "plan=plan.json"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE_")}
     env |= {"XDG_CACHE_HOME": str(work / "cache")}  # where there is no home, too
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     files = [file for j in pending for file in (j.rows or [j.output])]
-    shown = {"total": len(files), "unit": "run", "mininterval": 1 if sys.stderr.isatty() else 30, "disable": False}
+    shown = {
+        "total": len(files),
+        "unit": "run",
+        "mininterval": 1 if sys.stderr.isatty() else 30,
+        "disable": False,
+    }
     held = [lock.fileno()] if hasattr(lock, "fileno") else []
     with open(logs / "snakemake.log", "w", encoding="utf-8") as log, tqdm(**shown) as bar:
-        # its own session, so that one signal reaches every process; it inherits the lock in case this process is killed
-        child = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, pass_fds=held, env=env)
+        # its own session, so that one signal reaches every process; it inherits the lock in case this process
+        # is killed
+        child = subprocess.Popen(
+            command, stdout=log, stderr=log, start_new_session=True, pass_fds=held, env=env
+        )
         try:
             while child.returncode is None and time.time() < clock.end:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -124,15 +158,21 @@ def stop(child: subprocess.Popen, patience: float | None) -> None:
 
 
 def graph(pending: list[launch.Job], clock: Clock) -> dict:
-    """The plan as plain data: what the Snakefile reads, and what another scheduler could. Outputs are relative to `workplace`."""
+    """The plan as plain data: what the Snakefile reads, and what another scheduler could. Outputs are
+    relative to `workplace`.
+    """
     planned = {r.id: r for j in pending for r in j.runs}
     home = {r.id: j.id for j in pending for r in j.runs}
-    whole = [i for i, r in planned.items() if r.lang == PIVOT]  # what the analysis waits for; few have translations
+    whole = [
+        i for i, r in planned.items() if r.lang == PIVOT
+    ]  # what the analysis waits for; few have translations
     told = []
     for j in pending:
         starts = [p for r in j.runs for p in parents(r, planned)] if j.runs else whole
         given = [f"--{k}={v}" for k, v in j.parameters.items() if k != "path"]
-        command = "exec " + shlex.join([sys.executable, "-m", "xit_core.cli", "run", j.path, *given])  # who stops it waits for it
+        command = "exec " + shlex.join(
+            [sys.executable, "-m", "xit_core.cli", "run", j.path, *given]
+        )  # who stops it waits for it
         if (latest := clock.latest(j.runs)) < math.inf:
             command = f"test $(date +%s) -lt {math.ceil(latest)} && {command}"
         needs = sorted({home[p] for p in starts})
@@ -149,11 +189,19 @@ def report(pending: list[launch.Job], logs: Path, clock: Clock) -> bool:
     if not failed:
         print(f"{len(pending)} notebooks executed; {pending[-1].output}")
         return True
-    files = [file for file in (*(logs / f"{j.id}.log" for j in failed), logs / "snakemake.log") if file.is_file()]
-    texts = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.stat().st_mtime < clock.end]
+    files = [
+        file for file in (*(logs / f"{j.id}.log" for j in failed), logs / "snakemake.log") if file.is_file()
+    ]
+    texts = [
+        file.read_text(encoding="utf-8", errors="replace")
+        for file in files
+        if file.stat().st_mtime < clock.end
+    ]
     told = [lines[-1] for text in texts if (lines := text.strip().splitlines())]
     over = any(clock.latest(j.runs) <= time.time() for j in failed)
-    if over and not any(line.startswith("xit") for line in told):  # what was not started, or was stopped, gave no reason
+    if over and not any(
+        line.startswith("xit") for line in told
+    ):  # what was not started, or was stopped, gave no reason
         return False
     reason = next(iter(told), "Snakemake ended before it started one, without a word; see its own log there")
     kind = Bad if reason.startswith("xit: ") else launch.Failed  # as `xit run` says a user's mistake

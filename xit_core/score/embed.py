@@ -16,22 +16,33 @@ def at_depth(net: Model, share: float) -> int:
 
 
 def headline_layer(net: Model) -> int:
-    """The layer whose vectors are compared: a shallower encoder is scored at the same relative depth as jiant's."""
+    """The layer whose vectors are compared: a shallower encoder is scored at the same relative depth as
+    jiant's.
+    """
     return at_depth(net, DEPTH)
 
 
 @torch.inference_mode()
 def embed(
-    net: Model, sentences: list[str], s: Scale, max_len: int = 0, layers: tuple[int, ...] = (), first: bool = False
+    net: Model,
+    sentences: list[str],
+    s: Scale,
+    max_len: int = 0,
+    layers: tuple[int, ...] = (),
+    first: bool = False,
 ) -> Tensor:
-    """Mean over a sentence's pieces, special ones included, at every layer: (layers + 1, N, H), float32; 0 = embeddings.
+    """Mean over a sentence's pieces, special ones included, at every layer: (layers + 1, N, H), float32; 0 =
+    embeddings.
 
-    Equal sentences are embedded once, so that they tie exactly. `max_len`: tokens of a sentence, 0 = the scale's; `layers`:
-    only those; `first`: as many layers again, of the first token's vector in place of the mean.
+    Equal sentences are embedded once, so that they tie exactly. `max_len`: tokens of a sentence, 0 = the
+    scale's; `layers`: only those; `first`: as many layers again, of the first token's vector in place of the
+    mean.
     """
     config = net.encoder.config
     place = {text: i for i, text in enumerate(dict.fromkeys(sentences))}
-    most = min(max_len or s.longest(PARALLEL.kind), config.max_position_embeddings - 2)  # positions start at 2
+    most = min(
+        max_len or s.longest(PARALLEL.kind), config.max_position_embeddings - 2
+    )  # positions start at 2
     features = sentences_of(list(place), net.tokenizer, most)
     layers = layers or tuple(range(config.num_hidden_layers + 1))
     out = torch.empty(len(layers) * (1 + first), len(place), config.hidden_size)
@@ -51,7 +62,9 @@ def centred(x: Tensor) -> Tensor:
 
 
 def language_share(groups: list[Tensor]) -> list[float]:
-    """Share of the variance of sentence vectors that their language explains, by layer. groups: (L, N, H) a language."""
+    """Share of the variance of sentence vectors that their language explains, by layer. groups: (L, N, H) a
+    language.
+    """
     every = torch.cat(groups, dim=1)
     centre = every.mean(1, keepdim=True)
     total = (every - centre).square().sum((1, 2))

@@ -60,7 +60,11 @@ def by_language(net: Model, task: Task, trained: Task, lang: str, s: Scale) -> E
     metrics, points = PROTOCOLS[task.protocol](said, rows, lang)
     scores = [Score(lang, metric, task.protocol, value, len(rows)) for metric, value in metrics.items()]
     others = {name: PROTOCOLS[name](said, rows, lang)[0] for name in protocols.also(task)}
-    also = [Score(lang, metric, name, value, len(rows)) for name, by in others.items() for metric, value in by.items()]
+    also = [
+        Score(lang, metric, name, value, len(rows))
+        for name, by in others.items()
+        for metric, value in by.items()
+    ]
     told = [
         {"task": task.name, "lang": lang, "id": e["id"], "prediction": y} | more
         for e, y, more in zip(rows, said, beside, strict=True)
@@ -69,7 +73,8 @@ def by_language(net: Model, task: Task, trained: Task, lang: str, s: Scale) -> E
 
 
 def stage(net: Model, tasks: tuple[Task, ...], s: Scale) -> tuple[Evaluation, dict[str, float]]:
-    """The English dev scores of a stage's tasks (protocol "task: ..."), and what the stage did to retrieval."""
+    """The English dev scores of a stage's tasks (protocol "task: ..."), and what the stage did to
+    retrieval."""
     scores, predictions, seen = [], [], []
     for task in tasks:
         if kind(task).measured == MASKS:
@@ -92,14 +97,18 @@ def encoder(net: Model, s: Scale) -> Evaluation:
 def probed(found: Evaluation) -> dict[str, float]:
     """The means over languages of what retrieval found: what a curve keeps of it."""
     return {
-        PARALLEL.name + how: float(np.mean([round(x.value, 6) for x in found.scores if x.metric == f"accuracy{how}"]))
+        PARALLEL.name + how: float(
+            np.mean([round(x.value, 6) for x in found.scores if x.metric == f"accuracy{how}"])
+        )
         for how in ("", "_centred")
     }
 
 
 @torch.inference_mode()
 def masked(net: Model, s: Scale) -> list[Score]:
-    """Share of masked pieces that are guessed right, and their mean loss in nats, by language; always the same masks."""
+    """Share of masked pieces that are guessed right, and their mean loss in nats, by language; always the
+    same masks.
+    """
     if TEXT.name not in net.heads:
         net.add_head(TEXT, ())
     return [score for lang in languages(TEXT, s) for score in guessed(net, lang, s)]

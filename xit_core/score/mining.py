@@ -7,17 +7,19 @@ from .search import added, both
 NEIGHBOURS = 4  # of BUCC's margin
 
 
-# -- mining ------------------------------------------------------------------------------------------------------------
+# -- mining --------------------------------------------------------------------------------------------------
 
 Mined = list[tuple[str, str, float]]  # ids of both sides and the margin, best first
 
 
 def mine(a: Tensor, b: Tensor, tile: int = 0) -> list[tuple[int, int, float]]:
-    """Candidate pairs (i, j, margin), best first, each sentence once: (N, H), (M, H) -> at most min(N, M) pairs.
+    """Candidate pairs (i, j, margin), best first, each sentence once: (N, H), (M, H) -> at most min(N, M)
+    pairs.
 
-    Margin: cosine over the mean cosine of both sides' four nearest neighbours. Each sentence of either side proposes the one
-    of its neighbours with the largest margin; proposals are taken in order of margin, while both sentences are free and it
-    is above 0. Equal margins: the nearer neighbour; a's proposals before b's, in order (the official sort leaves it open).
+    Margin: cosine over the mean cosine of both sides' four nearest neighbours. Each sentence of either side
+    proposes the one of its neighbours with the largest margin; proposals are taken in order of margin, while
+    both sentences are free and it is above 0. Equal margins: the nearer neighbour; a's proposals before b's,
+    in order (the official sort leaves it open).
     Source: Artetxe & Schwenk 2019 ("ratio", "max"); nyu-mll/jiant@daa5a25, jiant/tasks/lib/bucc2018.py.
     """
     (forward, near), (backward, back) = both(a, b, NEIGHBOURS, tile)
@@ -27,7 +29,9 @@ def mine(a: Tensor, b: Tensor, tile: int = 0) -> list[tuple[int, int, float]]:
     proposed = {}
     for margins, to, swap in ((ahead, near, False), (behind, back, True)):
         best = margins.argmax(1, keepdim=True)
-        for i, (j, margin) in enumerate(zip(to.gather(1, best).flatten().tolist(), margins.amax(1).tolist(), strict=True)):
+        for i, (j, margin) in enumerate(
+            zip(to.gather(1, best).flatten().tolist(), margins.amax(1).tolist(), strict=True)
+        ):
             proposed[(j, i) if swap else (i, j)] = margin
     taken_a, taken_b, found = set(), set(), []
     for (i, j), margin in sorted(proposed.items(), key=lambda p: -p[1]):
@@ -39,9 +43,11 @@ def mine(a: Tensor, b: Tensor, tile: int = 0) -> list[tuple[int, int, float]]:
 
 
 def tuned(found: Mined, gold: list[dict]) -> float:
-    """The threshold with the best F1 on the gold pairs {ids}: halfway between the last pair that is kept and the next.
+    """The threshold with the best F1 on the gold pairs {ids}: halfway between the last pair that is kept and
+    the next.
 
-    Source: as `mine`. That code fails when the best is to keep every pair: the threshold is then the last margin.
+    Source: as `mine`. That code fails when the best is to keep every pair: the threshold is then the last
+    margin.
     """
     right, best, at, wanted = 0, 0.0, -1, {tuple(g["ids"]) for g in gold}
     for n, (a, b, _) in enumerate(found, 1):

@@ -15,9 +15,11 @@ LEARNED = 1000  # sentences that the linear classifier of parts of speech learns
 
 
 def linear(net: Model, s: Scale) -> tuple[list[dict], list[dict]]:
-    """How well a linear classifier tells parts of speech from each layer's frozen states, in every language; what was read.
+    """How well a linear classifier tells parts of speech from each layer's frozen states, in every language;
+    what was read.
 
-    It learns from English sentences only. Gives {layer, lang, accuracy (0-100), n}; n: tokens that have a piece and a tag.
+    It learns from English sentences only. Gives {layer, lang, accuracy (0-100), n}; n: tokens that have a
+    piece and a tag.
     """
     task = TAGGED
 
@@ -31,14 +33,23 @@ def linear(net: Model, s: Scale) -> tuple[list[dict], list[dict]]:
         states, tags, read = told("validation", lang, s.eval_rows)
         for k, (classifier, x) in enumerate(zip(classifiers, states, strict=True)):
             right = functional.linear(x.double(), *classifier).argmax(-1) == tags
-            found.append({"layer": k, "lang": lang, "accuracy": round(100 * right.double().mean().item(), 6), "n": len(tags)})
+            found.append(
+                {
+                    "layer": k,
+                    "lang": lang,
+                    "accuracy": round(100 * right.double().mean().item(), 6),
+                    "n": len(tags),
+                }
+            )
         seen = seen + read
     return found, seen
 
 
 @torch.no_grad()
 def firsts(net: Model, features: list[dict]) -> tuple[Tensor, Tensor]:
-    """States of the first pieces of tagged tokens, after the embeddings and each layer, (L + 1, N, H), and their tags (N,)."""
+    """States of the first pieces of tagged tokens, after the embeddings and each layer, (L + 1, N, H), and
+    their tags (N,).
+    """
     states, tags = [], []
     for _, batch in net.passes([f | {"gold": kind(TAGGED).gold(f)} for f in features]):
         first = batch["gold"] != IGNORED
@@ -49,19 +60,24 @@ def firsts(net: Model, features: list[dict]) -> tuple[Tensor, Tensor]:
 
 
 def logistic(x: Tensor, y: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Weights (C, H) and biases (C,) of a multinomial logistic regression of classes (N,) on states (N, H), in float64.
+    """Weights (C, H) and biases (C,) of a multinomial logistic regression of classes (N,) on states (N, H),
+    in float64.
 
-    States are standardised, and half the square of the weights on them is added to the sum of the losses, scikit-learn's
-    default. The problem is convex and starts at 0: no seed.
+    States are standardised, and half the square of the weights on them is added to the sum of the losses,
+    scikit-learn's default. The problem is convex and starts at 0: no seed.
     """
     mean, deviation = x.double().mean(0), x.double().std(0).clamp_min(1e-6)
-    weight, bias = (torch.zeros(n, dtype=torch.float64, requires_grad=True) for n in ((classes, x.shape[1]), classes))
+    weight, bias = (
+        torch.zeros(n, dtype=torch.float64, requires_grad=True) for n in ((classes, x.shape[1]), classes)
+    )
     optimiser = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
     z = (x.double() - mean) / deviation
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        value = functional.cross_entropy(functional.linear(z, weight, bias), y) + weight.square().sum() / (2 * len(y))
+        value = functional.cross_entropy(functional.linear(z, weight, bias), y) + weight.square().sum() / (
+            2 * len(y)
+        )
         value.backward()
         return value
 

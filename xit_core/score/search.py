@@ -11,23 +11,29 @@ from torch.nn import functional
 
 from ..machine.errors import Bad
 
-TILES = {"cpu": 2048, "cuda": 8192}  # rows and columns of the similarity matrix at a time: in cache, or few launches
+TILES = {
+    "cpu": 2048,
+    "cuda": 8192,
+}  # rows and columns of the similarity matrix at a time: in cache, or few launches
 BLOCK = 16  # numbers of a row, or column, of a tile that are looked at only where their maximum is of use
 SLACK = 12  # candidates kept beyond k
 CELLS = 2**23  # numbers in an intermediate result of the second look
 GATHERED = 2**17  # numbers of candidates that are compared at a time: in cache
 
 
-# -- exact search ------------------------------------------------------------------------------------------------------
-# The similarity of two vectors is defined as the cosine in float64, products added in halves (`added`): elementwise IEEE
-# operations only, so that a score is the same to the bit on every machine and equal vectors tie. Matrix products, whose
-# order of additions is the library's own, only choose candidates, with a bound on how far they can be off.
+# -- exact search --------------------------------------------------------------------------------------------
+# The similarity of two vectors is defined as the cosine in float64, products added in halves (`added`):
+# elementwise IEEE operations only, so that a score is the same to the bit on every machine and equal
+# vectors tie. Matrix products, whose order of additions is the library's own, only choose candidates,
+# with a bound on how far they can be off.
 
 Found = tuple[Tensor, Tensor]  # similarities, float64, and indices, each (N, k)
 
 
 class Pool(NamedTuple):
-    """Vectors as they were given (N, H) and their lengths in float64: rows of length 1 exist only while they are looked at."""
+    """Vectors as they were given (N, H) and their lengths in float64: rows of length 1 exist only while they
+    are looked at.
+    """
 
     x: Tensor
     length: Tensor
@@ -45,7 +51,10 @@ def measured(x: Tensor) -> Pool:
     parts = (part.double() for part in x.split(max(1, CELLS // x.shape[1])))
     length = torch.cat([added(part * part) for part in parts]).sqrt().clamp_min(1e-30)
     if not length.isfinite().all():
-        raise Bad("a sentence vector is not finite; retrieval needs an encoder whose training did not diverge: lower its rate")
+        raise Bad(
+            "a sentence vector is not finite; retrieval needs an encoder whose training did not diverge: "
+            "lower its rate"
+        )
     return Pool(x, length)
 
 
@@ -55,7 +64,8 @@ def unit(x: Tensor) -> Tensor:
 
 
 def added(x: Tensor) -> Tensor:
-    """The sum over the last dimension, always in the same order: halves are added until one number is left."""
+    """The sum over the last dimension, always in the same order: halves are added until one number is
+    left."""
     while x.shape[-1] > 1:
         if x.shape[-1] % 2:
             x = functional.pad(x, (0, 1))
@@ -64,7 +74,8 @@ def added(x: Tensor) -> Tensor:
 
 
 def search(queries: Tensor, database: Tensor, k: int, tile: int = 0) -> Found:
-    """The min(k, M) most similar rows of the database of each query: (N, H), (M, H) -> cosines and indices, best first.
+    """The min(k, M) most similar rows of the database of each query: (N, H), (M, H) -> cosines and indices,
+    best first.
 
     Ties go to the smaller index; a zero vector has similarity 0 to everything.
     Raises: Bad for vectors that are not finite.
@@ -85,10 +96,15 @@ def both(a: Tensor, b: Tensor, k: int, tile: int = 0, backward: bool = True) -> 
 
 
 def screen(a: Pool, b: Pool, k: int, tile: int, backward: bool) -> tuple[Found, Found]:
-    """Candidates for the k best of each row of a among the rows of b, and the reverse: products, descending, and indices."""
+    """Candidates for the k best of each row of a among the rows of b, and the reverse: products, descending,
+    and indices.
+    """
     # TF32 makes float32 products less than that, and the bound untrue: then float64 chooses
     dtype = torch.float32 if torch.get_float32_matmul_precision() == "highest" else torch.float64
-    av, bv = (a.length.new_full((len(x), min(k + SLACK, len(y))), -torch.inf, dtype=dtype) for x, y in ((a, b), (b, a)))
+    av, bv = (
+        a.length.new_full((len(x), min(k + SLACK, len(y))), -torch.inf, dtype=dtype)
+        for x, y in ((a, b), (b, a))
+    )
     ai, bi = (torch.zeros_like(x, dtype=torch.long) for x in (av, bv))
     margin, starts = 3 * error(a.x, dtype), range(0, len(b), tile)
     locks = {j: Lock() for j in starts}
@@ -109,7 +125,8 @@ def screen(a: Pool, b: Pool, k: int, tile: int, backward: bool) -> tuple[Found, 
 
 
 def spread(work: Callable, parts: range, device: torch.device) -> list:
-    """The work on each part, in order; on a CPU by as many threads as torch may use, each on its own part with one core.
+    """The work on each part, in order; on a CPU by as many threads as torch may use, each on its own part
+    with one core.
 
     Threads that share each operation instead wait for the slowest thousands of times a second.
     """
@@ -128,23 +145,29 @@ def spread(work: Callable, parts: range, device: torch.device) -> list:
         torch.set_num_threads(threads)
 
 
-def keep(products: Tensor, dim: int, start: int, k: int, margin: float, values: Tensor, indices: Tensor) -> None:
-    """Let a tile's columns (dim 1; or rows, dim 0), from index `start` on, compete for places in `values` and `indices`.
+def keep(
+    products: Tensor, dim: int, start: int, k: int, margin: float, values: Tensor, indices: Tensor
+) -> None:
+    """Let a tile's columns (dim 1; or rows, dim 0), from index `start` on, compete for places in `values` and
+    `indices`.
 
-    What is more than `margin`, over 2 e of `settle`, below a row's k-th best so far is not needed. Most blocks hold nothing
-    above that: only their maxima are computed.
+    What is more than `margin`, over 2 e of `settle`, below a row's k-th best so far is not needed. Most
+    blocks hold nothing above that: only their maxima are computed.
     """
     blocks, odd = -(-products.shape[dim] // BLOCK), -products.shape[dim] % BLOCK
     if odd:
         products = functional.pad(products, (0, odd) if dim else (0, 0, 0, odd), value=-torch.inf)
-    tops = products.unflatten(dim, (BLOCK, blocks)).amax(dim)  # column c is in block c % blocks: whole lines are compared
+    tops = products.unflatten(dim, (BLOCK, blocks)).amax(
+        dim
+    )  # column c is in block c % blocks: whole lines are compared
     if dim == 0:
         products, tops = products.T, tops.T
     needed = values[:, k - 1] - margin
     rows = (tops.amax(1) >= needed).nonzero().flatten()
     if not len(rows):
         return
-    # the n largest numbers of a row are in the n blocks with the largest maxima; the k-th is no less than the k-th maximum
+    # the n largest numbers of a row are in the n blocks with the largest maxima; the k-th is no less than the
+    # k-th maximum
     best, at = tops[rows].topk(min(values.shape[1], blocks))
     needed = torch.maximum(needed[rows], best[:, k - 1] - margin) if k <= blocks else needed[rows]
     at = at[:, : int((best >= needed.unsqueeze(1)).sum(1).max())]
@@ -165,16 +188,20 @@ def settled(a: Pool, b: Pool, k: int, values: Tensor, indices: Tensor, tile: int
 
 
 def settle(a: Pool, b: Pool, k: int, values: Tensor, indices: Tensor, tile: int) -> Found:
-    """The true k best of each row among the screened candidates, and a second look at rows where one may be missing.
+    """The true k best of each row among the screened candidates, and a second look at rows where one may be
+    missing.
 
-    With e the most by which a product differs from the defined similarity, the k-th best similarity is at least the k-th
-    best product less e; so whatever is among the k best, ties included, has a product within 2 e of that one. Nothing is
-    missing where the least candidate is below that; elsewhere all within 2 e are candidates, by float64 products.
+    With e the most by which a product differs from the defined similarity, the k-th best similarity is at
+    least the k-th best product less e; so whatever is among the k best, ties included, has a product within 2
+    e of that one. Nothing is missing where the least candidate is below that; elsewhere all within 2 e are
+    candidates, by float64 products.
     """
     k = min(k, len(b))
     reach = values[:, k - 1 : k].double() - 2 * error(a.x, values.dtype)
     scores, order = rescored(a, b, values, indices, reach, k)
-    doubt = (values[:, -1] >= reach[:, 0]).nonzero().flatten() if values.shape[1] < len(b) else order.new_empty(0)
+    doubt = (
+        (values[:, -1] >= reach[:, 0]).nonzero().flatten() if values.shape[1] < len(b) else order.new_empty(0)
+    )
     for rows in doubt.split(max(1, CELLS // len(b))) if len(doubt) else ():
         some = Pool(a.x[rows], a.length[rows])
         queries = some.unit(slice(None))
@@ -186,10 +213,12 @@ def settle(a: Pool, b: Pool, k: int, values: Tensor, indices: Tensor, tile: int)
 
 
 def error(x: Tensor, dtype: torch.dtype) -> float:
-    """How far a matrix product of unit vectors, in any order of additions, can be from their similarity as defined here.
+    """How far a matrix product of unit vectors, in any order of additions, can be from their similarity as
+    defined here.
 
-    H u for H multiplications and additions, 2 u for rounding the vectors, and the error of the definition itself; u = half
-    the machine epsilon (Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1).
+    H u for H multiplications and additions, 2 u for rounding the vectors, and the error of the definition
+    itself; u = half the machine epsilon (Higham 2002, Accuracy and Stability of Numerical Algorithms, section
+    3.1).
     """
     h = x.shape[1]
     return 1.001 * (h + 8) * torch.finfo(dtype).eps / 2 + h * torch.finfo(torch.float64).eps
@@ -198,11 +227,15 @@ def error(x: Tensor, dtype: torch.dtype) -> float:
 def rescored(a: Pool, b: Pool, values: Tensor, indices: Tensor, reach: Tensor, k: int) -> Found:
     """The k best of each row's candidates by the defined similarity, ties to the smaller index.
 
-    values, indices: (N, C), the candidates by matrix product; reach: (N, 1), below which none can be among the k best.
+    values, indices: (N, C), the candidates by matrix product; reach: (N, 1), below which none can be among
+    the k best.
     """
     indices, at = indices.sort(1)
     i, j = (values.gather(1, at) >= reach).nonzero(as_tuple=True)
-    scores, size = values.new_full(indices.shape, -torch.inf, dtype=torch.float64), max(1, GATHERED // a.x.shape[1])
+    scores, size = (
+        values.new_full(indices.shape, -torch.inf, dtype=torch.float64),
+        max(1, GATHERED // a.x.shape[1]),
+    )
     for x, y in zip(i.split(size), j.split(size), strict=True):
         scores[x, y] = added(a.unit(x) * b.unit(indices[x, y]))
     scores, order = scores.sort(dim=1, descending=True, stable=True)

@@ -1,4 +1,6 @@
-"""Six output shapes are enough for every task. Each is a module with a `KIND` that says what it is (`kind.Kind`)."""
+"""Six output shapes are enough for every task. Each is a module with a `KIND` that says what it is
+(`kind.Kind`).
+"""
 
 import hashlib
 import json
@@ -28,14 +30,22 @@ def kind(task: Task) -> Kind:
 def encode(
     task: Task, examples: list[dict], tokenizer: Tokenizer, s: Scale, names: tuple[str, ...] = ()
 ) -> list[dict]:
-    """The features of a task's examples at the lengths of a scale. `names`: the label set, () = the task's own."""
+    """The features of a task's examples at the lengths of a scale. `names`: the label set, () = the task's
+    own.
+    """
     return kind(task).encode(task, examples, tokenizer, s.longest(task.kind), names, s.span_step)
 
 
 def encoded(
-    task: Task, examples: list[dict], seen: list[dict], tokenizer: Tokenizer, s: Scale, names: tuple[str, ...] = ()
+    task: Task,
+    examples: list[dict],
+    seen: list[dict],
+    tokenizer: Tokenizer,
+    s: Scale,
+    names: tuple[str, ...] = (),
 ) -> Encoded:
-    """What training needs of `encode`, done once for equal examples and mapped from a file of its own from then on.
+    """What training needs of `encode`, done once for equal examples and mapped from a file of its own from
+    then on.
 
     `seen`: what was read; it has the hash of the examples.
     """

@@ -10,12 +10,20 @@ from .kind import Kind
 
 
 def encode(
-    task: Task, examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
+    task: Task,
+    examples: list[dict],
+    tokenizer: Tokenizer,
+    max_len: int,
+    names: tuple[str, ...] = (),
+    step: int = 0,
 ) -> list[dict]:
     tokenizer.enable_truncation(max_len)
     encoded = iter(tokenizer.encode_batch([(e["a"], c) for e in examples for c in e["choices"]]))
     grouped = [[next(encoded).ids for _ in e["choices"]] for e in examples]
-    return [{"ids": ids, "length": max(map(len, ids)), "label": e["label"]} for ids, e in zip(grouped, examples, strict=True)]
+    return [
+        {"ids": ids, "length": max(map(len, ids)), "label": e["label"]}
+        for ids, e in zip(grouped, examples, strict=True)
+    ]
 
 
 class Head(classify.Head):

@@ -10,11 +10,19 @@ from .kind import Answers, Kind
 
 
 def encode(
-    task: Task, examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
+    task: Task,
+    examples: list[dict],
+    tokenizer: Tokenizer,
+    max_len: int,
+    names: tuple[str, ...] = (),
+    step: int = 0,
 ) -> list[dict]:
     tokenizer.enable_truncation(max_len)
     encoded = tokenizer.encode_batch([(e["a"], e["b"]) for e in examples])
-    return [{"ids": x.ids, "length": len(x.ids), "label": e["label"]} for x, e in zip(encoded, examples, strict=True)]
+    return [
+        {"ids": x.ids, "length": len(x.ids), "label": e["label"]}
+        for x, e in zip(encoded, examples, strict=True)
+    ]
 
 
 class Head(nn.Module):
@@ -27,7 +35,9 @@ class Head(nn.Module):
     def forward(self, states: Tensor, batch: dict) -> Tensor:
         """(T, H) of B sequences -> (B, C)."""
         s = batch["sequences"]
-        return self.out(torch.tanh(self.dense(states[s.cu[:-1]] if self.pooling == "first" else s.means(states))))
+        return self.out(
+            torch.tanh(self.dense(states[s.cu[:-1]] if self.pooling == "first" else s.means(states)))
+        )
 
 
 def gold(feature: dict) -> list[int]:

@@ -13,7 +13,12 @@ SPECIAL = 4  # <s> <pad> </s> <unk> come first in XLM-R's vocabulary and are nev
 
 
 def encode(
-    task: Task, examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
+    task: Task,
+    examples: list[dict],
+    tokenizer: Tokenizer,
+    max_len: int,
+    names: tuple[str, ...] = (),
+    step: int = 0,
 ) -> list[dict]:
     tokenizer.enable_truncation(max_len)
     encoded = tokenizer.encode_batch([e["a"] for e in examples])
@@ -45,7 +50,8 @@ def gold(feature: dict) -> list[int]:
 
 
 def hide(features: list[dict], masking: float, vocabulary: int, draw: np.random.Generator) -> list[dict]:
-    """Features with some pieces hidden: 80 % of these become <mask>, 10 % a random piece, 10 % stay. <mask> is the last piece.
+    """Features with some pieces hidden: 80 % of these become <mask>, 10 % a random piece, 10 % stay. <mask>
+    is the last piece.
 
     "gold" is what the hidden pieces were, "hidden" where they stand in the feature.
     """

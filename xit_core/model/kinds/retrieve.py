@@ -1,4 +1,6 @@
-"""Sentences that are only embedded: no head, nothing is trained; the encoder's vectors themselves are compared."""
+"""Sentences that are only embedded: no head, nothing is trained; the encoder's vectors themselves are
+compared.
+"""
 
 from tokenizers import Tokenizer
 
@@ -7,7 +9,12 @@ from .kind import Kind
 
 
 def encode(
-    task: Task, examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
+    task: Task,
+    examples: list[dict],
+    tokenizer: Tokenizer,
+    max_len: int,
+    names: tuple[str, ...] = (),
+    step: int = 0,
 ) -> list[dict]:
     """One feature for each side of a pair of sentences: all of "a", then all of "b"."""
     return sentences([e[side] for side in "ab" for e in examples], tokenizer, max_len)

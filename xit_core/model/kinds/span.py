@@ -1,4 +1,5 @@
-"""A span of a context that answers a question, or no answer. Long contexts are read in overlapping windows."""
+"""A span of a context that answers a question, or no answer. Long contexts are read in overlapping
+windows."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -13,19 +14,27 @@ from .kind import Answers, Kind
 
 QUESTION = 64  # pieces of a question at most (recipe/jiant: max_query_length)
 ANSWER = 30  # pieces of an answer at most (recipe/jiant: max_answer_length)
-WHITE = "\u200b\u200c\u200d\u200e\u200f\ufeff" + "".join(c for c in map(chr, range(0x3001)) if c.isspace())  # to a tokenizer
+WHITE = "\u200b\u200c\u200d\u200e\u200f\ufeff" + "".join(
+    c for c in map(chr, range(0x3001)) if c.isspace()
+)  # to a tokenizer
 
 Chars = tuple[int, int]  # first character and end
 
 
 def encode(
-    task: Task, examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
+    task: Task,
+    examples: list[dict],
+    tokenizer: Tokenizer,
+    max_len: int,
+    names: tuple[str, ...] = (),
+    step: int = 0,
 ) -> list[dict]:
-    """Windows over the context; "spans" maps a piece's position to its characters, "answer" is the gold pair of positions.
+    """Windows over the context; "spans" maps a piece's position to its characters, "answer" is the gold pair
+    of positions.
 
-    A window without the whole first answer points to position 0, as an unanswerable question does. `step`: pieces from the
-    start of one window to the start of the next (recipe/jiant: doc_stride 128); 0, or a step that leaves less in common: two
-    windows share a third of `max_len`.
+    A window without the whole first answer points to position 0, as an unanswerable question does. `step`:
+    pieces from the start of one window to the start of the next (recipe/jiant: doc_stride 128); 0, or a step
+    that leaves less in common: two windows share a third of `max_len`.
     """
     tokenizer.enable_truncation(min(QUESTION, max_len // 3))
     asked = [e["question"] for e in examples]
@@ -34,7 +43,9 @@ def encode(
         cut(x, question) if x.overflowing else len(question) for x, question in zip(short, asked, strict=True)
     ]
     tokenizer.no_truncation()
-    encoded = tokenizer.encode_batch([(e["question"][:n], e["context"]) for e, n in zip(examples, ends, strict=True)])
+    encoded = tokenizer.encode_batch(
+        [(e["question"][:n], e["context"]) for e, n in zip(examples, ends, strict=True)]
+    )
     features = []
     for i, (x, e) in enumerate(zip(encoded, examples, strict=True)):
         spans, gold = characters(x, e["context"]), trimmed(e)
@@ -45,8 +56,12 @@ def encode(
     return features
 
 
-def windows(ids: list[int], spans: list[Chars | None], max_len: int, step: int) -> Iterator[tuple[list[int], list[Chars | None]]]:
-    """(ids, spans) of every window: what stands before and after the context (question, special pieces) is in each."""
+def windows(
+    ids: list[int], spans: list[Chars | None], max_len: int, step: int
+) -> Iterator[tuple[list[int], list[Chars | None]]]:
+    """(ids, spans) of every window: what stands before and after the context (question, special pieces) is in
+    each.
+    """
     inside = [k for k, s in enumerate(spans) if s]
     first, n = (inside[0], len(inside)) if inside else (len(ids), 0)
     room = max_len - (len(ids) - n)
@@ -66,8 +81,8 @@ def cut(encoding, question: str) -> int:
 def characters(encoding, context: str) -> list[Chars | None]:
     """The characters of every piece of the context, None for other pieces.
 
-    What normalisation joined to the character before it (an accent, a jamo of a syllable, a mark of voicing) belongs
-    to no piece's offsets: here it does.
+    What normalisation joined to the character before it (an accent, a jamo of a syllable, a mark of voicing)
+    belongs to no piece's offsets: here it does.
     """
     spans = [o if s == 1 else None for o, s in zip(encoding.offsets, encoding.sequence_ids, strict=True)]
     if not unicodedata.is_normalized("NFKC", context):
@@ -91,7 +106,9 @@ def joins(before: str, character: str) -> bool:
 
 
 def trimmed(example: dict) -> Chars | None:
-    """The characters of the first answer, less white space around it, which no piece ends with; None when there is none."""
+    """The characters of the first answer, less white space around it, which no piece ends with; None when
+    there is none.
+    """
     if not example["answers"]:
         return None
     start, text = example["answers"][0]
@@ -111,7 +128,9 @@ def locate(spans: list[Chars | None], gold: Chars | None) -> tuple[int, int]:
 
 
 def lost(features: list[dict], examples: list[dict]) -> list[int]:
-    """The numbers of the examples that have an answer, and no window in which it is: trained as if they had none."""
+    """The numbers of the examples that have an answer, and no window in which it is: trained as if they had
+    none.
+    """
     found = {f["example"] for f in features if f["answer"] != (0, 0)}
     return [i for i, e in enumerate(examples) if e["answers"] and i not in found]
 
@@ -140,17 +159,20 @@ def loss(logits: Tensor, batch: dict) -> Tensor:
 def answers(
     task: Task, logits: list[Tensor], features: list[dict], examples: list[dict], names: tuple[str, ...] = ()
 ) -> Answers:
-    """The best span over all windows, as the context's own characters; "" where the task has questions without an answer
-    and none scores higher. Beside it how much higher "no answer" scores. Shapes: logits (T, 2) a feature."""
+    """The best span over all windows, as the context's own characters; "" where the task has questions
+    without an answer and none scores higher. Beside it how much higher "no answer" scores. Shapes: logits (T,
+    2) a feature."""
     found = spoken(logits, features, examples)
     said = ["" if task.no_answer and margin > 0 else text for text, margin in found]
     return said, [{"no_answer": margin} for _, margin in found]
 
 
 def spoken(logits: list[Tensor], features: list[dict], examples: list[dict]) -> list[tuple[str, float]]:
-    """(best span, its no-answer score) of every example: how much higher "no answer" scores than the best span.
+    """(best span, its no-answer score) of every example: how much higher "no answer" scores than the best
+    span.
 
-    No answer scores what position 0 does in the window where that is least (`score_diff` of SQuAD v2's official scripts).
+    No answer scores what position 0 does in the window where that is least (`score_diff` of SQuAD v2's
+    official scripts).
     """
     best = [(-float("inf"), "") for _ in examples]
     null = [float("inf")] * len(examples)
@@ -164,7 +186,8 @@ def spoken(logits: list[Tensor], features: list[dict], examples: list[dict]) -> 
 
 
 def best_span(x: Tensor, spans: list[Chars | None]) -> tuple[float, int, int] | None:
-    """(score, first character, end) of the best span of at most ANSWER pieces inside the context. x: (T, 2)."""
+    """(score, first character, end) of the best span of at most ANSWER pieces inside the context. x: (T,
+    2)."""
     allowed = torch.tensor([bool(s and s[1] > s[0]) for s in spans])
     if not allowed.any():
         return None

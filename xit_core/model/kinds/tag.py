@@ -1,4 +1,6 @@
-"""One label for every token of a sentence. Long sentences are split, never cut short: each token gets one label."""
+"""One label for every token of a sentence. Long sentences are split, never cut short: each token gets one
+label.
+"""
 
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -9,11 +11,18 @@ from .kind import IGNORED, Answers, Kind
 
 
 def encode(
-    task: Task, examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
+    task: Task,
+    examples: list[dict],
+    tokenizer: Tokenizer,
+    max_len: int,
+    names: tuple[str, ...] = (),
+    step: int = 0,
 ) -> list[dict]:
-    """Features of at most `max_len` pieces; "first" holds, per token, the position of its first piece (-1: it has none).
+    """Features of at most `max_len` pieces; "first" holds, per token, the position of its first piece (-1: it
+    has none).
 
-    A token longer than a window keeps the pieces that fit. A tag that is no label trains nothing, and counts as an error.
+    A token longer than a window keeps the pieces that fit. A tag that is no label trains nothing, and counts
+    as an error.
     """
     tokenizer.no_truncation()
     words = sorted({w for e in examples for w in e["tokens"]})
@@ -72,7 +81,9 @@ def loss(logits: Tensor, batch: dict) -> Tensor:
 
 
 def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> list[list[int]]:
-    """One label index per token; a token without a piece (a zero-width character) is "O" or "X", where there is such a label."""
+    """One label index per token; a token without a piece (a zero-width character) is "O" or "X", where there
+    is such a label.
+    """
     predictions: list[list[int]] = [[] for _ in examples]
     for x, f in zip(logits, features, strict=True):
         best = x.argmax(-1).tolist()

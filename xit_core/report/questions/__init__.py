@@ -1,7 +1,7 @@
 """The research questions: each is a study with a chapter, and one file of this folder that says all of it.
 
-A file has a `QUESTION`. From then on `xit study ID` runs it, its rows are in the ledger like all others, and the book
-shows its page where book/questions/ID.md includes it: nothing else is edited.
+A file has a `QUESTION`. From then on `xit study ID` runs it, its rows are in the ledger like all others, and
+the book shows its page where book/questions/ID.md includes it: nothing else is edited.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,8 @@ class Question:
     asks: str  # as the study documents ask it
     runs: Callable[[Scale], list[Run]]
     contrasts: "Callable[[Scale], dict[str, Weights]]"  # by name: weights of the cells of its runs
-    page: "Callable[[View, Path], str]"  # what the chapter shows of one scale, as Markdown; figures go into the folder
+    # what the chapter shows of one scale, as Markdown; figures go into the folder
+    page: "Callable[[View, Path], str]"
 
 
 def measured(question: Question, scale: Scale) -> list[dict]:
