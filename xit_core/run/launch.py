@@ -221,7 +221,7 @@ def _papermill(todo: Job, part: Path):
             return papermill.execute_notebook(
                 plain(notebook), plain(part), parameters=todo.parameters, kernel_name="python3", cwd=str(ROOT),
                 progress_bar=False, record_timing=False, coalesce_streams=True, config=config,
-                kernel_manager_class=kernel.ThisInterpreter, extra_arguments=["--IPKernelApp.log_level=50"],
+                kernel_manager_class=kernel.ThisInterpreter, extra_arguments=kernel.arguments(),
             )  # fmt: skip
     except Bad:
         raise
