@@ -95,8 +95,7 @@ def parser() -> Parser:
     one.add_argument("--again", action="store_true", help="execute a finished run once more: same scores? keep its predictions")
     whole(command(study, scale="micro", to_json=False))
     ledger = command(results, to_json=False)
-    ledger.add_argument("action", choices=("merge",), help="take in what another machine finished")
-    ledger.add_argument("folder", type=filled, metavar="DIR", help="holds <scale>/<run>.json at any depth, and executed notebooks")
+    publishing(ledger)
     command(claims, scale="micro")
     taking(command(data, scale="micro"))
     scoring(command(score))
@@ -128,6 +127,15 @@ def whole(given: Parser) -> None:
     given.add_argument("--profile", type=filled, help="a Snakemake profile, for a cluster")
     given.add_argument("--budget", type=float, metavar="SECONDS", help="start nothing that would end later (default: no end)")
     given.add_argument("--direct", action="store_true", help="rows only, in this process: without papermill and Snakemake")
+
+
+def publishing(given: Parser) -> None:
+    told = "merge: take in what another machine finished; publish: put the rows of a study into one file a scale, for git"
+    given.add_argument("action", choices=("merge", "publish"), help=told)
+    holds = "merge: holds <scale>/<run>.json, or what was published, at any depth, and executed notebooks"
+    given.add_argument("folder", nargs="?", type=filled, metavar="DIR", help=holds)
+    given.add_argument("--study", help="publish: main, or other for the rows of no study (main)")
+    given.add_argument("--scale", help=f"publish: one of {' '.join(SCALES)} (every one with rows)")
 
 
 def taking(given: Parser) -> None:
@@ -250,14 +258,31 @@ def study(study: str, scale: str, cores: int, profile: str | None, budget: float
     run_direct(study, scale, budget) if direct else run_study(study, scale, cores, profile, budget)
 
 
-def results(action: str, folder: str) -> None:
-    """merge what another machine finished into the ledger: all of it or, if a row contradicts, nothing"""
+def results(action: str, folder: str | None, study: str | None, scale: str | None) -> None:
+    """merge what another machine finished into the ledger, or publish it: all of it or, if a row contradicts, nothing"""
     from .ledger import merge, results
 
+    if action == "publish":
+        return publish(folder, study or "main", scale)
+    if not folder or study or scale:
+        raise Bad("results merge: name the folder that holds what another machine finished, and neither study nor scale")
     new, old, books = merge.merge(Path(folder))
     print(f"{new} rows came in, {old} were there already; {books} executed notebooks came in")
     for scale in SCALES:
         say([f"{scale}: {told}" for told in [compared(results.rows(scale))] if told])
+
+
+def publish(folder: str | None, study: str, scale: str | None) -> None:
+    """The rows of a study at a scale, or at every one that has some, into files that are kept in git."""
+    from .design.scales import scale as scale_of
+    from .ledger import publish as module
+
+    if folder:
+        raise Bad(f"results publish {folder}: no folder is needed; XIT_RESULTS names the ledger")
+    for name in [scale_of(scale).name] if scale else module.scales(study):
+        done = module.publish(study, name)
+        say([f"{name}: {line}" for line in done.left_out])
+        print(f"{study} at {name}: {done}")
 
 
 def claims(scale: str, as_json: bool) -> None:

@@ -20,7 +20,6 @@ from ..design.run import Run, runs
 from ..design.scales import scale as scale_of
 from ..design.studies import SLICED
 from ..ledger import results
-from ..ledger.results import place
 from ..machine.environment import compared, fix_environment
 from ..machine.errors import Bad
 from ..machine.files import text
@@ -77,8 +76,8 @@ class Job:
 
     @property
     def rows(self) -> list[Path]:
-        """The files of the ledger that this execution writes."""
-        return [place(r) for r in self.runs]
+        """The files of the ledger that have its rows, or will have those that this execution writes."""
+        return [results.home(r) for r in self.runs]
 
     @property
     def done(self) -> bool:
@@ -132,7 +131,7 @@ def execute(what: Job | str, **given: str | int) -> Path:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # who stops this ends the kernel, and nothing is left behind
     try:
         notebook = normalise(_papermill(todo, part))
-        missing = [p.stem for p in todo.rows if not p.is_file()]
+        missing = [r.id for r in todo.runs if not results.home(r).is_file()]
         if missing:
             raise Failed(f"{todo.id}: the notebook ended without its row {' '.join(missing)} of the ledger")
         text(todo.output, re.sub(r" at 0x[0-9a-f]+", "", nbformat.writes(notebook)) + "\n")
@@ -197,7 +196,8 @@ def prepare(todo: Job) -> None:
             advice = "make it writable or name other places in XIT_RESULTS, XIT_EXECUTED and XIT_RUNS"
             raise Bad(f"cannot write to {folder} ({error.strerror}); {advice}") from None
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-    if todo.runs and not scale_of(todo.scale).world.made and not mirror_dir() and offline:
+    pending = any(not results.finished(r) for r in todo.runs)  # else the notebook is made from the rows
+    if pending and not scale_of(todo.scale).world.made and not mirror_dir() and offline:
         raise Bad(f"scale {todo.scale!r} needs real data: HF_HUB_OFFLINE keeps the hub out; set XIT_MIRROR to a mirror's folder")
 
 
