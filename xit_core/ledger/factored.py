@@ -161,9 +161,9 @@ def written(value: Any, names: dict[str, str], mark: str, top: bool = False) -> 
             return {key: put(of, False) for key, of in value.items()}
         return [put(of, False) for of in value]
 
-    return text_of(put(value, top), sort=False)
+    return text_of(put(value, top))
 
 
-def text_of(value: Any, sort: bool = True) -> str:
-    """JSON without spaces: a text for what is equal as JSON, so that 1, 1.0 and true are three."""
-    return json.dumps(value, sort_keys=sort, separators=(",", ":"), allow_nan=False)
+def text_of(value: Any) -> str:
+    """JSON without spaces, sorted: one text for what is equal as JSON, where 1, 1.0 and true are three."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

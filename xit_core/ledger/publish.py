@@ -145,7 +145,7 @@ def text(study: str, scale: str, rows: list[dict], lists: dict[str, dict], items
         "format": volumes.FORMAT, "study": study, "scale": scale, "rows": len(rows), "mark": told.mark,
         "lines": hashlib.sha256(body.encode()).hexdigest(), "items": items, "shared": told.shared,
     }  # fmt: skip
-    return f"{factored.text_of(files.sealed(header), sort=False)}\n{body}"
+    return f"{factored.text_of(files.sealed(header))}\n{body}"
 
 
 def parquet(file: Path, lists: dict[str, dict[str, list[float]]]) -> str:

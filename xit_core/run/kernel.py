@@ -21,7 +21,6 @@ SETTINGS = {
     "IPKernelApp.log_level": 50,
     "InlineBackend.figure_formats": {"svg"},
     "InlineBackend.print_figure_kwargs": {"bbox_inches": "tight", "metadata": {"Date": None, "Creator": None}},
-    "InlineBackend.rc": {"svg.hashsalt": "xit"},
 }
 
 
