@@ -130,7 +130,7 @@ def whole(given: Parser) -> None:
 
 
 def publishing(given: Parser) -> None:
-    told = "merge: take in what another machine finished; publish: put the rows of a study into one file a scale, for git"
+    told = "merge: take in what another machine finished; publish: put a study's rows into one file a scale"
     given.add_argument("action", choices=("merge", "publish"), help=told)
     holds = "merge: holds <scale>/<run>.json, or what was published, at any depth, and executed notebooks"
     given.add_argument("folder", nargs="?", type=filled, metavar="DIR", help=holds)
@@ -259,13 +259,13 @@ def study(study: str, scale: str, cores: int, profile: str | None, budget: float
 
 
 def results(action: str, folder: str | None, study: str | None, scale: str | None) -> None:
-    """merge what another machine finished into the ledger, or publish it: all of it or, if a row contradicts, nothing"""
+    """merge another machine's rows into the ledger, or publish it: all or, if a row contradicts, nothing"""
     from .ledger import merge, results
 
     if action == "publish":
         return publish(folder, study or "main", scale)
     if not folder or study or scale:
-        raise Bad("results merge: name the folder that holds what another machine finished, and neither study nor scale")
+        raise Bad("results merge: name the folder of another machine's rows, and neither study nor scale")
     new, old, books = merge.merge(Path(folder))
     print(f"{new} rows came in, {old} were there already; {books} executed notebooks came in")
     for scale in SCALES:

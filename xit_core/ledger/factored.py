@@ -1,8 +1,9 @@
 """Rows as lines of text, with what they share said once; read back exactly as they were.
 
-Three steps, each undone in reading: what all rows have is taken out of them; a list of objects with the same plain fields becomes
-an object of columns; and an object or list that still stands in several places is a part, said once and named by its hash.
-A key that no row has, the mark, tells columns {mark: {...}} and references {mark: "hash"} from what rows say.
+Three steps, each undone in reading: what all rows have is taken out of them; a list of objects with the same
+plain fields becomes an object of columns; and an object or list that still stands in many places is a part,
+said once and named by its hash. A key that no row has, the mark, tells columns {mark: {...}} and references
+{mark: "hash"} from what rows say.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ LEAST = 48  # characters: a shorter object or list is written where it stands, a
 
 @dataclass(frozen=True)
 class Factored:
-    """Rows as text: the mark, what all share, the parts by their names, and a line a row in the order of the rows."""
+    """Rows as text: the mark, what all share, the parts by their names, and a line a row in their order."""
 
     mark: str
     shared: dict[str, Any]
@@ -53,7 +54,7 @@ def read(line: str, mark: str, shared: str, parts: dict[str, str]) -> dict:
     return joined(json.loads(shared), json.loads(line, object_hook=undone))
 
 
-# -- what all rows share -----------------------------------------------------------------------------------------------
+# -- what all rows share -------------------------------------------------------------------------------------
 
 
 def common(values: list[dict]) -> dict:
@@ -87,7 +88,7 @@ def joined(shared: dict, left: dict) -> dict:
     return shared | both
 
 
-# -- what some rows share ----------------------------------------------------------------------------------------------
+# -- what some rows share ------------------------------------------------------------------------------------
 
 
 def unused(rows: list[dict]) -> str:

@@ -14,8 +14,8 @@ from .results import ADVICE, ELSEWHERE, ROW, checked, differ, flaw, held, made, 
 def merge(folder: Path) -> tuple[int, int, int]:
     """Take what another machine finished into this ledger: (rows that came in, rows that were there, notebooks that came in).
 
-    At any depth, what lies in a folder named like a scale counts: *.json are rows, *.ipynb executed notebooks; and published
-    rows, <study>-<scale>.jsonl. What came in is a working row here. A notebook that is here already stays.
+    At any depth, what lies in a folder named like a scale counts: *.json are rows, *.ipynb executed notebooks;
+    and published rows, <study>-<scale>.jsonl. What comes in are working rows. A notebook that is here stays.
     Raises: Bad, before anything is written, for a row that contradicts one here or is of no run that this version makes.
     """
     if not folder.is_dir():
@@ -25,8 +25,9 @@ def merge(folder: Path) -> tuple[int, int, int]:
     found = sorted(p for p in there if p.parent.name in SCALES)
     published = sorted({p.with_suffix(".jsonl") for p in there if volumes.scale_of(p) in SCALES})
     came: dict[str, dict] = {}
-    alone = ((foreign(file), file) for file in found if file.suffix == ".json")
-    for row, file in (*alone, *((row, file) for file in published for row in foreign_rows(file))):
+    told = [([foreign(file)], file) for file in found if file.suffix == ".json"]
+    told += [(foreign_rows(file), file) for file in published]
+    for row, file in ((row, file) for some, file in told for row in some):
         if differ(row, came.setdefault(row["id"], row)):
             raise Bad(f"{file}: another file of {folder} has other scores for this run; nothing was merged")
     new = [row for row in came.values() if not held(row)]
@@ -93,7 +94,8 @@ def foreign_rows(file: Path) -> list[dict]:
     found = volumes.load(file).rows()
     for row in found:
         if why := files.misfit(row, ROW) or files.altered(row) or flaw(row) or other_recipe(row):
-            raise Bad(f"{file}: {row['id']} is no row of a run as this version makes it: {why}; nothing was merged")
+            said = f"{row['id']} is no row of a run as this version makes it: {why}"
+            raise Bad(f"{file}: {said}; nothing was merged")
     return found
 
 

@@ -10,6 +10,7 @@ from ..design import studies
 from ..design.scales import SCALES
 from ..machine import files
 from ..machine.errors import Bad
+from ..machine.places import results_dir
 from . import factored, results, volumes
 
 OTHER = "other"  # the volume of rows that are of no study
@@ -17,7 +18,7 @@ OTHER = "other"  # the volume of rows that are of no study
 
 @dataclass(frozen=True)
 class Published:
-    """What was done: the volume's files, how many rows it has, and a line for each kind of rows that were left out."""
+    """What was done: the volume's files, how many rows it has, and a line for each kind of rows left out."""
 
     files: list[Path]
     rows: int
@@ -29,9 +30,9 @@ class Published:
 
 
 def publish(study: str, scale: str) -> Published:
-    """Put every row of a study at a scale into its volume: those that are in it, and working ones, which stay where they are.
+    """Put every row of a study at a scale into its volume: those in it, and working ones, which stay.
 
-    Raises: Bad, before anything is written, for rows that contradict each other, a damaged volume, or no row at all.
+    Raises: Bad, before anything is written, for rows that contradict each other, a damaged volume, or no row.
     """
     rows, left = gathered(scale)
     wanted = members(study, scale, [*rows])
@@ -41,8 +42,8 @@ def publish(study: str, scale: str) -> Published:
     left += said(gone, "of another recipe, or of a task that is gone")
     left += said(aside, f"of no run of {study}: `xit results publish --study {OTHER}`")
     if not told:
-        known = "; ".join([f"no row of the study {study!r} at scale {scale!r} in {results.results_dir()}", *left])
-        raise Bad(f"{known}; `xit study {study} --scale {scale}` makes them")
+        none = f"no row of the study {study!r} at scale {scale!r} in {results_dir()}"
+        raise Bad(f"{'; '.join([none, *left])}; `xit study {study} --scale {scale}` makes them")
     return Published(put(study, scale, told), len(told), left)
 
 
@@ -74,7 +75,7 @@ def gathered(scale: str) -> tuple[dict[str, dict], list[str]]:
 def agreed(row: dict, other: dict, file: Path) -> None:
     """Raise Bad when two rows of a run say different things."""
     if results.differ(row, other):
-        raise Bad(f"{file}: {row['id']} has other scores here than in the published ledger; nothing was published")
+        raise Bad(f"{file}: other scores for {row['id']} than in the published ledger; nothing was published")
 
 
 def members(study: str, scale: str, ids: list[str]) -> set[str]:
@@ -87,7 +88,7 @@ def members(study: str, scale: str, ids: list[str]) -> set[str]:
     return {run.id for run in studies.runs(study, scale)}.intersection(ids)
 
 
-# -- writing -----------------------------------------------------------------------------------------------------------
+# -- writing -------------------------------------------------------------------------------------------------
 
 
 def put(study: str, scale: str, rows: list[dict]) -> list[Path]:
@@ -111,7 +112,7 @@ def put(study: str, scale: str, rows: list[dict]) -> list[Path]:
 
 
 def there(made: Path, folder: Path) -> bool:
-    """Whether a file with this content is in its place: then it keeps its time, and an analysis of it is not outdated."""
+    """Whether a file with this content is in its place: it keeps its time, so no analysis is outdated."""
     old = folder / made.name
     return old.is_file() and old.read_bytes() == made.read_bytes()
 
@@ -130,17 +131,20 @@ def lists_of(rows: list[dict]) -> dict[str, dict[str, list[float]]]:
 
 def numbers(value: object) -> bool:
     """Whether a value is a list of floats, and of nothing else, that Parquet gives back as they are."""
-    return isinstance(value, list) and bool(value) and all(type(x) is float and math.isfinite(x) for x in value)
+    return (
+        isinstance(value, list) and value != [] and all(type(x) is float and math.isfinite(x) for x in value)
+    )
 
 
 def text(study: str, scale: str, rows: list[dict], lists: dict[str, dict], items: str) -> str:
     """The lines of a volume, the first one with the hashes of the others and of the Parquet file."""
     beside = {row["id"]: [*lists.get(row["id"], ())] for row in rows}
-    told = factored.factored([{k: row[k] for k in sorted(row) if k not in ("id", *beside[row["id"]])} for row in rows])
+    left = [{k: of for k, of in row.items() if k not in ("id", *beside[row["id"]])} for row in rows]
+    told = factored.factored(left)
     heads = [f'{{"part":{json.dumps(name)},"is":{part}}}\n' for name, part in told.parts.items()]
-    lines = zip(beside.items(), told.lines, strict=True)
-    rows_of = [f'{{"id":{json.dumps(x)},"beside":{factored.text_of(names)},"is":{line}}}\n' for (x, names), line in lines]
-    body = "".join(heads + rows_of)
+    for (x, names), line in zip(beside.items(), told.lines, strict=True):
+        heads.append(f'{{"id":{json.dumps(x)},"beside":{factored.text_of(names)},"is":{line}}}\n')
+    body = "".join(heads)
     header = {
         "format": volumes.FORMAT, "study": study, "scale": scale, "rows": len(rows), "mark": told.mark,
         "lines": hashlib.sha256(body.encode()).hexdigest(), "items": items, "shared": told.shared,
@@ -170,8 +174,11 @@ def scales(study: str) -> list[str]:
 
     Raises: Bad for a damaged volume, an unknown study, or none.
     """
-    found = {name: [file.stem for file in results.row_files(name)] for name in SCALES}
-    ids = {name: [*there, *(x for volume in volumes.volumes(name) for x in volume.lines)] for name, there in found.items()}
-    if some := [name for name in SCALES if members(study, name, ids[name])]:
-        return some
-    raise Bad(f"no row of the study {study!r} in {results.results_dir()}; name another ledger with XIT_RESULTS")
+
+    def there(name: str) -> list[str]:
+        working = [file.stem for file in results.row_files(name)]
+        return working + [x for volume in volumes.volumes(name) for x in volume.lines]
+
+    if found := [name for name in SCALES if members(study, name, there(name))]:
+        return found
+    raise Bad(f"no row of the study {study!r} in {results_dir()}; name another ledger with XIT_RESULTS")

@@ -1,6 +1,6 @@
 """The ledger: one JSON a finished run, written once, never edited; read back as one tidy frame.
 
-A row is working, <scale>/<run>.json, or published in a volume with the others of its study (`volumes`), or both; it is the same.
+A row is working, <scale>/<run>.json, or published with the others of its study (`volumes`), or both.
 Rows and executed notebooks travel between machines as files; predictions and checkpoints stay where they were made.
 """
 
@@ -157,7 +157,7 @@ def known(scale: str, run_id: str) -> dict | None:
 
 def contradicted(file: Path, other: Path) -> str:
     """The line for a row that says something else than a volume."""
-    return f"{file}: other scores than {other.name} has for this run; one of them is wrong: take that one away"
+    return f"{file}: other scores than {other.name} has for this run; take away the one that is wrong"
 
 
 def differ(one: dict, other: dict) -> bool:

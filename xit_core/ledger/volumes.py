@@ -1,7 +1,8 @@
-"""The published ledger. A volume is two files beside the folders of working rows: <study>-<scale>.jsonl, and what was scored.
+"""The published ledger. A volume is two files beside the folders of working rows: <study>-<scale>.jsonl, .parquet.
 
-The first line of the .jsonl says what all rows share and the hashes of all else; then a line a part that several rows refer to,
-then a line a row, sorted (`factored`). The .parquet has the items of the rows, instance by instance. Both are whole or damaged.
+The first line of the .jsonl says what all rows share and the hashes of all else; then a line a part that several
+rows refer to, then a line a row, sorted (`factored`). The .parquet has the items of the rows, by instance. Both are
+whole, or the volume is damaged.
 """
 
 import hashlib
@@ -22,16 +23,19 @@ FORMAT = 1
 NAME = re.compile(r"([a-z]+)-(.+)\.(?:jsonl|parquet)")
 ADVICE = "restore it from git, and the file of the same name beside it"
 PARQUET = "pip install pyarrow, which reads and writes Parquet"
-ITEMS = ("items", "abroad")  # fields of a row that are in the Parquet file where they are lists of numbers with a point
+ITEMS = (
+    "items",
+    "abroad",
+)  # fields of a row that are in the Parquet file where they are lists of numbers with a point
 HEADER = {
-    "format": int, "study": str, "scale": str, "rows": int, "mark": str, "lines": str, "items": str, "shared": dict,
-    "sha256": str,
+    "format": int, "study": str, "scale": str, "rows": int, "mark": str, "lines": str, "items": str,
+    "shared": dict, "sha256": str,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Volume:
-    """One volume, whole, its rows not yet decoded: `lines` has, by id, which fields are in the Parquet file, and the text."""
+    """One volume, whole, its rows not decoded: `lines` has by id the fields in the Parquet file, and the text."""
 
     file: Path
     scale: str
@@ -77,12 +81,16 @@ def arrays(content: bytes, file: Path) -> dict[str, dict]:
     ids = table["id"].to_pylist()
     for name in ITEMS:
         column = table[name].combine_chunks()
-        starts, values, there = column.offsets.to_numpy(), column.values.to_numpy(), column.is_valid().to_pylist()
-        found[name] = {x: values[starts[i] : starts[i + 1]] for i, x in enumerate(ids) if there[i]}
+        ends, values, there = (
+            column.offsets.to_numpy(),
+            column.values.to_numpy(),
+            column.is_valid().to_pylist(),
+        )
+        found[name] = {x: values[ends[i] : ends[i + 1]] for i, x in enumerate(ids) if there[i]}
     return found
 
 
-# -- which there are ---------------------------------------------------------------------------------------------------
+# -- which there are -----------------------------------------------------------------------------------------
 
 
 def place(study: str, scale: str) -> Path:
@@ -102,7 +110,7 @@ def scale_of(file: Path) -> str:
 
 
 def volume_files(scale: str | None) -> list[Path]:
-    """The volumes of a scale, or of all: the names of their .jsonl, also where only the .parquet is left of one.
+    """The volumes of a scale, or of all: the names of their .jsonl, also where only the .parquet is left.
 
     Raises: Bad for a folder that cannot be read.
     """
@@ -160,7 +168,7 @@ def _stamp(file: Path) -> tuple:
     return told.st_mtime_ns, told.st_size, told.st_ino
 
 
-# -- one of them -------------------------------------------------------------------------------------------------------
+# -- one of them ---------------------------------------------------------------------------------------------
 
 
 def load(file: Path) -> Volume:

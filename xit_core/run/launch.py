@@ -186,7 +186,8 @@ def elsewhere(folder: Path) -> Iterator[None]:
 def prepare(todo: Job) -> None:
     """Find out what would stop a run before it computes anything.
 
-    Raises: Bad for folders that cannot be written, and for real data with neither a mirror nor the hub.
+    Raises: Bad for folders that cannot be written, a damaged volume of the ledger, and real data with neither
+    a mirror nor the hub.
     """
     for folder in (todo.output.parent, results_dir() / todo.scale, runs_dir()):
         try:
@@ -196,7 +197,9 @@ def prepare(todo: Job) -> None:
             advice = "make it writable or name other places in XIT_RESULTS, XIT_EXECUTED and XIT_RUNS"
             raise Bad(f"cannot write to {folder} ({error.strerror}); {advice}") from None
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-    pending = any(not results.finished(r) for r in todo.runs)  # else the notebook is made from the rows
+    for run in todo.runs:
+        results.home(run)
+    pending = any(not results.finished(run) for run in todo.runs)  # else the notebook is made from the rows
     if pending and not scale_of(todo.scale).world.made and not mirror_dir() and offline:
         raise Bad(f"scale {todo.scale!r} needs real data: HF_HUB_OFFLINE keeps the hub out; set XIT_MIRROR to a mirror's folder")
 
