@@ -22,7 +22,7 @@ from xit_core.ledger import factored, merge, publish, results, volumes
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import ROOT
 from xit_core.report import chapters, pages
-from xit_core.run import launch
+from xit_core.run import launch, workflow
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 PLAIN = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | FLOATS | st.text(max_size=9)
@@ -411,6 +411,15 @@ def test_a_notebook_is_made_from_published_rows_without_data(notebook):
     notebook("print('from the ledger')")
     assert launch.execute("xnli", scale="pocket").is_file() and launch.job("xnli", scale="pocket").done
     assert not list(results.place(run).parent.glob("*.json"))
+
+
+def test_a_study_that_is_published_is_done_without_its_notebooks(notebook, places):
+    synthetic.fill("smoke")
+    published()
+    notebook("pass")
+    workflow.run_study("main", "smoke", cores=1)
+    assert [p.name for p in (places / "executed/smoke").iterdir()] == ["analysis.ipynb"]
+    assert not list((places / "results").rglob("*.json"))
 
 
 def test_rows_can_be_fetched_from_the_book_as_files_as_they_were(tmp_path):

@@ -1,8 +1,8 @@
-"""The published ledger. A volume is two files beside the folders of working rows: <study>-<scale>.jsonl, .parquet.
+"""The published ledger: volumes, each two files beside the folders of working rows, whole or damaged.
 
-The first line of the .jsonl says what all rows share and the hashes of all else; then a line a part that several
-rows refer to, then a line a row, sorted (`factored`). The .parquet has the items of the rows, by instance. Both are
-whole, or the volume is damaged.
+The first line of <study>-<scale>.jsonl says what all rows share and the hashes of the rest; then a line a
+part that several rows refer to, then a line a row (`factored`). <study>-<scale>.parquet has the items of the
+rows, instance by instance.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ HEADER = {
 
 @dataclass(frozen=True)
 class Volume:
-    """One volume, whole, its rows not decoded: `lines` has by id the fields in the Parquet file, and the text."""
+    """A volume, whole, its rows not decoded: `lines` has by id the fields in the Parquet file, and the text."""
 
     file: Path
     scale: str

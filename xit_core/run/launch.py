@@ -80,6 +80,11 @@ class Job:
         return [results.home(r) for r in self.runs]
 
     @property
+    def published(self) -> bool:
+        """Whether all of its rows are published, and none is a working one: it was done, here or elsewhere."""
+        return bool(self.runs) and not any(home.suffix == ".json" for home in self.rows)
+
+    @property
     def done(self) -> bool:
         return all(map(results.finished, self.runs)) and whole(self.output)
 

@@ -36,7 +36,7 @@ def run_study(study: str, scale_name: str, cores: int, profile: str | None = Non
     clock = Clock.of(study, scale_name, budget)
     every = launch.jobs(studies.runs(study, scale_name))
     analysis = launch.job(launch.ANALYSIS, scale=scale_name)
-    pending = [j for j in every if not j.done]
+    pending = [j for j in every if not j.done and not j.published]  # few notebooks of published rows are kept
     if not pending and analysis.done and analysis.output.stat().st_mtime >= max(p.stat().st_mtime for j in every for p in j.rows):
         print(f"{state(study, scale_name)}; nothing to do")
         return
