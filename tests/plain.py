@@ -9,6 +9,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS  # noqa: F401  n
 
 from xit_core.design.tasks import TASKS
 from xit_core.model import schedule, train
+from xit_core.model.features import sequences
 from xit_core.model.kinds import mlm
 
 
@@ -21,7 +22,7 @@ def twin(net):
 
 def pad(features):
     """(ids, mask) of all sequences of a batch, padded to the longest."""
-    parts = [torch.tensor(np.array(x, np.int64)) for f in features for x in features.sequences(f)]
+    parts = [torch.tensor(np.array(x, np.int64)) for f in features for x in sequences(f)]
     ids = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=1)
     return ids, (torch.arange(ids.shape[1]) < torch.tensor([len(x) for x in parts])[:, None]).long()
 

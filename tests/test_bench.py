@@ -16,6 +16,7 @@ from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import ROOT
+from xit_core.model import origins
 from xit_core.model.features import Encoded
 from xit_core.report import performance, plots
 from xit_core.run import cost
@@ -25,7 +26,7 @@ PER_TASK = ("real tokens", "padding", "peak memory", "MFU", "achieved", "host wo
 
 
 def job(name, folder, rows=8, steps=3, same_length=False):
-    net = train.model.start("smoke", seed=5)
+    net = origins.start("smoke", seed=5)
     net.encoder.config.hidden_dropout_prob = 0.0
     for layer in net.modules():
         if isinstance(layer, torch.nn.Dropout):

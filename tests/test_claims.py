@@ -95,7 +95,7 @@ def test_every_measured_claim_can_fail(judge):
     def reverse(source, lang, target):
         if target == "xnli" and source:
             return 3.0
-        return -published(source, lang, target)
+        return -as_published(source, lang, target)
 
     rows = judge(reverse)
     assert directions(rows) == {"fails"}
@@ -219,7 +219,7 @@ def test_checked_claims_hold_for_the_declarations(empty):
 
 def test_checked_claims_fail_for_other_declarations(empty, monkeypatch):
     monkeypatch.setattr(claims, "TASKS", {t: TASKS["mnli"] for t in TASKS})  # all English, trained, of one kind
-    monkeypatch.setattr(as_published, "told", lambda data, item: "elsewhere" if item == "origin" else "7")
+    monkeypatch.setattr(claims, "told", lambda data, item: "elsewhere" if item == "origin" else "7")
     monkeypatch.setattr(claims, "TARGETS", TARGETS[:8])
     monkeypatch.setattr(claims, "START", "google-bert/bert-base-multilingual-cased")
     monkeypatch.setattr(contrasts.studies, "runs", lambda *_: [r for r in studies.main("micro") if r.phase != 2])
@@ -228,7 +228,7 @@ def test_checked_claims_fail_for_other_declarations(empty, monkeypatch):
 
 
 def test_an_origin_that_no_source_states_stays_open(empty, monkeypatch):
-    monkeypatch.setattr(as_published, "told", lambda data, item: "")
+    monkeypatch.setattr(claims, "told", lambda data, item: "")
     assert claims.comes_from("Quora", "qqp")(None).side == "open"
 
 
@@ -238,7 +238,7 @@ def test_state_of_the_art_is_settled_by_a_dated_leaderboard(monkeypatch):
         return lambda _: [{"claim": "sota", "date": "2020-06", "row": row, "sourced": str(v)} for row, v in lines]
 
     for ours, expected in ((79.2, "holds"), (60.0, "fails")):
-        monkeypatch.setattr(as_published, "table_of", board(ours))
+        monkeypatch.setattr(claims, "table_of", board(ours))
         assert claims.sota(None).side == expected
 
 

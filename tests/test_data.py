@@ -14,7 +14,8 @@ from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import runs_dir
-from xit_core.model import features, mixture, origins
+from xit_core.model import mixture, origins
+from xit_core.model.features import Encoded, pieces, sequences
 from xit_core.model.mixture import Mixture
 
 REAL = replace(SCALES["pocket"], langs=("de", "en"))
@@ -213,12 +214,12 @@ def test_batches_hold_every_feature_once_neighbours_in_length():
 
 def test_what_is_encoded_comes_back_from_its_file_unread(tmp_path):
     some = [{"ids": [0, 5, 2], "gold": [1]}, {"ids": [[0, 6, 2], [0, 7, 8, 2]], "gold": [0, 3]}, {"ids": [0, 2], "gold": []}]
-    features.Encoded.of(some).write(tmp_path / "some/file.npy")
-    found = features.Encoded.read(tmp_path / "some/file.npy")
-    told = [{"ids": [x.tolist() for x in features.sequences(f)], "gold": f["gold"].tolist(), "length": f["length"]} for f in found]
-    assert told == [{"ids": features.sequences(f), "gold": f["gold"], "length": n} for f, n in zip(some, (3, 4, 2), strict=True)]
+    Encoded.of(some).write(tmp_path / "some/file.npy")
+    found = Encoded.read(tmp_path / "some/file.npy")
+    told = [{"ids": [x.tolist() for x in sequences(f)], "gold": f["gold"].tolist(), "length": f["length"]} for f in found]
+    assert told == [{"ids": sequences(f), "gold": f["gold"], "length": n} for f, n in zip(some, (3, 4, 2), strict=True)]
     assert found[-1]["length"] == 2 and found.longest.tolist() == [3, 4, 2] and isinstance(found.ids.base, np.memmap)
-    assert features.pieces(found).tolist() == features.pieces(some).tolist() and Mixture({"a": found}, 1, 6, 1).tokens() == 24
+    assert pieces(found).tolist() == pieces(some).tolist() and Mixture({"a": found}, 1, 6, 1).tokens() == 24
     with pytest.raises(IndexError):
         found[3]
 

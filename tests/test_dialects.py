@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 
 from stores import listed, mirrored, packed
 from xit_core import cli
-from xit_core.data import formats, inventory, local, mining_pools, mirror, originals, parcel, reading, sources
+from xit_core.data import formats, inventory, mining_pools, originals, parcel, reading, sources
+from xit_core.data import mirror as mirrors
+from xit_core.data.local import from_local
+from xit_core.data.mirror import from_mirror
 from xit_core.design import readers, tasks
 from xit_core.design.scales import SCALES, scale
 from xit_core.design.tasks import TASKS
@@ -152,7 +155,7 @@ def test_every_dialect_gives_the_rows_that_were_written(rows, ending, end, mark,
             name = f"-{k:05}-of-{parts:05}" if parts > 1 else ""
             content = encoded(rows[k::parts] or rows[:1], ending, end, mark)
             lay(place, f"a/b/train{name}.{ending}{squeeze}", SQUEEZE[squeeze](content))
-        (part,) = local.from_local("a", "b", "train")
+        (part,) = from_local("a", "b", "train")
     wanted = [row for k in range(parts) for row in (rows[k::parts] or rows[:1])]
     assert [(row["x"], row["y"]) for row in part.rows] == wanted and len(part.revision) == 64
 
@@ -176,7 +179,7 @@ def test_a_damaged_file_gives_rows_or_one_line(ending, draw):
     with folder() as place:
         lay(place, f"a/b/train.{ending}", bytes(content))
         try:
-            assert local.from_local("a", "b", "train")[0].rows
+            assert from_local("a", "b", "train")[0].rows
         except Bad as error:
             assert "\n" not in str(error) and "train" in str(error)
 
@@ -219,7 +222,7 @@ def test_parts_of_which_one_is_missing_and_two_copies_are_refused(put):
 def test_what_belongs_to_another_split_and_what_is_no_data_is_no_obstacle(put):
     for name in ("train.jsonl", "README.md", "LICENSE", ".DS_Store", "._validation.jsonl", "test.tsv"):
         put(f"{PAWSX}/{name}", "x")
-    assert local.from_local("google/xtreme", "PAWS-X.de", "validation") == []
+    assert from_local("google/xtreme", "PAWS-X.de", "validation") == []
 
 
 def test_files_that_nothing_declared_reads_are_listed(put, capsys):
@@ -352,7 +355,7 @@ LINE = f"google/xtreme,PAWS-X.de,validation,2,{'0' * 64},{'a' * 40},yes,,,"
 def manifest(tmp_path, monkeypatch, text):
     (tmp_path / "MANIFEST.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
-    return mirror.manifest(tmp_path)
+    return mirrors.manifest(tmp_path)
 
 
 def test_a_manifest_with_a_byte_order_mark_or_without_optional_columns_is_read(tmp_path, monkeypatch):
@@ -402,7 +405,7 @@ def test_a_manifest_is_read_right_or_refused_in_one_line(changes):
         file.write_text(text, encoding="utf-8", newline="")
         try:
             rows = inventory.presence("mini")
-            assert len(mirror.manifest(place)) >= 1 and all(isinstance(row["rows"], int | None) for row in rows)
+            assert len(mirrors.manifest(place)) >= 1 and all(isinstance(row["rows"], int | None) for row in rows)
             reading.examples("pawsx", "validation", "de", REAL)
         except Bad as error:
             assert "\n" not in str(error)
@@ -456,7 +459,7 @@ def test_what_stands_in_the_place_of_a_file_is_never_passed_over(put, tmp_path, 
     else:
         file.parent.rmdir()
         file.parent.symlink_to("/nowhere/at/all")
-    refused(lambda: local.from_local("google/xtreme", "PAWS-X.de", "validation"), "PAWS-X.de")
+    refused(lambda: from_local("google/xtreme", "PAWS-X.de", "validation"), "PAWS-X.de")
 
 
 @pytest.mark.parametrize(
@@ -541,7 +544,7 @@ def test_a_manifest_that_counts_other_rows_than_its_file_has_is_refused(tmp_path
     mirrored(tmp_path, "a", "b", "train", [{"x": 1}])
     manifest = tmp_path / "MANIFEST.csv"
     manifest.write_text(manifest.read_text().replace("a,b,train,1,", "a,b,train,2000,"))
-    refused(lambda: mirror.from_mirror("a", "b", "train"), "1 rows, the manifest says 2000")
+    refused(lambda: from_mirror("a", "b", "train"), "1 rows, the manifest says 2000")
 
 
 # -- what would still be passed over -----------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ gpu.main(["check", "--scale", "smoke", "--to", sys.argv[1]])
 
 
 def test_what_is_checked_there_holds_here_without_parquet_and_notebooks(tmp_path):
-    command = [sys.executable, "-c", WITHOUT, str(tmp_path), str(ROOT), str(ROOT / "tests")]
+    command = [sys.executable, "-c", WITHOUT, str(tmp_path), str(ROOT), str(ROOT / "tests"), str(ROOT / "tools")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and '"mnli": {"logits off by": 0.0' in done.stdout, done.stderr
 

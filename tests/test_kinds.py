@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from xit_core.data.reading import EXPANDERS
 from xit_core.design import scales
 from xit_core.design.tasks import IOB2, TASKS
 from xit_core.machine import places
@@ -28,7 +29,7 @@ def pieces():
 
 def stored(task):
     rows, lang = json.loads((ROWS / f"{task.name}.json").read_text()), "de" if task.scored else task.train_lang
-    rows = task.expand(rows, lang, 0)[:100] if task.expand else rows
+    rows = EXPANDERS[task.expand](rows, lang, 0)[:100] if task.expand else rows
     return [e for row in rows for e in task.read(row, lang) if not isinstance(e, str)]
 
 

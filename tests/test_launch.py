@@ -15,8 +15,8 @@ from xit_core.run import launch
 from xit_core.run.launch import Failed, Job
 
 ROW = """
-from xit_core.ledger import results
-from xit_core.config import Run, parse
+from xit_core.ledger import predictions, results
+from xit_core.design.run import Run, parse
 for p in parse(path):
     run = Run(path=p, scale=scale, seed=seed)
     fields = {k: getattr(run, k) for k in results.FIELDS} | {"lang": run.lang, "items": [], "scores": []}
@@ -175,13 +175,13 @@ def test_a_job_without_runs_is_the_analysis():
 
 
 AGAIN = """
-from xit_core.ledger import results
-from xit_core.config import Run, parse
+from xit_core.ledger import predictions, results
+from xit_core.design.run import Run, parse
 score = {"lang": "en", "metric": "accuracy", "protocol": "accuracy", "value": VALUE, "n": 1}
 for p in parse(path):
     run = Run(path=p, scale=scale, seed=seed)
     if not results.read(run):
-        digest = results.keep(run, [{"task": "xnli", "lang": "en", "id": "0", "prediction": 1}])
+        digest = predictions.keep(run, [{"task": "xnli", "lang": "en", "id": "0", "prediction": 1}])
         fields = {k: getattr(run, k) for k in results.FIELDS} | {"lang": run.lang, "items": []}
         results.write(fields | {"scores": [score], "provenance": {"predictions_sha256": digest}})
 """

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from xit_core import phases
-from xit_core.data import mirror
+from xit_core.data.mirror import from_mirror, manifest
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS, languages
 from xit_core.machine.places import mirror_dir
@@ -42,11 +42,11 @@ def held(name):
 
 
 def test_every_split_of_the_manifest_has_its_rows_and_its_hash():
-    listed = mirror.manifest(mirror_dir())
+    listed = manifest(mirror_dir())
     assert len(listed) > 400
     for (repository, config, split), entry in listed.items():
         if repository != "pretrain_text":  # 3.4 million lines: read by the masked-LM task below
-            (part,) = mirror.from_mirror(repository, config, split)
+            (part,) = from_mirror(repository, config, split)
             assert len(part.rows) == int(entry["rows"]), (repository, config, split)
 
 

@@ -169,7 +169,8 @@ def test_a_damaged_config_is_one_line_also_where_no_hashes_are(net, tmp_path, co
 @pytest.mark.parametrize("kind", ["", "random"])
 def test_a_damaged_encoder_of_the_package_is_to_be_restored(tmp_path, monkeypatch, kind):
     shutil.copytree(encoder_dir("micro"), tmp_path / "micro")
-    monkeypatch.setattr(checkpoints, "encoder_dir", lambda _: tmp_path / "micro")
+    for module in (checkpoints, origins):
+        monkeypatch.setattr(module, "encoder_dir", lambda _: tmp_path / "micro")
     origins.start("micro", kind)
     (tmp_path / "micro/config.json").write_text('{"hidden_size": "x"}')
     with pytest.raises(

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 import plain
 from xit_core.design.scales import SCALES
-from xit_core.model import features, mixture, origins, packed, schedule, train
+from xit_core.model import compact, origins, packed, schedule, train
+from xit_core.model.features import pieces
+from xit_core.model.mixture import BUDGET, Mixture, cut
 from xit_core.phases import training_set
 from xit_core.score import evaluate
 
@@ -23,7 +25,7 @@ LENGTHS = st.lists(st.integers(1, 90), min_size=1, max_size=9)
 def setting(name, rows=40, batch=8, steps=20):
     net = origins.start("smoke", seed=5)
     features, _ = training_set(net, (name,), SCALES["smoke"], rows, seed=5)
-    return net, mixture.Mixture(features, batch, steps, seed=5)
+    return net, Mixture(features, batch, steps, seed=5)
 
 
 def drawn(lengths):
@@ -90,9 +92,9 @@ def test_logits_are_those_of_the_padded_path(name, pooling):
 def test_loss_and_gradients_of_a_step_are_those_of_the_padded_path(name, budget, monkeypatch):
     net, mixture = setting(name)
     net.bf16, other, (_, features), accelerator = False, plain.twin(net), mixture.at(0), Accelerator()
-    monkeypatch.setitem(mixture.BUDGET, "cpu", budget)
+    monkeypatch.setitem(BUDGET, "cpu", budget)
     part, count = train.share(name, features, net, (5, 0), 0.15, accelerator)
-    assert (len(list(mixture.cut(part, budget))) > 1) == (budget == 60)
+    assert (len(list(cut(part, budget))) > 1) == (budget == 60)
     ours = train.learn(net, name, part, count, None, accelerator)
     theirs = plain.loss(other, name, plain.hidden(net, name, features, (5, 0)))
     theirs.backward()
@@ -111,7 +113,7 @@ def test_twenty_steps_are_those_of_the_padded_path_over_the_whole_table(name, tm
     assert [p["loss"] for p in curve] == pytest.approx(theirs, abs=1e-4)
     ours, theirs = (m.encoder.get_input_embeddings().weight.detach() for m in (net, other))
     assert ours.shape == theirs.shape and torch.allclose(ours, theirs, atol=1e-4)
-    unseen = np.setdiff1d(np.arange(len(ours)), features.pieces(mixture.features[name]))
+    unseen = np.setdiff1d(np.arange(len(ours)), pieces(mixture.features[name]))
     if name != "mlm":
         kept = np.prod([1 - 1e-3 * schedule.slope(i, 20) * schedule.DECAY for i in range(20)])
         assert len(unseen) and torch.equal(ours[unseen], before[unseen] * kept)
@@ -119,8 +121,9 @@ def test_twenty_steps_are_those_of_the_padded_path_over_the_whole_table(name, tm
 
 
 def test_without_decay_the_compact_vocabulary_is_exact_to_the_bit(tmp_path, monkeypatch):
-    monkeypatch.setattr(schedule, "DECAY", 0.0)
-    monkeypatch.setattr(schedule, "CLIP", 1e9)  # a norm is added up in another order over less rows
+    for module in (compact, train):
+        monkeypatch.setattr(module, "DECAY", 0.0, raising=False)
+        monkeypatch.setattr(module, "CLIP", 1e9, raising=False)  # a norm is added up in another order over less rows
     (net, mixture), (other, _), accelerator = setting("mnli"), setting("mnli"), Accelerator()
 
     def whole(model, name, features):
@@ -143,7 +146,7 @@ def test_predictions_do_not_depend_on_the_token_budget(monkeypatch):
     net, mixture = setting("squad1")
     features = mixture.features["squad1"]
     whole = evaluate.predict(net, "squad1", features)
-    monkeypatch.setattr(mixture, "READ", 100)
+    monkeypatch.setattr("xit_core.model.mixture.READ", 100)
     parts = evaluate.predict(net, "squad1", features)
     assert all(torch.allclose(x, y, atol=1e-5) and len(x) == f["length"] for x, y, f in zip(whole, parts, features, strict=True))
 

@@ -8,6 +8,7 @@ import pytest
 from stores import rows
 from xit_core import cli
 from xit_core.data import parcel
+from xit_core.data.mirror import from_mirror, manifest
 from xit_core.data.real import HELD_OUT
 from xit_core.design.scales import SCALES
 from xit_core.design.worlds import REAL
@@ -26,13 +27,13 @@ def test_a_parcel_is_a_mirror_of_what_the_study_reads_with_every_note_of_the_fir
     mirror("google/xtreme", "XNLI", "validation", rows(3))
     mirror("google/xtreme", "udpos.Finnish", "validation", rows(2))  # not a language of the scale
     mirror("tau/commonsense_qa", "default", "train", rows(6))  # of no run
-    first = {key: mirror.from_mirror(*key) for key in mirror.manifest(tmp_path)}
+    first = {key: from_mirror(*key) for key in manifest(tmp_path)}
     told = parcel.pack("smoke", tmp_path / "pack")
     assert [r["repo"] for r in told] == ["rajpurkar/squad", "metaeval/lingnli", "google/xtreme"]
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path / "pack"))
-    for key in mirror.manifest(tmp_path / "pack"):
-        assert mirror.from_mirror(*key) == first[key]
-    assert [p.stand_in for p in mirror.from_mirror("metaeval/lingnli", "default", "train")] == [True]
+    for key in manifest(tmp_path / "pack"):
+        assert from_mirror(*key) == first[key]
+    assert [p.stand_in for p in from_mirror("metaeval/lingnli", "default", "train")] == [True]
     with pytest.raises(Bad, match="is in use; name a new folder"):
         parcel.pack("smoke", tmp_path / "pack")
 
@@ -45,7 +46,7 @@ def test_text_that_any_evaluation_set_of_the_mirror_holds_is_blank_in_a_parcel_a
     mirror("pretrain_text", "fi", "train", [{"text": said[1], "source": "a"}])  # not a language of the scale
     (told,) = parcel.pack("smoke", tmp_path / "pack")
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path / "pack"))
-    (part,) = mirror.from_mirror("pretrain_text", "de", "train")
+    (part,) = from_mirror("pretrain_text", "de", "train")
     assert part.rows == [{"text": "eins zwei drei vier\n", "source": "a"}, {"text": said[2], "source": "b"}]
     assert told["note"] == part.note == "mixed; 1 lines that evaluation sets hold are blank"
 

@@ -157,9 +157,9 @@ def test_an_encoder_pretrained_here_on_real_text_is_probed(scale, is_there, monk
     told, probed = ({"task": "udpos", "split": split, "lang": "en"} for split in ("test", "train"))
     point = {"lang": "en", "layer": 0, "accuracy": 50.0, "n": 1}
     row = {"scores": [], "items": [], "predictions": [], "protocols": [], "seen": [told]}
-    monkeypatch.setattr(phases.model, "start", lambda *_: None)
+    monkeypatch.setattr(phases.origins, "start", lambda *_: None)
     monkeypatch.setattr(phases.evaluate, "encoder", lambda *_: dict(row))
-    monkeypatch.setattr(phases.evaluate, "linear", lambda *_: ([point], [probed]))
+    monkeypatch.setattr(phases.probe, "linear", lambda *_: ([point], [probed]))
     for kind in ("", "random"):
         found = phases.pretrained(Run("pretrained", scale, model=kind))
         assert found.get("probe") == ([point] if is_there else None)

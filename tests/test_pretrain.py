@@ -14,11 +14,12 @@ from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.machine import errors
 from xit_core.machine.places import runs_dir
-from xit_core.model import features, pretrain, train
+from xit_core.model import embeddings, pretrain, train
+from xit_core.model.features import Encoded
 
 
 def encoded(*ids):
-    return features.Encoded.of([{"ids": list(x)} for x in ids])
+    return Encoded.of([{"ids": list(x)} for x in ids])
 
 
 def test_small_languages_are_sampled_more_often_than_they_are_large():
@@ -111,7 +112,7 @@ def test_what_is_finished_is_not_made_again_unless_it_was_made_of_something_else
 def test_what_was_prepared_and_is_damaged_is_prepared_again(text, name, content, monkeypatch):
     folder = runs_dir() / "there"
     monkeypatch.setattr(pretrain, "vocabulary", lambda *_: (pieces, np.ones((90, 4), np.float32)))
-    pieces = pretrain.table.tokenizer(pretrain.learned({"en": ["small house"] * 9}, text.pretraining))
+    pieces = embeddings.tokenizer(pretrain.learned({"en": ["small house"] * 9}, text.pretraining))
     *_, features, read = pretrain.prepared(text, text.pretraining, folder, ["x"])
     whole = (folder / name).read_bytes()
     changed = whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :]

@@ -417,7 +417,7 @@ def test_a_study_that_is_published_is_done_without_its_notebooks(notebook, place
     synthetic.fill("smoke")
     published()
     notebook("pass")
-    workflow.run_study("main", "smoke", cores=1)
+    workflow.run_study("main", scales.SCALES["smoke"], cores=1)
     assert [p.name for p in (places / "executed/smoke").iterdir()] == ["analysis.ipynb"]
     assert not list((places / "results").rglob("*.json"))
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from xit_core.machine.places import ROOT
 
-NEEDED = ("Makefile", "environment.yml", "constraints.txt", "pyproject.toml", "xit_core/config.py", ".ci/run", "tools")
+NEEDED = ("Makefile", "environment.yml", "constraints.txt", "pyproject.toml", "xit_core/cli.py", ".ci/run", "tools")
 NAMES = (
     "a b", "a: b {x} #1 $HOME 'q' \"é\"", "$(touch made)", "`touch made`", "[a]* b?", "100% %a", "a & b; touch made", "-rf", "~",
     "a\\b", " before", "after ", "naïve 名前 é", "x=y", "a\tb", "!$! $$", "$(CURDIR) ${HOME}", "a,b) (", "... b", "b -rf .. c",

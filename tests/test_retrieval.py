@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xit_core.bench import retrieval as bench
-from xit_core.data import reading
+from xit_core.data import mining_pools, reading
 from xit_core.data.local import Part
 from xit_core.design.scales import SCALES
 from xit_core.design.worlds import REAL
@@ -387,15 +387,15 @@ def test_a_threshold_is_applied_to_pools_that_did_not_choose_it(net, monkeypatch
         return source, target, wanted, Part([], "made/up", "0" * 40, False, True)
 
     monkeypatch.setattr(retrieval, "languages", lambda name, s: ("al",))
-    monkeypatch.setattr(retrieval.sources, "pools", given)
-    monkeypatch.setattr(retrieval.sources, "official_pools", lambda lang, split: "there")
+    monkeypatch.setattr(mining_pools, "pools", given)
+    monkeypatch.setattr(mining_pools, "official_pools", lambda lang, split: "there")
     found = retrieval.bucc(net, replace(S, world=REAL))
     said = {tuple(p["prediction"]) for p in found["predictions"] if p["prediction"]}
     (held,) = [x for x in found["protocols"] if x["protocol"] == "bucc/heldout"]
     wanted = 200 * len(said & set(pairs[::2])) / (len(said) + len(pairs[::2]))
     assert held["value"] == pytest.approx(wanted, abs=1e-5) and held["n"] == len(pairs[::2])
     assert asked == ["validation", "test"] and len(found["seen"]) == 4
-    monkeypatch.setattr(retrieval.sources, "pools", lambda lang, split: (*given(lang, split)[:2], None, given(lang, split)[3]))
+    monkeypatch.setattr(mining_pools, "pools", lambda lang, split: (*given(lang, split)[:2], None, given(lang, split)[3]))
     with pytest.raises(Bad, match="made/up: pools without gold"):
         retrieval.pools("al", replace(S, world=REAL), "test")
 

@@ -7,7 +7,9 @@ import lzma
 import pytest
 
 from stores import ask, listed, mirrored, packed, served
-from xit_core.data import formats, local, mining_pools, mirror, originals, sources
+from xit_core.data import formats, local, mining_pools, originals, sources
+from xit_core.data.local import from_local
+from xit_core.data.mirror import from_mirror
 from xit_core.machine.errors import Bad
 
 ONE, TWO, CONVERTED = "1" * 40, "2" * 40, "3" * 40
@@ -79,7 +81,7 @@ REPOSITORIES = {
 
 
 def hub(repository, config, split, revision):
-    return f"sources.from_hub({repository!r}, {config!r}, {split!r}, {revision!r})"
+    return f"hub.from_hub({repository!r}, {config!r}, {split!r}, {revision!r})"
 
 
 FIRST = {
@@ -94,8 +96,8 @@ FIRST = {
     "converted, of one config": hub("org/single", "default", "validation", CONVERTED),
     "pages": hub("wikimedia/wikipedia", "de", "train", ONE),
     "udpos": hub("google/xtreme", "udpos.Greek", "test", ONE),
-    "pools": "sources.pools('zh')",
-    "pools counted from 0": "sources.pools('fr')",
+    "pools": "mining_pools.pools('zh')",
+    "pools counted from 0": "mining_pools.pools('fr')",
 }
 SECOND = {
     "cached": hub("org/name", "one", "train", ONE),
@@ -170,10 +172,10 @@ def test_the_hubs_pools_have_ids_and_gold_counted_from_one(answers):
 
 def test_a_changed_byte_in_a_mirror_is_found_and_named(fill):
     file = fill("a/b", "c", "train", ROWS)
-    assert mirror.from_mirror("a/b", "c", "train") == [(ROWS, "a/b/c/train", "c" * 40, False, True, "")]
+    assert from_mirror("a/b", "c", "train") == [(ROWS, "a/b/c/train", "c" * 40, False, True, "")]
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(Bad, match=r"c/train\.parquet: sha256 \w+, the manifest says \w+; the fill is damaged"):
-        mirror.from_mirror("a/b", "c", "train")
+    with pytest.raises(Bad, match=r"c/train\.parquet: sha256 \w+, the manifest says \w+; the mirror is damaged"):
+        from_mirror("a/b", "c", "train")
 
 
 def test_a_truncated_file_of_which_the_manifest_has_the_hash_is_named(fill, tmp_path):
@@ -184,13 +186,13 @@ def test_a_truncated_file_of_which_the_manifest_has_the_hash_is_named(fill, tmp_
     digest = hashlib.sha256(short).hexdigest()
     listed(tmp_path, {"repo": "a/b", "config": "c", "split": "train", "rows": 2, "sha256": digest, "complete": "yes"})
     with pytest.raises(Bad, match=r"train\.parquet: no whole parquet file .*; copy it again"):
-        mirror.from_mirror("a/b", "c", "train")
+        from_mirror("a/b", "c", "train")
 
 
 def test_a_line_of_the_manifest_without_a_file_is_named(fill):
     fill("a/b", "c", "train", ROWS).unlink()
     with pytest.raises(Bad, match=r"train\.parquet: sha256 no file, the manifest says"):
-        mirror.from_mirror("a/b", "c", "train")
+        from_mirror("a/b", "c", "train")
 
 
 def test_an_original_file_in_a_mirror_is_read_under_its_own_name(fill, tmp_path):
@@ -200,13 +202,13 @@ def test_an_original_file_in_a_mirror_is_read_under_its_own_name(fill, tmp_path)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     split = {"repo": "templates", "config": "all", "split": "tsv", "rows": 1}
     listed(tmp_path, split | {"sha256": digest, "complete": "yes", "path": "x/table.tsv"})
-    assert mirror.from_mirror("templates", "all", "tsv")[0].rows == [{"Field": "Name", "et": 'a "b"', "et.1": "c"}]
+    assert from_mirror("templates", "all", "tsv")[0].rows == [{"Field": "Name", "et": 'a "b"', "et.1": "c"}]
 
 
 def test_stand_ins_and_incomplete_splits_are_marked(fill):
     fill("a/b", "c", "train", ROWS, note="STAND-IN: other rows")
     fill("a/b", "c", "test", ROWS, complete="partial", note="half")
-    (train,), (test,) = (mirror.from_mirror("a/b", "c", split) for split in ("train", "test"))
+    (train,), (test,) = (from_mirror("a/b", "c", split) for split in ("train", "test"))
     assert (train.stand_in, train.complete, train.note) == (True, True, "STAND-IN: other rows")
     assert (test.stand_in, test.complete, test.note) == (False, False, "half")
 
@@ -217,7 +219,7 @@ def test_a_file_is_hashed_once_a_process_and_few_are_kept(fill):
     before = local._sha256.cache_info().misses
     for _ in range(3):
         for split in "abcdef":
-            mirror.from_mirror("a/b", "c", split)
+            from_mirror("a/b", "c", split)
     assert local._sha256.cache_info().misses == before + 6
     assert formats._kept.cache_info().currsize <= formats._kept.cache_info().maxsize <= 3
 
@@ -249,15 +251,15 @@ FORMS = {
 @pytest.mark.parametrize("ending", FORMS)
 def test_a_file_of_any_form_gives_the_same_rows(put, ending):
     put(f"a/b/c.d/train.{ending}", FORMS[ending])
-    rows = local.from_local("a/b", "c.d", "train")[0].rows
+    rows = from_local("a/b", "c.d", "train")[0].rows
     assert [row | {"x": int(row["x"])} for row in rows] == ROWS
 
 
 def test_a_changed_file_is_read_anew(put):
     put("a/b/train.jsonl", '{"x": 1}')
-    assert local.from_local("a", "b", "train")[0].rows == [{"x": 1}]
+    assert from_local("a", "b", "train")[0].rows == [{"x": 1}]
     put("a/b/train.jsonl", '{"x": 2}')
-    assert local.from_local("a", "b", "train")[0].rows == [{"x": 2}]
+    assert from_local("a", "b", "train")[0].rows == [{"x": 2}]
 
 
 def asked(**more):
@@ -272,7 +274,7 @@ def articles(*questions):
 
 def test_articles_in_squads_form_give_a_row_a_question_with_what_else_their_paragraph_holds(put):
     put("squad/x/test.json", articles(asked(), asked(id="q2", answers=[], is_impossible=True)))
-    rows = local.from_local("squad", "x", "test")[0].rows
+    rows = from_local("squad", "x", "test")[0].rows
     assert rows[0] == {
         "title": "T", "context": "Ann ran.", "sentences": ["Ann ran."], "id": "q1", "question": "who",
         "answers": {"text": ["Ann"], "answer_start": [0]},
@@ -302,7 +304,7 @@ def test_articles_in_squads_form_give_a_row_a_question_with_what_else_their_para
 def test_a_bad_file_is_named_with_its_row(put, name, content, said):
     put(f"a/b/{name}", content)
     with pytest.raises(Bad, match=said) as error:
-        local.from_local("a", "b", "train")
+        from_local("a", "b", "train")
     assert "\n" not in str(error.value)
 
 
@@ -310,7 +312,7 @@ def test_two_copies_of_a_split_are_one_too_many(put):
     for ending in ("jsonl", "csv"):
         put(f"a/b/train.{ending}", FORMS[ending])
     with pytest.raises(Bad, match=r"train\.csv: train\.jsonl is there too; keep one"):
-        local.from_local("a", "b", "train")
+        from_local("a", "b", "train")
 
 
 # -- Universal Dependencies as XTREME converts them --------------------------------------------------------------------
@@ -457,7 +459,7 @@ def test_pools_that_do_not_fit_together_are_named(put, ending, content, said):
 
 def test_pools_of_a_mirror_come_without_gold_and_gold_pairs_alone_are_no_pools(fill):
     fill("google/xtreme", "bucc18.de", "validation", [{"source_sentence": "Eins.", "target_sentence": "One."}])
-    with pytest.raises(Bad, match="bucc/de: the fill holds no bucc2018/de-en pools of validation; unset XIT_MIRROR"):
+    with pytest.raises(Bad, match="bucc/de: the mirror holds no bucc2018/de-en pools of validation; unset XIT_MIRROR"):
         mining_pools.pools("de")
     for side in ("source", "target"):
         fill("bucc2018", "de-en", side, [{"id": side, "sentence": side}])

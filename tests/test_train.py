@@ -145,5 +145,5 @@ def test_a_tiny_model_overfits_eight_examples(name, tmp_path):
 
 
 def test_the_core_is_loaded_without_the_libraries_that_read_data():
-    code = "import sys; sys.modules |= dict.fromkeys(('datasets', 'pandas', 'pyarrow')); import xit_core.train, xit_core.phases"
+    code = "import sys; sys.modules |= dict.fromkeys(('datasets', 'pandas', 'pyarrow')); import xit_core.model.train, xit_core.phases"
     subprocess.run([sys.executable, "-c", code], check=True)

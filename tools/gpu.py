@@ -22,11 +22,14 @@ from pathlib import Path
 import plain
 from xit_core import cli, phases
 from xit_core.design import encoders
-from xit_core.design.encoders import encoder_dir
 from xit_core.design.run import Run
-from xit_core.design.scales import SCALES
+from xit_core.design.scales import SCALES, Scale
+from xit_core.design.scales import scale as scale_of
+from xit_core.design.studies import MAIN
+from xit_core.design.tasks import TASKS
 from xit_core.ledger import results
 from xit_core.machine.places import results_dir, runs_dir
+from xit_core.machine.provenance import versions
 from xit_core.model import origins, train
 from xit_core.model.mixture import Mixture
 from xit_core.run import clock, direct
@@ -35,13 +38,13 @@ from xit_core.score import evaluate
 STEPS = 20  # of the training that is compared with the plain loop
 
 
-def check(scale: str, end: float) -> None:
+def check(scale: Scale, end: float) -> None:
     """What is installed; and whether logits and losses here are those of the plain padded path in float32 on the CPU."""
-    told = {"python": platform.python_version(), "device": phases.device()} | phases.CODE | phases.versions()
+    told = {"python": platform.python_version(), "device": phases.device()} | phases.CODE | versions()
     s = SCALES["micro"]
     for name in ("mnli", "squad1", "udpos"):
-        net = origins.start("micro")
-        features, _ = phases.training_set(net, (name,), s, 320, seed=1)
+        net = origins.start(s)
+        features, _ = phases.training_set(net, (TASKS[name],), s, 320, seed=1)
         other, some = plain.twin(net).cpu(), [features[name][i] for i in range(64)]
         ours, theirs = evaluate.predict(net, name, some), plain.logits(other.eval(), name, some).detach()
         theirs = [y[: len(x)] for x, y in zip(ours, theirs, strict=True)]
@@ -55,15 +58,15 @@ def check(scale: str, end: float) -> None:
     print(json.dumps(told))
 
 
-def bench(scale: str, end: float) -> None:
+def bench(scale: Scale, end: float) -> None:
     """Our training core beside Trainer, at the shape of XLM-R Large, kept for the book."""
     with clock.until(end):
         cli.main(["bench", "train", "--scale", "paper", "--random", "--keep", "--json"])
 
 
-def pretrain(scale: str, end: float) -> None:
+def pretrain(scale: Scale, end: float) -> None:
     """The scale's encoder, unless it is there; killed in time, the next visit goes on from its last checkpoint."""
-    own, made = encoder_dir(scale), runs_dir() / scale / "encoder"
+    own, made = scale.encoder.folder, runs_dir() / scale.name / "encoder"
     if all(file.is_file() for file in encoders.weights(own)):
         return print(f"{own} is there already")
     with clock.until(end):
@@ -71,18 +74,18 @@ def pretrain(scale: str, end: float) -> None:
     if not results.read(Run("pretrained", scale, model="remake")):
         return print(f"pretraining stopped in time; {made} resumes")
     shutil.copytree(made, own, dirs_exist_ok=True)
-    encoders.encoder_hash.cache_clear()
+    encoders.weights_hash.cache_clear()
 
 
-def study(scale: str, end: float) -> None:
+def study(scale: Scale, end: float) -> None:
     """What of the main study ends in time."""
-    direct.run_direct("main", scale, max(1.0, end - time.time()))
+    direct.run_direct(MAIN, scale, max(1.0, end - time.time()))
 
 
-def collect(scale: str, begin: float, out: Path) -> None:
+def collect(scale: Scale, begin: float, out: Path) -> None:
     """What is new since `begin`: rows, measurements and what describes an encoder in one archive, its weights beside that."""
     out.mkdir(parents=True, exist_ok=True)
-    own = encoder_dir(scale)
+    own = scale.encoder.folder
     new = list(own.iterdir()) if own.is_dir() and own.stat().st_mtime >= begin else []
     with tarfile.open(out / "rows.tar.gz", "w:gz") as archive:
         for file in sorted(p for p in results_dir().rglob("*.json") if p.stat().st_mtime >= begin):
@@ -102,12 +105,13 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--seconds", type=float, default=540.0)
     parser.add_argument("--to", type=Path, required=True)
     given, begin = parser.parse_args(argv), time.time()
+    scale = scale_of(given.scale)
     try:
         for name in given.steps:
             print(f"{name}: {begin + given.seconds - time.time():.0f} seconds left", flush=True)
-            known[name](given.scale, begin + given.seconds)
+            known[name](scale, begin + given.seconds)
     finally:
-        collect(given.scale, begin, given.to)
+        collect(scale, begin, given.to)
 
 
 if __name__ == "__main__":

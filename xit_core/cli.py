@@ -5,12 +5,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, fields
 from pathlib import Path
 from textwrap import shorten
 
-from .design.run import Run
-from .design.scales import SCALES
+from .design.run import DEFAULTS
+from .design.scales import SCALES, Scale
+from .design.scales import scale as scale_of
+from .design.studies import MAIN
 from .machine.environment import compared, fix_environment
 from .machine.errors import Bad
 from .machine.places import ROOT
@@ -40,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         prepare()
         given = vars(parser().parse_args(argv))
+        if given.get("scale") is not None:
+            given["scale"] = scale_of(given["scale"])
         given.pop("does")(**given)
         return 0
     except BrokenPipeError:  # `xit tasks | head`
@@ -86,12 +89,12 @@ def parser() -> Parser:
         return added
 
     command(tasks)
-    command(plan, scale="micro").add_argument("--study", default="main")
+    command(plan, scale="micro").add_argument("--study", default=MAIN)
     one = command(run)
     one.add_argument("path", help='such as "mnli > xnli", "squad1+mlm > xquad, mlqa", "pretrained" or "analysis"')
-    for field in fields(Run):
-        if field.name != "path" and field.default is not MISSING:
-            one.add_argument(f"--{field.name}", type=field.type, default=field.default, help=f"default: {field.default!r}")
+    for name, default in DEFAULTS.items():
+        if name != "path":
+            one.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default!r}")
     one.add_argument("--again", action="store_true", help="execute a finished run once more: same scores? keep its predictions")
     whole(command(study, scale="micro", to_json=False))
     ledger = command(results, to_json=False)
@@ -122,7 +125,7 @@ def filled(text: str) -> str:
 
 
 def whole(given: Parser) -> None:
-    given.add_argument("study", nargs="?", default="main")
+    given.add_argument("study", nargs="?", default=MAIN)
     given.add_argument("--cores", type=positive, default=os.cpu_count() or 1, help="runs at a time (default: every core)")
     given.add_argument("--profile", type=filled, help="a Snakemake profile, for a cluster")
     given.add_argument("--budget", type=float, metavar="SECONDS", help="start nothing that would end later (default: no end)")
@@ -134,7 +137,7 @@ def publishing(given: Parser) -> None:
     given.add_argument("action", choices=("merge", "publish"), help=told)
     holds = "merge: holds <scale>/<run>.json, or what was published, at any depth, and executed notebooks"
     given.add_argument("folder", nargs="?", type=filled, metavar="DIR", help=holds)
-    given.add_argument("--study", help="publish: main, or other for the rows of no study (main)")
+    given.add_argument("--study", help=f"publish: its name, or other for the rows of no study ({MAIN})")
     given.add_argument("--scale", help=f"publish: one of {' '.join(SCALES)} (every one with rows)")
 
 
@@ -176,13 +179,12 @@ def say(lines: list[str], most: int = 5) -> None:
         print("xit: " + " ".join(line.split()), file=sys.stderr)
 
 
-def damaged(scale: str) -> list[str]:
+def damaged(scale: Scale) -> list[str]:
     """What of the ledger is left out, a line each."""
-    from .design.scales import scale as scale_of
     from .ledger.results import survey
 
-    found = survey(scale_of(scale).name)
-    gone = f"{scale}: {len(found.outdated)} rows are left out: of another recipe, or of a task that is gone"
+    found = survey(scale.name)
+    gone = f"{scale.name}: {len(found.outdated)} rows are left out: of another recipe, or of a task that is gone"
     return found.damaged + [gone] * bool(found.outdated)
 
 
@@ -217,7 +219,7 @@ def tasks(as_json: bool) -> None:
     tell(rows, as_json, "name", "kind", "role", "train_on", "metrics", "source", "langs")
 
 
-def plan(study: str, scale: str, as_json: bool) -> None:
+def plan(study: str, scale: Scale, as_json: bool) -> None:
     """the runs of a study and what they cost"""
     from .run.cost import costs
 
@@ -228,7 +230,7 @@ def plan(study: str, scale: str, as_json: bool) -> None:
     print(f"{sum(r['done'] for r in told['runs'])} of {len(told['runs'])} runs done; {told['gpu_hours']:.3g} GPU-hours to do")
 
 
-def run(path: str, as_json: bool, again: bool, **given: str | int) -> None:
+def run(path: str, as_json: bool, again: bool, **given: str | int | Scale) -> None:
     """a path (or several, with commas) through its notebook"""
     from .ledger import results
     from .run import launch
@@ -243,7 +245,7 @@ def run(path: str, as_json: bool, again: bool, **given: str | int) -> None:
     print(output)
 
 
-def study(study: str, scale: str, cores: int, profile: str | None, budget: float | None, direct: bool) -> None:
+def study(study: str, scale: Scale, cores: int, profile: str | None, budget: float | None, direct: bool) -> None:
     """a whole study through Snakemake, then the analysis; finished runs are skipped"""
     from .run.direct import run_direct
     from .run.workflow import run_study
@@ -258,12 +260,12 @@ def study(study: str, scale: str, cores: int, profile: str | None, budget: float
     run_direct(study, scale, budget) if direct else run_study(study, scale, cores, profile, budget)
 
 
-def results(action: str, folder: str | None, study: str | None, scale: str | None) -> None:
+def results(action: str, folder: str | None, study: str | None, scale: Scale | None) -> None:
     """merge another machine's rows into the ledger, or publish it: all or, if a row contradicts, nothing"""
     from .ledger import merge, results
 
     if action == "publish":
-        return publish(folder, study or "main", scale)
+        return publish(folder, study or MAIN, scale)
     if not folder or study or scale:
         raise Bad("results merge: name the folder of another machine's rows, and neither study nor scale")
     new, old, books = merge.merge(Path(folder))
@@ -272,34 +274,32 @@ def results(action: str, folder: str | None, study: str | None, scale: str | Non
         say([f"{scale}: {told}" for told in [compared(results.rows(scale))] if told])
 
 
-def publish(folder: str | None, study: str, scale: str | None) -> None:
+def publish(folder: str | None, study: str, scale: Scale | None) -> None:
     """The rows of a study at a scale, or at every one that has some, into files that are kept in git."""
-    from .design.scales import scale as scale_of
     from .ledger import publish as module
 
     if folder:
         raise Bad(f"results publish {folder}: no folder is needed; XIT_RESULTS names the ledger")
-    for name in [scale_of(scale).name] if scale else module.scales(study):
+    for name in [scale.name] if scale else module.scales(study):
         done = module.publish(study, name)
         say([f"{name}: {line}" for line in done.left_out])
         print(f"{study} at {name}: {done}")
 
 
-def claims(scale: str, as_json: bool) -> None:
+def claims(scale: Scale, as_json: bool) -> None:
     """the verdicts"""
-    from .design.scales import scale as scale_of
     from .ledger import results
     from .report import verdicts
 
     say(damaged(scale))
     shown = ("number", "id", "published", "estimate", "low", "high", "direction", "magnitude")
-    tell(verdicts.table(scale_of(scale).name), as_json, *shown)
-    for note in (scale_of(scale).note, compared(results.rows(scale))):
+    tell(verdicts.table(scale.name), as_json, *shown)
+    for note in (scale.note, compared(results.rows(scale.name))):
         if note and not as_json:
-            print(f"{scale}: {note}")
+            print(f"{scale.name}: {note}")
 
 
-def data(scale: str, as_json: bool, pack: str | None, most: int) -> None:
+def data(scale: Scale, as_json: bool, pack: str | None, most: int) -> None:
     """what is present, what is missing and how to get it; or a small mirror for a machine without network and Parquet"""
     from .data.inventory import presence
 
@@ -327,7 +327,7 @@ def score(submission: str, gold: str, benchmark: str, languages: str | None, as_
     tell(module.table(found), as_json, "task", "metric", "mean", "languages")
 
 
-def bench(what: str, as_json: bool, **given: int | str | None) -> None:
+def bench(what: str, as_json: bool, **given: int | str | Scale | None) -> None:
     """speed and memory against a baseline in the same process"""
     from . import bench as module
 

@@ -2,25 +2,27 @@
 
 import platform
 import time
-from dataclasses import asdict
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from .data import reading
-from .design.encoders import encoder_dir, encoder_hash
-from .design.run import Run, recipe, runs
-from .design.scales import PIVOT, Scale, scale
-from .design.tasks import TASKS, languages
+from .design.encoders import fingerprint
+from .design.run import PRETRAINED, Run, recipe, runs
+from .design.scales import PIVOT, Scale
+from .design.tasks import EVERY, TASKS, Task, train_languages
 from .ledger import predictions, results
+from .ledger.outcomes import Evaluation, Training
 from .ledger.results import checkpoint
 from .machine import files
 from .machine.environment import fix_threads, recorded
 from .machine.errors import Bad
 from .machine.provenance import commit, versions
-from .model import checkpoints, encoder, mixture, origins
+from .model import checkpoints, encoder, methods, mixture, origins
 from .model.encoder import Model
 from .model.kinds import encoded, labels
+from .model.pretrain import remake
 from .model.train import fit, spent
 from .score import evaluate, probe, retrieval
 
@@ -30,31 +32,30 @@ LOST = "answer in no window: trained as if there were none"
 def pretrained(run: Run) -> dict:
     """Phase 1: what the public encoder knows before anything else; with `model="remake"` it is pretrained anew first."""
     if run.phase != 1:
-        raise Bad(f"path {run.path!r}: notebook 1 takes the path 'pretrained'")
+        raise Bad(f"path {run.path!r}: notebook 1 takes the path {PRETRAINED!r}")
     if done := results.read(run):
         return done
     fix_threads()
     begin = time.time()
     if run.model == "remake":
-        from .model.pretrain import remake
-
-        net, told, read = remake(run)
-        begin = time.time() - told["seconds"]  # of all sittings, also those of a process that was killed
+        net, left, seconds = remake(run)
+        begin = time.time() - seconds  # of all sittings, also those of a process that was killed
     else:
-        net, told, read = origins.start(run.scale, run.model, run.seed), card(run), 0
-    s = scale(run.scale)
-    row = evaluate.encoder(net, s) | {k: told[k] for k in ("curve", "dose")}
-    if not s.world.made and s.pretraining:
-        row["probe"], seen = probe.linear(net, s)
-        row["seen"] = row["seen"] + seen
-    return enter(run, row, begin, read)
+        net, left = origins.start(run.scale, run.model, run.seed), card(run)
+    found = evaluate.encoder(net, run.scale)
+    if run.scale.pretraining and not run.scale.world.made:
+        points, seen = probe.linear(net, run.scale)
+        found = replace(found, seen=found.seen + seen, more=found.more | {"probe": points})
+    return enter(run, found, left, begin)
 
 
-def card(run: Run) -> dict:
+def card(run: Run) -> Training:
     """What the encoder's pretraining left beside its weights: its curve and dose; empty for random and for hub models."""
-    file = encoder_dir(run.scale) / "card.json"
-    shipped = scale(run.scale).encoder and not run.model and file.is_file()
-    return files.load(file, checkpoints.CARD, files.RESTORE) if shipped else {"curve": [], "dose": {}}
+    file = run.scale.encoder.folder / "card.json"
+    if not run.scale.encoder.name or run.model or not file.is_file():
+        return Training()
+    told = files.load(file, checkpoints.CARD, files.RESTORE)
+    return Training(told["curve"], told["dose"])
 
 
 def intermediate(run: Run) -> dict:
@@ -64,27 +65,38 @@ def intermediate(run: Run) -> dict:
     if done := results.read(run):
         return done
     fix_threads()
-    net, begin = reach(run), time.time() - spent(checkpoint(run))  # the seconds of a killed run count, its parent's do not
-    told, read = stage(net, run)
-    row = evaluate.stage(net, run.stages[-1], scale(run.scale))
-    end = row.pop("probe") | {"distance": told["dose"]["distance"]}
-    row |= told | {"curve": [*told["curve"], {"step": told["dose"]["steps"]} | end], "seen": told["seen"] + row["seen"]}
-    checkpoints.write(net, checkpoint(run))
-    return enter(run, row, begin, read)
+    # wall time includes interrupted attempts, not the parent stage
+    net, begin = reach(run), time.time() - spent(checkpoint(run))
+    left = stage(net, run)
+    found, after = evaluate.stage(net, run.stages[-1].tasks, run.scale)
+    end = {"step": left.dose["steps"]} | after | {"distance": left.dose["distance"]}
+    left = Training([*left.curve, end], left.dose, left.seen, left.tokens)
+    method_of(run).write(net, checkpoint(run))
+    return enter(run, found, left, begin)
 
 
-def stage(net: Model, run: Run) -> tuple[dict, float]:
-    """Train a stage: (what its row says of the training, tokens read)."""
-    s = scale(run.scale)
+def method_of(run: Run):
+    """The module of the method that trains the last stage of a run."""
+    return methods.of(run.stages[-1].method)
+
+
+def stage(net: Model, run: Run) -> Training:
+    """Train a stage."""
+    s, method, tasks = run.scale, method_of(run), run.stages[-1].tasks
     before = {k: v.clone() for k, v in net.encoder.state_dict().items()}
-    features, seen = training_set(net, run.stages[-1], s, run.size or s.stage_rows, run.seed, run.lang)
-    batch = s.batch or max(TASKS[t].batch for t in features)
-    batches = mixture.Mixture(features, batch, steps_of(features, s, s.stage_steps, batch), run.seed, s.cap, s.temperature)
+    features, seen = training_set(net, tasks, s, run.size or s.stage_rows, run.seed, run.lang)
+    method.add(net)
+    batch = s.batch or max(t.batch for t in tasks)
+    steps = steps_of(tasks, features, s, batch)
+    batches = mixture.Mixture(features, batch, steps, run.seed, s.cap, s.temperature)
 
     def look(now: Model) -> dict:
         return retrieval.probe(now, s) | {"distance": encoder.distance(now, before)}
 
-    points = fit(net, batches, s.stage_lr, run.seed, checkpoint(run), s.save_every, probe=(s.probes, look) if s.probes else None)
+    probed = (s.probes, look) if s.probes else None
+    points = fit(
+        net, batches, s.stage_lr, run.seed, checkpoint(run), s.save_every, probe=probed, trained=method.trained
+    )
     dose = {
         "steps": batches.steps,
         "rate": s.stage_lr,
@@ -92,7 +104,7 @@ def stage(net: Model, run: Run) -> tuple[dict, float]:
         "share": batches.share,
         "distance": encoder.distance(net, before),
     }
-    return {"curve": points, "dose": dose, "seen": seen}, batches.tokens()
+    return Training(points, dose, seen, batches.tokens())
 
 
 def stages(path: str, **fields) -> list[dict]:
@@ -115,24 +127,25 @@ def targets(path: str, **fields) -> list[dict]:
     return rows
 
 
-def target(run: Run, tuned: dict[str, tuple]) -> dict:
+def target(run: Run, tuned: dict[str, tuple[Model, Training]]) -> dict:
     """One target of phase 3; `tuned` keeps the models of a notebook by the task they were fine-tuned on."""
     fix_threads()
-    name, s = TASKS[run.on].train_on, scale(run.scale)
+    name = run.target.train_on
     net = tuned[name][0] if name in tuned else reach(run)
-    begin = time.time() - spent(checkpoint(run))  # what a killed run took counts, what its parent took does not
-    if name not in tuned:
-        tuned[name] = (net, *(tune(net, run, name, s) if name else ([], [], {}, 0)))
-    net, seen, points, dose, read = tuned[name]
-    tuned[name] = (net, seen, points, dose, 0)  # the tokens count where the seconds do
-    row = evaluate.target(net, run.on, s) | {"curve": points, "dose": dose}
-    apart(run, seen, row["seen"])
-    row["seen"] = seen + row["seen"]
-    return enter(run, row, begin, read)
+    begin = time.time() - spent(checkpoint(run))  # wall time includes interrupted attempts, not the parent stage
+    if name in tuned:
+        left = tuned[name][1]
+        left = Training(left.curve, left.dose, left.seen)  # count shared training tokens once
+    else:
+        left = tune(net, run) if name else Training()
+    tuned[name] = net, left
+    found = evaluate.target(net, run.target, run.scale)
+    refuse_training_rows(run, left.seen, found.seen)
+    return enter(run, found, left, begin)
 
 
-def apart(run: Run, trained: list[dict], evaluated: list[dict]) -> None:
-    """Check that no rows train a run, or a stage of its path, and then evaluate it: a mirror's stand-in may serve both.
+def refuse_training_rows(run: Run, trained: list[dict], evaluated: list[dict]) -> None:
+    """Refuse a run that would be scored on rows it, or a stage of its path, was trained on: a stand-in may serve both.
 
     Raises: Bad.
     """
@@ -140,20 +153,23 @@ def apart(run: Run, trained: list[dict], evaluated: list[dict]) -> None:
     while parent and parent.phase == 2:
         told = results.read(parent)  # not there when its checkpoint came without its row
         trained, parent = trained + (told["provenance"]["data"] if told else []), parent.parent
-    used = {(x.get("source"), x["lang"]) for x in trained if x["split"] == "train" and TASKS[x["task"]].kind != "mlm"}
+    told = [x for x in trained if x["split"] == "train" and TASKS[x["task"]].role != "text"]
+    used = {(x.get("source"), x["lang"]) for x in told}
     both = [x for x in evaluated if (x["source"], x["lang"]) in used]
-    if both and not scale(run.scale).world.made:
+    if both and not run.scale.world.made:
         raise Bad(f"{run.path}: rows of {both[0]['source']} ({both[0]['lang']}) trained a stage; take another stage or target")
 
 
-def tune(net: Model, run: Run, name: str, s: Scale) -> tuple[list[dict], list[dict], dict, float]:
-    """Fine-tune on the English rows of a target's training task: (rows seen, curve, dose, tokens read)."""
-    features, seen = training_set(net, (name,), s, s.rows, run.seed)
-    batch = s.batch or TASKS[run.on].batch
-    steps = s.steps or TASKS[run.on].epochs * -(-len(features[name]) // batch)
+def tune(net: Model, run: Run) -> Training:
+    """Fine-tune on the English rows of a target's training task."""
+    s, method, task = run.scale, method_of(run), TASKS[run.target.train_on]
+    features, seen = training_set(net, (task,), s, s.rows, run.seed)
+    method.add(net)
+    batch, rows = s.batch or run.target.batch, len(features[task.name])
+    steps = s.steps or run.target.epochs * -(-rows // batch)
     batches = mixture.Mixture(features, batch, steps, run.seed)
-    points = fit(net, batches, s.lr, run.seed, checkpoint(run), s.save_every)
-    return seen, points, {"steps": steps, "rate": s.lr, "rows": len(features[name])}, batches.tokens()
+    points = fit(net, batches, s.lr, run.seed, checkpoint(run), s.save_every, trained=method.trained)
+    return Training(points, {"steps": steps, "rate": s.lr, "rows": rows}, seen, batches.tokens())
 
 
 # -- stages ------------------------------------------------------------------------------------------------------------
@@ -168,26 +184,33 @@ def reach(run: Run) -> Model:
     parent = run.parent
     if parent.phase == 1:
         return origins.start(run.scale, run.model, run.seed)
+    method = method_of(parent)
     if not results.trained(parent):
         if results.read(parent):
             stage(net := reach(parent), parent)
-            checkpoints.write(net, checkpoint(parent))
+            method.write(net, checkpoint(parent))
         else:
             intermediate(parent)
-    return checkpoints.read(checkpoint(parent), origins.tokenizer(run.scale), scale(run.scale))
+    return method.read(checkpoint(parent), origins.tokenizer(run.scale), run.scale)
 
 
-def training_set(net: Model, names: tuple[str, ...], s: Scale, rows: int, seed: int, lang: str = PIVOT) -> tuple[dict, list[dict]]:
-    """Encoded training rows by task, and what was read; gives the model a new head for each task, drawn from the seed."""
+def training_set(
+    net: Model, tasks: tuple[Task, ...], s: Scale, rows: int, seed: int, lang: str = PIVOT
+) -> tuple[dict, list[dict]]:
+    """Encoded training rows by task name, and what was read; the model gets a new head for each task, drawn from the seed.
+
+    `lang`: of the rows; text for masked LM is in all languages, and not translated.
+    """
     features, seen = {}, []
     torch.manual_seed(seed)
-    for name in names:
-        langs = languages("mlm", s) if name == "mlm" else (TASKS[name].train_lang,)
-        parts = [reading.examples(name, "train", x, s, -(-rows // len(langs)), lang if name != "mlm" else PIVOT) for x in langs]
+    for task in tasks:
+        langs = train_languages(task, s)
+        wanted = PIVOT if task.train_lang == EVERY else lang
+        parts = [reading.examples(task, "train", x, s, -(-rows // len(langs)), wanted) for x in langs]
         examples, read = [e for p in parts for e in p[0]], [x for p in parts for x in p[1]]
-        net.add_head(name, labels(TASKS[name], examples))
-        features[name] = encoded(TASKS[name], examples, read, net.tokenizer, s, net.labels[name])
-        seen = seen + counted(read, features[name].lost)
+        net.add_head(task, labels(task, examples))
+        features[task.name] = encoded(task, examples, read, net.tokenizer, s, net.labels[task.name])
+        seen = seen + counted(read, features[task.name].lost)
     return features, seen
 
 
@@ -198,33 +221,32 @@ def counted(read: list[dict], lost: np.ndarray) -> list[dict]:
     return [x | {"counts": x["counts"] | {LOST: n}} if n else x for x, n in told]
 
 
-def steps_of(features: dict, s: Scale, fixed: int, batch: int) -> int:
+def steps_of(tasks: tuple[Task, ...], features: dict, s: Scale, batch: int) -> int:
     """Optimiser steps of a stage: as many as its tasks take alone. Of these a task gets its share of the mixture."""
-    if fixed:
-        return fixed * len(features)
-    return sum(TASKS[t].epochs * -(-min(len(f), s.cap or len(f)) // batch) for t, f in features.items())
+    if s.stage_steps:
+        return s.stage_steps * len(tasks)
+    rows = {t: len(features[t.name]) for t in tasks}
+    return sum(t.epochs * -(-min(n, s.cap or n) // batch) for t, n in rows.items())
 
 
 # -- the row -----------------------------------------------------------------------------------------------------------
 
 
-def enter(run: Run, row: dict, begin: float, read: float) -> dict:
+def enter(run: Run, found: Evaluation, left: Training, begin: float) -> dict:
     """Write a finished run's row with its provenance; its predictions stay beside the checkpoints, the row has their hash."""
-    seconds = time.time() - begin
-    digest = predictions.keep(run, row.pop("predictions"))
-    s = scale(run.scale)
+    seconds, s = time.time() - begin, run.scale
     provenance = {
-        **CODE, "data": row.pop("seen"), "encoder": {"name": run.model or s.encoder or "random", "sha256": encoder_hash(run.scale)},
+        **CODE, "data": left.seen + found.seen, "encoder": {"name": run.model or s.encoder.name or "random", "sha256": fingerprint(s.encoder)},
         "packages": versions(), "device": device(), "environment": recorded(), "seconds": round(seconds, 2),
-        "tokens_per_second": round(read / seconds), "predictions_sha256": digest,
+        "tokens_per_second": round(left.tokens / seconds), "predictions_sha256": predictions.keep(run, found.predictions),
         "recipe": recipe(run), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
     }  # fmt: skip
-    named = asdict(run) | {"id": run.id, "source": run.source, "on": run.on, "phase": run.phase}
-    results.write(named | row | {"provenance": provenance})
+    results.write(results.named(run) | found.row() | left.row() | {"provenance": provenance})
     return results.read(run)
 
 
 def device() -> str:
+    """The GPU, or the processor and its threads."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{platform.machine()} CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"

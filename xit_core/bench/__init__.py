@@ -12,6 +12,7 @@ from importlib.metadata import version
 from math import prod
 from pathlib import Path
 
+from ..design.scales import scale
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import results_dir
@@ -50,7 +51,7 @@ def measure(what: str, **given) -> list[dict]:
     stays = named.pop("keep", False)
     records = import_module(f".{what}", __name__).measure(**named)
     if stays:
-        keep(what, named.get("scale", "pocket") if what == "train" else "", records)
+        keep(what, scale(named.get("scale", "pocket")).name if what == "train" else "", records)
     return records
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from ..data import mining_pools, mirror
+from ..data import mining_pools
+from ..data.mirror import from_mirror
 from ..design.scales import SCALES
 from ..machine.errors import Bad
 from ..machine.places import mirror_dir
@@ -39,7 +40,7 @@ def measure(rows: int = 100_000, dims: int = 256, k: int = 4, rounds: int = 3) -
         raise Bad("xit bench retrieval measures beside faiss, which is not installed: pip install 'xit[bench]'") from None
     faiss.omp_set_num_threads(torch.get_num_threads())
     found = compared(f"{rows} x {rows} x {dims}", drawn(rows, dims), k, rounds)
-    if mining_pools.official_pools(LANGUAGE) or mirror_dir() and mirror.from_mirror("bucc2018", f"{LANGUAGE}-en", "source"):
+    if mining_pools.official_pools(LANGUAGE) or mirror_dir() and from_mirror("bucc2018", f"{LANGUAGE}-en", "source"):
         found += compared(f"BUCC {LANGUAGE}", bucc(), k, rounds)
     return found
 
@@ -54,8 +55,8 @@ def drawn(rows: int, dims: int, seed: int = 0) -> Pools:
 def bucc() -> Pools:
     """Means of the pocket encoder's embedding table over the pieces of each sentence, less the mean of the language."""
     s = SCALES["pocket"]
-    table = origins.start(s.name).encoder.get_input_embeddings().weight.detach().float()
-    pieces = origins.tokenizer(s.name)
+    table = origins.start(s).encoder.get_input_embeddings().weight.detach().float()
+    pieces = origins.tokenizer(s)
     sides = [list(retrieval.by_text(side)) for side in retrieval.pools(LANGUAGE, s)[:2]]
     return tuple(
         functional.normalize(embed.centred(torch.stack([table[x.ids].mean(0) for x in pieces.encode_batch(side)])))

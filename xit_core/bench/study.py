@@ -9,12 +9,11 @@ from dataclasses import replace
 
 from ..design import studies
 from ..design.run import Run
-from ..design.scales import scale as scale_of
-from ..design.tasks import TASKS
+from ..design.scales import PAPER
+from ..design.tasks import PARALLEL, TASKS, Task
 from ..run import cost
 from . import kept, record
 
-SCALE = "paper"
 ROOF = 7.9e14  # FLOP/s of one H200 in bf16, as arithmetic: no training reaches it
 FORWARD = 3  # a forward pass alone costs a third of a training step
 ARITHMETIC = "arithmetic roof, not measured"
@@ -49,7 +48,7 @@ def measured(rate: float = 0.0) -> tuple[dict[str, float], dict[str, float]]:
     """
     rates, lengths = {}, {}
     for told in kept():
-        if told["scale"] == SCALE and "CPU" not in told["device"]:
+        if told["scale"] == PAPER.name and "CPU" not in told["device"]:
             for row in told["records"]:
                 name, _, what = row["name"].partition(": ")
                 if what in ("real tokens", "tokens a row") and name in TASKS:
@@ -62,39 +61,31 @@ def measured(rate: float = 0.0) -> tuple[dict[str, float], dict[str, float]]:
 
 def times(kind: str, trained: float, read: float, rates: dict, lengths: dict) -> tuple[float | None, float]:
     """(seconds at the measured rate or None, seconds at the arithmetic roof) of training on and reading so many tokens at most."""
-    s = scale_of(SCALE)
-    layers, hidden = cost.SHAPES[s.encoder]
-    share = lengths.get(kind, s.longest(kind)) / s.longest(kind)  # `workflow` takes every row to be as long as it may be
+    share = lengths.get(kind, PAPER.longest(kind)) / PAPER.longest(kind)  # `cost` takes every row to be as long as it may be
     work = share * (trained + read / FORWARD)
-    return (work / rates[kind] if rates else None), work * 6 * 12 * layers * hidden**2 / ROOF
+    return (work / rates[kind] if rates else None), work * 6 * cost.weights(PAPER) / ROOF
 
 
 def trainings() -> dict[str, int]:
     """Tokens at most of one training of every task of the study, on its own."""
     found = {}
-    for run in studies.runs("main", SCALE):
-        for name in stage(run):
-            found.setdefault(name, alone(run, name))
+    for run in studies.runs(studies.MAIN, PAPER):
+        for task in cost.trained_tasks(run):
+            found.setdefault(task.name, alone(run, task))
     return found
 
 
 def tokens() -> dict[str, tuple[int, int]]:
     """(trained on, only read) tokens at most of the whole study, by kind of task; a shared training counts once."""
     trained, read, counted = defaultdict(int), defaultdict(int), set()
-    for run in studies.runs("main", SCALE):
+    for run in studies.runs(studies.MAIN, PAPER):
         if cost.train_tokens(run, counted):
-            for name in stage(run):
-                trained[TASKS[name].kind] += alone(run, name)
-        read[TASKS[run.on if run.phase == 3 else "tatoeba"].kind] += cost.eval_tokens(run)
+            for task in cost.trained_tasks(run):
+                trained[task.kind] += alone(run, task)
+        read[(run.target or PARALLEL).kind] += cost.eval_tokens(run)
     return {kind: (trained[kind], read[kind]) for kind in trained | read}
 
 
-def stage(run: Run) -> list[str]:
-    """The tasks that a run trains on last."""
-    if run.phase == 3:
-        return [TASKS[run.on].train_on] if TASKS[run.on].train_on else []
-    return [name for name in run.stages[-1] if name in TASKS]
-
-
-def alone(run: Run, name: str) -> int:
-    return cost.train_tokens(replace(run, path=name) if run.phase == 2 else run, set())
+def alone(run: Run, task: Task) -> int:
+    """Tokens at most of training one task of a run's last stage on its own."""
+    return cost.train_tokens(replace(run, path=task.name) if run.phase == 2 else run, set())

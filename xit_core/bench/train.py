@@ -25,20 +25,22 @@ from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 from transformers.models.xlm_roberta import modeling_xlm_roberta as theirs
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
+from ..design.encoders import HUB, RANDOM
 from ..design.scales import Scale
 from ..design.scales import scale as scale_of
 from ..design.tasks import TASKS
 from ..machine.errors import Bad
-from ..model import features, mixture, origins, schedule, train
+from ..model import mixture, origins, schedule, train
 from ..model.encoder import Model
+from ..model.features import Encoded, sequences
 from ..model.kinds import labels
 from ..phases import training_set
-from ..run.cost import SHAPES
 from . import mean, record
 
 MEASURED = ("squad1", "mnli", "udpos", "csqa")
 DRAWN = {"squad1": (178, 190), "mnli": (42, 52)}  # tokens a sequence and E[s²]/E[s] of the real rows, which `--random` imitates
 PIECES = 40_000  # of the vocabulary that `--random` draws from, by Zipf's law: as many as English training rows hold
+SCALE = "pocket"  # that is measured where none is named
 WARM = 1  # steps before the clock starts; the median over rounds leaves out what only the first round pays for
 POOL = 50  # batches that Trainer sorts by length together, in a training that is long enough
 SEED = 1
@@ -57,7 +59,7 @@ class Job:
 
     net: Model
     name: str
-    features: features.Encoded
+    features: Encoded
     batch: int
     steps: int
     s: Scale
@@ -205,7 +207,7 @@ def rows(job: Job):
     """The features as example scripts keep them: a table of `datasets` with a column of lengths; a plain one without it."""
     kind, table = TASKS[job.name].kind, []
     for f in job.features:
-        ids, gold = [x.tolist() for x in features.sequences(f)], f["gold"].tolist()
+        ids, gold = [x.tolist() for x in sequences(f)], f["gold"].tolist()
         row = {"input_ids": ids, "attention_mask": [[1] * len(x) for x in ids]}
         if kind != "choose":
             row = {k: v[0] for k, v in row.items()}
@@ -313,56 +315,56 @@ def flops(config: XLMRobertaConfig, lengths: np.ndarray) -> float:
 
 def shaped(s: Scale) -> Model:
     """The scale's model with random weights, its shape known without the hub."""
-    if s.encoder not in SHAPES:
-        return origins.start(s.name, "random", SEED)
-    layers, hidden = SHAPES[s.encoder]
+    if s.encoder.origin != HUB:
+        return origins.start(s, RANDOM, SEED)
+    layers, hidden = s.encoder.layers, s.encoder.hidden
     config = XLMRobertaConfig(
         vocab_size=250_002, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=hidden // 64,
         intermediate_size=4 * hidden, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5,
         pad_token_id=1, bos_token_id=0, eos_token_id=2,
     )  # fmt: skip
     torch.manual_seed(SEED)
-    return Model(XLMRobertaModel(config, add_pooling_layer=False), origins.tokenizer("micro"), s)
+    return Model(XLMRobertaModel(config, add_pooling_layer=False), origins.tokenizer(scale_of("micro")), s)
 
 
-def drawn(net: Model, name: str, s: Scale, count: int) -> features.Encoded:
+def drawn(net: Model, name: str, s: Scale, count: int) -> Encoded:
     """Features with lengths like the real ones (log-normal) and pieces by Zipf's law; labels at random."""
     draw, (mean_, weighted) = np.random.default_rng(SEED), DRAWN[name]
     spread = np.log(weighted / mean_)  # of the logarithm: E[s²]/E[s]² of a log-normal is its exponential
     longest = s.longest(TASKS[name].kind)
     lengths = np.exp(draw.normal(np.log(mean_) - spread / 2, spread**0.5, count)).round().astype(int).clip(8, longest)
-    net.add_head(name, labels(TASKS[name], []))
+    net.add_head(TASKS[name], labels(TASKS[name], []))
     most = min(PIECES, net.encoder.config.vocab_size - 5)
     inner = [(3 + most ** draw.random(n - 2)).astype(int).tolist() for n in lengths]
     golds = [(n // 2, n // 2 + 2) if TASKS[name].kind == "span" else (draw.integers(3),) for n in lengths]
-    return features.Encoded.of([{"ids": [0, *ids, 2], "gold": gold} for ids, gold in zip(inner, golds, strict=True)])
+    return Encoded.of([{"ids": [0, *ids, 2], "gold": gold} for ids, gold in zip(inner, golds, strict=True)])
 
 
 def jobs(s: Scale, steps: int, random: bool, folder: Path) -> list[Job]:
     """A job a task, each with rows for one epoch, so that everybody reads the same ones."""
     found = []
     for name in DRAWN if random else MEASURED:
-        net = (shaped(s) if random else origins.start(s.name)).cpu()  # each training takes a copy to the device
+        net = (shaped(s) if random else origins.start(s)).cpu()  # each training takes a copy to the device
         batch = s.batch or TASKS[name].batch
         count = batch * max(steps, POOL)
-        features = drawn(net, name, s, count) if random else training_set(net, (name,), s, count, SEED)[0][name]
+        features = drawn(net, name, s, count) if random else training_set(net, (TASKS[name],), s, count, SEED)[0][name]
         found.append(Job(net, name, sample(features, batch, steps), batch, steps, s, folder))
     return found
 
 
-def sample(features: features.Encoded, batch: int, steps: int) -> features.Encoded:
-    """Every so-manyth batch of the rows in order of length: few steps read all lengths, and find neighbours as many steps do."""
+def sample(features: Encoded, batch: int, steps: int) -> Encoded:
+    """Evenly spaced batches from the rows sorted by length: few steps read all lengths, and find neighbours as many steps do."""
     some = range(min(len(features), batch * max(steps, POOL)))
     order = sorted(some, key=lambda i: features[i]["length"])
     cut = [order[i : i + batch] for i in range(0, len(order), batch) if i + batch <= len(order)] or [order]
     chosen = sorted({int((k + 0.5) * len(cut) / steps) for k in range(steps)})
-    return features.Encoded.of([features[i] for k in chosen for i in cut[k]])
+    return Encoded.of([features[i] for k in chosen for i in cut[k]])
 
 
 # -- the measurement ---------------------------------------------------------------------------------------------------
 
 
-def measure(scale: str = "pocket", steps: int = 16, rounds: int = 3, long: int = 0, random: bool = False) -> list[dict]:
+def measure(scale: str | Scale = SCALE, steps: int = 16, rounds: int = 3, long: int = 0, random: bool = False) -> list[dict]:
     """Interleaved rounds of whole trainings; medians over rounds. `long`: steps of one training whose host work is added up.
 
     Raises: Bad for data or weights that are not there.

@@ -9,9 +9,10 @@ from itertools import chain
 import numpy as np
 
 from ..design.scales import Pretraining, Scale
-from ..design.tasks import TARGETS, TASKS, languages
+from ..design.tasks import TARGETS, TASKS, TEXT, languages
 from ..machine.places import mirror_dir
-from . import formats, mirror, reading, real
+from . import formats, reading, real
+from .mirror import from_mirror, manifest
 
 LEFT_OUT = ("panx_train", "tydiqa_train_contexts")  # the targets' own training text
 GRAM = 13  # units that a line and an evaluation text may not have in common
@@ -89,11 +90,11 @@ def strings(value) -> Iterator[str]:
 def evaluated(s: Scale) -> tuple[Held, int]:
     """What evaluation sets hold, and of how many splits: all that the mirror has, or without one the targets' own."""
     if mirror_dir():
-        listed = [key for key in mirror.manifest(mirror_dir()) if key[0] != "pretrain_text" and not key[2].startswith("train")]
-        parts = (part.rows for key in listed for part in mirror.from_mirror(*key))
+        listed = [key for key in manifest(mirror_dir()) if key[0] != "pretrain_text" and not key[2].startswith("train")]
+        parts = (part.rows for key in listed for part in from_mirror(*key))
     else:
-        listed = [(name, lang) for name in TARGETS for lang in languages(name, s)]
-        parts = (reading.examples(name, "validation", lang, s)[0] for name, lang in listed)
+        listed = [(TASKS[name], lang) for name in TARGETS for lang in languages(TASKS[name], s)]
+        parts = (reading.examples(task, "validation", lang, s)[0] for task, lang in listed)
     return Held(text for rows in parts for row in rows for text in strings(row)), len(listed)
 
 
@@ -105,8 +106,8 @@ def gather(s: Scale, p: Pretraining) -> tuple[Texts, list[dict], dict]:
     """
     held, splits = evaluated(s)
     texts, seen, card = {}, [], {}
-    for lang in languages("mlm", s):
-        parts = real.parts(TASKS["mlm"], "train", lang, s)
+    for lang in languages(TEXT, s):
+        parts = real.parts(TEXT, "train", lang, s)
         told = [{"source": x.source, "revision": x.revision, "stand_in": x.stand_in, "note": x.note} for x in parts]
         lines = [(x, row.get("source", "")) for part in parts for row in part.rows for x in row["text"].split("\n")]
         texts[lang], card[lang] = clean(lines, held, measured(lang, s), p.rows)
@@ -124,7 +125,7 @@ def origins() -> list[dict[str, str]]:
 
 def measured(lang: str, s: Scale) -> Iterator[str]:
     """The lines that the masked LM is measured on."""
-    for part in real.parts(TASKS["mlm"], "validation", lang, s):
+    for part in real.parts(TEXT, "validation", lang, s):
         yield from (line for row in part.rows for line in row["text"].split("\n"))
 
 

@@ -9,12 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ..design.scales import scale as scale_of
+from ..design.scales import PIVOT, Scale
 from ..design.studies import MIXED
-from ..design.tasks import TASKS, TRANSLATED, Task, languages, located
+from ..design.tasks import EVERY, TASKS, TRANSLATED, Task, languages, located
 from ..machine.errors import Bad
 from ..machine.places import PACKAGE, local_dir, mirror_dir
-from . import hub, local, mining_pools, originals
+from . import hub, mining_pools, originals
+from .local import NO_DATA, from_local, own, sha256
+from .mirror import manifest, mirror_file
 
 KEYS = ("task", "split", "source", "revision", "expected_rows", "rows", "sha256", "stand_in", "licence", "state")
 LICENCES = {"stanfordnlp/snli": "CC BY-SA 4.0", "facebook/xnli": "CC BY-NC 4.0"}  # of what other data sets are joined with
@@ -67,7 +69,8 @@ def training(task: Task) -> list[Place]:
     """The splits whose rows train a task, joined data sets last; [] where another task or none trains it."""
     if task.train_on != task.name:
         return []
-    own = [_own(task, part, task.train_lang)._replace(trains=True) for part in task.train.split(",")]
+    lang = PIVOT if task.train_lang == EVERY else task.train_lang
+    own = [_own(task, part, lang)._replace(trains=True) for part in task.train.split(",")]
     return own + [_spec(spec) for spec in task.joined]
 
 
@@ -92,17 +95,17 @@ def translations(task: Task) -> list[Place]:
     return [Place("mt", f"{task.name}/<language>", "train", obtain=obtain, trains=True)]
 
 
-def wanted(task: Task, scale_name: str) -> list[Place]:
+def wanted(task: Task, scale: Scale) -> list[Place]:
     """What a scale reads of a task: rows to train on, rows to evaluate in every language, and what is searched for them."""
-    langs = languages(task.name, scale_of(scale_name))
+    langs = languages(task, scale)
     places = training(task) + translations(task)
     places += [_own(task, part, lang) for lang in langs for part in task.validation.split(",")]
-    for lang in langs if task.name == "bucc" else ():  # a file for each side, on the hub one row of lists
+    for lang in langs if task.pools else ():  # a file for each side, on the hub one row of lists
         sides = [Place("bucc2018", f"{lang}-en", side, lang=lang) for side in ("source", "target")]
         whole = [Place("mteb/BUCC", f"{lang}-en", "test", mining_pools.POOLS, lang)]
         places += sides if mirror_dir() or mining_pools.official_pools(lang) else whole
-    if task.name == "mewslix":
-        places.append(_own(task, "candidate_set_entities", "en"))
+    if task.candidates:
+        places.append(_own(task, task.candidates, PIVOT))
     return list({place[:3]: place for place in reversed(places)}.values())[::-1]
 
 
@@ -118,7 +121,7 @@ def unread() -> list[Path]:
         there = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir()]
     except OSError as error:
         raise Bad(f"XIT_LOCAL={folder}: {error}; name the folder that holds your own copies of data sets, and only them") from None
-    return [path for path in there if not any(map(local.NO_DATA.fullmatch, path.parts)) and not _known(path, splits)]
+    return [path for path in there if not any(map(NO_DATA.fullmatch, path.parts)) and not _known(path, splits)]
 
 
 ORIGINAL = {  # files under their publishers' own names, and others that come with them
@@ -135,35 +138,35 @@ def _known(path: Path, splits: dict[tuple[str, str], set[str]]) -> bool:
         return bool(re.fullmatch(ORIGINAL[path.parts[0]], "/".join(path.parts[1:])))
     if path.parts[0] == "mt":
         trained = folders[1:2] and folders[1] in TASKS and TASKS[folders[1]].train_on == folders[1]
-        return bool(trained) and len(folders) == 3 and folders[2] in TRANSLATED and local.own(name, "train")
-    return any(local.own(name, split) for split in splits.get(("/".join(folders[:-1]), "".join(folders[-1:])), ()))
+        return bool(trained) and len(folders) == 3 and folders[2] in TRANSLATED and own(name, "train")
+    return any(own(name, split) for split in splits.get(("/".join(folders[:-1]), "".join(folders[-1:])), ()))
 
 
 def declared(task: Task) -> list[Place]:
     """Every split that any scale reads of a task."""
-    langs = dict.fromkeys((*task.langs.split(), task.train_lang))
+    langs = dict.fromkeys((*task.langs.split(), *({task.train_lang} - {EVERY})))
     found = [_own(task, part, lang) for lang in langs for part in f"{task.train},{task.validation}".split(",")]
     found += [_spec(spec, lang) for spec in (*task.joined, *task.stand_ins) for lang in langs]
     found += [_spec(spec, lang) for spec in task.translated for lang in TRANSLATED]
-    return found + ([_own(task, "candidate_set_entities", "en")] if task.name == "mewslix" else [])
+    return found + ([_own(task, task.candidates, PIVOT)] if task.candidates else [])
 
 
 # -- what is there -----------------------------------------------------------------------------------------------------
 
 
-def presence(scale_name: str) -> list[dict]:
+def presence(scale: Scale) -> list[dict]:
     """One line for every split that a scale reads: expected rows, what is there, and its state.
 
     Files of a mirror are compared with its manifest, files of the user's are read.
-    Raises: Bad for an unknown scale, or a mirror without a manifest.
+    Raises: Bad for a mirror without a manifest.
     """
-    s = scale_of(scale_name)
-    if s.world.made:
-        made = ("micro-world", None, None, None, "", "Apache-2.0", "generated when needed")
-        told = [TASKS[name] for name in s.world.tasks]
-        lines = [(t.name, s, *made) for t in told for s in ("train", "validation") if s == "validation" or t.train_on == t.name]
+    world = scale.world
+    if world.made:
+        made = (f"{world.name}-world", world.version, None, None, None, "", "Apache-2.0", "generated when needed")
+        told = [(TASKS[name], split) for name in world.tasks for split in ("train", "validation")]
+        lines = [(t.name, split, *made) for t, split in told if split == "validation" or t.train_on == t.name]
     else:
-        lines = [_line(t, place) for t in TASKS.values() for place in wanted(t, scale_name)]
+        lines = [_line(t, place) for t in TASKS.values() for place in wanted(t, scale)]
     return [dict(zip(KEYS, line, strict=True)) for line in lines]
 
 
@@ -192,7 +195,7 @@ def _local(place: Place) -> Found | None:
         if place.repository == "bucc2018" and mining_pools.official_pools(place.lang):
             source, target, _, part = mining_pools.pools(place.lang)
             parts = [part._replace(rows=source if place.split == "source" else target)]
-        parts = parts or local.from_local(*place[:3])
+        parts = parts or from_local(*place[:3])
     except Bad as error:
         return None, None, "", "", f"damaged: {error}"
     if not parts:
@@ -205,7 +208,7 @@ def _mirrored(task: Task, place: Place) -> Found | None:
     """What the mirror holds of a split, and what stands in for it; None without a mirror."""
     if not (mirror := mirror_dir()):
         return None
-    listed = mirror.manifest(mirror)
+    listed = manifest(mirror)
     entry = listed.get(place[:3])
     fill = [spec for s in task.stand_ins if tuple((spec := s.format(lang=place.lang)).rsplit("/", 2)) in listed]
     if place[:2] != task.config(place.lang) or entry and not (place.trains and entry["complete"] != "yes"):
@@ -213,8 +216,8 @@ def _mirrored(task: Task, place: Place) -> Found | None:
     if entry is None:
         how = f"{fill[0]} stands in" if fill else place.obtain or "unset XIT_MIRROR to take it from the hub"
         return None, None, "; ".join(fill), "", f"missing in the mirror; {how}"
-    file = mirror.mirror_file(mirror, entry)
-    if not file.is_file() or local.sha256(file) != entry["sha256"]:
+    file = mirror_file(mirror, entry)
+    if not file.is_file() or sha256(file) != entry["sha256"]:
         what = "not what the manifest lists" if file.is_file() else "listed, but not there"
         return None, None, "", entry["licence"], f"damaged: {file.name} is {what}; copy it again"
     notes = [entry["note"]] * entry["note"].startswith("STAND-IN") + fill

@@ -10,7 +10,7 @@ ALL = 1000  # rows of a split where a scale asks for all
 
 
 def parts(
-    declared: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT
+    task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT
 ) -> list[Part]:
     """Rows of one split; machine-translated training rows go round the other languages in turn."""
     n = n or ALL
@@ -20,11 +20,11 @@ def parts(
         rows = [
             row
             for share, other in zip(shares, langs, strict=True)
-            for row in micro.rows(declared.name, split, other, share)
+            for row in micro.rows(task.name, split, other, share)
         ]
     else:
-        rows = micro.rows(declared.name, split, lang, n)
-    return [Part(rows, f"micro/{declared.name}", MICRO.version, False, True)]
+        rows = micro.rows(task.name, split, lang, n)
+    return [Part(rows, f"micro/{task.name}", MICRO.version, False, True)]
 
 
 def pools(lang: str, split: str = "validation", n: int = 0) -> tuple[list[dict], list[dict], None, None]:

@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from ..design import studies
-from ..design.scales import scale as scale_of
-from ..design.tasks import TASKS, languages, located
+from ..design.scales import Scale
+from ..design.tasks import PARALLEL, TAGGED, TASKS, TEXT, Task, languages, located, train_languages
 from ..machine.errors import Bad
 from ..machine.files import whole
 from ..machine.places import mirror_dir
-from . import corpus, local, mirror
+from . import corpus
 from .inventory import wanted
+from .local import sha256
+from .mirror import SQUEEZED, from_mirror, manifest
 from .real import HELD_OUT
 
 MOST = 60 << 20  # bytes of a parcel
@@ -25,23 +27,23 @@ SPARE = 0.9  # stretches of a text repeat less than all of it: they compress wor
 Split = tuple[str, str, str]  # repository, config, split
 
 
-def pack(scale_name: str, folder: Path, most: int = MOST) -> list[dict]:
+def pack(scale: Scale, folder: Path, most: int = MOST) -> list[dict]:
     """Write a mirror of what a scale's study reads, of at most `most` bytes, and return its manifest.
 
     Its rows are those of the mirror at hand, all of them, as compressed JSON lines; of the text to pretrain on, in which lines
     that any evaluation set of that mirror holds are blank, there is as much as fits: the longest languages are cut.
     Raises: Bad without a mirror, for a scale that needs none, for a folder in use, and where no text would fit.
     """
-    possible(scale_name, folder, most)
-    listed, notes = mirror.manifest(mirror_dir()), {}
-    text, rest = taken(scale_name, listed)
+    possible(scale, folder, most)
+    listed, notes = manifest(mirror_dir()), {}
+    text, rest = taken(scale, listed)
     if not text and not rest:
-        raise Bad(f"nothing to pack for scale {scale_name!r}: {mirror_dir()} holds nothing that it reads")
+        raise Bad(f"nothing to pack for scale {scale.name!r}: {mirror_dir()} holds nothing that it reads")
     files = {key: squeezed(_rows(key)) for key in rest}
     room = most - sum(map(len, files.values()))
     if room < 0 or text and not room:
         raise Bad(f"{most / 2**20:.1f} MiB: the rows of the tasks alone take {(most - room) / 2**20:.1f}; allow more")
-    held = corpus.evaluated(scale_of(scale_name))[0] if text else None
+    held = corpus.evaluated(scale)[0] if text else None
     for key in text:
         rows, blank = without(_rows(key), held)
         files[key], notes[key] = squeezed(rows), f"{blank:,} lines that evaluation sets hold are blank"
@@ -61,12 +63,12 @@ def pack(scale_name: str, folder: Path, most: int = MOST) -> list[dict]:
     return told
 
 
-def possible(scale_name: str, folder: Path, most: int) -> None:
+def possible(scale: Scale, folder: Path, most: int) -> None:
     """Raise Bad where there is nothing to pack, where nothing may be, or where the folder is in use."""
     if most <= 0:
         raise Bad(f"{most} bytes; allowed: more than 0")
-    if scale_of(scale_name).world.made or not mirror_dir():
-        raise Bad(f"nothing to pack for scale {scale_name!r}: take one with real data, and name their mirror with XIT_MIRROR")
+    if scale.world.made or not mirror_dir():
+        raise Bad(f"nothing to pack for scale {scale.name!r}: take one with real data, and name their mirror with XIT_MIRROR")
     if os.path.exists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise Bad(f"{folder} is in use; name a new folder")
 
@@ -79,20 +81,25 @@ def index(file: Path, lines: list[dict]) -> None:
         writer.writerows(lines)
 
 
-def taken(scale_name: str, listed: dict[Split, dict]) -> tuple[list[Split], list[Split]]:
+def taken(scale: Scale, listed: dict[Split, dict]) -> tuple[list[Split], list[Split]]:
     """What a parcel holds of a manifest: text to pretrain on, and all else that a run of the main study reads."""
-    s, names = scale_of(scale_name), {"mlm", "tatoeba", "udpos"}  # every encoder is measured on these
-    names |= {t for run in studies.runs("main", scale_name) for stage in run.stages for t in stage if t in TASKS}
-    names |= {TASKS[t].train_on for t in names} - {""}
-    read = {place[:3] for t in names for place in wanted(TASKS[t], scale_name)}
-    filled = {t: (TASKS[t].train_lang, *languages(t, s)) for t in names}
-    read |= {located(x.format(lang=lang))[:3] for t, langs in filled.items() for lang in langs for x in TASKS[t].stand_ins}
-    text = {located(x.format(lang=lang))[:3] for x in TASKS["mlm"].stand_ins for lang in filled["mlm"]}
+    tasks = {TEXT, PARALLEL, TAGGED}  # every encoder is measured on these
+    tasks |= {t for run in studies.runs(studies.MAIN, scale) for stage in run.stages for t in stage.tasks}
+    tasks |= {TASKS[t.train_on] for t in tasks if t.train_on}
+    read = {place[:3] for t in tasks for place in wanted(t, scale)}
+    read |= {key for t in tasks for key in stand_ins(t, scale)}
+    text = stand_ins(TEXT, scale)
     return [key for key in listed if key in text], [key for key in listed if key in read - text]
 
 
+def stand_ins(task: Task, scale: Scale) -> set[Split]:
+    """What may fill up the splits of a task that a scale reads."""
+    langs = {*train_languages(task, scale), *languages(task, scale)}
+    return {located(spec.format(lang=lang))[:3] for spec in task.stand_ins for lang in langs}
+
+
 def _rows(key: Split) -> list[dict]:
-    return mirror.from_mirror(*key)[0].rows
+    return from_mirror(*key)[0].rows
 
 
 def squeezed(rows: list[dict]) -> bytes:
@@ -115,12 +122,12 @@ def without(rows: list[dict], held: corpus.Held) -> tuple[list[dict], int]:
 
 def put(folder: Path, entry: dict, blob: bytes, note: str) -> dict:
     """Write a split and give its line of the manifest."""
-    file = folder / entry["repo"] / entry["config"] / f"{entry['split']}{mirror.SQUEEZED}"
+    file = folder / entry["repo"] / entry["config"] / f"{entry['split']}{SQUEEZED}"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(blob)
     n, of = len(unsqueezed(blob)), int(entry["rows"])
     notes = entry["note"], note, f"{n:,} of {of:,} rows" * (n < of)
-    return entry | {"rows": n, "sha256": local.sha256(file), "note": "; ".join(filter(None, notes))}
+    return entry | {"rows": n, "sha256": sha256(file), "note": "; ".join(filter(None, notes))}
 
 
 def level(sizes: list[int], room: int) -> float:

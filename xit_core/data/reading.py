@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from ..design.languages import NAMES
 from ..design.readers import MISPLACED, Note, Wrong
 from ..design.scales import PIVOT, Scale
-from ..design.tasks import Task, task
+from ..design.tasks import TASKS, Task
 from ..machine.errors import Bad
 from . import checklist, worlds
 from .local import Part
@@ -45,48 +45,49 @@ class Seen:
     note: str
 
 
-def examples(name: str, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT) -> tuple[list[dict], list[dict]]:
+def examples(
+    task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT
+) -> tuple[list[dict], list[dict]]:
     """Examples of one task, split ("train" or "validation") and language, and what was read (as `Seen` dictionaries).
 
     Each has an "id": the row's own, or its number among the examples. `n`: at most so many of each source of
     its rows, the same ones for every seed; 0 = all. `data_lang` "mt": the rows in machine translation.
     Raises: Bad when the rows cannot be had, or one of them is not what the task declares (names source, row and field).
     """
-    declared = task(name)
-    parts = worlds.of(scale).parts(declared, split, lang, scale, n, data_lang)
+    parts = worlds.of(scale).parts(task, split, lang, scale, n, data_lang)
     kept, seen = [], []
     for number, part in enumerate(parts):
-        found, counts = read(declared, part, lang, split == "train", n)
-        if split == "train" and declared.apart and not scale.world.made:
-            found, counts = unseen(found, counts, declared.apart, scale)
+        found, counts = read(task, part, lang, split == "train", n)
+        if split == "train" and task.no_overlap_with and not scale.world.made:
+            found, counts = without_overlap(found, counts, task.no_overlap_with, scale)
         chosen = range(len(found))
-        if n and len(found) > n and not declared.expand:
-            chosen = sorted(random.Random(f"{name} {split}").sample(chosen, n))
+        if n and len(found) > n and not task.expand:
+            chosen = sorted(random.Random(f"{task.name} {split}").sample(chosen, n))
         some = [found[i] for i in chosen]
         digest = hashlib.sha256(json.dumps(some, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
         dropped = sum(c for what, c in counts.items() if not isinstance(what, Note))
-        licence = declared.licence if not scale.world.made else "as this package"
+        licence = task.licence if not scale.world.made else "as this package"
         seen.append(asdict(Seen(
-            name, split, lang, len(some), dropped, digest, part.source, part.revision, part.stand_in, licence,
+            task.name, split, lang, len(some), dropped, digest, part.source, part.revision, part.stand_in, licence,
             {str(k): v for k, v in counts.items()}, part.note,
         )))  # fmt: skip
         kept += [{"id": f"{number}-{i}" if number else str(i)} | example for i, example in zip(chosen, some, strict=True)]
     if not kept:
-        raise Bad(f"{name}/{split}/{lang}: no example could be read from {', '.join(p.source for p in parts)}; see `xit data`")
+        raise Bad(f"{task.name}/{split}/{lang}: no example could be read from {', '.join(p.source for p in parts)}; see `xit data`")
     if split != "train":
-        labelled(name, lang, kept)
+        labelled(task, lang, kept)
     return kept, seen
 
 
-def gold_pairs(name: str, lang: str, scale: Scale, split: str = "validation") -> tuple[list[dict], list[dict]]:
+def gold_pairs(task: Task, lang: str, scale: Scale, split: str = "validation") -> tuple[list[dict], list[dict]]:
     """The gold pairs that mining is scored by, as `examples`: of real pools all, for with a sample of them true pairs would
     count as wrong; generated pools are made to fit as many pairs as the scale evaluates."""
-    return examples(name, split, lang, scale, scale.eval_rows if scale.world.made else 0)
+    return examples(task, split, lang, scale, scale.eval_rows if scale.world.made else 0)
 
 
-def unseen(found: list[dict], counts: Counter, names: tuple[str, ...], scale: Scale) -> tuple[list[dict], Counter]:
+def without_overlap(found: list[dict], counts: Counter, names: tuple[str, ...], scale: Scale) -> tuple[list[dict], Counter]:
     """The examples, less those with an English context that one of these tasks is evaluated on; counted."""
-    held = {" ".join(e["context"].split()): name for name in names for e in examples(name, "validation", PIVOT, scale)[0]}
+    held = {" ".join(e["context"].split()): name for name in names for e in examples(TASKS[name], "validation", PIVOT, scale)[0]}
     by = [held.get(" ".join(e["context"].split()), "") for e in found]
     counts = counts + Counter(f"context is evaluated in {name}" for name in by if name)
     return [e for e, name in zip(found, by, strict=True) if not name], counts
@@ -102,27 +103,27 @@ class Watched(dict):
         return super().__getitem__(key)
 
 
-def read(declared: Task, part: Part, lang: str, training: bool, n: int = 0) -> tuple[list[dict], Counter]:
+def read(task: Task, part: Part, lang: str, training: bool, n: int = 0) -> tuple[list[dict], Counter]:
     """The examples of a part, and how many rows gave none or were mended, by reason.
 
     Raises: Bad naming source, row and field.
     """
     found, counts = [], Counter()
-    rows = expanded(declared, part, lang, n)
+    rows = expanded(task, part, lang, n)
     for i, raw in enumerate(rows):
         row = Watched(raw)
         try:
-            told = list(declared.read(row, lang))
+            told = list(task.read(row, lang))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             said = f"got {raw[row.last]!r:.60}" if row.last in raw else "it is missing"
             allowed = f"allowed: {error}" if isinstance(error, Wrong) else f"({type(error).__name__})"
-            needs = f"{declared.name} needs the columns {declared.columns}"
+            needs = f"{task.name} needs the columns {task.columns}"
             raise Bad(f"{part.source}: row {i}, field {row.last!r}: {said}; {allowed}; {needs}") from None
         marks, good = [x for x in told if isinstance(x, str)], [x for x in told if not isinstance(x, str)]
         if training and MISPLACED in marks:  # nothing to point to
             marks, good = [MISPLACED], []
         for example in good:
-            sound(declared, example, f"{part.source}: row {i}")
+            sound(task, example, f"{part.source}: row {i}")
         if good and not training:
             same_language(raw, lang, f"{part.source}: row {i}")
         counts.update(marks)
@@ -130,15 +131,15 @@ def read(declared: Task, part: Part, lang: str, training: bool, n: int = 0) -> t
     return found, counts
 
 
-def expanded(declared: Task, part: Part, lang: str, n: int) -> list[dict]:
+def expanded(task: Task, part: Part, lang: str, n: int) -> list[dict]:
     """The rows of a part, or what is made from its templates.
 
     Raises: Bad for templates that are not whole.
     """
-    if not declared.expand:
+    if not task.expand:
         return part.rows
     try:
-        return EXPANDERS[declared.expand](part.rows, lang, n)
+        return EXPANDERS[task.expand](part.rows, lang, n)
     except (KeyError, ValueError, IndexError, TypeError, AttributeError, NameError) as error:
         if isinstance(error, Bad):
             raise
@@ -154,22 +155,22 @@ def same_language(raw: dict, lang: str, where: str) -> None:
             raise Bad(f"{where}, field {field!r}: got {other[0]!r} in the rows of {lang!r}; put it with its own language")
 
 
-def sound(declared: Task, example: dict, where: str) -> None:
+def sound(task: Task, example: dict, where: str) -> None:
     """Raise Bad for an example whose fields do not have the types and sizes that its kind needs."""
     for field, kind in TYPES.items():
         value = example.get(field, kind())
         if not isinstance(value, kind) or kind is list and not all(isinstance(x, str) for x in value):
             allowed = "list of str" if kind is list else kind.__name__
-            raise Bad(f"{where}, field {field!r} of a {declared.name} example: got {value!r:.60}; allowed: {allowed}")
+            raise Bad(f"{where}, field {field!r} of a {task.name} example: got {value!r:.60}; allowed: {allowed}")
     if "tags" in example and len(example["tags"]) != len(example["tokens"]):
         raise Bad(f"{where}: {len(example['tokens'])} tokens and {len(example['tags'])} tags; every token needs one tag")
-    classes = len(declared.labels) or len(example.get("choices", ()))
+    classes = len(task.labels) or len(example.get("choices", ()))
     if "label" in example and not 0 <= example["label"] < classes:
         raise Bad(f"{where}, field 'label': got {example['label']}; allowed: 0 to {classes - 1}")
 
 
-def labelled(name: str, lang: str, rows: list[dict]) -> None:
+def labelled(task: Task, lang: str, rows: list[dict]) -> None:
     """Raise Bad for evaluation rows that all have one label: released test files hold placeholders (xtreme#24)."""
     if len(rows) >= LABELLED and len({row["label"] for row in rows if "label" in row}) == 1:
         label = rows[0]["label"]
-        raise Bad(f"{name}/{lang}: all {len(rows)} evaluation rows have label {label}: placeholders; take a source with labels")
+        raise Bad(f"{task.name}/{lang}: all {len(rows)} evaluation rows have label {label}: placeholders; take a source with labels")

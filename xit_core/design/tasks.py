@@ -28,11 +28,12 @@ from .worlds import World
 UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
 IOB2 = "O B-PER I-PER B-ORG I-ORG B-LOC I-LOC".split()
 NLI = "entailment neutral contradiction".split()
+EVERY = "*"  # as a language: all that the task is evaluated in
 XNLI_LANGS = "ar bg de el en es fr hi ru sw th tr ur vi zh"
 TRANSLATED = "ar bg de el es fr hi ru sw th tr ur vi zh".split()  # what XNLI translates MNLI into
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a task is itself and no other, whatever its fields
 class Task:
     """One task. `source` is "repository/config", in which a language is a field: {lang}, {name} or {iso3}.
 
@@ -49,12 +50,15 @@ class Task:
     genre: str  # of the task: nli, paraphrase, qa, tagging, completion, commonsense, retrieval, text
     columns: str = ""  # that the reader needs
     langs: str = "en"
-    train_lang: str = "en"  # of its training rows
+    train_lang: str = PIVOT  # of its training rows; EVERY = all that it is evaluated in
     train_on: str = ""  # the task whose rows train it; its own name when it has a training set; "" = nothing trains it
     train: str = "train"  # split names, "," joins several
     validation: str = "validation"
     labels: tuple[str, ...] = ()  # in the order of the label numbers; () with kind tag: collected from the training rows
     no_answer: bool = False  # some questions have no answer
+    retrieves: str = ""  # of kind "retrieve", how: a key of `score.retrieval.WAYS`
+    pools: bool = False  # its pairs are mined from pools of sentences that other files hold
+    candidates: str = ""  # the split that holds what is searched, where the examples do not
     metrics: tuple[str, ...] = ("accuracy",)  # the headline score is the mean of these
     protocol: str = "accuracy"
     epochs: int = 3
@@ -62,11 +66,11 @@ class Task:
     licence: str = ""
     citation: str = ""
     obtain: str = ""  # where to get it when the hub has it at no known commit; "" = the hub
-    original: str = ""  # the reader in `sources` of the original files in a folder of the user's, preferred where they are
+    original: str = ""  # the reader in `data.originals` of the original files in a folder of the user's, preferred where they are
     expand: str = ""  # what makes the rows from templates, in `data.reading.EXPANDERS`
     joined: tuple[str, ...] = ()  # "repository/config/split@commit": other data sets whose rows train the task too
     stand_ins: tuple[str, ...] = ()  # "repository/config/split" rows that fill up an incomplete split of a mirror
-    apart: tuple[str, ...] = ()  # span tasks whose evaluation contexts no training row may have: a stand-in could
+    no_overlap_with: tuple[str, ...] = ()  # span tasks whose evaluation contexts no training row may have: a stand-in could
     translated: tuple[str, ...] = ()  # "repository/config/split@commit": the training rows by machine, {lang} by {lang}
 
     @property
@@ -137,7 +141,7 @@ declare(
 )  # fmt: skip
 declare(
     "squad2", role="intermediate", source="rajpurkar/squad_v2/squad_v2", revision="3ffb306f725f7d2ce8394bc1873b24868140c412",
-    read=question, train_on="squad2", no_answer=True, apart=("xquad",), licence="CC BY-SA 4.0",
+    read=question, train_on="squad2", no_answer=True, no_overlap_with=("xquad",), licence="CC BY-SA 4.0",
     citation="Rajpurkar et al. 2018, ACL", **QA,
 )  # fmt: skip
 declare(
@@ -165,7 +169,7 @@ declare(
 )  # fmt: skip
 declare(
     "mlm", "mlm", "text", "wikimedia/wikipedia/20231101.{lang}", "b04c8d1ceb2f5cd4588862100d08de323dccfbaa", text, "text", "text",
-    langs=f"{' '.join(NAMES)} az gu lt ms my pa qu ro uk", train_on="mlm", validation="train", licence="CC BY-SA 3.0, GFDL",
+    langs=f"{' '.join(NAMES)} az gu lt ms my pa qu ro uk", train_on="mlm", train_lang=EVERY, validation="train", licence="CC BY-SA 3.0, GFDL",
     metrics=("masked_accuracy",), protocol="mlm/masked-accuracy", stand_ins=("pretrain_text/{lang}/train",),
     citation="Wikimedia dumps of 2023-11-01",
 )  # fmt: skip
@@ -213,13 +217,14 @@ declare(
 declare(
     "bucc", "retrieve", "target", "google/xtreme/bucc18.{lang}", XTREME, bitext, "retrieval",
     "source_sentence target_sentence source_lang target_lang", langs="de fr ru zh", metrics=("f1",), protocol="bucc/jiant-dev",
+    retrieves="mined", pools=True,
     licence="BUCC 2018, research", citation="Zweigenbaum et al. 2018, BUCC",
 )  # fmt: skip
 declare(
     "tatoeba", "retrieve", "target", "google/xtreme/tatoeba.{iso3}", XTREME, bitext, "retrieval",
     "source_sentence target_sentence source_lang target_lang",
     langs="af ar bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr nl pt ru sw ta te th tl tr ur vi zh",
-    metrics=("accuracy",), protocol="tatoeba/jiant", licence="CC BY 2.0", citation="Artetxe and Schwenk 2019, TACL",
+    metrics=("accuracy",), protocol="tatoeba/jiant", retrieves="nearest", licence="CC BY 2.0", citation="Artetxe and Schwenk 2019, TACL",
 )  # fmt: skip
 
 # -- what XTREME-R adds
@@ -232,13 +237,14 @@ declare(
 declare(
     "lareqa", "retrieve", "xtreme-r", "lareqa/xquad-r.{lang}", "9bc8c7fb6dd8d01d72a05a93c2cb96882b0d299c", answer_sentence,
     "retrieval", "id context question answers sentence_breaks sentences", langs="ar de el en es hi ru th tr vi zh",
-    validation="test", metrics=("map@20",), protocol="map@20", licence="CC BY-SA 4.0", citation="Roy et al. 2020, EMNLP",
+    validation="test", metrics=("map@20",), protocol="map@20", retrieves="answers", licence="CC BY-SA 4.0",
+    citation="Roy et al. 2020, EMNLP",
     obtain="xquad-r/<language>.json of google-research-datasets/lareqa, as XIT_LOCAL/lareqa/xquad-r.<language>/test.json",
 )  # fmt: skip
 declare(
     "mewslix", "retrieve", "xtreme-r", "mewsli-x/dataset", "47071fbe61ad850e4ea27b269e55c5a9b9378cb3", mention, "retrieval",
     "context mentions", langs=MEWSLIX, validation="wikinews_mentions-dev", metrics=("map@20",),
-    protocol="map@20", licence="CC BY-SA 4.0, CC BY 2.5", citation="Ruder et al. 2021, EMNLP",
+    protocol="map@20", retrieves="entities", candidates="candidate_set_entities", licence="CC BY-SA 4.0, CC BY 2.5", citation="Ruder et al. 2021, EMNLP",
     obtain="google-research's get-mewsli-x.sh makes its files; put them into XIT_LOCAL/mewsli-x/dataset",
 )  # fmt: skip
 declare(
@@ -309,6 +315,8 @@ for lang in ("ko", "sw"):
 
 INTERMEDIATES = tuple(t.name for t in TASKS.values() if t.role == "intermediate")
 TARGETS = tuple(t.name for t in TASKS.values() if t.role == "target")
+# What every encoder is measured by, whatever it is trained on: masked words, parallel sentences, parts of speech
+TEXT, PARALLEL, TAGGED = TASKS["mlm"], TASKS["tatoeba"], TASKS["udpos"]
 
 
 def task(name: str, within: str = "") -> Task:
@@ -322,25 +330,41 @@ def task(name: str, within: str = "") -> Task:
     return TASKS[name]
 
 
+def ordered(tasks: list[Task]) -> list[Task]:
+    """Tasks in the order in which a stage names them: the nine first, then as declared."""
+    order = list(dict.fromkeys((*INTERMEDIATES, *TASKS)))
+    return sorted(tasks, key=lambda t: order.index(t.name))
+
+
+def nine(scale: Scale) -> tuple[str, ...]:
+    """The nine single intermediate tasks of a scale, a stand-in in the place of what it stands in for."""
+    instead = dict(scale.stand_ins)
+    return tuple(instead.get(name, name) for name in INTERMEDIATES)
+
+
 def located(spec: str) -> tuple[str, str, str, str]:
     """Repository, config, split and commit of "repository/config/split@commit"."""
     path, _, commit = spec.partition("@")
     return (*path.rsplit("/", 2), commit)
 
 
-def languages(name: str, scale: Scale) -> tuple[str, ...]:
+def languages(task: Task, scale: Scale) -> tuple[str, ...]:
     """Languages a task is evaluated in at a scale; retrieval pairs every other language with the pivot.
 
-    Raises: Bad for a task that the micro-world does not tell.
+    Raises: Bad for a task that the scale's world does not tell.
     """
-    declared = task(name)
     world = scale.world
-    if world.tasks and name not in world.tasks:
+    if world.tasks and task.name not in world.tasks:
         known = ", ".join(world.tasks)
-        raise Bad(f"scale {scale.name!r}: the {world.name}-world has no {name!r}, only {known}; take another scale")
-    langs = tuple(declared.langs.split())
+        raise Bad(f"scale {scale.name!r}: the {world.name}-world has no {task.name!r}, only {known}; take another scale")
+    langs = tuple(task.langs.split())
     if world.languages:
         langs = world.languages if langs != (PIVOT,) else (PIVOT,)
-        langs = langs if declared.kind != "retrieve" else langs[1:]
+        langs = langs if not task.retrieves else langs[1:]
     lacking = (*scale.gaps, *scale.lacks)
-    return tuple(x for x in langs if x in (scale.langs or langs) and f"{name}/{x}" not in lacking)
+    return tuple(x for x in langs if x in (scale.langs or langs) and f"{task.name}/{x}" not in lacking)
+
+
+def train_languages(task: Task, scale: Scale) -> tuple[str, ...]:
+    """Languages of the rows that train a task at a scale."""
+    return languages(task, scale) if task.train_lang == EVERY else (task.train_lang,)

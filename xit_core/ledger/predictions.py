@@ -16,7 +16,7 @@ PLAIN = ("task", "lang", "id")  # columns of the predictions that hold text, not
 
 def beside(run: Run) -> Path:
     """Where the predictions of a run are, instance by instance."""
-    return runs_dir() / run.scale / "predictions" / f"{run.id}.parquet"
+    return runs_dir() / run.scale.name / "predictions" / f"{run.id}.parquet"
 
 
 def kept(run: Run) -> Path | None:

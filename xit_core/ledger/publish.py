@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..design import studies
 from ..design.scales import SCALES
+from ..design.scales import scale as scale_of
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import results_dir
@@ -85,7 +86,7 @@ def members(study: str, scale: str, ids: list[str]) -> set[str]:
     """
     if study == OTHER:
         return set(ids).difference(*(members(name, scale, ids) for name in studies.STUDIES))
-    return {run.id for run in studies.runs(study, scale)}.intersection(ids)
+    return {run.id for run in studies.runs(study, scale_of(scale))}.intersection(ids)
 
 
 # -- writing -------------------------------------------------------------------------------------------------

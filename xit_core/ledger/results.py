@@ -7,18 +7,18 @@ Rows and executed notebooks travel between machines as files; predictions and ch
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..design.encoders import weights
 from ..design.run import Run
-from ..design.scales import PIVOT, SCALES
+from ..design.scales import SCALES
+from ..design.tasks import TASKS
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import results_dir, runs_dir
 from . import volumes
-from .scores import Score
 
 if TYPE_CHECKING:
     import pandas
@@ -71,30 +71,14 @@ class Survey:
         return ", ".join(f"{n} {why}" for why, n in counts.items() if n)
 
 
-def row(scores: list[Score], x: dict[str, list[float]], predictions: list[dict], seen: list[dict], protocols=(), **more) -> dict:
-    """What a run adds to the ledger, less its provenance.
-
-    items[i] = sum over languages of x[lang][i] / (languages * rows): they add up to the headline where that is a mean over
-    rows, and stand for it in intervals where it is not (tagging, BUCC); "abroad" are the same over the languages other than
-    the pivot. `protocols`: the same predictions scored under further protocols, kept apart.
-    """
-    items, abroad = shares(x), shares({lang: values for lang, values in x.items() if lang != PIVOT})
-    told, also = ([asdict(score) | {"value": round(score.value, 6)} for score in some] for some in (scores, protocols))
-    return {"scores": told, "items": items, "abroad": abroad, "predictions": predictions, "protocols": also, "seen": seen} | more
-
-
-def shares(x: dict[str, list[float]]) -> list[float]:
-    """What each row adds to the mean over languages of the mean over rows."""
-    items = [0.0] * max(map(len, x.values()), default=0)
-    for values in x.values():
-        for i, value in enumerate(values):
-            items[i] += value / (len(x) * len(values))
-    return [round(value, 6) for value in items]
+def named(run: Run) -> dict:
+    """What a row says of its run."""
+    return run.named | {"id": run.id, "source": run.source, "on": run.on, "phase": run.phase}
 
 
 def place(run: Run) -> Path:
     """Where the ledger keeps the working row of a run."""
-    return results_dir() / run.scale / f"{run.id}.json"
+    return results_dir() / run.scale.name / f"{run.id}.json"
 
 
 def home(run: Run) -> Path:
@@ -103,7 +87,7 @@ def home(run: Run) -> Path:
     Raises: Bad for a damaged volume.
     """
     path = place(run)
-    return path if path.exists() else next((v.file for v in volumes.holding(run.scale, run.id)), path)
+    return path if path.exists() else next((v.file for v in volumes.holding(run.scale.name, run.id)), path)
 
 
 def write(row: dict) -> Path:
@@ -210,7 +194,7 @@ def made(row: dict) -> Run | None:
 
 def checkpoint(run: Run) -> Path:
     """The folder of a stage run's encoder."""
-    return runs_dir() / run.scale / run.id
+    return runs_dir() / run.scale.name / run.id
 
 
 def trained(run: Run) -> bool:
@@ -221,10 +205,8 @@ def trained(run: Run) -> bool:
 
 def command(run: Run) -> str:
     """The command line of a run."""
-    named = {f.name: getattr(run, f.name) for f in fields(Run) if f.name != "path"}
-    changed = {
-        k: v for k, v in named.items() if k in ("scale", "seed") or v != Run.__dataclass_fields__[k].default
-    }
+    told = {"scale": run.scale.name, "seed": run.seed} | run.changed
+    changed = {k: told[k] for k in run.named if k in told and k != "path"}
     return " ".join([f'xit run "{run.path}"', *(f"--{k} {v}" for k, v in changed.items())])
 
 
@@ -233,14 +215,14 @@ def read(run: Run) -> dict | None:
 
     Raises: Bad for a damaged one.
     """
-    return known(run.scale, run.id)
+    return known(run.scale.name, run.id)
 
 
 def finished(run: Run) -> bool:
     """Whether the ledger has a run's row, and a whole one."""
     try:
         if not place(run).exists():
-            return bool(volumes.holding(run.scale, run.id))
+            return bool(volumes.holding(run.scale.name, run.id))
         return read(run) is not None
     except Bad:
         return False
@@ -321,8 +303,6 @@ def headline(scores: "pandas.DataFrame") -> "pandas.DataFrame":
 
     Source: google-research/xtreme@838c13b, evaluate.py.
     """
-    from ..design.tasks import TASKS
-
     keys = [*FIELDS, "data_lang"]
     wanted = [t in TASKS and m in TASKS[t].metrics for t, m in zip(scores["on"], scores["metric"], strict=True)]
     by_lang = scores.loc[wanted].groupby([*keys, "lang"], as_index=False)["value"].mean()

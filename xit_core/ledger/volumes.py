@@ -20,7 +20,7 @@ from ..machine.places import results_dir
 from . import factored
 
 FORMAT = 1
-NAME = re.compile(r"([a-z]+)-(.+)\.(?:jsonl|parquet)")
+NAME = re.compile(r"([a-z0-9_]+)-(.+)\.(?:jsonl|parquet)")
 ADVICE = "restore it from git, and the file of the same name beside it"
 PARQUET = "pip install pyarrow, which reads and writes Parquet"
 ITEMS = (

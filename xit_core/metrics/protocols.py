@@ -215,7 +215,7 @@ PROTOCOLS: dict[str, Protocol] = {
 def also(task: Task) -> tuple[str, ...]:
     """The further protocols that score a task's predictions: of its own family, SQuAD 2's only where answers can be missing."""
     family = task.protocol.split("/")[0] + "/"
-    if task.kind not in ("span", "tag"):
+    if task.retrieves:
         return ()
     names = (n for n in PROTOCOLS if n.startswith(family) and n != task.protocol)
     return tuple(n for n in names if n != "qa/squad2" or task.no_answer)

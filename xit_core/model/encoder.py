@@ -9,19 +9,22 @@ from torch import Tensor, nn
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
 from ..design.scales import Pretraining, Scale
-from ..design.tasks import TASKS
+from ..design.tasks import Task
 from . import packed
-from .kinds import KINDS
+from .kinds import kind as kind_of
+from .kinds.kind import Kind
 from .mixture import batches
 
 
 class Model(nn.Module):
-    """`encoder`, its `tokenizer`, and `heads` by task name; `labels` are the label sets the heads were made for."""
+    """`encoder`, its `tokenizer`, and by task name `heads`, the label sets they were made for, and the kinds of their tasks."""
 
     def __init__(self, encoder: XLMRobertaModel, tokenizer: Tokenizer, s: Scale, lm_head: dict | None = None):
         super().__init__()
         self.encoder, self.heads, self.tokenizer = encoder, nn.ModuleDict(), tokenizer
-        self.pooling, self.labels, self.lm_head = s.pooling, {}, lm_head
+        self.pooling, self.lm_head = s.pooling, lm_head
+        self.labels: dict[str, tuple[str, ...]] = {}
+        self.kinds: dict[str, Kind] = {}
         encoder.set_attn_implementation("packed")
         self.bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else s.bf16
         self.to(PartialState().device)  # where it would be trained: a model that is only scored is as fast there
@@ -30,18 +33,18 @@ class Model(nn.Module):
         """bf16 where the device has it, and on the CPU where the scale says that it pays."""
         return torch.autocast(next(self.parameters()).device.type, torch.bfloat16, enabled=self.bf16)
 
-    def add_head(self, name: str, labels: tuple[str, ...]) -> None:
+    def add_head(self, task: Task, labels: tuple[str, ...]) -> None:
         """A new head for a task; masked LM continues with the head it was pretrained with, where there is one."""
-        kind, hidden = TASKS[name].kind, self.encoder.config.hidden_size
-        n = self.encoder.config.vocab_size if kind == "mlm" else len(labels)
-        self.labels[name], self.heads[name] = labels, KINDS[kind].Head(hidden, n, self.pooling)
-        for layer in self.heads[name].modules():
+        kind, config = kind_of(task), self.encoder.config
+        head = kind.head(config.hidden_size, kind.outputs(config, labels), self.pooling)
+        self.labels[task.name], self.kinds[task.name], self.heads[task.name] = labels, kind, head
+        for layer in head.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
-        if kind == "mlm" and self.lm_head:
-            self.heads[name].load_state_dict(self.lm_head)
-        self.heads[name].to(self.encoder.device)
+        if kind.tied and self.lm_head:
+            head.load_state_dict(self.lm_head)
+        head.to(self.encoder.device)
 
     def states(self, batch: dict, depth: int | None = None) -> Iterator[Tensor]:
         """The states (T, H) of packed sequences (`packed.pack`): after the embeddings, then after each layer up to `depth`."""
@@ -63,7 +66,7 @@ class Model(nn.Module):
         """Logits of one batch of one task, as the task's head gives them."""
         for states in self.states(batch):  # noqa: B007  the last ones
             pass
-        if TASKS[name].kind == "mlm":
+        if self.kinds[name].tied:
             batch = batch | {"table": self.encoder.get_input_embeddings().weight}
         return self.heads[name](states, batch)
 

@@ -1,5 +1,6 @@
-"""What a path starts from: a shipped encoder, one of the hub, or random weights; and its tokenizer."""
+"""What a path starts from: a shipped or installed encoder, one of the hub, or random weights; and its tokenizer."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -7,61 +8,104 @@ import torch
 from tokenizers import Tokenizer
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
-from ..design.encoders import encoder_dir
-from ..design.scales import Scale, scale
+from ..design.encoders import HUB, INSTALLED, RANDOM, SHIPPED, Encoder, weights_hash
+from ..design.scales import Scale
 from ..machine import files
 from ..machine.errors import Bad
-from .checkpoints import read, shipped
+from .checkpoints import read, to_restore
 from .encoder import Model, empty, shape
 
 
 @lru_cache
-def tokenizer(scale_name: str) -> Tokenizer:
-    """The encoder's own tokenizer: from the package, or from the hub at the pinned commit."""
-    s = scale(scale_name)
-    file = encoder_dir(scale_name) / "tokenizer.json"
-    if s.revision:
-        from huggingface_hub import hf_hub_download
+def tokenizer(s: Scale) -> Tokenizer:
+    """The encoder's own tokenizer: from the package, or from the hub at the pinned commit.
 
-        try:
-            file = Path(hf_hub_download(s.encoder, "tokenizer.json", revision=s.revision))
-        except OSError as error:
-            raise Bad(
-                f"{s.encoder}: the hub gave no tokenizer ({str(error).splitlines()[0][:120]}); connect, or choose another scale"
-            ) from None
+    Raises: Bad when it is not there, or damaged.
+    """
+    file = hub_file(s.encoder, "tokenizer.json") if s.encoder.origin == HUB else s.encoder.folder / "tokenizer.json"
     if not file.is_file():
-        raise Bad(f"scale {scale_name!r}: no encoder at {file.parent}; make one: `make encoder SCALE={scale_name}`")
+        raise Bad(f"scale {s.name!r}: no encoder at {file.parent}; make one: `make encoder SCALE={s.name}`")
     return files.given(file, lambda file: Tokenizer.from_file(str(file)), files.RESTORE)
 
 
-def start(scale_name: str, kind: str = "", seed: int = 1) -> Model:
-    """The model that a path starts from: the scale's encoder, or (kind "random") its shape with random weights.
+def hub_file(encoder: Encoder, name: str) -> Path:
+    """A file of an encoder of the hub, fetched.
+
+    Raises: Bad when the hub does not give it.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(encoder.name, name, revision=encoder.revision))
+    except OSError as error:
+        reason = str(error).splitlines()[0][:120]
+        raise Bad(f"{encoder.name}: the hub gave no {name} ({reason}); connect, or choose another scale") from None
+
+
+def start(s: Scale, model: str = "", seed: int = 1) -> Model:
+    """The model that a path starts from: the scale's encoder, or (`model` "random") its shape with random weights.
 
     Raises: Bad when the encoder is not there.
     """
-    s, pieces = scale(scale_name), tokenizer(scale_name)
-    if kind == "random" or not s.encoder:
-        torch.manual_seed(seed)
-        return Model(drawn(s), pieces, s)
-    if s.revision:
-        return Model(from_hub(s), pieces, s)
-    return read(encoder_dir(scale_name), pieces, s)
+    return ORIGINS[RANDOM if model == RANDOM else s.encoder.origin](s, seed)
 
 
-def drawn(s: Scale) -> XLMRobertaModel:
-    """Random weights in the shape of the scale's encoder."""
-    folder = encoder_dir(s.name)
-    if s.encoder and (folder / "config.json").is_file():
-        return files.given(folder, lambda folder: empty(XLMRobertaConfig.from_pretrained(folder)), shipped(s))
-    p = s.pretraining
-    return empty(shape(p, tokenizer(s.name).get_vocab_size()) if p else from_hub(s).config)
+def from_folder(s: Scale, seed: int = 1) -> Model:
+    """An encoder that this package ships."""
+    return read(s.encoder.folder, tokenizer(s), s)
 
 
-def from_hub(s: Scale) -> XLMRobertaModel:
+def from_package(s: Scale, seed: int = 1) -> Model:
+    """An encoder in another Python package.
+
+    Raises: Bad when its weights are not the declared ones.
+    """
+    found = weights_hash(s.encoder.folder)
+    if found != s.encoder.revision:
+        said = f"sha256 {found[:12] or 'of nothing'}, declared is {s.encoder.revision[:12]}"
+        raise Bad(f"{s.encoder.folder}: {said}; install the version that environment.yml names")
+    return from_folder(s)
+
+
+def from_hub(s: Scale, seed: int = 1) -> Model:
+    """An encoder of the hub at its pinned commit."""
+    return Model(fetched(s.encoder), tokenizer(s), s)
+
+
+def fetched(encoder: Encoder) -> XLMRobertaModel:
+    """The weights of an encoder of the hub.
+
+    Raises: Bad when the hub does not give them.
+    """
+    pinned = {"revision": encoder.revision, "use_safetensors": True, "add_pooling_layer": False}
     try:
-        return XLMRobertaModel.from_pretrained(s.encoder, revision=s.revision, use_safetensors=True, add_pooling_layer=False)
+        return XLMRobertaModel.from_pretrained(encoder.name, **pinned)
     except OSError as error:
-        reason = str(error).splitlines()[0][:120]
-        raise Bad(
-            f"{s.encoder}@{s.revision[:8]}: the hub gave no weights ({reason}); connect, or choose scale micro or pocket"
-        ) from None
+        reason = f"{encoder.name}@{encoder.revision[:8]}: the hub gave no weights ({str(error).splitlines()[0][:120]})"
+        raise Bad(f"{reason}; connect, or choose a scale that needs no hub, such as micro") from None
+
+
+def drawn(s: Scale, seed: int = 1) -> Model:
+    """Random weights in the shape of the scale's encoder."""
+    pieces = tokenizer(s)
+    torch.manual_seed(seed)
+    return Model(empty_shape(s, pieces), pieces, s)
+
+
+def empty_shape(s: Scale, pieces: Tokenizer) -> XLMRobertaModel:
+    """The shape of the scale's encoder, or of the one that its pretraining would make, with random weights."""
+    if s.encoder.origin == HUB:
+        return empty(fetched(s.encoder).config)
+    if s.encoder.name and (s.encoder.folder / "config.json").is_file():
+        return files.given(
+            s.encoder.folder, lambda folder: empty(XLMRobertaConfig.from_pretrained(folder)), to_restore(s.encoder)
+        )
+    return empty(shape(s.pretraining, pieces.get_vocab_size()))
+
+
+ORIGINS: dict[str, Callable[[Scale, int], Model]] = {
+    SHIPPED: from_folder,
+    INSTALLED: from_package,
+    HUB: from_hub,
+    RANDOM: drawn,
+}

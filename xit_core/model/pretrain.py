@@ -12,16 +12,20 @@ import torch
 from tokenizers import Tokenizer, models, trainers
 from transformers.models.xlm_roberta import XLMRobertaModel
 
-from ..data import corpus, local, reading
+from .. import micro
+from ..data import corpus, reading
 from ..data.corpus import Texts
+from ..data.local import sha256
 from ..design.run import Run
-from ..design.scales import Pretraining, Scale, scale
-from ..design.tasks import languages
+from ..design.scales import Pretraining, Scale
+from ..design.tasks import TEXT, languages
+from ..ledger.outcomes import Training
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import mirror_dir, runs_dir
-from . import checkpoints, embeddings, encoder, features, mixture
+from . import checkpoints, embeddings, encoder, mixture
 from .encoder import Model
+from .features import Encoded
 from .train import fit, spent
 
 PREPARED = ("prepared.json", "vectors.npy", "sequences.npy")  # what a killed pretraining finds again, beside its checkpoint
@@ -32,45 +36,54 @@ TAKEN = 100_000  # sequences copied at once: their places take several times the
 LEARNED = 400_000  # lines that a new vocabulary is learned from
 
 
-def remake(run: Run) -> tuple[Model, dict, float]:
+def remake(run: Run) -> tuple[Model, Training, float]:
     """Pretrain the scale's encoder as its `Pretraining` says and leave it in `_runs/<scale>/encoder`.
 
-    Gives the model, {"curve", "dose", "seconds"} for the ledger and the card, and the tokens read. One that is finished there
-    is taken as it is: what comes after, its evaluation, may have been cut off.
+    Gives the model, what the training left, and the seconds that it took in all sittings. One that is finished there is
+    taken as it is: what comes after, its evaluation, may have been cut off.
     Raises: Bad when the scale's encoder is not one that is made here.
     """
-    s, p = scale(run.scale), scale(run.scale).pretraining
+    s, p = run.scale, run.scale.pretraining
     if not p:
-        raise Bad(f"scale {run.scale!r} starts from a public model ({s.encoder}); only small encoders are made here")
-    folder = runs_dir() / run.scale / "encoder"
+        raise Bad(f"scale {s.name!r} starts from a public model ({s.encoder.name}); only small encoders are made here")
+    folder = runs_dir() / s.name / "encoder"
     begin, of = time.time() - spent(folder), stamp(p, run)
     if card := finished(folder, of):
-        told = {k: card[k] for k in ("curve", "dose", "seconds")}
-        return checkpoints.read(folder, pieces_of(folder), s), told, card["dose"]["tokens"]
+        left = Training(card["curve"], card["dose"], tokens=card["dose"]["tokens"])
+        return checkpoints.read(folder, pieces_of(folder), s), left, card["seconds"]
     pieces, vectors, features, read = prepared(s, p, folder, of)
-    torch.manual_seed(run.seed)
-    net = Model(XLMRobertaModel(encoder.shape(p, pieces.get_vocab_size()), add_pooling_layer=False), pieces, s)
+    net = unlearned(s, pieces, vectors, run.seed)
+    net.heads[TEXT.name].bias.data.copy_(frequency(features, pieces.get_vocab_size()))
+    batches = mixture.Mixture({TEXT.name: features}, p.batch, p.steps, run.seed)
+    points = fit(net, batches, p.lr, run.seed, folder, save_every=SAVE, masking=p.masking, beta2=p.beta2)
+    checkpoints.write(net, folder, torch.bfloat16)
+    rows = sum(entry["rows"] for entry in read["data"])
+    dose = {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}
+    left, seconds = Training(points, dose, tokens=batches.tokens()), round(time.time() - begin)
+    keep_card(folder, pieces, left.row() | {"seconds": seconds}, of, read)
+    return checkpoints.read(folder, pieces, s), left, seconds
+
+
+def unlearned(s: Scale, pieces: Tokenizer, vectors: np.ndarray | None, seed: int) -> Model:
+    """The model before its first step: random weights, or the public table's vectors, frozen, as its embeddings."""
+    torch.manual_seed(seed)
+    config = encoder.shape(s.pretraining, pieces.get_vocab_size())
+    net = Model(XLMRobertaModel(config, add_pooling_layer=False), pieces, s)
     if vectors is not None:
         weights = net.encoder.get_input_embeddings().weight
         weights.data.copy_(torch.from_numpy(vectors))
         weights.requires_grad_(False)
-    net.add_head("mlm", ())
-    net.heads["mlm"].bias.data.copy_(frequency(features, pieces.get_vocab_size()))
-    batches = mixture.Mixture({"mlm": features}, p.batch, p.steps, run.seed)
-    points = fit(net, batches, p.lr, run.seed, folder, save_every=SAVE, masking=p.masking, beta2=p.beta2)
-    checkpoints.write(net, folder, torch.bfloat16)
-    rows = sum(entry["rows"] for entry in read["data"])
-    told = {"curve": points, "dose": {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}}
-    told["seconds"] = round(time.time() - begin)
-    card = (
-        told
-        | {"threads": torch.get_num_threads(), "of": of, "tokenizer": files.sha256(keep(folder, pieces))}
-        | read
-    )
+    net.add_head(TEXT, ())
+    return net
+
+
+def keep_card(folder: Path, pieces: Tokenizer, told: dict, of: list, read: dict) -> None:
+    """Write the tokenizer and, last, the card; what was prepared is not needed any more."""
+    card = told | {"threads": torch.get_num_threads(), "of": of}
+    card |= {"tokenizer": files.sha256(keep(folder, pieces))} | read
     files.text(folder / "card.json", json.dumps(files.sealed(card), indent=1) + "\n")
     for name in PREPARED:
         (folder / name).unlink(missing_ok=True)
-    return checkpoints.read(folder, pieces, s), told, batches.tokens()
 
 
 def finished(folder: Path, of: list) -> dict | None:
@@ -96,10 +109,10 @@ def pieces_of(folder: Path) -> Tokenizer:
 
 def stamp(p: Pretraining, run: Run) -> list:
     """What a pretraining is made of: recipe, seed, the mirror's manifest."""
-    return json.loads(json.dumps([asdict(p), run.seed, mirror_dir() and local.sha256(mirror_dir() / "MANIFEST.csv")]))
+    return json.loads(json.dumps([asdict(p), run.seed, mirror_dir() and sha256(mirror_dir() / "MANIFEST.csv")]))
 
 
-def prepared(s: Scale, p: Pretraining, folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, features.Encoded, dict]:
+def prepared(s: Scale, p: Pretraining, folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, Encoded, dict]:
     """The tokenizer, the vectors it starts with (where the start is a table), packed text, and what was read.
 
     Made once: a run that was killed finds it in `folder`. A checkpoint there of another text is thrown away.
@@ -123,7 +136,7 @@ def prepared(s: Scale, p: Pretraining, folder: Path, of: list) -> tuple[Tokenize
 
 
 def left(
-    folder: Path, of: list, pieces: Tokenizer, start: np.ndarray | None, features: features.Encoded, read: dict
+    folder: Path, of: list, pieces: Tokenizer, start: np.ndarray | None, features: Encoded, read: dict
 ) -> None:
     """Leave what was prepared for a run that is killed; the file that tells of it, with the others' hashes, comes last."""
     told, vectors, packed = (folder / name for name in PREPARED)
@@ -136,7 +149,7 @@ def left(
     files.text(told, json.dumps(files.sealed(content)))
 
 
-def found(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, features.Encoded, dict]:
+def found(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, Encoded, dict]:
     """What a killed pretraining left.
 
     Raises: Bad, OSError, ValueError when it left nothing, or a file is damaged or was made of something else.
@@ -148,7 +161,7 @@ def found(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, feature
     }:
         raise Bad(f"{folder}: not what this pretraining prepared")
     start = np.load(vectors) if vectors.name in content["sums"] else None
-    return pieces_of(folder), start, features.Encoded.read(packed), content["read"]
+    return pieces_of(folder), start, Encoded.read(packed), content["read"]
 
 
 def gather(s: Scale, p: Pretraining) -> tuple[Texts, dict]:
@@ -156,7 +169,7 @@ def gather(s: Scale, p: Pretraining) -> tuple[Texts, dict]:
     if not s.world.made:
         texts, seen, card = corpus.gather(s, p)
         return texts, {"data": seen, "corpus": {"alpha": p.alpha} | card}
-    parts = {lang: reading.examples("mlm", "train", lang, s, p.rows) for lang in languages("mlm", s)}
+    parts = {lang: reading.examples(TEXT, "train", lang, s, p.rows) for lang in languages(TEXT, s)}
     texts = {lang: [e["a"] for e in rows] for lang, (rows, _) in parts.items()}
     return texts, {"data": [entry for _, read in parts.values() for entry in read]}
 
@@ -167,9 +180,7 @@ def vocabulary(texts: Texts, s: Scale) -> tuple[Tokenizer, np.ndarray | None]:
     if p.start == "table":
         return embeddings.start(texts, p.pieces, p.hidden)
     if s.world.made:
-        from ..micro import pieces
-
-        return embeddings.tokenizer(pieces(texts)), None
+        return embeddings.tokenizer(micro.pieces(texts)), None
     return embeddings.tokenizer(learned(texts, p)), None
 
 
@@ -193,7 +204,7 @@ def learned(texts: Texts, p: Pretraining) -> list[tuple[str, float]]:
     return [(piece, score) for piece, score in json.loads(learner.to_str())["model"]["vocab"] if piece != "<unk>"]
 
 
-def pack(lines: list[str], pieces: Tokenizer, length: int, together: bool) -> features.Encoded:
+def pack(lines: list[str], pieces: Tokenizer, length: int, together: bool) -> Encoded:
     """Sequences of at most `length` pieces, long lines cut; `together`: neighbouring lines share a sequence."""
     pieces.no_truncation()
     start, end = pieces.token_to_id("<s>"), pieces.token_to_id("</s>")
@@ -202,7 +213,7 @@ def pack(lines: list[str], pieces: Tokenizer, length: int, together: bool) -> fe
         if not together or len(sequences[-1]) + len(ids) > length - 2:
             sequences.append([])
         sequences[-1] = [*sequences[-1], *ids][: length - 2]
-    return features.Encoded.of([{"ids": [start, *ids, end]} for ids in sequences if ids])
+    return Encoded.of([{"ids": [start, *ids, end]} for ids in sequences if ids])
 
 
 def sampling(sizes: list[int], alpha: float) -> list[float]:
@@ -211,12 +222,12 @@ def sampling(sizes: list[int], alpha: float) -> list[float]:
     return (weights / weights.sum()).tolist()
 
 
-def joined(parts: list[features.Encoded]) -> features.Encoded:
+def joined(parts: list[Encoded]) -> Encoded:
     """The features of all parts, one part after the other."""
-    return features.Encoded(*(np.concatenate([getattr(f, x.name) for f in parts]) for x in fields(features.Encoded)))
+    return Encoded(*(np.concatenate([getattr(f, x.name) for f in parts]) for x in fields(Encoded)))
 
 
-def drawn(parts: list[features.Encoded], shares: list[float], n: int) -> features.Encoded:
+def drawn(parts: list[Encoded], shares: list[float], n: int) -> Encoded:
     """About `n` sequences, of each part its share: all of its sequences in turn, shuffled, as often as that takes."""
     draw, chosen, first = np.random.default_rng(3), [], 0
     for f, share in zip(parts, shares, strict=True):
@@ -227,17 +238,17 @@ def drawn(parts: list[features.Encoded], shares: list[float], n: int) -> feature
     whole, order = joined(parts), np.concatenate(chosen)
     ids = np.concatenate([taken(whole, some) for some in np.array_split(order, -(-len(order) // TAKEN))])
     lengths = whole.lengths[order]
-    return features.Encoded(np.ones_like(lengths), lengths, np.zeros_like(lengths), ids, np.empty(0, np.int32))
+    return Encoded(np.ones_like(lengths), lengths, np.zeros_like(lengths), ids, np.empty(0, np.int32))
 
 
-def taken(whole: features.Encoded, order: np.ndarray) -> np.ndarray:
+def taken(whole: Encoded, order: np.ndarray) -> np.ndarray:
     """The ids of sequences in the given order, one after the other."""
     lengths = whole.lengths[order]
     offsets = np.repeat(whole.begin[:-1][order] - np.cumsum(lengths) + lengths, lengths)
     return whole.ids[np.arange(len(offsets)) + offsets]
 
 
-def frequency(features: features.Encoded, vocabulary: int) -> torch.Tensor:
+def frequency(features: Encoded, vocabulary: int) -> torch.Tensor:
     """Log share of every piece: the output bias starts there, so that the first steps need not learn it. Shape (V,)."""
     counts = torch.from_numpy(np.bincount(features.ids, minlength=vocabulary)).float() + 0.5
     return (counts / counts.sum()).log()

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from ..design.tasks import TASKS
 from ..machine import files
 from . import mixture, packed
-from .compact import Table
+from .compact import CompactEmbedding
 from .encoder import Model
-from .kinds import KINDS, mlm, tag
+from .kinds.kind import IGNORED
+from .methods import full
 from .schedule import CLIP, DECAY, EPSILON, slope
 
 POINTS = 40  # of a training curve
@@ -26,6 +26,7 @@ POINTS = 40  # of a training curve
 def fit(
     net: Model, batches: mixture.Mixture, lr: float, seed: int, folder: Path, save_every: int = 1000, masking: float = 0.15,
     beta2: float = 0.999, probe: tuple[int, Callable[[Model], dict]] | None = None,
+    trained: Callable[[Model], list[nn.Parameter]] = full.trained,
 ) -> list[dict]:  # fmt: skip
     """Train for `batches.steps` steps and return the curve: step, loss, rate, and what the probe saw.
 
@@ -35,8 +36,8 @@ def fit(
     accelerator = Accelerator(mixed_precision="bf16" if net.bf16 else "no")
     torch.manual_seed(seed)
     net.to(accelerator.device)
-    table = Table(net, batches, lr)
-    optimiser = torch.optim.AdamW(groups(net), lr=lr, betas=(0.9, beta2), eps=EPSILON, fused=True)
+    table = CompactEmbedding(net, batches, lr)
+    optimiser = torch.optim.AdamW(groups(trained(net)), lr=lr, betas=(0.9, beta2), eps=EPSILON, fused=True)
     schedule = LambdaLR(optimiser, lambda step: slope(step, batches.steps))
     net_, optimiser_ = accelerator.prepare(net, optimiser)
     learned = [p for group in optimiser.param_groups for p in group["params"]]  # listed once, not in every step
@@ -45,9 +46,9 @@ def fit(
     net.train()
     for step in range(first, batches.steps):
         if probe and step and step % max(1, batches.steps // probe[0]) == 0 and step not in probed:
-            table.open(step)
+            table.restore(step)
             probed[step] = probe[1](net)
-            table.close()
+            table.compact()
             net.train()
         name, features = batches.at(step)
         losses.append(learn(net_, name, *share(name, features, net, (seed, step), masking, accelerator), table.lookup, accelerator))
@@ -57,7 +58,7 @@ def fit(
         optimiser_.zero_grad()
         if (step + 1) % save_every == 0 and step + 1 < batches.steps:
             save(folder, net, optimiser, schedule, losses, probed, time.time() - begun)
-    table.open(batches.steps)
+    table.restore(batches.steps)
     net.eval()
     (folder / "resume.pt").unlink(missing_ok=True)
     return curve(losses, lr, probed)
@@ -67,28 +68,28 @@ def share(
     name: str, features: list[dict], net: Model, at: tuple[int, int], masking: float, accelerator: Accelerator
 ) -> tuple[list[dict], float]:
     """This process's part of a step, and what to divide the sum of its losses by: all have the mean of the whole step."""
-    if TASKS[name].kind == "mlm":
-        features = mlm.hide(features, masking, net.encoder.config.vocab_size, np.random.default_rng(at))
+    hide, vocabulary = net.kinds[name].hide, net.encoder.config.vocab_size
+    features = hide(features, masking, vocabulary, np.random.default_rng(at))
     gold = np.concatenate([f["gold"] for f in features])
-    count = max(1, np.count_nonzero(gold != tag.IGNORED)) / accelerator.num_processes
+    count = max(1, np.count_nonzero(gold != IGNORED)) / accelerator.num_processes
     return features[accelerator.process_index :: accelerator.num_processes], count
 
 
 def learn(net_, name: str, features: list[dict], count: float, lookup: np.ndarray | None, accelerator: Accelerator) -> Tensor:
     """The gradient of one step, part by part as the token budget says; gives the loss."""
+    kind = getattr(net_, "module", net_).kinds[name]  # accelerate may have wrapped the net
     whole, parts = [], list(mixture.cut(features, mixture.BUDGET.get(accelerator.device.type, mixture.BUDGET["cpu"])))
     for k, part in enumerate(parts):
         batch = packed.pack(part, accelerator.device, lookup)
         with accelerator.no_sync(net_) if k + 1 < len(parts) else nullcontext(), accelerator.autocast():
-            loss = KINDS[TASKS[name].kind].loss(net_(name, batch), batch) / count
+            loss = kind.loss(net_(name, batch), batch) / count
             accelerator.backward(loss)
         whole.append(loss.detach())
     return torch.stack(whole).sum()
 
 
-def groups(net: Model) -> list[dict]:
+def groups(learned: list[nn.Parameter]) -> list[dict]:
     """Parameters with and without weight decay (biases, norms)."""
-    learned = [p for p in net.parameters() if p.requires_grad]
     return [
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": DECAY},
         {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},

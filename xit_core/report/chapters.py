@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, spearmanr
 
-from ..design import studies
+from ..design.encoders import DEPTH
 from ..design.scales import PIVOT, SCALES
-from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
+from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
 from . import claims, plots, published, verdicts
 
@@ -36,7 +36,6 @@ EMPTY = "*No runs yet at this scale.*\n"
 MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open"}
 
 SIGNED = "+,.1f"
-DEPTH = 14 / 24  # of the layer whose vectors are compared, as `xit_core.retrieval`, which needs torch, has it
 COMPARED = {"tatoeba": "raw (%)", "tatoeba_centred": "centred (%)", "share": "share of language identity (%)"}
 METRICS = {
     "accuracy": "Tatoeba, raw (%)",
@@ -51,7 +50,8 @@ class View:
 
     def __init__(self, scale: str) -> None:
         self.scale = scale
-        self.real = not SCALES[scale].world.made
+        self.declared = SCALES[scale]
+        self.real = not self.declared.world.made
         self.survey = results.survey(scale)
         self.rows = self.survey.rows
 
@@ -77,12 +77,12 @@ class View:
     @property
     def note(self) -> str:
         """How the scale is reduced, to be said where its numbers are shown; "" where it is not."""
-        return SCALES[self.scale].note
+        return self.declared.note
 
     @property
     def instead(self) -> str:
         """What counts as one of the nine tasks that the scale cannot have."""
-        pairs = zip(studies.nine(self.scale), INTERMEDIATES, strict=True)
+        pairs = zip(nine(self.declared), INTERMEDIATES, strict=True)
         return ", ".join(f"`{task}` stands in for `{missing}`" for task, missing in pairs if task != missing)
 
     @cached_property

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from ..data.inventory import expected
 from ..design import studies
-from ..design.scales import PIVOT, SCALES
+from ..design.scales import PAPER, PIVOT
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
 from .contrasts import BASELINE, Ledger, Source, Weights, mean, versus
 from .published import claimed, table_of, told
@@ -218,7 +218,7 @@ def nine(_: Ledger) -> Finding:
 
 
 def phases(_: Ledger) -> Finding:
-    found = {run.phase for run in studies.runs("main", "paper")}
+    found = {run.phase for run in studies.runs(studies.MAIN, PAPER)}
     return check(found == {1, 2, 3}, len(found), "phases of the runs of the main study")
 
 
@@ -250,9 +250,9 @@ def hellaswag_source(_: Ledger) -> Finding:
 
 
 def start(_: Ledger) -> Finding:
-    models = {run.model for run in studies.runs("main", "paper")}
-    right = SCALES["paper"].encoder == START and models <= {"", "random"}
-    return check(right, note=f"{SCALES['paper'].encoder}; random weights only as the control")
+    models = {run.model for run in studies.runs(studies.MAIN, PAPER)}
+    right = PAPER.encoder.name == START and models <= {"", "random"}
+    return check(right, note=f"{PAPER.encoder.name}; random weights only as the control")
 
 
 # -- the claims --------------------------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..design import studies
-from ..design.scales import PIVOT
-from ..design.tasks import INTERMEDIATES, TARGETS
+from ..design.scales import PIVOT, Scale
+from ..design.tasks import INTERMEDIATES, TARGETS, nine
 from ..ledger import results
 from .stats import SEEDS, Interval, paired, pooled
 
@@ -32,18 +32,18 @@ class Entry:
 class Ledger:
     """The finished runs of the main study at one scale: cell -> seed -> entry. Rows of other recipes do not count."""
 
-    def __init__(self, scale: str):
-        told = results.rows(scale)
+    def __init__(self, scale: Scale):
+        told = results.rows(scale.name)
         rows = {row["id"]: row for row in told}
         scores = results.headline(results.tidy(told)).set_index("id")["score"] if rows else {}
-        planned = [r for r in studies.runs("main", scale) if r.phase == 3 and not r.model]
+        planned = [r for r in studies.runs(studies.MAIN, scale) if r.phase == 3 and not r.model]
         self.cells: dict[Cell, dict[int, Entry]] = {}
         for run in planned:
             seeds = self.cells.setdefault((run.source, run.lang, run.on), {})
             if run.id in rows and run.id in scores:
                 seeds[run.seed] = Entry(run.id, float(scores[run.id]), np.asarray(rows[run.id]["items"], float))
         self.targets = tuple(t for t in TARGETS if ("", PIVOT, t) in self.cells)
-        self.nine, self.multi = studies.nine(scale), studies.multi(scale)
+        self.nine, self.multi = nine(scale), studies.multi(scale)
         self.instead = ", ".join(f"{x} stands in for {t}" for x, t in zip(self.nine, INTERMEDIATES, strict=True) if x != t)
         self.singles = tuple(s for s in self.nine if any(cell[:2] == (s, PIVOT) for cell in self.cells))
 

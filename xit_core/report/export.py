@@ -5,7 +5,6 @@ from pathlib import Path
 
 from ..data import reading
 from ..design.run import Run
-from ..design.scales import scale as scale_of
 from ..design.tasks import TARGETS
 from ..ledger import predictions, results
 from ..machine import files
@@ -46,7 +45,7 @@ def chosen(ids: list[str]) -> list[Run]:
     if len({run.on for run in runs}) < len(runs):
         raise Bad(f"runs {', '.join(ids)}: two end in the same target; a submission has one run for each")
     if len(scales := {run.scale for run in runs}) > 1:
-        names = ", ".join(sorted(scales))
+        names = ", ".join(sorted(s.name for s in scales))
         raise Bad(f"runs of the scales {names}; a submission is of one encoder: export each scale by itself")
     return runs
 
@@ -96,16 +95,16 @@ def fill(folder: Path, parts: list[tuple[Run, str, list | None, list[dict]]]) ->
         hashes[file.relative_to(folder).as_posix()] = files.sha256(file)
         langs.setdefault(submission.called(run.on), []).append(lang)
     runs = {submission.called(run.on): run.id for run, *_ in parts}
-    listed = {"scale": next((run.scale for run, *_ in parts), ""), "runs": runs, "languages": langs, "files": hashes}
+    listed = {"scale": next((run.scale.name for run, *_ in parts), ""), "runs": runs, "languages": langs, "files": hashes}
     files.text(folder / submission.LIST, json.dumps(files.sealed(listed), indent=1) + "\n")
 
 
 def instances(run: Run, lang: str, ids: list[str]) -> list[dict]:
     """The examples that a run predicted in a language, in their order."""
-    s = scale_of(run.scale)
-    if run.on == "bucc":  # predictions are mined pairs, examples gold pairs; real ones are never sampled
-        return reading.gold_pairs(run.on, lang, s)[0]
-    rows, _ = reading.examples(run.on, "validation", lang, s, s.eval_rows)
+    s = run.scale
+    if run.target.pools:  # predictions are mined pairs, examples gold pairs; real ones are never sampled
+        return reading.gold_pairs(run.target, lang, s)[0]
+    rows, _ = reading.examples(run.target, "validation", lang, s, s.eval_rows)
     if [row["id"] for row in rows] != ids:
         raise Bad(f"{run.id}/{lang}: the rows at hand are not those that were predicted; use the data the ledger names (hashes)")
     return rows

@@ -10,9 +10,8 @@ import pandas as pd
 from scipy.stats import ttest_1samp
 
 from ..design import studies
-from ..design.encoders import encoder_dir
-from ..design.scales import PIVOT, SCALES, Scale
-from ..design.tasks import TARGETS, TASKS, languages
+from ..design.scales import PIVOT, Scale
+from ..design.tasks import TARGETS, TASKS, languages, nine
 from . import chapters, contrasts, plots, published
 from .chapters import (
     EMPTY,
@@ -52,7 +51,7 @@ def parts(shown: list[View], out: Path) -> dict[str, str]:
         "alignment": partial(chapters.alignment, out=out),
         "encoder": partial(encoder, out=out),
     }
-    whole = [view for view in shown if view.scale not in studies.LONG]
+    whole = [view for view in shown if not view.declared.prolongs]
     live = [view for view in whole if view.rows]
     texts = {f"mini_{name}.md": "\n".join(titled(v) + block(v) for v in live) or EMPTY for name, block in blocks.items()}
     read = "\n".join(titled(view) + corpus(view) for view in whole)
@@ -76,8 +75,8 @@ def design(shown: list[View]) -> str:
 
 def designed(view: View) -> dict[str, str]:
     """The scale as declared, what its encoder's card says of the pretraining, and how much of the study has run."""
-    s, p, dose = SCALES[view.scale], SCALES[view.scale].pretraining, card(view).get("dose", {})
-    planned = studies.runs("main", view.scale)
+    s, p, dose = view.declared, view.declared.pretraining, card(view).get("dose", {})
+    planned = studies.runs(studies.MAIN, view.declared)
     done = {row["id"] for row in view.rows} & {run.id for run in planned}
     return {
         "in short": view.note or "–",
@@ -98,13 +97,13 @@ def designed(view: View) -> dict[str, str]:
 
 def card(view: View) -> dict:
     """What the encoder's pretraining left beside its weights; {} while there is no encoder."""
-    file = encoder_dir(view.scale) / "card.json"
+    file = view.declared.encoder.folder / "card.json"
     return json.loads(file.read_text(encoding="utf8")) if file.is_file() else {}
 
 
 def _spoken(target: str, s: Scale) -> str:
     """How many languages a target is evaluated in; which, where there is only one."""
-    langs = languages(target, s)
+    langs = languages(TASKS[target], s)
     return f"`{target}` {len(langs)}" + (f" ({langs[0]})" if len(langs) == 1 else "")
 
 
@@ -180,12 +179,12 @@ def above_chance(rows: list[dict]) -> tuple[float, float, int, int] | None:
 def doses(shown: list[View], out: Path) -> str:
     """Every longer training beside the same at the scale that it prolongs: what it learned, and what the targets gain."""
     known = {view.scale: view for view in shown}
-    pairs = [(known[name.removesuffix("-long")], known[name]) for name in studies.LONG if name in known and known[name].rows]
+    pairs = [(known[view.declared.prolongs], view) for view in shown if view.declared.prolongs and view.rows]
     text = ""
     for short, long in pairs:
-        ledgers = [(view, contrasts.Ledger(view.scale)) for view in (short, long)]
+        ledgers = [(view, contrasts.Ledger(view.declared)) for view in (short, long)]
         ran = {row["path"] for row in long.rows if row["lang"] == PIVOT}
-        told = [(source, *each) for source in studies.nine(long.scale) if source in ran for each in ledgers]
+        told = [(source, *each) for source in nine(long.declared) if source in ran for each in ledgers]
         learned, gained = [dosed(source, view) for source, view, _ in told], [gains(*each) for each in told]
         text += titled(long)
         text += small(table(["training", "steps", "rate", "its own score (%)", "guessing (%)", "distance moved (%)"], learned))
@@ -200,7 +199,7 @@ def dosed(source: str, view: View) -> list[str]:
     own = [np.mean([score["value"] for score in row["scores"] if score["metric"] in TASKS[source].metrics]) for row in rows]
     moved = [100 * row["dose"]["distance"] for row in rows]
     score, distance = (number(np.mean(x) if x else None) for x in (own, moved))
-    return [source, _steps(view), f"{SCALES[view.scale].stage_lr:g}", score, number(chapters.guessing(source)), distance]
+    return [source, _steps(view), f"{view.declared.stage_lr:g}", score, number(chapters.guessing(source)), distance]
 
 
 def gains(source: str, view: View, ledger: contrasts.Ledger) -> list[str]:
@@ -210,7 +209,7 @@ def gains(source: str, view: View, ledger: contrasts.Ledger) -> list[str]:
 
 
 def _steps(view: View) -> str:
-    return f"{SCALES[view.scale].stage_steps:,}"
+    return f"{view.declared.stage_steps:,}"
 
 
 def _gained(source: str, targets: list[str], ledger: contrasts.Ledger) -> str:

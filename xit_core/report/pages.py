@@ -268,7 +268,11 @@ def _declared(task: Task) -> list[str]:
 def scales() -> str:
     """Every scale as declared; a dash where the task's own setting or the whole data set is used."""
     shown = ["world", "encoder", "rows", "stage_rows", "eval_rows", "steps", "stage_steps", "batch", "lr", "stage_lr"]
-    lines = [[f"`{s.name}`", *(getattr(s, name) or "–" for name in shown), len(s.seeds)] for s in SCALES.values()]
+    named = {"world": lambda s: s.world.name, "encoder": lambda s: s.encoder.name or "–"}
+    lines = [
+        [f"`{s.name}`", *(named[name](s) if name in named else getattr(s, name) or "–" for name in shown), len(s.seeds)]
+        for s in SCALES.values()
+    ]
     notes = "".join(f"- `{s.name}`: {s.note}.\n" for s in SCALES.values() if s.note)
     return table(["scale", *(name.replace("_", " ") for name in shown), "seeds"], lines) + notes
 

@@ -1,6 +1,6 @@
 """From findings to verdicts: correction for multiplicity, and the table of claims."""
 
-from ..design.scales import SCALES
+from ..design.scales import scale as scale_of
 from .claims import CLAIMS, Finding
 from .contrasts import Ledger, Short
 from .stats import LEVEL, holm
@@ -28,7 +28,7 @@ def verdict(finding: Finding, expect: float | None, p: float = 0.0, p_expect: fl
 
 def findings(scale: str) -> dict[str, Finding]:
     """Every claim's finding, uncorrected, by claim id; `note` says what was counted or why it is open."""
-    ledger, found = Ledger(scale), {}
+    ledger, found = Ledger(scale_of(scale)), {}
     for c in CLAIMS:
         try:
             found[c.id] = c.measure(ledger)
@@ -61,6 +61,6 @@ def table(scale: str, found: dict[str, Finding] | None = None) -> list[dict]:
             {"id": c.id, "number": c.number, "says": c.says, "scale": scale, "published": c.expect}
             | {name: None if value is None else round(value, 3) for name, value in numbers.items()}
             | {"direction": direction, "magnitude": magnitude, "runs": list(finding.runs)}
-            | {"note": "; ".join(filter(None, (finding.note, interval and SCALES[scale].note)))}
+            | {"note": "; ".join(filter(None, (finding.note, interval and scale_of(scale).note)))}
         )
     return rows

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ..design import studies
 from ..design.run import Run
+from ..design.scales import Scale
 from ..ledger import predictions, results
 from .cost import costs
 
@@ -38,14 +39,14 @@ class Clock:
     spent: dict[str | int, list[float]] = field(default_factory=dict)  # by target or phase: seconds and FLOP
 
     @classmethod
-    def of(cls, study: str, scale_name: str, budget: float | None) -> "Clock":
+    def of(cls, study: str, scale: Scale, budget: float | None) -> "Clock":
         """The clock of a budget in seconds; it has learnt from the rows whose predictions are here, as they were made here."""
         if not budget or budget > FOREVER:
             return cls()
         span = budget - min(GRACE, budget / 5)
         clock = cls(time.time() + span, span)
-        clock.flops = {r["id"]: r["flops"] for r in costs(study, scale_name)["runs"]}
-        for run in studies.runs(study, scale_name):
+        clock.flops = {r["id"]: r["flops"] for r in costs(study, scale)["runs"]}
+        for run in studies.runs(study, scale):
             if predictions.kept(run) and results.finished(run) and (row := results.read(run)):
                 clock.learn(run, row["provenance"].get("seconds", 0.0))
         return clock

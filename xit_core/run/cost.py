@@ -5,28 +5,31 @@ import math
 from ..data.inventory import rows_of
 from ..design import studies
 from ..design.run import Run
-from ..design.scales import scale as scale_of
-from ..design.tasks import TASKS, languages
+from ..design.scales import Scale
+from ..design.tasks import PARALLEL, TASKS, Task, languages
 from ..ledger import results
 
-SHAPES = {"FacebookAI/xlm-roberta-base": (12, 768), "FacebookAI/xlm-roberta-large": (24, 1024)}  # layers, hidden
 GPU = 2.6e14  # FLOP/s kept up in practice: a third of one H200's 790 TFLOP/s in bf16
 
 
-def costs(study: str, scale_name: str) -> dict:
+def costs(study: str, scale: Scale) -> dict:
     """The runs of a study with parents, state and estimated cost: tokens read, and FLOP of the encoder's layers."""
-    runs, s = studies.runs(study, scale_name), scale_of(scale_name)
-    layers, hidden = (s.pretraining.layers, s.pretraining.hidden) if s.pretraining else SHAPES.get(s.encoder, (0, 0))
-    weights = 12 * layers * hidden**2  # the embeddings cost no multiplication
+    runs, per_token = studies.runs(study, scale), 2 * weights(scale)
     planned, counted, told = {r.id: r for r in runs}, set(), []
     for r in runs:
         trained, read = train_tokens(r, counted), eval_tokens(r)
         told.append({
             "id": r.id, "path": r.path, "on": r.on, "seed": r.seed,
             "parents": parents(r, planned), "done": results.finished(r),
-            "tokens": trained + read, "flops": 2 * weights * (3 * trained + read),
+            "tokens": trained + read, "flops": per_token * (3 * trained + read),
         })  # fmt: skip
     return {"runs": told, "gpu_hours": sum(r["flops"] for r in told if not r["done"]) / GPU / 3600}
+
+
+def weights(scale: Scale) -> int:
+    """Weights of the encoder's layers; its embeddings cost no multiplication."""
+    shape = scale.pretraining or scale.encoder
+    return 12 * shape.layers * shape.hidden**2
 
 
 def parents(run: Run, planned: dict[str, Run]) -> list[str]:
@@ -39,25 +42,30 @@ def parents(run: Run, planned: dict[str, Run]) -> list[str]:
 
 def train_tokens(run: Run, counted: set) -> int:
     """Tokens (at most) of the run's last stage; 0 if it trains nothing or `counted` holds that training already."""
-    s = scale_of(run.scale)
-    names = run.stages[-1] if run.phase == 2 else (TASKS[run.on].train_on,) if run.phase == 3 else ()
-    key = (run.source, names, run.seed, run.model, run.method, run.lang, run.size)
-    if not any(names) or key in counted:
+    s, tasks = run.scale, trained_tasks(run)
+    key = (run.source, tasks, run.seed, run.model, run.method, run.lang, run.size)
+    if not tasks or key in counted:
         return 0
     counted.add(key)
     fixed, cap = (s.stage_steps, run.size or s.stage_rows) if run.phase == 2 else (s.steps, s.rows)
     total = 0
-    for task in map(TASKS.get, names):
+    for task in tasks:
         rows = rows_of(task, task.train) or cap
         steps = fixed or math.ceil(min(rows, cap or rows) * task.epochs / task.batch)
         total += steps * (s.batch or task.batch) * s.longest(task.kind)
     return total
 
 
+def trained_tasks(run: Run) -> tuple[Task, ...]:
+    """The tasks whose rows train the run's last stage; () for an encoder that is only scored."""
+    if run.phase == 2:
+        return run.stages[-1].tasks
+    return (TASKS[run.target.train_on],) if run.target and run.target.train_on else ()
+
+
 def eval_tokens(run: Run) -> int:
-    """Tokens (at most) that scoring reads; every run but a target's is scored on Tatoeba."""
-    s = scale_of(run.scale)
-    task = TASKS[run.on if run.phase == 3 else "tatoeba"]
-    texts = 2 if task.kind == "retrieve" else 1
-    rows = (min(rows_of(task, task.validation, x) or 1000, s.eval_rows or 10**9) for x in languages(task.name, s))
+    """Tokens (at most) that scoring reads; every run but a target's is scored by retrieval."""
+    s, task = run.scale, run.target or PARALLEL
+    texts = 2 if task.retrieves else 1
+    rows = (min(rows_of(task, task.validation, x) or 1000, s.eval_rows or 10**9) for x in languages(task, s))
     return texts * s.longest(task.kind) * sum(rows)

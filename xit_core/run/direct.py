@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from ..design import studies
 from ..design.run import Run
+from ..design.scales import Scale
 from ..ledger import results
 from ..machine.errors import Bad
 from ..machine.places import runs_dir
@@ -17,29 +18,29 @@ from .clock import Clock, Over, until
 from .workflow import alone, state
 
 
-def run_direct(study: str, scale_name: str, budget: float | None = None) -> None:
+def run_direct(study: str, scale: Scale, budget: float | None = None) -> None:
     """Make the missing rows of a study in this process, in the order of the plan: needs neither papermill nor Snakemake.
 
     Notebooks can be executed from the rows later, anywhere. Raises: Bad or Failed, as `run_study`.
     """
-    clock, broken = Clock.of(study, scale_name, budget), {}
-    todo = launch.jobs([r for r in studies.runs(study, scale_name) if not results.finished(r)])
+    clock, broken = Clock.of(study, scale, budget), {}
+    todo = launch.jobs([r for r in studies.runs(study, scale) if not results.finished(r)])
     if not todo:
-        print(state(study, scale_name))
+        print(state(study, scale))
         return
     launch.prepare(todo[0])
     launch.settle()
     launch.lease()
     shown = {"total": sum(len(j.runs) for j in todo), "unit": "run", "mininterval": 1 if sys.stderr.isatty() else 30}
-    with alone(scale_name), tqdm(**shown, disable=False) as bar, until(clock.end):
+    with alone(scale), tqdm(**shown, disable=False) as bar, until(clock.end):
         for j in todo:
             for _ in made(j, clock, broken):
                 bar.update()
     if broken:
         first = next(iter(broken.values()))
-        said = f"{len(broken)} runs could not be made; {state(study, scale_name)}; logs: {runs_dir() / 'logs' / scale_name}"
+        said = f"{len(broken)} runs could not be made; {state(study, scale)}; logs: {runs_dir() / 'logs' / scale.name}"
         raise Bad(f"{first}; {said}") if isinstance(first, Bad) else launch.Failed(f"{type(first).__name__}: {first}; {said}")
-    print(state(study, scale_name))
+    print(state(study, scale))
 
 
 def made(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> Iterator[Run]:
@@ -60,7 +61,7 @@ def made(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> Iterato
             else:
                 (phases.pretrained if run.phase == 1 else phases.intermediate)(run)
         except Exception as error:
-            log = runs_dir() / "logs" / run.scale / f"{run.id}.log"
+            log = runs_dir() / "logs" / run.scale.name / f"{run.id}.log"
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(traceback.format_exc(), encoding="utf-8")
             broken[run.id] = error.with_traceback(None)  # which would keep the model

@@ -12,13 +12,13 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO
 
-from ..design.run import Run, runs
+from ..design.run import DEFAULTS, Run, runs
+from ..design.scales import Scale
 from ..design.scales import scale as scale_of
-from ..design.studies import SLICED
 from ..ledger import results
 from ..machine.environment import compared, fix_environment
 from ..machine.errors import Bad
@@ -39,7 +39,7 @@ class Failed(RuntimeError):
 class Job:
     """One execution: one run, or all runs that differ only in target and seed, or the analysis (no run)."""
 
-    scale: str
+    scale: Scale
     runs: tuple[Run, ...] = ()
 
     @property
@@ -57,7 +57,8 @@ class Job:
     @property
     def parameters(self) -> dict[str, str | int]:
         """What the notebook is given: all its parameters, defaults too."""
-        return asdict(self.runs[0]) | {"path": self.path, "seed": self.seed} if self.runs else {"scale": self.scale}
+        told = self.runs[0].named | {"path": self.path, "seed": self.seed} if self.runs else {}
+        return told or {"scale": self.scale.name}
 
     @property
     def id(self) -> str:
@@ -72,7 +73,7 @@ class Job:
 
     @property
     def output(self) -> Path:
-        return executed_dir() / self.scale / f"{self.id}.ipynb"
+        return executed_dir() / self.scale.name / f"{self.id}.ipynb"
 
     @property
     def rows(self) -> list[Path]:
@@ -98,7 +99,7 @@ def job(path: str, **given: str | int) -> Job:
     if wrong := [name for name in given if name not in known]:
         raise Bad(f"no parameter {wrong[0]!r} for path {path!r}; known: {', '.join(known)}")
     if path.strip() == ANALYSIS:
-        return Job(scale_of(given.get("scale", "smoke")).name)
+        return Job(scale_of(given.get("scale", DEFAULTS["scale"])))
     found = runs(path, **given)
     paths = dict.fromkeys(r.path for r in found)
     if len(paths) > 1 and {r.phase for r in found} != {3}:
@@ -113,8 +114,9 @@ def jobs(planned: list[Run]) -> list[Job]:
     """
     groups: dict[tuple, dict[Run, None]] = {}
     for r in planned:
-        seed = r.seed if r.scale in SLICED else 1
-        alike = (r.phase, r.source, replace(r, path="pretrained", seed=seed)) if scale_of(r.scale).together else (r,)
+        seed = r.seed if r.scale.by_seed else 1
+        fields = tuple({**r.named, "path": "", "seed": seed}.items())
+        alike = (r.phase, r.source, fields) if r.scale.together else (r,)
         groups.setdefault(alike, {})[r] = None
     return [Job(group[0].scale, group) for group in map(tuple, groups.values())]
 
@@ -194,7 +196,7 @@ def prepare(todo: Job) -> None:
     Raises: Bad for folders that cannot be written, a damaged volume of the ledger, and real data with neither
     a mirror nor the hub.
     """
-    for folder in (todo.output.parent, results_dir() / todo.scale, runs_dir()):
+    for folder in (todo.output.parent, results_dir() / todo.scale.name, runs_dir()):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
@@ -205,8 +207,8 @@ def prepare(todo: Job) -> None:
     for run in todo.runs:
         results.home(run)
     pending = any(not results.finished(run) for run in todo.runs)  # else the notebook is made from the rows
-    if pending and not scale_of(todo.scale).world.made and not mirror_dir() and offline:
-        raise Bad(f"scale {todo.scale!r} needs real data: HF_HUB_OFFLINE keeps the hub out; set XIT_MIRROR to a mirror's folder")
+    if pending and not todo.scale.world.made and not mirror_dir() and offline:
+        raise Bad(f"scale {todo.scale.name!r} needs real data: HF_HUB_OFFLINE keeps the hub out; set XIT_MIRROR to a mirror's folder")
 
 
 def settle() -> None:
@@ -244,7 +246,7 @@ def plain(path: Path) -> str:
 
 def kept(todo: Job, part: Path) -> str:
     """Keep the notebook as it stood when it failed; what a message says of it."""
-    place = runs_dir() / "logs" / todo.scale / f"{todo.id}.failed.ipynb"
+    place = runs_dir() / "logs" / todo.scale.name / f"{todo.id}.failed.ipynb"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         os.replace(part, place)

@@ -15,7 +15,7 @@ from typing import IO
 from tqdm import tqdm
 
 from ..design import studies
-from ..design.scales import PIVOT
+from ..design.scales import PIVOT, Scale
 from ..ledger import results
 from ..machine.errors import Bad
 from ..machine.locks import Owned, Unlockable, locked
@@ -27,53 +27,53 @@ from .cost import parents
 # -- the work ----------------------------------------------------------------------------------------------------------
 
 
-def run_study(study: str, scale_name: str, cores: int, profile: str | None = None, budget: float | None = None) -> None:
+def run_study(study: str, scale: Scale, cores: int, profile: str | None = None, budget: float | None = None) -> None:
     """Execute what is missing of a study, then the analysis; of the former only what ends within the budget (seconds).
 
     Raises: Bad before anything starts, or for a user's mistake that stopped a notebook; Failed when another one failed
     (the others still ran).
     """
-    clock = Clock.of(study, scale_name, budget)
-    every = launch.jobs(studies.runs(study, scale_name))
-    analysis = launch.job(launch.ANALYSIS, scale=scale_name)
+    clock = Clock.of(study, scale, budget)
+    every = launch.jobs(studies.runs(study, scale))
+    analysis = launch.job(launch.ANALYSIS, scale=scale)
     pending = [j for j in every if not j.done and not j.published]  # few notebooks of published rows are kept
     if not pending and analysis.done and analysis.output.stat().st_mtime >= max(p.stat().st_mtime for j in every for p in j.rows):
-        print(f"{state(study, scale_name)}; nothing to do")
+        print(f"{state(study, scale)}; nothing to do")
         return
     pending.append(analysis)
     launch.prepare(pending[0])
     launch.settle()
-    logs = runs_dir() / "logs" / scale_name
+    logs = runs_dir() / "logs" / scale.name
     logs.mkdir(parents=True, exist_ok=True)
-    with alone(scale_name) as lock:
+    with alone(scale) as lock:
         for j in pending:
             (logs / f"{j.id}.log").unlink(missing_ok=True)  # of an earlier attempt
         analysis.output.unlink(missing_ok=True)
         snakemake(pending, logs, cores, profile, lock, clock)
     if not report(pending, logs, clock):
-        print(state(study, scale_name, sum(not j.done for j in pending)))
+        print(state(study, scale, sum(not j.done for j in pending)))
 
 
-def alone(scale_name: str) -> IO | Owned:
+def alone(scale: Scale) -> IO | Owned:
     """The lock of a scale's study. Raises: Bad when another process has it."""
-    path = runs_dir() / f"{scale_name}.lock"
+    path = runs_dir() / f"{scale.name}.lock"
     try:
         lock = locked(path)
     except Unlockable:
         return Owned(path.with_suffix(".owner"))
     if not lock:
-        raise Bad(f"a study at scale {scale_name!r} is running already in {runs_dir()}; wait for it")
+        raise Bad(f"a study at scale {scale.name!r} is running already in {runs_dir()}; wait for it")
     return lock
 
 
-def state(study: str, scale_name: str, notebooks: int = 0) -> str:
+def state(study: str, scale: Scale, notebooks: int = 0) -> str:
     """One line: how much of a study is done; `notebooks`: how many are still to be executed."""
-    runs = studies.runs(study, scale_name)
+    runs = studies.runs(study, scale)
     done = sum(map(results.finished, runs))
     if done == len(runs) and not notebooks:
-        return f"{study} at {scale_name}: all {done} runs are finished"
+        return f"{study} at {scale.name}: all {done} runs are finished"
     left = f", {notebooks} notebooks are missing" if notebooks else ""
-    return f"{study} at {scale_name}: {done} of {len(runs)} runs are finished{left}; the same command resumes"
+    return f"{study} at {scale.name}: {done} of {len(runs)} runs are finished{left}; the same command resumes"
 
 
 def snakemake(
@@ -104,11 +104,11 @@ def snakemake(
             stop(child, GRACE / 2 if clock.end < math.inf else None)
 
 
-def workplace(scale_name: str, logs: Path) -> Path:
+def workplace(scale: Scale, logs: Path) -> Path:
     """Snakemake's working folder for a scale, with links to where executed notebooks and logs go."""
-    work = runs_dir() / "snakemake" / scale_name
+    work = runs_dir() / "snakemake" / scale.name
     work.mkdir(parents=True, exist_ok=True)
-    for name, folder in {"executed": executed_dir() / scale_name, "logs": logs}.items():
+    for name, folder in {"executed": executed_dir() / scale.name, "logs": logs}.items():
         (work / name).unlink(missing_ok=True)
         (work / name).symlink_to(folder.absolute(), target_is_directory=True)
     return work

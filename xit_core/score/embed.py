@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor
 
+from ..design.encoders import DEPTH
 from ..design.scales import Scale
+from ..design.tasks import PARALLEL
 from ..model.encoder import Model
-
-DEPTH = 14 / 24  # jiant scores hidden_states[14] of 24 layers; a shallower encoder is scored at the same relative depth
-
-# -- vectors -----------------------------------------------------------------------------------------------------------
+from ..model.kinds.retrieve import sentences as sentences_of
 
 
 def at_depth(net: Model, share: float) -> int:
@@ -17,6 +16,7 @@ def at_depth(net: Model, share: float) -> int:
 
 
 def headline_layer(net: Model) -> int:
+    """The layer whose vectors are compared: a shallower encoder is scored at the same relative depth as jiant's."""
     return at_depth(net, DEPTH)
 
 
@@ -31,9 +31,8 @@ def embed(
     """
     config = net.encoder.config
     place = {text: i for i, text in enumerate(dict.fromkeys(sentences))}
-    # positions start at 2
-    net.tokenizer.enable_truncation(min(max_len or s.longest("retrieve"), config.max_position_embeddings - 2))
-    features = [{"ids": x.ids, "length": len(x.ids)} for x in net.tokenizer.encode_batch(list(place))]
+    most = min(max_len or s.longest(PARALLEL.kind), config.max_position_embeddings - 2)  # positions start at 2
+    features = sentences_of(list(place), net.tokenizer, most)
     layers = layers or tuple(range(config.num_hidden_layers + 1))
     out = torch.empty(len(layers) * (1 + first), len(place), config.hidden_size)
     for some, batch in net.passes(features):

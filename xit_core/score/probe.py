@@ -6,9 +6,10 @@ from torch.nn import functional
 
 from ..data import reading
 from ..design.scales import Scale
-from ..design.tasks import TASKS, languages
+from ..design.tasks import TAGGED, languages
 from ..model.encoder import Model
-from ..model.kinds import encode, tag
+from ..model.kinds import encode, kind
+from ..model.kinds.kind import IGNORED
 
 LEARNED = 1000  # sentences that the linear classifier of parts of speech learns from
 
@@ -18,15 +19,15 @@ def linear(net: Model, s: Scale) -> tuple[list[dict], list[dict]]:
 
     It learns from English sentences only. Gives {layer, lang, accuracy (0-100), n}; n: tokens that have a piece and a tag.
     """
-    task = TASKS["udpos"]
+    task = TAGGED
 
     def told(split: str, lang: str, n: int) -> tuple[Tensor, Tensor, list[dict]]:
-        rows, read = reading.examples(task.name, split, lang, s, n)
+        rows, read = reading.examples(task, split, lang, s, n)
         return *firsts(net, encode(task, rows, net.tokenizer, s)), read
 
     states, tags, seen = told("train", task.train_lang, LEARNED)
     classifiers, found = [logistic(x, tags, len(task.labels)) for x in states], []
-    for lang in languages(task.name, s):
+    for lang in languages(task, s):
         states, tags, read = told("validation", lang, s.eval_rows)
         for k, (classifier, x) in enumerate(zip(classifiers, states, strict=True)):
             right = functional.linear(x.double(), *classifier).argmax(-1) == tags
@@ -39,8 +40,8 @@ def linear(net: Model, s: Scale) -> tuple[list[dict], list[dict]]:
 def firsts(net: Model, features: list[dict]) -> tuple[Tensor, Tensor]:
     """States of the first pieces of tagged tokens, after the embeddings and each layer, (L + 1, N, H), and their tags (N,)."""
     states, tags = [], []
-    for _, batch in net.passes([f | {"gold": tag.gold(f)} for f in features]):
-        first = batch["gold"] != tag.IGNORED
+    for _, batch in net.passes([f | {"gold": kind(TAGGED).gold(f)} for f in features]):
+        first = batch["gold"] != IGNORED
         with net.autocast():
             states.append(torch.stack([x[first].float() for x in net.states(batch)]).cpu())
         tags.append(batch["gold"][first].cpu())

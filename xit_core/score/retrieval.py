@@ -7,15 +7,16 @@ from dataclasses import asdict, replace
 import torch
 from torch import Tensor
 
-from ..data import local, mining_pools, reading, sources, worlds
+from ..data import mining_pools, reading, sources, worlds
+from ..data.local import Part
+from ..design.encoders import DEPTH
 from ..design.scales import PIVOT, Scale
-from ..design.tasks import TASKS, languages
-from ..ledger.results import row
-from ..ledger.scores import Score
+from ..design.tasks import PARALLEL, Task, languages
+from ..ledger.outcomes import Evaluation, Score
 from ..machine.errors import Bad
 from ..metrics.protocols import PROTOCOLS
 from ..model.encoder import Model
-from .embed import DEPTH, at_depth, centred, embed, headline_layer, language_share
+from .embed import at_depth, centred, embed, headline_layer, language_share
 from .mining import Mined, kept, mine, tuned
 from .search import both, search
 
@@ -32,15 +33,20 @@ TATOEBA = (
 )  # fmt: skip
 
 
-def tatoeba(net: Model, s: Scale) -> dict:
+def target(net: Model, task: Task, s: Scale) -> Evaluation:
+    """A retrieval task in all its languages, as its declaration says."""
+    return WAYS[task.retrieves](net, task, s)
+
+
+def nearest_sentence(net: Model, task: Task, s: Scale) -> Evaluation:
     """Nearest neighbour of each English sentence in the other language (tatoeba/jiant), raw and language-centred, by layer.
 
     `protocols`: the other direction (tatoeba/mteb), layer 10 of 24 (tatoeba/pr104), the first token's vector in place of the
     mean (tatoeba/first). `predictions`: of each row the neighbour at every layer, in each direction and pooling.
     """
     best, scores, layers, x, predictions, seen, groups = headline_layer(net), [], [], {}, {}, [], {}
-    for lang in languages("tatoeba", s):
-        rows, read = reading.examples("tatoeba", "validation", lang, s, s.eval_rows)
+    for lang in languages(task, s):
+        rows, read = reading.examples(task, "validation", lang, s, s.eval_rows)
         other, pivot = (embed(net, [r[side] for r in rows], s, first=True) for side in "ab")
         near, depth = ways(pivot, other), len(other) // 2
         groups[lang], groups[PIVOT], seen = other[:depth], pivot[:depth], seen + read
@@ -56,12 +62,13 @@ def tatoeba(net: Model, s: Scale) -> dict:
             {"id": r["id"], "prediction": told["forward"][i][best]} | {way: by_layer[i] for way, by_layer in told.items()}
             for i, r in enumerate(rows)
         ]
-    return entry("tatoeba", scores, x, predictions, seen, layers=layers, language_share=language_share(list(groups.values())))
+    shares = language_share(list(groups.values()))
+    return entry(task, scores, x, predictions, seen, layers=layers, language_share=shares)
 
 
 def probe(net: Model, s: Scale) -> dict[str, float]:
     """The means over languages of what `tatoeba` scores first, raw and language-centred, and nothing else, to be quick."""
-    rows = [reading.examples("tatoeba", "validation", lang, s, s.eval_rows)[0] for lang in languages("tatoeba", s)]
+    rows = [reading.examples(PARALLEL, "validation", lang, s, s.eval_rows)[0] for lang in languages(PARALLEL, s)]
     sides = [[r[side] for r in some] for some in rows for side in "ab"]
     vectors = embed(net, sum(sides, []), s, layers=(headline_layer(net),))[0].split([*map(len, sides)])
     found = {}
@@ -92,29 +99,29 @@ def nearest(a: Tensor, b: Tensor, centre: bool = False) -> tuple[Tensor, Tensor]
     return torch.stack([f[0][1][:, 0] for f in found]), torch.stack([f[1][1][:, 0] for f in found])
 
 
-def entry(name: str, scores: list[Score], x: dict, predictions: dict, seen: list[dict], **more) -> dict:
-    """The row of a retrieval task: scores under its own protocol, and apart from them, as `protocols`, under others."""
-    own, other = ([z for z in scores if (z.protocol == TASKS[name].protocol) == mine] for mine in (True, False))
-    told = [{"task": name, "lang": lang} | each for lang, some in predictions.items() for each in some]
-    return row(own, x, told, seen, protocols=other, **more)
+def entry(task: Task, scores: list[Score], x: dict, predictions: dict, seen: list[dict], **more) -> Evaluation:
+    """What a retrieval task found: scores under its own protocol, and apart from them, as `protocols`, under others."""
+    own, other = ([z for z in scores if (z.protocol == task.protocol) == mine] for mine in (True, False))
+    told = [{"task": task.name, "lang": lang} | each for lang, some in predictions.items() for each in some]
+    return Evaluation(own, x, told, seen, other, more)
 
 
-def bucc(net: Model, s: Scale) -> dict:
+def mined_pairs(net: Model, task: Task, s: Scale) -> Evaluation:
     """Mining by ratio margin from the full pools, raw and language-centred, threshold tuned on the same gold (bucc/jiant-dev).
 
     `protocols`: layer 20 of 24 (bucc/xtreme-2020; there a sentence that stands in a pool twice counts for nothing, while with
     jiant each of its ids stands for it), and the threshold applied to the test pools where they are at hand (bucc/heldout).
     `thresholds`: the tuned ones. `predictions`: every pair that was mined; None below the threshold.
     """
-    own, chose, scores, x, predictions, seen = TASKS["bucc"].protocol, {}, [], {}, {}, []
-    for lang in languages("bucc", s):
-        ids, vectors, gold, read = corpora(net, lang, s)
+    own, chose, scores, x, predictions, seen = task.protocol, {}, [], {}, {}, []
+    for lang in languages(task, s):
+        ids, vectors, gold, read = corpora(net, task, lang, s)
         raw, centre = expanded(mine(*vectors[0]), ids), expanded(mine(*map(centred, vectors[0])), ids)
         once, chose[lang] = expanded(mine(*vectors[1]), ids, repeated=False), tuned(raw, gold)
         cases = [("f1", own, raw, gold, chose[lang]), ("f1_centred", own, centre, gold, tuned(centre, gold))]
         cases += [("f1", "bucc/xtreme-2020", once, gold, tuned(once, gold))]
         if not s.world.made and all(mining_pools.official_pools(lang, split) for split in ("validation", "test")):
-            others, new, held, more = corpora(net, lang, s, "test")
+            others, new, held, more = corpora(net, task, lang, s, "test")
             cases, read = cases + [("f1", "bucc/heldout", expanded(mine(*new[0]), others), held, chose[lang])], read + more
         for metric, protocol, found, wanted, limit in cases:
             told, points = PROTOCOLS["bucc/pairs"](kept(found, limit), wanted, lang)
@@ -124,12 +131,12 @@ def bucc(net: Model, s: Scale) -> dict:
             {"id": f"{p} {q}", "prediction": (p, q) if margin >= chose[lang] else None, "margin": margin} for p, q, margin in raw
         ]
         seen += read
-    return entry("bucc", scores, x, predictions, seen, thresholds=chose)
+    return entry(task, scores, x, predictions, seen, thresholds=chose)
 
 
-def corpora(net: Model, lang: str, s: Scale, split: str = "validation") -> tuple[list[dict], list[tuple], list[dict], list[dict]]:
+def corpora(net: Model, task: Task, lang: str, s: Scale, split: str = "validation") -> tuple[list[dict], list[tuple], list[dict], list[dict]]:
     """Ids by sentence on both sides, their vectors at the headline layer and at layer 20 of 24, gold pairs, what was read."""
-    source, target, gold, seen = pools(lang, s, split)
+    source, target, gold, seen = pools(task, lang, s, split)
     ids = [by_text(source), by_text(target)]
     a, b = (embed(net, list(side), s, layers=(headline_layer(net), at_depth(net, 20 / 24))) for side in ids)
     return ids, list(zip(a, b, strict=True)), gold, seen
@@ -149,7 +156,7 @@ def expanded(found: list[tuple[int, int, float]], ids: list[dict[str, list[str]]
     return [(p, q, m) for i, j, m in found if repeated or len(a[i]) == len(b[j]) == 1 for p in a[i] for q in b[j]]
 
 
-def pools(lang: str, s: Scale, split: str = "validation") -> tuple[list[dict], list[dict], list[dict], list[dict]]:
+def pools(task: Task, lang: str, s: Scale, split: str = "validation") -> tuple[list[dict], list[dict], list[dict], list[dict]]:
     """BUCC's sentences on both sides {id, sentence}, all gold pairs among them {ids}, and what was read."""
     source, target, pairs, part = worlds.of(s).pools(lang, split, s.eval_rows)
     if part and pairs is None and split == "test":
@@ -157,20 +164,20 @@ def pools(lang: str, s: Scale, split: str = "validation") -> tuple[list[dict], l
     if pairs is not None:
         gold, seen = [{"ids": p} for p in pairs], []
     else:
-        gold, seen = reading.gold_pairs("bucc", lang, s, split)
+        gold, seen = reading.gold_pairs(task, lang, s, split)
     for side, rows in (("source", source), ("target", target)) if part else ():
-        seen.append(noted("bucc", f"{split}: {side}", lang, part._replace(rows=rows)))
+        seen.append(noted(task, f"{split}: {side}", lang, part._replace(rows=rows)))
     return source, target, gold, seen
 
 
-def noted(name: str, split: str, lang: str, part: local.Part) -> dict:
+def noted(task: Task, split: str, lang: str, part: Part) -> dict:
     """What was read of a pool, as `data.Seen` tells it of examples."""
     digest = hashlib.sha256(json.dumps(part.rows, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-    where = (part.source, part.revision, part.stand_in, TASKS[name].licence)
-    return asdict(reading.Seen(name, split, lang, len(part.rows), 0, digest, *where, {}, part.note))
+    where = (part.source, part.revision, part.stand_in, task.licence)
+    return asdict(reading.Seen(task.name, split, lang, len(part.rows), 0, digest, *where, {}, part.note))
 
 
-def lareqa(net: Model, s: Scale) -> dict:
+def answer_sentences(net: Model, task: Task, s: Scale) -> Evaluation:
     """Each question finds the sentences with its answer, in every language, among the sentences of all languages (mAP@20).
 
     A candidate is a sentence followed by its paragraph (256 tokens; questions 96), as in XTREME-R, which fine-tunes a dual
@@ -178,15 +185,15 @@ def lareqa(net: Model, s: Scale) -> dict:
     Source: google-research/xtreme@838c13b, third_party/utils_lareqa.py and evaluate_retrieval.py, scripts/run_eval_lareqa.sh.
     """
     queries, pool, gold, seen = {}, {}, {}, []
-    for lang in languages("lareqa", s):
-        examples, read = reading.examples("lareqa", "validation", lang, s, s.eval_rows)
+    for lang in languages(task, s):
+        examples, read = reading.examples(task, "validation", lang, s, s.eval_rows)
         pool[lang], seen = candidates(lang, examples, gold), seen + read
         queries[lang] = [{"id": e["id"], "text": e["question"], "gold": gold[e["id"]]} for e in examples]
     alone = {lang: {name: text for name, (text, _) in of.items()} for lang, of in pool.items()}
     whole = {lang: {name: text + context for name, (text, context) in of.items()} for lang, of in pool.items()}
-    scores, x, predictions = ranking(net, s, "lareqa", queries, whole, (96, 256))
-    bare, *_ = ranking(net, s, "lareqa", queries, alone, (96, 256))
-    return entry("lareqa", scores + [replace(z, protocol="lareqa/sentence") for z in bare], x, predictions, seen)
+    scores, x, predictions = ranking(net, s, task, queries, whole, (96, 256))
+    bare, *_ = ranking(net, s, task, queries, alone, (96, 256))
+    return entry(task, scores + [replace(z, protocol="lareqa/sentence") for z in bare], x, predictions, seen)
 
 
 def candidates(lang: str, examples: list[dict], gold: dict[str, list[str]]) -> dict[str, tuple[str, str]]:
@@ -204,36 +211,36 @@ def candidates(lang: str, examples: list[dict], gold: dict[str, list[str]]) -> d
     return found
 
 
-def mewslix(net: Model, s: Scale) -> dict:
+def entities(net: Model, task: Task, s: Scale) -> Evaluation:
     """Each mention in its sentence finds its entity among descriptions in all languages (mAP@20; one answer is right).
 
     64 tokens, as in XTREME-R, which fine-tunes a dual encoder first: a deviation, for here the encoder itself is scored.
     Source: google-research/xtreme@838c13b, third_party/utils_mewslix.py, scripts/run_eval_mewslix.sh.
     """
-    queries, pool, seen, task = {}, {}, [], TASKS["mewslix"]
-    for lang in languages("mewslix", s):
-        rows, read = reading.examples("mewslix", "validation", lang, s, s.eval_rows)
+    queries, pool, seen = {}, {}, []
+    for lang in languages(task, s):
+        rows, read = reading.examples(task, "validation", lang, s, s.eval_rows)
         queries[lang], seen = [{"id": e["id"], "text": e["mention"], "gold": [e["entity"]]} for e in rows], seen + read
-    for part in sources.fetch(*task.config(PIVOT), "candidate_set_entities", task.revision, task.obtain):
-        seen.append(noted("mewslix", "candidates", "", part))
+    for part in sources.fetch(*task.config(PIVOT), task.candidates, task.revision, task.obtain):
+        seen.append(noted(task, "candidates", "", part))
         for i, each in enumerate(part.rows):
             try:
                 told = " ".join(each["description"][span["start"] : span["end"]] for span in each["sentence_spans"])
                 pool.setdefault(each["description_language"], {})[each["entity_id"]] = " ".join(told.split())
             except (KeyError, TypeError) as error:
                 raise Bad(f"{part.source}: row {i}: no candidate ({type(error).__name__}: {error}); make the file again") from None
-    return entry("mewslix", *ranking(net, s, "mewslix", queries, pool, (64, 64)), seen)
+    return entry(task, *ranking(net, s, task, queries, pool, (64, 64)), seen)
 
 
 def ranking(
-    net: Model, s: Scale, name: str, queries: dict[str, list[dict]], texts: dict[str, dict[str, str]], lengths: tuple[int, int]
+    net: Model, s: Scale, task: Task, queries: dict[str, list[dict]], texts: dict[str, dict[str, str]], lengths: tuple[int, int]
 ) -> tuple[list[Score], dict, dict]:
     """Queries {id, text, gold} by language against one pool of candidates {id: text} by language, at the headline layer.
 
     Raw, and with the mean of each language's queries and of each language's candidates subtracted. `lengths`: tokens of
     a query and of a candidate. Returns scores, the average precision of each query, and the first 20 candidates of each.
     """
-    scores, x, predictions, (metric,) = [], {}, {}, TASKS[name].metrics
+    scores, x, predictions, (metric,) = [], {}, {}, task.metrics
     names = [each for of in texts.values() for each in of]
     apart = [embed(net, list(of.values()), s, lengths[1], (headline_layer(net),))[0] for of in texts.values()]
     pool = {"": torch.cat(apart), "_centred": torch.cat([centred(of) for of in apart])}
@@ -242,7 +249,7 @@ def ranking(
         for how, vector in {"": found, "_centred": centred(found)}.items():
             ranked = [[names[j] for j in some] for some in search(vector, pool[how], RANKED)[1].tolist()]
             told, points = PROTOCOLS["map@20"](ranked, asked, lang)
-            scores.append(Score(lang, metric + how, TASKS[name].protocol, told["map@20"], len(asked)))
+            scores.append(Score(lang, metric + how, task.protocol, told["map@20"], len(asked)))
             x.setdefault(lang, points)  # of the raw ones, the headline
             predictions.setdefault(lang, list(map(answered, asked, ranked)))
     return scores, x, predictions
@@ -250,3 +257,6 @@ def ranking(
 
 def answered(query: dict, ranked: list[str]) -> dict:
     return {"id": query["id"], "prediction": ranked, "gold": query["gold"]}
+
+
+WAYS = {"nearest": nearest_sentence, "mined": mined_pairs, "answers": answer_sentences, "entities": entities}

@@ -1,12 +1,17 @@
 """One of several continuations: every choice is read with the prompt and given one score."""
 
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from ...design.tasks import Task
 from . import classify
+from .classify import answers, gold, loss
+from .kind import Kind
 
 
-def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tuple[str, ...] = ()) -> list[dict]:
+def encode(
+    task: Task, examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
+) -> list[dict]:
     tokenizer.enable_truncation(max_len)
     encoded = iter(tokenizer.encode_batch([(e["a"], c) for e in examples for c in e["choices"]]))
     grouped = [[next(encoded).ids for _ in e["choices"]] for e in examples]
@@ -20,3 +25,6 @@ class Head(classify.Head):
     def forward(self, states: Tensor, batch: dict) -> Tensor:
         """(T, H) of B * C sequences -> (B, C)."""
         return super().forward(states, batch).view(batch["rows"], -1)
+
+
+KIND = Kind(encode, gold, Head, loss, answers, outputs=lambda config, labels: 1)

@@ -1,13 +1,17 @@
 """One label for a text or a pair of texts."""
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...design.tasks import Task
+from .kind import Answers, Kind
 
 
-def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tuple[str, ...] = ()) -> list[dict]:
+def encode(
+    task: Task, examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
+) -> list[dict]:
     tokenizer.enable_truncation(max_len)
     encoded = tokenizer.encode_batch([(e["a"], e["b"]) for e in examples])
     return [{"ids": x.ids, "length": len(x.ids), "label": e["label"]} for x, e in zip(encoded, examples, strict=True)]
@@ -34,5 +38,11 @@ def loss(logits: Tensor, batch: dict) -> Tensor:
     return functional.cross_entropy(logits.float(), batch["gold"], reduction="sum")
 
 
-def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> list[int]:
-    return [int(x.argmax()) for x in logits]
+def answers(
+    task: Task, logits: list[Tensor], features: list[dict], examples: list[dict], names: tuple[str, ...] = ()
+) -> Answers:
+    """The number of the label with the highest logit. Shapes: logits (C,) an example."""
+    return [int(x.argmax()) for x in logits], [{}] * len(examples)
+
+
+KIND = Kind(encode, gold, Head, loss, answers)

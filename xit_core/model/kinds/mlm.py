@@ -2,15 +2,19 @@
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...design.tasks import Task
+from .kind import Kind
 
 SPECIAL = 4  # <s> <pad> </s> <unk> come first in XLM-R's vocabulary and are never hidden
 
 
-def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tuple[str, ...] = ()) -> list[dict]:
+def encode(
+    task: Task, examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
+) -> list[dict]:
     tokenizer.enable_truncation(max_len)
     encoded = tokenizer.encode_batch([e["a"] for e in examples])
     return [{"ids": x.ids, "length": len(x.ids)} for x in encoded if len(x.ids) > 2]
@@ -58,3 +62,9 @@ def hide(features: list[dict], masking: float, vocabulary: int, draw: np.random.
 
 def loss(logits: Tensor, batch: dict) -> Tensor:
     return functional.cross_entropy(logits.float(), batch["gold"], reduction="sum")
+
+
+KIND = Kind(
+    encode, gold, Head, loss, answers=None, measured="masks", tied=True,
+    outputs=lambda config, labels: config.vocab_size, hide=hide,
+)  # fmt: skip

@@ -4,10 +4,12 @@ import unicodedata
 from collections.abc import Iterator
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...design.tasks import Task
+from .kind import Answers, Kind
 
 QUESTION = 64  # pieces of a question at most (recipe/jiant: max_query_length)
 ANSWER = 30  # pieces of an answer at most (recipe/jiant: max_answer_length)
@@ -16,7 +18,9 @@ WHITE = "\u200b\u200c\u200d\u200e\u200f\ufeff" + "".join(c for c in map(chr, ran
 Chars = tuple[int, int]  # first character and end
 
 
-def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0) -> list[dict]:
+def encode(
+    task: Task, examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
+) -> list[dict]:
     """Windows over the context; "spans" maps a piece's position to its characters, "answer" is the gold pair of positions.
 
     A window without the whole first answer points to position 0, as an unanswerable question does. `step`: pieces from the
@@ -35,8 +39,9 @@ def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tup
     for i, (x, e) in enumerate(zip(encoded, examples, strict=True)):
         spans, gold = characters(x, e["context"]), trimmed(e)
         for ids, seen in windows(x.ids, spans, max_len, step):
-            feature = {"ids": ids, "length": len(ids), "example": i, "spans": seen, "answer": locate(seen, gold)}
-            features.append(feature | {"no_answer": task.no_answer})
+            features.append(
+                {"ids": ids, "length": len(ids), "example": i, "spans": seen, "answer": locate(seen, gold)}
+            )
     return features
 
 
@@ -132,11 +137,14 @@ def loss(logits: Tensor, batch: dict) -> Tensor:
     return (s.logsumexp(logits) - right).sum()
 
 
-def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> list[str]:
-    """The best span over all windows, as the context's own characters; "" where the task has questions without an answer and
-    none scores higher."""
-    nullable = bool(features) and features[0]["no_answer"]
-    return ["" if nullable and margin > 0 else text for text, margin in spoken(logits, features, examples)]
+def answers(
+    task: Task, logits: list[Tensor], features: list[dict], examples: list[dict], names: tuple[str, ...] = ()
+) -> Answers:
+    """The best span over all windows, as the context's own characters; "" where the task has questions without an answer
+    and none scores higher. Beside it how much higher "no answer" scores. Shapes: logits (T, 2) a feature."""
+    found = spoken(logits, features, examples)
+    said = ["" if task.no_answer and margin > 0 else text for text, margin in found]
+    return said, [{"no_answer": margin} for _, margin in found]
 
 
 def spoken(logits: list[Tensor], features: list[dict], examples: list[dict]) -> list[tuple[str, float]]:
@@ -165,3 +173,8 @@ def best_span(x: Tensor, spans: list[Chars | None]) -> tuple[float, int, int] | 
     pairs = x[:, :1] + ends
     a, more = divmod(int(pairs.argmax()), ANSWER)
     return pairs[a, more].item(), spans[a][0], spans[a + more][1]
+
+
+KIND = Kind(
+    encode, gold, Head, loss, answers, by_token=True, outputs=lambda config, labels: 2, lost=lost
+)  # fmt: skip

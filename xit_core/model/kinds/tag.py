@@ -1,14 +1,16 @@
 """One label for every token of a sentence. Long sentences are split, never cut short: each token gets one label."""
 
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...design.tasks import Task
+from .kind import IGNORED, Answers, Kind
 
-IGNORED = -100
 
-
-def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tuple[str, ...] = ()) -> list[dict]:
+def encode(
+    task: Task, examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
+) -> list[dict]:
     """Features of at most `max_len` pieces; "first" holds, per token, the position of its first piece (-1: it has none).
 
     A token longer than a window keeps the pieces that fit. A tag that is no label trains nothing, and counts as an error.
@@ -19,7 +21,7 @@ def encode(task: Task, examples: list[dict], tokenizer, max_len: int, names: tup
     pieces = {w: x.ids[: max_len - 2] for w, x in zip(words, coded, strict=True)}
     start, end = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("</s>")
     index = {t: i for i, t in enumerate(names or task.labels)}
-    blank = next((index[t] for t in ("O", "X") if t in index), 0)  # what a token that no piece tells of is called
+    blank = next((index[t] for t in ("O", "X") if t in index), 0)  # label for tokens without subword pieces
     return [
         {
             "ids": [start, *ids, end],
@@ -76,3 +78,14 @@ def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> 
         best = x.argmax(-1).tolist()
         predictions[f["example"]] += [best[p] if p >= 0 else f["blank"] for p in f["first"]]
     return predictions
+
+
+def answers(
+    task: Task, logits: list[Tensor], features: list[dict], examples: list[dict], names: tuple[str, ...] = ()
+) -> Answers:
+    """The label of every token, in words. Shapes: logits (T, C) a feature."""
+    said = decode(logits, features, examples)
+    return [[(names or task.labels)[i] for i in tags] for tags in said], [{}] * len(examples)
+
+
+KIND = Kind(encode, gold, Head, loss, answers, by_token=True)

@@ -1,0 +1,48 @@
+"""What a kind of task has to say of itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from ...design.tasks import Task
+
+IGNORED = -100  # the gold of a piece that has none, as torch's cross entropy names it
+Answers = tuple[list, list[dict]]  # what protocols compare, one for each example; what is kept beside it
+
+
+def nothing_hidden(features: list[dict], masking: float, vocabulary: int, draw: np.random.Generator) -> list[dict]:
+    """The features as they are: only masked LM hides something, anew in every step."""
+    return features
+
+
+def nothing_lost(features: list[dict], examples: list[dict]) -> Sequence[int]:
+    """Every example has its answer in one of its features."""
+    return ()
+
+
+def one_a_label(config, labels: tuple[str, ...]) -> int:
+    """An output for each label."""
+    return len(labels)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of task: one file of this folder. What differs between kinds is said here and asked nowhere else."""
+
+    # (task, examples, tokenizer, longest, label set, pieces from one window to the next) -> features: dictionaries with
+    # "ids" (one or several sequences) and "length"
+    encode: Callable[[Task, list[dict], Tokenizer, int, tuple[str, ...], int], list[dict]]
+    gold: Callable[[dict], Sequence[int]]  # what training needs of a feature beside its ids
+    head: type[nn.Module] | None  # (hidden, outputs, pooling): states (T, H) of packed sequences, batch -> logits
+    loss: Callable[[Tensor, dict], Tensor] | None  # logits, batch -> scalar, summed over the gold labels of a batch
+    # (task, logits, features, examples, label set) -> Answers
+    answers: Callable[[Task, list[Tensor], list[dict], list[dict], tuple[str, ...]], Answers] | None
+    measured: str = "rows"  # "rows" by protocol, "masks" by what is guessed under them, "vectors" by retrieval
+    by_token: bool = False  # logits are (tokens, C) of a feature, not (C,)
+    tied: bool = False  # its output weights are the embedding table, and its head continues the pretrained one
+    outputs: Callable[..., int] = one_a_label  # (encoder config, label set) -> size of the head
+    hide: Callable[[list[dict], float, int, np.random.Generator], list[dict]] = nothing_hidden
+    lost: Callable[[list[dict], list[dict]], Sequence[int]] = nothing_lost  # examples whose answer is in no feature

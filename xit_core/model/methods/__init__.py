@@ -1,0 +1,19 @@
+"""Training methods, a module each: what a method adds to the encoder, what it trains, what of it is kept.
+
+    add(net)                         changes the encoder before a stage is trained
+    trained(net) -> [Parameter]      what the optimiser gets
+    write(net, folder)               keeps what the next stage needs; the last file comes when all is there
+    read(folder, pieces, s) -> Model the model with what was kept
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+from ...design.methods import METHODS, Method
+
+MODULES: dict[str, ModuleType] = {name: import_module(f".{name}", __name__) for name in METHODS}
+
+
+def of(method: Method) -> ModuleType:
+    """The module of a method."""
+    return MODULES[method.name]

@@ -1,0 +1,32 @@
+"""Every weight is trained, and the whole encoder is kept."""
+
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from torch import nn
+
+from ...design.scales import Scale
+from .. import checkpoints
+from ..encoder import Model
+
+
+def add(net: Model) -> None:
+    """Nothing is added."""
+
+
+def trained(net: Model) -> list[nn.Parameter]:
+    """All that is not frozen: a scale may freeze its embedding table."""
+    return [p for p in net.parameters() if p.requires_grad]
+
+
+def write(net: Model, folder: Path) -> None:
+    """The encoder, in transformers' layout."""
+    checkpoints.write(net, folder)
+
+
+def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
+    """The encoder as it was written.
+
+    Raises: Bad for a missing or damaged file.
+    """
+    return checkpoints.read(folder, pieces, s)
