@@ -111,13 +111,7 @@ def parser() -> Parser:
     )
     whole(command(study, scale="micro", to_json=False))
     ledger = command(results, to_json=False)
-    ledger.add_argument("action", choices=("merge",), help="take in what another machine finished")
-    ledger.add_argument(
-        "folder",
-        type=filled,
-        metavar="DIR",
-        help="holds <scale>/<run>.json at any depth, and executed notebooks",
-    )
+    publishing(ledger)
     command(claims, scale="micro")
     taking(command(data, scale="micro"))
     scoring(command(score))
@@ -159,6 +153,15 @@ def whole(given: Parser) -> None:
     given.add_argument(
         "--direct", action="store_true", help="rows only, in this process: without papermill and Snakemake"
     )
+
+
+def publishing(given: Parser) -> None:
+    told = "merge: take in what another machine finished; publish: put a study's rows into one file a scale"
+    given.add_argument("action", choices=("merge", "publish"), help=told)
+    holds = "merge: holds <scale>/<run>.json, or what was published, at any depth, and executed notebooks"
+    given.add_argument("folder", nargs="?", type=filled, metavar="DIR", help=holds)
+    given.add_argument("--study", help=f"publish: its name, or other for the rows of no study ({MAIN})")
+    given.add_argument("--scale", help=f"publish: one of {' '.join(SCALES)} (every one with rows)")
 
 
 def taking(given: Parser) -> None:
@@ -321,14 +324,30 @@ def study(
     run_direct(study, scale, budget) if direct else run_study(study, scale, cores, profile, budget)
 
 
-def results(action: str, folder: str) -> None:
-    """merge what another machine finished into the ledger: all of it or, if a row contradicts, nothing"""
+def results(action: str, folder: str | None, study: str | None, scale: Scale | None) -> None:
+    """merge another machine's rows into the ledger, or publish it: all or, if a row contradicts, nothing"""
     from .ledger import merge, results
 
+    if action == "publish":
+        return publish(folder, study or MAIN, scale)
+    if not folder or study or scale:
+        raise Bad("results merge: name the folder of another machine's rows, and neither study nor scale")
     new, old, books = merge.merge(Path(folder))
     print(f"{new} rows came in, {old} were there already; {books} executed notebooks came in")
     for scale in SCALES:
         say([f"{scale}: {told}" for told in [compared(results.rows(scale))] if told])
+
+
+def publish(folder: str | None, study: str, scale: Scale | None) -> None:
+    """The rows of a study at a scale, or at every one that has some, into files that are kept in git."""
+    from .ledger import publish as module
+
+    if folder:
+        raise Bad(f"results publish {folder}: no folder is needed; XIT_RESULTS names the ledger")
+    for name in [scale.name] if scale else module.scales(study):
+        done = module.publish(study, name)
+        say([f"{name}: {line}" for line in done.left_out])
+        print(f"{study} at {name}: {done}")
 
 
 def claims(scale: Scale, as_json: bool) -> None:

@@ -7,7 +7,8 @@ from ..design.scales import SCALES
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import executed_dir
-from .results import ADVICE, ELSEWHERE, checked, differ, held, made, rows, write
+from . import volumes
+from .results import ADVICE, ELSEWHERE, ROW, checked, differ, flaw, held, made, rows, write
 
 
 def merge(folder: Path) -> tuple[int, int, int]:
@@ -15,19 +16,21 @@ def merge(folder: Path) -> tuple[int, int, int]:
     notebooks that came in).
 
     At any depth, what lies in a folder named like a scale counts: *.json are rows, *.ipynb executed
-    notebooks. A notebook that is here already stays.
+    notebooks; and published rows, <study>-<scale>.jsonl. What comes in are working rows. A notebook that is
+    here stays.
     Raises: Bad, before anything is written, for a row that contradicts one here or is of no run that this
     version makes.
     """
     if not folder.is_dir():
-        raise Bad(f"no folder {folder}; name the one that holds <scale>/<run>.json")
+        raise Bad(f"no folder {folder}; name the one that holds <scale>/<run>.json or <study>-<scale>.jsonl")
     folder = folder.resolve()
-    found = sorted(
-        p for p in folder.rglob("*.*") if p.parent.name in SCALES and not hidden(p.relative_to(folder))
-    )
+    there = [p for p in folder.rglob("*.*") if not hidden(p.relative_to(folder))]
+    found = sorted(p for p in there if p.parent.name in SCALES)
+    published = sorted({p.with_suffix(".jsonl") for p in there if volumes.scale_of(p) in SCALES})
     came: dict[str, dict] = {}
-    for file in (p for p in found if p.suffix == ".json"):
-        row = foreign(file)
+    told = [([foreign(file)], file) for file in found if file.suffix == ".json"]
+    told += [(foreign_rows(file), file) for file in published]
+    for row, file in ((row, file) for some, file in told for row in some):
         if differ(row, came.setdefault(row["id"], row)):
             raise Bad(f"{file}: another file of {folder} has other scores for this run; nothing was merged")
     new = [row for row in came.values() if not held(row)]
@@ -38,9 +41,8 @@ def merge(folder: Path) -> tuple[int, int, int]:
         if p.suffix == ".ipynb" and not p.name.endswith(".failed.ipynb") and p.stem != "analysis"
     ]
     if not came and not books:
-        raise Bad(
-            f"{folder} holds no row and no notebook; rows are <scale>/<run>.json, of {', '.join(SCALES)}"
-        )
+        names = "<scale>/<run>.json and <study>-<scale>.jsonl"
+        raise Bad(f"{folder} holds no row and no notebook; rows are {names}, of {', '.join(SCALES)}")
     for book in books:
         notebook(book)
     books = [(p, to) for p in books if not (to := executed_dir() / p.parent.name / p.name).exists()]
@@ -88,6 +90,24 @@ def instances(row: dict) -> dict[tuple[str, str], str]:
     return {(x["task"], x["lang"]): x.get("sha256", "") for x in read if x["split"] == "validation"}
 
 
+def foreign_rows(file: Path) -> list[dict]:
+    """The rows of another machine's volume.
+
+    Raises: Bad as `foreign`.
+    """
+    found = volumes.load(file).rows()
+    for row in found:
+        if why := files.misfit(row, ROW) or files.altered(row) or flaw(row) or other_recipe(row):
+            said = f"{row['id']} is no row of a run as this version makes it: {why}"
+            raise Bad(f"{file}: {said}; nothing was merged")
+    return found
+
+
+def other_recipe(row: dict) -> str:
+    """What is wrong with a row of no run of this version; "" for nothing."""
+    return "" if made(row) else "its recipe, data or encoder is another"
+
+
 def foreign(file: Path) -> dict:
     """The row in a file of another machine's ledger.
 
@@ -95,7 +115,7 @@ def foreign(file: Path) -> dict:
     """
     try:
         row = checked(file)
-        why = "" if made(row) else "its recipe, data or encoder is another"
+        why = other_recipe(row)
     except Bad as error:
         why = str(error).removeprefix(f"{file}: ").removesuffix(f"; {ADVICE}")
     if why:

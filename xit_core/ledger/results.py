@@ -1,11 +1,12 @@
 """The ledger: one JSON a finished run, written once, never edited; read back as one tidy frame.
 
-Rows and executed notebooks travel between machines as files; predictions and checkpoints stay where they were
-made.
+A row is working, <scale>/<run>.json, or published with the others of its study (`volumes`), or both. Rows and
+executed notebooks travel between machines as files; predictions and checkpoints stay where they were made.
 """
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from ..design.tasks import TASKS
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import results_dir, runs_dir
+from . import volumes
 
 if TYPE_CHECKING:
     import pandas
@@ -79,8 +81,17 @@ def named(run: Run) -> dict:
 
 
 def place(run: Run) -> Path:
-    """Where the ledger keeps a run."""
+    """Where the ledger keeps the working row of a run."""
     return results_dir() / run.scale.name / f"{run.id}.json"
+
+
+def home(run: Run) -> Path:
+    """The file that has a run's row, or will have it.
+
+    Raises: Bad for a damaged volume.
+    """
+    path = place(run)
+    return path if path.exists() else next((v.file for v in volumes.holding(run.scale.name, run.id)), path)
 
 
 def write(row: dict) -> Path:
@@ -91,7 +102,7 @@ def write(row: dict) -> Path:
     """
     path = results_dir() / row["scale"] / f"{row['id']}.json"
     if held(row):
-        return path
+        return path if path.exists() else volumes.holding(row["scale"], row["id"])[0].file
     return put(path, json.dumps(files.sealed(row), indent=1, sort_keys=True) + "\n")
 
 
@@ -108,16 +119,33 @@ def held(row: dict) -> bool:
 
     Raises: Bad when it holds other scores under its id, or a damaged file.
     """
-    path = results_dir() / row["scale"] / f"{row['id']}.json"
-    if not path.exists():
-        return False
-    old = checked(path)
-    if differ(old, json.loads(json.dumps(row))):
-        raise Bad(
-            f"{path.name}: the ledger holds other scores for this run and is never overwritten; delete the "
-            "file to repeat it"
-        )
-    return True
+    old = known(row["scale"], row["id"])
+    if old and differ(old, json.loads(json.dumps(row))):
+        published = volumes.holding(row["scale"], row["id"])
+        named = published[0].file.name if published else f"{row['id']}.json"
+        advice = "name another with XIT_RESULTS" if published else "delete the file"
+        said = f"{named}: the ledger holds other scores for {row['id']} and is never overwritten"
+        raise Bad(f"{said}; {advice} to repeat it")
+    return old is not None
+
+
+def known(scale: str, run_id: str) -> dict | None:
+    """The row of a run, published or working; None for none.
+
+    Raises: Bad for a damaged one, and where they contradict each other.
+    """
+    path = results_dir() / scale / f"{run_id}.json"
+    found = [(volume.row(run_id), volume.file) for volume in volumes.holding(scale, run_id)]
+    found += [(checked(path), path)] if path.exists() else []
+    for row, file in found[1:]:
+        if differ(found[0][0], row):
+            raise Bad(contradicted(file, found[0][1]))
+    return found[0][0] if found else None
+
+
+def contradicted(file: Path, other: Path) -> str:
+    """The line for a row that says something else than a volume."""
+    return f"{file}: other scores than {other.name} has for this run; take away the one that is wrong"
 
 
 def differ(one: dict, other: dict) -> bool:
@@ -135,12 +163,17 @@ def checked(file: Path) -> dict:
             "take it away"
         )
     row = files.load(file, ROW, ADVICE)
-    wrong = ("" if "sha256" in row else strange(row)) or files.misfit(row, REST)
+    wrong = flaw(row)
     if (row["scale"], row["id"]) != (file.parent.name, file.stem):
         wrong = f"it is the row {row['scale']}/{row['id']}"
     if wrong:
         raise Bad(f"{file}: damaged ({wrong}); {ADVICE}")
     return row
+
+
+def flaw(row: dict) -> str:
+    """What is wrong with a row that has the fields of `ROW`; "" for nothing."""
+    return ("" if "sha256" in row else strange(row)) or files.misfit(row, REST)
 
 
 def strange(row: dict) -> str:
@@ -191,21 +224,29 @@ def read(run: Run) -> dict | None:
 
     Raises: Bad for a damaged one.
     """
-    path = place(run)
-    return checked(path) if path.exists() else None
+    return known(run.scale.name, run.id)
 
 
 def finished(run: Run) -> bool:
     """Whether the ledger has a run's row, and a whole one."""
     try:
+        if not place(run).exists():
+            return bool(volumes.holding(run.scale.name, run.id))
         return read(run) is not None
     except Bad:
         return False
 
 
 def rows(scale: str | None = None) -> list[dict]:
-    """Every row of the ledger, of one scale or all, ordered by id; what `survey` leaves out is left out."""
-    return survey(scale).rows
+    """Every row of the ledger, of one scale or all, ordered by id; what `survey` leaves out is left out.
+
+    Raises: Bad for a damaged volume: without it all of a study would be left out.
+    """
+    found = survey(scale)
+    for line, file in zip(found.damaged, found.files, strict=True):
+        if file.suffix == ".jsonl":
+            raise Bad(line)
+    return found.rows
 
 
 def survey(scale: str | None = None) -> Survey:
@@ -213,17 +254,28 @@ def survey(scale: str | None = None) -> Survey:
 
     Raises: Bad for a folder of it that cannot be read.
     """
-    found = Survey([], [], [], [])
-    for file in row_files(scale):
-        try:
-            row = checked(file)
-        except Bad as error:
-            if file.parent.name in SCALES:  # else it need not be a row
-                found.damaged.append(str(error))
-                found.files.append(file)
+    found, told = Survey([], [], [], []), {}
+    for row, file in every(scale, found):
+        told.setdefault((row["scale"], f"{row['id']}.json"), []).append((row, file))
+    for (row, first), *more in (told[key] for key in sorted(told)):
+        if odd := [file for other, file in more if differ(row, other)]:
+            found.damaged.append(contradicted(odd[0], first))
+            found.files.append(odd[0])
         else:
             found.rows.append(row) if made(row) else found.outdated.append(row["id"])
     return found
+
+
+def every(scale: str | None, found: Survey) -> Iterator[tuple[dict, Path]]:
+    """Each row of the ledger, published ones first, with its file; what is damaged goes to `found`."""
+    for file in volumes.volume_files(scale) + row_files(scale):
+        try:
+            for row in volumes.opened(file).rows() if file.suffix == ".jsonl" else [checked(file)]:
+                yield row, file
+        except Bad as error:
+            if file.suffix == ".jsonl" or file.parent.name in SCALES:  # else it need not be a row
+                found.damaged.append(str(error))
+                found.files.append(file)
 
 
 def row_files(scale: str | None) -> list[Path]:

@@ -405,14 +405,13 @@ def _copies(out: Path, shown: list[View]) -> None:
     # not "executed": a name that book/ has too falls under the patterns by which jupyter-book leaves out what
     # no page shows
     for view in shown:
-        damaged = [file.name for file in view.survey.files], _notebooks(view.scale)[1]
-        for kind, folder, names in zip(
-            ("ledger", "notebooks"), (results_dir(), executed_dir()), damaged, strict=True
-        ):
+        for kind in ("ledger", "notebooks"):
             (out / "extra" / kind).mkdir(parents=True, exist_ok=True)
-            if (folder / view.scale).is_dir():
-                left = shutil.ignore_patterns(".*", *map(glob.escape, names))
-                shutil.copytree(folder / view.scale, out / "extra" / kind / view.scale, ignore=left)
+        for row in view.rows:
+            _row(row, out / "extra/ledger" / view.scale / f"{row['id']}.json")
+        if (folder := executed_dir() / view.scale).is_dir():
+            left = shutil.ignore_patterns(".*", *map(glob.escape, _notebooks(view.scale)[1]))
+            shutil.copytree(folder, out / "extra/notebooks" / view.scale, ignore=left)
     for page, pattern in NOTEBOOKS.items():
         executed = [
             file for view in shown for file in sorted((out / "extra/notebooks" / view.scale).glob(pattern))
@@ -421,6 +420,16 @@ def _copies(out: Path, shown: list[View]) -> None:
             shutil.copy(whole, out / f"{page}.ipynb")
         else:
             (out / f"{page}.md").write_text(f"# Notebook {page}\n\n*Not executed yet.*\n", encoding="utf8")
+
+
+def _row(row: dict, file: Path) -> None:
+    """A row as a file of its own: the working one, or as that was before it was published."""
+    file.parent.mkdir(exist_ok=True)
+    working = results_dir() / row["scale"] / file.name
+    if working.is_file():
+        shutil.copy(working, file)
+    else:
+        file.write_text(json.dumps(row, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
 
 
 def _valid(notebook: Path) -> bool:
@@ -458,6 +467,6 @@ if __name__ == "__main__":
     try:
         if parser.parse_args().readme:
             readme(ROOT / "README.md")
+        print(build())
     except Bad as error:
         parser.exit(2, f"pages: {error}\n")
-    print(build())

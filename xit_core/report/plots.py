@@ -42,6 +42,8 @@ STYLE = {
     "grid.color": "#e4e4e4", "figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 100,
     "figure.constrained_layout.use": True, "svg.hashsalt": "xit",
 }  # fmt: skip
+# a notebook shows a figure when STYLE is over: its ids must not be random
+plt.rcParams["svg.hashsalt"] = STYLE["svg.hashsalt"]
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -17,6 +17,26 @@ from traitlets.config import Config
 from ..machine.errors import Bad
 
 LONGEST = 107 - len("/kernel-12345")  # bytes: the name of a Unix socket is limited to 107
+# Of a kernel: no warnings in the outputs; figures as SVG, the same to the byte for the same data. A kernel of
+# papermill is told on its command line, one of nbval in a file that tools/setup writes.
+SETTINGS = {
+    "IPKernelApp.log_level": 50,
+    "InlineBackend.figure_formats": {"svg"},
+    "InlineBackend.print_figure_kwargs": {
+        "bbox_inches": "tight",
+        "metadata": {"Date": None, "Creator": None},
+    },
+}
+
+
+def arguments() -> list[str]:
+    """The settings for a kernel's command line."""
+    return [f"--{name}={value!r}" for name, value in SETTINGS.items()]
+
+
+def profile() -> str:
+    """The settings as the text of an ipython_kernel_config.py."""
+    return "".join(f"c.{name} = {value!r}\n" for name, value in SETTINGS.items())
 
 
 class ThisInterpreter(AsyncKernelManager):

@@ -20,7 +20,6 @@ from ..design.run import DEFAULTS, Run, runs
 from ..design.scales import Scale
 from ..design.scales import scale as scale_of
 from ..ledger import results
-from ..ledger.results import place
 from ..machine.environment import compared, fix_environment
 from ..machine.errors import Bad
 from ..machine.files import text
@@ -83,8 +82,14 @@ class Job:
 
     @property
     def rows(self) -> list[Path]:
-        """The files of the ledger that this execution writes."""
-        return [place(r) for r in self.runs]
+        """The files of the ledger that have its rows, or will have those that this execution writes."""
+        return [results.home(r) for r in self.runs]
+
+    @property
+    def published(self) -> bool:
+        """Whether all of its rows are published, and none is a working one: it was done, here or
+        elsewhere."""
+        return bool(self.runs) and not any(home.suffix == ".json" for home in self.rows)
 
     @property
     def done(self) -> bool:
@@ -144,7 +149,7 @@ def execute(what: Job | str, **given: str | int) -> Path:
     )  # who stops this ends the kernel, and nothing is left behind
     try:
         notebook = normalise(_papermill(todo, part))
-        missing = [p.stem for p in todo.rows if not p.is_file()]
+        missing = [r.id for r in todo.runs if not results.home(r).is_file()]
         if missing:
             raise Failed(f"{todo.id}: the notebook ended without its row {' '.join(missing)} of the ledger")
         text(todo.output, re.sub(r" at 0x[0-9a-f]+", "", nbformat.writes(notebook)) + "\n")
@@ -200,7 +205,8 @@ def elsewhere(folder: Path) -> Iterator[None]:
 def prepare(todo: Job) -> None:
     """Find out what would stop a run before it computes anything.
 
-    Raises: Bad for folders that cannot be written, and for real data with neither a mirror nor the hub.
+    Raises: Bad for folders that cannot be written, a damaged volume of the ledger, and real data with neither
+    a mirror nor the hub.
     """
     for folder in (todo.output.parent, results_dir() / todo.scale.name, runs_dir()):
         try:
@@ -210,10 +216,16 @@ def prepare(todo: Job) -> None:
             advice = "make it writable or name other places in XIT_RESULTS, XIT_EXECUTED and XIT_RUNS"
             raise Bad(f"cannot write to {folder} ({error.strerror}); {advice}") from None
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-    if todo.runs and not todo.scale.world.made and not mirror_dir() and offline:
+    for run in todo.runs:
+        results.home(run)
+    pending = any(not results.finished(run) for run in todo.runs)  # else the notebook is made from the rows
+    if pending and not todo.scale.world.made and not mirror_dir() and offline:
         raise Bad(
-            f"scale {todo.scale.name!r} needs real data: HF_HUB_OFFLINE keeps the hub out; set XIT_MIRROR "
-            "to a mirror's folder"
+            
+                f"scale {todo.scale.name!r} needs real data: HF_HUB_OFFLINE keeps the hub out; set "
+                "XIT_MIRROR "
+                "to a mirror's folder"
+            
         )
 
 
@@ -238,7 +250,7 @@ def _papermill(todo: Job, part: Path):
                 plain(notebook), plain(part), parameters=todo.parameters, kernel_name="python3",
                 cwd=str(ROOT),
                 progress_bar=False, record_timing=False, coalesce_streams=True, config=config,
-                kernel_manager_class=kernel.ThisInterpreter, extra_arguments=["--IPKernelApp.log_level=50"],
+                kernel_manager_class=kernel.ThisInterpreter, extra_arguments=kernel.arguments(),
             )  # fmt: skip
     except Bad:
         raise
