@@ -37,17 +37,17 @@ def job(name, folder, rows=8, steps=3, same_length=False):
     if same_length:
         length = max({f["length"] for f in chosen}, key=[f["length"] for f in chosen].count)
         chosen = [f for f in chosen if f["length"] == length]
-    return train.Job(
+    return train.TimedTraining(
         net, name, Encoded.of(chosen[-rows:]), min(rows, len(chosen)), steps, SMOKE, folder, logging=1
     )
 
 
-@pytest.mark.parametrize("name", train.MEASURED)
+@pytest.mark.parametrize("name", train.MEASURED_TASKS)
 def test_a_baseline_has_our_loss_at_the_first_step_and_then_learns(name, tmp_path):
     # transformers' span model also lets padding be the answer, so there all windows have one length
     one = job(name, tmp_path, same_length=TASKS[name].kind == "span", steps=30)
     one = replace(one, s=replace(SMOKE, lr=1e-2))
-    seen = {who: run(one) for who, run in train.RUN.items()}
+    seen = {who: run(one) for who, run in train.CONTENDERS.items()}
     first = seen["ours"].losses[0]
     for who, watch in seen.items():
         assert watch.losses[0] == pytest.approx(first, abs=1e-4), who
@@ -59,7 +59,7 @@ def test_positions_and_padding_are_those_counted_by_hand(tmp_path):
     one = replace(
         one, features=Encoded.of([{"ids": [0, *[9] * (n - 2), 2], "gold": [0]} for n in (4, 6, 10)])
     )
-    ours, theirs = train.ours(one), train.plain(one)
+    ours, theirs = train.ours(one), train.trainer(one)
     assert (ours.read, ours.empty) == ([20, 20], [0, 0])
     assert (theirs.read, theirs.empty) == ([30, 30], [10, 10])
     assert theirs.told()["padding"] == pytest.approx(100 / 3) and ours.told()["padding"] == 0
@@ -71,14 +71,14 @@ def test_choices_are_padded_to_the_longest_of_all(tmp_path):
     ids = [[[0, *[9] * (n - 2), 2] for n in lengths] for lengths in ((4, 5, 6, 7, 8), (9, 9, 9, 9, 12))]
     one = replace(one, features=Encoded.of([{"ids": x, "gold": [1]} for x in ids]))
     assert train.ours(one).read == [78, 78]
-    theirs = train.plain(one)
+    theirs = train.trainer(one)
     assert theirs.read == [120, 120] and theirs.empty == [42, 42]
 
 
 def test_grouping_leaves_less_padding_on_the_same_rows(tmp_path):
     one = job("mnli", tmp_path, rows=40)
     one = replace(one, batch=4, steps=10)
-    plain, grouped = train.plain(one), train.RUN[train.GROUPED](one)
+    plain, grouped = train.trainer(one), train.CONTENDERS[train.GROUPED](one)
     tokens = int(one.features.lengths.sum())
     for watch in (plain, grouped, train.ours(one)):
         assert sum(watch.read) - sum(watch.empty) == tokens
@@ -88,10 +88,10 @@ def test_grouping_leaves_less_padding_on_the_same_rows(tmp_path):
 @pytest.mark.parametrize("name", ("mnli", "csqa"))
 def test_without_datasets_the_baseline_trains_on_the_same_rows(name, tmp_path, monkeypatch):
     one = job(name, tmp_path)
-    with_ = [run(one) for run in (train.plain, train.RUN[train.GROUPED])]
+    with_ = [run(one) for run in (train.trainer, train.CONTENDERS[train.GROUPED])]
     monkeypatch.setitem(sys.modules, "datasets", None)
-    assert isinstance(train.rows(one), train.Columns)
-    without = [run(one) for run in (train.plain, train.RUN[train.GROUPED])]
+    assert isinstance(train.trainer_table(one), train.Columns)
+    without = [run(one) for run in (train.trainer, train.CONTENDERS[train.GROUPED])]
     assert [(x.read, x.empty, x.losses) for x in with_] == [(x.read, x.empty, x.losses) for x in without]
 
 
@@ -114,7 +114,7 @@ def test_drawn_rows_are_as_long_as_the_real_ones():
     net = train.shaped(SMOKE)
     s = replace(SMOKE, max_len=256, span_len=384)
     for name, (mean, weighted) in train.DRAWN.items():
-        lengths = train.drawn(net, name, s, 3000).lengths.astype(float)
+        lengths = train.drawn_features(net, name, s, 3000).lengths.astype(float)
         assert lengths.mean() == pytest.approx(mean, rel=0.05)
         assert (lengths**2).sum() / lengths.sum() == pytest.approx(weighted, rel=0.1)
 
@@ -126,7 +126,7 @@ def test_the_measurement_of_the_paper_scale_is_rehearsed_with_a_toy_shape_and_no
     assert (config.vocab_size, config.max_position_embeddings, config.hidden_size) == (250_002, 514, 64)
     records = {
         (r["name"], r["baseline"]): r["value"]
-        for r in bench.measure("train", scale="paper", steps=2, rounds=1, random=True)
+        for r in bench.benchmark("train", scale="paper", steps=2, rounds=1, random=True)
     }
     assert records["squad1: tokens a row", ""] > 3 * records["mnli: tokens a row", ""]
     assert records["mnli: padding", train.PLAIN] == 0 and records["all tasks: real tokens", train.GROUPED] > 0
@@ -169,14 +169,14 @@ def test_every_record_is_made_and_kept(made):
 
 
 def test_the_chapter_shows_what_was_kept_and_nothing_else(made, places, tmp_path):
-    assert performance.training(tmp_path) == performance.NONE == performance.retrieval()
+    assert performance.training_tables(tmp_path) == performance.NONE == performance.retrieval_tables()
     records, file = made
     bench.folder().mkdir(parents=True)
     (bench.folder() / file.name).write_text(file.read_text())
-    text = performance.training(tmp_path)
+    text = performance.training_tables(tmp_path)
     assert (tmp_path / "figures/roofline.svg").is_file() and "roofline.svg" in text
     assert all(r["name"] in text for r in records) and "scale `smoke`" in text
-    assert "No GPU was measured" in performance.estimate()
+    assert "No GPU was measured" in performance.study_hours()
 
 
 def test_the_roofline_has_a_point_a_task_and_way_and_is_the_same_file_twice(made, tmp_path):
@@ -189,9 +189,9 @@ def test_the_roofline_has_a_point_a_task_and_way_and_is_the_same_file_twice(made
 
 
 def test_without_a_gpu_the_study_is_arithmetic_and_says_so():
-    records = bench.measure("study")
+    records = bench.benchmark("study")
     assert all(r["value"] is None for r in records)
-    assert {r["baseline"] for r in records} == {estimate.ARITHMETIC, estimate.UNKNOWN}
+    assert {r["baseline"] for r in records} == {estimate.ARITHMETIC, estimate.UNKNOWN_ROWS}
     total = records[-1]
     flops = sum(r["flops"] for r in cost.costs("main", SCALES["paper"])["runs"])
     assert total["name"] == "the study" and total["baseline_value"] == pytest.approx(
@@ -213,17 +213,17 @@ def test_the_study_costs_what_the_measured_rates_say():
 
     keep("x86_64 CPU, 2 threads", "paper", 7.0)
     keep("some GPU", "pocket", 7.0)
-    assert bench.measure("study")[-1]["value"] is None, (
+    assert bench.benchmark("study")[-1]["value"] is None, (
         "neither a CPU nor another scale stands for the paper's GPU"
     )
     keep("some GPU", "paper", 1e5)
-    one = {r["name"]: r for r in bench.measure("study")}
+    one = {r["name"]: r for r in bench.benchmark("study")}
     rows = estimate.trainings()["mnli"] / 256
     assert one["one training of mnli"]["value"] == pytest.approx(rows * 64 / 1e5 / 60)
     assert one["one training of udpos"]["value"] == pytest.approx(estimate.trainings()["udpos"] / 1e5 / 60), (
         "the slowest stands in"
     )
-    faster = bench.measure("study", rate=200_000)[-1]["value"]
+    faster = bench.benchmark("study", rate=200_000)[-1]["value"]
     assert faster == pytest.approx(one["the study"]["value"] / 2)
 
 
@@ -257,7 +257,7 @@ def test_a_folder_that_cannot_be_written_is_named(places, monkeypatch):
     (places / "file").write_text("")
     monkeypatch.setenv("XIT_RESULTS", str(places / "file"))
     with pytest.raises(Bad, match="XIT_RESULTS"):
-        bench.keep("train", "smoke", [])
+        bench.keep_measurement("train", "smoke", [])
 
 
 def test_the_extra_is_the_same_in_both_places():
@@ -267,6 +267,6 @@ def test_the_extra_is_the_same_in_both_places():
 
 def test_the_estimate_needs_no_torch():
     program = (
-        "import sys; from xit_core import bench; bench.measure('study'); sys.exit('torch' in sys.modules)"
+        "import sys; from xit_core import bench; bench.benchmark('study'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

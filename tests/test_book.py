@@ -96,7 +96,7 @@ def test_every_measured_claim_is_cited_in_a_chapter_of_results():
 def test_the_front_page_shows_what_the_claims_say():
     fill("pocket")
     table = verdicts.table("pocket")
-    text = pages.front(pages.of(("micro", "pocket", "paper"), pages.views()))
+    text = pages.front(pages.views_of(("micro", "pocket", "paper"), pages.views()))
     for row in table:
         line = next(line for line in text.splitlines() if f"#claim-{row['id']}" in line)
         assert pages.estimate(row) in line and pages.verdict(row) in line
@@ -106,7 +106,7 @@ def test_the_front_page_shows_what_the_claims_say():
 
 def test_the_front_page_has_micro_mini_and_paper_side_by_side_and_says_what_is_reduced():
     fill("mini", every=40)
-    text = pages.front(pages.of(pages.FRONT, pages.views()))
+    text = pages.front(pages.views_of(pages.FRONT, pages.views()))
     assert "| at `micro` | at `mini` | at `paper` |" in text
     assert (
         SCALES["mini"].note in text and "`udtag` stands in for `ccg`" in text and "`paper`: not run" in text
@@ -114,9 +114,9 @@ def test_the_front_page_has_micro_mini_and_paper_side_by_side_and_says_what_is_r
 
 
 def test_results_json_has_every_key_at_every_scale():
-    empty = pages.numbers(pages.views())
+    empty = pages.book_numbers(pages.views())
     fill("smoke")
-    full = pages.numbers(pages.views())
+    full = pages.book_numbers(pages.views())
     assert {scale: set(told) for scale, told in empty.items()} == {
         scale: set(told) for scale, told in full.items()
     }
@@ -134,7 +134,7 @@ def test_smoke_is_shown_only_when_it_is_alone():
 
 def test_data_are_listed_with_hashes_and_stand_ins(tmp_path):
     fill("pocket", every=20)
-    text = pages.data(pages.views()[0])
+    text = pages.data_tables(pages.views()[0])
     cells = [line.split(" | ") for line in text.splitlines() if "made/up" in line]
     assert {line[3] for line in cells} == {"yes", "no"} and "enenenenen" in text
     assert (
@@ -230,7 +230,7 @@ def test_damaged_files_of_the_ledger_and_damaged_notebooks_are_named_and_left_ou
 def test_a_scale_that_has_damaged_files_only_is_named_too(places):
     spoil(places / "results/mini/x.json", "")
     assert "- `mini`: not run; left out of the ledger: 1 damaged: `x.json`.\n" in pages.front(
-        pages.of(pages.FRONT, pages.views())
+        pages.views_of(pages.FRONT, pages.views())
     )
 
 

@@ -14,7 +14,7 @@ from xit_core.design.readers import question
 from xit_core.design.tasks import TASKS
 from xit_core.machine import places
 from xit_core.machine.errors import Bad
-from xit_core.metrics.checklist import clean, failure
+from xit_core.metrics.checklist import clean_answer, failure
 
 TEMPLATES = json.loads((Path(__file__).parent / "rows/multichecklist.json").read_text())
 MIRROR = places.mirror_dir()  # where it is; within a test it is not seen
@@ -100,11 +100,11 @@ def test_a_translation_is_used_for_the_fillers_it_is_for_and_nothing_is_asked_wi
 def test_an_object_that_begins_a_sentence_gets_a_capital(german):
     assert all(r["context"].split(". ")[1][:3] in ("Das", "Die") for r in of(german, "properties"))
     assert (
-        checklist.fill("{obj[1]} is. {obj[1]} or {obj[1]}", {"obj[1]": "the sofa"})
+        checklist.filled_template("{obj[1]} is. {obj[1]} or {obj[1]}", {"obj[1]": "the sofa"})
         == "The sofa is. The sofa or the sofa"
     )
     assert (
-        checklist.fill("{obj[1]}", {"obj[1]": "მაგიდა"}) == "მაგიდა"
+        checklist.filled_template("{obj[1]}", {"obj[1]": "მაგიდა"}) == "მაგიდა"
     )  # Georgian has no capital at the start of a sentence
 
 
@@ -163,7 +163,7 @@ def test_a_language_without_templates_is_refused():
     ],
 )
 def test_answers_are_compared_as_the_official_suites_do(said, gold, lang, same):
-    assert (clean(said, lang) == clean(gold, lang)) == same
+    assert (clean_answer(said, lang) == clean_answer(gold, lang)) == same
 
 
 def test_a_case_fails_by_one_wrong_answer_and_rates_are_by_test():

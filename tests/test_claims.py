@@ -63,7 +63,7 @@ def ledger(folder, gain, seeds=(1, 2, 3), sd=0.1, instance_sd=1.0, scale="micro"
         items = shared[run.on] + rng.normal(0, instance_sd, INSTANCES)
         items = (items - items.mean() + value) / INSTANCES
         score = {"lang": "xx", "protocol": "", "value": value, "n": INSTANCES}
-        row = results.named(run) | {"items": list(items), "provenance": {}}
+        row = results.run_fields(run) | {"items": list(items), "provenance": {}}
         row |= {"scores": [score | {"metric": m} for m in TASKS[run.on].metrics]}
         (folder / scale / f"{run.id}.json").write_text(json.dumps(row), encoding="utf-8")
 
@@ -254,18 +254,18 @@ def test_checked_claims_fail_for_other_declarations(empty, monkeypatch):
     monkeypatch.setattr(
         claims, "TASKS", {t: TASKS["mnli"] for t in TASKS}
     )  # all English, trained, of one kind
-    monkeypatch.setattr(claims, "told", lambda data, item: "elsewhere" if item == "origin" else "7")
+    monkeypatch.setattr(claims, "stated", lambda data, item: "elsewhere" if item == "origin" else "7")
     monkeypatch.setattr(claims, "TARGETS", TARGETS[:8])
     monkeypatch.setattr(claims, "START", "google-bert/bert-base-multilingual-cased")
     monkeypatch.setattr(
-        contrasts.studies, "runs", lambda *_: [r for r in studies.main(SCALES["micro"]) if r.phase != 2]
+        contrasts.studies, "runs", lambda *_: [r for r in studies.main_study(SCALES["micro"]) if r.phase != 2]
     )
     rows = {r["id"]: r for r in verdicts.table("micro")}
     assert {rows[c]["direction"] for c in CHECKED} == {"fails"}
 
 
 def test_an_origin_that_no_source_states_stays_open(empty, monkeypatch):
-    monkeypatch.setattr(claims, "told", lambda data, item: "")
+    monkeypatch.setattr(claims, "stated", lambda data, item: "")
     assert claims.comes_from("Quora", "qqp")(None).side == "open"
 
 
@@ -277,7 +277,7 @@ def test_state_of_the_art_is_settled_by_a_dated_leaderboard(monkeypatch):
         ]
 
     for ours, expected in ((79.2, "holds"), (60.0, "fails")):
-        monkeypatch.setattr(claims, "table_of", board(ours))
+        monkeypatch.setattr(claims, "csv_table", board(ours))
         assert claims.sota(None).side == expected
 
 
@@ -289,13 +289,13 @@ def test_an_empty_ledger_gives_22_rows_with_the_fixed_keys(empty):
 
 
 def test_every_sourced_value_names_its_source():
-    rows = published.table_of("published")
+    rows = published.csv_table("published")
     assert all(bool(r["sourced"]) == bool(r["source"]) for r in rows)
     assert {r["claim"] for r in rows} <= set(NUMBERS)
     assert not next(r for r in rows if r["claim"] == "squad" and r["claimed"])[
         "sourced"
     ]  # +8.2 has no public source
-    assert all(r["source"] for r in published.table_of("sizes"))
+    assert all(r["source"] for r in published.csv_table("sizes"))
 
 
 def test_the_table_is_quick_and_needs_no_torch(judge):

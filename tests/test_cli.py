@@ -165,7 +165,7 @@ def test_a_results_folder_that_cannot_be_written_stops_before_the_work(capsys, p
 
 def test_a_corrupt_checkpoint_is_named_and_nothing_is_lost(places):
     weights = places / "runs/smoke" / Run(path="mnli").id / "model.safetensors"
-    checkpoints.write(origins.start(SCALES["smoke"]), weights.parent)
+    checkpoints.write_model(origins.start(SCALES["smoke"]), weights.parent)
     weights.write_bytes(cut := weights.read_bytes()[:100])
     status, out, err = xit("run", "mnli > xnli")
     assert status == 2 and out == "" and err.count("\n") == 1 and "damaged checkpoint" in err

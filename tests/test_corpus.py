@@ -77,7 +77,7 @@ def test_every_line_is_kept_or_counted_once(held):
         ("Text of a target's training set.", "panx_train"), ("The line that is measured.", "web"),
         ("Another line of text.", "book"),
     ]  # fmt: skip
-    texts, card = corpus.clean(lines, held, ["the line that is measured"])
+    texts, card = corpus.clean_lines(lines, held, ["the line that is measured"])
     assert texts == ["A line of its own.", "Another line of text."]
     assert card["removed"] == {"no text": 1, "left out": 1, "repeated": 2, "evaluated": 1}
     assert card["read"] == card["kept"] + sum(card["removed"].values()) == 7
@@ -90,8 +90,12 @@ def test_every_line_is_kept_or_counted_once(held):
 
 def test_a_cap_chooses_the_same_lines_again_and_keeps_their_order(held):
     lines = [(f"line {i} of many", "web") for i in range(50)]
-    texts, card = corpus.clean(lines, held, [], most=9)
-    assert texts == corpus.clean(lines, held, [], most=9)[0] == sorted(texts, key=lambda x: int(x.split()[1]))
+    texts, card = corpus.clean_lines(lines, held, [], most=9)
+    assert (
+        texts
+        == corpus.clean_lines(lines, held, [], most=9)[0]
+        == sorted(texts, key=lambda x: int(x.split()[1]))
+    )
     assert len(texts) == card["kept"] == 9
 
 

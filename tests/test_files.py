@@ -46,32 +46,34 @@ def test_two_processes_that_write_the_predictions_of_one_run_both_succeed_and_re
     told = [
         [{"task": "xnli", "lang": "en", "id": str(i), "prediction": n} for i in range(500)] for n in (1, 2)
     ]
-    predictions.keep(run, told[0])
+    predictions.write_predictions(run, told[0])
 
     def write(n: int) -> None:
         for _ in range(60):
-            predictions.keep(run, told[n])
+            predictions.write_predictions(run, told[n])
 
     def read() -> None:
         for _ in range(60):
             assert predictions.predictions(run) in told
 
     assert at_once(*(lambda n=n: write(n) for n in (0, 1)), read, read) == [0] * 4
-    assert [p.name for p in predictions.beside(run).parent.iterdir()] == [predictions.beside(run).name]
+    assert [p.name for p in predictions.predictions_place(run).parent.iterdir()] == [
+        predictions.predictions_place(run).name
+    ]
 
 
 def test_two_processes_that_write_the_checkpoint_of_one_run_both_succeed_and_readers_see_whole_files(places):
     nets = [origins.start(SCALES["smoke"], seed=seed) for seed in (1, 2)]
     folder = places / "checkpoint"
-    checkpoints.write(nets[0], folder)
+    checkpoints.write_model(nets[0], folder)
 
     def write(n: int) -> None:
         for _ in range(20):
-            checkpoints.write(nets[n], folder)
+            checkpoints.write_model(nets[n], folder)
 
     def read() -> None:
         for _ in range(20):
-            found = checkpoints.read(folder, nets[0].tokenizer, SCALES["smoke"])
+            found = checkpoints.read_model(folder, nets[0].tokenizer, SCALES["smoke"])
             assert any(same(found, net) for net in nets)
 
     assert at_once(*(lambda n=n: write(n) for n in (0, 1)), read, read) == [0] * 4
@@ -87,10 +89,10 @@ def test_a_failure_leaves_neither_a_file_nor_a_part_of_one_and_does_not_touch_wh
         part.write_text("half")
         raise OSError(28, "No space left on device")
 
-    files.text(tmp_path / "x", "whole")
+    files.write_text(tmp_path / "x", "whole")
     for name in ("x", "y"):
         with pytest.raises(Bad, match=r"cannot write .* \(No space left on device\); free some space"):
-            files.whole(tmp_path / name, half)
+            files.write_whole(tmp_path / name, half)
     assert [p.name for p in tmp_path.iterdir()] == ["x"] and (tmp_path / "x").read_text() == "whole"
 
 
@@ -99,7 +101,7 @@ def test_a_file_gets_the_permissions_that_a_plain_open_would_give_it(tmp_path, m
     before = os.umask(mask)
     try:
         net = origins.start(SCALES["smoke"])
-        checkpoints.write(net, tmp_path / "deep/folder")
+        checkpoints.write_model(net, tmp_path / "deep/folder")
         modes = {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "deep/folder").iterdir()}
     finally:
         os.umask(before)
@@ -162,7 +164,7 @@ def test_what_is_sealed_is_read_back_as_it_was(content):
     content.pop("sha256", None)
     with tempfile.TemporaryDirectory() as folder:
         finite = json.loads(json.dumps(content).replace("Infinity", "1.5"))
-        file = files.text(Path(folder, "x"), json.dumps(files.sealed(finite)))
+        file = files.write_text(Path(folder, "x"), json.dumps(files.sealed(finite)))
         assert files.load(file, {}, "") == files.sealed(finite)
 
 

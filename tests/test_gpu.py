@@ -51,7 +51,7 @@ def test_a_visit_brings_home_an_encoder_and_rows_that_the_ledger_takes(tmp_path,
     monkeypatch.setitem(studies.STUDIES, "main", lambda _: [Run("pretrained"), Run("tatoeba"), Run("udpos")])
     remade = Run("pretrained", model="remake")
     gpu.main(["pretrain", "--scale", "smoke", "--seconds", "0", "--to", str(tmp_path / "none")])
-    assert not results.read(remade) and not encoders.weights(tmp_path / "encoder")[0].exists()
+    assert not results.read(remade) and not encoders.weight_files(tmp_path / "encoder")[0].exists()
     gpu.main(["pretrain", "study", "--scale", "smoke", "--to", str(tmp_path / "out")])
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"model.safetensors", "rows.tar.gz"}
     with tarfile.open(tmp_path / "out/rows.tar.gz") as archive:

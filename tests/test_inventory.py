@@ -24,7 +24,7 @@ def lines(scale="paper"):
 
 def test_every_split_that_the_paper_scale_reads_is_listed_with_its_rows():
     told = inventory.presence(SCALES["paper"])
-    assert {r["task"] for r in told} == set(TASKS) and all(tuple(r) == inventory.KEYS for r in told)
+    assert {r["task"] for r in told} == set(TASKS) and all(tuple(r) == inventory.PRESENCE_KEYS for r in told)
     assert len({(r["task"], r["source"], r["split"]) for r in told}) == len(told)
     unstated = {(r["task"], r["source"].rpartition("/")[0]) for r in told if r["expected_rows"] is None}
     assert unstated == {
@@ -48,8 +48,13 @@ def test_what_is_joined_translated_or_searched_is_listed_too():
 
 
 def test_the_sums_that_claims_need_come_from_the_table():
-    assert inventory.expected(TASKS["anli"]) == 1104934 and inventory.expected(TASKS["mnli"]) == 392702
-    assert inventory.expected(TASKS["ccg"]) is None and inventory.expected(TASKS["xnli"]) == 0
+    assert (
+        inventory.expected_examples(TASKS["anli"]) == 1104934
+        and inventory.expected_examples(TASKS["mnli"]) == 392702
+    )
+    assert (
+        inventory.expected_examples(TASKS["ccg"]) is None and inventory.expected_examples(TASKS["xnli"]) == 0
+    )
     assert inventory.rows_of(TASKS["anli"], TASKS["anli"].train) == 162865
 
 

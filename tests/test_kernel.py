@@ -142,4 +142,4 @@ def test_folders_of_any_name_work(notebook, places, monkeypatch, place):
 
 def test_kernels_of_nbval_are_told_what_those_of_papermill_are():
     setup = (ROOT / "tools/setup").read_text(encoding="utf-8")
-    assert kernel.profile() in setup and "'svg'" in kernel.profile()
+    assert kernel.startup_profile() in setup and "'svg'" in kernel.startup_profile()

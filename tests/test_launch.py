@@ -20,7 +20,7 @@ from xit_core.ledger import predictions, results
 from xit_core.design.run import Run, parse
 for p in parse(path):
     run = Run(path=p, scale=scale, seed=seed)
-    fields = results.named(run) | {"items": [], "scores": []}
+    fields = results.run_fields(run) | {"items": [], "scores": []}
     results.write(fields | {"provenance": {}})
 """
 
@@ -160,12 +160,12 @@ def test_folders_that_cannot_be_written_are_named(places, monkeypatch):
     (places / "file").write_text("")
     monkeypatch.setenv("XIT_RESULTS", str(places / "file"))
     with pytest.raises(Bad, match="cannot write to .*file"):
-        launch.prepare(launch.job("xnli"))
+        launch.check_places(launch.job("xnli"))
 
 
 def test_real_data_need_a_mirror_or_the_hub():
     with pytest.raises(Bad, match="XIT_MIRROR"):
-        launch.prepare(launch.job("xnli", scale="pocket"))
+        launch.check_places(launch.job("xnli", scale="pocket"))
 
 
 def test_a_gpu_is_leased_once_and_never_when_the_scheduler_gave_one(places, monkeypatch):
@@ -197,8 +197,9 @@ score = {"lang": "en", "metric": "accuracy", "protocol": "accuracy", "value": VA
 for p in parse(path):
     run = Run(path=p, scale=scale, seed=seed)
     if not results.read(run):
-        digest = predictions.keep(run, [{"task": "xnli", "lang": "en", "id": "0", "prediction": 1}])
-        fields = results.named(run) | {"items": []}
+        told = [{"task": "xnli", "lang": "en", "id": "0", "prediction": 1}]
+        digest = predictions.write_predictions(run, told)
+        fields = results.run_fields(run) | {"items": []}
         results.write(fields | {"scores": [score], "provenance": {"predictions_sha256": digest}})
 """
 
@@ -209,20 +210,20 @@ def test_the_advice_on_predictions_that_are_gone_works(notebook, made):
     notebook(AGAIN.replace("VALUE", "50.0"))
     launch.execute(made)
     run = Run("xnli")
-    before = (results.place(run).read_bytes(), predictions.predictions(run))
-    predictions.beside(run).unlink()
+    before = (results.row_file(run).read_bytes(), predictions.predictions(run))
+    predictions.predictions_place(run).unlink()
     with pytest.raises(Bad, match='`xit run "xnli" .*--again` makes them'):
         predictions.predictions(run)
-    assert launch.whole(launch.again(launch.job("xnli")))
-    assert (results.place(run).read_bytes(), predictions.predictions(run)) == before
+    assert launch.is_notebook(launch.again(launch.job("xnli")))
+    assert (results.row_file(run).read_bytes(), predictions.predictions(run)) == before
 
 
 def test_what_is_missing_of_a_job_is_made_and_the_rest_compared(notebook):
     notebook(AGAIN.replace("VALUE", "50.0"))
     launch.execute("xnli")
-    predictions.beside(Run("xnli")).unlink()
+    predictions.predictions_place(Run("xnli")).unlink()
     launch.again(launch.job("xnli, udpos"))
-    assert predictions.kept(Run("xnli")) and results.finished(Run("udpos"))
+    assert predictions.predictions_file(Run("xnli")) and results.finished(Run("udpos"))
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", "words"])
@@ -231,16 +232,16 @@ def test_a_damaged_notebook_or_row_is_not_done(notebook, damage):
     output = launch.execute("xnli")
     output.write_text(damage)
     assert not launch.job("xnli").done
-    assert launch.whole(launch.execute("xnli")) and launch.job("xnli").done
-    results.place(Run("xnli")).write_text(damage)
+    assert launch.is_notebook(launch.execute("xnli")) and launch.job("xnli").done
+    results.row_file(Run("xnli")).write_text(damage)
     assert not launch.job("xnli").done
 
 
 def test_a_run_that_gives_other_scores_when_it_is_executed_again_says_so_and_changes_no_row(notebook):
     notebook(AGAIN.replace("VALUE", "50.0"))
     launch.execute("xnli")
-    before = results.place(Run("xnli")).read_bytes()
+    before = results.row_file(Run("xnli")).read_bytes()
     notebook(AGAIN.replace("VALUE", "51.0"))
     with pytest.raises(Bad, match="executed again it has other scores than the ledger says"):
         launch.again(launch.job("xnli"))
-    assert results.place(Run("xnli")).read_bytes() == before
+    assert results.row_file(Run("xnli")).read_bytes() == before

@@ -49,21 +49,21 @@ def test_a_file_system_without_locks_is_told_apart_from_a_study_that_runs(lockle
     with pytest.raises(locks.Unlockable, match="has no locks"):
         locks.locked(places / "runs/x.lock")
     with (
-        workflow.alone(SCALES["smoke"]),
+        workflow.study_lock(SCALES["smoke"]),
         pytest.raises(Bad, match=rf"held by process {os.getpid()} on .*delete this file"),
     ):
-        workflow.alone(SCALES["smoke"])
-    workflow.alone(SCALES["smoke"]).close()  # it was given back
+        workflow.study_lock(SCALES["smoke"])
+    workflow.study_lock(SCALES["smoke"]).close()  # it was given back
 
 
 def test_the_advice_on_a_lock_that_was_left_behind_works(lockless, places):
     (places / "runs").mkdir()
     lockless(errno.ENOLCK)
-    workflow.alone(SCALES["smoke"])  # its process died: nobody closed it
+    workflow.study_lock(SCALES["smoke"])  # its process died: nobody closed it
     with pytest.raises(Bad) as error:
-        workflow.alone(SCALES["smoke"])
+        workflow.study_lock(SCALES["smoke"])
     os.unlink(str(error.value).split(" is held by ")[0])
-    workflow.alone(SCALES["smoke"]).close()
+    workflow.study_lock(SCALES["smoke"]).close()
 
 
 def test_a_gpu_is_never_waited_for_where_there_are_no_locks(lockless, places, monkeypatch):

@@ -36,15 +36,15 @@ def view() -> chapters.View:
 
 
 def test_without_runs_every_part_says_so_and_the_design_is_there(tmp_path):
-    parts = mini.parts([chapters.View(scale) for scale in mini.MINI], tmp_path)
+    parts = mini.chapter_parts([chapters.View(scale) for scale in mini.MINI_SCALES], tmp_path)
     design, corpus = parts.pop("mini_design.md"), parts.pop("mini_corpus.md")
     assert set(parts.values()) == {chapters.EMPTY}
-    assert all(f"`{scale}`" in design for scale in mini.MINI) and "0 finished of" in design and corpus
+    assert all(f"`{scale}`" in design for scale in mini.MINI_SCALES) and "0 finished of" in design and corpus
 
 
 def test_every_part_names_its_scale_and_how_it_is_reduced(view, tmp_path):
     fill("mini-long", every=3)
-    for text in mini.parts([view, chapters.View("mini-long")], tmp_path).values():
+    for text in mini.chapter_parts([view, chapters.View("mini-long")], tmp_path).values():
         assert "`mini`" in text and view.note[1:] in text
     drawn = {file.name for file in (tmp_path / "figures").iterdir()}
     assert drawn >= {
@@ -65,7 +65,7 @@ def test_what_a_training_learned_of_its_task_stands_beside_guessing(name, task, 
     seeds = pd.Series(
         [np.mean([s["value"] for s in row["scores"] if s["protocol"] == f"{task}: made-up"]) for row in rows]
     )
-    text = chapters.learned(chapters.View("mini"))
+    text = chapters.learned_section(chapters.View("mini"))
     line = next(line for line in text.splitlines() if line.startswith(f"| {name} | `{task}` |"))
     told = [chapters.number(x) for x in (seeds.mean(), chapters.plots.interval(seeds), guess)]
     assert [cell.strip() for cell in line.split("|")[4:-1]] == [*told, str(len(rows))] and len(rows) >= 3
@@ -77,7 +77,7 @@ def test_a_longer_training_stands_beside_the_shorter_with_its_gain_on_each_kind_
 ):
     fill("mini")
     rows = fill("mini-long")
-    text = mini.doses([chapters.View(scale) for scale in mini.MINI], tmp_path)
+    text = mini.doses([chapters.View(scale) for scale in mini.MINI_SCALES], tmp_path)
     cells = [
         [x.strip() for x in line.split("|")[1:-1]]
         for line in text.splitlines()
@@ -101,15 +101,15 @@ def test_a_longer_training_stands_beside_the_shorter_with_its_gain_on_each_kind_
 
 def test_a_longer_training_without_enough_seeds_has_no_gain(tmp_path):
     fill("mini-long", every=2)
-    text = mini.doses([chapters.View(scale) for scale in mini.MINI], tmp_path)
+    text = mini.doses([chapters.View(scale) for scale in mini.MINI_SCALES], tmp_path)
     assert text.count("| squad1 |") == 4 and " [" not in text
 
 
 def test_every_measured_claim_is_listed_with_its_interval(view):
     text = mini.verdicts(view)
-    for row in view.claims[: chapters.MEASURED]:
+    for row in view.claims[: chapters.MEASURED_CLAIMS]:
         line = next(line for line in text.splitlines() if f"#claim-{row['id']}" in line)
-        assert chapters.estimate(row) in line and chapters.verdict(row) in line
+        assert chapters.estimate_cell(row) in line and chapters.verdict_cell(row) in line
 
 
 def xnli(right: np.ndarray, langs: tuple[str, ...]) -> list[dict]:
@@ -141,10 +141,10 @@ def test_rows_without_the_baseline_on_xnli_have_no_p_value():
 
 def test_what_was_asked_for_is_met_or_not(monkeypatch):
     fill("pocket")  # the made-up baseline is 30 points above the made-up random weights
-    text = mini.transfer(chapters.View("pocket"))
+    text = mini.transfer_section(chapters.View("pocket"))
     assert text.count(", met") == 3 and "`xnli` above chance" in text
     monkeypatch.setattr(mini, "ASKED", {"udpos": 90})
-    assert mini.transfer(chapters.View("pocket")).count(", not met") == 1
+    assert mini.transfer_section(chapters.View("pocket")).count(", not met") == 1
 
 
 def test_a_correlation_is_spearmans_and_its_interval_holds_it():
@@ -160,7 +160,7 @@ def test_a_correlation_is_spearmans_and_its_interval_holds_it():
 
 
 def test_every_language_of_a_real_task_has_a_script_and_a_family():
-    rows = published.table_of("languages")
+    rows = published.csv_table("languages")
     known = [row["lang"] for row in rows]
     spoken = {lang for task in TASKS.values() for lang in task.langs.split()}
     assert known == sorted(set(known)) and set(known) >= spoken and all(all(row.values()) for row in rows)
@@ -200,8 +200,8 @@ def test_a_change_is_counted_from_the_encoder_before_training():
 
 
 def test_the_card_of_the_corpus_adds_up_and_names_licences(monkeypatch):
-    monkeypatch.setattr(mini, "card", lambda view: CARD)
-    text = mini.corpus(chapters.View("mini"))
+    monkeypatch.setattr(mini, "encoder_card", lambda view: CARD)
+    text = mini.corpus_card(chapters.View("mini"))
     lines = {line.split(" | ")[0].strip("| "): line for line in text.splitlines()}
     assert lines["all"] == "| all | 8 | 8 | 4 | 3.0 | – | 100.0 | – |"
     assert "| 5 | 3 | 2 | 1.5 | 2.00 | 50.0 |" in lines["German"]

@@ -10,7 +10,7 @@ import torch
 from transformers import XLMRobertaForMaskedLM
 
 import plain
-from xit_core.design.encoders import INDEX, Encoder, weights, weights_hash
+from xit_core.design.encoders import INDEX, Encoder, weight_files, weights_hash
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
@@ -37,7 +37,7 @@ def test_random_weights_are_a_function_of_the_seed():
 
 def test_what_is_written_is_read_by_transformers_with_the_same_logits(net, tmp_path):
     net.add_head(TASKS["mlm"], ())
-    checkpoints.write(net, tmp_path)
+    checkpoints.write_model(net, tmp_path)
     theirs = XLMRobertaForMaskedLM.from_pretrained(tmp_path).eval()
     features = [{"ids": [0, 7, 8, 9, 2], "hidden": np.arange(5)}, {"ids": [0, 7, 2], "hidden": np.arange(3)}]
     ids, mask = plain.pad(features)
@@ -55,13 +55,15 @@ def test_a_large_encoder_is_shipped_in_small_parts_that_transformers_and_we_read
     net, tmp_path, monkeypatch
 ):
     net.add_head(TASKS["mlm"], ())
-    checkpoints.write(net, tmp_path / "one", torch.bfloat16)
+    checkpoints.write_model(net, tmp_path / "one", torch.bfloat16)
     monkeypatch.setattr(checkpoints, "PART", 30_000)  # the table has more than twice that
-    checkpoints.write(net, tmp_path / "many", torch.bfloat16)
-    files = weights(tmp_path / "many")
+    checkpoints.write_model(net, tmp_path / "many", torch.bfloat16)
+    files = weight_files(tmp_path / "many")
     assert len(files) > 3 and files[0].name == f"model-00001-of-{len(files):05}.safetensors"
     assert max(file.stat().st_size for file in files) <= checkpoints.PART + 2**16
-    one, many = (checkpoints.read(tmp_path / x, net.tokenizer, SCALES["smoke"]) for x in ("one", "many"))
+    one, many = (
+        checkpoints.read_model(tmp_path / x, net.tokenizer, SCALES["smoke"]) for x in ("one", "many")
+    )
     assert same(one.encoder, many.encoder) and all(
         torch.equal(x, many.lm_head[k]) for k, x in one.lm_head.items()
     )
@@ -72,12 +74,12 @@ def test_a_large_encoder_is_shipped_in_small_parts_that_transformers_and_we_read
 
 
 def test_only_what_is_shipped_is_cut_in_parts_and_only_when_it_is_large(net, tmp_path, monkeypatch):
-    checkpoints.write(net, tmp_path, torch.bfloat16)
-    assert weights(tmp_path) == [tmp_path / "model.safetensors"]
+    checkpoints.write_model(net, tmp_path, torch.bfloat16)
+    assert weight_files(tmp_path) == [tmp_path / "model.safetensors"]
     monkeypatch.setattr(checkpoints, "PART", 30_000)
-    checkpoints.write(net, tmp_path, torch.bfloat16)
-    assert not (tmp_path / "model.safetensors").exists() and len(weights(tmp_path)) > 3
-    checkpoints.write(net, tmp_path)  # a stage's checkpoint
+    checkpoints.write_model(net, tmp_path, torch.bfloat16)
+    assert not (tmp_path / "model.safetensors").exists() and len(weight_files(tmp_path)) > 3
+    checkpoints.write_model(net, tmp_path)  # a stage's checkpoint
     sums = {x.name for x in tmp_path.glob("model.*.sha256")}
     assert {x.name for x in tmp_path.iterdir()} - sums == {"config.json", "model.safetensors"}
 
@@ -86,18 +88,18 @@ def test_weights_count_when_all_parts_and_their_index_are_there(net, tmp_path, m
     monkeypatch.setattr(checkpoints, "PART", 30_000)
     monkeypatch.setattr(checkpoints, "save_file", failing(checkpoints.save_file, after=2))
     with pytest.raises(Bad, match="cannot write the checkpoint"):
-        checkpoints.write(net, tmp_path, torch.bfloat16)
+        checkpoints.write_model(net, tmp_path, torch.bfloat16)
     assert not list(tmp_path.iterdir())
     monkeypatch.undo()
     monkeypatch.setattr(checkpoints, "PART", 30_000)
-    checkpoints.write(net, tmp_path, torch.bfloat16)
-    lost = weights(tmp_path)[1]
+    checkpoints.write_model(net, tmp_path, torch.bfloat16)
+    lost = weight_files(tmp_path)[1]
     lost.rename(tmp_path / "elsewhere")
     with pytest.raises(Bad, match=f"{lost.name} is missing"):
-        checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
+        checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"])
     (tmp_path / INDEX).write_text('{"weight_map": ')
     with pytest.raises(Bad, match="damaged checkpoint"):
-        checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
+        checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"])
 
 
 def failing(write, after):
@@ -115,11 +117,11 @@ def failing(write, after):
 def test_the_hash_of_an_encoder_is_that_of_its_file_or_of_all_its_parts(net, tmp_path, monkeypatch):
     hashed = weights_hash.__wrapped__
     assert hashed(tmp_path) == ""
-    checkpoints.write(net, tmp_path, torch.bfloat16)
+    checkpoints.write_model(net, tmp_path, torch.bfloat16)
     assert hashed(tmp_path) == hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
     monkeypatch.setattr(checkpoints, "PART", 30_000)
-    checkpoints.write(net, tmp_path, torch.bfloat16)
-    once, last = hashed(tmp_path), weights(tmp_path)[-1]
+    checkpoints.write_model(net, tmp_path, torch.bfloat16)
+    once, last = hashed(tmp_path), weight_files(tmp_path)[-1]
     last.write_bytes(last.read_bytes()[:-1] + b"?")
     assert len({once, hashed(tmp_path), ""}) == 3
     last.unlink()
@@ -128,30 +130,30 @@ def test_the_hash_of_an_encoder_is_that_of_its_file_or_of_all_its_parts(net, tmp
 
 def test_the_encoder_is_kept_and_the_heads_are_dropped_between_stages(net, tmp_path):
     net.add_head(TASKS["mnli"], ("a", "b", "c"))
-    checkpoints.write(net, tmp_path)
-    again = checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
+    checkpoints.write_model(net, tmp_path)
+    again = checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"])
     assert not again.heads and encoder.distance(again, net.encoder.state_dict()) == 0
 
 
 def test_a_damaged_checkpoint_is_named(net, tmp_path):
-    checkpoints.write(net, tmp_path)
+    checkpoints.write_model(net, tmp_path)
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-200])
     with pytest.raises(Bad, match="damaged checkpoint"):
-        checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
+        checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"])
     file.unlink()
     with pytest.raises(Bad, match=r"model\.safetensors is missing"):
-        checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
+        checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"])
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_changed_byte_of_a_checkpoint_is_found(net, tmp_path, name):
-    checkpoints.write(net, tmp_path)
+    checkpoints.write_model(net, tmp_path)
     content = (tmp_path / name).read_bytes()
     for at in np.random.default_rng(0).integers(0, len(content), 20):
         (tmp_path / name).write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
         with pytest.raises(Bad, match="damaged checkpoint .*; delete the folder, it is made again") as error:
-            checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
+            checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"])
         assert "\n" not in str(error.value)
 
 
@@ -164,15 +166,15 @@ CONFIGS = [
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_a_damaged_config_is_one_line_also_where_no_hashes_are(net, tmp_path, config):
-    checkpoints.write(net, tmp_path)
+    checkpoints.write_model(net, tmp_path)
     for sums in tmp_path.glob("model.*.sha256"):
         sums.unlink()
     assert same(
-        checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"]).encoder, net.encoder
+        checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"]).encoder, net.encoder
     )  # as older checkpoints are
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(Bad, match="damaged checkpoint") as error:
-        checkpoints.read(tmp_path, net.tokenizer, SCALES["smoke"])
+        checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"])
     assert "\n" not in str(error.value)
 
 

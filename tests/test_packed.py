@@ -11,7 +11,7 @@ import plain
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.model import compact, origins, packed, schedule, train
-from xit_core.model.features import pieces
+from xit_core.model.features import piece_ids
 from xit_core.model.mixture import BUDGET, Mixture, cut
 from xit_core.phases import training_set
 from xit_core.score import evaluate
@@ -116,7 +116,7 @@ def test_twenty_steps_are_those_of_the_padded_path_over_the_whole_table(name, tm
     assert [p["loss"] for p in curve] == pytest.approx(theirs, abs=1e-4)
     ours, theirs = (m.encoder.get_input_embeddings().weight.detach() for m in (net, other))
     assert ours.shape == theirs.shape and torch.allclose(ours, theirs, atol=1e-4)
-    unseen = np.setdiff1d(np.arange(len(ours)), pieces(mixture.features[name]))
+    unseen = np.setdiff1d(np.arange(len(ours)), piece_ids(mixture.features[name]))
     if name != "mlm":
         kept = np.prod([1 - 1e-3 * schedule.slope(i, 20) * schedule.DECAY for i in range(20)])
         assert len(unseen) and torch.equal(ours[unseen], before[unseen] * kept)

@@ -32,14 +32,14 @@ def test_a_parcel_is_a_mirror_of_what_the_study_reads_with_every_note_of_the_fir
     mirror("google/xtreme", "udpos.Finnish", "validation", rows(2))  # not a language of the scale
     mirror("tau/commonsense_qa", "default", "train", rows(6))  # of no run
     first = {key: from_mirror(*key) for key in manifest(tmp_path)}
-    told = parcel.pack(SCALES["smoke"], tmp_path / "pack")
+    told = parcel.pack_mirror(SCALES["smoke"], tmp_path / "pack")
     assert [r["repo"] for r in told] == ["rajpurkar/squad", "metaeval/lingnli", "google/xtreme"]
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path / "pack"))
     for key in manifest(tmp_path / "pack"):
         assert from_mirror(*key) == first[key]
     assert [p.stand_in for p in from_mirror("metaeval/lingnli", "default", "train")] == [True]
     with pytest.raises(Bad, match="is in use; name a new folder"):
-        parcel.pack(SCALES["smoke"], tmp_path / "pack")
+        parcel.pack_mirror(SCALES["smoke"], tmp_path / "pack")
 
 
 def test_text_that_any_evaluation_set_of_the_mirror_holds_is_blank_in_a_parcel_and_counted(
@@ -56,7 +56,7 @@ def test_text_that_any_evaluation_set_of_the_mirror_holds_is_blank_in_a_parcel_a
     text = [{"text": "\n".join(said[:2]), "source": "a"}, {"text": said[2], "source": "b"}]
     mirror("pretrain_text", "de", "train", text, complete="derived", note="mixed")
     mirror("pretrain_text", "fi", "train", [{"text": said[1], "source": "a"}])  # not a language of the scale
-    (told,) = parcel.pack(SCALES["smoke"], tmp_path / "pack")
+    (told,) = parcel.pack_mirror(SCALES["smoke"], tmp_path / "pack")
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path / "pack"))
     (part,) = from_mirror("pretrain_text", "de", "train")
     assert part.rows == [{"text": "eins zwei drei vier\n", "source": "a"}, {"text": said[2], "source": "b"}]
@@ -68,7 +68,7 @@ def test_text_is_cut_where_a_parcel_would_be_too_large_and_says_so(real, mirror,
     mirror("google/xtreme", "XNLI", "validation", rows(3))
     for lang, n in (("en", 6000), ("de", 100)):
         mirror("pretrain_text", lang, "train", [{"text": f"{noise.getrandbits(256):x}"} for _ in range(n)])
-    told = {r["config"]: r for r in parcel.pack(SCALES["smoke"], tmp_path / "pack", 2**17)}
+    told = {r["config"]: r for r in parcel.pack_mirror(SCALES["smoke"], tmp_path / "pack", 2**17)}
     assert told["de"]["rows"] == 100 and told["de"]["note"] == "0 lines that evaluation sets hold are blank"
     assert 2000 < told["en"]["rows"] < 5000 and told["en"]["note"].endswith(
         f"; {told['en']['rows']:,} of 6,000 rows"
@@ -78,15 +78,15 @@ def test_text_is_cut_where_a_parcel_would_be_too_large_and_says_so(real, mirror,
         "rajpurkar/squad", "plain_text", "train", [{"x": f"{noise.getrandbits(4096):x}"} for _ in range(400)]
     )
     with pytest.raises(Bad, match=r"0\.1 MiB: the rows of the tasks alone take 0\.2; allow more"):
-        parcel.pack(SCALES["smoke"], tmp_path / "other", 2**17)
+        parcel.pack_mirror(SCALES["smoke"], tmp_path / "other", 2**17)
 
 
 def test_what_is_held_out_of_training_is_held_out_of_it_in_a_parcel_too():
     every = rows(HELD_OUT * 40 + 7)
-    some = parcel.spread(every, 0.3)
+    some = parcel.spaced_stretches(every, 0.3)
     assert len(some) == HELD_OUT * 12 and some[-1]["x"] > HELD_OUT * 30
     assert all(row["x"] % HELD_OUT == i % HELD_OUT for i, row in enumerate(some))
-    assert parcel.spread(every, 1.0) == parcel.spread(every, 7.5) == every
+    assert parcel.spaced_stretches(every, 1.0) == parcel.spaced_stretches(every, 7.5) == every
 
 
 def test_large_parts_are_levelled_and_small_ones_stay():
@@ -96,11 +96,11 @@ def test_large_parts_are_levelled_and_small_ones_stay():
 
 def test_only_real_data_that_are_at_hand_are_packed(tmp_path, monkeypatch):
     with pytest.raises(Bad, match="nothing to pack for scale 'pocket'.*XIT_MIRROR"):
-        parcel.pack(SCALES["pocket"], tmp_path)
+        parcel.pack_mirror(SCALES["pocket"], tmp_path)
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
     (tmp_path / "MANIFEST.csv").write_text("repo\n")
     with pytest.raises(Bad, match="nothing to pack for scale 'micro'"):
-        parcel.pack(SCALES["micro"], tmp_path / "pack")
+        parcel.pack_mirror(SCALES["micro"], tmp_path / "pack")
 
 
 def test_a_parcel_is_written_by_one_command(mirror, tmp_path, capsys):

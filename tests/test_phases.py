@@ -57,7 +57,7 @@ def test_a_finished_run_is_not_computed_again(monkeypatch):
 
 def test_a_stage_with_a_row_is_trained_again_only_for_a_child_that_needs_its_checkpoint(monkeypatch):
     once = phases.targets("mnli > xnli", scale="smoke")
-    stage = results.place(Run("mnli"))
+    stage = results.row_file(Run("mnli"))
     stamp, weights = stage.stat().st_mtime_ns, (results.checkpoint(Run("mnli")) / "model.safetensors")
     content = weights.read_bytes()
     weights.unlink()  # as when the row came from another machine
@@ -65,7 +65,7 @@ def test_a_stage_with_a_row_is_trained_again_only_for_a_child_that_needs_its_che
         other.setattr(phases, "fit", lambda *a, **k: pytest.fail("trained again"))
         assert phases.stages("mnli", scale="smoke") == [results.read(Run("mnli"))] and not weights.exists()
         assert phases.targets("mnli > xnli", scale="smoke") == once
-    results.place(Run("mnli > xnli")).unlink()
+    results.row_file(Run("mnli > xnli")).unlink()
     monkeypatch.setattr(phases.evaluate, "stage", lambda *_: pytest.fail("scored again"))
     again = phases.targets("mnli > xnli", scale="smoke")
     assert again[0]["scores"] == once[0]["scores"] and weights.read_bytes() == content
@@ -78,14 +78,14 @@ def test_a_stage_whose_folder_is_not_whole_is_trained_again(lost):
     folder = results.checkpoint(Run("mnli"))
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     (folder / lost).unlink()
-    results.place(Run("mnli > tatoeba")).unlink()
+    results.row_file(Run("mnli > tatoeba")).unlink()
     assert phases.targets("mnli > tatoeba", scale="smoke")[0]["scores"] == once["scores"]
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
 def test_a_stage_with_a_changed_byte_is_named_and_trained_again_when_its_folder_is_deleted():
     once = phases.targets("mnli > tatoeba", scale="smoke")[0]
-    folder, child = results.checkpoint(Run("mnli")), results.place(Run("mnli > tatoeba"))
+    folder, child = results.checkpoint(Run("mnli")), results.row_file(Run("mnli > tatoeba"))
     content = bytearray((folder / "model.safetensors").read_bytes())
     content[-9] ^= 1
     (folder / "model.safetensors").write_bytes(content)
@@ -116,8 +116,8 @@ def test_the_seconds_of_a_run_leave_out_what_its_stage_took(monkeypatch):
         now[0] += 1e6
         return trained(*given)
 
-    trained = phases.stage
-    monkeypatch.setattr(phases, "stage", slow)
+    trained = phases.train_stage
+    monkeypatch.setattr(phases, "train_stage", slow)
     monkeypatch.setattr(
         phases, "time", SimpleNamespace(time=clock, strftime=time.strftime, gmtime=time.gmtime)
     )
@@ -208,7 +208,7 @@ def test_a_machine_without_parquet_and_notebooks_makes_the_same_rows_from_a_parc
     for split in told:
         mirrored(tmp_path / "mirror", *split)
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path / "mirror"))
-    parcel.pack(SCALES["smoke"], tmp_path / "pack")
+    parcel.pack_mirror(SCALES["smoke"], tmp_path / "pack")
     ours = phases.targets("squad1+mlm > xnli, tatoeba", scale="smoke")
     ours.append(results.read(Run("squad1+mlm")))
     for name, value in {"MIRROR": "pack", "RESULTS": "there", "RUNS": "there/runs"}.items():
@@ -241,7 +241,7 @@ def test_rows_that_trained_a_stage_are_not_evaluated():
     trained = [
         {"task": "tydiqa_ko", "split": "train", "lang": "ko", "source": "google/xtreme/tydiqa/validation"}
     ]
-    fields = results.named(run.parent)
+    fields = results.run_fields(run.parent)
     results.write(fields | {"scores": [], "items": [], "provenance": {"data": trained}})
     same, other = (
         trained[0] | {"task": "tydiqa", "split": "validation", "lang": lang} for lang in ("ko", "sw")

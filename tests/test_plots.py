@@ -65,7 +65,7 @@ def test_a_language_is_compared_with_the_others_of_the_same_target():
     assert set(gains.index.get_level_values("lang")) == {"al", "zi"}  # not the pivot
 
     def score(source, on, lang):
-        part = plots.plain(frame)
+        part = plots.main_runs(frame)
         return part[
             (part.source == source) & (part.on == on) & (part.lang == lang) & (part.model == "")
         ].value.mean()

@@ -32,7 +32,7 @@ def test_small_languages_are_sampled_more_often_than_they_are_large():
 def test_each_part_gives_its_share_and_no_sequence_a_second_time_before_all_have_been(at_once, monkeypatch):
     monkeypatch.setattr(pretrain, "TAKEN", at_once)
     parts = [encoded([1, 2], [3], [4, 5, 6]), encoded([7], [8, 9], [10], [11], [12], [13])]
-    found = [f["ids"].tolist() for f in pretrain.drawn(parts, [0.7, 0.3], 10)]
+    found = [f["ids"].tolist() for f in pretrain.drawn_sequences(parts, [0.7, 0.3], 10)]
     first, second = found[:7], found[7:]
     assert (
         len(found) == 10
@@ -46,7 +46,7 @@ def test_each_part_gives_its_share_and_no_sequence_a_second_time_before_all_have
 
 def test_joined_parts_are_the_features_of_one_after_the_other():
     parts = [encoded([1, 2], [3]), encoded([4, 5])]
-    assert [f["ids"].tolist() for f in pretrain.joined(parts)] == [[1, 2], [3], [4, 5]]
+    assert [f["ids"].tolist() for f in pretrain.concatenated(parts)] == [[1, 2], [3], [4, 5]]
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_killed_pretraining_goes_on_where_it_was_and_gives_the_same_curve_and_
     with pytest.raises(pytest.exit.Exception):
         pretrain.remake(run)
     monkeypatch.setattr(train, "learn", learn)
-    monkeypatch.setattr(pretrain, "gather", lambda *_: pytest.fail("the text was prepared before"))
+    monkeypatch.setattr(pretrain, "training_text", lambda *_: pytest.fail("the text was prepared before"))
     unbroken = (
         tmp_path / "unbroken"
     )  # begins from the same pieces: learning them on several threads is not exact
@@ -140,7 +140,9 @@ def test_what_is_finished_is_not_made_again_unless_it_was_made_of_something_else
 def test_what_was_prepared_and_is_damaged_is_prepared_again(text, name, content, monkeypatch):
     folder = runs_dir() / "there"
     monkeypatch.setattr(pretrain, "vocabulary", lambda *_: (pieces, np.ones((90, 4), np.float32)))
-    pieces = embeddings.tokenizer(pretrain.learned({"en": ["small house"] * 9}, text.pretraining))
+    pieces = embeddings.unigram_tokenizer(
+        pretrain.learned_pieces({"en": ["small house"] * 9}, text.pretraining)
+    )
     *_, features, read = pretrain.prepared(text, text.pretraining, folder, ["x"])
     whole = (folder / name).read_bytes()
     changed = whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :]
@@ -149,7 +151,7 @@ def test_what_was_prepared_and_is_damaged_is_prepared_again(text, name, content,
     _, start, again, told = pretrain.prepared(text, text.pretraining, folder, ["x"])
     assert told == read and start.shape == (90, 4) and np.array_equal(again.ids, features.ids)
     assert (folder / name).read_bytes() == whole and not (folder / "resume.pt").exists()
-    monkeypatch.setattr(pretrain, "gather", lambda *_: pytest.fail("prepared again"))
+    monkeypatch.setattr(pretrain, "training_text", lambda *_: pytest.fail("prepared again"))
     pretrain.prepared(text, text.pretraining, folder, ["x"])
 
 

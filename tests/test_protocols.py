@@ -14,7 +14,7 @@ from sklearn import metrics as sklearn
 from torchmetrics.functional.text import squad as torchmetrics_squad
 
 from xit_core.design.tasks import TASKS
-from xit_core.metrics.protocols import PROTOCOLS, also, chunks, corpus, mlqa, squad_en, token_f1
+from xit_core.metrics.protocols import PROTOCOLS, also, chunks, corpus_f1, mlqa, squad_en, token_f1
 
 OFFICIAL = Path(__file__).parent / "official"
 UPOS = TASKS["udpos"].labels
@@ -51,14 +51,15 @@ def test_chunks_are_those_of_seqeval(found):
 def test_corpus_scores_are_those_of_seqeval(pairs):
     said, gold = split(pairs)
     expected = [100 * x(gold, said) for x in (f1_score, precision_score, recall_score)]
-    assert list(corpus(said, gold).values()) == pytest.approx(expected, abs=1e-9)
+    assert list(corpus_f1(said, gold).values()) == pytest.approx(expected, abs=1e-9)
 
 
 def test_an_x_that_begins_a_later_sentence_is_scored_as_seqeval_has_it():
     gold, said = [["NOUN", "VERB"], ["X", "NOUN"]], [["VERB", "VERB"], ["X", "NOUN"]]
-    assert corpus(said, gold)["f1"] == pytest.approx(100 * f1_score(gold, said), abs=1e-9)
-    alone = [corpus([p], [g])["f1"] for p, g in zip(said, gold, strict=True)]
-    assert alone == [0.0, 100.0] and corpus(said, gold)["f1"] < 50  # not what the sentences give one by one
+    assert corpus_f1(said, gold)["f1"] == pytest.approx(100 * f1_score(gold, said), abs=1e-9)
+    alone = [corpus_f1([p], [g])["f1"] for p, g in zip(said, gold, strict=True)]
+    # not what the sentences give one by one
+    assert alone == [0.0, 100.0] and corpus_f1(said, gold)["f1"] < 50
 
 
 @pytest.mark.parametrize("name", ["udpos/seqeval-1.2.2", "panx/iob2-f1", "udpos/accuracy", "accuracy"])

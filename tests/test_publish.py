@@ -54,7 +54,7 @@ def enter(*runs: Run, **more) -> list[dict]:
 
 def published(scale: str = "smoke", keep: bool = False) -> Path:
     """The volume of the main study, from the working rows that are here, which then are gone."""
-    file = publish.publish("main", scale).files[0]
+    file = publish.publish_study("main", scale).files[0]
     if not keep:
         shutil.rmtree(results.results_dir() / scale)
     return file
@@ -73,10 +73,10 @@ def test_rows_are_read_back_to_the_bit_whatever_they_are(rows, draw):
     rows = [{"id": f"run-{i}"} | row for i, row in enumerate(rows)]
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
         patched.setenv("XIT_RESULTS", folder)
-        file = publish.put("main", "smoke", rows)[0]
+        file = publish.write_volume("main", "smoke", rows)[0]
         before = [p.read_bytes() for p in sorted(Path(folder).iterdir())]
-        assert exact(volumes.load(file).rows()) == exact(rows)
-        publish.put("main", "smoke", json.loads(json.dumps(rows, sort_keys=True)))
+        assert exact(volumes.load_volume(file).rows()) == exact(rows)
+        publish.write_volume("main", "smoke", json.loads(json.dumps(rows, sort_keys=True)))
         assert [p.read_bytes() for p in sorted(Path(folder).iterdir())] == before
 
 
@@ -115,7 +115,7 @@ def test_the_same_rows_are_the_same_bytes_and_then_files_keep_their_time(tmp_pat
     before = [(p.read_bytes(), p.stat().st_mtime_ns) for p in (file, volumes.items_of(file))]
     published()
     assert [(p.read_bytes(), p.stat().st_mtime_ns) for p in (file, volumes.items_of(file))] == before
-    published_again = publish.publish("main", "smoke")  # from the volume alone
+    published_again = publish.publish_study("main", "smoke")  # from the volume alone
     assert published_again.rows == 2
     assert [(p.read_bytes(), p.stat().st_mtime_ns) for p in published_again.files] == before
 
@@ -143,9 +143,9 @@ def test_working_and_published_rows_are_one_ledger():
         results.rows("smoke") == [told[x] for x in sorted(told, key=lambda x: f"{x}.json")] == results.rows()
     )
     assert results.finished(ONE) and results.finished(TWO) and not results.finished(STAGE)
-    results.place(ONE).unlink()
-    assert results.read(ONE) == before[0] and results.home(ONE) == volumes.place("main", "smoke")
-    assert results.home(TWO) == results.place(TWO) and results.home(STAGE) == results.place(STAGE)
+    results.row_file(ONE).unlink()
+    assert results.read(ONE) == before[0] and results.home(ONE) == volumes.volume_file("main", "smoke")
+    assert results.home(TWO) == results.row_file(TWO) and results.home(STAGE) == results.row_file(STAGE)
 
 
 def test_a_row_that_is_published_is_not_written_again():
@@ -154,7 +154,7 @@ def test_a_row_that_is_published_is_not_written_again():
     before = file.read_bytes()
     assert results.write(old | {"provenance": {"seconds": 9}}) == file
     enter(TWO)
-    assert not results.place(ONE).exists() and file.read_bytes() == before
+    assert not results.row_file(ONE).exists() and file.read_bytes() == before
     with pytest.raises(Bad, match=r"main-smoke\.jsonl: the ledger holds other scores .* never overwritten"):
         results.write(old | {"items": [1.0]})
 
@@ -163,7 +163,7 @@ def test_a_working_row_that_contradicts_a_published_one_is_neither_used_nor_publ
     enter(ONE, TWO)
     file = published()
     before = file.read_bytes()
-    other = results.put(results.place(ONE), json.dumps(row(ONE, 51.0)))
+    other = results.write_file(results.row_file(ONE), json.dumps(row(ONE, 51.0)))
     found = results.survey("smoke")
     assert (
         [r["id"] for r in found.rows] == [TWO.id] and found.files == [other] and found.left_out == "1 damaged"
@@ -183,17 +183,17 @@ def test_a_working_row_that_contradicts_a_published_one_is_neither_used_nor_publ
 def test_two_volumes_that_contradict_each_other_are_named():
     enter(ONE)
     published()
-    publish.put("other", "smoke", [row(ONE, 51.0)])
+    publish.write_volume("other", "smoke", [row(ONE, 51.0)])
     assert "other-smoke.jsonl: other scores than main-smoke.jsonl" in results.survey("smoke").damaged[0]
-    for ask in (lambda: results.rows("smoke"), lambda: publish.publish("main", "smoke")):
+    for ask in (lambda: results.rows("smoke"), lambda: publish.publish_study("main", "smoke")):
         with pytest.raises(Bad, match="other-smoke.jsonl"):
             ask()
 
 
 def test_a_volume_is_read_once_and_again_when_it_is_another(monkeypatch):
     enter(ONE, TWO)
-    file, times, load = published(), [], volumes.load
-    monkeypatch.setattr(volumes, "load", lambda file: times.append(file) or load(file))
+    file, times, load = published(), [], volumes.load_volume
+    monkeypatch.setattr(volumes, "load_volume", lambda file: times.append(file) or load(file))
     assert all(results.finished(run) for run in (ONE, TWO) for _ in range(99)) and len(times) <= 1
     enter(STAGE)
     published()
@@ -259,10 +259,10 @@ def test_a_damaged_volume_is_named_with_what_to_do(harm, said, capsys):
 def test_a_volume_of_a_newer_version_is_no_damage_but_cannot_be_read(monkeypatch):
     enter(ONE, TWO)
     monkeypatch.setattr(volumes, "FORMAT", 2)
-    file = publish.put("main", "smoke", [results.read(ONE)])[0]
+    file = publish.write_volume("main", "smoke", [results.read(ONE)])[0]
     monkeypatch.setattr(volumes, "FORMAT", 1)
     with pytest.raises(Bad, match="form 2, and this version of xit reads form 1"):
-        volumes.load(file)
+        volumes.load_volume(file)
 
 
 # -- what is left out is said --------------------------------------------------------------------------------
@@ -271,13 +271,13 @@ def test_a_volume_of_a_newer_version_is_no_damage_but_cannot_be_read(monkeypatch
 def test_rows_that_are_not_published_are_counted_and_said(capsys, monkeypatch):
     monkeypatch.setitem(studies.STUDIES, "main", lambda _: [ONE, TWO])
     enter(ONE, TWO, STAGE)
-    results.put(results.place(TWO), "{")
+    results.write_file(results.row_file(TWO), "{")
     gone = synthetic.row(ONE) | {"id": "gone-s1-00000000", "path": "gone"}
-    results.put(results.place(ONE).with_name("gone-s1-00000000.json"), json.dumps(gone))
+    results.write_file(results.row_file(ONE).with_name("gone-s1-00000000.json"), json.dumps(gone))
     assert cli.main(["results", "publish"]) == 0
     told = capsys.readouterr()
     assert told.out.startswith("main at smoke: 1 rows: ") and "main-smoke.parquet" in told.out
-    assert f"smoke: left out: {results.place(TWO)}: damaged" in told.err
+    assert f"smoke: left out: {results.row_file(TWO)}: damaged" in told.err
     assert (
         "smoke: 1 rows are left out: of another recipe, or of a task that is gone (gone-s1-00000000)"
         in told.err
@@ -285,7 +285,7 @@ def test_rows_that_are_not_published_are_counted_and_said(capsys, monkeypatch):
     assert f"`xit results publish --study other` ({STAGE.id})" in told.err
     assert cli.main(["results", "publish", "--study", "other", "--scale", "smoke"]) == 0
     assert (
-        f"other at smoke: 1 rows: {volumes.place('other', 'smoke').stat().st_size:,} bytes"
+        f"other at smoke: 1 rows: {volumes.volume_file('other', 'smoke').stat().st_size:,} bytes"
         in capsys.readouterr().out
     )
     assert {r["id"] for r in results.rows()} == {ONE.id, STAGE.id}
@@ -300,7 +300,7 @@ def test_published_rows_of_a_recipe_that_has_changed_are_left_out_and_said(capsy
     assert cli.main(["results", "publish", "--scale", "smoke"]) == 2
     assert (
         "no row of the study 'main'" in capsys.readouterr().err
-        and volumes.load(volumes.place("main", "smoke")).lines
+        and volumes.load_volume(volumes.volume_file("main", "smoke")).lines
     )
     enter(Run("xnli"))
     assert cli.main(["results", "publish"]) == 0
@@ -330,7 +330,7 @@ def test_a_study_without_items_has_no_parquet_file():
     enter(ONE, TWO)
     published()
     before = [results.read(ONE) | {"items": [], "abroad": []}]
-    assert len(publish.put("main", "smoke", before)) == 1
+    assert len(publish.write_volume("main", "smoke", before)) == 1
     assert [p.name for p in results.results_dir().iterdir()] == ["main-smoke.jsonl"]
     assert results.rows() == before
 
@@ -345,7 +345,7 @@ def test_what_another_machine_published_comes_in_once(places, monkeypatch, capsy
     (mine,) = enter(ONE, provenance={"seconds": 1})
     assert cli.main(["results", "merge", str(places / "theirs")]) == 0
     assert capsys.readouterr().out.startswith("1 rows came in, 1 were there already")
-    assert results.read(ONE) == mine and results.read(TWO) == before[1] and results.place(TWO).is_file()
+    assert results.read(ONE) == mine and results.read(TWO) == before[1] and results.row_file(TWO).is_file()
     assert merge.merge(places / "theirs") == (0, 2, 0)
 
 
@@ -364,7 +364,7 @@ def test_a_published_row_that_contradicts_one_here_stops_a_merge(places):
 
 @pytest.mark.parametrize("change", [{"path": "gone"}, {"scores": 3}, {"id": "another"}, {"sha256": "0"}])
 def test_published_rows_of_another_machine_have_the_form_of_rows(places, change):
-    publish.put("main", "smoke", [synthetic.row(ONE), synthetic.row(TWO) | change])
+    publish.write_volume("main", "smoke", [synthetic.row(ONE), synthetic.row(TWO) | change])
     (places / "results").rename(places / "theirs")
     with pytest.raises(Bad, match="is no row of a run as this version makes it: .*; nothing was merged"):
         merge.merge(places / "theirs")
@@ -384,7 +384,7 @@ def test_without_parquet_working_rows_and_published_ones_without_items_are_read(
     for ask in (
         lambda: results.read(ONE),
         lambda: results.rows("smoke"),
-        lambda: publish.publish("main", "smoke"),
+        lambda: publish.publish_study("main", "smoke"),
     ):
         with pytest.raises(Bad, match=r"main-smoke\.(jsonl|parquet): .*pip install pyarrow"):
             ask()
@@ -398,7 +398,7 @@ def test_the_ledger_is_read_and_published_without_torch():
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; sys.exit(s or 'torch' in sys.modules)"], check=False
     )
-    assert done.returncode == 0 and volumes.place("main", "smoke").is_file()
+    assert done.returncode == 0 and volumes.volume_file("main", "smoke").is_file()
 
 
 # -- notebooks and the book ----------------------------------------------------------------------------------
@@ -410,7 +410,7 @@ def test_a_notebook_is_made_from_published_rows_without_data(notebook):
     published("pocket")
     notebook("print('from the ledger')")
     assert launch.execute("xnli", scale="pocket").is_file() and launch.job("xnli", scale="pocket").done
-    assert not list(results.place(run).parent.glob("*.json"))
+    assert not list(results.row_file(run).parent.glob("*.json"))
 
 
 def test_a_study_that_is_published_is_done_without_its_notebooks(notebook, places):
@@ -450,7 +450,9 @@ def test_every_row_of_the_projects_own_volumes_has_the_form_of_one(monkeypatch):
     if not volumes.volume_files(None):
         pytest.skip("no ledger here")
     for told in (told for volume in volumes.volumes(None) for told in volume.rows()):
-        assert not (results.files.misfit(told, results.ROW) or results.flaw(told)) and results.made(told)
+        assert not (results.files.misfit(told, results.ROW) or results.flaw(told)) and results.run_of_row(
+            told
+        )
 
 
 def test_figures_in_the_notebooks_that_are_kept_are_svg():

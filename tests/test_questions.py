@@ -40,7 +40,7 @@ def test_its_study_is_one_of_the_studies(question):
 def test_its_contrasts_are_measured_or_say_why_not(question):
     for run in studies.runs("made_up", SCALES["micro"]):
         results.write(synthetic.row(run))
-    gain, elsewhere = questions.measured(question, SCALES["micro"])
+    gain, elsewhere = questions.answers(question, SCALES["micro"])
     assert gain["low"] < gain["estimate"] < gain["high"] and not gain["note"]
     assert elsewhere["estimate"] is None and elsewhere["note"] == "not part of the study at this scale"
 

@@ -27,7 +27,7 @@ def row(run: Run, value: float = 50.0, **more) -> dict:
         for x in ("en", "al")
         for m in ("accuracy", "other")
     ]
-    return results.named(run) | {"scores": scores, "items": [25.0, 25.0], "provenance": {}} | more
+    return results.run_fields(run) | {"scores": scores, "items": [25.0, 25.0], "provenance": {}} | more
 
 
 def test_a_row_is_read_back_as_it_was(tmp_path):
@@ -97,14 +97,14 @@ def test_predictions_are_kept_beside_the_run_and_read_back_as_they_were():
         {"task": "xnli", "lang": "en", "id": "0", "prediction": 2},
         {"task": "xnli", "lang": "de", "id": "x", "prediction": ["B-PER", "O"], "no_answer": -1.5},
     ]
-    digest = predictions.keep(run, told)
+    digest = predictions.write_predictions(run, told)
     read = predictions.predictions(run)
     assert [{k: v for k, v in row.items() if v is not None} for row in read] == told
     assert (
-        predictions.keep(run, told) == digest != predictions.keep(run, told[:1])
-        and predictions.beside(run).suffix == ".parquet"
+        predictions.write_predictions(run, told) == digest != predictions.write_predictions(run, told[:1])
+        and predictions.predictions_place(run).suffix == ".parquet"
     )
-    predictions.beside(run).unlink()
+    predictions.predictions_place(run).unlink()
     with pytest.raises(Bad, match="no predictions at .*XIT_RUNS"):
         predictions.predictions(run)
 
@@ -114,15 +114,15 @@ def test_where_parquet_is_not_installed_predictions_are_lines_with_the_same_hash
         {"task": "xnli", "lang": "zh", "id": "0", "prediction": "\u4f60\u2028\u597d"},
         {"task": "xnli", "lang": "zh", "id": "1", "prediction": 2},
     ]
-    digest = predictions.keep(Run("xnli"), told)
+    digest = predictions.write_predictions(Run("xnli"), told)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert predictions.keep(Run("xnli", seed=2), told) == digest
+    assert predictions.write_predictions(Run("xnli", seed=2), told) == digest
     assert (
-        predictions.kept(Run("xnli", seed=2)).suffix == ".jsonl"
-        and predictions.kept(Run("xnli", seed=3)) is None
+        predictions.predictions_file(Run("xnli", seed=2)).suffix == ".jsonl"
+        and predictions.predictions_file(Run("xnli", seed=3)) is None
     )
     assert predictions.predictions(Run("xnli", seed=2)) == told
-    assert not list(predictions.beside(Run("xnli")).parent.glob("*.partial"))
+    assert not list(predictions.predictions_place(Run("xnli")).parent.glob("*.partial"))
 
 
 THEIRS = '{"cells": [], "metadata": {}}'
@@ -157,7 +157,7 @@ def test_rows_and_notebooks_of_another_machine_come_in_once(elsewhere, places, c
         Run("xnli", seed=2).id,
     }
     assert results.read(Run("xnli"))["provenance"] == {"seconds": 1}  # ours stays
-    came = results.place(Run("mnli > xnli"))
+    came = results.row_file(Run("mnli > xnli"))
     assert came.read_bytes() == (folder / "results/smoke" / came.name).read_bytes()
     assert [(p.name, p.read_text()) for p in (places / "executed/smoke").iterdir()] == [("a.ipynb", THEIRS)]
     assert merge.merge(folder) == (0, 3, 0)
@@ -232,7 +232,7 @@ def torn(run: Run, change) -> Path:
     """A file of the ledger after a change of its fields, without a hash, as old rows are."""
     told = synthetic.row(run)
     change(told)
-    file = results.place(run)
+    file = results.row_file(run)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(told))
     return file
@@ -258,7 +258,7 @@ def test_a_damaged_row_is_named_the_others_are_used_and_the_advice_works(content
     good, bad = Run("xnli"), Run("mnli > xnli")
     for run in (good, bad):
         results.write(row(run))
-    file = results.place(bad)
+    file = results.row_file(bad)
     file.write_text(content(file.read_text()))
     told = results.survey("smoke")
     assert [r["id"] for r in told.rows] == [good.id] == [r["id"] for r in results.rows()]
@@ -301,7 +301,7 @@ def test_a_row_without_a_field_or_of_another_type_is_damaged(change, said):
 
 def test_what_is_no_file_of_text_is_a_damaged_row():
     for run, content in ((Run("xnli"), b"\xff\xfe{}"), (Run("pawsx"), None)):
-        file = results.place(run)
+        file = results.row_file(run)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content) if content else file.mkdir()
         with pytest.raises(Bad, match="no UTF-8 text|no file of the ledger|cannot be read"):
@@ -312,7 +312,7 @@ def test_what_is_no_file_of_text_is_a_damaged_row():
 def test_hidden_files_are_no_rows(elsewhere):
     results.write(row(Run("xnli")))
     for name in ("._x.json", ".x.json"):
-        (results.place(Run("xnli")).parent / name).write_text("of another system")
+        (results.row_file(Run("xnli")).parent / name).write_text("of another system")
     assert len(results.rows()) == 1 and not results.survey().left_out
     folder = elsewhere(row(Run("xnli", seed=2)))
     for name in ("results/smoke/._x.json", ".hidden/smoke/y.json", "executed/smoke/._a.ipynb"):
@@ -339,7 +339,7 @@ def test_old_rows_without_a_hash_are_read_and_new_ones_say_theirs():
     file = torn(Run("xnli"), lambda r: None)
     assert results.read(Run("xnli")) == json.loads(file.read_text())
     told = json.loads(results.write(row(Run("pawsx"))).read_text())
-    assert told["sha256"] == files.digest(told) and results.read(Run("pawsx")) == told
+    assert told["sha256"] == files.content_hash(told) and results.read(Run("pawsx")) == told
 
 
 def test_every_row_of_the_projects_own_ledger_is_whole(monkeypatch):
@@ -357,7 +357,7 @@ def test_no_damage_of_a_row_is_more_than_one_line_or_hides_the_others(hashed, dr
         patched.setenv("XIT_RESULTS", folder)
         for run in (good, bad):
             results.write(synthetic.row(run))
-        file, before = results.place(bad), results.read(bad)
+        file, before = results.row_file(bad), results.read(bad)
         if draw.draw(st.booleans()):
             file.write_bytes(damaged(file.read_bytes(), draw))
         else:
@@ -394,25 +394,25 @@ PREDICTED = [
 def form(request, monkeypatch):
     """Both forms of predictions."""
     if request.param == ".jsonl":
-        monkeypatch.setattr(predictions, "form", lambda: (".jsonl", predictions.lines))
+        monkeypatch.setattr(predictions, "table_writer", lambda: (".jsonl", predictions.write_lines))
     return request.param
 
 
 def enter(run: Run) -> None:
     """A row and its predictions."""
-    results.write(row(run, provenance={"predictions_sha256": predictions.keep(run, PREDICTED)}))
+    results.write(row(run, provenance={"predictions_sha256": predictions.write_predictions(run, PREDICTED)}))
 
 
 @pytest.mark.parametrize("how", ["gone", "empty", "half", "other"])
 def test_where_predictions_are_gone_or_damaged_the_advice_is_a_command_that_makes_them(form, how):
     run = Run("mnli > xnli", "smoke", 2, "random", size=7)
     enter(run)
-    file = predictions.kept(run)
+    file = predictions.predictions_file(run)
     assert file.suffix == form and predictions.predictions(run) == PREDICTED
     if how == "gone":
         file.unlink()
     elif how == "other":
-        predictions.keep(run, [PREDICTED[0] | {"prediction": 2}, *PREDICTED[1:]])
+        predictions.write_predictions(run, [PREDICTED[0] | {"prediction": 2}, *PREDICTED[1:]])
     else:
         file.write_bytes(file.read_bytes()[: len(file.read_bytes()) // 2 * (how == "half")])
     with pytest.raises(Bad) as error:
@@ -420,16 +420,18 @@ def test_where_predictions_are_gone_or_damaged_the_advice_is_a_command_that_make
     assert '`xit run "mnli > xnli" --scale smoke --seed 2 --model random --size 7 --again`' in str(
         error.value
     )
-    assert str(predictions.beside(run).with_suffix("")) in str(error.value) and "\n" not in str(error.value)
-    predictions.keep(run, PREDICTED)  # what the command does
+    assert str(predictions.predictions_place(run).with_suffix("")) in str(error.value) and "\n" not in str(
+        error.value
+    )
+    predictions.write_predictions(run, PREDICTED)  # what the command does
     assert predictions.predictions(run) == PREDICTED
 
 
 def test_damaged_predictions_of_one_form_do_not_hide_whole_ones_of_the_other(monkeypatch):
     enter(Run("xnli"))
-    predictions.beside(Run("xnli")).write_bytes(b"PAR1")
-    monkeypatch.setattr(predictions, "form", lambda: (".jsonl", predictions.lines))
-    predictions.keep(Run("xnli"), PREDICTED)
+    predictions.predictions_place(Run("xnli")).write_bytes(b"PAR1")
+    monkeypatch.setattr(predictions, "table_writer", lambda: (".jsonl", predictions.write_lines))
+    predictions.write_predictions(Run("xnli"), PREDICTED)
     assert predictions.predictions(Run("xnli")) == PREDICTED
 
 
@@ -441,9 +443,9 @@ def test_damaged_predictions_are_one_line_and_with_their_hash_never_others(suffi
         for name in ("RESULTS", "RUNS"):
             patched.setenv(f"XIT_{name}", folder)
         if suffix == ".jsonl":
-            patched.setattr(predictions, "form", lambda: (".jsonl", predictions.lines))
-        enter(run) if hashed else predictions.keep(run, PREDICTED)
-        file = predictions.kept(run)
+            patched.setattr(predictions, "table_writer", lambda: (".jsonl", predictions.write_lines))
+        enter(run) if hashed else predictions.write_predictions(run, PREDICTED)
+        file = predictions.predictions_file(run)
         file.write_bytes(damaged(file.read_bytes(), draw))
         try:
             assert predictions.predictions(run) == PREDICTED or not hashed
@@ -471,7 +473,7 @@ def test_a_folder_of_the_ledger_that_is_none_is_not_an_empty_one(places, capsys)
 def test_a_pipe_and_a_row_in_capitals_are_named(places):
     results.write(row(Run("xnli")))
     os.mkfifo(places / "results/smoke/pipe.json")
-    results.place(Run("xnli")).rename(places / f"results/smoke/{Run('xnli').id}.JSON")
+    results.row_file(Run("xnli")).rename(places / f"results/smoke/{Run('xnli').id}.JSON")
     found = results.survey("smoke")
     assert not found.rows and [line.split(": ")[1] for line in found.damaged] == ["no file of the ledger"] * 2
 
@@ -484,8 +486,8 @@ def test_rows_of_another_recipe_are_said(capsys, monkeypatch):
 
 
 def test_a_damaged_row_is_not_finished(places, capsys):
-    results.place(Run("xnli")).parent.mkdir(parents=True)
-    results.place(Run("xnli")).write_text("")
+    results.row_file(Run("xnli")).parent.mkdir(parents=True)
+    results.row_file(Run("xnli")).write_text("")
     assert not results.finished(Run("xnli"))
     assert cli.main(["plan", "--scale", "smoke", "--json"]) == 0
     assert not any(run["done"] for run in json.loads(capsys.readouterr().out)["runs"])

@@ -85,9 +85,9 @@ def test_vectors_are_searched_in_the_precision_that_they_have():
 
 
 def test_a_search_needs_little_memory_above_its_pools(monkeypatch):
-    widest, product = [], search.keep
+    widest, product = [], search.merge_into_top
     monkeypatch.setattr(
-        search, "keep", lambda tile, *more: widest.append(tile.numel()) or product(tile, *more)
+        search, "merge_into_top", lambda tile, *more: widest.append(tile.numel()) or product(tile, *more)
     )
     monkeypatch.setattr(search, "unit", None)  # whole pools in float64
     search.both(torch.randn(500, 4), torch.randn(700, 4), 2, tile=100)
@@ -252,13 +252,13 @@ def test_the_threshold_by_hand():
     gold = [{"ids": ids} for ids in (("a", "x"), ("b", "y"), ("d", "z"))]
     found = [("a", "x", 1.5), ("b", "y", 1.3), ("c", "w", 1.2)]
     assert mining.tuned(found, gold) == pytest.approx(1.25)
-    assert mining.kept(found, 1.25) == [("a", "x"), ("b", "y")]
-    assert mining.tuned(found[:2], gold) == 1.3 and mining.kept(found[:2], 1.3) == [
+    assert mining.above_threshold(found, 1.25) == [("a", "x"), ("b", "y")]
+    assert mining.tuned(found[:2], gold) == 1.3 and mining.above_threshold(found[:2], 1.3) == [
         ("a", "x"),
         ("b", "y"),
     ]  # all are kept
     tied = [("a", "x", 1.5), ("c", "w", 1.5)]
-    assert mining.kept(tied, mining.tuned(tied, gold)) == [
+    assert mining.above_threshold(tied, mining.tuned(tied, gold)) == [
         ("a", "x"),
         ("c", "w"),
     ]  # one threshold cannot part them
@@ -274,9 +274,9 @@ def test_a_repeated_sentence_stands_for_all_its_ids_or_for_none():
     )
     mined = [(0, 1, 1.5), (1, 0, 1.2)]
     said = [("a1", "b2", 1.5), ("a1", "b3", 1.5), ("a2", "b2", 1.5), ("a2", "b3", 1.5), ("a3", "b1", 1.2)]
-    assert retrieval.expanded(mined, [side, other]) == said
-    assert retrieval.expanded(mined, [side, other], repeated=False) == said[-1:]
-    assert retrieval.expanded([(1, 1, 1.5), (0, 0, 1.2)], [side, other], repeated=False) == []
+    assert retrieval.pairs_of_ids(mined, [side, other]) == said
+    assert retrieval.pairs_of_ids(mined, [side, other], repeated=False) == said[-1:]
+    assert retrieval.pairs_of_ids([(1, 1, 1.5), (0, 0, 1.2)], [side, other], repeated=False) == []
 
 
 # -- vectors -------------------------------------------------------------------------------------------------
@@ -349,7 +349,7 @@ def by_language(found: dict) -> dict[str, list[dict]]:
 
 
 def test_every_layer_direction_and_pooling_can_be_scored_again(net):
-    found = row_of(retrieval.target(net, TASKS["tatoeba"], S))
+    found = row_of(retrieval.retrieve(net, TASKS["tatoeba"], S))
     assert {(x["layer"], x["centred"]) for x in found["layers"]} == {
         (k, c) for k in range(3) for c in (False, True)
     }
@@ -375,7 +375,10 @@ def test_every_layer_direction_and_pooling_can_be_scored_again(net):
 
 
 def test_a_probe_is_what_the_whole_task_scores_first(net):
-    found, told = row_of(retrieval.target(net, TASKS["tatoeba"], S))["scores"], retrieval.probe(net, S)
+    found, told = (
+        row_of(retrieval.retrieve(net, TASKS["tatoeba"], S))["scores"],
+        retrieval.probe_retrieval(net, S),
+    )
     for name, metric in (("tatoeba", "accuracy"), ("tatoeba_centred", "accuracy_centred")):
         values = [x["value"] for x in found if x["metric"] == metric]
         assert told[name] == pytest.approx(sum(values) / len(values), abs=1e-4)
@@ -394,7 +397,7 @@ def test_the_headline_layer_is_at_the_relative_depth_of_jiants():
 
 
 def test_items_add_up_to_the_headline(net):
-    found = row_of(retrieval.target(net, TASKS["tatoeba"], S))
+    found = row_of(retrieval.retrieve(net, TASKS["tatoeba"], S))
     raw = [x["value"] for x in found["scores"] if x["metric"] == "accuracy"]
     assert (
         sum(found["items"]) == pytest.approx(sum(raw) / len(raw), abs=1e-3)
@@ -403,7 +406,7 @@ def test_items_add_up_to_the_headline(net):
 
 
 def test_bucc_is_mined_from_its_pools_with_the_best_threshold(net):
-    found = row_of(retrieval.target(net, TASKS["bucc"], S))
+    found = row_of(retrieval.retrieve(net, TASKS["bucc"], S))
     assert {(x["metric"], x["protocol"]) for x in found["scores"]} == {
         ("f1", "bucc/jiant-dev"),
         ("f1_centred", "bucc/jiant-dev"),
@@ -425,7 +428,7 @@ def test_bucc_is_mined_from_its_pools_with_the_best_threshold(net):
 
 
 def test_a_threshold_is_applied_to_pools_that_did_not_choose_it(net, monkeypatch):
-    source, target, gold, _ = retrieval.pools(TASKS["bucc"], "al", S)
+    source, target, gold, _ = retrieval.pools_and_gold(TASKS["bucc"], "al", S)
     pairs, asked = [tuple(g["ids"]) for g in gold], []
 
     def given(lang: str, split: str) -> tuple:
@@ -434,19 +437,19 @@ def test_a_threshold_is_applied_to_pools_that_did_not_choose_it(net, monkeypatch
         return source, target, wanted, Part([], "made/up", "0" * 40, False, True)
 
     monkeypatch.setattr(retrieval, "languages", lambda task, s: ("al",))
-    monkeypatch.setattr(mining_pools, "pools", given)
+    monkeypatch.setattr(mining_pools, "bucc_pools", given)
     monkeypatch.setattr(mining_pools, "official_pools", lambda lang, split: "there")
-    found = row_of(retrieval.target(net, TASKS["bucc"], replace(S, world=REAL)))
+    found = row_of(retrieval.retrieve(net, TASKS["bucc"], replace(S, world=REAL)))
     said = {tuple(p["prediction"]) for p in found["predictions"] if p["prediction"]}
     (held,) = [x for x in found["protocols"] if x["protocol"] == "bucc/heldout"]
     wanted = 200 * len(said & set(pairs[::2])) / (len(said) + len(pairs[::2]))
     assert held["value"] == pytest.approx(wanted, abs=1e-5) and held["n"] == len(pairs[::2])
     assert asked == ["validation", "test"] and len(found["seen"]) == 4
     monkeypatch.setattr(
-        mining_pools, "pools", lambda lang, split: (*given(lang, split)[:2], None, given(lang, split)[3])
+        mining_pools, "bucc_pools", lambda lang, split: (*given(lang, split)[:2], None, given(lang, split)[3])
     )
     with pytest.raises(Bad, match="made/up: pools without gold"):
-        retrieval.pools(TASKS["bucc"], "al", replace(S, world=REAL), "test")
+        retrieval.pools_and_gold(TASKS["bucc"], "al", replace(S, world=REAL), "test")
 
 
 def paragraphs(lang: str) -> list[dict]:
@@ -479,7 +482,7 @@ def test_a_question_wants_its_answer_sentence_in_every_language_from_one_pool(ne
     assert gold == {"q1": ["de_1_1", "en_1_1"], "q2": ["de_1_0", "en_1_0"], "q3": ["de_2_1", "en_2_1"]}
     ranking, texts = retrieval.ranking, []
     monkeypatch.setattr(retrieval, "ranking", lambda *given: texts.append(given[4]) or ranking(*given))
-    found = row_of(retrieval.target(net, TASKS["lareqa"], S))
+    found = row_of(retrieval.retrieve(net, TASKS["lareqa"], S))
     assert [x["en"]["en_1_1"] for x in texts] == [
         "en zwei .en eins . en zwei .",
         "en zwei .",
@@ -510,7 +513,7 @@ def test_a_mention_finds_its_entity(net, monkeypatch):
     monkeypatch.setattr(
         retrieval.sources, "fetch", lambda *where: [Part(rows, "made/up", "0" * 40, False, True)]
     )
-    found = row_of(retrieval.target(net, TASKS["mewslix"], S))
+    found = row_of(retrieval.retrieve(net, TASKS["mewslix"], S))
     assert [x["value"] for x in found["scores"] if x["metric"] == "map@20"] == [100.0]
     assert [row["prediction"][0] for row in found["predictions"]] == ["Q1", "Q2", "Q3"]
     assert [x["rows"] for x in found["seen"]] == [3]
@@ -521,7 +524,7 @@ def test_a_mention_finds_its_entity(net, monkeypatch):
 
 def test_the_benchmark_searches_what_brute_force_searches():
     pytest.importorskip("faiss")
-    found = {x["name"].split(": ")[1]: x for x in bench.measure(600, 16, rounds=1)}
+    found = {x["name"].split(": ")[1]: x for x in bench.benchmark(600, 16, rounds=1)}
     right = found["neighbours as by brute force in float64"]
     assert right["value"] == 100.0 and right["baseline_value"] > 99
     assert found["speed"]["ratio"] == pytest.approx(1 / found["both directions"]["ratio"])
@@ -529,8 +532,8 @@ def test_the_benchmark_searches_what_brute_force_searches():
 
 
 def test_the_benchmark_sees_a_wrong_neighbour():
-    pools = bench.drawn(300, 16)
-    forward, back = bench.ours(*pools, 4)
+    pools = bench.drawn_vectors(300, 16)
+    forward, back = bench.our_search(*pools, 4)
     assert bench.agreement(pools, 4, (forward, back)) == 100.0
     forward[7, 2] = forward[7, 3]
     assert bench.agreement(pools, 4, (forward, back)) == pytest.approx(100 - 100 / (2 * 300 * 4))
@@ -545,7 +548,7 @@ def test_the_benchmark_sees_a_wrong_neighbour():
 def test_bucc_zh_is_mined_from_its_full_pools_as_by_brute_force(monkeypatch):
     monkeypatch.setenv("XIT_MIRROR", MIRROR)
     real = SCALES["pocket"]
-    source, target, gold, seen = retrieval.pools(TASKS["bucc"], "zh", real)
+    source, target, gold, seen = retrieval.pools_and_gold(TASKS["bucc"], "zh", real)
     assert (len(source), len(target), len(gold), len(seen)) == (8624, 13589, 257, 3)
     table = origins.start(SCALES["pocket"]).encoder.get_input_embeddings().weight.detach().float()
     pieces = origins.tokenizer(SCALES["pocket"])
@@ -560,8 +563,8 @@ def test_bucc_zh_is_mined_from_its_full_pools_as_by_brute_force(monkeypatch):
             assert torch.equal(wanted.indices, order[rows]) and torch.allclose(
                 wanted.values, values[rows], rtol=0, atol=1e-14
             )
-    mined = retrieval.expanded(mining.mine(a, b), ids)
-    pairs = mining.kept(mined, mining.tuned(mined, gold))
+    mined = retrieval.pairs_of_ids(mining.mine(a, b), ids)
+    pairs = mining.above_threshold(mined, mining.tuned(mined, gold))
     right = len({tuple(g["ids"]) for g in gold} & set(pairs))
     assert (
         200 * right / (len(pairs) + len(gold)) > 25

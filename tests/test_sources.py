@@ -120,8 +120,8 @@ FIRST = {
     "converted, of one config": hub("org/single", "default", "validation", CONVERTED),
     "pages": hub("wikimedia/wikipedia", "de", "train", ONE),
     "udpos": hub("google/xtreme", "udpos.Greek", "test", ONE),
-    "pools": "mining_pools.pools('zh')",
-    "pools counted from 0": "mining_pools.pools('fr')",
+    "pools": "mining_pools.bucc_pools('zh')",
+    "pools counted from 0": "mining_pools.bucc_pools('fr')",
 }
 SECOND = {
     "cached": hub("org/name", "one", "train", ONE),
@@ -512,7 +512,7 @@ def test_pools_of_the_shared_tasks_own_files(put, name, split):
     put(f"bucc2018/de-en.{name}.de", "de-1\tEins.\nde-2\tZwei\tund drei.\n")
     put(f"bucc2018/de-en.{name}.en", "en-1\tOne.\n")
     put(f"bucc2018/de-en.{name}.gold", "de-1\ten-1\n")
-    source, target, gold, provenance = mining_pools.pools("de", split)
+    source, target, gold, provenance = mining_pools.bucc_pools("de", split)
     assert source == [{"id": "de-1", "sentence": "Eins."}, {"id": "de-2", "sentence": "Zwei\tund drei."}]
     assert (target, gold) == ([{"id": "en-1", "sentence": "One."}], [("de-1", "en-1")])
     assert provenance.source == f"local/bucc2018/de-en.{name}" and provenance.rows == []
@@ -532,7 +532,7 @@ def test_pools_that_do_not_fit_together_are_named(put, ending, content, said):
         if text is not None:
             put(f"bucc2018/de-en.dev.{end}", text)
     with pytest.raises(Bad, match=said):
-        mining_pools.pools("de")
+        mining_pools.bucc_pools("de")
 
 
 def test_pools_of_a_mirror_come_without_gold_and_gold_pairs_alone_are_no_pools(fill):
@@ -542,10 +542,10 @@ def test_pools_of_a_mirror_come_without_gold_and_gold_pairs_alone_are_no_pools(f
     with pytest.raises(
         Bad, match="bucc/de: the mirror holds no bucc2018/de-en pools of validation; unset XIT_MIRROR"
     ):
-        mining_pools.pools("de")
+        mining_pools.bucc_pools("de")
     for side in ("source", "target"):
         fill("bucc2018", "de-en", side, [{"id": side, "sentence": side}])
-    source, target, gold, provenance = mining_pools.pools("de")
+    source, target, gold, provenance = mining_pools.bucc_pools("de")
     assert (source[0]["id"], target[0]["id"], gold, provenance.source) == (
         "source",
         "target",
@@ -553,4 +553,4 @@ def test_pools_of_a_mirror_come_without_gold_and_gold_pairs_alone_are_no_pools(f
         "bucc2018/de-en",
     )
     with pytest.raises(Bad, match="pools of test"):
-        mining_pools.pools("de", "test")
+        mining_pools.bucc_pools("de", "test")

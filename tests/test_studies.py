@@ -108,7 +108,7 @@ def test_the_cells_of_claims_1_to_6_have_every_seed_and_all_others_three(sliced)
         if r.phase == 3:
             seeds.setdefault((r.source, r.lang, r.model, r.on), []).append(r.seed)
     claimed = {"", *nine(scale), studies.multi(scale)}
-    assert studies.LEAST == stats.SEEDS == 3
+    assert studies.LEAST_SEEDS == stats.SEEDS == 3
     for (source, lang, model, _), found in seeds.items():
         assert tuple(found) == (
             (1, 2, 3, 4, 5) if source in claimed and lang == "en" and not model else (1, 2, 3)

@@ -16,7 +16,7 @@ OFFICIAL = json.loads((Path(__file__).parent / "official/xtreme.json").read_text
 
 
 def put(folder: Path, task: str, lang: str, text: str) -> Path:
-    path = submission.place(folder, task, lang)
+    path = submission.prediction_file(folder, task, lang)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode())
     return path
@@ -69,7 +69,7 @@ def test_a_whole_folder_scores_as_the_official_script_scored_it(tmp_path, benchm
         put(tmp_path / "said", task, lang, said)
         put(tmp_path / "gold", task, lang, gold)
     found, official = (
-        submission.score(tmp_path / "said", tmp_path / "gold", benchmark),
+        submission.score_folder(tmp_path / "said", tmp_path / "gold", benchmark),
         OFFICIAL["folders"][benchmark],
     )
     means = dict(official["scores"])
@@ -131,7 +131,7 @@ def test_a_file_that_is_no_utf8_is_named(tmp_path):
     path = put(tmp_path, "xnli", "de", "")
     path.write_bytes(b"0\n\xff\n")
     with pytest.raises(Bad, match=r"test-de\.tsv: no UTF-8 text .* byte 2"):
-        submission.lines(path)
+        submission.stripped_lines(path)
 
 
 # -- tables and means ----------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_means_are_those_of_the_published_table(tmp_path, monkeypatch, udpos, ov
     for task, langs in submission.LANGS["xtreme"].items():
         for lang in langs:
             put(tmp_path, task, lang, "")
-    found = submission.score(tmp_path, tmp_path)
+    found = submission.score_folder(tmp_path, tmp_path)
     assert round(found["overall"], 2) == overall
     assert found["groups"]["qa"] == pytest.approx((68.7 + 62.4 + 55.05) / 3)
 
@@ -181,27 +181,27 @@ def test_overall_and_groups_are_only_there_when_all_their_tasks_are(tmp_path):
     for lang in submission.LANGS["xtreme"]["xnli"]:
         put(tmp_path, "xnli", lang, "0\n")
     put(tmp_path, "notes", "en", "not read")
-    found = submission.score(tmp_path, tmp_path)
+    found = submission.score_folder(tmp_path, tmp_path)
     assert found["overall"] is None and found["groups"] == {} and found["tasks"]["xnli"]["score"] == 100
     (tmp_path / "xnli/test-ur.tsv").unlink()
     with pytest.raises(Bad, match=r"test-ur\.tsv is missing, 2 files of xnli in all"):
-        submission.score(tmp_path, tmp_path)
+        submission.score_folder(tmp_path, tmp_path)
 
 
 def test_a_folder_that_cannot_be_scored_is_told(tmp_path):
     (tmp_path / "lareqa").mkdir()
     with pytest.raises(Bad, match="no benchmark 'glue'; known: xtreme, xtreme-r"):
-        submission.score(tmp_path, tmp_path, "glue")
+        submission.score_folder(tmp_path, tmp_path, "glue")
     with pytest.raises(Bad, match="no such folder"):
-        submission.score(tmp_path, tmp_path / "gold")
+        submission.score_folder(tmp_path, tmp_path / "gold")
     with pytest.raises(Bad, match="no task of xtreme-r in both"):
-        submission.score(tmp_path, tmp_path, "xtreme-r")
+        submission.score_folder(tmp_path, tmp_path, "xtreme-r")
 
 
 def test_the_table_has_every_metric_its_mean_and_the_scores(tmp_path):
     for lang in submission.LANGS["xtreme"]["bucc2018"]:
         put(tmp_path, "bucc2018", lang, "a\tb\n")
-    rows = submission.table(submission.score(tmp_path, tmp_path))
+    rows = submission.score_table(submission.score_folder(tmp_path, tmp_path))
     assert [(r["task"], r["metric"], r["mean"]) for r in rows] == [
         ("bucc2018", "f1", 100), ("bucc2018", "precision", 100), ("bucc2018", "recall", 100),
         ("bucc2018", "score", 100),
@@ -268,7 +268,7 @@ def test_an_exported_file_scores_as_its_predictions_do(tmp_path, task):
     for seed in range(30):
         said, examples = made_up(task, random.Random(seed))
         paths = [
-            submission.write(tmp_path / f, task, "zh", x, examples)
+            submission.write_predictions(tmp_path / f, task, "zh", x, examples)
             for f, x in (("said", said), ("gold", None))
         ]
         found = submission.SCORERS[name](*paths, "zh")
@@ -283,7 +283,7 @@ def test_an_exported_file_scores_as_its_predictions_do(tmp_path, task):
 @pytest.mark.parametrize("task", ["xnli", "pawsx", "udpos", "bucc", "tatoeba", "xcopa", "mewslix"])
 def test_exported_gold_scores_100_against_itself(tmp_path, task):
     _, examples = made_up(task, random.Random(3))
-    path = submission.write(tmp_path, task, "zh", None, examples)
+    path = submission.write_predictions(tmp_path, task, "zh", None, examples)
     found = submission.SCORERS[submission.FOLDERS.get(task, task)](path, path, "zh")
     assert next(iter(found.values())) == 100
 
@@ -292,7 +292,7 @@ def test_the_layout_is_that_of_the_official_examples(tmp_path):
     """As in mock_test_data of google-research/xtreme@838c13b: words for XNLI, digits for PAWS-X, indices for
     Tatoeba.
     """
-    write = submission.write
+    write = submission.write_predictions
     rows = [{"label": 2}, {"label": 0}]
     assert write(tmp_path, "xnli", "ar", None, rows).read_text() == "contradiction\nentailment\n"
     assert write(tmp_path, "pawsx", "de", [1, 0], rows).read_text() == "1\n0\n"
@@ -305,19 +305,22 @@ def test_the_layout_is_that_of_the_official_examples(tmp_path):
 
 def test_what_is_not_there_is_left_out(tmp_path):
     questions = [{"id": i, "context": "", "question": "", "answers": [(0, "lake")]} for i in "ab"]
-    assert json.loads(submission.write(tmp_path, "xquad", "en", [None, "lake"], questions).read_text()) == {
-        "b": "lake"
-    }
+    assert json.loads(
+        submission.write_predictions(tmp_path, "xquad", "en", [None, "lake"], questions).read_text()
+    ) == {"b": "lake"}
     mined = [("de-1", "en-2"), None, ["de-3", "en-4"]]
-    assert submission.write(tmp_path, "bucc", "de", mined, []).read_text() == "de-1\ten-2\nde-3\ten-4\n"
+    assert (
+        submission.write_predictions(tmp_path, "bucc", "de", mined, []).read_text()
+        == "de-1\ten-2\nde-3\ten-4\n"
+    )
 
 
 def test_a_task_without_a_place_and_a_repeated_id_are_refused(tmp_path):
     with pytest.raises(Bad, match="no place for task 'mnli'"):
-        submission.write(tmp_path, "mnli", "en", [0], [{"label": 0}])
+        submission.write_predictions(tmp_path, "mnli", "en", [0], [{"label": 0}])
     row = {"id": "q", "context": "", "question": "", "answers": [(0, "")]}
     with pytest.raises(Bad, match="1 of 2 ids repeat"):
-        submission.write(tmp_path, "xquad", "en", ["x", "y"], [row, row])
+        submission.write_predictions(tmp_path, "xquad", "en", ["x", "y"], [row, row])
 
 
 # -- a part of the languages ---------------------------------------------------------------------------------
@@ -333,7 +336,10 @@ def whole(tmp_path):
 
 
 def test_named_languages_are_scored_alone_and_such_tasks_count_in_no_mean(whole):
-    full, part = submission.score(*whole), submission.score(*whole, languages=["en", "de", "de"])
+    full, part = (
+        submission.score_folder(*whole),
+        submission.score_folder(*whole, languages=["en", "de", "de"]),
+    )
     assert part["overall"] is None and part["groups"] == {} and part["tasks"].keys() == full["tasks"].keys()
     for task, found in part["tasks"].items():
         langs = [lang for lang in submission.LANGS["xtreme"][task] if lang in ("de", "en")]
@@ -341,11 +347,11 @@ def test_named_languages_are_scored_alone_and_such_tasks_count_in_no_mean(whole)
         for metric, by in found["metrics"].items():
             assert by == {lang: full["tasks"][task]["metrics"][metric][lang] for lang in langs}
     assert ("xnli", "score (partial: 2 of 15 languages)") in {
-        (row["task"], row["metric"]) for row in submission.table(part)
+        (row["task"], row["metric"]) for row in submission.score_table(part)
     }
-    assert submission.table(part)[-1] == {"task": "overall", "metric": "score", "mean": None}
+    assert submission.score_table(part)[-1] == {"task": "overall", "metric": "score", "mean": None}
     assert (
-        submission.score(
+        submission.score_folder(
             *whole, languages=sorted({x for t in submission.LANGS["xtreme"].values() for x in t})
         )
         == full
@@ -353,11 +359,11 @@ def test_named_languages_are_scored_alone_and_such_tasks_count_in_no_mean(whole)
 
 
 def test_a_task_with_all_of_its_languages_counts_though_another_has_not(whole):
-    full, langs = submission.score(*whole), submission.LANGS["xtreme"]["mlqa"]
+    full, langs = submission.score_folder(*whole), submission.LANGS["xtreme"]["mlqa"]
     for task in ("pawsx", "bucc2018", "tydiqa"):
         for folder in whole:
             (folder / task).rename(folder.parent / f"{folder.name}-{task}")
-    part = submission.score(*whole, languages=langs)
+    part = submission.score_folder(*whole, languages=langs)
     assert part["tasks"]["mlqa"] == full["tasks"]["mlqa"] and part["groups"] == {} and part["overall"] is None
 
 
@@ -373,7 +379,7 @@ def test_a_task_with_all_of_its_languages_counts_though_another_has_not(whole):
 )
 def test_languages_that_are_unknown_or_that_a_task_lacks_altogether_are_named(whole, langs, said):
     with pytest.raises(Bad, match=said) as error:
-        submission.score(*whole, languages=langs)
+        submission.score_folder(*whole, languages=langs)
     assert "\n" not in str(error.value)
 
 
@@ -397,16 +403,18 @@ def test_languages_that_are_unknown_or_that_a_task_lacks_altogether_are_named(wh
 def test_a_damaged_list_of_an_export_is_named(whole, listed, said):
     (whole[0] / submission.LIST).write_text(listed)
     with pytest.raises(Bad, match=said) as error:
-        submission.score(*whole)
+        submission.score_folder(*whole)
     assert submission.LIST in str(error.value) and "\n" not in str(error.value)
 
 
 def test_what_lies_in_a_submission_and_was_not_read_is_listed(whole):
     for benchmark, table in submission.LANGS.items():
-        found = submission.unread(whole[0], submission.score(*whole, benchmark))
+        found = submission.unread(whole[0], submission.score_folder(*whole, benchmark))
         there = {f"{t}/{p.name}" for t in table if (whole[0] / t).is_dir() for p in (whole[0] / t).iterdir()}
         read = {
-            f"{t}/{submission.place(whole[0], t, lang).name}" for t, langs in table.items() for lang in langs
+            f"{t}/{submission.prediction_file(whole[0], t, lang).name}"
+            for t, langs in table.items()
+            for lang in langs
         }
         folders = {p.name + "/" for p in whole[0].iterdir()} - {f"{t}/" for t in table}
         assert sorted(found) == sorted(there - read | folders)
@@ -425,7 +433,7 @@ def test_what_lies_in_a_submission_and_was_not_read_is_listed(whole):
     (said / submission.LIST).write_text(
         '{"scale": "x", "runs": {}, "files": {}, "languages": {"xnli": ["de"]}}'
     )
-    found = submission.unread(said, submission.score(*whole))
+    found = submission.unread(said, submission.score_folder(*whole))
     assert {
         "bucc/",
         "notes.txt",

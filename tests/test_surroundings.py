@@ -91,8 +91,8 @@ def row(**made):
 
 def test_rows_of_several_environments_are_told_apart():
     avx = {"instructions": "AVX512", "variables": {}}
-    assert environment.compared([]) == environment.compared([row(), row()]) == ""
-    told = environment.compared(
+    assert environment.environments_differ([]) == environment.environments_differ([row(), row()]) == ""
+    told = environment.environments_differ(
         [row(environment=avx), row(environment=avx), row(environment=avx | {"instructions": "AVX2"})]
     )
     assert (
@@ -101,4 +101,4 @@ def test_rows_of_several_environments_are_told_apart():
         and "AVX2" in told
     )
     other = row(environment=avx | {"variables": {"OPENBLAS_CORETYPE": "Haswell"}})
-    assert "OPENBLAS_CORETYPE=Haswell" in environment.compared([row(environment=avx), other])
+    assert "OPENBLAS_CORETYPE=Haswell" in environment.environments_differ([row(environment=avx), other])

@@ -48,7 +48,7 @@ def quick(places, monkeypatch):
             told = real(pending, clock)
             for job, entry in zip(pending, told["jobs"], strict=True):
                 lines = [f"echo '{job.path}' >> {diary}", f"sleep {seconds.get(job.path, 0)}"]
-                lines += [f"cp {made_up(run)} {results.place(run)}" for run in job.runs]
+                lines += [f"cp {made_up(run)} {results.row_file(run)}" for run in job.runs]
                 lines += [f"cp {blank} {job.output}"]
                 guard, join, _ = entry["command"].rpartition("&& ")
                 entry["command"] = f"{guard}{join}exec bash -c {json.dumps('; '.join(lines))}"
@@ -61,7 +61,7 @@ def quick(places, monkeypatch):
 
 
 def bare(run: Run) -> dict:
-    return results.named(run) | {"scores": [], "items": []}
+    return results.run_fields(run) | {"scores": [], "items": []}
 
 
 def finish(path: str, seconds: float, here: bool = True) -> None:
@@ -69,7 +69,7 @@ def finish(path: str, seconds: float, here: bool = True) -> None:
     run = Run(path)
     results.write(bare(run) | {"provenance": {"seconds": seconds}})
     if here:
-        predictions.keep(run, [{"task": run.on, "lang": "en", "id": "0", "prediction": 1}])
+        predictions.write_predictions(run, [{"task": run.on, "lang": "en", "id": "0", "prediction": 1}])
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_run_is_expected_to_take_what_its_like_took_here_for_its_arithmetic(le
 
 def test_what_was_measured_on_another_machine_or_not_at_all_may_start_until_the_end(learned):
     assert learned.latest([Run("csqa > xnli")]) == learned.end  # no target was measured yet
-    (results.place(Run("pretrained"))).unlink()
+    (results.row_file(Run("pretrained"))).unlink()
     assert learned.latest([Run("pretrained")]) == learned.end  # its row came from elsewhere
     assert Clock.of("tiny", SCALES["smoke"], None).latest([Run("csqa")]) == math.inf
 
@@ -234,11 +234,11 @@ def test_a_direct_study_learns_from_the_runs_it_makes(made):
     assert learned.latest([Run("mnli")]) == learned.end
     made.how = {"squad1": lambda: time.sleep(0.2)}
     for job in launch.jobs([Run("pretrained"), Run("squad1")]):
-        list(direct.made(job, learned, broken))
+        list(direct.make_rows(job, learned, broken))
     assert 0.1 < learned.expected(Run("mnli")) < 1 and not broken
     learned.end = time.time() + 0.1
     with pytest.raises(Over):
-        list(direct.made(launch.jobs([Run("mnli")])[0], learned, broken))
+        list(direct.make_rows(launch.jobs([Run("mnli")])[0], learned, broken))
 
 
 @pytest.mark.parametrize(
@@ -261,5 +261,5 @@ def test_a_direct_study_leaves_out_what_fails_with_its_children_and_says_so_in_t
 
 def test_two_studies_of_one_scale_do_not_run_side_by_side(made, places):
     (places / "runs").mkdir()
-    with workflow.alone(SCALES["smoke"]), pytest.raises(Bad, match="running already"):
+    with workflow.study_lock(SCALES["smoke"]), pytest.raises(Bad, match="running already"):
         direct.run_direct("tiny", SCALES["smoke"])

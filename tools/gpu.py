@@ -73,7 +73,7 @@ def pretrain(scale: Scale, end: float) -> None:
     checkpoint.
     """
     own, made = scale.encoder.folder, runs_dir() / scale.name / "encoder"
-    if all(file.is_file() for file in encoders.weights(own)):
+    if all(file.is_file() for file in encoders.weight_files(own)):
         return print(f"{own} is there already")
     with clock.until(end):
         phases.pretrained(Run("pretrained", scale, model="remake"))

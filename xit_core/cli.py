@@ -12,7 +12,7 @@ from .design.run import DEFAULTS
 from .design.scales import SCALES, Scale
 from .design.scales import scale as scale_of
 from .design.studies import MAIN
-from .machine.environment import compared, fix_environment
+from .machine.environment import environments_differ, fix_environment
 from .machine.errors import Bad
 from .machine.places import ROOT
 
@@ -21,6 +21,7 @@ class Parser(argparse.ArgumentParser):
     """argparse, with errors of one line."""
 
     def error(self, message: str):
+        """Raises: Bad with the message of argparse."""
         raise Bad(f"{self.prog}: {message}; see {self.prog} --help")
 
 
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .run.launch import Failed
 
     try:
-        prepare()
+        prepare_process()
         given = vars(parser().parse_args(argv))
         if given.get("scale") is not None:
             given["scale"] = scale_of(given["scale"])
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def prepare() -> None:
+def prepare_process() -> None:
     """Make the process deaf to its environment; a terminal that lacks a letter stops nothing.
 
     Raises: Bad.
@@ -78,6 +79,7 @@ def prepare() -> None:
 
 
 def parser() -> Parser:
+    """The command line: a subcommand for each function below."""
     top = Parser(
         "xit", description="Intermediate-task training and zero-shot cross-lingual transfer, reproduced."
     )
@@ -97,33 +99,14 @@ def parser() -> Parser:
 
     command(tasks)
     command(plan, scale="micro").add_argument("--study", default=MAIN)
-    one = command(run)
-    one.add_argument(
-        "path", help='such as "mnli > xnli", "squad1+mlm > xquad, mlqa", "pretrained" or "analysis"'
-    )
-    for name, default in DEFAULTS.items():
-        if name != "path":
-            one.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default!r}")
-    one.add_argument(
-        "--again",
-        action="store_true",
-        help="execute a finished run once more: same scores? keep its predictions",
-    )
-    whole(command(study, scale="micro", to_json=False))
-    ledger = command(results, to_json=False)
-    publishing(ledger)
+    add_run_arguments(command(run))
+    add_study_arguments(command(study, scale="micro", to_json=False))
+    add_results_arguments(command(results, to_json=False))
     command(claims, scale="micro")
-    taking(command(data, scale="micro"))
-    scoring(command(score))
-    exported = command(export, to_json=False)
-    exported.add_argument(
-        "runs", nargs="+", metavar="RUN", help="ids of finished runs, as the ledger names them"
-    )
-    exported.add_argument("--to", type=filled, required=True, metavar="DIR", help="where the predictions go")
-    exported.add_argument(
-        "--gold", type=filled, metavar="DIR", help="where the gold labels of the same instances go"
-    )
-    timing(command(bench))
+    add_data_arguments(command(data, scale="micro"))
+    add_score_arguments(command(score))
+    add_export_arguments(command(export, to_json=False))
+    add_bench_arguments(command(bench))
     return top
 
 
@@ -141,7 +124,28 @@ def filled(text: str) -> str:
     return text
 
 
-def whole(given: Parser) -> None:
+def add_run_arguments(given: Parser) -> None:
+    """The arguments of `xit run`: the fields of a run."""
+    said = 'such as "mnli > xnli", "squad1+mlm > xquad, mlqa", "pretrained" or "analysis"'
+    given.add_argument("path", help=said)
+    for name, default in DEFAULTS.items():
+        if name != "path":
+            given.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default!r}")
+    again = "execute a finished run once more: same scores? keep its predictions"
+    given.add_argument("--again", action="store_true", help=again)
+
+
+def add_export_arguments(given: Parser) -> None:
+    """The arguments of `xit export`."""
+    said = "ids of finished runs, as the ledger names them"
+    given.add_argument("runs", nargs="+", metavar="RUN", help=said)
+    given.add_argument("--to", type=filled, required=True, metavar="DIR", help="where the predictions go")
+    told = "where the gold labels of the same instances go"
+    given.add_argument("--gold", type=filled, metavar="DIR", help=told)
+
+
+def add_study_arguments(given: Parser) -> None:
+    """The arguments of `xit study`."""
     given.add_argument("study", nargs="?", default=MAIN)
     given.add_argument(
         "--cores", type=positive, default=os.cpu_count() or 1, help="runs at a time (default: every core)"
@@ -155,7 +159,8 @@ def whole(given: Parser) -> None:
     )
 
 
-def publishing(given: Parser) -> None:
+def add_results_arguments(given: Parser) -> None:
+    """The arguments of `xit results`."""
     told = "merge: take in what another machine finished; publish: put a study's rows into one file a scale"
     given.add_argument("action", choices=("merge", "publish"), help=told)
     holds = "merge: holds <scale>/<run>.json, or what was published, at any depth, and executed notebooks"
@@ -164,7 +169,8 @@ def publishing(given: Parser) -> None:
     given.add_argument("--scale", help=f"publish: one of {' '.join(SCALES)} (every one with rows)")
 
 
-def taking(given: Parser) -> None:
+def add_data_arguments(given: Parser) -> None:
+    """The arguments of `xit data`."""
     given.add_argument(
         "--pack",
         type=filled,
@@ -180,7 +186,8 @@ def taking(given: Parser) -> None:
     )
 
 
-def scoring(given: Parser) -> None:
+def add_score_arguments(given: Parser) -> None:
+    """The arguments of `xit score`."""
     layout = "in XTREME's layout: <task>/test-<lang>.tsv"
     given.add_argument("--submission", required=True, metavar="DIR", help=f"predictions {layout}")
     given.add_argument("--gold", required=True, metavar="DIR", help="gold labels in the same layout")
@@ -190,7 +197,8 @@ def scoring(given: Parser) -> None:
     )
 
 
-def timing(timed: Parser) -> None:
+def add_bench_arguments(timed: Parser) -> None:
+    """The arguments of `xit bench`."""
     timed.add_argument("what", choices=("train", "retrieval", "study"))
     timed.add_argument("--scale", help=f"train: one of {' '.join(SCALES)} (pocket)")
     timed.add_argument(
@@ -234,9 +242,9 @@ def damaged(scale: Scale) -> list[str]:
 
 def left_aside() -> list[str]:
     """What lies in a person's own folder and is not read, in one line; [] for nothing."""
-    from .data.inventory import unread
+    from .data.inventory import unread_files
 
-    lost = [*map(str, unread())]
+    lost = [*map(str, unread_files())]
     told = f"XIT_LOCAL: {len(lost)} files are not read: {', '.join(lost[:5])}{', ...' * (len(lost) > 5)}"
     return [f"{told}; see `xit data` for the names that are"] if lost else []
 
@@ -335,7 +343,7 @@ def results(action: str, folder: str | None, study: str | None, scale: Scale | N
     new, old, books = merge.merge(Path(folder))
     print(f"{new} rows came in, {old} were there already; {books} executed notebooks came in")
     for scale in SCALES:
-        say([f"{scale}: {told}" for told in [compared(results.rows(scale))] if told])
+        say([f"{scale}: {told}" for told in [environments_differ(results.rows(scale))] if told])
 
 
 def publish(folder: str | None, study: str, scale: Scale | None) -> None:
@@ -344,8 +352,8 @@ def publish(folder: str | None, study: str, scale: Scale | None) -> None:
 
     if folder:
         raise Bad(f"results publish {folder}: no folder is needed; XIT_RESULTS names the ledger")
-    for name in [scale.name] if scale else module.scales(study):
-        done = module.publish(study, name)
+    for name in [scale.name] if scale else module.scales_with_rows(study):
+        done = module.publish_study(study, name)
         say([f"{name}: {line}" for line in done.left_out])
         print(f"{study} at {name}: {done}")
 
@@ -358,7 +366,7 @@ def claims(scale: Scale, as_json: bool) -> None:
     say(damaged(scale))
     shown = ("number", "id", "published", "estimate", "low", "high", "direction", "magnitude")
     tell(verdicts.table(scale.name), as_json, *shown)
-    for note in (scale.note, compared(results.rows(scale.name))):
+    for note in (scale.note, environments_differ(results.rows(scale.name))):
         if note and not as_json:
             print(f"{scale.name}: {note}")
 
@@ -370,7 +378,7 @@ def data(scale: Scale, as_json: bool, pack: str | None, most: int) -> None:
     from .data.inventory import presence
 
     if pack:
-        from .data.parcel import pack as write
+        from .data.parcel import pack_mirror as write
 
         return tell(write(scale, Path(pack), most << 20), as_json, "repo", "config", "split", "rows", "note")
     rows = presence(scale)
@@ -385,7 +393,7 @@ def score(submission: str, gold: str, benchmark: str, languages: str | None, as_
     from .metrics import submission as module
 
     chosen = [x.strip() for x in languages.split(",")] if languages is not None else None
-    found = module.score(Path(submission), Path(gold), benchmark, chosen)
+    found = module.score_folder(Path(submission), Path(gold), benchmark, chosen)
     if lost := module.unread(Path(submission), found):
         say(
             [
@@ -397,19 +405,19 @@ def score(submission: str, gold: str, benchmark: str, languages: str | None, as_
         )
     if as_json:
         return tell(found, as_json)
-    tell(module.table(found), as_json, "task", "metric", "mean", "languages")
+    tell(module.score_table(found), as_json, "task", "metric", "mean", "languages")
 
 
 def bench(what: str, as_json: bool, **given: int | str | Scale | None) -> None:
     """speed and memory against a baseline in the same process"""
     from . import bench as module
 
-    tell(module.measure(what, **given), as_json, *module.KEYS)
+    tell(module.benchmark(what, **given), as_json, *module.KEYS)
 
 
 def export(runs: list[str], to: str, gold: str | None) -> None:
     """write such a folder from finished runs"""
-    from .report.export import export as write
+    from .report.export import write_submission as write
 
     for file in write(runs, Path(to), Path(gold) if gold else None):
         print(file)

@@ -10,7 +10,7 @@ import torch
 
 from .data import reading
 from .design.encoders import fingerprint
-from .design.run import PRETRAINED, Run, recipe, runs
+from .design.run import PRETRAINED, Run, recipe, runs_of
 from .design.scales import PIVOT, Scale
 from .design.tasks import EVERY, TASKS, Task, train_languages
 from .ledger import predictions, results
@@ -44,7 +44,7 @@ def pretrained(run: Run) -> dict:
         net, left, seconds = remake(run)
         begin = time.time() - seconds  # of all sittings, also those of a process that was killed
     else:
-        net, left = origins.start(run.scale, run.model, run.seed), card(run)
+        net, left = origins.start(run.scale, run.model, run.seed), pretraining_card(run)
     found = evaluate.encoder(net, run.scale)
     if run.scale.pretraining and not run.scale.world.made:
         points, seen = probe.linear(net, run.scale)
@@ -52,7 +52,7 @@ def pretrained(run: Run) -> dict:
     return enter(run, found, left, begin)
 
 
-def card(run: Run) -> Training:
+def pretraining_card(run: Run) -> Training:
     """What the encoder's pretraining left beside its weights: its curve and dose; empty for random and for
     hub models.
     """
@@ -77,7 +77,7 @@ def intermediate(run: Run) -> dict:
     fix_threads()
     # wall time includes interrupted attempts, not the parent stage
     net, begin = reach(run), time.time() - spent(checkpoint(run))
-    left = stage(net, run)
+    left = train_stage(net, run)
     found, after = evaluate.stage(net, run.stages[-1].tasks, run.scale)
     end = {"step": left.dose["steps"]} | after | {"distance": left.dose["distance"]}
     left = Training([*left.curve, end], left.dose, left.seen, left.tokens)
@@ -90,7 +90,7 @@ def method_of(run: Run):
     return methods.of(run.stages[-1].method)
 
 
-def stage(net: Model, run: Run) -> Training:
+def train_stage(net: Model, run: Run) -> Training:
     """Train a stage."""
     s, method, tasks = run.scale, method_of(run), run.stages[-1].tasks
     before = {k: v.clone() for k, v in net.encoder.state_dict().items()}
@@ -101,7 +101,7 @@ def stage(net: Model, run: Run) -> Training:
     batches = mixture.Mixture(features, batch, steps, run.seed, s.cap, s.temperature)
 
     def look(now: Model) -> dict:
-        return retrieval.probe(now, s) | {"distance": encoder.distance(now, before)}
+        return retrieval.probe_retrieval(now, s) | {"distance": encoder.distance(now, before)}
 
     probed = (s.probes, look) if s.probes else None
     points = fit(
@@ -126,7 +126,7 @@ def stage(net: Model, run: Run) -> Training:
 
 def stages(path: str, **fields) -> list[dict]:
     """Phase 2 as notebook 2 calls it: the stage with one seed, or (seed 0) with each seed of the scale."""
-    return [intermediate(run) for run in runs(path, **fields)]
+    return [intermediate(run) for run in runs_of(path, **fields)]
 
 
 def targets(path: str, **fields) -> list[dict]:
@@ -136,17 +136,17 @@ def targets(path: str, **fields) -> list[dict]:
     Targets with one training set (XQuAD and MLQA) share one training; the retrieval tasks score the encoder
     itself.
     """
-    found = runs(path, **fields)
+    found = runs_of(path, **fields)
     if bad := [r.path for r in found if r.phase != 3]:
         raise Bad(f"path {bad[0]!r} ends in no target; notebook 3 takes paths such as 'mnli > xnli'")
     rows, tuned = [], {}
     for run in found:
         tuned = tuned if run.seed in tuned else {run.seed: {}}
-        rows.append(results.read(run) or target(run, tuned[run.seed]))
+        rows.append(results.read(run) or run_target(run, tuned[run.seed]))
     return rows
 
 
-def target(run: Run, tuned: dict[str, tuple[Model, Training]]) -> dict:
+def run_target(run: Run, tuned: dict[str, tuple[Model, Training]]) -> dict:
     """One target of phase 3; `tuned` keeps the models of a notebook by the task they were fine-tuned on."""
     fix_threads()
     name = run.target.train_on
@@ -213,7 +213,7 @@ def reach(run: Run) -> Model:
     method = method_of(parent)
     if not results.trained(parent):
         if results.read(parent):
-            stage(net := reach(parent), parent)
+            train_stage(net := reach(parent), parent)
             method.write(net, checkpoint(parent))
         else:
             intermediate(parent)
@@ -244,6 +244,8 @@ def training_set(
 def counted(read: list[dict], lost: np.ndarray) -> list[dict]:
     """What was read, with how many examples of each part have their answer in no window (`lost` has their
     numbers).
+
+    Shapes: lost (N,).
     """
     numbers, _ = np.histogram(lost, np.cumsum([0, *(x["rows"] for x in read)]))
     told = zip(read, numbers.tolist(), strict=True)
@@ -273,10 +275,10 @@ def enter(run: Run, found: Evaluation, left: Training, begin: float) -> dict:
         "encoder": {"name": run.model or s.encoder.name or "random", "sha256": fingerprint(s.encoder)},
         "packages": versions(), "device": device(), "environment": recorded(), "seconds": round(seconds, 2),
         "tokens_per_second": round(left.tokens / seconds),
-        "predictions_sha256": predictions.keep(run, found.predictions),
+        "predictions_sha256": predictions.write_predictions(run, found.predictions),
         "recipe": recipe(run), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
     }  # fmt: skip
-    results.write(results.named(run) | found.row() | left.row() | {"provenance": provenance})
+    results.write(results.run_fields(run) | found.row() | left.row() | {"provenance": provenance})
     return results.read(run)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..design.scales import scale
 
 # what is measured here is kept there
-from ..ledger.measurements import KEYS, folder, kept, record, survey  # noqa: F401
+from ..ledger.measurements import KEYS, folder, kept_measurements, record, survey_measurements  # noqa: F401
 from ..machine import files
 from ..machine.errors import Bad
 
@@ -34,7 +34,7 @@ PLACES = {
 }  # imported when they are asked for
 
 
-def measure(what: str, **given) -> list[dict]:
+def benchmark(what: str, **given) -> list[dict]:
     """The records of one benchmark; `given` are its options, None for those that were not named.
 
     Raises: Bad for an option that the benchmark does not have, a missing extra, or a wrong value.
@@ -49,16 +49,16 @@ def measure(what: str, **given) -> list[dict]:
     stays = named.pop("keep", False)
     records = import_module(PLACES[what], __name__).measure(**named)
     if stays:
-        keep(what, scale(named.get("scale", "pocket")).name if what == "train" else "", records)
+        keep_measurement(what, scale(named.get("scale", "pocket")).name if what == "train" else "", records)
     return records
 
 
-def mean(values: list[float]) -> float:
+def geometric_mean(values: list[float]) -> float:
     """The geometric mean."""
     return prod(values) ** (1 / len(values))
 
 
-def keep(what: str, scale: str, records: list[dict]) -> Path:
+def keep_measurement(what: str, scale: str, records: list[dict]) -> Path:
     """Write records with device, date, versions and commit for the book, in place of older ones of the same
     device and scale.
 
@@ -78,4 +78,4 @@ def keep(what: str, scale: str, records: list[dict]) -> Path:
     about |= phases.CODE | {"packages": {p: version(p) for p in packages}}
     path = folder() / f"{re.sub(r'[^a-z0-9]+', '-', about['device'].lower())}-{scale or what}.json"
     content = json.dumps(about | {"records": records}, indent=1, allow_nan=False) + "\n"
-    return files.text(path, content, "name another folder with XIT_RESULTS")
+    return files.write_text(path, content, "name another folder with XIT_RESULTS")

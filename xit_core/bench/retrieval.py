@@ -28,7 +28,7 @@ SAMPLE = 256  # rows of each side that are compared with all of the other by bru
 NOISE = 1.0  # length of what is added to a vector to make its neighbour: a cosine of about 0.7
 LANGUAGE = "zh"  # the smallest of BUCC's pools
 
-Pools = tuple[Tensor, Tensor]  # (N, H) and (M, H), float32, of length 1
+Sides = tuple[Tensor, Tensor]  # (N, H) and (M, H), float32, of length 1
 
 
 def measure(rows: int = 100_000, dims: int = 256, k: int = 4, rounds: int = 3) -> list[dict]:
@@ -44,31 +44,31 @@ def measure(rows: int = 100_000, dims: int = 256, k: int = 4, rounds: int = 3) -
             "xit bench retrieval measures beside faiss, which is not installed: pip install 'xit[bench]'"
         ) from None
     faiss.omp_set_num_threads(torch.get_num_threads())
-    found = compared(f"{rows} x {rows} x {dims}", drawn(rows, dims), k, rounds)
+    found = compared_searches(f"{rows} x {rows} x {dims}", drawn_vectors(rows, dims), k, rounds)
     if (
         mining_pools.official_pools(LANGUAGE)
         or mirror_dir()
         and from_mirror("bucc2018", f"{LANGUAGE}-en", "source")
     ):
-        found += compared(f"BUCC {LANGUAGE}", bucc(), k, rounds)
+        found += compared_searches(f"BUCC {LANGUAGE}", bucc_vectors(), k, rounds)
     return found
 
 
-def drawn(rows: int, dims: int, seed: int = 0) -> Pools:
+def drawn_vectors(rows: int, dims: int, seed: int = 0) -> Sides:
     """Random unit vectors; each of one side has a near neighbour on the other, in another order."""
     draw = torch.Generator().manual_seed(seed)
     a, noise = (functional.normalize(torch.randn(rows, dims, generator=draw)) for _ in range(2))
     return a, functional.normalize(a + NOISE * noise)[torch.randperm(rows, generator=draw)]
 
 
-def bucc() -> Pools:
+def bucc_vectors() -> Sides:
     """Means of the pocket encoder's embedding table over the pieces of each sentence, less the mean of the
     language.
     """
     s = SCALES["pocket"]
     table = origins.start(s).encoder.get_input_embeddings().weight.detach().float()
     pieces = origins.tokenizer(s)
-    sides = [list(retrieval.by_text(side)) for side in retrieval.pools(LANGUAGE, s)[:2]]
+    sides = [list(retrieval.by_text(side)) for side in retrieval.pools_and_gold(LANGUAGE, s)[:2]]
     return tuple(
         functional.normalize(
             embed.centred(torch.stack([table[x.ids].mean(0) for x in pieces.encode_batch(side)]))
@@ -77,13 +77,13 @@ def bucc() -> Pools:
     )
 
 
-def compared(name: str, pools: Pools, k: int, rounds: int) -> list[dict]:
+def compared_searches(name: str, pools: Sides, k: int, rounds: int) -> list[dict]:
     """The records of one pair of pools: medians over rounds, and how often the neighbours are those of brute
     force.
     """
     took, memory, found = {}, {}, {}
     for _ in tqdm(range(rounds), desc=name, unit="round"):
-        for who, way in {"ours": ours, FAISS: theirs}.items():
+        for who, way in {"ours": our_search, FAISS: their_search}.items():
             begin = time.perf_counter()
             found[who], most = peak(lambda k, way=way: way(*pools, k), k)
             took.setdefault(who, []).append(time.perf_counter() - begin)
@@ -99,13 +99,17 @@ def compared(name: str, pools: Pools, k: int, rounds: int) -> list[dict]:
     ]
 
 
-def ours(a: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Indices of the neighbours of each row of a in b, and of b in a."""
+def our_search(a: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Indices of the neighbours of each row of a in b, and of b in a.
+
+    Shapes: (N, H), (M, H) -> indices (N, k).
+    """
     forward, back = search.both(a, b, k)
     return forward[1], back[1]
 
 
-def theirs(a: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def their_search(a: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The same by FAISS, exact and flat: (N, H), (M, H) -> indices (N, k)."""
     import faiss
 
     found = []
@@ -116,9 +120,9 @@ def theirs(a: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return tuple(found)
 
 
-def agreement(pools: Pools, k: int, found: tuple[Tensor, Tensor]) -> float:
+def agreement(pools: Sides, k: int, found: tuple[Tensor, Tensor]) -> float:
     """Percentage of a sample's neighbours, in order, that are those of whole float64 products, of both
-    directions.
+    directions. Shapes: found (N, k) and (M, k).
     """
     same = []
     for (x, y), order in zip((pools, pools[::-1]), found, strict=True):

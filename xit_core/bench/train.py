@@ -37,9 +37,9 @@ from ..model.encoder import Model
 from ..model.features import Encoded, sequences
 from ..model.kinds import labels
 from ..phases import training_set
-from . import mean, record
+from . import geometric_mean, record
 
-MEASURED = ("squad1", "mnli", "udpos", "csqa")
+MEASURED_TASKS = ("squad1", "mnli", "udpos", "csqa")
 DRAWN = {
     "squad1": (178, 190),
     "mnli": (42, 52),
@@ -56,7 +56,7 @@ PLAIN, GROUPED = "Trainer", "Trainer, grouped by length"
 # a step moves at least so many a parameter: AdamW reads and writes p, m, v; a gradient is written, clipped,
 # read
 BYTES = 36
-PARTS = {  # of a step, by the names of kernels or operations, first match
+PROFILE_PARTS = {  # of a step, by the names of kernels or operations, first match
     "attention": r"flash|fmha|scaled_dot|attention|varlen",
     "optimiser": r"adam|multi_tensor|foreach|clip_grad|linalg_vector_norm",
     "matmul": r"gemm|nvjet|cutlass|xmma|::(mm|addmm|bmm|baddbmm|linear|mkldnn_linear)\b",
@@ -64,7 +64,7 @@ PARTS = {  # of a step, by the names of kernels or operations, first match
 
 
 @dataclass
-class Job:
+class TimedTraining:
     """One training to be timed: `steps` steps over `features` of the task `name`, from the weights of
     `net`."""
 
@@ -101,7 +101,7 @@ class Watch:
         return self
 
     def __exit__(self, *_) -> None:
-        wait()
+        synchronize()
         self.seconds = time.perf_counter() - self.begin
         for hook in self.hooks:
             hook.remove()
@@ -121,13 +121,15 @@ class Watch:
         self.empty[-1] = self.empty[-1] + (kwargs["attention_mask"] == 0).sum()
 
     def enter(self, _, args: tuple, kwargs: dict) -> None:
+        """A forward pass begins: what came before it since the last one was host work."""
         self.step()
         self.read[-1] += kwargs["input_ids"].numel()
 
     def leave(self, *_) -> None:
+        """It ends."""
         self.within = False
         if len(self.ends) + 1 in (WARM, self.steps):
-            wait()
+            synchronize()
         self.ends.append(time.perf_counter())
 
     def told(self) -> dict[str, float]:
@@ -141,7 +143,8 @@ class Watch:
         }
 
 
-def wait() -> None:
+def synchronize() -> None:
+    """Wait until the GPU has done all that it was given."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
@@ -149,7 +152,7 @@ def wait() -> None:
 # -- who is measured -----------------------------------------------------------------------------------------
 
 
-def ours(job: Job) -> Watch:
+def ours(job: TimedTraining) -> Watch:
     """`train.fit` as the phases call it."""
     net = copy.deepcopy(job.net, {id(job.net.tokenizer): job.net.tokenizer})
     batches = mixture.Mixture({job.name: job.features}, job.batch, job.steps, SEED)
@@ -159,7 +162,7 @@ def ours(job: Job) -> Watch:
     return seen
 
 
-def plain(job: Job, sampling: str = "random") -> Watch:
+def trainer(job: TimedTraining, sampling: str = "random") -> Watch:
     """Hugging Face's Trainer with its own model of the task, and what it does when nothing else is said."""
     made = counterpart(job)
     pieces = transformers.PreTrainedTokenizerFast(tokenizer_object=job.net.tokenizer, pad_token="<pad>")
@@ -175,7 +178,7 @@ def plain(job: Job, sampling: str = "random") -> Watch:
         logging_steps=job.logging, report_to="none", disable_tqdm=True, use_cpu=not torch.cuda.is_available(),
     )  # fmt: skip
     trainer = (Sorted if sampling == "group_by_length" else transformers.Trainer)(
-        made, options, train_dataset=rows(job), processing_class=pieces,
+        made, options, train_dataset=trainer_table(job), processing_class=pieces,
         data_collator=getattr(transformers, collator)(pieces) if collator else None,
     )  # fmt: skip
     trainer.remove_callback(transformers.PrinterCallback)
@@ -200,10 +203,10 @@ class Sorted(transformers.Trainer):
         return [i for k in torch.randperm(len(cut), generator=generator).tolist() for i in cut[k]]
 
 
-RUN = {"ours": ours, PLAIN: plain, GROUPED: partial(plain, sampling="group_by_length")}
+CONTENDERS = {"ours": ours, PLAIN: trainer, GROUPED: partial(trainer, sampling="group_by_length")}
 
 
-def counterpart(job: Job) -> torch.nn.Module:
+def counterpart(job: TimedTraining) -> torch.nn.Module:
     """transformers' model of the task's kind with our weights, on padded batches and torch's SDPA."""
     net, head = job.net, job.net.heads[job.name]
     names = {
@@ -227,7 +230,7 @@ def counterpart(job: Job) -> torch.nn.Module:
     return made
 
 
-def rows(job: Job):
+def trainer_table(job: TimedTraining):
     """The features as example scripts keep them: a table of `datasets` with a column of lengths; a plain one
     without it.
     """
@@ -257,7 +260,7 @@ class Columns(list):
 # -- memory, ceilings, profile -------------------------------------------------------------------------------
 
 
-def peak(run, job: Job) -> tuple[Watch, float]:
+def peak(run, job: TimedTraining) -> tuple[Watch, float]:
     """(what a training did, MiB it needed at most above what was there before; on CUDA all that was
     allocated).
     """
@@ -300,15 +303,15 @@ def timed(work, times: int = 5) -> float:
     """Median seconds."""
     seconds = []
     for _ in range(times + 1):
-        wait()
+        synchronize()
         begin = time.perf_counter()
         work()
-        wait()
+        synchronize()
         seconds.append(time.perf_counter() - begin)
     return statistics.median(seconds[1:])
 
 
-def profile(job: Job) -> dict[str, float]:
+def time_shares(job: TimedTraining) -> dict[str, float]:
     """Percent of the time of three steps of ours by what it was spent on: kernels on CUDA, operations on the
     CPU.
 
@@ -321,7 +324,7 @@ def profile(job: Job) -> dict[str, float]:
     def turn(*_) -> None:
         step = next(steps)
         if step in (WARM, WARM + 3):
-            wait()
+            synchronize()
             (seen.start if step == WARM else seen.stop)()
 
     hook = register_optimizer_step_post_hook(turn)
@@ -330,14 +333,16 @@ def profile(job: Job) -> dict[str, float]:
     for event in seen.key_averages():
         if cuda and event.device_type.name != "CUDA":
             continue
-        part = next((p for p, words in PARTS.items() if re.search(words, event.key, re.I)), "other")
+        part = next((p for p, words in PROFILE_PARTS.items() if re.search(words, event.key, re.I)), "other")
         spent[part] += event.self_device_time_total if cuda else event.self_cpu_time_total
-    return {part: 100 * spent[part] / sum(spent.values()) for part in (*PARTS, "other")}
+    return {part: 100 * spent[part] / sum(spent.values()) for part in (*PROFILE_PARTS, "other")}
 
 
 def flops(config: XLMRobertaConfig, lengths: np.ndarray) -> float:
     """FLOP of training on sequences of these lengths, a token: six a weight, and attention. (The embeddings
     multiply nothing.)
+
+    Shapes: lengths (N,).
     """
     weights = config.num_hidden_layers * (
         4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
@@ -364,7 +369,7 @@ def shaped(s: Scale) -> Model:
     return Model(XLMRobertaModel(config, add_pooling_layer=False), origins.tokenizer(scale_of("micro")), s)
 
 
-def drawn(net: Model, name: str, s: Scale, count: int) -> Encoded:
+def drawn_features(net: Model, name: str, s: Scale, count: int) -> Encoded:
     """Features with lengths like the real ones (log-normal) and pieces by Zipf's law; labels at random."""
     draw, (mean_, weighted) = np.random.default_rng(SEED), DRAWN[name]
     spread = np.log(weighted / mean_)  # of the logarithm: E[s²]/E[s]² of a log-normal is its exponential
@@ -382,19 +387,19 @@ def drawn(net: Model, name: str, s: Scale, count: int) -> Encoded:
     return Encoded.of([{"ids": [0, *ids, 2], "gold": gold} for ids, gold in zip(inner, golds, strict=True)])
 
 
-def jobs(s: Scale, steps: int, random: bool, folder: Path) -> list[Job]:
+def timed_trainings(s: Scale, steps: int, random: bool, folder: Path) -> list[TimedTraining]:
     """A job a task, each with rows for one epoch, so that everybody reads the same ones."""
     found = []
-    for name in DRAWN if random else MEASURED:
+    for name in DRAWN if random else MEASURED_TASKS:
         net = (shaped(s) if random else origins.start(s)).cpu()  # each training takes a copy to the device
         batch = s.batch or TASKS[name].batch
         count = batch * max(steps, POOL)
         features = (
-            drawn(net, name, s, count)
+            drawn_features(net, name, s, count)
             if random
             else training_set(net, (TASKS[name],), s, count, SEED)[0][name]
         )
-        found.append(Job(net, name, sample(features, batch, steps), batch, steps, s, folder))
+        found.append(TimedTraining(net, name, sample(features, batch, steps), batch, steps, s, folder))
     return found
 
 
@@ -425,7 +430,7 @@ def measure(
         raise Bad(f"--steps {steps}; allowed: {WARM + 1} or more, the first {WARM} are not timed")
     transformers.logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as folder:
-        made = jobs(s, steps, random, Path(folder))
+        made = timed_trainings(s, steps, random, Path(folder))
         roof, bandwidth = ceilings(made[0].net.bf16)
         records += [
             record("matmul ceiling", "GFLOP/s", roof / 1e9),
@@ -433,30 +438,30 @@ def measure(
         ]
         for job in made:
             seen = side_by_side(job, rounds)
-            records += told(job, seen, roof)
-            for name in RUN:
+            records += task_records(job, seen, roof)
+            for name in CONTENDERS:
                 rates[name].append(seen[name]["rate"])
-        whole = {name: mean(found) for name, found in rates.items()}
+        whole = {name: geometric_mean(found) for name, found in rates.items()}
         records += [
             record("all tasks: real tokens", "tokens/s, geometric mean", whole["ours"], x, whole[x])
             for x in (PLAIN, GROUPED)
         ]
         for job in made[:2]:
             records += [
-                record(f"{job.name}: time, {part}", "%", share) for part, share in profile(job).items()
+                record(f"{job.name}: time, {part}", "%", share) for part, share in time_shares(job).items()
             ]
         if long:
             records += host(made[1], long)
     return records
 
 
-def side_by_side(job: Job, rounds: int) -> dict[str, dict[str, float]]:
+def side_by_side(job: TimedTraining, rounds: int) -> dict[str, dict[str, float]]:
     """Medians over rounds of what each does; who begins changes from round to round."""
-    seen = {name: defaultdict(list) for name in RUN}
-    order = list(RUN)
+    seen = {name: defaultdict(list) for name in CONTENDERS}
+    order = list(CONTENDERS)
     turns = [name for i in range(rounds) for name in order[i % 3 :] + order[: i % 3]]
     for name in tqdm(turns, desc=job.name, unit="training", leave=False):
-        watch, memory = peak(RUN[name], job)
+        watch, memory = peak(CONTENDERS[name], job)
         for key, value in (watch.told() | {"memory": memory}).items():
             seen[name][key].append(value)
     return {
@@ -465,7 +470,7 @@ def side_by_side(job: Job, rounds: int) -> dict[str, dict[str, float]]:
     }
 
 
-def told(job: Job, seen: dict, roof: float) -> list[dict]:
+def task_records(job: TimedTraining, seen: dict, roof: float) -> list[dict]:
     """The records of one task."""
     net = job.net
     lengths = job.features.lengths.astype(float)
@@ -492,7 +497,7 @@ def told(job: Job, seen: dict, roof: float) -> list[dict]:
     return [*records, record(f"{job.name}: intensity", "FLOP/byte", float(cost * a_row * job.batch / moved))]
 
 
-def host(job: Job, steps: int) -> list[dict]:
+def host(job: TimedTraining, steps: int) -> list[dict]:
     """Host work (data, logging, checkpoints, beginning and end) of one long training of ours, with a
     checkpoint halfway.
     """

@@ -1,0 +1,1 @@
+"""Rows: where they are stored, how they become checked examples, what is there and what is missing."""

@@ -24,16 +24,16 @@ MALE = (
     "profession",
 )  # many languages inflect what is said of a person; templates say it of men
 CASES = 200  # a test and language
-QUESTIONS = 32  # that one case of each test asks
+QUESTIONS_PER_CASE = 32  # that one case of each test asks
 TRIES = 20  # draws a case: some have no translation
 
-Cell = tuple[str, str]  # a translation, and what it is for: English fillers, "" = all
-Line = tuple[str, list[Cell]]  # the English text, and its translations
+Translation = tuple[str, str]  # a translation, and what it is for: English fillers, "" = all
+Line = tuple[str, list[Translation]]  # the English text, and its translations
 
 
 def checks(templates: list[Row], lang: str, n: int) -> list[Row]:
     """MultiCheckList's questions; a case fails by one wrong answer, so a cap leaves out whole cases."""
-    return cases(templates, lang, max(1, n // QUESTIONS) if n else CASES)
+    return cases(templates, lang, max(1, n // QUESTIONS_PER_CASE) if n else CASES)
 
 
 def cases(templates: list[dict], lang: str, n: int = CASES) -> list[dict]:
@@ -87,12 +87,12 @@ def case(test: str, block: dict[str, list[Line]], lang: str, k: int) -> list[dic
         one, two = draw.sample(block["property"], 2)
         lines = {"obj": lines["obj"], "p.p1": one, "p.v1": lines[one[0]], "p.p2": two, "p.v2": lines[two[0]]}
     people = draw.sample(names(lang, test in MALE), 3)
-    said = {f: parts(english) for f, (english, _) in lines.items()}
-    known = {f: {x for english, _ in some for x in parts(english)} for f, some in block.items()}
+    said = {f: english_words(english) for f, (english, _) in lines.items()}
+    known = {f: {x for english, _ in some for x in english_words(english)} for f, some in block.items()}
     rows = []
     for context in block["Context"]:
         for question, answer in zip(block["Question"], block["Answer"], strict=True):
-            fillers = said | {"Context": parts(context[0])}
+            fillers = said | {"Context": english_words(context[0])}
             texts = {f: choose(line, fillers, known) for f, line in lines.items()}
             asked = [
                 choose(line, fillers | {"property": properties(line[0], said)}, known)
@@ -111,10 +111,12 @@ def ask(context: str, question: str, answer: Line, values: dict[str, str]) -> li
     in the context.
     """
     said = next((x for cell in answer[1] for x in cell if x and x in context), "")
-    start = len(fill(context[: context.index(said)], values))
-    text = fill(context, values)
-    answers = {"text": [text[start : start + len(fill(said, values))]], "answer_start": [start]}
-    return [{"context": text, "question": fill(question, values), "answers": answers}] if said else []
+    start = len(filled_template(context[: context.index(said)], values))
+    text = filled_template(context, values)
+    answers = {"text": [text[start : start + len(filled_template(said, values))]], "answer_start": [start]}
+    return (
+        [{"context": text, "question": filled_template(question, values), "answers": answers}] if said else []
+    )
 
 
 def properties(template: str, said: dict[str, set[str]]) -> set[str]:
@@ -127,7 +129,7 @@ def properties(template: str, said: dict[str, set[str]]) -> set[str]:
     }
 
 
-def parts(english: str) -> set[str]:
+def english_words(english: str) -> set[str]:
     """What a cell of placeholders names: "a sofa, the sofa" -> {"sofa"}."""
     return {re.sub(r"^(an?|the) ", "", x.strip(), flags=re.I) for x in english.split(",") if x.strip()}
 
@@ -139,7 +141,7 @@ def choose(line: Line, fillers: dict[str, set[str]], known: dict[str, set[str]])
         re.findall(r"{p.p\d}", english)
     )  # German asks for the first property where it should ask for the second
     cells = [(text, whom) for text, whom in cells if text and set(re.findall(r"{p.p\d}", text)) <= numbers]
-    suited = [text for text, whom in cells if whom and fits(parts(whom), fillers, known)]
+    suited = [text for text, whom in cells if whom and fits(english_words(whom), fillers, known)]
     return next(iter([*suited, *(text for text, whom in cells if not whom)]), "")
 
 
@@ -161,7 +163,7 @@ def slots(texts: dict[str, str]) -> dict[str, str]:
     return values
 
 
-def fill(template: str, values: dict[str, str]) -> str:
+def filled_template(template: str, values: dict[str, str]) -> str:
     """The template with values in the place of {slots}; an object that begins a sentence gets a capital."""
     text = ""
     for i, x in enumerate(re.split(r"{(.*?)}", template)):

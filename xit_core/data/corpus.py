@@ -17,7 +17,7 @@ from .mirror import from_mirror, manifest
 LEFT_OUT = ("panx_train", "tydiqa_train_contexts")  # the targets' own training text
 GRAM = 13  # units that a line and an evaluation text may not have in common
 SHORT = 5  # an evaluation text of fewer units only rules out the line that says no more than it
-LEAST = 3  # units of a line
+LEAST_UNITS = 3  # units of a line
 CHUNK = 20_000  # lines hashed at a time
 PRIME = np.uint64(0x100000001B3)  # of the rolling hash
 UNSPACED = [
@@ -50,6 +50,8 @@ def units(text: str) -> list[str]:
 def windows(lines: list[list[str]]) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
     """Yield for n = 1 to GRAM the hashes of all runs of n units within a line, the line of each, and whether
     it is all of it.
+
+    Shapes: three arrays (runs,) for each n.
     """
     sizes = np.array([len(x) for x in lines])
     each = np.fromiter(map(hash, chain.from_iterable(lines)), np.int64, sizes.sum()).view(np.uint64)
@@ -141,7 +143,7 @@ def gather(s: Scale, p: Pretraining) -> tuple[Texts, list[dict], dict]:
         lines = [
             (x, row.get("source", "")) for part in parts for row in part.rows for x in row["text"].split("\n")
         ]
-        texts[lang], card[lang] = clean(lines, held, measured(lang, s), p.rows)
+        texts[lang], card[lang] = clean_lines(lines, held, measured_lines(lang, s), p.rows)
         seen += [{"lang": lang, "rows": len(texts[lang])} | each for each in told]
     grams = sum(map(len, held.grams.values()))
     told = {
@@ -155,16 +157,16 @@ def gather(s: Scale, p: Pretraining) -> tuple[Texts, list[dict], dict]:
 def origins() -> list[dict[str, str]]:
     """What a mirror says of the sources of its text: repository, commit, licence."""
     file = mirror_dir() and mirror_dir() / "pretrain_text/SOURCES.csv"
-    return formats.read(file) if file and file.is_file() else []
+    return formats.read_rows(file) if file and file.is_file() else []
 
 
-def measured(lang: str, s: Scale) -> Iterator[str]:
+def measured_lines(lang: str, s: Scale) -> Iterator[str]:
     """The lines that the masked LM is measured on."""
     for part in real.parts(TEXT, "validation", lang, s):
         yield from (line for row in part.rows for line in row["text"].split("\n"))
 
 
-def clean(
+def clean_lines(
     lines: list[tuple[str, str]], held: Held, apart: Iterable[str], most: int = 0
 ) -> tuple[list[str], dict]:
     """The lines (with the name of their source) that may be trained on, at most `most` (0 = all), and their
@@ -188,7 +190,7 @@ def clean(
 
 def why(words: list[str], source: str, bad: bool, known: set[str]) -> str:
     """Why a line is left out; "" for one that is kept, which `known` then holds."""
-    if len(words) < LEAST:
+    if len(words) < LEAST_UNITS:
         return "no text"
     if source in LEFT_OUT:
         return "left out"

@@ -15,14 +15,14 @@ from typing import IO, Any
 
 from ..machine.errors import Bad
 
-KEPT = 8 << 20  # bytes: a larger file is read anew for every language rather than kept in memory
+CACHED_BYTES = 8 << 20  # bytes: a larger file is read anew for every language rather than kept in memory
 OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 STREAMS = {".bz2": bz2.BZ2Decompressor, ".xz": lzma.LZMADecompressor}
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 UNREADABLE = (OSError, EOFError, UnicodeError, zlib.error, lzma.LZMAError)
 
 
-def form(name: str) -> str:
+def data_ending(name: str) -> str:
     """The ending of a data file's name that says how it is read, without that of its compression; "" for
     another file.
     """
@@ -35,25 +35,25 @@ def form(name: str) -> str:
 
 def stem(name: str) -> str:
     """The name of a data file without its endings."""
-    ending = form(name)
+    ending = data_ending(name)
     return name[: name.rindex(ending)] if ending else name
 
 
-def read(file: Path) -> list[dict]:
+def read_rows(file: Path) -> list[dict]:
     """Rows of a data file, by its ending; small files are kept, for a file that mixes languages is read for
     each of them.
 
     Raises: Bad naming file and row.
     """
     stat = file.stat()
-    rows = _kept if stat.st_size <= KEPT else _kept.__wrapped__
+    rows = _kept if stat.st_size <= CACHED_BYTES else _kept.__wrapped__
     return rows(file, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=2)
 def _kept(file: Path, _stamp: int) -> list[dict]:
     with readable(file):
-        return READERS[form(file.name)](file)
+        return READERS[data_ending(file.name)](file)
 
 
 class readable:  # noqa: N801  a context manager that reads as a word
@@ -74,7 +74,7 @@ class readable:  # noqa: N801  a context manager that reads as a word
             raise Bad(f"{self.file}: cannot be read ({brief(error)}); copy it again") from None
 
 
-def text(file: Path) -> str:
+def file_text(file: Path) -> str:
     """The text of a person's file, without the mark that some programs put before it.
 
     Raises: Bad.
@@ -83,13 +83,13 @@ def text(file: Path) -> str:
         return file.read_text(encoding="utf-8-sig")
 
 
-def opened(file: Path, newline: str = "\n") -> IO[str]:
+def open_text(file: Path, newline: str = "\n") -> IO[str]:
     """A stream of a text file, compressed or not; a line ends at a line feed only."""
-    whole(file)
+    check_whole(file)
     return OPENERS.get(file.suffix, open)(file, "rt", encoding="utf-8-sig", newline=newline)
 
 
-def whole(file: Path) -> None:
+def check_whole(file: Path) -> None:
     """Read a file of bzip2 or xz to its end: Python leaves out what follows a stream and is none.
 
     Raises: OSError, EOFError, LZMAError.
@@ -122,13 +122,14 @@ def _parquet(file: Path) -> list[dict]:
 
 
 def _jsonl(file: Path) -> list[dict]:
-    with opened(file) as lines:
+    with open_text(file) as lines:
         return [
-            parsed(line, f"{file}: row {i}") for i, line in enumerate(line for line in lines if line.strip())
+            parsed_row(line, f"{file}: row {i}")
+            for i, line in enumerate(line for line in lines if line.strip())
         ]
 
 
-def parsed(text: str, where: str, kind: type | tuple[type, ...] = dict) -> Any:
+def parsed_row(text: str, where: str, kind: type | tuple[type, ...] = dict) -> Any:
     """What a text of JSON says.
 
     Raises: Bad for none, a field that stands twice, or another kind of value.
@@ -157,10 +158,10 @@ def _json(file: Path) -> list[dict]:
     """A list of rows, as it is or under "data"; SQuAD's articles give a row a question, with what else its
     paragraph holds.
     """
-    with opened(file) as stream:
+    with open_text(file) as stream:
         text = stream.read()
     try:
-        found = parsed(text, str(file), (dict, list))
+        found = parsed_row(text, str(file), (dict, list))
     except Bad as error:
         if "Extra data" in str(error):
             raise Bad(f"{file}: JSON lines; name it .jsonl") from None
@@ -204,7 +205,7 @@ def _listed(holder: dict, name: str, where: str) -> list[dict]:
 def _csv(file: Path) -> list[dict]:
     """Quoted as CSV is; blank lines are no rows."""
     csv.field_size_limit(1 << 30)
-    with opened(file, newline="") as lines:
+    with open_text(file, newline="") as lines:
         cells = csv.reader(lines, strict=True)
         try:
             return _table(file, [row for row in cells if row], ",")
@@ -217,7 +218,7 @@ def _tsv(file: Path) -> list[dict]:
     """A row a line and a tab between cells, without quotes: a `"` is a character as any other, as publishers
     write it.
     """
-    with opened(file) as stream:
+    with open_text(file) as stream:
         lines = [line.removesuffix("\n").removesuffix("\r") for line in stream]
     while lines and not lines[-1].strip("\r"):
         lines.pop()

@@ -16,10 +16,10 @@ from ..design.tasks import EVERY, TASKS, TRANSLATED, Task, languages, located
 from ..machine.errors import Bad
 from ..machine.places import PACKAGE, local_dir, mirror_dir
 from . import hub, mining_pools, originals
-from .local import NO_DATA, from_local, own, sha256
+from .local import NO_DATA, file_hash, from_local, is_split
 from .mirror import manifest, mirror_file
 
-KEYS = (
+PRESENCE_KEYS = (
     "task",
     "split",
     "source",
@@ -72,7 +72,7 @@ def rows_of(task: Task, split: str, lang: str = "en") -> int | None:
     return None if None in counts else sum(counts)
 
 
-def expected(task: Task) -> int | None:
+def expected_examples(task: Task) -> int | None:
     """Examples that train a task: labelled rows of its training splits, and of the data sets joined with
     them.
     """
@@ -104,7 +104,7 @@ def _spec(spec: str, lang: str = "en") -> Place:
     return Place(*located(spec.format(lang=lang)), lang, trains=True)
 
 
-def translations(task: Task) -> list[Place]:
+def translation_places(task: Task) -> list[Place]:
     """Machine translations of a task's training rows: those that are published, and the user's."""
     found = [_spec(spec, lang) for spec in task.translated for lang in TRANSLATED]
     folder = local_dir()
@@ -125,7 +125,7 @@ def wanted(task: Task, scale: Scale) -> list[Place]:
     searched for them.
     """
     langs = languages(task, scale)
-    places = training(task) + translations(task)
+    places = training(task) + translation_places(task)
     places += [_own(task, part, lang) for lang in langs for part in task.validation.split(",")]
     for lang in langs if task.pools else ():  # a file for each side, on the hub one row of lists
         sides = [Place("bucc2018", f"{lang}-en", side, lang=lang) for side in ("source", "target")]
@@ -136,7 +136,7 @@ def wanted(task: Task, scale: Scale) -> list[Place]:
     return list({place[:3]: place for place in reversed(places)}.values())[::-1]
 
 
-def unread() -> list[Path]:
+def unread_files() -> list[Path]:
     """The files of XIT_LOCAL that no declared task reads: they are in a wrong place, or have a wrong name."""
     folder = local_dir()
     if not folder:
@@ -170,8 +170,10 @@ def _known(path: Path, splits: dict[tuple[str, str], set[str]]) -> bool:
         return bool(re.fullmatch(ORIGINAL[path.parts[0]], "/".join(path.parts[1:])))
     if path.parts[0] == "mt":
         trained = folders[1:2] and folders[1] in TASKS and TASKS[folders[1]].train_on == folders[1]
-        return bool(trained) and len(folders) == 3 and folders[2] in TRANSLATED and own(name, "train")
-    return any(own(name, split) for split in splits.get(("/".join(folders[:-1]), "".join(folders[-1:])), ()))
+        return bool(trained) and len(folders) == 3 and folders[2] in TRANSLATED and is_split(name, "train")
+    return any(
+        is_split(name, split) for split in splits.get(("/".join(folders[:-1]), "".join(folders[-1:])), ())
+    )
 
 
 def declared(task: Task) -> list[Place]:
@@ -210,7 +212,7 @@ def presence(scale: Scale) -> list[dict]:
         lines = [(t.name, split, *made) for t, split in told if split == "validation" or t.train_on == t.name]
     else:
         lines = [_line(t, place) for t in TASKS.values() for place in wanted(t, scale)]
-    return [dict(zip(KEYS, line, strict=True)) for line in lines]
+    return [dict(zip(PRESENCE_KEYS, line, strict=True)) for line in lines]
 
 
 def _line(task: Task, place: Place) -> tuple:
@@ -221,7 +223,7 @@ def _line(task: Task, place: Place) -> tuple:
     return (*told, rows, sha256, stand_in, licence or LICENCES.get(place.repository, task.licence), state)
 
 
-Found = tuple[int | None, str | None, str, str, str]  # rows, sha256, stand-ins, licence, state
+Presence = tuple[int | None, str | None, str, str, str]  # rows, sha256, stand-ins, licence, state
 
 
 def _compared(rows: int, place: Place, there: str) -> str:
@@ -231,12 +233,12 @@ def _compared(rows: int, place: Place, there: str) -> str:
     return there if rows == total else f"{rows:,} rows where {total:,} are expected"
 
 
-def _local(place: Place) -> Found | None:
+def _local(place: Place) -> Presence | None:
     """What a folder of the user's holds of a split."""
     try:
         parts = originals.ORIGINALS[place.original](place.lang, place.split) if place.original else []
         if place.repository == "bucc2018" and mining_pools.official_pools(place.lang):
-            source, target, _, part = mining_pools.pools(place.lang)
+            source, target, _, part = mining_pools.bucc_pools(place.lang)
             parts = [part._replace(rows=source if place.split == "source" else target)]
         parts = parts or from_local(*place[:3])
     except Bad as error:
@@ -247,7 +249,7 @@ def _local(place: Place) -> Found | None:
     return len(parts[0].rows), parts[0].revision, "", "", state
 
 
-def _mirrored(task: Task, place: Place) -> Found | None:
+def _mirrored(task: Task, place: Place) -> Presence | None:
     """What the mirror holds of a split, and what stands in for it; None without a mirror."""
     if not (mirror := mirror_dir()):
         return None
@@ -262,7 +264,7 @@ def _mirrored(task: Task, place: Place) -> Found | None:
         how = f"{fill[0]} stands in" if fill else place.obtain or "unset XIT_MIRROR to take it from the hub"
         return None, None, "; ".join(fill), "", f"missing in the mirror; {how}"
     file = mirror_file(mirror, entry)
-    if not file.is_file() or sha256(file) != entry["sha256"]:
+    if not file.is_file() or file_hash(file) != entry["sha256"]:
         what = "not what the manifest lists" if file.is_file() else "listed, but not there"
         return None, None, "", entry["licence"], f"damaged: {file.name} is {what}; copy it again"
     notes = [entry["note"]] * entry["note"].startswith("STAND-IN") + fill
@@ -272,7 +274,7 @@ def _mirrored(task: Task, place: Place) -> Found | None:
     return int(entry["rows"]), entry["sha256"], "; ".join(notes), entry["licence"], state
 
 
-def _on_hub(place: Place) -> Found:
+def _on_hub(place: Place) -> Presence:
     if place.obtain:
         return None, None, "", "", f"missing: {place.obtain}"
     part = f"its first {hub.PAGES:,} pages are " if place.repository.startswith("wikimedia/") else ""

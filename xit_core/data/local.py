@@ -26,7 +26,7 @@ class Part(NamedTuple):
     note: str = ""  # a caveat to show with the number
 
 
-def sha256(file: Path) -> str:
+def file_hash(file: Path) -> str:
     """Content hash of a file, taken once a process unless the file changes."""
     stat = file.stat()
     return _sha256(file, stat.st_mtime_ns, stat.st_size)
@@ -83,15 +83,15 @@ def from_local(repository: str, config: str, split: str) -> list[Part]:
     folder = local_dir() and local_dir() / repository / config
     if not folder or not os.path.lexists(folder):
         return []
-    there = listed(folder)
-    if broken := [f for f in there if own(f.name, split) and not f.is_file()]:
+    there = data_files(folder)
+    if broken := [f for f in there if is_split(f.name, split) and not f.is_file()]:
         raise Bad(
             f"{broken[0]}: no file (a folder, or a link to nothing); put the split there as a file, or take "
             "it away"
         )
     files, strays = (
         copies(there, split),
-        [f for f in there if alike(f.name, split) and not own(f.name, split)],
+        [f for f in there if says_split(f.name, split) and not is_split(f.name, split)],
     )
     if strays and not files:
         endings = ", ".join(formats.READERS)
@@ -101,21 +101,21 @@ def from_local(repository: str, config: str, split: str) -> list[Part]:
         )
     if not files:
         return []
-    parts = [formats.read(file) for file in files]
+    parts = [formats.read_rows(file) for file in files]
     if empty := [file for file, rows in zip(files, parts, strict=True) if not rows]:
         raise Bad(f"{empty[0]}: it holds no rows; take it away, or put the whole file there")
     rows = [row for some in parts for row in some]
     note = f"{', '.join(f.name for f in strays)} beside it: not read" if strays else ""
-    name = files[0].name if len(files) == 1 else f"{split}-*-of-*{formats.form(files[0].name)}"
+    name = files[0].name if len(files) == 1 else f"{split}-*-of-*{formats.data_ending(files[0].name)}"
     revision = (
-        sha256(files[0])
+        file_hash(files[0])
         if len(files) == 1
-        else hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+        else hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()
     )
     return [Part(rows, f"local/{repository}/{config}/{name}", revision, False, True, note)]
 
 
-def listed(folder: Path) -> list[Path]:
+def data_files(folder: Path) -> list[Path]:
     """What lies in a folder and may be data, by name.
 
     Raises: Bad for what is no folder, such as a link to one that is not there.
@@ -135,18 +135,23 @@ def misplaced(top: str, pattern: str, needed: str, right: str = "") -> None:
         raise Bad(f"{found[0]} lies there and is not read; needed: XIT_LOCAL/{needed}, not compressed")
 
 
-def own(name: str, split: str) -> bool:
+def is_split(name: str, split: str) -> bool:
     """Whether a file's name is that of a split, or of a part of it."""
-    rest = formats.stem(name).removeprefix(split) if formats.form(name) and name.startswith(split) else None
+    rest = (
+        formats.stem(name).removeprefix(split)
+        if formats.data_ending(name) and name.startswith(split)
+        else None
+    )
     return rest is not None and (not rest or bool(SHARD.fullmatch(rest)))
 
 
-def alike(name: str, split: str) -> bool:
+def says_split(name: str, split: str) -> bool:
     """Whether a name says a split in any words: "dev.jsonl" and "Validation.zip" are like "validation"."""
-    return words(split) <= words(name)
+    return name_words(split) <= name_words(name)
 
 
-def words(name: str) -> set[str]:
+def name_words(name: str) -> set[str]:
+    """The words of a file name, each in the form that splits are called by; endings do not count."""
     found = {word for word in re.split(r"[^a-z0-9]+", name.lower()) if word}
     return {ALIASES.get(word, word) for word in found} - KINDS_OF_FILE
 
@@ -157,7 +162,7 @@ def copies(there: list[Path], split: str) -> list[Path]:
     Raises: Bad for several copies, or for parts of which one is missing.
     """
     found: dict[tuple, dict[int, Path]] = {}
-    for file in (f for f in there if f.is_file() and own(f.name, split)):
+    for file in (f for f in there if f.is_file() and is_split(f.name, split)):
         part = SHARD.fullmatch(formats.stem(file.name).removeprefix(split))
         number, of = (int(part[1]), int(part[2])) if part else (0, None)
         key = (file.name[len(formats.stem(file.name)) :], of)
@@ -178,6 +183,7 @@ def copies(there: list[Path], split: str) -> list[Path]:
     return []
 
 
-def _own(rows: list[dict], source: str, files: list[Path], note: str = "") -> Part:
-    revision = hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+def from_own_files(rows: list[dict], source: str, files: list[Path], note: str = "") -> Part:
+    """Rows of original files of the user's, with the hash of all of them."""
+    revision = hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()
     return Part(rows, f"local/{source}", revision, False, True, note)

@@ -7,7 +7,7 @@ from ..machine.errors import Bad
 from ..machine.places import local_dir, mirror_dir
 from . import formats
 from .hub import from_hub
-from .local import Part, _own, misplaced
+from .local import Part, from_own_files, misplaced
 from .mirror import from_mirror
 
 POOLS = "414572247440f0ccacf7eb0bb70a31533a0e5443"  # of mteb/BUCC
@@ -22,7 +22,7 @@ BUCC_SPLITS = {
 }  # XTREME's names, the shared task's own
 
 
-def pools(lang: str, split: str = "validation") -> Pools:
+def bucc_pools(lang: str, split: str = "validation") -> Pools:
     """BUCC's sentences to be mined, of the language and of English, as rows {id, sentence}; the gold pairs of
     ids; provenance.
 
@@ -74,14 +74,14 @@ def _official_pools(stem: Path, lang: str) -> Pools:
             f"{files[2]}: pair {' '.join(lost[0])} is not in the pools; take all three files from one release"
         )
     sides = [[{"id": name, "sentence": text} for name, text in side] for side in (source, target)]
-    return *sides, gold[0] if gold else None, _own([], f"bucc2018/{stem.name}", files)
+    return *sides, gold[0] if gold else None, from_own_files([], f"bucc2018/{stem.name}", files)
 
 
 def _pairs(file: Path) -> list[tuple[str, str]]:
     """Lines of two fields with a tab between them."""
     if not file.is_file():
         raise Bad(f"{file}: no such file; the pools are pairs of files, .<language> and .{PIVOT}")
-    lines = formats.text(file).removesuffix("\n").split("\n")
+    lines = formats.file_text(file).removesuffix("\n").split("\n")
     if bad := [i for i, line in enumerate(lines) if "\t" not in line]:
         raise Bad(
             f"{file}: row {bad[0]}: got {lines[bad[0]][:40]!r}; allowed: two fields with a tab between them"

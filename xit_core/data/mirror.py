@@ -7,7 +7,7 @@ from pathlib import Path
 from ..machine.errors import Bad
 from ..machine.places import mirror_dir
 from . import formats
-from .local import Part, sha256
+from .local import Part, file_hash
 
 SQUEEZED = ".jsonl.xz"  # the form of a mirror to be carried to a machine that reads no Parquet
 
@@ -48,7 +48,7 @@ def manifest(mirror: Path) -> dict[tuple[str, str, str], dict]:
 
 @lru_cache(maxsize=2)
 def _manifest(file: Path, _stamp: int, _size: int) -> dict[tuple[str, str, str], dict]:
-    rows, found = formats.read(file), {}
+    rows, found = formats.read_rows(file), {}
     if missing := [name for name in COLUMNS if rows and name not in rows[0]]:
         raise Bad(f"{file}: no column {missing[0]!r} in its header; needed: {', '.join(COLUMNS)}")
     if not rows:
@@ -89,14 +89,14 @@ def from_mirror(repository: str, config: str, split: str) -> list[Part]:
     if entry is None:
         return []
     file = mirror_file(mirror, entry)
-    found = sha256(file) if file.is_file() else "no file"
+    found = file_hash(file) if file.is_file() else "no file"
     if found != entry["sha256"]:
         told = f"{file}: sha256 {found[:12]}, the manifest says {entry['sha256'][:12]}"
         raise Bad(f"{told}; the mirror is damaged: copy this file again")
     stand_in = "STAND-IN" in entry["note"] or entry["complete"] == "derived"
     whole = entry["complete"] == "yes"
     note = entry["note"] if stand_in or not whole else ""
-    rows = formats.read(file)
+    rows = formats.read_rows(file)
     if len(rows) != int(entry["rows"]) and not entry["path"].endswith(
         file.name
     ):  # of an original file lines are counted

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..machine.errors import Bad
 from ..machine.places import local_dir
 from . import formats
-from .local import Part, _own, misplaced
+from .local import Part, from_own_files, misplaced
 
 # Universal Dependencies as XTREME converts them (google-research/xtreme@0918248: scripts/download_data.sh,
 # third_party/ud-conversion-tools, utils_preprocess.py udpos_preprocess; UD 2.5 in 2020). Tags that outrank
@@ -21,7 +21,7 @@ RANKS = {
     "": "VERB NOUN PROPN PRON ADJ NUM ADV INTJ AUX ADP DET PART CCONJ SCONJ X PUNCT",
 }
 NUMBER = re.compile(r"\d+([-.]\d+)?", re.ASCII)  # of a word, of the words that are fused, of an empty node
-AGAIN = "unpack the treebanks again"
+UNPACK_AGAIN = "unpack the treebanks again"
 UD_SPLITS = {"train": "train", "validation": "dev", "test": "test"}
 
 
@@ -44,7 +44,7 @@ def ud(lang: str, split: str) -> list[Part]:
     # treebanks whose text is licensed have "_" for every word
     told = [s for s in told if (gone := sum(form == "_" for form, _ in s)) == 0 or gone < len(s) - 1]
     rows = [{"tokens": [form for form, _ in s], "pos_tags": [tag for _, tag in s]} for s in told]
-    return [_own(rows, f"ud-treebanks-v2.5/{'+'.join(f.name.split('-')[0] for f in files)}", files)]
+    return [from_own_files(rows, f"ud-treebanks-v2.5/{'+'.join(f.name.split('-')[0] for f in files)}", files)]
 
 
 def surface(file: Path, ranks: list[str]) -> Iterator[list[tuple[str, str]]]:
@@ -55,34 +55,34 @@ def surface(file: Path, ranks: list[str]) -> Iterator[list[tuple[str, str]]]:
     for line, sentence in conllu(file):
         if odd := [cells[0] for cells in sentence if not NUMBER.fullmatch(cells[0])]:
             said = f"the sentence before line {line} has a word {odd[0]!r:.40}"
-            raise Bad(f"{file}: {said}; allowed: 1, 1-2 or 1.1; {AGAIN}")
+            raise Bad(f"{file}: {said}; allowed: 1, 1-2 or 1.1; {UNPACK_AGAIN}")
         heads = {int(cells[0]): cells[6] for cells in sentence if cells[0].isdigit()}
         if odd := [x for x in heads.values() if x not in {"0", *map(str, heads)}]:
             said = f"the sentence before line {line} has a head {odd[0]!r:.40}"
-            raise Bad(f"{file}: {said}; allowed: 0, or the number of a word; {AGAIN}")
+            raise Bad(f"{file}: {said}; allowed: 0, or the number of a word; {UNPACK_AGAIN}")
         numbers = [int(cells[0]) for cells in sentence if cells[0].isdigit()]
         if numbers != [*range(1, len(numbers) + 1)]:
             said = f"the sentence before line {line} has words {numbers[:9]}, not 1, 2, ..."
-            raise Bad(f"{file}: {said}; a blank line ends a sentence: {AGAIN}")
+            raise Bad(f"{file}: {said}; a blank line ends a sentence: {UNPACK_AGAIN}")
         try:
             yield fused(sentence, ranks)
         except (ValueError, KeyError) as error:
             said = f"the sentence before line {line} has a broken number ({formats.brief(error)})"
-            raise Bad(f"{file}: {said}; {AGAIN}") from None
+            raise Bad(f"{file}: {said}; {UNPACK_AGAIN}") from None
 
 
 def conllu(file: Path) -> Iterator[tuple[int, list[list[str]]]]:
     """Sentences of a CoNLL-U file as lines of ten columns, comments left out, with the number of the line
     after each.
     """
-    sentence, lines = [], formats.text(file).split("\n")
+    sentence, lines = [], formats.file_text(file).split("\n")
     if not any(line.strip() and not line.startswith("#") for line in lines):
-        raise Bad(f"{file}: it is empty; {AGAIN}")
+        raise Bad(f"{file}: it is empty; {UNPACK_AGAIN}")
     for n, line in enumerate((*lines, ""), 1):
         cells = line.split("\t")
         if line.strip() and not line.startswith("#"):
             if len(cells) != 10:
-                raise Bad(f"{file}: line {n} has {len(cells)} columns; CoNLL-U has 10; {AGAIN}")
+                raise Bad(f"{file}: line {n} has {len(cells)} columns; CoNLL-U has 10; {UNPACK_AGAIN}")
             sentence.append(cells)
         elif not line.strip() and sentence:
             yield n, sentence
@@ -151,7 +151,7 @@ def ccgbank(split: str) -> list[Part]:
     files = sum(files.values(), [])
     for file in files:
         rows += derivations(file)
-    return [_own(rows, f"ccgbank/data/AUTO/{'02-21' if split == 'train' else '00'}", files)]
+    return [from_own_files(rows, f"ccgbank/data/AUTO/{'02-21' if split == 'train' else '00'}", files)]
 
 
 def derivations(file: Path) -> list[dict]:
@@ -160,7 +160,7 @@ def derivations(file: Path) -> list[dict]:
     Raises: Bad naming file and line.
     """
     rows = []
-    for n, line in enumerate(formats.text(file).split("\n"), 1):
+    for n, line in enumerate(formats.file_text(file).split("\n"), 1):
         leaves = LEAF.findall(line)
         if len(leaves) != line.count("<L ") or not leaves and line.strip() and not line.startswith("ID="):
             said = f"{file}: line {n}: neither a derivation nor its ID"

@@ -16,20 +16,20 @@ from ..design import studies
 from ..design.scales import Scale
 from ..design.tasks import PARALLEL, TAGGED, TASKS, TEXT, Task, languages, located, train_languages
 from ..machine.errors import Bad
-from ..machine.files import whole
+from ..machine.files import write_whole
 from ..machine.places import mirror_dir
 from . import corpus
 from .inventory import wanted
-from .local import sha256
+from .local import file_hash
 from .mirror import SQUEEZED, from_mirror, manifest
 from .real import HELD_OUT
 
-MOST = 60 << 20  # bytes of a parcel
+PARCEL_BYTES = 60 << 20  # bytes of a parcel
 SPARE = 0.9  # stretches of a text repeat less than all of it: they compress worse
 Split = tuple[str, str, str]  # repository, config, split
 
 
-def pack(scale: Scale, folder: Path, most: int = MOST) -> list[dict]:
+def pack_mirror(scale: Scale, folder: Path, most: int = PARCEL_BYTES) -> list[dict]:
     """Write a mirror of what a scale's study reads, of at most `most` bytes, and return its manifest.
 
     Its rows are those of the mirror at hand, all of them, as compressed JSON lines; of the text to pretrain
@@ -40,7 +40,7 @@ def pack(scale: Scale, folder: Path, most: int = MOST) -> list[dict]:
     """
     possible(scale, folder, most)
     listed, notes = manifest(mirror_dir()), {}
-    text, rest = taken(scale, listed)
+    text, rest = splits_read(scale, listed)
     if not text and not rest:
         raise Bad(f"nothing to pack for scale {scale.name!r}: {mirror_dir()} holds nothing that it reads")
     files = {key: squeezed(_rows(key)) for key in rest}
@@ -56,17 +56,17 @@ def pack(scale: Scale, folder: Path, most: int = MOST) -> list[dict]:
         files[key], notes[key] = squeezed(rows), f"{blank:,} lines that evaluation sets hold are blank"
     top = level([len(files[key]) for key in text], room)
     for key in (key for key in text if len(files[key]) > top):
-        files[key] = squeezed(spread(unsqueezed(files[key]), SPARE * top / len(files[key])))
+        files[key] = squeezed(spaced_stretches(unsqueezed(files[key]), SPARE * top / len(files[key])))
     told: list[dict] = []
 
     def make(part: Path) -> None:
-        told.extend(put(part, listed[key], blob, notes.get(key, "")) for key, blob in files.items())
-        index(part / "MANIFEST.csv", told)
+        told.extend(write_split(part, listed[key], blob, notes.get(key, "")) for key, blob in files.items())
+        write_manifest(part / "MANIFEST.csv", told)
         for file in (mirror_dir() / repository / "SOURCES.csv" for repository in {key[0] for key in text}):
             if file.is_file():
                 shutil.copy(file, part / file.parent.name)
 
-    whole(folder, make, "free some space or name another folder")
+    write_whole(folder, make, "free some space or name another folder")
     return told
 
 
@@ -83,7 +83,7 @@ def possible(scale: Scale, folder: Path, most: int) -> None:
         raise Bad(f"{folder} is in use; name a new folder")
 
 
-def index(file: Path, lines: list[dict]) -> None:
+def write_manifest(file: Path, lines: list[dict]) -> None:
     """Write a manifest."""
     with open(file, "w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(lines[0]), lineterminator="\n")
@@ -91,7 +91,7 @@ def index(file: Path, lines: list[dict]) -> None:
         writer.writerows(lines)
 
 
-def taken(scale: Scale, listed: dict[Split, dict]) -> tuple[list[Split], list[Split]]:
+def splits_read(scale: Scale, listed: dict[Split, dict]) -> tuple[list[Split], list[Split]]:
     """What a parcel holds of a manifest: text to pretrain on, and all else that a run of the main study
     reads.
     """
@@ -99,12 +99,12 @@ def taken(scale: Scale, listed: dict[Split, dict]) -> tuple[list[Split], list[Sp
     tasks |= {t for run in studies.runs(studies.MAIN, scale) for stage in run.stages for t in stage.tasks}
     tasks |= {TASKS[t.train_on] for t in tasks if t.train_on}
     read = {place[:3] for t in tasks for place in wanted(t, scale)}
-    read |= {key for t in tasks for key in stand_ins(t, scale)}
-    text = stand_ins(TEXT, scale)
+    read |= {key for t in tasks for key in stand_in_splits(t, scale)}
+    text = stand_in_splits(TEXT, scale)
     return [key for key in listed if key in text], [key for key in listed if key in read - text]
 
 
-def stand_ins(task: Task, scale: Scale) -> set[Split]:
+def stand_in_splits(task: Task, scale: Scale) -> set[Split]:
     """What may fill up the splits of a task that a scale reads."""
     langs = {*train_languages(task, scale), *languages(task, scale)}
     return {located(spec.format(lang=lang))[:3] for spec in task.stand_ins for lang in langs}
@@ -115,12 +115,14 @@ def _rows(key: Split) -> list[dict]:
 
 
 def squeezed(rows: list[dict]) -> bytes:
+    """Rows as compressed JSON lines."""
     return lzma.compress(
         "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(), preset=4
     )
 
 
 def unsqueezed(blob: bytes) -> list[dict]:
+    """The rows of compressed JSON lines."""
     return [json.loads(line) for line in lzma.decompress(blob).splitlines()]
 
 
@@ -141,14 +143,14 @@ def without(rows: list[dict], held: corpus.Held) -> tuple[list[dict], int]:
     )
 
 
-def put(folder: Path, entry: dict, blob: bytes, note: str) -> dict:
+def write_split(folder: Path, entry: dict, blob: bytes, note: str) -> dict:
     """Write a split and give its line of the manifest."""
     file = folder / entry["repo"] / entry["config"] / f"{entry['split']}{SQUEEZED}"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(blob)
     n, of = len(unsqueezed(blob)), int(entry["rows"])
     notes = entry["note"], note, f"{n:,} of {of:,} rows" * (n < of)
-    return entry | {"rows": n, "sha256": sha256(file), "note": "; ".join(filter(None, notes))}
+    return entry | {"rows": n, "sha256": file_hash(file), "note": "; ".join(filter(None, notes))}
 
 
 def level(sizes: list[int], room: int) -> float:
@@ -161,7 +163,7 @@ def level(sizes: list[int], room: int) -> float:
     return float(max(left, default=1))
 
 
-def spread(rows: list[dict], share: float) -> list[dict]:
+def spaced_stretches(rows: list[dict], share: float) -> list[dict]:
     """A share of the rows, in stretches that are evenly spaced: a row held out of training is held out there
     too.
     """

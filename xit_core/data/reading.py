@@ -62,7 +62,7 @@ def examples(
     parts = worlds.of(scale).parts(task, split, lang, scale, n, data_lang)
     kept, seen = [], []
     for number, part in enumerate(parts):
-        found, counts = read(task, part, lang, split == "train", n)
+        found, counts = read_part(task, part, lang, split == "train", n)
         if split == "train" and task.no_overlap_with and not scale.world.made:
             found, counts = without_overlap(found, counts, task.no_overlap_with, scale)
         chosen = range(len(found))
@@ -123,13 +123,13 @@ class Watched(dict):
         return super().__getitem__(key)
 
 
-def read(task: Task, part: Part, lang: str, training: bool, n: int = 0) -> tuple[list[dict], Counter]:
+def read_part(task: Task, part: Part, lang: str, training: bool, n: int = 0) -> tuple[list[dict], Counter]:
     """The examples of a part, and how many rows gave none or were mended, by reason.
 
     Raises: Bad naming source, row and field.
     """
     found, counts = [], Counter()
-    rows = expanded(task, part, lang, n)
+    rows = expanded_rows(task, part, lang, n)
     for i, raw in enumerate(rows):
         row = Watched(raw)
         try:
@@ -151,7 +151,7 @@ def read(task: Task, part: Part, lang: str, training: bool, n: int = 0) -> tuple
     return found, counts
 
 
-def expanded(task: Task, part: Part, lang: str, n: int) -> list[dict]:
+def expanded_rows(task: Task, part: Part, lang: str, n: int) -> list[dict]:
     """The rows of a part, or what is made from its templates.
 
     Raises: Bad for templates that are not whole.

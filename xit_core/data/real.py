@@ -75,4 +75,4 @@ def translation(task: Task, lang: str) -> list[Part]:
 
 def pools(lang: str, split: str = "validation", n: int = 0) -> mining_pools.Pools:
     """BUCC's sentences to be mined: all of them, however many gold pairs are evaluated."""
-    return mining_pools.pools(lang, split)
+    return mining_pools.bucc_pools(lang, split)

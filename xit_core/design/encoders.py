@@ -80,13 +80,13 @@ def fingerprint(encoder: Encoder) -> str:
 @lru_cache
 def weights_hash(folder: Path) -> str:
     """sha256 of a folder's weights, all parts in order; "" where they are not there."""
-    files = weights(folder)
+    files = weight_files(folder)
     if not all(file.is_file() for file in files):
         return ""
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def weights(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     """The files of an encoder's weights, in order, there or not: the parts that an index names, or the one
     that needs none.
 

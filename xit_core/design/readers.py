@@ -29,7 +29,7 @@ class Wrong(ValueError):
     """
 
 
-def number(value) -> int:
+def whole_number(value) -> int:
     """A whole number as files hold it: 1, 1.0, "1" or "1.0".
 
     Raises: Wrong for anything else, true and false too.
@@ -46,7 +46,7 @@ def number(value) -> int:
     raise Wrong("a whole number")
 
 
-def choice(value, names: Sequence[str], none: bool = False) -> int:
+def label_number(value, names: Sequence[str], none: bool = False) -> int:
     """The number of a label or tag: itself, its digits, or its word; -1 (where `none`) for a row without one.
 
     Raises: Wrong.
@@ -55,7 +55,7 @@ def choice(value, names: Sequence[str], none: bool = False) -> int:
     if isinstance(value, str) and value in names:
         return names.index(value)
     try:
-        found = number(value)
+        found = whole_number(value)
     except Wrong:
         raise Wrong(f"0 to {len(names) - 1}{words}" if names else "a whole number") from None
     if not -none <= found < (len(names) or found + 1):
@@ -63,7 +63,7 @@ def choice(value, names: Sequence[str], none: bool = False) -> int:
     return found
 
 
-def said(value) -> str:
+def text_value(value) -> str:
     """A text that becomes part of a longer one.
 
     Raises: Wrong.
@@ -73,7 +73,7 @@ def said(value) -> str:
     return value
 
 
-def several(value) -> list:
+def list_value(value) -> list:
     """A list, and nothing else that has parts.
 
     Raises: Wrong.
@@ -83,7 +83,7 @@ def several(value) -> list:
     return list(value)
 
 
-def spoken(value, known: Sequence[str]) -> str:
+def language_value(value, known: Sequence[str]) -> str:
     """A language of those that the rows are in.
 
     Raises: Wrong.
@@ -106,13 +106,13 @@ def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = (), lang
     """
 
     def read(row, lang):
-        if langs and spoken(row["language"], [*langs.split(), lang]) != lang:
+        if langs and language_value(row["language"], [*langs.split(), lang]) != lang:
             return
         got = row[label]
         index = (
             -1
             if got == "-"
-            else choice(CONTRADICTION.get(got, got) if isinstance(got, str) else got, names, none=True)
+            else label_number(CONTRADICTION.get(got, got) if isinstance(got, str) else got, names, none=True)
         )
         yield {"a": row[a], "b": row[b], "label": index} if index >= 0 else "no label"
 
@@ -122,9 +122,9 @@ def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = (), lang
 def question(row, lang):
     """SQuAD's columns. The hub stripped contexts of leading white space and kept the offsets: an answer that
     is not where it should be is looked for around there."""
-    context, answers = said(row["context"]), row["answers"]
-    starts = [number(x) for x in several(answers["answer_start"])]
-    texts = [said(x) for x in several(answers["text"])]
+    context, answers = text_value(row["context"]), row["answers"]
+    starts = [whole_number(x) for x in list_value(answers["answer_start"])]
+    texts = [text_value(x) for x in list_value(answers["text"])]
     found = [(aligned(context, start, text), text) for start, text in zip(starts, texts, strict=True)]
     if any(start < 0 for start, _ in found[:1]):
         yield Note(MISPLACED)
@@ -152,7 +152,7 @@ def tydi(row, lang):
         | {name.split()[0].lower(): code for code, name in NAMES.items()}
         | {code: code for code in NAMES}
     )
-    first = spoken(said(row["id"]).split("-")[0], [*known])
+    first = language_value(text_value(row["id"]).split("-")[0], [*known])
     if known[first] == lang:
         yield from question(row, lang)
 
@@ -161,8 +161,8 @@ def tagged(column: str, names: list[str]) -> Reader:
     """Tokens with a tag each: of `names` a word or its number, where there are none any word."""
 
     def read(row, lang):
-        tags = [names[choice(t, names)] if names else said(t) for t in several(row[column])]
-        if len(tags) != len(several(row["tokens"])):
+        tags = [names[label_number(t, names)] if names else text_value(t) for t in list_value(row[column])]
+        if len(tags) != len(list_value(row["tokens"])):
             raise Wrong(f"as many tokens as {column}")
         yield {"tokens": row["tokens"], "tags": tags} if tags else "no tokens"
 
@@ -170,6 +170,7 @@ def tagged(column: str, names: list[str]) -> Reader:
 
 
 def bitext(row, lang):
+    """A sentence and its translation, with their ids."""
     yield {
         "a": row["source_sentence"],
         "b": row["target_sentence"],
@@ -181,37 +182,45 @@ def swag(row, lang):
     """HellaSwag as the authors read it: context a, then each of "context b + ending"
     (zphang/nlprunners@b45eb54).
     """
-    b = said(row["ctx_b"] or "")
+    b = text_value(row["ctx_b"] or "")
     yield {
         "a": row["ctx_a"] or row["ctx"],
-        "choices": [f"{b} {said(e)}".strip() for e in several(row["endings"])],
-        "label": number(row["label"]),
+        "choices": [f"{b} {text_value(e)}".strip() for e in list_value(row["endings"])],
+        "label": whole_number(row["label"]),
     }
 
 
 def cosmos(row, lang):
+    """CosmosQA: a context with its question, and four answers."""
     yield {
-        "a": f"{said(row['context'])} {said(row['question'])}",
+        "a": f"{text_value(row['context'])} {text_value(row['question'])}",
         "choices": [row[f"answer{i}"] for i in range(4)],
-        "label": number(row["label"]),
+        "label": whole_number(row["label"]),
     }
 
 
 def commonsense(row, lang):
+    """CommonsenseQA: the answer is named by its letter."""
     choices = row["choices"]
-    letters, texts = several(choices["label"]), several(choices["text"])
-    if len(texts) != len(letters) or len(set(map(said, letters))) < len(letters):
+    letters, texts = list_value(choices["label"]), list_value(choices["text"])
+    if len(texts) != len(letters) or len(set(map(text_value, letters))) < len(letters):
         raise Wrong("a text for each letter, and each letter once")
-    yield {"a": row["question"], "choices": texts, "label": letters.index(spoken(row["answerKey"], letters))}
+    yield {
+        "a": row["question"],
+        "choices": texts,
+        "label": letters.index(language_value(row["answerKey"], letters)),
+    }
 
 
 def jcommonsense(row, lang):
-    yield {"a": row["question"], "choices": row["choices"], "label": number(row["label"])}
+    """JCommonsenseQA: the answer is named by its number."""
+    yield {"a": row["question"], "choices": row["choices"], "label": whole_number(row["label"])}
 
 
-def social(row, lang):
-    a = f"{said(row['context'])} {said(row['question'])}"
-    choices, label = [row[f"answer{x}"] for x in "ABC"], number(row["label"])
+def social_iqa(row, lang):
+    """Social IQa: three answers, named by 1, 2 or 3."""
+    a = f"{text_value(row['context'])} {text_value(row['question'])}"
+    choices, label = [row[f"answer{x}"] for x in "ABC"], whole_number(row["label"])
     if label not in (1, 2, 3):
         raise Wrong("1, 2 or 3")
     yield {"a": a, "choices": choices, "label": label - 1}
@@ -220,14 +229,14 @@ def social(row, lang):
 def copa(row, lang):
     """A premise with COPA's question for its cause or its effect, and two choices."""
     asked = {"cause": "What was the cause of this?", "effect": "What happened as a result?"}
-    a = f"{said(row['premise'])} {asked[spoken(row['question'], [*asked])]}"
-    yield {"a": a, "choices": [row["choice1"], row["choice2"]], "label": number(row["label"])}
+    a = f"{text_value(row['premise'])} {asked[language_value(row['question'], [*asked])]}"
+    yield {"a": a, "choices": [row["choice1"], row["choice2"]], "label": whole_number(row["label"])}
 
 
 def answer_sentence(row, lang):
     """XQuAD-R: the sentences of the context, and the index of the one in which the answer begins."""
-    start = number(several(row["answers"]["answer_start"])[0])
-    if len(several(row["sentences"])) != len(several(row["sentence_breaks"])):
+    start = whole_number(list_value(row["answers"]["answer_start"])[0])
+    if len(list_value(row["sentences"])) != len(list_value(row["sentence_breaks"])):
         raise Wrong("as many sentences as sentence_breaks")
     at = next((i for i, (first, end) in enumerate(row["sentence_breaks"]) if first <= start < end), None)
     told = {
@@ -247,7 +256,9 @@ def mention(row, lang):
     (third_party/utils_mewslix.py).
     """
     context = row["context"]
-    for each in row["mentions"] if spoken(context["language"], [*MEWSLIX.split(), lang]) == lang else ():
+    for each in (
+        row["mentions"] if language_value(context["language"], [*MEWSLIX.split(), lang]) == lang else ()
+    ):
         span = each["mention_span"]
         inside = [s for s in context["sentence_spans"] if s["start"] <= span["start"] < s["end"]]
         if not inside or not context["text"]:
@@ -255,10 +266,11 @@ def mention(row, lang):
             continue
         left = context["text"][inside[0]["start"] : span["start"]]
         right = context["text"][span["end"] : max(span["end"], inside[0]["end"])]
-        told = f"{said(span['text'])}: {left} {{ {span['text']} }} {right}"
-        names = {"id": said(each["example_id"]), "entity": said(each["entity_id"])}
+        told = f"{text_value(span['text'])}: {left} {{ {span['text']} }} {right}"
+        names = {"id": text_value(each["example_id"]), "entity": text_value(each["entity_id"])}
         yield names | {"mention": " ".join(told.split())}
 
 
-def text(row, lang):
+def plain_text(row, lang):
+    """A page of text."""
     yield {"a": row["text"]} if row["text"].strip() else "no text"

@@ -20,7 +20,7 @@ MODELS = {
     "random": "its shape with random weights",
     "remake": "the scale's encoder, pretrained anew",
 }
-TRANSLATED = "mt"
+MACHINE_TRANSLATED = "mt"
 ARRANGED = (  # fields of a scale that only arrange the work, or are told otherwise
     "name", "world", "encoder", "seeds", "together", "save_every", "pretraining", "lacks", "note", "sources",
     "targets",
@@ -62,7 +62,7 @@ class Run:
 
     def __post_init__(self):
         object.__setattr__(self, "scale", scale(self.scale))
-        for name, allowed in {"lang": (PIVOT, TRANSLATED), "model": tuple(MODELS)}.items():
+        for name, allowed in {"lang": (PIVOT, MACHINE_TRANSLATED), "model": tuple(MODELS)}.items():
             if getattr(self, name) not in allowed:
                 raise Bad(f"{name}={getattr(self, name)!r}; allowed: {', '.join(map(repr, allowed))}")
         for name, least in {"seed": 1, "size": 0}.items():
@@ -148,7 +148,7 @@ class Run:
 DEFAULTS = {f.name: f.default for f in fields(Run)}
 
 
-def runs(path: str, seed: int = 1, **given) -> tuple[Run, ...]:
+def runs_of(path: str, seed: int = 1, **given) -> tuple[Run, ...]:
     """Every run that a path with commas names, with one seed or (0) each seed of the scale; `given`: other
     fields of `Run`.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..machine.errors import Bad
-from .run import PRETRAINED, TRANSLATED, Run, parse
+from .run import MACHINE_TRANSLATED, PRETRAINED, Run, parse
 from .scales import PIVOT, Scale
 from .tasks import INTERMEDIATES, TARGETS, TEXT, nine
 
@@ -11,7 +11,7 @@ MAIN = "main"  # the paper's own study, the one that the claims read
 MIXED = ("squad1", "mnli", "hellaswag")  # the three tasks that are also mixed with MLM, and translated
 OTHER_LANGUAGES = ("ocnli", "jcqa")  # intermediate tasks in Chinese and Japanese: the control for English
 # seeds of every cell; where a scale runs seed by seed, the cells of claims 1 to 8 get its other seeds too
-LEAST = 3
+LEAST_SEEDS = 3
 
 
 def multi(scale: Scale) -> str:
@@ -35,7 +35,7 @@ def grid(scale: Scale, sources: tuple[str, ...], targets: tuple[str, ...], **fie
     return [Run(p, scale, seed, **fields) for source, seed in cells for p in paths(source, targets)]
 
 
-def main(scale: Scale) -> list[Run]:
+def main_study(scale: Scale) -> list[Run]:
     """The paper's study: baseline, single tasks, multi-task, MLM, translated, and a control of random
     weights.
     """
@@ -48,7 +48,7 @@ def main(scale: Scale) -> list[Run]:
     return [
         Run(PRETRAINED, scale),
         *grid(scale, sources, targets),
-        *grid(scale, () if scale.sources else MIXED, targets, lang=TRANSLATED),
+        *grid(scale, () if scale.sources else MIXED, targets, lang=MACHINE_TRANSLATED),
         *grid(scale, ("",), targets, model="random"),
     ]
 
@@ -65,8 +65,8 @@ def by_seed(scale: Scale) -> list[Run]:
     read = [(paths(s, TARGETS), {}) for s in ("", *MIXED, multi(scale), *rest)]
     control = ([PRETRAINED, *TARGETS], {"model": "random"})
     variants = [(paths(s, TARGETS), {}) for s in (*mixed(), *OTHER_LANGUAGES)]
-    translated = [(paths(s, TARGETS), {"lang": TRANSLATED}) for s in MIXED]
-    first, more = scale.seeds[:LEAST], scale.seeds[LEAST:]
+    translated = [(paths(s, TARGETS), {"lang": MACHINE_TRANSLATED}) for s in MIXED]
+    first, more = scale.seeds[:LEAST_SEEDS], scale.seeds[LEAST_SEEDS:]
     rounds = (first, [read[0], control, *read[1:]]), (first, variants), (more, read), (first, translated)
     cells = [(seed, cell) for seeds, cells in rounds for seed in seeds for cell in cells]
     return [
@@ -84,7 +84,8 @@ def prolonged(scale: Scale) -> list[Run]:
     return sorted(plan, key=lambda run: run.phase > 1 and (run.source not in first or run.lang != PIVOT))
 
 
-STUDIES: dict[str, Callable[[Scale], list[Run]]] = {MAIN: main}  # a question adds its own (report.questions)
+# a question adds its own (report.questions)
+STUDIES: dict[str, Callable[[Scale], list[Run]]] = {MAIN: main_study}
 
 
 def runs(study: str, scale: Scale) -> list[Run]:

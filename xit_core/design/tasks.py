@@ -17,11 +17,11 @@ from .readers import (
     jcommonsense,
     mention,
     pair,
+    plain_text,
     question,
-    social,
+    social_iqa,
     swag,
     tagged,
-    text,
     tydi,
 )
 from .scales import PIVOT, Scale
@@ -124,7 +124,7 @@ def declare(name: str, *fields, **more) -> Task:
 
 
 GLUE = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
-XTREME = "ec5f1f46e9af79639a90684a7a70a956c4998f04"
+XTREME_COMMIT = "ec5f1f46e9af79639a90684a7a70a956c4998f04"
 XTREME_CODE = (
     "838c13b69daafb9328785d16caae2711e4012123"  # google-research/xtreme, for what only its scripts make
 )
@@ -206,7 +206,7 @@ declare(
 )  # fmt: skip
 declare(
     "mlm", "mlm", "text", "wikimedia/wikipedia/20231101.{lang}", "b04c8d1ceb2f5cd4588862100d08de323dccfbaa",
-    text, "text", "text",
+    plain_text, "text", "text",
     langs=f"{' '.join(NAMES)} az gu lt ms my pa qu ro uk", train_on="mlm", train_lang=EVERY,
     validation="train", licence="CC BY-SA 3.0, GFDL",
     metrics=("masked_accuracy",), protocol="mlm/masked-accuracy", stand_ins=("pretrain_text/{lang}/train",),
@@ -216,14 +216,15 @@ declare(
 # -- the nine targets of XTREME
 
 declare(
-    "xnli", "classify", "target", "google/xtreme/XNLI", XTREME,
+    "xnli", "classify", "target", "google/xtreme/XNLI", XTREME_COMMIT,
     pair("sentence1", "sentence2", "gold_label", tuple(NLI), XNLI_LANGS), "nli",
     "language sentence1 sentence2 gold_label",
     langs=XNLI_LANGS, train_on="mnli", epochs=2,
     licence="CC BY-NC 4.0", citation="Conneau et al. 2018, EMNLP", **NLI_LABELS,
 )  # fmt: skip
 declare(
-    "pawsx", "classify", "target", "google/xtreme/PAWS-X.{lang}", XTREME, pair("sentence1", "sentence2"),
+    "pawsx", "classify", "target", "google/xtreme/PAWS-X.{lang}", XTREME_COMMIT,
+    pair("sentence1", "sentence2"),
     "paraphrase",
     "sentence1 sentence2 label", langs="de en es fr ja ko zh", train_on="pawsx",
     labels=("different", "paraphrase"), epochs=5,
@@ -232,7 +233,8 @@ declare(
 # the hub's copy keeps split multiword tokens and mixes Ancient Greek and others in: see `sources.ud` for
 # XTREME's own
 declare(
-    "udpos", "tag", "target", "google/xtreme/udpos.{name}", XTREME, tagged("pos_tags", UPOS), "tagging",
+    "udpos", "tag", "target", "google/xtreme/udpos.{name}", XTREME_COMMIT, tagged("pos_tags", UPOS),
+    "tagging",
     "tokens pos_tags",
     langs="af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo "
     "zh",
@@ -241,7 +243,7 @@ declare(
     licence="UD 2.5, by treebank", citation="Nivre et al. 2020, LREC",
 )  # fmt: skip
 declare(
-    "panx", "tag", "target", "google/xtreme/PAN-X.{lang}", XTREME, tagged("ner_tags", IOB2), "tagging",
+    "panx", "tag", "target", "google/xtreme/PAN-X.{lang}", XTREME_COMMIT, tagged("ner_tags", IOB2), "tagging",
     "tokens ner_tags",
     langs="af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta "
     "te th tl tr ur vi yo zh",
@@ -250,30 +252,30 @@ declare(
     citation="Pan et al. 2017, ACL; Rahimi et al. 2019, ACL",
 )  # fmt: skip
 declare(
-    "xquad", role="target", source="google/xtreme/XQuAD.{lang}", revision=XTREME, read=question,
+    "xquad", role="target", source="google/xtreme/XQuAD.{lang}", revision=XTREME_COMMIT, read=question,
     langs="ar de el en es hi ru th tr vi zh", train_on="squad1", licence="CC BY-SA 4.0",
     citation="Artetxe et al. 2020, ACL", **QA,
 )  # fmt: skip
 declare(
-    "mlqa", role="target", source="google/xtreme/MLQA.{lang}.{lang}", revision=XTREME, read=question,
+    "mlqa", role="target", source="google/xtreme/MLQA.{lang}.{lang}", revision=XTREME_COMMIT, read=question,
     langs="ar de en es hi vi zh", train_on="squad1", licence="CC BY-SA 3.0",
     citation="Lewis et al. 2020, ACL",
     **(QA | {"protocol": "qa/mlqa"}),
 )  # fmt: skip
 declare(
-    "tydiqa", role="target", source="google/xtreme/tydiqa", revision=XTREME, read=tydi,
+    "tydiqa", role="target", source="google/xtreme/tydiqa", revision=XTREME_COMMIT, read=tydi,
     langs="ar bn en fi id ko ru sw te",
     train_on="tydiqa", licence="Apache-2.0", citation="Clark et al. 2020, TACL", **QA,
 )  # fmt: skip
 declare(
-    "bucc", "retrieve", "target", "google/xtreme/bucc18.{lang}", XTREME, bitext, "retrieval",
+    "bucc", "retrieve", "target", "google/xtreme/bucc18.{lang}", XTREME_COMMIT, bitext, "retrieval",
     "source_sentence target_sentence source_lang target_lang", langs="de fr ru zh", metrics=("f1",),
     protocol="bucc/jiant-dev",
     retrieves="mined", pools=True,
     licence="BUCC 2018, research", citation="Zweigenbaum et al. 2018, BUCC",
 )  # fmt: skip
 declare(
-    "tatoeba", "retrieve", "target", "google/xtreme/tatoeba.{iso3}", XTREME, bitext, "retrieval",
+    "tatoeba", "retrieve", "target", "google/xtreme/tatoeba.{iso3}", XTREME_COMMIT, bitext, "retrieval",
     "source_sentence target_sentence source_lang target_lang",
     langs="af ar bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr nl pt ru sw ta te th tl "
     "tr ur vi zh",
@@ -362,7 +364,7 @@ declare(
 )  # fmt: skip
 declare(
     "siqa", "choose", "alternative", "allenai/social_i_qa/default",
-    "537a2ec8ec565adc0b70b70752893e59e024df26", social,
+    "537a2ec8ec565adc0b70b70752893e59e024df26", social_iqa,
     "commonsense", "context question answerA answerB answerC label", train_on="siqa", licence="CC BY 4.0",
     citation="Sap et al. 2019, EMNLP",
 )  # fmt: skip
@@ -385,7 +387,8 @@ declare(
 )  # fmt: skip
 for lang in ("ko", "sw"):
     declare(
-        f"tydiqa_{lang}", role="alternative", source="google/xtreme/tydiqa", revision=XTREME, read=tydi,
+        f"tydiqa_{lang}", role="alternative", source="google/xtreme/tydiqa", revision=XTREME_COMMIT,
+        read=tydi,
         langs=lang,
         train_lang=lang, train_on=f"tydiqa_{lang}", licence="Apache-2.0", citation="Clark et al. 2020, TACL",
         stand_ins=("google/xtreme/tydiqa/validation",), **QA,

@@ -1,0 +1,1 @@
+"""What was found: rows, predictions, measurements; written once, published by study and scale."""

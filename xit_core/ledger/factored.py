@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-LEAST = 48  # characters: a shorter object or list is written where it stands, a reference is hardly shorter
+# characters: a shorter object or list is written where it stands, a reference is hardly shorter
+LEAST_LENGTH = 48
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,13 @@ def factored(rows: list[dict]) -> Factored:
     """Rows of JSON with what they share taken out. The same rows give the same text."""
     mark, shared = unused(rows), common(rows) if len(rows) > 1 else {}
     told = [columned(rest(row, shared), mark) for row in rows]
-    names = named(repeated(told))
+    names = names_of_parts(repeated(told))
     parts = {names[text]: written(json.loads(text), names, mark, top=True) for text in names}
     lines = [written(row, names, mark, top=True) for row in told]
     return Factored(mark, shared, dict(sorted(parts.items())), lines)
 
 
-def read(line: str, mark: str, shared: str, parts: dict[str, str]) -> dict:
+def unfactored(line: str, mark: str, shared: str, parts: dict[str, str]) -> dict:
     """The row of a line, all of it new: nothing of one row is in another. `shared` is text too.
 
     Raises: KeyError for a part that is not there, ValueError for what is no JSON.
@@ -51,7 +52,7 @@ def read(line: str, mark: str, shared: str, parts: dict[str, str]) -> dict:
             return json.loads(parts[told], object_hook=undone)
         return [dict(zip(told, cells, strict=True)) for cells in zip(*told.values(), strict=True)]
 
-    return joined(json.loads(shared), json.loads(line, object_hook=undone))
+    return merged_fields(json.loads(shared), json.loads(line, object_hook=undone))
 
 
 # -- what all rows share -------------------------------------------------------------------------------------
@@ -72,7 +73,7 @@ def common(values: list[dict]) -> dict:
 
 
 def rest(value: dict, shared: dict) -> dict:
-    """An object without what is shared: `joined` gives it back."""
+    """An object without what is shared: `merged_fields` gives it back."""
     left = {}
     for key, of in value.items():
         if key not in shared:
@@ -82,9 +83,9 @@ def rest(value: dict, shared: dict) -> dict:
     return left
 
 
-def joined(shared: dict, left: dict) -> dict:
+def merged_fields(shared: dict, left: dict) -> dict:
     """An object of what is shared and what is its own."""
-    both = {key: joined(shared[key], of) if key in shared else of for key, of in left.items()}
+    both = {key: merged_fields(shared[key], of) if key in shared else of for key, of in left.items()}
     return shared | both
 
 
@@ -112,12 +113,12 @@ def columned(value: Any, mark: str) -> Any:
         return {key: columned(of, mark) for key, of in value.items()}
     if not isinstance(value, list):
         return value
-    if len(value) > 1 and alike(value):
+    if len(value) > 1 and same_fields(value):
         return {mark: {key: [line[key] for line in value] for key in sorted(value[0])}}
     return [columned(of, mark) for of in value]
 
 
-def alike(values: list) -> bool:
+def same_fields(values: list) -> bool:
     """Whether all are objects with the same fields, and no object or list in any of them."""
     if not all(isinstance(value, dict) and value and value.keys() == values[0].keys() for value in values):
         return False
@@ -129,7 +130,7 @@ def repeated(values: list) -> list[str]:
     times: Counter[str] = Counter()
 
     def visit(value: Any) -> None:
-        if isinstance(value, dict | list) and len(text := text_of(value)) >= LEAST:
+        if isinstance(value, dict | list) and len(text := text_of(value)) >= LEAST_LENGTH:
             times[text] += 1
             if times[text] == 1:
                 inner(value)
@@ -143,7 +144,7 @@ def repeated(values: list) -> list[str]:
     return [text for text, n in times.items() if n > 1]
 
 
-def named(texts: list[str]) -> dict[str, str]:
+def names_of_parts(texts: list[str]) -> dict[str, str]:
     """Each text's name: of its hash as many letters as tell all of them apart, and eight at least."""
     whole = {text: hashlib.sha256(text.encode()).hexdigest() for text in texts}
     length = next(n for n in range(8, 65) if len({name[:n] for name in whole.values()}) == len(whole))

@@ -8,7 +8,7 @@ from ..machine.places import results_dir
 
 KEYS = ("name", "unit", "value", "baseline", "baseline_value", "ratio")
 VALUE = (float, type(None))
-KEPT = {
+MEASUREMENT = {
     "what": str, "scale": str, "device": str, "date?": str, "commit?": (str, type(None)), "clean?": bool,
     "packages?": {"*": str}, "records": [
         {"name": str, "unit": str, "value": VALUE, "baseline": str, "baseline_value": VALUE, "ratio": VALUE}
@@ -29,17 +29,17 @@ def folder() -> Path:
     return results_dir() / "bench"
 
 
-def kept(what: str = "train") -> list[dict]:
+def kept_measurements(what: str = "train") -> list[dict]:
     """What `keep` wrote about one benchmark, every device and scale; damaged files are left out."""
-    return [told for told in survey()[0] if told["what"] == what]
+    return [told for told in survey_measurements()[0] if told["what"] == what]
 
 
-def survey() -> tuple[list[dict], list[str]]:
+def survey_measurements() -> tuple[list[dict], list[str]]:
     """All that `keep` wrote, and a line for each damaged file."""
     found, damaged = [], []
     for path in sorted(p for p in folder().glob("*.json") if not p.name.startswith(".")):
         try:
-            found.append(files.load(path, KEPT, "restore it from git, or measure again with --keep"))
+            found.append(files.load(path, MEASUREMENT, "restore it from git, or measure again with --keep"))
         except Bad as error:
             damaged.append(str(error))
     return found, damaged

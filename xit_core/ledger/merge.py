@@ -8,7 +8,7 @@ from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import executed_dir
 from . import volumes
-from .results import ADVICE, ELSEWHERE, ROW, checked, differ, flaw, held, made, rows, write
+from .results import ADVICE, ELSEWHERE, ROW, checked, differ, flaw, held, rows, run_of_row, write
 
 
 def merge(folder: Path) -> tuple[int, int, int]:
@@ -49,7 +49,7 @@ def merge(folder: Path) -> tuple[int, int, int]:
     for row in new:
         write(row)
     for book, to in books:
-        files.whole(to, lambda part, book=book: shutil.copyfile(book, part), ELSEWHERE)
+        files.write_whole(to, lambda part, book=book: shutil.copyfile(book, part), ELSEWHERE)
     return len(new), len(came) - len(new), len(books)
 
 
@@ -74,17 +74,17 @@ def same_instances(new: list[dict]) -> None:
     """
     known: dict[tuple, tuple[str, str]] = {}
     for here in (row for name in sorted({row["scale"] for row in new}) for row in rows(name)):
-        for part, digest in instances(here).items():
+        for part, digest in instance_hashes(here).items():
             known.setdefault((here["scale"], *part), (digest, here["id"]))
     for row in new:
-        for part, digest in instances(row).items():
+        for part, digest in instance_hashes(row).items():
             other, run = known.setdefault((row["scale"], *part), (digest, row["id"]))
             if digest != other:
                 said = f"{row['id']} was scored on other rows of {'/'.join(part)} than {run}"
                 raise Bad(f"{said}; nothing was merged: make both from the same data")
 
 
-def instances(row: dict) -> dict[tuple[str, str], str]:
+def instance_hashes(row: dict) -> dict[tuple[str, str], str]:
     """The hash of the evaluation rows that a run read, by task and language."""
     read = row["provenance"].get("data", [])
     return {(x["task"], x["lang"]): x.get("sha256", "") for x in read if x["split"] == "validation"}
@@ -95,9 +95,9 @@ def foreign_rows(file: Path) -> list[dict]:
 
     Raises: Bad as `foreign`.
     """
-    found = volumes.load(file).rows()
+    found = volumes.load_volume(file).rows()
     for row in found:
-        if why := files.misfit(row, ROW) or files.altered(row) or flaw(row) or other_recipe(row):
+        if why := files.misfit(row, ROW) or files.hash_mismatch(row) or flaw(row) or other_recipe(row):
             said = f"{row['id']} is no row of a run as this version makes it: {why}"
             raise Bad(f"{file}: {said}; nothing was merged")
     return found
@@ -105,7 +105,7 @@ def foreign_rows(file: Path) -> list[dict]:
 
 def other_recipe(row: dict) -> str:
     """What is wrong with a row of no run of this version; "" for nothing."""
-    return "" if made(row) else "its recipe, data or encoder is another"
+    return "" if run_of_row(row) else "its recipe, data or encoder is another"
 
 
 def foreign(file: Path) -> dict:

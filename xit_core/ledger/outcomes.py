@@ -55,12 +55,12 @@ class Evaluation:
         They add up to the headline where that is a mean over rows, and stand for it in intervals where it is
         not (tagging, BUCC).
         """
-        return shares(self.instances)
+        return row_contributions(self.instances)
 
     @property
     def items_zero_shot(self) -> list[float]:
         """Per-row contributions without English."""
-        return shares({lang: values for lang, values in self.instances.items() if lang != PIVOT})
+        return row_contributions({lang: values for lang, values in self.instances.items() if lang != PIVOT})
 
     def row(self) -> dict:
         """Its fields of a row of the ledger."""
@@ -73,7 +73,7 @@ def rounded(scores: list[Score]) -> list[dict]:
     return [asdict(score) | {"value": round(score.value, 6)} for score in scores]
 
 
-def shares(instances: dict[str, list[float]]) -> list[float]:
+def row_contributions(instances: dict[str, list[float]]) -> list[float]:
     """What each row adds to the mean over languages of the mean over rows."""
     items = [0.0] * max(map(len, instances.values()), default=0)
     for values in instances.values():

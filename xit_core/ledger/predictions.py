@@ -14,22 +14,22 @@ from .results import command, read
 PLAIN = ("task", "lang", "id")  # columns of the predictions that hold text, not JSON
 
 
-def beside(run: Run) -> Path:
+def predictions_place(run: Run) -> Path:
     """Where the predictions of a run are, instance by instance."""
     return runs_dir() / run.scale.name / "predictions" / f"{run.id}.parquet"
 
 
-def kept(run: Run) -> Path | None:
+def predictions_file(run: Run) -> Path | None:
     """The file of a run's predictions; None when they are not here."""
-    return next(iter(stored(run)), None)
+    return next(iter(predictions_files(run)), None)
 
 
-def stored(run: Run) -> list[Path]:
+def predictions_files(run: Run) -> list[Path]:
     """The files of a run's predictions: two, where machines with and without Parquet share a folder."""
-    return [p for p in (beside(run), beside(run).with_suffix(".jsonl")) if p.is_file()]
+    return [p for p in (predictions_place(run), predictions_place(run).with_suffix(".jsonl")) if p.is_file()]
 
 
-def keep(run: Run, predictions: list[dict]) -> str:
+def write_predictions(run: Run, predictions: list[dict]) -> str:
     """Write the predictions of a run as Parquet: one row an instance with task, lang, id and what was
     predicted.
 
@@ -43,28 +43,30 @@ def keep(run: Run, predictions: list[dict]) -> str:
         c: [row.get(c) if c in PLAIN else json.dumps(row.get(c), ensure_ascii=False) for row in predictions]
         for c in columns
     }
-    suffix, store = form()
-    files.whole(beside(run).with_suffix(suffix), lambda part: store(table, part))
-    return digest(table)
+    suffix, store = table_writer()
+    files.write_whole(predictions_place(run).with_suffix(suffix), lambda part: store(table, part))
+    return table_hash(table)
 
 
-def digest(table: dict[str, list]) -> str:
+def table_hash(table: dict[str, list]) -> str:
+    """The sha256 of the content of a table."""
     return hashlib.sha256(json.dumps(table, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def form() -> tuple[str, Callable[[dict[str, list], Path], object]]:
+def table_writer() -> tuple[str, Callable[[dict[str, list], Path], object]]:
     """How this machine writes a table of strings: the suffix of its format, and what writes it."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as parquet
     except ImportError:
-        return ".jsonl", lines
+        return ".jsonl", write_lines
     return ".parquet", lambda table, file: parquet.write_table(
         pa.table({c: pa.array(cells, pa.string()) for c, cells in table.items()}), file
     )
 
 
-def lines(table: dict[str, list], file: Path) -> None:
+def write_lines(table: dict[str, list], file: Path) -> None:
+    """Write a table as JSON lines, where Parquet is not installed."""
     rows = (
         json.dumps(dict(zip(table, cells, strict=True)), ensure_ascii=False)
         for cells in zip(*table.values(), strict=True)
@@ -81,15 +83,20 @@ def predictions(run: Run) -> list[dict]:
     row = read(run) or {}
     again = f"`{command(run)}{' --again' if row else ''}` makes them"
     wanted, wrong = row.get("provenance", {}).get("predictions_sha256"), ""
-    for file in stored(run):
+    for file in predictions_files(run):
         try:
-            return unpacked(files.given(file, table_of, again), wanted, f"{file}: damaged", again)
+            return unpacked(
+                files.read_foreign(file, predictions_table, again), wanted, f"{file}: damaged", again
+            )
         except Bad as error:
             wrong = wrong or str(error)
-    raise Bad(wrong or f"{run.id}: no predictions at {beside(run)}; XIT_RUNS names their folder, or {again}")
+    raise Bad(
+        wrong
+        or f"{run.id}: no predictions at {predictions_place(run)}; XIT_RUNS names their folder, or {again}"
+    )
 
 
-def table_of(file: Path) -> dict[str, list]:
+def predictions_table(file: Path) -> dict[str, list]:
     """The columns of a file of predictions."""
     if file.suffix == ".jsonl":
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
@@ -105,7 +112,7 @@ def unpacked(table: dict[str, list], wanted: str | None, where: str, again: str)
 
     Raises: Bad for other content than the ledger names.
     """
-    if wanted and digest(table) != wanted:
+    if wanted and table_hash(table) != wanted:
         raise Bad(f"{where} (other predictions than the ledger's row names by predictions_sha256); {again}")
     if lost := [c for c in (*PLAIN, "prediction") if c not in table]:
         raise Bad(f"{where} (no column {lost[0]!r}); {again}")

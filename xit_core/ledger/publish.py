@@ -30,25 +30,25 @@ class Published:
         return f"{self.rows:,} rows: {sizes}"
 
 
-def publish(study: str, scale: str) -> Published:
+def publish_study(study: str, scale: str) -> Published:
     """Put every row of a study at a scale into its volume: those in it, and working ones, which stay.
 
     Raises: Bad, before anything is written, for rows that contradict each other, a damaged volume, or no row.
     """
     rows, left = gathered(scale)
     wanted = members(study, scale, [*rows])
-    gone = sorted(x for x in rows if not results.made(rows[x]))
+    gone = sorted(x for x in rows if not results.run_of_row(rows[x]))
     aside = sorted(x for x in rows if x not in wanted and x not in gone and not volumes.holding(scale, x))
     told = [rows[x] for x in sorted(wanted - set(gone))]
-    left += said(gone, "of another recipe, or of a task that is gone")
-    left += said(aside, f"of no run of {study}: `xit results publish --study {OTHER}`")
+    left += left_out_lines(gone, "of another recipe, or of a task that is gone")
+    left += left_out_lines(aside, f"of no run of {study}: `xit results publish --study {OTHER}`")
     if not told:
         none = f"no row of the study {study!r} at scale {scale!r} in {results_dir()}"
         raise Bad(f"{'; '.join([none, *left])}; `xit study {study} --scale {scale}` makes them")
-    return Published(put(study, scale, told), len(told), left)
+    return Published(write_volume(study, scale, told), len(told), left)
 
 
-def said(ids: list[str], why: str) -> list[str]:
+def left_out_lines(ids: list[str], why: str) -> list[str]:
     """A line for rows that are left out; none for none."""
     shown = ", ".join(ids[:3]) + ", ..." * (len(ids) > 3)
     return [f"{len(ids)} rows are left out: {why} ({shown})"] if ids else []
@@ -92,21 +92,21 @@ def members(study: str, scale: str, ids: list[str]) -> set[str]:
 # -- writing -------------------------------------------------------------------------------------------------
 
 
-def put(study: str, scale: str, rows: list[dict]) -> list[Path]:
+def write_volume(study: str, scale: str, rows: list[dict]) -> list[Path]:
     """Write a volume, and read it back before it takes the place of the one that is there.
 
     Raises: Bad when it cannot be written, or Parquet is not installed.
     """
-    file, lists = volumes.place(study, scale), lists_of(rows)
+    file, lists = volumes.volume_file(study, scale), lists_of(rows)
 
     def make(aside: Path) -> list[str]:
         made = aside / file.name
         items = parquet(volumes.items_of(made), lists) if lists else ""
-        made.write_text(text(study, scale, rows, lists, items), encoding="utf-8", newline="\n")
-        same(volumes.load(made).rows(), rows, file)
+        made.write_text(volume_text(study, scale, rows, lists, items), encoding="utf-8", newline="\n")
+        same(volumes.load_volume(made).rows(), rows, file)
         return [p.name for p in (volumes.items_of(made), made) if p.exists() and not there(p, file.parent)]
 
-    files.together(file.parent, make, str(file), results.ELSEWHERE)
+    files.write_together(file.parent, make, str(file), results.ELSEWHERE)
     if not lists:
         volumes.items_of(file).unlink(missing_ok=True)
     return [p for p in (file, volumes.items_of(file)) if p.exists()]
@@ -126,18 +126,20 @@ def same(found: list[dict], rows: list[dict], file: Path) -> None:
 
 def lists_of(rows: list[dict]) -> dict[str, dict[str, list[float]]]:
     """What of rows goes into the Parquet file, by id and field."""
-    found = {row["id"]: {name: row[name] for name in volumes.ITEMS if numbers(row.get(name))} for row in rows}
+    found = {
+        row["id"]: {name: row[name] for name in volumes.ITEMS if are_numbers(row.get(name))} for row in rows
+    }
     return {run_id: lists for run_id, lists in found.items() if lists}
 
 
-def numbers(value: object) -> bool:
+def are_numbers(value: object) -> bool:
     """Whether a value is a list of floats, and of nothing else, that Parquet gives back as they are."""
     return (
         isinstance(value, list) and value != [] and all(type(x) is float and math.isfinite(x) for x in value)
     )
 
 
-def text(study: str, scale: str, rows: list[dict], lists: dict[str, dict], items: str) -> str:
+def volume_text(study: str, scale: str, rows: list[dict], lists: dict[str, dict], items: str) -> str:
     """The lines of a volume, the first one with the hashes of the others and of the Parquet file."""
     beside = {row["id"]: [*lists.get(row["id"], ())] for row in rows}
     left = [{k: of for k, of in row.items() if k not in ("id", *beside[row["id"]])} for row in rows]
@@ -170,7 +172,7 @@ def parquet(file: Path, lists: dict[str, dict[str, list[float]]]) -> str:
     return files.sha256(file)
 
 
-def scales(study: str) -> list[str]:
+def scales_with_rows(study: str) -> list[str]:
     """The scales with rows of a study, published or working.
 
     Raises: Bad for a damaged volume, an unknown study, or none.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..design.encoders import weights
+from ..design.encoders import weight_files
 from ..design.run import Run
 from ..design.scales import SCALES
 from ..design.tasks import TASKS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas
 
 FIELDS = ("id", "path", "source", "on", "seed", "scale", "model", "method", "size", "phase")
-RUN = tuple(f.name for f in fields(Run))
+RUN_FIELDS = tuple(f.name for f in fields(Run))
 SAME = (
     "id",
     "scores",
@@ -75,12 +75,12 @@ class Survey:
         return ", ".join(f"{n} {why}" for why, n in counts.items() if n)
 
 
-def named(run: Run) -> dict:
+def run_fields(run: Run) -> dict:
     """What a row says of its run."""
     return run.named | {"id": run.id, "source": run.source, "on": run.on, "phase": run.phase}
 
 
-def place(run: Run) -> Path:
+def row_file(run: Run) -> Path:
     """Where the ledger keeps the working row of a run."""
     return results_dir() / run.scale.name / f"{run.id}.json"
 
@@ -90,7 +90,7 @@ def home(run: Run) -> Path:
 
     Raises: Bad for a damaged volume.
     """
-    path = place(run)
+    path = row_file(run)
     return path if path.exists() else next((v.file for v in volumes.holding(run.scale.name, run.id)), path)
 
 
@@ -103,15 +103,15 @@ def write(row: dict) -> Path:
     path = results_dir() / row["scale"] / f"{row['id']}.json"
     if held(row):
         return path if path.exists() else volumes.holding(row["scale"], row["id"])[0].file
-    return put(path, json.dumps(files.sealed(row), indent=1, sort_keys=True) + "\n")
+    return write_file(path, json.dumps(files.sealed(row), indent=1, sort_keys=True) + "\n")
 
 
-def put(path: Path, content: str) -> Path:
+def write_file(path: Path, content: str) -> Path:
     """A whole file of the ledger.
 
     Raises: Bad when it cannot be written.
     """
-    return files.text(path, content, ELSEWHERE)
+    return files.write_text(path, content, ELSEWHERE)
 
 
 def held(row: dict) -> bool:
@@ -149,6 +149,7 @@ def contradicted(file: Path, other: Path) -> str:
 
 
 def differ(one: dict, other: dict) -> bool:
+    """Whether two executions of a run disagree."""
     return any(one[k] != other[k] for k in SAME)
 
 
@@ -173,15 +174,15 @@ def checked(file: Path) -> dict:
 
 def flaw(row: dict) -> str:
     """What is wrong with a row that has the fields of `ROW`; "" for nothing."""
-    return ("" if "sha256" in row else strange(row)) or files.misfit(row, REST)
+    return ("" if "sha256" in row else unknown_field(row)) or files.misfit(row, REST)
 
 
-def strange(row: dict) -> str:
+def unknown_field(row: dict) -> str:
     """What is wrong with a row that has no hash; "" for nothing."""
     known = {field.removesuffix("?") for field in (*ROW, *REST)}
     if unknown := [field for field in row if field not in known]:
         return f"no row has a field {unknown[0]!r}"
-    told, run = ("source", "on", "phase"), made(row)
+    told, run = ("source", "on", "phase"), run_of_row(row)
     wrong = [
         f"field {k!r} is {row[k]!r}, needed: {getattr(run, k)!r}"
         for k in told
@@ -190,12 +191,12 @@ def strange(row: dict) -> str:
     return next(iter(wrong), "")
 
 
-def made(row: dict) -> Run | None:
+def run_of_row(row: dict) -> Run | None:
     """The run of a row; None where this version makes none of its id: of another recipe, or a task that is
     gone.
     """
     try:
-        run = Run(**{k: row[k] for k in RUN})
+        run = Run(**{k: row[k] for k in RUN_FIELDS})
     except Bad:
         return None
     return run if run.id == row["id"] else None
@@ -209,7 +210,7 @@ def checkpoint(run: Run) -> Path:
 def trained(run: Run) -> bool:
     """Whether a stage run's encoder is there, with all of its files."""
     folder = checkpoint(run)
-    return all(file.is_file() for file in (folder / "config.json", *weights(folder)))
+    return all(file.is_file() for file in (folder / "config.json", *weight_files(folder)))
 
 
 def command(run: Run) -> str:
@@ -230,7 +231,7 @@ def read(run: Run) -> dict | None:
 def finished(run: Run) -> bool:
     """Whether the ledger has a run's row, and a whole one."""
     try:
-        if not place(run).exists():
+        if not row_file(run).exists():
             return bool(volumes.holding(run.scale.name, run.id))
         return read(run) is not None
     except Bad:
@@ -262,7 +263,7 @@ def survey(scale: str | None = None) -> Survey:
             found.damaged.append(contradicted(odd[0], first))
             found.files.append(odd[0])
         else:
-            found.rows.append(row) if made(row) else found.outdated.append(row["id"])
+            found.rows.append(row) if run_of_row(row) else found.outdated.append(row["id"])
     return found
 
 
@@ -270,7 +271,7 @@ def every(scale: str | None, found: Survey) -> Iterator[tuple[dict, Path]]:
     """Each row of the ledger, published ones first, with its file; what is damaged goes to `found`."""
     for file in volumes.volume_files(scale) + row_files(scale):
         try:
-            for row in volumes.opened(file).rows() if file.suffix == ".jsonl" else [checked(file)]:
+            for row in volumes.open_volume(file).rows() if file.suffix == ".jsonl" else [checked(file)]:
                 yield row, file
         except Bad as error:
             if file.suffix == ".jsonl" or file.parent.name in SCALES:  # else it need not be a row

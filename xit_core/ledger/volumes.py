@@ -21,7 +21,7 @@ from . import factored
 
 FORMAT = 1
 NAME = re.compile(r"([a-z0-9_]+)-(.+)\.(?:jsonl|parquet)")
-ADVICE = "restore it from git, and the file of the same name beside it"
+RESTORE_VOLUME = "restore it from git, and the file of the same name beside it"
 PARQUET = "pip install pyarrow, which reads and writes Parquet"
 ITEMS = (
     "items",
@@ -52,7 +52,7 @@ class Volume:
         Raises: Bad where it needs Parquet and that is not installed.
         """
         beside, line = self.lines[run_id]
-        row = {"id": run_id} | factored.read(line, self.mark, self.shared, self.parts)
+        row = {"id": run_id} | factored.unfactored(line, self.mark, self.shared, self.parts)
         return row | {name: self.items[name][run_id].tolist() for name in beside}
 
     def rows(self) -> list[dict]:
@@ -65,7 +65,9 @@ class Volume:
     @cached_property
     def items(self) -> dict[str, dict]:
         """The fields of the Parquet file: name -> id -> array."""
-        return files.given(items_of(self.file), lambda file: arrays(self.parquet, file), ADVICE)
+        return files.read_foreign(
+            items_of(self.file), lambda file: arrays(self.parquet, file), RESTORE_VOLUME
+        )
 
 
 def arrays(content: bytes, file: Path) -> dict[str, dict]:
@@ -94,7 +96,7 @@ def arrays(content: bytes, file: Path) -> dict[str, dict]:
 # -- which there are -----------------------------------------------------------------------------------------
 
 
-def place(study: str, scale: str) -> Path:
+def volume_file(study: str, scale: str) -> Path:
     """Where the ledger keeps the volume of a study at a scale."""
     return results_dir() / f"{study}-{scale}.jsonl"
 
@@ -129,7 +131,7 @@ def volumes(scale: str | None) -> Iterator[Volume]:
 
     Raises: Bad for a damaged one.
     """
-    return map(opened, volume_files(scale))
+    return map(open_volume, volume_files(scale))
 
 
 def holding(scale: str, run_id: str) -> list[Volume]:
@@ -140,7 +142,7 @@ def holding(scale: str, run_id: str) -> list[Volume]:
     return [volume for volume in volumes(scale) if run_id in volume.lines]
 
 
-def opened(file: Path) -> Volume:
+def open_volume(file: Path) -> Volume:
     """A volume; kept, until one of its files is another.
 
     Raises: Bad that names the file, what is wrong, and what to do.
@@ -155,7 +157,7 @@ def opened(file: Path) -> Volume:
 def _opened(file: Path, *stamps: tuple) -> Volume | str:
     """A volume, or what is wrong with it."""
     try:
-        return load(file)
+        return load_volume(file)
     except Bad as error:
         return str(error)
 
@@ -172,38 +174,42 @@ def _stamp(file: Path) -> tuple:
 # -- one of them ---------------------------------------------------------------------------------------------
 
 
-def load(file: Path) -> Volume:
+def load_volume(file: Path) -> Volume:
     """The volume in a file, and in the one beside it.
 
     Raises: Bad.
     """
     try:
-        head, _, body = content(file).decode("utf-8").replace("\r\n", "\n").partition("\n")
+        head, _, body = volume_bytes(file).decode("utf-8").replace("\r\n", "\n").partition("\n")
         header = files.parsed(head)
-        items = content(items_of(file)) if isinstance(header, dict) and header.get("items") else b""
-        wrong = files.misfit(header, HEADER) or files.altered(header) or unlike(file, header, body, items)
+        items = volume_bytes(items_of(file)) if isinstance(header, dict) and header.get("items") else b""
+        wrong = (
+            files.misfit(header, HEADER) or files.hash_mismatch(header) or unlike(file, header, body, items)
+        )
     except UnicodeError as error:
         wrong = f"no UTF-8 text: {error.reason}"
     except (ValueError, RecursionError) as error:
         wrong = str(error)
     if wrong:
-        raise Bad(f"{file}: damaged ({wrong}); {ADVICE}")
+        raise Bad(f"{file}: damaged ({wrong}); {RESTORE_VOLUME}")
     parts, lines = divided(body)
     shared = json.dumps(header["shared"])
     return Volume(file, header["scale"], header["mark"], shared, parts, lines, items)
 
 
-def content(file: Path) -> bytes:
+def volume_bytes(file: Path) -> bytes:
     """The bytes of a file of a volume.
 
     Raises: Bad.
     """
     if file.exists() and not file.is_file():
-        raise Bad(f"{file}: no file of the ledger; take it away and {ADVICE}")
+        raise Bad(f"{file}: no file of the ledger; take it away and {RESTORE_VOLUME}")
     try:
         return file.read_bytes()
     except FileNotFoundError:
-        raise Bad(f"{file}: damaged (the file is gone, and the one beside it is there); {ADVICE}") from None
+        raise Bad(
+            f"{file}: damaged (the file is gone, and the one beside it is there); {RESTORE_VOLUME}"
+        ) from None
     except OSError as error:
         raise Bad(f"{file}: cannot be read ({error.strerror}); make it a readable file") from None
 

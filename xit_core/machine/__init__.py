@@ -1,0 +1,1 @@
+"""What surrounds the study: folders, files, locks, environment, provenance, and the one error of a user."""

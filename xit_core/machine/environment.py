@@ -63,7 +63,7 @@ def numeric() -> dict[str, str]:
     }
 
 
-def compared(rows: list[dict]) -> str:
+def environments_differ(rows: list[dict]) -> str:
     """One line where rows were made in several environments, whose scores may differ in the last digits; ""
     for one.
     """

@@ -26,7 +26,7 @@ Shape = type | tuple[type, ...] | list | dict
 # -- writing -------------------------------------------------------------------------------------------------
 
 
-def whole(
+def write_whole(
     path: Path, make: Callable[[Path], object], advice: str = ROOM, full: type[Exception] = OSError
 ) -> Path:
     """Let `make(part)` write a file or folder beside its place, and put it there in one move.
@@ -39,19 +39,19 @@ def whole(
         make(aside / path.name)
         return [path.name]
 
-    together(path.parent, alone, str(path), advice, full)
+    write_together(path.parent, alone, str(path), advice, full)
     return path
 
 
-def text(path: Path, content: str, advice: str = ROOM) -> Path:
+def write_text(path: Path, content: str, advice: str = ROOM) -> Path:
     """A whole text file.
 
     Raises: Bad when it cannot be written.
     """
-    return whole(path, lambda part: part.write_text(content, encoding="utf-8", newline="\n"), advice)
+    return write_whole(path, lambda part: part.write_text(content, encoding="utf-8", newline="\n"), advice)
 
 
-def together(
+def write_together(
     folder: Path,
     make: Callable[[Path], Iterable[str]],
     named: str,
@@ -94,7 +94,7 @@ def load(file: Path, shape: dict[str, Any], advice: str) -> dict:
     """
     try:
         content = parsed(file.read_text(encoding="utf-8"))
-        wrong = misfit(content, shape) or altered(content)
+        wrong = misfit(content, shape) or hash_mismatch(content)
     except OSError as error:
         raise Bad(f"{file}: cannot be read ({error.strerror}); make it a readable file") from None
     except UnicodeError as error:
@@ -183,7 +183,7 @@ def _named(kind: type | tuple[type, ...]) -> str:
     return " or ".join(words.get(k, "null") for k in (kind if isinstance(kind, tuple) else (kind,)))
 
 
-def given(file: Path, read: Callable[[Path], Any], advice: str, what: str = "damaged") -> Any:
+def read_foreign(file: Path, read: Callable[[Path], Any], advice: str, what: str = "damaged") -> Any:
     """What a library reads from a file (or a folder) of its own kind.
 
     Raises: Bad for a damaged one.
@@ -205,16 +205,16 @@ def given(file: Path, read: Callable[[Path], Any], advice: str, what: str = "dam
 def sealed(content: dict) -> dict:
     """An object as JSON gives it back, with its hash."""
     plain = json.loads(json.dumps(content, allow_nan=False))
-    return plain | {"sha256": digest(plain)}
+    return plain | {"sha256": content_hash(plain)}
 
 
-def altered(content: dict) -> str:
+def hash_mismatch(content: dict) -> str:
     """What is wrong with an object that says its hash; "" for nothing, or where it says none."""
-    same = "sha256" not in content or content["sha256"] == digest(content)
+    same = "sha256" not in content or content["sha256"] == content_hash(content)
     return "" if same else "its content is not that of its sha256"
 
 
-def digest(content: dict) -> str:
+def content_hash(content: dict) -> str:
     """The hash of an object's content, less the hash itself."""
     told = json.dumps({k: v for k, v in content.items() if k != "sha256"}, sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()

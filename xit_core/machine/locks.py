@@ -54,6 +54,7 @@ class Owned:
             ) from None
 
     def close(self) -> None:
+        """Give the lock back."""
         self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> "Owned":

@@ -1,0 +1,1 @@
+"""How predictions become published scores: protocols, and XTREME's submission layout."""

@@ -2,10 +2,10 @@
 failure rates.
 
 Source: google-research/xtreme@838c13b, multichecklist/ (behaviour): the tests, 200 cases each, every context
-of a case asked every question, a case failed by one wrong answer, answers compared as `clean` leaves them.
-The official suites were drawn with another random state and longer lists of names, and branch by language
-where `fits` is one rule: cases are the same in kind, not one by one. Left out is what a reader of spans
-cannot say: answers that do not stand in their context as they are.
+of a case asked every question, a case failed by one wrong answer, answers compared as `clean_answer` leaves
+them. The official suites were drawn with another random state and longer lists of names, and branch by
+language where `fits` is one rule: cases are the same in kind, not one by one. Left out is what a reader of
+spans cannot say: answers that do not stand in their context as they are.
 """
 
 import re
@@ -16,7 +16,7 @@ from ..data.checklist import TESTS
 # -- scoring -------------------------------------------------------------------------------------------------
 
 # words that do not count in an answer; in the second row also where a word goes on
-ARTICLES = {
+ANSWER_ARTICLES = {
     "af": "’n", "de": "ein eine einen", "el": "Ο ένα μια", "en": "a an the in at",
     "es": "un una unos unas el la los las",
     "eu": "bat", "fa": "یک", "fr": "un une le la en", "hu": "egy", "it": "un una", "nl": "een",
@@ -30,12 +30,12 @@ PREFIXES = {
 STOPS = {"bn": "৷", "hi": "৷", "pa": "।", "pl": "„”", "ur": "\u200f"}  # besides comma, full stop and space
 
 
-def clean(text: str, lang: str) -> str:
+def clean_answer(text: str, lang: str) -> str:
     """An answer as it is compared: articles become spaces, punctuation and spaces around it go; case
     counts."""
-    words = ARTICLES.get(lang, PREFIXES.get(lang, "")).replace(" ", "|")
+    words = ANSWER_ARTICLES.get(lang, PREFIXES.get(lang, "")).replace(" ", "|")
     if words:
-        text = re.sub(rf"\b({words})" + (r"\b" if lang in ARTICLES else ""), " ", text)
+        text = re.sub(rf"\b({words})" + (r"\b" if lang in ANSWER_ARTICLES else ""), " ", text)
     if lang == "ar":
         text = re.sub(r"\sال^|ال", " ", text)
     return text.strip(",. " + STOPS.get(lang, ""))
@@ -51,7 +51,9 @@ def failure(predictions: list[str], examples: list[dict], lang: str) -> tuple[di
     """
     passed: dict[str, list[bool]] = defaultdict(list)
     for said, e in zip(predictions, examples, strict=True):
-        passed[e["id"].rsplit("-", 1)[0]].append(clean(said, lang) == clean(e["answers"][0][1], lang))
+        passed[e["id"].rsplit("-", 1)[0]].append(
+            clean_answer(said, lang) == clean_answer(e["answers"][0][1], lang)
+        )
     x = {c: 100.0 * all(right) for c, right in passed.items()}
     by = {test: [v for c, v in x.items() if c.split("-")[0] == test] for test in TESTS.values()}
     metrics = {f"failed/{test}": 100 - sum(v) / len(v) for test, v in by.items() if v}

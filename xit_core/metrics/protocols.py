@@ -56,6 +56,7 @@ def mlqa(text: str, lang: str) -> str:
 
 
 def punctuation(c: str) -> bool:
+    """Whether MLQA's scorer takes a character for punctuation: by its Unicode category."""
     return c in string.punctuation or unicodedata.category(c).startswith("P")
 
 
@@ -95,7 +96,7 @@ def extractive(normal: Callable[[str, str], str]) -> Protocol:
     return score
 
 
-def squad2(predictions: list[str], examples: list[dict], lang: str) -> Scored:
+def squad2_scores(predictions: list[str], examples: list[dict], lang: str) -> Scored:
     """SQuAD 2's scores: "" is the right answer where no gold answer has a token; questions without answers
     also on their own.
 
@@ -152,7 +153,9 @@ def rates(predicted: set, gold: set) -> dict[str, float]:
     }
 
 
-def corpus(predictions: list[list[str]], golds: list[list[str]], seqeval: str = "1.2.2") -> dict[str, float]:
+def corpus_f1(
+    predictions: list[list[str]], golds: list[list[str]], seqeval: str = "1.2.2"
+) -> dict[str, float]:
     """F1, precision and recall of the chunks of all sentences.
 
     seqeval reads the corpus as one sequence with an "O" after each sentence, and this matters: an "X" that
@@ -180,7 +183,7 @@ def tagging(*names: str, seqeval: str = "1.2.2") -> Protocol:
         golds = [e["tags"] for e in examples]
         right = [[a == b for a, b in zip(p, g, strict=True)] for p, g in zip(predictions, golds, strict=True)]
         metrics = {
-            "f1": corpus(predictions, golds, seqeval)["f1"],
+            "f1": corpus_f1(predictions, golds, seqeval)["f1"],
             "accuracy": 100 * mean(x for s in right for x in s),
         }
         told = {name: x for name, x in metrics.items() if name in names}
@@ -239,7 +242,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "panx/iob2-f1": tagging("f1", "accuracy"),
     "qa/squad-en": extractive(squad_en),
     "qa/mlqa": extractive(mlqa),
-    "qa/squad2": squad2,
+    "qa/squad2": squad2_scores,
     "map@20": map20,
     "bucc/pairs": pairs,
     "checklist/failure": failure,

@@ -3,11 +3,11 @@ folder written.
 
 The layout: <folder>/<task>/test-<language>.tsv (QA and Mewsli-X .json, XCOPA .jsonl), the same for
 predictions and for gold. Behaviour of google-research/xtreme@838c13b, evaluate.py: wherever that gives a
-number, `score` gives the same. Where it stops with a traceback (files that do not align, an answer that is no
-string, no examples), `score` raises Bad and names the place. So, as there: a missing answer counts as wrong
-and stays in the denominator, an unknown id is ignored, a repeated key counts as its last value, blank lines
-are examples (of tags: an empty sentence), a line is stripped and then compared whole (columns and a
-byte-order mark included), equal lines of BUCC count once.
+number, `score_folder` gives the same. Where it stops with a traceback (files that do not align, an answer
+that is no string, no examples), `score_folder` raises Bad and names the place. So, as there: a missing answer
+counts as wrong and stays in the denominator, an unknown id is ignored, a repeated key counts as its last
+value, blank lines are examples (of tags: an empty sentence), a line is stripped and then compared whole
+(columns and a byte-order mark included), equal lines of BUCC count once.
 """
 
 import json
@@ -20,7 +20,7 @@ from typing import Any
 from ..design.tasks import TASKS
 from ..machine import files
 from ..machine.errors import Bad
-from .protocols import PROTOCOLS, corpus, mean
+from .protocols import PROTOCOLS, corpus_f1, mean
 
 # -- evaluate.py's tables ------------------------------------------------------------------------------------
 
@@ -65,7 +65,7 @@ GROUPS: dict[str, dict[str, list[str]]] = {
 # -- reading -------------------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> str:
+def read_text(path: Path) -> str:
     """Raises: Bad when the file is no UTF-8 text."""
     try:
         return path.read_text(encoding="utf-8")  # \r\n and \r are read as \n
@@ -77,16 +77,16 @@ def read(path: Path) -> str:
         raise Bad(f"{path}: cannot be read ({error.strerror}); put the file there again") from None
 
 
-def lines(path: Path) -> list[str]:
+def stripped_lines(path: Path) -> list[str]:
     """Stripped lines; only a line feed or carriage return ends one."""
-    text = read(path)
+    text = read_text(path)
     return [line.strip() for line in text.removesuffix("\n").split("\n")] if text else []
 
 
 def sentences(path: Path) -> list[list[str]]:
     """A tag a line, each sentence ended by a blank line."""
     found, current = [], []
-    for line in lines(path):
+    for line in stripped_lines(path):
         if line:
             current.append(line)
         else:
@@ -97,8 +97,8 @@ def sentences(path: Path) -> list[list[str]]:
 
 def labels(path: Path) -> list:
     """XCOPA: an object with the field "label" a line."""
-    rows = [(f"{path}, line {n}", line) for n, line in enumerate(lines(path), 1)]
-    return [field(parsed(line, where), "label", where) for where, line in rows]
+    rows = [(f"{path}, line {n}", line) for n, line in enumerate(stripped_lines(path), 1)]
+    return [field(parsed_prediction(line, where), "label", where) for where, line in rows]
 
 
 HOLDERS = (
@@ -106,14 +106,14 @@ HOLDERS = (
 )  # of JSON's types, what has an "in": evaluate.py finds no id in a list or a text, and goes on
 
 
-def content(path: Path) -> dict | list | str:
+def json_content(path: Path) -> dict | list | str:
     """What a JSON file holds, or its "data"."""
-    held = parsed(read(path), str(path))
+    held = parsed_prediction(read_text(path), str(path))
     held = held["data"] if isinstance(held, dict) and "data" in held else held
-    return expected(held, HOLDERS, f"{path} holds", "an object with an entry for each id, or SQuAD's form")
+    return of_type(held, HOLDERS, f"{path} holds", "an object with an entry for each id, or SQuAD's form")
 
 
-def parsed(text: str, where: str) -> Any:
+def parsed_prediction(text: str, where: str) -> Any:
     """Raises: Bad when the text is no JSON."""
     try:
         return json.loads(text)
@@ -129,7 +129,7 @@ def field(held: Any, name: str | int, where: str) -> Any:
         raise Bad(f"{where}: {held!r:.60} has no field {name!r}; needed: one") from None
 
 
-def expected(value: Any, kind: Any, where: str, allowed: str) -> Any:
+def of_type(value: Any, kind: Any, where: str, allowed: str) -> Any:
     """Raises: Bad when a value is of another type."""
     if not isinstance(value, kind):
         raise Bad(f"{where} {value!r:.60}; allowed: {allowed}")
@@ -148,13 +148,17 @@ def align(said: list, gold: list, files: tuple[Path, Path], unit: str) -> None:
         raise Bad(f"{told}; needed: one prediction for each {unit} of the gold file, which has at least one")
 
 
-def classified(said: Path, gold: Path, lang: str, reader: Callable[[Path], list] = lines) -> dict[str, float]:
+def classified(
+    said: Path, gold: Path, lang: str, reader: Callable[[Path], list] = stripped_lines
+) -> dict[str, float]:
+    """Accuracy of a label a line."""
     predictions, golds = reader(said), reader(gold)
     align(predictions, golds, (said, gold), "line")
     return PROTOCOLS["accuracy"](predictions, [{"label": g} for g in golds], lang)[0]
 
 
-def tagged(said: Path, gold: Path, lang: str) -> dict[str, float]:
+def score_tags(said: Path, gold: Path, lang: str) -> dict[str, float]:
+    """Entity F1 of tags, a token a line."""
     predictions, golds = sentences(said), sentences(gold)
     align(predictions, golds, (said, gold), "sentence")
     line = 1
@@ -162,16 +166,18 @@ def tagged(said: Path, gold: Path, lang: str) -> dict[str, float]:
         if len(p) != len(g):
             raise Bad(f"{said}: {len(p)} tags in the sentence at line {line}; needed: {len(g)}, as in {gold}")
         line += len(g) + 1
-    return corpus(predictions, golds)
+    return corpus_f1(predictions, golds)
 
 
 def mined(said: Path, gold: Path, lang: str) -> dict[str, float]:
-    predictions, golds = ([line.split("\t") for line in lines(path)] for path in (said, gold))
+    """F1 of pairs of ids, a pair a line."""
+    predictions, golds = ([line.split("\t") for line in stripped_lines(path)] for path in (said, gold))
     return PROTOCOLS["bucc/pairs"](predictions, [{"ids": pair} for pair in golds], lang)[0]
 
 
-def answered(said: Path, gold: Path, lang: str, protocol: str = "qa/squad-en") -> dict[str, float]:
-    given = content(said)
+def score_answers(said: Path, gold: Path, lang: str, protocol: str = "qa/squad-en") -> dict[str, float]:
+    """Exact match and F1 of answers by id, against gold in SQuAD's form."""
+    given = json_content(said)
     rows = [replied(question, given, said, gold) for question in questions(gold)]
     if not rows:
         raise Bad(f"{gold}: no questions; needed: SQuAD's form, data > paragraphs > qas, with at least one")
@@ -180,27 +186,28 @@ def answered(said: Path, gold: Path, lang: str, protocol: str = "qa/squad-en") -
 
 
 def questions(path: Path) -> Iterator[dict]:
-    for article in content(path):
-        for paragraph in expected(
+    """Every question of a file in SQuAD's form."""
+    for article in json_content(path):
+        for paragraph in of_type(
             field(article, "paragraphs", str(path)), HOLDERS, f"{path}: paragraphs is", "a list"
         ):
-            yield from expected(field(paragraph, "qas", str(path)), HOLDERS, f"{path}: qas is", "a list")
+            yield from of_type(field(paragraph, "qas", str(path)), HOLDERS, f"{path}: qas is", "a list")
 
 
 def replied(question: dict, given: dict | list | str, said: Path, gold: Path) -> tuple[str | None, dict]:
     """(answer given or None, example) of a question. As in evaluate.py, gold answers of one that got none are
     not looked at.
     """
-    name = expected(field(question, "id", str(gold)), str, f"{gold}: an id is", "a string")
+    name = of_type(field(question, "id", str(gold)), str, f"{gold}: an id is", "a string")
     if name not in given:
         return None, {"answers": []}
     of = f"{name!r} is"
-    reply = expected(field(given, name, str(said)), str, f"{said}: the answer to {of}", "a string")
-    answers = expected(
+    reply = of_type(field(given, name, str(said)), str, f"{said}: the answer to {of}", "a string")
+    answers = of_type(
         field(question, "answers", f"{gold}: {name!r}"), HOLDERS, f"{gold}: the answers of {of}", "a list"
     )
     texts = [
-        expected(field(a, "text", f"{gold}: {name!r}"), str, f"{gold}: a gold answer to {of}", "a string")
+        of_type(field(a, "text", f"{gold}: {name!r}"), str, f"{gold}: a gold answer to {of}", "a string")
         for a in answers
     ]
     if not texts:
@@ -213,26 +220,28 @@ def ranked(said: Path, gold: Path, lang: str) -> dict[str, float]:
     only.
     """
     form = "an object with a list of entity ids for each mention"
-    given, golds = content(said), expected(content(gold), dict, f"{gold} holds", form)
-    given = expected(given, dict, f"{said} holds", form) if golds else {}
+    given, golds = json_content(said), of_type(json_content(gold), dict, f"{gold} holds", form)
+    given = of_type(given, dict, f"{said} holds", form) if golds else {}
     wanted = [field(ids, 0, f"{gold}: {name!r}") for name, ids in golds.items()]
-    examples = [{"gold": expected(x, str, f"{gold}: an entity is", "a string").strip()} for x in wanted]
+    examples = [{"gold": of_type(x, str, f"{gold}: an entity is", "a string").strip()} for x in wanted]
     lists = [
-        expected(given.get(name, []), list | str, f"{said}: {name!r} has", "a list of entity ids")
+        of_type(given.get(name, []), list | str, f"{said}: {name!r} has", "a list of entity ids")
         for name in golds
     ]
     return PROTOCOLS["map@20"](lists, examples, lang)[0]
 
 
 SCORERS: dict[str, Scorer] = {
-    "pawsx": classified, "xnli": classified, "xcopa": partial(classified, reader=labels), "udpos": tagged,
-    "panx": tagged,
-    "xquad": answered, "mlqa": partial(answered, protocol="qa/mlqa"), "tydiqa": answered, "bucc2018": mined,
+    "pawsx": classified, "xnli": classified, "xcopa": partial(classified, reader=labels), "udpos": score_tags,
+    "panx": score_tags,
+    "xquad": score_answers, "mlqa": partial(score_answers, protocol="qa/mlqa"), "tydiqa": score_answers,
+    "bucc2018": mined,
     "tatoeba": classified, "mewslix": ranked,
 }  # fmt: skip
 
 
-def place(folder: Path, task: str, lang: str) -> Path:
+def prediction_file(folder: Path, task: str, lang: str) -> Path:
+    """The file of a task and language in the layout."""
     suffix = {"xcopa": "jsonl", "mewslix": "json"}.get(task, "json" if task in SHARED["qa"] else "tsv")
     return folder / task / f"test-{lang}.{suffix}"
 
@@ -245,7 +254,7 @@ LISTED = {"scale": str, "runs": {"*": str}, "languages": {"*": [str]}, "files": 
 UNLIST = "export again into a new folder, or delete the list to score whatever lies there"
 
 
-def score(
+def score_folder(
     submission: Path, gold: Path, benchmark: str = "xtreme", languages: list[str] | None = None
 ) -> dict:
     """{overall, groups, tasks: {task: {score, metrics: {metric: {lang: value}}}}}: of the tasks that are in
@@ -273,7 +282,9 @@ def score(
             f"no task of {benchmark} in both {submission} and {gold}; known: {', '.join(LANGS[benchmark])}"
         )
     wanted = (
-        named(languages, there, benchmark) if languages is not None else listed(submission, there, benchmark)
+        chosen_languages(languages, there, benchmark)
+        if languages is not None
+        else exported_languages(submission, there, benchmark)
     )
     tasks = {task: one(submission, gold, task, wanted[task], len(LANGS[benchmark][task])) for task in there}
     full = {task for task, found in tasks.items() if not found.get("partial")}
@@ -317,7 +328,7 @@ def of_one_export(submission: Path, gold: Path, tasks: list[str]) -> list[str]:
     return tasks
 
 
-def named(languages: list[str], tasks: list[str], benchmark: str) -> dict[str, list[str]]:
+def chosen_languages(languages: list[str], tasks: list[str], benchmark: str) -> dict[str, list[str]]:
     """The languages of each task among those that a person named.
 
     Raises: Bad for an unknown one, and for a task that has none of them.
@@ -334,7 +345,7 @@ def named(languages: list[str], tasks: list[str], benchmark: str) -> dict[str, l
     return found
 
 
-def listed(submission: Path, tasks: list[str], benchmark: str) -> dict[str, list[str]]:
+def exported_languages(submission: Path, tasks: list[str], benchmark: str) -> dict[str, list[str]]:
     """The languages of each task: all, or those that the submission's own list has.
 
     Raises: Bad for a damaged list, or one with a language that the task lacks.
@@ -354,7 +365,9 @@ def listed(submission: Path, tasks: list[str], benchmark: str) -> dict[str, list
 
 def one(submission: Path, gold: Path, task: str, langs: list[str], of: int) -> dict:
     """A task's score and its metrics by language; `of`: how many languages the benchmark has."""
-    pairs = {lang: (place(submission, task, lang), place(gold, task, lang)) for lang in langs}
+    pairs = {
+        lang: (prediction_file(submission, task, lang), prediction_file(gold, task, lang)) for lang in langs
+    }
     missing = [str(path) for both in pairs.values() for path in both if not path.exists()]
     if missing:
         needed = f"{', '.join(langs)}; --languages scores those that are there"
@@ -377,13 +390,13 @@ def unread(submission: Path, scores: dict) -> list[str]:
             found.append(path.name + "/" * path.is_dir())
             continue
         langs = next(iter(scores["tasks"][path.name]["metrics"].values()))
-        read = {place(submission, path.name, lang).name for lang in langs}
+        read = {prediction_file(submission, path.name, lang).name for lang in langs}
         names = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
         found += [f"{path.name}/{name}" for name in names if name not in read]
     return found
 
 
-def table(scores: dict) -> list[dict]:
+def score_table(scores: dict) -> list[dict]:
     """Rows to print: a metric of a task with its mean and languages, then the tasks', groups' and overall
     scores.
     """
@@ -435,7 +448,7 @@ LINE: dict[str, Callable[[Any], str]] = {
 }  # fmt: skip
 
 
-def write(folder: Path, task: str, lang: str, what: list | None, examples: list[dict]) -> Path:
+def write_predictions(folder: Path, task: str, lang: str, what: list | None, examples: list[dict]) -> Path:
     """One file of the layout: predictions, or the examples' gold where `what` is None.
 
     A prediction is what its protocol takes: a label's index, tags, a text, a ranked list of ids; a pair of
@@ -448,7 +461,7 @@ def write(folder: Path, task: str, lang: str, what: list | None, examples: list[
     name = called(task)
     if name not in SCORERS:
         raise Bad(f"no place for task {task!r} in a submission; known: {', '.join(SCORERS)}")
-    path = place(folder, name, lang)
+    path = prediction_file(folder, name, lang)
     path.parent.mkdir(parents=True, exist_ok=True)
     if what is None and name not in SHARED["qa"]:
         gold = GOLD.get(name, lambda i, e: e["label"])
@@ -464,6 +477,7 @@ def write(folder: Path, task: str, lang: str, what: list | None, examples: list[
 
 
 def keyed(what: list, examples: list[dict], path: Path) -> dict[str, Any]:
+    """Predictions by the id of their example. Raises: Bad for ids that repeat."""
     ids = [e["id"] for e in examples]
     if len(set(ids)) < len(ids):
         raise Bad(

@@ -1,6 +1,6 @@
 """The micro-world: a laboratory of eight constructed languages in which the whole study runs in minutes."""
 
-from .languages import LANGUAGES, Language, pieces
+from .languages import LANGUAGES, Language, word_pieces
 from .layout import BUCC_GOLD, TELLS, rows
 from .pages import gloss, pages
 from .tell import TRANSLATION_ERROR
@@ -13,6 +13,6 @@ __all__ = [
     "Language",
     "gloss",
     "pages",
-    "pieces",
+    "word_pieces",
     "rows",
 ]

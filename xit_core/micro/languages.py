@@ -12,7 +12,7 @@ from .world import CLASS_OF, CLASSES, COMMON, HYPERNYM, NAMED, VERBS, Dice
 
 FUNCTION = "the in not that is say who what where do next two it and".split()
 CONTENT = (*VERBS, *(c for name in COMMON for c in CLASSES[name]), *dict.fromkeys(HYPERNYM.values()))
-NAMES = tuple(c for name in NAMED for c in CLASSES[name])
+PROPER_NAMES = tuple(c for name in NAMED for c in CLASSES[name])
 LATIN = "abdefghiklmnoprstuvz"
 ALPHABETS = {"Latin": LATIN, "Greek": "αβδεφγχικλμνοπρστυξζ", "Cyrillic": "абдефгхиклмнопрстувз"}
 
@@ -56,11 +56,11 @@ LANGUAGES = {language.code: language for language in DECLARED}
 
 def _construct(language: Language, concept: str, attempt: int) -> str:
     rng = Dice(f"{language.code} {concept} {attempt}")
-    size = 1 if concept in FUNCTION else rng.choice((2, 2, 3) if concept in NAMES else (2, 2, 2, 3))
+    size = 1 if concept in FUNCTION else rng.choice((2, 2, 3) if concept in PROPER_NAMES else (2, 2, 2, 3))
     word = "".join(rng.choice(language.consonants) + rng.choice(language.vowels) for _ in range(size))
     word += rng.choice(language.consonants) if rng.random() < 0.4 or size == 1 else ""
     word = word.translate(str.maketrans(LATIN, ALPHABETS[language.script]))
-    return word.title() if concept in NAMES else word
+    return word.title() if concept in PROPER_NAMES else word
 
 
 @cache
@@ -84,8 +84,10 @@ def lexicon() -> dict[str, dict[str, str]]:
     out: dict[str, dict[str, str]] = {}
     for code, x in LANGUAGES.items():
         words = out[code] = {".": ".", "?": "?"}
-        for concept in (*FUNCTION, *CONTENT, *NAMES):
-            share = 0 if code == "en" or concept in FUNCTION else x.names if concept in NAMES else x.words
+        for concept in (*FUNCTION, *CONTENT, *PROPER_NAMES):
+            share = (
+                0 if code == "en" or concept in FUNCTION else x.names if concept in PROPER_NAMES else x.words
+            )
             shared = crc32(f"{code} {concept}".encode()) % 1000 < 1000 * share
             attempts = map(_construct, repeat(x), repeat(concept), count())
             words[concept] = (
@@ -105,7 +107,7 @@ def siblings(concept: str) -> tuple[str, ...]:
     return tuple(c for c in members if c != concept)
 
 
-def pieces(texts: dict[str, list[str]]) -> list[tuple[str, float]]:
+def word_pieces(texts: dict[str, list[str]]) -> list[tuple[str, float]]:
     """A Unigram vocabulary with its log probabilities: the languages' words, their case suffixes, and single
     letters.
 

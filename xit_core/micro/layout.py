@@ -109,11 +109,13 @@ def _nli(rng: Dice, split: str) -> tuple[list[Event], Event, int]:
 
 
 def mnli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """A premise of one or two sentences, a hypothesis, and the number of the label."""
     premise, hypothesis, label = _nli(rng, split)
     return {"premise": tell.story(premise), "hypothesis": tell.say(hypothesis), "label": label, "idx": i}
 
 
 def xnli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """The same with the label as a word."""
     premise, hypothesis, label = _nli(rng, split)
     return {
         "language": tell.code,
@@ -124,6 +126,7 @@ def xnli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 
 def anli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """The same with a longer premise."""
     premise, hypothesis, label = _nli(rng, split)
     taken = {verb for e in premise for verb in (e.verb, OPPOSITE.get(e.verb))}
     premise += [e for e in world.story(rng, split, 2, detail=0.2) if e.verb not in taken]
@@ -138,6 +141,7 @@ def anli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 
 def qqp(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """Two questions, and whether they ask the same."""
     e = event(rng, split, verbs=HAVING["patients"], detail=1.0)
     ask, other = rng.sample(("agent", "patient", "place"), 2)
     label, second = rng.randrange(2), e
@@ -157,6 +161,7 @@ def qqp(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 
 def pawsx(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """Two sentences with nearly the same words, and whether they say the same."""
     while True:
         e = event(rng, split, kind="person", agent=cast(rng, 1)[0], detail=1.0)
         swapped = e._replace(agent=e.patient, patient=e.agent)
@@ -174,6 +179,7 @@ def pawsx(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 
 def squad1(rng: Dice, split: str, tell: Teller, i: int, answerable: bool = True) -> dict:
+    """A question about one of three sentences, with its answer in them or (not `answerable`) none."""
     events = world.story(rng, split, 3, detail=0.3)
     e = rng.choice(events)
     ask = rng.choice([p for p in ("agent", "patient", "place") if getattr(e, p)])
@@ -193,10 +199,12 @@ def squad1(rng: Dice, split: str, tell: Teller, i: int, answerable: bool = True)
 
 
 def squad2(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """The same, half of the questions without an answer."""
     return squad1(rng, split, tell, i, rng.random() < 0.5)
 
 
 def xquad(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """The same without a title."""
     return {key: value for key, value in squad1(rng, split, tell, i).items() if key != "title"}
 
 
@@ -214,6 +222,7 @@ def _endings(rng: Dice, split: str) -> tuple[list[Event], list[Event], int]:
 
 
 def hellaswag(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """The first two events of a script, and four last ones of which one is the script's."""
     told, endings, gold = _endings(rng, split)
     context, ends = tell.story(told[:2]), [tell.say(e) for e in endings]
     row = {"ind": i, "activity_label": "", "ctx_a": context, "ctx_b": "", "ctx": context, "endings": ends}
@@ -228,6 +237,7 @@ def _options(rng: Dice, verb: str, kind: str, n: int, gold: int) -> list[str]:
 
 
 def cosmosqa(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """A story, a question on where or what for, and four answers."""
     if rng.random() < 0.5:  # what happens next?
         told, endings, gold = _endings(rng, split)
         events, answers = told[:2], [tell.say(e) for e in endings]
@@ -247,6 +257,7 @@ def cosmosqa(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 
 def csqa(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """A question that only knowledge of the world answers, and five choices."""
     kind, ask = rng.choice((("place", "place"), ("role", "agent"), ("patients", "patient")))
     e = event(rng, split, verbs=HAVING[kind], agent=cast(rng, 1)[0], detail=0)
     gold = rng.randrange(5)
@@ -297,16 +308,19 @@ def _sentence(rng: Dice, split: str, code: str, names: float = 0.0) -> Tokens:
 
 
 def ccg(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """A sentence with the supertag of each word."""
     tokens = _sentence(rng, split, tell.code)
     return {"tokens": tell.list(tokens), "supertags": [t.supertag for t in tokens]}
 
 
 def udpos(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """A sentence with the part of speech of each word."""
     tokens = _sentence(rng, split, tell.code)
     return {"tokens": tell.list(tokens), "pos_tags": [UPOS.index(t.upos) for t in tokens]}
 
 
 def panx(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """A sentence with the entity tag of each word."""
     tokens = _sentence(rng, split, tell.code, names=0.6)
     return {
         "tokens": tell.list(tokens),
@@ -316,6 +330,7 @@ def panx(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 
 def tatoeba(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """A sentence and the same in the pivot language."""
     e = event(rng, split, detail=0.8)
     return {
         "source_sentence": tell.say(e),
@@ -334,6 +349,7 @@ def _mined(lang: str, side: str, number: int) -> str:
 
 
 def bucc(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """A gold pair of the pools, with the ids of its sentences there."""
     return tatoeba(rng, split, tell, i) | {
         f"{side}_lang": _mined(tell.code, side, i) for side in ("source", "target")
     }

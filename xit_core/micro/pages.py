@@ -6,7 +6,7 @@ from .languages import LANGUAGES
 from .tell import Teller, clause
 from .world import Event, Thing
 
-SHOWN = (
+SHOWN_EVENTS = (
     Event("eat", Thing("Person0"), Thing("apple", "big"), Thing("kitchen"), "today"),
     Event("chase", Thing("dog"), Thing("horse"), Thing("Town0")),
     Event("help", Thing("teacher"), Thing("Person1"), negated=True),
@@ -44,7 +44,7 @@ def pages() -> dict[str, str]:
     ]
     lines = [f"| {' | '.join(row)} |" for row in table]
     events = []
-    for n, event in enumerate(SHOWN, 1):
+    for n, event in enumerate(SHOWN_EVENTS, 1):
         events += [f"**Event {n}**", "", "| language | told, and word by word |", "|---|---|"]
         for x in LANGUAGES.values():
             words, meanings = zip(*gloss(event, x.code), strict=True)

@@ -128,12 +128,14 @@ class Teller:
         self.rng = Dice(f"translator {code} {seed}") if error else None
 
     def word(self, token: Token) -> str:
+        """The word of a token in the language."""
         concept = token.concept
         if self.rng and (others := siblings(concept)) and self.rng.random() < self.error:
             concept = self.rng.choice(others)
         return self.words[concept] + self.words["<case>"] * token.marked
 
     def text(self, tokens: Tokens) -> str:
+        """Tokens as a text."""
         return " ".join(self.list(tokens))
 
     def say(self, event: Event, ask: str = "", fronted: str = "") -> str:
@@ -141,7 +143,9 @@ class Teller:
         return self.text(ended(clause(self.code, event, ask, fronted), "?" if ask else "."))
 
     def story(self, events: list[Event]) -> str:
+        """Events as sentences, one after the other."""
         return " ".join(self.say(event) for event in events)
 
     def list(self, tokens: Tokens) -> list[str]:  # the last one: it hides the built-in
+        """Tokens as a list of words."""
         return [self.word(token) for token in tokens]

@@ -1,0 +1,1 @@
+"""What is trained: encoder, heads by kind of task, methods, batches, the loop, checkpoints."""

@@ -14,7 +14,7 @@ from transformers.conversion_mapping import register_checkpoint_conversion_mappi
 from transformers.core_model_loading import Concatenate, WeightConverter
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
-from ..design.encoders import INDEX, INSTALLED, Encoder, weights
+from ..design.encoders import INDEX, INSTALLED, Encoder, weight_files
 from ..design.scales import Scale
 from ..design.tasks import TEXT
 from ..machine import files
@@ -43,7 +43,7 @@ def to_restore(encoder: Encoder) -> str:
     return f"{files.RESTORE}, or make it: `make encoder SCALE={encoder.name}`"
 
 
-def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
+def read_model(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
     """A model of a folder in transformers' layout: config.json with model.safetensors, or with its parts and
     their index.
 
@@ -51,10 +51,12 @@ def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
     """
     own = s.encoder.name and folder == s.encoder.folder
     advice = to_restore(s.encoder) if own else "delete the folder, it is made again"
-    parts = weights(folder)
+    parts = weight_files(folder)
     if missing := [file.name for file in (folder / "config.json", *parts) if not file.is_file()]:
         raise Bad(f"no encoder at {folder} ({missing[0]} is missing); {advice}")
-    encoder, found = files.given(folder, lambda folder: loaded(folder, parts), advice, "damaged checkpoint")
+    encoder, found = files.read_foreign(
+        folder, lambda folder: loaded(folder, parts), advice, "damaged checkpoint"
+    )
     head = {
         ours: found[f"lm_head.{theirs}"] for ours, theirs in LM_HEAD.items() if f"lm_head.{theirs}" in found
     }
@@ -65,12 +67,13 @@ def loaded(folder: Path, parts: list[Path]) -> tuple[XLMRobertaModel, dict[str, 
     """The encoder of a folder, and all of its tensors.
 
     Raises: ValueError for files that are not as they were written, and much else for files of another kind.
+    Shapes: each tensor as the encoder's configuration says.
     """
     sums = [file.read_text(encoding="utf-8") for file in folder.glob(SUMS.format("*"))]
     if sums and summed(folder, parts) not in sums:
         raise ValueError(f"not as it was written: {SUMS.format('*')}")
     config = XLMRobertaConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    found = joined({k: v.float() for file in parts for k, v in load_file(file).items()})
+    found = whole_tensors({k: v.float() for file in parts for k, v in load_file(file).items()})
     encoder = empty(config)
     encoder.load_state_dict(
         {k.removeprefix("roberta."): v for k, v in found.items() if k.startswith("roberta.")}
@@ -83,7 +86,7 @@ def summed(folder: Path, parts: list[Path]) -> str:
     return "".join(f"{files.sha256(file)}  {file.name}\n" for file in (folder / "config.json", *parts))
 
 
-def write(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+def write_model(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> None:
     """Save encoder and masked-LM head in transformers' layout; the weights, or their index, come last: then
     all is there.
 
@@ -105,13 +108,16 @@ def write(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> Non
                 (folder / INDEX).unlink()  # parts count only with an index of theirs
         return names
 
-    files.together(folder, make, f"the checkpoint {folder}", full=SafetensorError)
+    files.write_together(folder, make, f"the checkpoint {folder}", full=SafetensorError)
     for old in set(folder.glob("model*.safetensors")) - {folder / name for name in parts}:
         old.unlink(missing_ok=True)
 
 
 def saved(folder: Path, parts: dict[str, dict[str, Tensor]], config: str) -> list[str]:
-    """Write all files of a checkpoint; their names in the order in which they may be seen."""
+    """Write all files of a checkpoint; their names in the order in which they may be seen.
+
+    Shapes: tensors of any shape.
+    """
     (folder / "config.json").write_text(config, encoding="utf-8", newline="\n")
     for name, some in parts.items():
         save_file(some, folder / name, metadata={"format": "pt"})
@@ -120,7 +126,7 @@ def saved(folder: Path, parts: dict[str, dict[str, Tensor]], config: str) -> lis
     (folder / sums).write_text(told, encoding="utf-8", newline="\n")
     if len(parts) == 1:
         return [sums, "config.json", *parts]
-    (folder / INDEX).write_text(index(parts), encoding="utf-8", newline="\n")
+    (folder / INDEX).write_text(weight_index(parts), encoding="utf-8", newline="\n")
     return [sums, "config.json", *parts, INDEX]
 
 
@@ -138,6 +144,8 @@ def configured(model: Model) -> str:
 def parted(found: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """Tensors by the name of their file, at most PART bytes in each; a larger table of embeddings goes in
     blocks of its rows.
+
+    Shapes: tensors of any shape; a table (V, H) is split into blocks of rows.
     """
     parts, room = [{}], PART
     for name, x in found.items():
@@ -155,8 +163,8 @@ def parted(found: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     return dict(zip(names, parts, strict=True))
 
 
-def index(parts: dict[str, dict[str, Tensor]]) -> str:
-    """The index that transformers reads weights in parts by."""
+def weight_index(parts: dict[str, dict[str, Tensor]]) -> str:
+    """The index that transformers reads weights in parts by. Shapes: tensors of any shape."""
     told = {"metadata": {"total_size": sum(x.nbytes for some in parts.values() for x in some.values())}}
     return (
         json.dumps(
@@ -166,8 +174,8 @@ def index(parts: dict[str, dict[str, Tensor]]) -> str:
     )
 
 
-def joined(found: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of all parts, the table of embeddings in one piece."""
+def whole_tensors(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of all parts, the table of embeddings in one piece. Shapes: blocks (rows, H) -> (V, H)."""
     blocks = sorted(name for name in found if name.startswith(f"{TABLE}.") and name != f"{TABLE}.weight")
     table = {f"{TABLE}.weight": torch.cat([found[name] for name in blocks])} if blocks else {}
     return {name: x for name, x in found.items() if name not in blocks} | table

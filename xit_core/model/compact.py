@@ -7,7 +7,7 @@ import torch
 
 from . import mixture
 from .encoder import Model
-from .features import pieces
+from .features import piece_ids
 from .schedule import DECAY, slope
 
 
@@ -26,7 +26,7 @@ class CompactEmbedding:
         self.before = self.whole.weight.detach()
         if any(net.kinds[name].tied for name in batches.features) or not self.whole.weight.requires_grad:
             return
-        used = np.flatnonzero(np.bincount(np.concatenate([pieces(f) for f in batches.features.values()])))
+        used = np.flatnonzero(np.bincount(np.concatenate([piece_ids(f) for f in batches.features.values()])))
         self.lookup = np.zeros(len(self.before), np.int64)
         self.lookup[used] = np.arange(len(used))
         self.rows = torch.from_numpy(used).to(self.before.device)

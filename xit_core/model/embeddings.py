@@ -2,8 +2,8 @@
 table.
 
 The table of Universal Sentence Encoder Multilingual v3 (Google, Apache-2.0) is in the package of the optional
-extra `table`: 128,000 cased pieces, 512 six-bit dimensions. It was learned from translations: a declared
-deviation.
+extra `public_table`: 128,000 cased pieces, 512 six-bit dimensions. It was learned from translations: a
+declared deviation.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ RARE = 5  # a character that the table lacks gets a piece of its own if it occur
 STD = 0.05  # of the vectors: their length is STD · √dims
 
 
-def table() -> tuple[list[tuple[str, float]], np.ndarray]:
+def public_table() -> tuple[list[tuple[str, float]], np.ndarray]:
     """Return (piece, log probability) pairs, the first CONTROL of them no text, and float32 vectors (128000,
     512).
     """
@@ -38,7 +38,7 @@ def table() -> tuple[list[tuple[str, float]], np.ndarray]:
     return list(zip(words._pieces, words._scores, strict=True)), vectors
 
 
-def tokenizer(pieces: list[tuple[str, float]]) -> Tokenizer:
+def unigram_tokenizer(pieces: list[tuple[str, float]]) -> Tokenizer:
     """Return a Unigram tokenizer with XLM-R's special tokens and templates; what is no piece falls apart into
     pieces.
 
@@ -64,7 +64,7 @@ def segmented(made: Tokenizer, lines: list[str]) -> Iterator[list[int]]:
         )
 
 
-def shares(made: Tokenizer, texts: Texts) -> np.ndarray:
+def piece_shares(made: Tokenizer, texts: Texts) -> np.ndarray:
     """Return the share of each id in the segmented text, all languages counting the same. Shapes: (ids,), sum
     1.
     """
@@ -75,8 +75,8 @@ def shares(made: Tokenizer, texts: Texts) -> np.ndarray:
     return total
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Return the rows at one length, STD · √dims."""
+def unit_length(vectors: np.ndarray) -> np.ndarray:
+    """Return the rows at one length, STD · √dims. Shapes: (N, D) -> (N, D)."""
     return vectors * (
         STD * vectors.shape[1] ** 0.5 / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     )
@@ -90,10 +90,12 @@ def project(vectors: np.ndarray, weights: np.ndarray, dims: int) -> np.ndarray:
     _, axes = np.linalg.eigh((centred * weights[:, None] / weights.sum()).T @ centred)  # the largest last
     # A turn by a fixed seed spreads the variance over the dimensions, as LayerNorm expects it; angles stay.
     turn, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((dims, dims)))
-    return unit(centred @ axes[:, -dims:] @ turn)
+    return unit_length(centred @ axes[:, -dims:] @ turn)
 
 
-def start(texts: Texts, pieces: int, dims: int, public: tuple | None = None) -> tuple[Tokenizer, np.ndarray]:
+def table_start(
+    texts: Texts, pieces: int, dims: int, public: tuple | None = None
+) -> tuple[Tokenizer, np.ndarray]:
     """Return a tokenizer of at most `pieces` ids and their vectors, float32 (ids, dims), cut from the public
     table.
 
@@ -101,24 +103,24 @@ def start(texts: Texts, pieces: int, dims: int, public: tuple | None = None) -> 
     character that the table lacks starts at the mean of the lines that hold it. `public` stands in for the
     installed table.
     """
-    known, vectors = (part[CONTROL:] for part in public or table())
-    full = tokenizer(known)
+    known, vectors = (part[CONTROL:] for part in public or public_table())
+    full = unigram_tokenizer(known)
     raw = sum((Counter("\n".join(lines)) for lines in texts.values()), Counter())
     seen = {"▁"}.union(*map(full.normalizer.normalize_str, raw))
-    share = shares(full, texts)[len(SPECIAL) : -1]
+    share = piece_shares(full, texts)[len(SPECIAL) : -1]
     new = sorted(c for c in seen.difference(dict(known)) if raw[c] >= RARE and c.isprintable())
     must = np.array([word in seen for word, _ in known])
     ranked = np.lexsort((-share, ~must))[: pieces - len(new) - len(SPECIAL) - 1]
     kept = np.sort(ranked[must[ranked] | (share[ranked] > 0)])
-    made = tokenizer([known[i] for i in kept] + [(c, known[-1][1]) for c in new])
-    found = unit(np.random.default_rng(1).standard_normal((made.get_vocab_size(), dims)))
+    made = unigram_tokenizer([known[i] for i in kept] + [(c, known[-1][1]) for c in new])
+    found = unit_length(np.random.default_rng(1).standard_normal((made.get_vocab_size(), dims)))
     found[len(SPECIAL) :][: len(kept)] = project(vectors[kept], np.sqrt(share[kept] + 1e-7), dims)
     rows, sums, letters = [made.token_to_id(c) for c in new], np.zeros_like(found), set(new)
     holding = [line for lines in texts.values() for line in lines if not letters.isdisjoint(line)]
     for ids in segmented(made, holding):
         sums[ids] += found[ids].mean(0)
-    found[rows] = unit(
-        unit(sums[rows]) + found[rows]
+    found[rows] = unit_length(
+        unit_length(sums[rows]) + found[rows]
     )  # half of it a random direction, so that no two are alike
     found[SPECIAL.index("<pad>")] = 0
     return made, found.astype(np.float32)

@@ -75,7 +75,10 @@ class Model(nn.Module):
             yield some, packed.pack([features[i] for i in some], self.encoder.device)
 
     def forward(self, name: str, batch: dict) -> Tensor:
-        """Logits of one batch of one task, as the task's head gives them."""
+        """Logits of one batch of one task, as the task's head gives them.
+
+        Shapes: tokens (T,) -> logits (B, C), or (T, C) by token.
+        """
         for states in self.states(batch):  # noqa: B007  the last ones
             pass
         if self.kinds[name].tied:
@@ -98,11 +101,15 @@ POSITIONS = 256
 
 
 def empty(config: XLMRobertaConfig) -> XLMRobertaModel:
+    """An encoder of a configuration, with random weights."""
     return XLMRobertaModel(config, add_pooling_layer=False)
 
 
 def distance(model: Model, before: dict[str, Tensor]) -> float:
-    """How far training moved the encoder: the norm of the difference relative to the norm of `before`."""
+    """How far training moved the encoder: the norm of the difference relative to the norm of `before`.
+
+    Shapes: tensors of any shape -> scalar.
+    """
     now = {k: v.float() for k, v in model.encoder.state_dict().items() if v.is_floating_point()}
     moved = sum((v - before[k].to(v)).square().sum() for k, v in now.items())
     whole = sum(before[k].to(v).square().sum() for k, v in now.items())

@@ -31,6 +31,7 @@ class Encoded(Sequence):
 
     @classmethod
     def of(cls, features: list[dict], lost: Sequence[int] = ()) -> "Encoded":
+        """Flat arrays of features as dictionaries."""
         parts = [sequences(f) for f in features]
         gold = [f.get("gold", ()) for f in features]
         counts = [len(x) for x in parts], [len(x) for some in parts for x in some], [len(x) for x in gold]
@@ -69,7 +70,7 @@ class Encoded(Sequence):
             with part.open("wb") as out:
                 np.save(out, flat)
 
-        files.whole(file, make)
+        files.write_whole(file, make)
 
     def __post_init__(self):
         begins = {"first": self.widths, "begin": self.lengths, "label": self.sizes}
@@ -90,6 +91,7 @@ class Encoded(Sequence):
 
     @cached_property
     def longest(self) -> np.ndarray:
+        """(N,): tokens of the longest sequence of each feature."""
         return np.maximum.reduceat(self.lengths, self.first[:-1])
 
 
@@ -103,8 +105,8 @@ def size(feature: dict) -> int:
     return sum(map(len, sequences(feature)))
 
 
-def pieces(features: Sequence[dict]) -> np.ndarray:
-    """The ids of all features, one after the other."""
+def piece_ids(features: Sequence[dict]) -> np.ndarray:
+    """The ids of all features, one after the other. Shapes: (T,), of all features."""
     return (
         features.ids
         if isinstance(features, Encoded)

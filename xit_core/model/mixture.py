@@ -59,6 +59,8 @@ class Mixture:
     def deal(self, features: Sequence[dict], epoch: int, salt: int) -> list[np.ndarray]:
         """A shuffled epoch cut into batches of neighbours in length (within pools of 16 batches), so that
         steps are even.
+
+        Shapes: indices (batch,) each.
         """
         draw = np.random.default_rng([self.seed, 2, epoch, salt])
         order = draw.permutation(len(features))

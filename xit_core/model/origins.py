@@ -14,7 +14,7 @@ from ..design.encoders import HUB, INSTALLED, RANDOM, SHIPPED, Encoder, weights_
 from ..design.scales import Scale
 from ..machine import files
 from ..machine.errors import Bad
-from .checkpoints import read, to_restore
+from .checkpoints import read_model, to_restore
 from .encoder import Model, empty, shape
 
 
@@ -31,7 +31,7 @@ def tokenizer(s: Scale) -> Tokenizer:
     )
     if not file.is_file():
         raise Bad(f"scale {s.name!r}: no encoder at {file.parent}; make one: `make encoder SCALE={s.name}`")
-    return files.given(file, lambda file: Tokenizer.from_file(str(file)), files.RESTORE)
+    return files.read_foreign(file, lambda file: Tokenizer.from_file(str(file)), files.RESTORE)
 
 
 def hub_file(encoder: Encoder, name: str) -> Path:
@@ -61,7 +61,7 @@ def start(s: Scale, model: str = "", seed: int = 1) -> Model:
 
 def from_folder(s: Scale, seed: int = 1) -> Model:
     """An encoder that this package ships."""
-    return read(s.encoder.folder, tokenizer(s), s)
+    return read_model(s.encoder.folder, tokenizer(s), s)
 
 
 def from_package(s: Scale, seed: int = 1) -> Model:
@@ -76,7 +76,7 @@ def from_package(s: Scale, seed: int = 1) -> Model:
     return from_folder(s)
 
 
-def from_hub(s: Scale, seed: int = 1) -> Model:
+def hub_model(s: Scale, seed: int = 1) -> Model:
     """An encoder of the hub at its pinned commit."""
     return Model(fetched(s.encoder), tokenizer(s), s)
 
@@ -97,7 +97,7 @@ def fetched(encoder: Encoder) -> XLMRobertaModel:
         raise Bad(f"{reason}; connect, or choose a scale that needs no hub, such as micro") from None
 
 
-def drawn(s: Scale, seed: int = 1) -> Model:
+def random_model(s: Scale, seed: int = 1) -> Model:
     """Random weights in the shape of the scale's encoder."""
     pieces = tokenizer(s)
     torch.manual_seed(seed)
@@ -110,7 +110,7 @@ def empty_shape(s: Scale, pieces: Tokenizer) -> XLMRobertaModel:
     if s.encoder.origin == HUB:
         return empty(fetched(s.encoder).config)
     if s.encoder.name and (s.encoder.folder / "config.json").is_file():
-        return files.given(
+        return files.read_foreign(
             s.encoder.folder,
             lambda folder: empty(XLMRobertaConfig.from_pretrained(folder)),
             to_restore(s.encoder),
@@ -121,6 +121,6 @@ def empty_shape(s: Scale, pieces: Tokenizer) -> XLMRobertaModel:
 ORIGINS: dict[str, Callable[[Scale, int], Model]] = {
     SHIPPED: from_folder,
     INSTALLED: from_package,
-    HUB: from_hub,
-    RANDOM: drawn,
+    HUB: hub_model,
+    RANDOM: random_model,
 }

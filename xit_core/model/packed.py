@@ -86,7 +86,7 @@ def pack(features: list[dict], device: torch.device, lookup: np.ndarray | None =
 
 
 def placed(x: np.ndarray, device: torch.device) -> Tensor:
-    """On the device, without waiting for the copy."""
+    """On the device, without waiting for the copy. Shapes: any shape, kept."""
     x = torch.from_numpy(x)
     return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x
 
@@ -98,11 +98,13 @@ class Spread(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, s: Sequences) -> Tensor:
+        """(T, H) -> (N * longest, H)."""
         ctx.s = s
         return x.index_select(0, s.grid)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
+        """(N * longest, H) -> (T, H): places without a token have no gradient."""
         return gradient.index_select(0, ctx.s.place), None
 
 
@@ -111,11 +113,13 @@ class Gathered(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, s: Sequences) -> Tensor:
+        """(N * longest, H) -> (T, H)."""
         ctx.s, ctx.shape = s, x.shape
         return x.index_select(0, s.place)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
+        """(T, H) -> (N * longest, H), zeros where there is no token."""
         return gradient.new_zeros(ctx.shape).index_copy_(0, ctx.s.place, gradient), None
 
 
@@ -142,6 +146,8 @@ def attend(
 def varlen(query: Tensor, key: Tensor, value: Tensor, s: Sequences, scaling: float, dropout: float) -> Tensor:
     """FlashAttention on sequences of any lengths, no copy. torch's own function for it has no dropout, the
     kernel below has.
+
+    Shapes: three times (T, heads, D) -> (T, heads, D).
     """
     if not dropout:
         from torch.nn.attention.varlen import varlen_attn
@@ -157,6 +163,7 @@ def padded(query: Tensor, key: Tensor, value: Tensor, s: Sequences, scaling: flo
     """Where no kernel takes ragged sequences: a padded form within attention, and only where lengths differ.
 
     In float32: on CPUs its backward pass takes half the time that it takes in bf16.
+    Shapes: three times (T, heads, D) -> (T, heads, D).
     """
     heads, size = query.shape[1:]
     qkv = (x.reshape(-1, heads * size).float() for x in (query, key, value))

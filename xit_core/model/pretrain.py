@@ -17,7 +17,7 @@ from transformers.models.xlm_roberta import XLMRobertaModel
 from .. import micro
 from ..data import corpus, reading
 from ..data.corpus import Texts
-from ..data.local import sha256
+from ..data.local import file_hash
 from ..design.run import Run
 from ..design.scales import Pretraining, Scale
 from ..design.tasks import TEXT, languages
@@ -35,11 +35,11 @@ PREPARED = (
     "vectors.npy",
     "sequences.npy",
 )  # what a killed pretraining finds again, beside its checkpoint
-CARD = checkpoints.CARD | {"dose": {"tokens": float, "*": float}, "seconds": float, "of": list}
-AGAIN = "delete the folder, it is made again"
+FULL_CARD = checkpoints.CARD | {"dose": {"tokens": float, "*": float}, "seconds": float, "of": list}
+MADE_AGAIN = "delete the folder, it is made again"
 SAVE = 200  # steps between the checkpoints that a killed pretraining resumes from
 TAKEN = 100_000  # sequences copied at once: their places take several times the memory of their ids
-LEARNED = 400_000  # lines that a new vocabulary is learned from
+VOCABULARY_LINES = 400_000  # lines that a new vocabulary is learned from
 
 
 def remake(run: Run) -> tuple[Model, Training, float]:
@@ -57,25 +57,27 @@ def remake(run: Run) -> tuple[Model, Training, float]:
         )
     folder = runs_dir() / s.name / "encoder"
     begin, of = time.time() - spent(folder), stamp(p, run)
-    if card := finished(folder, of):
+    if card := finished_card(folder, of):
         left = Training(card["curve"], card["dose"], tokens=card["dose"]["tokens"])
-        return checkpoints.read(folder, pieces_of(folder), s), left, card["seconds"]
+        return checkpoints.read_model(folder, pieces_of(folder), s), left, card["seconds"]
     pieces, vectors, features, read = prepared(s, p, folder, of)
     net = unlearned(s, pieces, vectors, run.seed)
     net.heads[TEXT.name].bias.data.copy_(frequency(features, pieces.get_vocab_size()))
     batches = mixture.Mixture({TEXT.name: features}, p.batch, p.steps, run.seed)
     points = fit(net, batches, p.lr, run.seed, folder, save_every=SAVE, masking=p.masking, beta2=p.beta2)
-    checkpoints.write(net, folder, torch.bfloat16)
+    checkpoints.write_model(net, folder, torch.bfloat16)
     rows = sum(entry["rows"] for entry in read["data"])
     dose = {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}
     left, seconds = Training(points, dose, tokens=batches.tokens()), round(time.time() - begin)
     keep_card(folder, pieces, left.row() | {"seconds": seconds}, of, read)
-    return checkpoints.read(folder, pieces, s), left, seconds
+    return checkpoints.read_model(folder, pieces, s), left, seconds
 
 
 def unlearned(s: Scale, pieces: Tokenizer, vectors: np.ndarray | None, seed: int) -> Model:
     """The model before its first step: random weights, or the public table's vectors, frozen, as its
     embeddings.
+
+    Shapes: vectors (V, H).
     """
     torch.manual_seed(seed)
     config = encoder.shape(s.pretraining, pieces.get_vocab_size())
@@ -91,25 +93,25 @@ def unlearned(s: Scale, pieces: Tokenizer, vectors: np.ndarray | None, seed: int
 def keep_card(folder: Path, pieces: Tokenizer, told: dict, of: list, read: dict) -> None:
     """Write the tokenizer and, last, the card; what was prepared is not needed any more."""
     card = told | {"threads": torch.get_num_threads(), "of": of}
-    card |= {"tokenizer": files.sha256(keep(folder, pieces))} | read
-    files.text(folder / "card.json", json.dumps(files.sealed(card), indent=1) + "\n")
+    card |= {"tokenizer": files.sha256(write_tokenizer(folder, pieces))} | read
+    files.write_text(folder / "card.json", json.dumps(files.sealed(card), indent=1) + "\n")
     for name in PREPARED:
         (folder / name).unlink(missing_ok=True)
 
 
-def finished(folder: Path, of: list) -> dict | None:
+def finished_card(folder: Path, of: list) -> dict | None:
     """The card of a finished pretraining; None where there is none, it was made of something else, or is
     damaged.
     """
     with suppress(Bad, OSError):
-        card = files.load(folder / "card.json", CARD, AGAIN)
+        card = files.load(folder / "card.json", FULL_CARD, MADE_AGAIN)
         same = card.get("tokenizer") in (None, files.sha256(folder / "tokenizer.json"))
         return card if card["of"] == of and same else None
 
 
-def keep(folder: Path, pieces: Tokenizer) -> Path:
+def write_tokenizer(folder: Path, pieces: Tokenizer) -> Path:
     """Write the tokenizer."""
-    return files.whole(folder / "tokenizer.json", lambda part: pieces.save(str(part), pretty=False))
+    return files.write_whole(folder / "tokenizer.json", lambda part: pieces.save(str(part), pretty=False))
 
 
 def pieces_of(folder: Path) -> Tokenizer:
@@ -117,13 +119,15 @@ def pieces_of(folder: Path) -> Tokenizer:
 
     Raises: Bad for a damaged one.
     """
-    return files.given(folder / "tokenizer.json", lambda file: Tokenizer.from_file(str(file)), AGAIN)
+    return files.read_foreign(
+        folder / "tokenizer.json", lambda file: Tokenizer.from_file(str(file)), MADE_AGAIN
+    )
 
 
 def stamp(p: Pretraining, run: Run) -> list:
     """What a pretraining is made of: recipe, seed, the mirror's manifest."""
     return json.loads(
-        json.dumps([asdict(p), run.seed, mirror_dir() and sha256(mirror_dir() / "MANIFEST.csv")])
+        json.dumps([asdict(p), run.seed, mirror_dir() and file_hash(mirror_dir() / "MANIFEST.csv")])
     )
 
 
@@ -133,50 +137,54 @@ def prepared(
     """The tokenizer, the vectors it starts with (where the start is a table), packed text, and what was read.
 
     Made once: a run that was killed finds it in `folder`. A checkpoint there of another text is thrown away.
+    Shapes: vectors (V, H).
     """
     with suppress(Bad, OSError, ValueError):  # not there yet, or damaged
-        return found(folder, of)
+        return prepared_before(folder, of)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "resume.pt").unlink(missing_ok=True)
-    texts, read = gather(s, p)
+    texts, read = training_text(s, p)
     pieces, start = vocabulary(texts, s)
-    parts = {lang: pack(lines, pieces, p.length, p.packed) for lang, lines in texts.items()}
+    parts = {lang: packed_lines(lines, pieces, p.length, p.packed) for lang, lines in texts.items()}
     shares = sampling([len(f.ids) for f in parts.values()], p.alpha)
     features = (
-        drawn(list(parts.values()), shares, p.steps * p.batch) if p.alpha else joined(list(parts.values()))
+        drawn_sequences(list(parts.values()), shares, p.steps * p.batch)
+        if p.alpha
+        else concatenated(list(parts.values()))
     )
     for (lang, f), share in zip(parts.items(), shares, strict=True):
         if card := read.get("corpus", {}).get("languages", {}).get(lang):
             n = len(f.ids) - 2 * len(f)  # less <s> and </s>
             card |= {"pieces": n, "fertility": round(n / card["words"], 4), "share": round(share, 5)}
     pieces.no_truncation()
-    left(folder, of, pieces, start, features, read)
+    keep_prepared(folder, of, pieces, start, features, read)
     return pieces, start, features, read
 
 
-def left(
+def keep_prepared(
     folder: Path, of: list, pieces: Tokenizer, start: np.ndarray | None, features: Encoded, read: dict
 ) -> None:
     """Leave what was prepared for a run that is killed; the file that tells of it, with the others' hashes,
-    comes last.
+    comes last. Shapes: start (V, H).
     """
     told, vectors, packed = (folder / name for name in PREPARED)
     told.unlink(missing_ok=True)
     features.write(packed)
-    sums = {"tokenizer.json": keep(folder, pieces)}
+    sums = {"tokenizer.json": write_tokenizer(folder, pieces)}
     if start is not None:
-        sums[vectors.name] = files.whole(vectors, lambda part: np.save(part, start))
+        sums[vectors.name] = files.write_whole(vectors, lambda part: np.save(part, start))
     content = {"of": of, "read": read, "sums": {name: files.sha256(file) for name, file in sums.items()}}
-    files.text(told, json.dumps(files.sealed(content)))
+    files.write_text(told, json.dumps(files.sealed(content)))
 
 
-def found(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, Encoded, dict]:
+def prepared_before(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, Encoded, dict]:
     """What a killed pretraining left.
 
     Raises: Bad, OSError, ValueError when it left nothing, or a file is damaged or was made of something else.
+    Shapes: vectors (V, H).
     """
     told, vectors, packed = (folder / name for name in PREPARED)
-    content = files.load(told, {"of": list, "read": dict, "sums": {"*": str}}, AGAIN)
+    content = files.load(told, {"of": list, "read": dict, "sums": {"*": str}}, MADE_AGAIN)
     if content["of"] != of or content["sums"] != {
         name: files.sha256(folder / name) for name in content["sums"]
     }:
@@ -185,7 +193,7 @@ def found(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, Encoded
     return pieces_of(folder), start, Encoded.read(packed), content["read"]
 
 
-def gather(s: Scale, p: Pretraining) -> tuple[Texts, dict]:
+def training_text(s: Scale, p: Pretraining) -> tuple[Texts, dict]:
     """Training text by language, and what was read ("data"); of real text the card of the corpus too
     ("corpus").
     """
@@ -198,21 +206,24 @@ def gather(s: Scale, p: Pretraining) -> tuple[Texts, dict]:
 
 
 def vocabulary(texts: Texts, s: Scale) -> tuple[Tokenizer, np.ndarray | None]:
-    """A tokenizer with XLM-R's special tokens, and the table's vectors where the start is the table."""
+    """A tokenizer with XLM-R's special tokens, and the table's vectors where the start is the table.
+
+    Shapes: vectors (V, H).
+    """
     p = s.pretraining
     if p.start == "table":
-        return embeddings.start(texts, p.pieces, p.hidden)
+        return embeddings.table_start(texts, p.pieces, p.hidden)
     if s.world.made:
-        return embeddings.tokenizer(micro.pieces(texts)), None
-    return embeddings.tokenizer(learned(texts, p)), None
+        return embeddings.unigram_tokenizer(micro.word_pieces(texts)), None
+    return embeddings.unigram_tokenizer(learned_pieces(texts, p)), None
 
 
-def learned(texts: Texts, p: Pretraining) -> list[tuple[str, float]]:
+def learned_pieces(texts: Texts, p: Pretraining) -> list[tuple[str, float]]:
     """Unigram pieces (SentencePiece's algorithm), learned from lines drawn as the languages are sampled.
 
     Every character that occurs `table.RARE` times is one of them.
     """
-    rules, draw = embeddings.tokenizer([]), np.random.default_rng(2)
+    rules, draw = embeddings.unigram_tokenizer([]), np.random.default_rng(2)
     learner = Tokenizer(models.Unigram())
     learner.normalizer, learner.pre_tokenizer = rules.normalizer, rules.pre_tokenizer
     raw = sum((Counter("\n".join(lines)) for lines in texts.values()), Counter())
@@ -227,7 +238,7 @@ def learned(texts: Texts, p: Pretraining) -> list[tuple[str, float]]:
     )
     shares = sampling([sum(map(len, lines)) for lines in texts.values()], p.alpha)
     chosen = [
-        (x, draw.permutation(len(x))[: round(LEARNED * share)])
+        (x, draw.permutation(len(x))[: round(VOCABULARY_LINES * share)])
         for x, share in zip(texts.values(), shares, strict=True)
     ]
     lines = (x[i] for x, order in chosen for i in order)
@@ -244,7 +255,7 @@ def learned(texts: Texts, p: Pretraining) -> list[tuple[str, float]]:
     ]
 
 
-def pack(lines: list[str], pieces: Tokenizer, length: int, together: bool) -> Encoded:
+def packed_lines(lines: list[str], pieces: Tokenizer, length: int, together: bool) -> Encoded:
     """Sequences of at most `length` pieces, long lines cut; `together`: neighbouring lines share a
     sequence."""
     pieces.no_truncation()
@@ -265,12 +276,12 @@ def sampling(sizes: list[int], alpha: float) -> list[float]:
     return (weights / weights.sum()).tolist()
 
 
-def joined(parts: list[Encoded]) -> Encoded:
+def concatenated(parts: list[Encoded]) -> Encoded:
     """The features of all parts, one part after the other."""
     return Encoded(*(np.concatenate([getattr(f, x.name) for f in parts]) for x in fields(Encoded)))
 
 
-def drawn(parts: list[Encoded], shares: list[float], n: int) -> Encoded:
+def drawn_sequences(parts: list[Encoded], shares: list[float], n: int) -> Encoded:
     """About `n` sequences, of each part its share: all of its sequences in turn, shuffled, as often as that
     takes.
     """
@@ -280,14 +291,16 @@ def drawn(parts: list[Encoded], shares: list[float], n: int) -> Encoded:
         turns = [draw.permutation(len(f)) for _ in range(-(-wanted // len(f)))]
         chosen.append(first + np.concatenate([np.empty(0, int), *turns])[:wanted].astype(int))
         first += len(f)
-    whole, order = joined(parts), np.concatenate(chosen)
-    ids = np.concatenate([taken(whole, some) for some in np.array_split(order, -(-len(order) // TAKEN))])
+    whole, order = concatenated(parts), np.concatenate(chosen)
+    ids = np.concatenate(
+        [ids_in_order(whole, some) for some in np.array_split(order, -(-len(order) // TAKEN))]
+    )
     lengths = whole.lengths[order]
     return Encoded(np.ones_like(lengths), lengths, np.zeros_like(lengths), ids, np.empty(0, np.int32))
 
 
-def taken(whole: Encoded, order: np.ndarray) -> np.ndarray:
-    """The ids of sequences in the given order, one after the other."""
+def ids_in_order(whole: Encoded, order: np.ndarray) -> np.ndarray:
+    """The ids of sequences in the given order, one after the other. Shapes: order (N,) -> ids (T,)."""
     lengths = whole.lengths[order]
     offsets = np.repeat(whole.begin[:-1][order] - np.cumsum(lengths) + lengths, lengths)
     return whole.ids[np.arange(len(offsets)) + offsets]

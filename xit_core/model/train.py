@@ -24,17 +24,10 @@ POINTS = 40  # of a training curve
 
 
 def fit(
-    net: Model,
-    batches: mixture.Mixture,
-    lr: float,
-    seed: int,
-    folder: Path,
-    save_every: int = 1000,
-    masking: float = 0.15,
-    beta2: float = 0.999,
-    probe: tuple[int, Callable[[Model], dict]] | None = None,
+    net: Model, batches: mixture.Mixture, lr: float, seed: int, folder: Path, save_every: int = 1000,
+    masking: float = 0.15, beta2: float = 0.999, probe: tuple[int, Callable[[Model], dict]] | None = None,
     trained: Callable[[Model], list[nn.Parameter]] = full.trained,
-) -> list[dict]:
+) -> list[dict]:  # fmt: skip
     """Train for `batches.steps` steps and return the curve: step, loss, rate, and what the probe saw.
 
     Linear warm-up and decay, AdamW without decay on biases and norms, clipping. A killed run resumes from
@@ -48,9 +41,8 @@ def fit(
     optimiser = torch.optim.AdamW(groups(trained(net)), lr=lr, betas=(0.9, beta2), eps=EPSILON, fused=True)
     schedule = LambdaLR(optimiser, lambda step: slope(step, batches.steps))
     net_, optimiser_ = accelerator.prepare(net, optimiser)
-    learned = [
-        p for group in optimiser.param_groups for p in group["params"]
-    ]  # listed once, not in every step
+    # listed once, not in every step
+    learned = [p for group in optimiser.param_groups for p in group["params"]]
     first, losses, probed, before = resume(folder, net, optimiser, schedule)
     begun = time.time() - before
     net.train()
@@ -61,21 +53,14 @@ def fit(
             table.compact()
             net.train()
         name, features = batches.at(step)
-        losses.append(
-            learn(
-                net_,
-                name,
-                *share(name, features, net, (seed, step), masking, accelerator),
-                table.lookup,
-                accelerator,
-            )
-        )
+        part, count = share(name, features, net, (seed, step), masking, accelerator)
+        losses.append(learn(net_, name, part, count, table.lookup, accelerator))
         torch.nn.utils.clip_grad_norm_(learned, CLIP)
         optimiser_.step()
         schedule.step()
         optimiser_.zero_grad()
         if (step + 1) % save_every == 0 and step + 1 < batches.steps:
-            save(folder, net, optimiser, schedule, losses, probed, time.time() - begun)
+            save_state(folder, net, optimiser, schedule, losses, probed, time.time() - begun)
     table.restore(batches.steps)
     net.eval()
     (folder / "resume.pt").unlink(missing_ok=True)
@@ -98,7 +83,7 @@ def share(
 def learn(
     net_, name: str, features: list[dict], count: float, lookup: np.ndarray | None, accelerator: Accelerator
 ) -> Tensor:
-    """The gradient of one step, part by part as the token budget says; gives the loss."""
+    """The gradient of one step, part by part as the token budget says; gives the loss. Shapes: -> scalar."""
     kind = getattr(net_, "module", net_).kinds[name]  # accelerate may have wrapped the net
     whole, parts = (
         [],
@@ -121,10 +106,10 @@ def groups(learned: list[nn.Parameter]) -> list[dict]:
     ]
 
 
-def save(
+def save_state(
     folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], probed: dict, seconds: float
 ) -> None:
-    """Everything an exact resume needs, replaced in one move."""
+    """Everything an exact resume needs, replaced in one move. Shapes: losses are scalars."""
     state = {
         "net": net.state_dict(),
         "optimiser": optimiser.state_dict(),
@@ -135,7 +120,7 @@ def save(
         "random": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
-    files.whole(folder / "resume.pt", lambda part: torch.save(state, part), full=RuntimeError)
+    files.write_whole(folder / "resume.pt", lambda part: torch.save(state, part), full=RuntimeError)
 
 
 def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict, float]:
@@ -147,13 +132,13 @@ def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Ten
     if not file.exists():
         return 0, [], {}, 0.0
     advice = "delete it, the training then starts again"
-    return files.given(
+    return files.read_foreign(
         file, lambda file: restored(file, net, optimiser, schedule), advice, "damaged checkpoint"
     )
 
 
 def restored(file: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict, float]:
-    """The same of a checkpoint that is there."""
+    """The same of a checkpoint that is there. Shapes: losses are scalars."""
     with zipfile.ZipFile(file) as parts:
         if wrong := parts.testzip():  # torch does not look at the sums of its own file
             raise ValueError(f"{wrong} is not as it was written")
@@ -180,7 +165,10 @@ def spent(folder: Path) -> float:
 
 
 def curve(losses: list[Tensor], lr: float, probed: dict) -> list[dict]:
-    """About POINTS means of the loss over equal stretches, and the probes at their steps."""
+    """About POINTS means of the loss over equal stretches, and the probes at their steps.
+
+    Shapes: losses are scalars.
+    """
     values = torch.stack([x.float().cpu() for x in losses]).tolist()
     width = -(-len(values) // POINTS)
     points = [

@@ -46,7 +46,7 @@ CAPTIONS = {
         "matmul (the flat part)."
     ),
 }
-MEASURED = 10  # claims 1 to 10 are measured, the others checked by code
+MEASURED_CLAIMS = 10  # claims 1 to 10 are measured, the others checked by code
 EMPTY = "*No runs yet at this scale.*\n"
 MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open"}
 
@@ -79,14 +79,17 @@ class View:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
+        """The rows as one tidy frame."""
         return results.tidy(self.rows)
 
     @cached_property
     def findings(self) -> dict[str, claims.Finding]:
+        """Every claim's finding."""
         return verdicts.findings(self.scale)
 
     @cached_property
     def claims(self) -> list[dict]:
+        """Every claim with its verdict, a row each."""
         return verdicts.table(self.scale, self.findings)
 
     @property
@@ -118,7 +121,7 @@ def count(value: float | None) -> str:
     return number(value).removesuffix(".0")
 
 
-def estimate(row: dict) -> str:
+def estimate_cell(row: dict) -> str:
     """ "+1.2 [−0.3, +2.6]" for a measured claim, the count alone for a checked one."""
     if row["low"] is None:
         return count(row["estimate"])
@@ -126,7 +129,7 @@ def estimate(row: dict) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def verdict(row: dict, plain: bool = False) -> str:
+def verdict_cell(row: dict, plain: bool = False) -> str:
     """Direction, then magnitude where the claim has one."""
     said = [v for v in (row["direction"], row["magnitude"]) if v]
     return " · ".join(MARK[v] if plain else f"[{MARK[v]}]{{.{v}}}" for v in said)
@@ -140,7 +143,7 @@ def reduced(view: View) -> str:
     return f"{told[0].upper()}{told[1:]}.\n\n" if told else ""
 
 
-def table(head: list[str], lines: list[list[object]]) -> str:
+def markdown_table(head: list[str], lines: list[list[object]]) -> str:
     """A Markdown table."""
     rows = [head, ["---"] * len(head), *lines]
     return (
@@ -172,19 +175,19 @@ def figure(out: Path, view: View | None, kind: str, drawn: "plots.Figure | None"
     return f":::{{figure}} {where}\n:name: {name}\n:alt: {said}\n\n{said}\n:::\n\n"
 
 
-def pretrained(view: View, out: Path) -> str:
+def encoder_phase(view: View, out: Path) -> str:
     """Phase 1: the encoder, its training, what it predicts, and whether it transfers at all."""
-    return encoder(view, out) + transfer(view)
+    return encoder_section(view, out) + transfer(view)
 
 
-def encoder(view: View, out: Path) -> str:
+def encoder_section(view: View, out: Path) -> str:
     """The encoder, what it predicts in every language, and its training."""
     told = [row["provenance"]["encoder"] for row in view.encoder if "encoder" in row["provenance"]]
     text = "".join(f"Encoder `{e['name']}`, sha256 `{e['sha256'][:12]}`.\n\n" for e in told)
     scores = pd.DataFrame([score for row in view.encoder for score in row["scores"]])
     if len(scores):
         wide = scores.pivot_table(index="lang", columns="metric", values="value").rename(columns=METRICS)
-        text += table(
+        text += markdown_table(
             ["language", *wide.columns], [[lang, *map(number, line)] for lang, *line in wide.itertuples()]
         )
     return text + figure(out, view, "pretraining", plots.curves(view.encoder, (1,)))
@@ -193,8 +196,8 @@ def encoder(view: View, out: Path) -> str:
 def transferred(view: View) -> pd.DataFrame:
     """Baseline and random weights of the same shape, averaged over the languages that are not the pivot: a
     row a target and seed, where both have run."""
-    scores = results.headline(plots.plain(view.frame[view.frame.lang != PIVOT]))
-    wide = scores.assign(name=plots.named(scores)).pivot_table(
+    scores = results.headline(plots.main_runs(view.frame[view.frame.lang != PIVOT]))
+    wide = scores.assign(name=plots.source_names(scores)).pivot_table(
         index=["on", "seed"], columns="name", values="score"
     )
     wide = wide.reindex(columns=["random weights", "baseline"]).dropna()
@@ -212,12 +215,12 @@ def transfer(view: View) -> str:
     ]  # fmt: skip
     head = ["target", "random weights", "baseline", "difference (points)", "± (95 %, seeds)", "seeds"]
     text = "Zero-shot transfer: mean over the languages other than the pivot, and over seeds.\n\n"
-    return text + table(head, lines) if lines else ""
+    return text + markdown_table(head, lines) if lines else ""
 
 
-def intermediate(view: View, out: Path) -> str:
+def stage_phase(view: View, out: Path) -> str:
     """Phase 2: what intermediate training learned, and what it does to the encoder itself."""
-    return learned(view) + alignment(view, out)
+    return learned_section(view) + alignment(view, out)
 
 
 def alignment(view: View, out: Path) -> str:
@@ -227,7 +230,7 @@ def alignment(view: View, out: Path) -> str:
     return first + "".join(figure(out, view, kind, each) for kind, each in drawn.items())
 
 
-def learned(view: View) -> str:
+def learned_section(view: View) -> str:
     """What each intermediate training learned of its own tasks: their development scores, and what guessing
     would give.
     """
@@ -236,7 +239,7 @@ def learned(view: View) -> str:
         r"(\w+)", expand=False
     )  # of "mnli: accuracy", or of "mlm/masked-accuracy"
     wanted = [t in TASKS and m in TASKS[t].metrics for t, m in zip(tasks, frame.metric, strict=True)]
-    told = frame.assign(name=plots.named(frame), task=tasks)[wanted]
+    told = frame.assign(name=plots.source_names(frame), task=tasks)[wanted]
     scores = dict(list(told.groupby(["name", "task", "seed"])["value"].mean().groupby(["name", "task"])))
     lines = [
         [name, f"`{task}`", " and ".join(TASKS[task].metrics).replace("_", " ").replace("f1", "F1"),
@@ -253,14 +256,14 @@ def learned(view: View) -> str:
         "guessing "
         "where answers are not equally frequent, as in QQP and SQuAD 2.\n\n"
     )
-    return text + small(table(head, lines)) if lines else ""
+    return text + small(markdown_table(head, lines)) if lines else ""
 
 
 def guessing(task: str) -> float | None:
     """Accuracy (percent) of one guess among the answers of a task; None where they have no fixed number."""
     declared = TASKS[task]
     answers = (
-        len(declared.labels) if declared.kind == "classify" else int(published.told(task, "choices") or 0)
+        len(declared.labels) if declared.kind == "classify" else int(published.stated(task, "choices") or 0)
     )
     return 100 / answers if answers else None
 
@@ -269,7 +272,11 @@ def mechanism(view: View) -> str:
     """Raw and centred retrieval and the share of language identity at the compared layer, with their
     changes."""
     seen = pd.DataFrame(
-        [at_depth(row) for row in view.rows if row["phase"] < 3 and row.get("layers") and not row["model"]]
+        [
+            compared_layer(row)
+            for row in view.rows
+            if row["phase"] < 3 and row.get("layers") and not row["model"]
+        ]
     )
     if seen.empty or "baseline" not in set(seen.name):
         return ""
@@ -289,13 +296,15 @@ def mechanism(view: View) -> str:
         "95 % "
         "interval over seeds of each change.\n\n"
     )
-    text += small(table(["", *(word for kind in COMPARED.values() for word in (kind, "change"))], lines))
+    text += small(
+        markdown_table(["", *(word for kind in COMPARED.values() for word in (kind, "change"))], lines)
+    )
     related = correlation(means.share, means.tatoeba) if len(means) else "–"
     said = "Rank correlation of the change in raw retrieval with the change in the share, over trainings"
     return f"{text}{said}: {related}.\n\n"
 
 
-def at_depth(row: dict) -> dict:
+def compared_layer(row: dict) -> dict:
     """What a row says of the compared layer: name, seed, and the columns of COMPARED in percent."""
     at = round(DEPTH * max(x["layer"] for x in row["layers"]))
     told = {"name": plots.name(row["source"], row["lang"], row["model"]), "seed": row["seed"]}
@@ -326,16 +335,16 @@ def correlation(x: pd.Series, y: pd.Series) -> str:
     return f"{rho:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "\N{MINUS SIGN}")
 
 
-def target(view: View, out: Path) -> str:
+def target_phase(view: View, out: Path) -> str:
     """Phase 3: scores on the targets, gains over the baseline, scores by language."""
-    scores = results.headline(plots.plain(view.frame))
-    base = {on: part.score for on, part in scores[plots.named(scores) == "baseline"].groupby("on")}
+    scores = results.headline(plots.main_runs(view.frame))
+    base = {on: part.score for on, part in scores[plots.source_names(scores) == "baseline"].groupby("on")}
     seen = [on for on in TARGETS if on in base]
     lines = [
         [f"`{on}`", number(base[on].mean()), number(plots.interval(base[on])), len(base[on])] for on in seen
     ]
     drawn = {"gains": plots.gains(view.frame), "languages": plots.languages(view.frame)}
-    text = table(["target", "baseline score", "± (95 %, seeds)", "seeds"], lines) if lines else ""
+    text = markdown_table(["target", "baseline score", "± (95 %, seeds)", "seeds"], lines) if lines else ""
     return text + "".join(figure(out, view, kind, each) for kind, each in drawn.items()) + protocols(view)
 
 
@@ -364,6 +373,6 @@ def protocols(view: View) -> str:
         [f"`{on}`", f"`{protocol}`", metric, number(value)]
         for on, metric, protocol, value in means.itertuples(index=False)
     ]
-    told = small(table(["target", "protocol", "metric", "value"], sorted(lines)))
+    told = small(markdown_table(["target", "protocol", "metric", "value"], sorted(lines)))
     title = "The baseline's predictions under every protocol: means over languages and seeds"
     return f"::::::{{dropdown}} {title}\n{told.rstrip()}\n::::::\n\n"

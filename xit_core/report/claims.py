@@ -5,12 +5,12 @@ verdicts.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..data.inventory import expected
+from ..data.inventory import expected_examples
 from ..design import studies
 from ..design.scales import PAPER, PIVOT
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
-from .contrasts import BASELINE, Ledger, Source, Weights, mean, versus
-from .published import claimed, table_of, told
+from .contrasts import BASELINE, Ledger, Source, Weights, mean_contrast, versus
+from .published import claimed, csv_table, stated
 from .stats import LEVEL, SEEDS, Interval, at_least
 
 MARGIN = 1.0  # points; a mean gain on XNLI of less than this is no benefit
@@ -109,16 +109,17 @@ def within(
 
 
 def improves(ledger: Ledger, weights: Weights) -> Finding:
+    """Is a weighted sum of scores above zero?"""
     gap = ledger.gap(weights)
     return decide(gap, gap.above(), gap.below(), ledger.ids(weights))
 
 
 def of_nine(ledger: Ledger, targets: tuple[str, ...], enough: int) -> Finding:
-    """Do at least `enough` of the nine intermediate tasks improve the mean over `targets`?"""
+    """Do at least `enough` of the nine intermediate tasks improve the mean over `nine_targets`?"""
     here = tuple(t for t in targets if t in ledger.targets)
     each = [versus((s, PIVOT), BASELINE, here) for s in ledger.singles if here]
     gaps = [ledger.gap(w) for w in each]
-    whole = mean(each)
+    whole = mean_contrast(each)
     overall = ledger.gap(whole)
     too_many = len(gaps) - min(enough, len(gaps)) + 1  # this many without gain and `enough` cannot be reached
     holds = at_least([g.above() for g in gaps], min(enough, len(gaps)))
@@ -146,17 +147,17 @@ def multitask(ledger: Ledger) -> Finding:
     rivals = [versus((ledger.multi, PIVOT), other, ledger.targets) for other in others]
     gaps = [ledger.gap(w) for w in rivals]
     best, beaten = at_least([g.above() for g in gaps], len(gaps)), at_least([g.below() for g in gaps], 1)
-    finding = decide(gaps[0], best, beaten, ledger.ids(mean(rivals)))
+    finding = decide(gaps[0], best, beaten, ledger.ids(mean_contrast(rivals)))
     lead = min(zip((g.mean for g in gaps[1:]), ledger.singles, strict=True), default=(0.0, ""))
     note = f"closest single task: {lead[1]}, {lead[0]:+.1f} points from it"
     return within(replace(finding, note=note), ledger)
 
 
-def xnli(ledger: Ledger) -> Finding:
+def no_benefit(ledger: Ledger) -> Finding:
     """No benefit: neither a gain above zero nor room for one of a point. Its two null hypotheses exclude each
     other.
     """
-    weights = mean([versus((s, PIVOT), BASELINE, ("xnli",)) for s in ledger.singles])
+    weights = mean_contrast([versus((s, PIVOT), BASELINE, ("xnli",)) for s in ledger.singles])
     gap = ledger.gap(weights)
     side, p = ("fails", gap.above()) if gap.above() < LEVEL else ("holds", gap.below(MARGIN))
     finding = Finding(gap.mean, gap, side, p, ledger.ids(weights))
@@ -175,7 +176,9 @@ def best(ledger: Ledger) -> Finding:
             key=lambda s: sum(ledger.cells[(*s, target)][seed].score for seed in seeds if seed != out),
         )
 
-    plan = {out: mean([versus(chosen(t, out), BASELINE, (t,)) for t in ledger.targets]) for out in seeds}
+    plan = {
+        out: mean_contrast([versus(chosen(t, out), BASELINE, (t,)) for t in ledger.targets]) for out in seeds
+    }
     gap = ledger.contrast(plan)
     return within(decide(gap, gap.above(), gap.below(), ledger.ids(cells)), ledger)
 
@@ -185,7 +188,7 @@ def plain_beats(variant: Callable[[str], Source]) -> Callable[[Ledger], Finding]
 
     def measure(ledger: Ledger) -> Finding:
         finding = improves(
-            ledger, mean([versus((s, PIVOT), variant(s), ledger.targets) for s in studies.MIXED])
+            ledger, mean_contrast([versus((s, PIVOT), variant(s), ledger.targets) for s in studies.MIXED])
         )
         return within(finding, ledger, singles=studies.MIXED)
 
@@ -193,6 +196,7 @@ def plain_beats(variant: Callable[[str], Source]) -> Callable[[Ledger], Finding]
 
 
 def check(holds: bool, counted: float | None = None, note: str = "") -> Finding:
+    """The finding of a claim that code checks."""
     return Finding(counted, side="holds" if holds else "fails", note=note)
 
 
@@ -200,7 +204,7 @@ def sota(_: Ledger) -> Finding:
     """Settled only by a sourced leaderboard of June 2020 or before: XLM-R first in more than half of its
     tasks.
     """
-    rows = [r for r in table_of("published") if r["claim"] == "sota" and r["date"] and r["date"] <= STATED]
+    rows = [r for r in csv_table("published") if r["claim"] == "sota" and r["date"] and r["date"] <= STATED]
     boards: dict[str, list[tuple[float, str]]] = {}
     for row in rows:
         system, column = row["row"].split(" | ")
@@ -211,28 +215,32 @@ def sota(_: Ledger) -> Finding:
     return check(sum(rivalled) > len(rivalled) / 2, note=f"first in {sum(rivalled)} of {len(rivalled)} tasks")
 
 
-def languages(_: Ledger) -> Finding:
+def most_languages(_: Ledger) -> Finding:
+    """How many languages a target is evaluated in at most, as declared and as XTREME's data sets say."""
     declared = {t: len(TASKS[t].langs.split()) for t in TARGETS}
     most = max(declared.values())
-    agree = all(n == int(told(t, "languages")) for t, n in declared.items())
+    agree = all(n == int(stated(t, "languages")) for t, n in declared.items())
     return check(
         agree and most == claimed("languages"), most, f"{max(declared, key=declared.get)} has the most"
     )
 
 
-def targets(_: Ledger) -> Finding:
-    scored = {r["data"] for r in table_of("sizes") if r["item"] == "languages"}  # XTREME's own list of tasks
+def nine_targets(_: Ledger) -> Finding:
+    """Whether the targets are those that XTREME averages."""
+    scored = {r["data"] for r in csv_table("sizes") if r["item"] == "languages"}  # XTREME's own list of tasks
     return check(set(TARGETS) == scored, len(TARGETS), "the nine that XTREME's scorer averages")
 
 
 def untrained(_: Ledger) -> Finding:
+    """Whether the retrieval targets, and no other, are declared without training data."""
     without = [t for t in TARGETS if not TASKS[t].train_on]
-    rows = sum(int(told(t, "train")) for t in RETRIEVAL)
+    rows = sum(int(stated(t, "train")) for t in RETRIEVAL)
     right = set(without) == set(RETRIEVAL) and rows == claimed("untrained")
     return check(right, rows, "declared without training data: " + ", ".join(without))
 
 
-def nine(_: Ledger) -> Finding:
+def nine_tasks(_: Ledger) -> Finding:
+    """Whether the nine intermediate tasks are English and of the families named."""
     families = {FAMILY.get(TASKS[t].genre, TASKS[t].genre) for t in INTERMEDIATES}
     english = all(TASKS[t].langs == PIVOT for t in INTERMEDIATES)
     right = families == set(FAMILY.values()) and english and len(INTERMEDIATES) == claimed("nine")
@@ -240,23 +248,28 @@ def nine(_: Ledger) -> Finding:
 
 
 def phases(_: Ledger) -> Finding:
+    """The phases of the runs of the main study."""
     found = {run.phase for run in studies.runs(studies.MAIN, PAPER)}
     return check(found == {1, 2, 3}, len(found), "phases of the runs of the main study")
 
 
 def anli_size(_: Ledger) -> Finding:
-    total = expected(TASKS["anli"])
+    """Rows that train ANLI+."""
+    total = expected_examples(TASKS["anli"])
     return check(total == claimed("anli_size"), total, "ANLI rounds 1-3 + MNLI + labelled SNLI")
 
 
 def mnli_size(_: Ledger) -> Finding:
-    rows = {expected(TASKS["mnli"]), int(told("multi_nli", "train"))}
+    """Rows that train MNLI."""
+    rows = {expected_examples(TASKS["mnli"]), int(stated("multi_nli", "train"))}
     return check(rows == {claimed("mnli_size")}, max(rows), "the same count in GLUE and in MultiNLI")
 
 
 def comes_from(origin: str, *data: str) -> Callable[[Ledger], Finding]:
+    """Do data sets say that they come from this origin?"""
+
     def measure(_: Ledger) -> Finding:
-        origins = [told(d, "origin") for d in data]
+        origins = [stated(d, "origin") for d in data]
         if not all(origins):
             return Finding(note="no public source states the origin")
         return check(set(origins) == {origin}, note="stated by " + ", ".join(data))
@@ -265,13 +278,15 @@ def comes_from(origin: str, *data: str) -> Callable[[Ledger], Finding]:
 
 
 def hellaswag_source(_: Ledger) -> Finding:
-    parts = {d: int(told("hellaswag", f"train_{d}")) for d in ("activitynet", "wikihow")}
-    whole = sum(parts.values()) == int(told("hellaswag", "train"))
+    """Rows of HellaSwag by where they come from."""
+    parts = {d: int(stated("hellaswag", f"train_{d}")) for d in ("activitynet", "wikihow")}
+    whole = sum(parts.values()) == int(stated("hellaswag", "train"))
     note = "training rows: {activitynet:,} of ActivityNet videos, {wikihow:,} of WikiHow".format(**parts)
     return check(whole and all(parts.values()), note=note)
 
 
-def start(_: Ledger) -> Finding:
+def starting_point(_: Ledger) -> Finding:
+    """Whether every run of the paper scale starts from XLM-R Large."""
     models = {run.model for run in studies.runs(studies.MAIN, PAPER)}
     right = PAPER.encoder.name == START and models <= {"", "random"}
     return check(right, note=f"{PAPER.encoder.name}; random weights only as the control")
@@ -303,7 +318,7 @@ CLAIMS = (
     claim(6, "tydiqa", "TyDiQA improves consistently with many intermediate tasks",
           "development set", lambda ledger: of_nine(ledger, ("tydiqa",), MANY)),
     claim(7, "xnli", "XNLI does not benefit from intermediate training",
-          "development set", xnli),
+          "development set", no_benefit),
     claim(8, "best", "The best model for each target improves XTREME on average",
           "test sets", best),
     claim(9, "mlm", "English intermediate training beats continuing multilingual MLM during it",
@@ -313,14 +328,14 @@ CLAIMS = (
     claim(11, "sota", "XLM-R Large is the state of the art on many zero-shot cross-lingual tasks (June 2020)",
           "published", sota),
     claim(12, "languages", "XTREME evaluates up to 40 languages a task",
-          "data", languages),
+          "data", most_languages),
     claim(13, "targets", "The targets are nine tasks of XTREME",
-          "data", targets),
+          "data", nine_targets),
     claim(14, "untrained", "BUCC and Tatoeba have no training data of their own",
           "data", untrained),
     claim(15, "nine", "Nine English intermediate tasks: question answering, sentence tagging, sentence "
           "completion, paraphrase detection, natural language inference",
-          "data", nine),
+          "data", nine_tasks),
     claim(16, "phases", "Three phases: a public masked LM, intermediate training, target fine-tuning and "
           "zero-shot evaluation",
           "method", phases),
@@ -335,5 +350,5 @@ CLAIMS = (
     claim(21, "hellaswag_source", "HellaSwag comes from video captions and WikiHow",
           "data", hellaswag_source),
     claim(22, "start", "XLM-R Large is the starting point of all experiments",
-          "method", start),
+          "method", starting_point),
 )

@@ -24,6 +24,8 @@ class Short(Exception):
 
 @dataclass(frozen=True)
 class Entry:
+    """What a cell has of one seed: the run, its score, and what each test instance adds to it."""
+
     id: str
     score: float  # 0-100
     items: np.ndarray  # (N,), sums to a proxy of the score
@@ -108,7 +110,7 @@ def versus(a: Source, b: Source, targets: Iterable[str]) -> Weights:
     return {(*source, t): sign / len(targets) for t in targets for source, sign in ((a, 1), (b, -1))}
 
 
-def mean(parts: list[Weights]) -> Weights:
+def mean_contrast(parts: list[Weights]) -> Weights:
     """The mean of several contrasts as one."""
     cells = dict.fromkeys(c for p in parts for c in p)
     return {cell: sum(p.get(cell, 0.0) for p in parts) / len(parts) for cell in cells}

@@ -16,7 +16,7 @@ def costs(study: str, scale: Scale) -> dict:
     """The runs of a study with parents, state and estimated cost: tokens read, and FLOP of the encoder's
     layers.
     """
-    runs, per_token = studies.runs(study, scale), 2 * weights(scale)
+    runs, per_token = studies.runs(study, scale), 2 * layer_weights(scale)
     planned, counted, told = {r.id: r for r in runs}, set(), []
     for r in runs:
         trained, read = train_tokens(r, counted), eval_tokens(r)
@@ -28,7 +28,7 @@ def costs(study: str, scale: Scale) -> dict:
     return {"runs": told, "gpu_hours": sum(r["flops"] for r in told if not r["done"]) / GPU / 3600}
 
 
-def weights(scale: Scale) -> int:
+def layer_weights(scale: Scale) -> int:
     """Weights of the encoder's layers; its embeddings cost no multiplication."""
     shape = scale.pretraining or scale.encoder
     return 12 * shape.layers * shape.hidden**2

@@ -16,7 +16,7 @@ from ..metrics import submission
 WHERE = "free some space or name another folder"
 
 
-def export(ids: list[str], to: Path, gold: Path | None = None) -> list[Path]:
+def write_submission(ids: list[str], to: Path, gold: Path | None = None) -> list[Path]:
     """Write the predictions of runs into a new folder, one file a task and language; return the files.
 
     Each folder has a list of what was exported. It comes to be whole or not at all.
@@ -25,17 +25,17 @@ def export(ids: list[str], to: Path, gold: Path | None = None) -> list[Path]:
     use.
     """
     runs = chosen(ids)
-    apart(to, gold)
+    check_new_folders(to, gold)
     parts = [(run, lang, *part) for run in runs for lang, part in predicted(run).items()]
 
     def make(folder: Path) -> None:
-        fill(folder, parts)
+        write_folder(folder, parts)
         if gold:
             unanswered = [(run, lang, None, examples) for run, lang, _, examples in parts]
-            files.whole(gold.resolve(), lambda beside: fill(beside, unanswered), WHERE)
+            files.write_whole(gold.resolve(), lambda beside: write_folder(beside, unanswered), WHERE)
 
-    files.whole(to.resolve(), make, WHERE)
-    return [submission.place(to, submission.called(run.on), lang) for run, lang, *_ in parts]
+    files.write_whole(to.resolve(), make, WHERE)
+    return [submission.prediction_file(to, submission.called(run.on), lang) for run, lang, *_ in parts]
 
 
 def chosen(ids: list[str]) -> list[Run]:
@@ -44,7 +44,7 @@ def chosen(ids: list[str]) -> list[Run]:
     Raises: Bad.
     """
     ledger = results.survey()
-    runs = [found(i, ledger) for i in ids]
+    runs = [run_of_id(i, ledger) for i in ids]
     if len({run.on for run in runs}) < len(runs):
         raise Bad(f"runs {', '.join(ids)}: two end in the same target; a submission has one run for each")
     if len(scales := {run.scale for run in runs}) > 1:
@@ -53,7 +53,7 @@ def chosen(ids: list[str]) -> list[Run]:
     return runs
 
 
-def found(name: str, ledger: results.Survey) -> Run:
+def run_of_id(name: str, ledger: results.Survey) -> Run:
     """The run of an id of the ledger."""
     told = next((row for row in ledger.rows if row["id"] == name), None)
     if told is None:
@@ -62,10 +62,10 @@ def found(name: str, ledger: results.Survey) -> Run:
         raise Bad(damaged[0] if damaged else missing)
     if told["on"] not in TARGETS:
         raise Bad(f"run {name!r} ends in {told['on']!r}; a submission has {', '.join(TARGETS)}")
-    return Run(**{k: told[k] for k in results.RUN})
+    return Run(**{k: told[k] for k in results.RUN_FIELDS})
 
 
-def apart(to: Path, gold: Path | None) -> None:
+def check_new_folders(to: Path, gold: Path | None) -> None:
     """Check that the folders are new, and two.
 
     Raises: Bad.
@@ -86,15 +86,15 @@ def predicted(run: Run) -> dict[str, tuple[list, list[dict]]]:
     told = {}
     for row in predictions.predictions(run):
         told.setdefault(row["lang"], {})[row["id"]] = row["prediction"]
-    return {lang: ([*said.values()], instances(run, lang, [*said])) for lang, said in told.items()}
+    return {lang: ([*said.values()], predicted_examples(run, lang, [*said])) for lang, said in told.items()}
 
 
-def fill(folder: Path, parts: list[tuple[Run, str, list | None, list[dict]]]) -> None:
+def write_folder(folder: Path, parts: list[tuple[Run, str, list | None, list[dict]]]) -> None:
     """Write every file of a submission, or of its gold labels, and the list of what they are."""
     langs: dict[str, list[str]] = {}
     hashes: dict[str, str] = {}
     for run, lang, said, examples in parts:
-        file = submission.write(folder, run.on, lang, said, examples)
+        file = submission.write_predictions(folder, run.on, lang, said, examples)
         hashes[file.relative_to(folder).as_posix()] = files.sha256(file)
         langs.setdefault(submission.called(run.on), []).append(lang)
     runs = {submission.called(run.on): run.id for run, *_ in parts}
@@ -104,10 +104,10 @@ def fill(folder: Path, parts: list[tuple[Run, str, list | None, list[dict]]]) ->
         "languages": langs,
         "files": hashes,
     }
-    files.text(folder / submission.LIST, json.dumps(files.sealed(listed), indent=1) + "\n")
+    files.write_text(folder / submission.LIST, json.dumps(files.sealed(listed), indent=1) + "\n")
 
 
-def instances(run: Run, lang: str, ids: list[str]) -> list[dict]:
+def predicted_examples(run: Run, lang: str, ids: list[str]) -> list[dict]:
     """The examples that a run predicted in a language, in their order."""
     s = run.scale
     if run.target.pools:  # predictions are mined pairs, examples gold pairs; real ones are never sampled

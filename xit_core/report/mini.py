@@ -16,21 +16,21 @@ from ..design.tasks import TARGETS, TASKS, languages, nine
 from . import chapters, contrasts, plots, published
 from .chapters import (
     EMPTY,
-    MEASURED,
+    MEASURED_CLAIMS,
     SIGNED,
     View,
     correlation,
     count,
-    estimate,
+    estimate_cell,
     figure,
+    markdown_table,
     number,
     reduced,
     small,
-    table,
-    verdict,
+    verdict_cell,
 )
 
-MINI = ("mini", "mini-long", "mini-scratch")
+MINI_SCALES = ("mini", "mini-long", "mini-scratch")
 KINDS = {
     "classify": "sentence pairs",
     "tag": "tags",
@@ -46,16 +46,16 @@ STARTS = {
 }
 
 
-def parts(shown: list[View], out: Path) -> dict[str, str]:
+def chapter_parts(shown: list[View], out: Path) -> dict[str, str]:
     """File -> text of every part of the chapter, at each of its scales that has run."""
     blocks = {
         "claims": verdicts,
-        "transfer": transfer,
-        "learned": chapters.learned,
-        "target": partial(chapters.target, out=out),
-        "factors": partial(factors, out=out),
+        "transfer": transfer_section,
+        "learned": chapters.learned_section,
+        "target": partial(chapters.target_phase, out=out),
+        "factors": partial(factors_section, out=out),
         "alignment": partial(chapters.alignment, out=out),
-        "encoder": partial(encoder, out=out),
+        "encoder": partial(encoder_chapter, out=out),
     }
     whole = [view for view in shown if not view.declared.prolongs]
     live = [view for view in whole if view.rows]
@@ -63,7 +63,7 @@ def parts(shown: list[View], out: Path) -> dict[str, str]:
         f"mini_{name}.md": "\n".join(titled(v) + block(v) for v in live) or EMPTY
         for name, block in blocks.items()
     }
-    read = "\n".join(titled(view) + corpus(view) for view in whole)
+    read = "\n".join(titled(view) + corpus_card(view) for view in whole)
     return texts | {
         "mini_design.md": design(shown),
         "mini_corpus.md": read,
@@ -83,14 +83,14 @@ def design(shown: list[View]) -> str:
     """A column a scale."""
     columns = [designed(view) for view in shown]
     lines = [[what, *(column[what] for column in columns)] for what in columns[0]]
-    return small(table(["", *(f"`{view.scale}`" for view in shown)], lines))
+    return small(markdown_table(["", *(f"`{view.scale}`" for view in shown)], lines))
 
 
 def designed(view: View) -> dict[str, str]:
     """The scale as declared, what its encoder's card says of the pretraining, and how much of the study has
     run.
     """
-    s, p, dose = view.declared, view.declared.pretraining, card(view).get("dose", {})
+    s, p, dose = view.declared, view.declared.pretraining, encoder_card(view).get("dose", {})
     planned = studies.runs(studies.MAIN, view.declared)
     done = {row["id"] for row in view.rows} & {run.id for run in planned}
     return {
@@ -100,7 +100,7 @@ def designed(view: View) -> dict[str, str]:
         "languages": f"{len(s.langs)}: {' '.join(s.langs)}" if s.langs else "all that have text",
         "pretraining": f"{p.steps:,} steps of {p.batch} sequences of at most {p.length} pieces, rate "
         f"{p.lr:g}",
-        "made so far": f"{count(dose['tokens'])} tokens in {_hours(card(view)['seconds'])}"
+        "made so far": f"{count(dose['tokens'])} tokens in {_hours(encoder_card(view)['seconds'])}"
         if dose
         else "nothing yet",
         "an intermediate task": _dose(s.stage_steps, s.batch, s.stage_rows, s.stage_lr),
@@ -109,11 +109,11 @@ def designed(view: View) -> dict[str, str]:
         "languages of the targets": ", ".join(_spoken(target, s) for target in TARGETS),
         "seeds": ", ".join(map(str, s.seeds)),
         "runs": f"{len(done):,} finished of {len(planned):,} planned",
-        "stand-ins": stand_ins(view),
+        "stand-ins": stand_ins_cell(view),
     }
 
 
-def card(view: View) -> dict:
+def encoder_card(view: View) -> dict:
     """What the encoder's pretraining left beside its weights; {} while there is no encoder."""
     file = view.declared.encoder.folder / "card.json"
     return json.loads(file.read_text(encoding="utf8")) if file.is_file() else {}
@@ -134,7 +134,7 @@ def _dose(steps: int, batch: int, rows: int, rate: float) -> str:
     return f"{dose}, at most {rows:,} rows of each source, rate {rate:g}"
 
 
-def stand_ins(view: View) -> str:
+def stand_ins_cell(view: View) -> str:
     """Tasks that replace one of the nine, and tasks whose rows are, in whole or in part, not those of the
     data set they name.
     """
@@ -155,20 +155,22 @@ def verdicts(view: View) -> str:
             row["number"],
             f"[{row['says']}](#claim-{row['id']})",
             count(row["published"]),
-            estimate(row),
-            verdict(row),
+            estimate_cell(row),
+            verdict_cell(row),
         ]
         + [view.findings[row["id"]].note or "–"]
         for row in view.claims
-        if row["number"] <= MEASURED
+        if row["number"] <= MEASURED_CLAIMS
     ]
-    return small(table(["#", "claim", "claimed", "estimate and 95 % interval", "verdict", "note"], lines))
+    return small(
+        markdown_table(["#", "claim", "claimed", "estimate and 95 % interval", "verdict", "note"], lines)
+    )
 
 
 # -- does it transfer ----------------------------------------------------------------------------------------
 
 
-def transfer(view: View) -> str:
+def transfer_section(view: View) -> str:
     """Baseline against random weights, and what was asked for before the runs."""
     seeds = chapters.transferred(view).groupby("on").difference.mean()
     asked = [
@@ -229,15 +231,18 @@ def doses(shown: list[View], out: Path) -> str:
         ledgers = [(view, contrasts.Ledger(view.declared)) for view in (short, long)]
         ran = {row["path"] for row in long.rows if row["lang"] == PIVOT}
         told = [(source, *each) for source in nine(long.declared) if source in ran for each in ledgers]
-        learned, gained = [dosed(source, view) for source, view, _ in told], [gains(*each) for each in told]
+        learned, gained = (
+            [dosed(source, view) for source, view, _ in told],
+            [gains_line(*each) for each in told],
+        )
         text += titled(long)
         text += small(
-            table(
+            markdown_table(
                 ["training", "steps", "rate", "its own score (%)", "guessing (%)", "distance moved (%)"],
                 learned,
             )
         )
-        text += small(table(["gain of (points)", "steps", "nine targets", *KINDS.values()], gained))
+        text += small(markdown_table(["gain of (points)", "steps", "nine targets", *KINDS.values()], gained))
         text += figure(out, long, "dose", plots.dose(long.rows)) + figure(
             out, long, "gains", plots.gains(long.frame)
         )
@@ -263,29 +268,29 @@ def dosed(source: str, view: View) -> list[str]:
     ]
 
 
-def gains(source: str, view: View, ledger: contrasts.Ledger) -> list[str]:
+def gains_line(source: str, view: View, ledger: contrasts.Ledger) -> list[str]:
     """What it adds to the baseline: on all targets, and on those of each kind."""
     parts = [TARGETS, *([t for t in TARGETS if TASKS[t].kind == kind] for kind in KINDS)]
-    return [source, _steps(view), *(_gained(source, part, ledger) for part in parts)]
+    return [source, _steps(view), *(gain_cell(source, part, ledger) for part in parts)]
 
 
 def _steps(view: View) -> str:
     return f"{view.declared.stage_steps:,}"
 
 
-def _gained(source: str, targets: list[str], ledger: contrasts.Ledger) -> str:
+def gain_cell(source: str, targets: list[str], ledger: contrasts.Ledger) -> str:
     """ "+1.2 [−0.3, +2.6]", or a dash where too few seeds have run."""
     try:
         gap = ledger.gap(contrasts.versus((source, PIVOT), contrasts.BASELINE, targets))
     except contrasts.Short:
         return "–"
-    return estimate({"estimate": gap.mean, "low": gap.low, "high": gap.high})
+    return estimate_cell({"estimate": gap.mean, "low": gap.low, "high": gap.high})
 
 
 # -- who gains, and why --------------------------------------------------------------------------------------
 
 
-def factors(view: View, out: Path) -> str:
+def factors_section(view: View, out: Path) -> str:
     """What each language gains beyond the others, against what it is: figure, rank correlations, table."""
     gains, known = plots.language_gains(view.frame), facts(view)
     by_lang = gains.groupby("lang").agg(
@@ -317,14 +322,16 @@ def factors(view: View, out: Path) -> str:
     text = (
         f"Rank correlation with the gain beyond the target's mean, over {len(joined)} languages: {said}.\n\n"
     )
-    return figure(out, view, "factors", plots.factors(gains, known)) + text + small(table(head, lines))
+    return (
+        figure(out, view, "factors", plots.factors(gains, known)) + text + small(markdown_table(head, lines))
+    )
 
 
 def facts(view: View) -> pd.DataFrame:
     """By language: name, script, family and, where the encoder's card has it, the text at hand for it in
     MB."""
-    known = pd.DataFrame(published.table_of("languages")).set_index("lang")
-    read = card(view).get("corpus", {}).get("languages", {})
+    known = pd.DataFrame(published.csv_table("languages")).set_index("lang")
+    read = encoder_card(view).get("corpus", {}).get("languages", {})
     return (
         known.assign(text=pd.Series({lang: told["bytes"] / 1e6 for lang, told in read.items()}))
         if read
@@ -335,18 +342,18 @@ def facts(view: View) -> pd.DataFrame:
 # -- the encoder and what it read ----------------------------------------------------------------------------
 
 
-def encoder(view: View, out: Path) -> str:
+def encoder_chapter(view: View, out: Path) -> str:
     """What the encoder predicts in each language, its training, and what a linear probe reads from its
     layers.
     """
-    return chapters.encoder(view, out) + figure(out, view, "probe", plots.probe(view.rows))
+    return chapters.encoder_section(view, out) + figure(out, view, "probe", plots.probe(view.rows))
 
 
-def corpus(view: View) -> str:
+def corpus_card(view: View) -> str:
     """The card of the corpus: what was kept and removed in each language, how it is cut into pieces and
     sampled; its sources.
     """
-    told = card(view).get("corpus")
+    told = encoder_card(view).get("corpus")
     if not told:
         return "*No corpus yet.*\n\n"
     langs, names = told["languages"], facts(view)["name"]
@@ -370,7 +377,7 @@ def corpus(view: View) -> str:
         "their pieces "
     )
     text += f"to the power of {told['alpha']:g}. Lines kept, and lines removed by reason:\n\n"
-    return text + small(table(head, lines)) + sources(told)
+    return text + small(markdown_table(head, lines)) + sources(told)
 
 
 def sources(told: dict) -> str:
@@ -384,4 +391,4 @@ def sources(told: dict) -> str:
             filter(None, [row.get("source_repo"), f"`{row['commit'][:10]}`" if row.get("commit") else ""])
         )
         lines.append([source, count(n), where or "–", row.get("licence") or "–"])
-    return small(table(["source", "lines kept", "repository at commit", "licence"], lines))
+    return small(markdown_table(["source", "lines kept", "repository at commit", "licence"], lines))

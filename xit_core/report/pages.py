@@ -30,20 +30,20 @@ from . import chapters, claims, mini, performance, published, questions
 from .chapters import (
     EMPTY,
     MARK,
-    MEASURED,
+    MEASURED_CLAIMS,
     View,
     count,
-    estimate,
+    estimate_cell,
     folded,
+    markdown_table,
     number,
     reduced,
     small,
-    table,
-    verdict,
+    verdict_cell,
 )
 
 FRONT = ("micro", "mini", "paper")  # side by side on the front page
-NOTEBOOKS = {  # page -> the executed notebook it shows
+SHOWN_NOTEBOOKS = {  # page -> the executed notebook it shows
     "1_pretrained": "pretrained-*.ipynb",
     "2_intermediate": "mnli-*.ipynb",
     "3_target": "mnli.targets-*.ipynb",
@@ -73,32 +73,32 @@ def front(shown: list[View], plain: bool = False) -> str:
         row = same[0]
         says = row["says"] if plain else f"[{row['says']}](#claim-{row['id']})"
         line = [row["number"], says, count(row["published"])]
-        if row["number"] <= MEASURED:
+        if row["number"] <= MEASURED_CLAIMS:
             cells = [
                 _cell(told, plain) if view.rows else "not run" for view, told in zip(shown, same, strict=True)
             ]
             measured.append([*line, *cells])
         else:
-            checked.append([*line, count(row["estimate"]), verdict(row, plain)])
+            checked.append([*line, count(row["estimate"]), verdict_cell(row, plain)])
     head = ["#", "claim", "claimed"]
     text = (
-        table([*head, *(f"at `{view.scale}`" for view in shown)], measured)
+        markdown_table([*head, *(f"at `{view.scale}`" for view in shown)], measured)
         + "".join(map(_tally, shown))
         + "\n"
     )
     if plain:
-        said = [row["direction"] for row in shown[0].claims[MEASURED:]]
+        said = [row["direction"] for row in shown[0].claims[MEASURED_CLAIMS:]]
         return f"{text}Of the other {len(said)} claims, checked by code, {said.count('holds')} hold.\n\n"
-    return text + table([*head, "counted", "verdict"], checked)
+    return text + markdown_table([*head, "counted", "verdict"], checked)
 
 
 def _tally(view: View) -> str:
     """A scale in one line of a list: its verdicts on direction, its runs, and how it is reduced."""
     if not view.rows:
         return "; ".join(filter(None, [f"- `{view.scale}`: not run", view.left_out])) + ".\n"
-    said = [row["direction"] for row in view.claims[:MEASURED]]
+    said = [row["direction"] for row in view.claims[:MEASURED_CLAIMS]]
     told = (
-        f"{said.count('holds')} of {MEASURED} hold in direction, {said.count('fails')} fail, "
+        f"{said.count('holds')} of {MEASURED_CLAIMS} hold in direction, {said.count('fails')} fail, "
         f"{said.count('open')} are open"
     )
     parts = [
@@ -113,7 +113,7 @@ def _tally(view: View) -> str:
 def _cell(row: dict, plain: bool) -> str:
     """An estimate, its verdict and a link to its runs."""
     link = f' · <a href="claims.html#runs-{row["id"]}-{row["scale"]}">{len(row["runs"])} runs</a>'
-    return f"{estimate(row)}<br>{verdict(row, plain)}{link if row['runs'] and not plain else ''}"
+    return f"{estimate_cell(row)}<br>{verdict_cell(row, plain)}{link if row['runs'] and not plain else ''}"
 
 
 def sections(shown: list[View]) -> dict[str, str]:
@@ -122,10 +122,10 @@ def sections(shown: list[View]) -> dict[str, str]:
     """
     found = {}
     for claim, *same in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
-        lines = [[f"`{r['scale']}`", estimate(r), verdict(r), r["note"]] for r in same]
+        lines = [[f"`{r['scale']}`", estimate_cell(r), verdict_cell(r), r["note"]] for r in same]
         told = [
             r
-            for r in published.table_of("published")
+            for r in published.csv_table("published")
             if r["claim"] == claim.id and (r["claimed"] or r["sourced"])
         ]
         values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in told]
@@ -134,9 +134,10 @@ def sections(shown: list[View]) -> dict[str, str]:
                 f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n\nWhere the paper says it: "
                 f"{claim.where}.\n"
             ),
-            small(table(["scale", "estimate and 95 % interval", "verdict", "note"], lines)),
+            small(markdown_table(["scale", "estimate and 95 % interval", "verdict", "note"], lines)),
             *(_runs_of(row) for row in same if row["runs"]),
-            small(table(["value", "under test", "sourced", "unit", "source"], values)) if values else "",
+            small(markdown_table(["value", "under test", "sourced", "unit", "source"],
+            values)) if values else "",
         ])  # fmt: skip
     return found
 
@@ -150,13 +151,13 @@ def _runs_of(row: dict) -> str:
 # -- runs and data -------------------------------------------------------------------------------------------
 
 
-def runs(view: View) -> str:
+def runs_table(view: View) -> str:
     """The listing that verdicts link to: an anchor a run, its score, its provenance, its ledger row and
     notebook.
     """
     score = dict(results.headline(view.frame)[["id", "score"]].itertuples(index=False))
     where, damaged = _notebooks(view.scale)
-    lines = [_line(row, score.get(row["id"]), where.get(row["id"])) for row in view.rows]
+    lines = [run_line(row, score.get(row["id"]), where.get(row["id"])) for row in view.rows]
     names = ("run", "seed", "score", "seconds", "files", "device", "commit", "predictions", "path")
     head = "<tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>"
     body = "\n".join(["<tbody>", *lines, "</tbody>"])
@@ -169,8 +170,9 @@ def runs(view: View) -> str:
     return f"{told}{text}\n\n" if lines else EMPTY
 
 
-def _line(row: dict, score: float | None, notebook: str | None) -> str:
-    made, run = UNKNOWN | row["provenance"], html.escape(row["id"])
+def run_line(row: dict, score: float | None, notebook: str | None) -> str:
+    """A run in the listing, as a row of HTML with the anchor that verdicts link to."""
+    made, run = BLANK_PROVENANCE | row["provenance"], html.escape(row["id"])
     links = f'<a href="ledger/{row["scale"]}/{run}.json">row</a>'
     links += f' <a href="notebooks/{row["scale"]}/{html.escape(notebook)}">notebook</a>' if notebook else ""
     commit = (made["commit"] or "")[:10] + ("" if made["clean"] else " + changes")
@@ -184,7 +186,7 @@ def _line(row: dict, score: float | None, notebook: str | None) -> str:
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-UNKNOWN = {
+BLANK_PROVENANCE = {
     "commit": "",
     "clean": True,
     "device": "–",
@@ -208,7 +210,7 @@ def _notebooks(scale: str) -> tuple[dict[str, str], list[str]]:
             continue
         with suppress(Bad, TypeError, AttributeError):  # of a task that is gone, or by another notebook
             found |= (
-                {run.id: file.name for run in design_run.runs(told.pop("path"), **told)}
+                {run.id: file.name for run in design_run.runs_of(told.pop("path"), **told)}
                 if "path" in told
                 else {}
             )
@@ -224,7 +226,7 @@ def _parameters(file: Path) -> dict:
     return files.load(file, shape, "execute it again")["metadata"].get("papermill", {}).get("parameters", {})
 
 
-def data(view: View) -> str:
+def data_tables(view: View) -> str:
     """What the runs really read: rows, content hashes, sources, stand-ins."""
     keys = ["task", "split", "source", "stand_in", "licence"]
     blank = {
@@ -257,7 +259,7 @@ def data(view: View) -> str:
         "source",
         "licence",
     ]
-    return small(table(head, lines))
+    return small(markdown_table(head, lines))
 
 
 def _happened(part: pd.DataFrame) -> str:
@@ -289,7 +291,7 @@ def catalogue() -> str:
     text = ""
     for role, title in ROLES.items():
         lines = [_declared(task) for task in TASKS.values() if task.role == role]
-        text += f"**{title}**\n\n" + small(table(head, lines))
+        text += f"**{title}**\n\n" + small(markdown_table(head, lines))
     return text
 
 
@@ -303,7 +305,7 @@ def _declared(task: Task) -> list[str]:
     return [f"`{task.name}`<br>{task.kind}", where, *told]
 
 
-def scales() -> str:
+def scales_table() -> str:
     """Every scale as declared; a dash where the task's own setting or the whole data set is used."""
     shown = [
         "world",
@@ -327,19 +329,19 @@ def scales() -> str:
         for s in SCALES.values()
     ]
     notes = "".join(f"- `{s.name}`: {s.note}.\n" for s in SCALES.values() if s.note)
-    return table(["scale", *(name.replace("_", " ") for name in shown), "seeds"], lines) + notes
+    return markdown_table(["scale", *(name.replace("_", " ") for name in shown), "seeds"], lines) + notes
 
 
 # -- all of it -----------------------------------------------------------------------------------------------
 
 
-def numbers(shown: list[View]) -> dict:
+def book_numbers(shown: list[View]) -> dict:
     """What the role {res} reads: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD; null without
     runs."""
     blank = {"claims": {row["id"]: dict.fromkeys(row) for row in shown[0].claims}}
     told = {name: dict.fromkeys(("runs", "seconds", *MARK)) | blank for name in SCALES}
     for view in (view for view in shown if view.rows):
-        directions = [row["direction"] for row in view.claims if row["number"] <= MEASURED]
+        directions = [row["direction"] for row in view.claims if row["number"] <= MEASURED_CLAIMS]
         told[view.scale] = {said: directions.count(said) for said in MARK} | {
             "runs": len(view.rows),
             "seconds": sum(row["provenance"].get("seconds", 0) for row in view.rows),
@@ -348,7 +350,7 @@ def numbers(shown: list[View]) -> dict:
     return told
 
 
-def of(scales: tuple[str, ...], shown: list[View]) -> list[View]:
+def views_of(scales: tuple[str, ...], shown: list[View]) -> list[View]:
     """The views of these scales: those that are shown as they are, so that each is measured once."""
     known = {view.scale: view for view in shown}
     return [known.get(scale) or View(scale) for scale in scales]
@@ -369,29 +371,35 @@ def build(out: Path | None = None) -> Path:
     out = out or ROOT / "book/_generated"
     shutil.rmtree(out, ignore_errors=True)
     shown = views()
-    phases = {
-        name: partial(getattr(chapters, name), out=out) for name in ("pretrained", "intermediate", "target")
+    told = {
+        "pretrained": chapters.encoder_phase,
+        "intermediate": chapters.stage_phase,
+        "target": chapters.target_phase,
     }
-    made, real = [v for v in shown if not v.real], [v for v in shown if v.real and v.scale not in mini.MINI]
+    phases = {name: partial(section, out=out) for name, section in told.items()}
+    made, real = (
+        [v for v in shown if not v.real],
+        [v for v in shown if v.real and v.scale not in mini.MINI_SCALES],
+    )
     texts = sections(shown) | {f"{name}.md": per_scale(made, block) for name, block in phases.items()}
     texts |= {
-        "front.md": front(of(FRONT, shown)),
-        "scales.md": scales(),
+        "front.md": front(views_of(FRONT, shown)),
+        "scales.md": scales_table(),
         "rule.md": claims.RULE + "\n",
-        "real.md": per_scale(real, *phases.values(), data),
-        "data.md": per_scale(shown, data),
+        "real.md": per_scale(real, *phases.values(), data_tables),
+        "data.md": per_scale(shown, data_tables),
         "catalogue.md": catalogue(),
-        "runs.md": per_scale(shown, runs),
-        "performance_train.md": performance.training(out),
-        "performance_retrieval.md": performance.retrieval(),
-        "performance_study.md": performance.estimate(),
-        "results.json": json.dumps(numbers(shown), indent=1, sort_keys=True),
+        "runs.md": per_scale(shown, runs_table),
+        "performance_train.md": performance.training_tables(out),
+        "performance_retrieval.md": performance.retrieval_tables(),
+        "performance_study.md": performance.study_hours(),
+        "results.json": json.dumps(book_numbers(shown), indent=1, sort_keys=True),
         **{
             f"questions/{q.id}.md": per_scale(shown, partial(q.page, out=out))
             for q in questions.QUESTIONS.values()
         },
         **micro.pages(),
-        **mini.parts(of(mini.MINI, shown), out),
+        **mini.chapter_parts(views_of(mini.MINI_SCALES, shown), out),
     }
     for name, text in texts.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
@@ -412,7 +420,7 @@ def _copies(out: Path, shown: list[View]) -> None:
         if (folder := executed_dir() / view.scale).is_dir():
             left = shutil.ignore_patterns(".*", *map(glob.escape, _notebooks(view.scale)[1]))
             shutil.copytree(folder, out / "extra/notebooks" / view.scale, ignore=left)
-    for page, pattern in NOTEBOOKS.items():
+    for page, pattern in SHOWN_NOTEBOOKS.items():
         executed = [
             file for view in shown for file in sorted((out / "extra/notebooks" / view.scale).glob(pattern))
         ]
@@ -435,7 +443,7 @@ def _row(row: dict, file: Path) -> None:
 def _valid(notebook: Path) -> bool:
     """Whether a notebook can be shown as a page."""
     with suppress(Bad):
-        files.given(
+        files.read_foreign(
             notebook, lambda file: nbformat.validate(nbformat.read(file, as_version=4)), "execute it again"
         )
         return True
@@ -448,7 +456,7 @@ def readme(path: Path) -> None:
     Raises: Bad when it shows a scale whose rows are not in this ledger: those of `micro` are not committed.
     """
     before, rest = path.read_text(encoding="utf8").split(BEGIN)
-    shown = of(FRONT, [])
+    shown = views_of(FRONT, [])
     if gone := [v.scale for v in shown if not v.rows and _tally(v) not in rest]:
         raise Bad(
             f"{path.name} shows the scale {gone[0]!r}, of which there are no rows here: `make study "

@@ -5,35 +5,36 @@ from pathlib import Path
 from ..ledger import measurements
 from . import estimate as study
 from . import plots
-from .chapters import figure, small, table
+from .chapters import figure, markdown_table, small
 
 NONE = "*Not measured yet on any device.*\n"
-ARITHMETIC = (
+ARITHMETIC_WARNING = (
     "```{warning}\nNo GPU was measured: the table holds arithmetic only, which no training reaches.\n```\n\n"
 )
 
 
-def training(out: Path) -> str:
+def training_tables(out: Path) -> str:
     """A table a device and scale, and the roofline."""
-    kept = measurements.kept("train")
+    kept = measurements.kept_measurements("train")
     tables = "".join(f"### {_title(told)}\n\n{_records(told)}" for told in kept)
     drawn = figure(out, None, "roofline", plots.roofline(kept)) if kept else NONE
     return (
         tables
         + drawn
         + "".join(
-            f"*Left out: {Path(line.split(': ')[0]).name} is damaged.*\n" for line in measurements.survey()[1]
+            f"*Left out: {Path(line.split(': ')[0]).name} is damaged.*\n"
+            for line in measurements.survey_measurements()[1]
         )
     )
 
 
-def retrieval() -> str:
+def retrieval_tables() -> str:
     """A table a device."""
-    kept = measurements.kept("retrieval")
+    kept = measurements.kept_measurements("retrieval")
     return "".join(f"### {_title(told)}\n\n{_records(told)}" for told in kept) or NONE
 
 
-def estimate() -> str:
+def study_hours() -> str:
     """GPU-hours of the study: measured rates where there are some, the arithmetic roof beside them, and which
     is which.
     """
@@ -41,7 +42,7 @@ def estimate() -> str:
     head = ["", "unit", "at the measured rates", "arithmetic roof, not measured"]
     lines = [[r["name"], r["unit"], _value(r["value"]), _value(r["baseline_value"])] for r in records]
     measured = any(r["value"] is not None for r in records)
-    return ("" if measured else ARITHMETIC) + table(head, lines)
+    return ("" if measured else ARITHMETIC_WARNING) + markdown_table(head, lines)
 
 
 def _title(told: dict) -> str:
@@ -61,7 +62,7 @@ def _records(told: dict) -> str:
             at = 1 + 2 * beside.index(r["baseline"])
             cells[at : at + 2] = _value(r["baseline_value"]), _value(r["ratio"])
     head = ["", "unit", "this package", *(word for name in beside for word in (name, "ratio"))]
-    text = table(head, [[*key, *cells] for key, cells in lines.items()])
+    text = markdown_table(head, [[*key, *cells] for key, cells in lines.items()])
     return f"{told.get('date', 'no date')}, commit {commit}; {packages}.\n\n" + small(text)
 
 

@@ -33,7 +33,8 @@ PANELS = {
     "share": ("what language identity explains", "share of variance (%)"),
 }
 ACCURACY = list(PANELS)[:2]
-SHOWN = ("random weights", "baseline", "multi-task", "squad1")  # the first three of these that have run
+# the first three of these that have run
+SHOWN_SOURCES = ("random weights", "baseline", "multi-task", "squad1")
 WIDTH = 6.8  # inches: the text column of the book, so that no font is scaled below its size
 STYLE = {
     "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 10.5, "axes.labelsize": 10,
@@ -83,7 +84,7 @@ def order(names: list[str]) -> list[str]:
     )
 
 
-def named(frame: pd.DataFrame) -> pd.Series:
+def source_names(frame: pd.DataFrame) -> pd.Series:
     """The readers' name of the source of every line of a frame."""
     sources = zip(frame.source, frame.data_lang, frame.model, strict=True)
     return pd.Series([name(*source) for source in sources], frame.index, dtype=object)
@@ -94,7 +95,7 @@ def interval(values: pd.Series) -> float:
     return paired(values, []).half() if len(values) > 1 else 0.0
 
 
-def plain(frame: pd.DataFrame) -> pd.DataFrame:
+def main_runs(frame: pd.DataFrame) -> pd.DataFrame:
     """The lines of the main study: targets only, full fine-tuning, all the intermediate data that the scale
     allows.
     """
@@ -105,7 +106,7 @@ def gain_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean gain over the baseline of the same seed, in points: a row a source, a column a target, and the
     mean.
     """
-    gains = _gained(results.headline(plain(frame)).assign(name=named), "on")
+    gains = _gained(results.headline(main_runs(frame)).assign(name=source_names), "on")
     gains = gains[[t for t in TARGETS if t in gains]].dropna(how="all")
     return (
         gains.assign(mean=gains.mean(axis=1, skipna=False)) if len(gains) else gains
@@ -145,9 +146,9 @@ def gains(frame: pd.DataFrame) -> Figure | None:
 
 
 @plt.rc_context(STYLE | {"axes.grid.axis": "y"})
-def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN) -> Figure | None:
+def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN_SOURCES) -> Figure | None:
     """Bars: score of each language on each target, with the 95 % interval over seeds."""
-    scores = by_language(frame)
+    scores = language_scores(frame)
     shown = [n for n in shown if n in set(scores.name)][:3]
     targets = [t for t in TARGETS if t in set(scores.on)]
     if not shown:
@@ -168,12 +169,13 @@ def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN) -> Figure | N
     return figure
 
 
-def by_language(frame: pd.DataFrame) -> pd.DataFrame:
+def language_scores(frame: pd.DataFrame) -> pd.DataFrame:
     """The headline score in every language: a line a run and language, with the readers' `name` of its
     source.
     """
     parts = [
-        results.headline(part).assign(name=named, lang=lang) for lang, part in plain(frame).groupby("lang")
+        results.headline(part).assign(name=source_names, lang=lang)
+        for lang, part in main_runs(frame).groupby("lang")
     ]
     return pd.concat(parts) if parts else pd.DataFrame(columns=["name", "seed", "on", "lang", "score"])
 
@@ -182,7 +184,7 @@ def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
     """What each language gains on average over the English intermediate trainings: on, lang, gain (points),
     and `beyond`, the gain less the mean of the target's languages, which makes languages of different targets
     comparable. No pivot."""
-    scores = by_language(frame[frame.lang != PIVOT])
+    scores = language_scores(frame[frame.lang != PIVOT])
     gains = _gained(scores, ["on", "lang"])
     english = [
         n

@@ -11,7 +11,7 @@ from ..machine.places import PACKAGE
 
 
 @lru_cache
-def table_of(name: str) -> tuple[dict[str, str], ...]:
+def csv_table(name: str) -> tuple[dict[str, str], ...]:
     """Rows of a table of the package: "published" (values, sources) or "sizes" (what data sets say of
     themselves).
     """
@@ -21,11 +21,11 @@ def table_of(name: str) -> tuple[dict[str, str], ...]:
 
 def claimed(name: str) -> float | None:
     """The number under test, as the study documents state it; None where they state none."""
-    text = next((r["claimed"] for r in table_of("published") if r["claim"] == name and r["claimed"]), "")
+    text = next((r["claimed"] for r in csv_table("published") if r["claim"] == name and r["claimed"]), "")
     return float(text) if "." in text else int(text) if text else None
 
 
-def told(data: str, item: str) -> str:
+def stated(data: str, item: str) -> str:
     """What a task's data set says of itself (sizes.csv); "" where no public source says it."""
     names = (data, "/".join(TASKS[data].config(PIVOT))) if data in TASKS else (data,)
-    return next((r["value"] for r in table_of("sizes") if r["data"] in names and r["item"] == item), "")
+    return next((r["value"] for r in csv_table("sizes") if r["data"] in names and r["item"] == item), "")

@@ -31,10 +31,12 @@ class Interval:
 
     @property
     def low(self) -> float:
+        """Its lower end."""
         return self.mean - self.half()
 
     @property
     def high(self) -> float:
+        """Its upper end."""
         return self.mean + self.half()
 
     def p(self, null: float = 0.0) -> float:

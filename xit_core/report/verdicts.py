@@ -43,6 +43,7 @@ def findings(scale: str) -> dict[str, Finding]:
 
 
 def corrected(p: dict[str, float]) -> dict[str, float]:
+    """p-values adjusted by Holm's method, by claim."""
     return dict(zip(p, holm(list(p.values())), strict=True))
 
 

@@ -50,11 +50,12 @@ class Clock:
         clock = cls(time.time() + span, span)
         clock.flops = {r["id"]: r["flops"] for r in costs(study, scale)["runs"]}
         for run in studies.runs(study, scale):
-            if predictions.kept(run) and results.finished(run) and (row := results.read(run)):
+            if predictions.predictions_file(run) and results.finished(run) and (row := results.read(run)):
                 clock.learn(run, row["provenance"].get("seconds", 0.0))
         return clock
 
     def learn(self, run: Run, seconds: float) -> None:
+        """Remember how long a run took."""
         like = self.spent.setdefault(run.on if run.phase == 3 else run.phase, [0.0, 0.0])
         like[0] += seconds
         like[1] += self.flops.get(run.id, 0.0)
@@ -67,6 +68,7 @@ class Clock:
         return self.end - min(CARE * sum(map(self.expected, todo)), 0.9 * self.span)
 
     def expected(self, run: Run) -> float:
+        """Seconds that a run is expected to take; 0 where nothing like it was measured: it may start."""
         seconds, flops = self.spent.get(run.on if run.phase == 3 else run.phase, (0.0, 0.0))
         return (
             seconds * self.flops.get(run.id, 0.0) / flops if flops else 0.0

@@ -15,7 +15,7 @@ from ..machine.errors import Bad
 from ..machine.places import runs_dir
 from . import launch
 from .clock import Clock, Over, until
-from .workflow import alone, state
+from .workflow import state, study_lock
 
 
 def run_direct(study: str, scale: Scale, budget: float | None = None) -> None:
@@ -29,17 +29,17 @@ def run_direct(study: str, scale: Scale, budget: float | None = None) -> None:
     if not todo:
         print(state(study, scale))
         return
-    launch.prepare(todo[0])
-    launch.settle()
+    launch.check_places(todo[0])
+    launch.export_environment()
     launch.lease()
     shown = {
         "total": sum(len(j.runs) for j in todo),
         "unit": "run",
         "mininterval": 1 if sys.stderr.isatty() else 30,
     }
-    with alone(scale), tqdm(**shown, disable=False) as bar, until(clock.end):
+    with study_lock(scale), tqdm(**shown, disable=False) as bar, until(clock.end):
         for j in todo:
-            for _ in made(j, clock, broken):
+            for _ in make_rows(j, clock, broken):
                 bar.update()
     if broken:
         first = next(iter(broken.values()))
@@ -55,7 +55,7 @@ def run_direct(study: str, scale: Scale, budget: float | None = None) -> None:
     print(state(study, scale))
 
 
-def made(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> Iterator[Run]:
+def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> Iterator[Run]:
     """Make the rows of a job one after the other, as its notebook would; `broken`: the runs that failed, and
     why.
     """
@@ -71,7 +71,7 @@ def made(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> Iterato
         begin = time.time()
         try:
             if run.phase == 3:
-                phases.target(run, tuned.setdefault(run.seed, {}))
+                phases.run_target(run, tuned.setdefault(run.seed, {}))
             else:
                 (phases.pretrained if run.phase == 1 else phases.intermediate)(run)
         except Exception as error:

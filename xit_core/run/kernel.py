@@ -34,7 +34,7 @@ def arguments() -> list[str]:
     return [f"--{name}={value!r}" for name, value in SETTINGS.items()]
 
 
-def profile() -> str:
+def startup_profile() -> str:
     """The settings as the text of an ipython_kernel_config.py."""
     return "".join(f"c.{name} = {value!r}\n" for name, value in SETTINGS.items())
 
@@ -48,7 +48,7 @@ class ThisInterpreter(AsyncKernelManager):
 
 
 @contextmanager
-def place() -> Iterator[Config]:
+def kernel_folder() -> Iterator[Config]:
     """A folder for one kernel, and the configuration that keeps all of its files there.
 
     One Unix socket a kernel: kernels side by side cannot collide, and nothing listens on TCP. The folder also

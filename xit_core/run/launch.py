@@ -16,13 +16,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO
 
-from ..design.run import DEFAULTS, Run, runs
+from ..design.run import DEFAULTS, Run, runs_of
 from ..design.scales import Scale
 from ..design.scales import scale as scale_of
 from ..ledger import results
-from ..machine.environment import compared, fix_environment
+from ..machine.environment import environments_differ, fix_environment
 from ..machine.errors import Bad
-from ..machine.files import text
+from ..machine.files import write_text
 from ..machine.locks import locked
 from ..machine.places import PARTS, ROOT, executed_dir, mirror_dir, results_dir, runs_dir
 
@@ -41,7 +41,7 @@ class Job:
     """One execution: one run, or all runs that differ only in target and seed, or the analysis (no run)."""
 
     scale: Scale
-    runs: tuple[Run, ...] = ()
+    runs_of: tuple[Run, ...] = ()
 
     @property
     def path(self) -> str:
@@ -78,6 +78,7 @@ class Job:
 
     @property
     def output(self) -> Path:
+        """Where its executed notebook goes."""
         return executed_dir() / self.scale.name / f"{self.id}.ipynb"
 
     @property
@@ -93,7 +94,8 @@ class Job:
 
     @property
     def done(self) -> bool:
-        return all(map(results.finished, self.runs)) and whole(self.output)
+        """Whether all of its rows and its notebook are there."""
+        return all(map(results.finished, self.runs)) and is_notebook(self.output)
 
 
 def job(path: str, **given: str | int) -> Job:
@@ -106,7 +108,7 @@ def job(path: str, **given: str | int) -> Job:
         raise Bad(f"no parameter {wrong[0]!r} for path {path!r}; known: {', '.join(known)}")
     if path.strip() == ANALYSIS:
         return Job(scale_of(given.get("scale", DEFAULTS["scale"])))
-    found = runs(path, **given)
+    found = runs_of(path, **given)
     paths = dict.fromkeys(r.path for r in found)
     if len(paths) > 1 and {r.phase for r in found} != {3}:
         raise Bad(f"path {path!r}: only targets share a notebook; run one at a time: {' | '.join(paths)}")
@@ -140,8 +142,8 @@ def execute(what: Job | str, **given: str | int) -> Path:
     todo = what if isinstance(what, Job) else job(what, **given)
     if todo.done and todo.runs:
         return todo.output
-    prepare(todo)
-    settle()
+    check_places(todo)
+    export_environment()
     lease()
     part = todo.output.with_name(f".{todo.id}.{secrets.token_hex(4)}.partial.ipynb")
     signal.signal(
@@ -152,7 +154,7 @@ def execute(what: Job | str, **given: str | int) -> Path:
         missing = [r.id for r in todo.runs if not results.home(r).is_file()]
         if missing:
             raise Failed(f"{todo.id}: the notebook ended without its row {' '.join(missing)} of the ledger")
-        text(todo.output, re.sub(r" at 0x[0-9a-f]+", "", nbformat.writes(notebook)) + "\n")
+        write_text(todo.output, re.sub(r" at 0x[0-9a-f]+", "", nbformat.writes(notebook)) + "\n")
     finally:
         part.unlink(missing_ok=True)
     return todo.output
@@ -169,19 +171,19 @@ def again(todo: Job) -> Path:
         execute(todo)
     if not any(before):
         return todo.output
-    prepare(todo)
-    settle()
+    check_places(todo)
+    export_environment()
     with tempfile.TemporaryDirectory(dir=runs_dir(), prefix="again-") as folder, elsewhere(Path(folder)):
         notebook = execute(todo).read_text(encoding="utf-8")
         rows = [results.read(run) for run in todo.runs]
     for pair in zip(before, rows, strict=True):
         if pair[0] and results.differ(*pair):
-            why = compared([*pair]) or "in the same environment"
+            why = environments_differ([*pair]) or "in the same environment"
             raise Bad(f"{pair[0]['id']}: executed again it has other scores than the ledger says; {why}")
-    return todo.output if whole(todo.output) else text(todo.output, notebook)
+    return todo.output if is_notebook(todo.output) else write_text(todo.output, notebook)
 
 
-def whole(notebook: Path) -> bool:
+def is_notebook(notebook: Path) -> bool:
     """Whether an executed notebook is there and one."""
     try:
         return "cells" in json.loads(notebook.read_text(encoding="utf-8"))
@@ -202,7 +204,7 @@ def elsewhere(folder: Path) -> Iterator[None]:
         os.environ |= {name: value for name, value in before.items() if value is not None}
 
 
-def prepare(todo: Job) -> None:
+def check_places(todo: Job) -> None:
     """Find out what would stop a run before it computes anything.
 
     Raises: Bad for folders that cannot be written, a damaged volume of the ledger, and real data with neither
@@ -221,15 +223,13 @@ def prepare(todo: Job) -> None:
     pending = any(not results.finished(run) for run in todo.runs)  # else the notebook is made from the rows
     if pending and not todo.scale.world.made and not mirror_dir() and offline:
         raise Bad(
-            
-                f"scale {todo.scale.name!r} needs real data: HF_HUB_OFFLINE keeps the hub out; set "
-                "XIT_MIRROR "
-                "to a mirror's folder"
-            
+            f"scale {todo.scale.name!r} needs real data: HF_HUB_OFFLINE keeps the hub out; set "
+            "XIT_MIRROR "
+            "to a mirror's folder"
         )
 
 
-def settle() -> None:
+def export_environment() -> None:
     """Give the processes started from here their environment; relative places stay where they were meant."""
     for name in ("XIT_RESULTS", "XIT_EXECUTED", "XIT_RUNS", "XIT_MIRROR", "XIT_LOCAL"):
         if os.environ.get(name):
@@ -245,9 +245,9 @@ def _papermill(todo: Job, part: Path):
     logging.getLogger("papermill").disabled = True  # it repeats the failure that is raised below
     notebook = PARTS / "notebooks" / f"{NOTEBOOKS[todo.runs[0].phase if todo.runs else 4]}.ipynb"
     try:
-        with kernel.place() as config:
+        with kernel.kernel_folder() as config:
             return papermill.execute_notebook(
-                plain(notebook), plain(part), parameters=todo.parameters, kernel_name="python3",
+                literal_path(notebook), literal_path(part), parameters=todo.parameters, kernel_name="python3",
                 cwd=str(ROOT),
                 progress_bar=False, record_timing=False, coalesce_streams=True, config=config,
                 kernel_manager_class=kernel.ThisInterpreter, extra_arguments=kernel.arguments(),
@@ -257,15 +257,15 @@ def _papermill(todo: Job, part: Path):
     except (
         Exception
     ) as error:  # papermill, nbclient and jupyter_client have a dozen types for a cell or kernel that fails
-        raise explained(todo, error, kept(todo, part)) from None
+        raise explained(todo, error, keep_failed(todo, part)) from None
 
 
-def plain(path: Path) -> str:
+def literal_path(path: Path) -> str:
     """A path in which papermill finds no parameter to fill in."""
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def kept(todo: Job, part: Path) -> str:
+def keep_failed(todo: Job, part: Path) -> str:
     """Keep the notebook as it stood when it failed; what a message says of it."""
     place = runs_dir() / "logs" / todo.scale.name / f"{todo.id}.failed.ipynb"
     try:

@@ -48,11 +48,11 @@ def run_study(
         print(f"{state(study, scale)}; nothing to do")
         return
     pending.append(analysis)
-    launch.prepare(pending[0])
-    launch.settle()
+    launch.check_places(pending[0])
+    launch.export_environment()
     logs = runs_dir() / "logs" / scale.name
     logs.mkdir(parents=True, exist_ok=True)
-    with alone(scale) as lock:
+    with study_lock(scale) as lock:
         for j in pending:
             (logs / f"{j.id}.log").unlink(missing_ok=True)  # of an earlier attempt
         analysis.output.unlink(missing_ok=True)
@@ -61,7 +61,7 @@ def run_study(
         print(state(study, scale, sum(not j.done for j in pending)))
 
 
-def alone(scale: Scale) -> IO | Owned:
+def study_lock(scale: Scale) -> IO | Owned:
     """The lock of a scale's study. Raises: Bad when another process has it."""
     path = runs_dir() / f"{scale.name}.lock"
     try:
@@ -91,39 +91,17 @@ def snakemake(
     """
     work = workplace(pending[0].scale, logs)
     (work / "plan.json").write_text(json.dumps(graph(pending, clock), indent=1), encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(PARTS / "Snakefile"),
-        "--directory",
-        str(work),
-    ]
-    command += [
-        "--cores",
-        str(cores),
-        "--forceall",
-        "--keep-going",
-        "--nolock",
-        "--rerun-incomplete",
-        "--quiet",
-        "all",
-    ]
-    command += ["--workflow-profile", "none", "--profile", os.path.abspath(profile) if profile else "none"]
-    command += ["--config", "plan=plan.json"]
+    command = command_line(work, cores, profile)
     env = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE_")}
     env |= {"XDG_CACHE_HOME": str(work / "cache")}  # where there is no home, too
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     files = [file for j in pending for file in (j.rows or [j.output])]
-    shown = {
-        "total": len(files),
-        "unit": "run",
-        "mininterval": 1 if sys.stderr.isatty() else 30,
-        "disable": False,
-    }
+    often = 1 if sys.stderr.isatty() else 30
     held = [lock.fileno()] if hasattr(lock, "fileno") else []
-    with open(logs / "snakemake.log", "w", encoding="utf-8") as log, tqdm(**shown) as bar:
+    with (
+        open(logs / "snakemake.log", "w", encoding="utf-8") as log,
+        tqdm(total=len(files), unit="run", mininterval=often, disable=False) as bar,
+    ):
         # its own session, so that one signal reaches every process; it inherits the lock in case this process
         # is killed
         child = subprocess.Popen(
@@ -136,6 +114,14 @@ def snakemake(
                 bar.update(sum(file.is_file() for file in files) - bar.n)
         finally:
             stop(child, GRACE / 2 if clock.end < math.inf else None)
+
+
+def command_line(work: Path, cores: int, profile: str | None) -> list[str]:
+    """Snakemake on the plan in its working folder, deaf to a person's own profiles."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(PARTS / "Snakefile"), "--directory"]
+    command += [str(work), "--cores", str(cores), "--forceall", "--keep-going", "--nolock"]
+    command += ["--rerun-incomplete", "--quiet", "all", "--workflow-profile", "none", "--profile"]
+    return [*command, os.path.abspath(profile) if profile else "none", "--config", "plan=plan.json"]
 
 
 def workplace(scale: Scale, logs: Path) -> Path:

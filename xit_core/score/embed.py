@@ -57,7 +57,7 @@ def embed(
 
 
 def centred(x: Tensor) -> Tensor:
-    """Vectors less the mean of their language: (..., N, H)."""
+    """Vectors less the mean of their language: (..., N, H). Shapes: (..., N, H) -> (..., N, H)."""
     return x - x.mean(-2, keepdim=True)
 
 

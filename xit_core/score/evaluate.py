@@ -83,13 +83,13 @@ def stage(net: Model, tasks: tuple[Task, ...], s: Scale) -> tuple[Evaluation, di
         found = by_language(net, task, task, task.train_lang, s)
         scores += [replace(score, protocol=f"{task.name}: {score.protocol}") for score in found.scores]
         predictions, seen = predictions + found.predictions, seen + found.seen
-    after = retrieval.target(net, PARALLEL, s)
+    after = retrieval.retrieve(net, PARALLEL, s)
     return Evaluation(scores, predictions=predictions, seen=seen, more=after.more), probed(after)
 
 
 def encoder(net: Model, s: Scale) -> Evaluation:
     """Phase 1: masked-token accuracy in every language, and retrieval at every layer."""
-    found = retrieval.target(net, PARALLEL, s)
+    found = retrieval.retrieve(net, PARALLEL, s)
     scores = masked(net, s) if net.lm_head or TEXT.name in net.heads else []
     return replace(found, scores=scores + found.scores)
 
@@ -134,5 +134,5 @@ ROWS, MASKS, VECTORS = "rows", "masks", "vectors"  # as `Kind.measured` says
 MEASURES = {
     ROWS: by_rows,
     MASKS: lambda net, task, s: Evaluation(masked(net, s)),
-    VECTORS: retrieval.target,
+    VECTORS: retrieval.retrieve,
 }

@@ -58,6 +58,6 @@ def tuned(found: Mined, gold: list[dict]) -> float:
     return sum(margins) / len(margins)
 
 
-def kept(found: Mined, threshold: float) -> list[tuple[str, str]]:
+def above_threshold(found: Mined, threshold: float) -> list[tuple[str, str]]:
     """The pairs whose margin reaches the threshold."""
     return [(a, b) for a, b, margin in found if margin >= threshold]

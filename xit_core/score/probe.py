@@ -11,7 +11,7 @@ from ..model.encoder import Model
 from ..model.kinds import encode, kind
 from ..model.kinds.kind import IGNORED
 
-LEARNED = 1000  # sentences that the linear classifier of parts of speech learns from
+PROBE_SENTENCES = 1000  # sentences that the linear classifier of parts of speech learns from
 
 
 def linear(net: Model, s: Scale) -> tuple[list[dict], list[dict]]:
@@ -27,7 +27,7 @@ def linear(net: Model, s: Scale) -> tuple[list[dict], list[dict]]:
         rows, read = reading.examples(task, split, lang, s, n)
         return *firsts(net, encode(task, rows, net.tokenizer, s)), read
 
-    states, tags, seen = told("train", task.train_lang, LEARNED)
+    states, tags, seen = told("train", task.train_lang, PROBE_SENTENCES)
     classifiers, found = [logistic(x, tags, len(task.labels)) for x in states], []
     for lang in languages(task, s):
         states, tags, read = told("validation", lang, s.eval_rows)

@@ -17,7 +17,7 @@ from ..machine.errors import Bad
 from ..metrics.protocols import PROTOCOLS
 from ..model.encoder import Model
 from .embed import at_depth, centred, embed, headline_layer, language_share
-from .mining import Mined, kept, mine, tuned
+from .mining import Mined, above_threshold, mine, tuned
 from .search import both, search
 
 RANKED = 20  # of mAP@20
@@ -35,7 +35,7 @@ TATOEBA = (
 )  # fmt: skip
 
 
-def target(net: Model, task: Task, s: Scale) -> Evaluation:
+def retrieve(net: Model, task: Task, s: Scale) -> Evaluation:
     """A retrieval task in all its languages, as its declaration says."""
     return WAYS[task.retrieves](net, task, s)
 
@@ -77,7 +77,7 @@ def nearest_sentence(net: Model, task: Task, s: Scale) -> Evaluation:
     return entry(task, scores, x, predictions, seen, layers=layers, language_share=shares)
 
 
-def probe(net: Model, s: Scale) -> dict[str, float]:
+def probe_retrieval(net: Model, s: Scale) -> dict[str, float]:
     """The means over languages of what `tatoeba` scores first, raw and language-centred, and nothing else, to
     be quick.
     """
@@ -144,8 +144,8 @@ def mined_pairs(net: Model, task: Task, s: Scale) -> Evaluation:
     own, chose, scores, x, predictions, seen = task.protocol, {}, [], {}, {}, []
     for lang in languages(task, s):
         ids, vectors, gold, read = corpora(net, task, lang, s)
-        raw, centre = expanded(mine(*vectors[0]), ids), expanded(mine(*map(centred, vectors[0])), ids)
-        once, chose[lang] = expanded(mine(*vectors[1]), ids, repeated=False), tuned(raw, gold)
+        raw, centre = pairs_of_ids(mine(*vectors[0]), ids), pairs_of_ids(mine(*map(centred, vectors[0])), ids)
+        once, chose[lang] = pairs_of_ids(mine(*vectors[1]), ids, repeated=False), tuned(raw, gold)
         cases = [("f1", own, raw, gold, chose[lang]), ("f1_centred", own, centre, gold, tuned(centre, gold))]
         cases += [("f1", "bucc/xtreme-2020", once, gold, tuned(once, gold))]
         if not s.world.made and all(
@@ -153,11 +153,11 @@ def mined_pairs(net: Model, task: Task, s: Scale) -> Evaluation:
         ):
             others, new, held, more = corpora(net, task, lang, s, "test")
             cases, read = (
-                cases + [("f1", "bucc/heldout", expanded(mine(*new[0]), others), held, chose[lang])],
+                cases + [("f1", "bucc/heldout", pairs_of_ids(mine(*new[0]), others), held, chose[lang])],
                 read + more,
             )
         for metric, protocol, found, wanted, limit in cases:
-            told, points = PROTOCOLS["bucc/pairs"](kept(found, limit), wanted, lang)
+            told, points = PROTOCOLS["bucc/pairs"](above_threshold(found, limit), wanted, lang)
             scores.append(Score(lang, metric, protocol, told["f1"], len(wanted)))
             x.setdefault(lang, points)  # of the first, the headline
         predictions[lang] = [
@@ -174,7 +174,7 @@ def corpora(
     """Ids by sentence on both sides, their vectors at the headline layer and at layer 20 of 24, gold pairs,
     what was read.
     """
-    source, target, gold, seen = pools(task, lang, s, split)
+    source, target, gold, seen = pools_and_gold(task, lang, s, split)
     ids = [by_text(source), by_text(target)]
     a, b = (embed(net, list(side), s, layers=(headline_layer(net), at_depth(net, 20 / 24))) for side in ids)
     return ids, list(zip(a, b, strict=True)), gold, seen
@@ -188,7 +188,7 @@ def by_text(pool: list[dict]) -> dict[str, list[str]]:
     return ids
 
 
-def expanded(
+def pairs_of_ids(
     found: list[tuple[int, int, float]], ids: list[dict[str, list[str]]], repeated: bool = True
 ) -> Mined:
     """Pairs of different sentences as pairs of ids: all ids of each; without `repeated` only of sentences
@@ -200,7 +200,7 @@ def expanded(
     ]
 
 
-def pools(
+def pools_and_gold(
     task: Task, lang: str, s: Scale, split: str = "validation"
 ) -> tuple[list[dict], list[dict], list[dict], list[dict]]:
     """BUCC's sentences on both sides {id, sentence}, all gold pairs among them {ids}, and what was read."""
@@ -322,11 +322,12 @@ def ranking(
             told, points = PROTOCOLS["map@20"](ranked, asked, lang)
             scores.append(Score(lang, metric + how, task.protocol, told["map@20"], len(asked)))
             x.setdefault(lang, points)  # of the raw ones, the headline
-            predictions.setdefault(lang, list(map(answered, asked, ranked)))
+            predictions.setdefault(lang, list(map(ranked_answer, asked, ranked)))
     return scores, x, predictions
 
 
-def answered(query: dict, ranked: list[str]) -> dict:
+def ranked_answer(query: dict, ranked: list[str]) -> dict:
+    """What is kept of a query: the first candidates and the right ones."""
     return {"id": query["id"], "prediction": ranked, "gold": query["gold"]}
 
 

@@ -27,7 +27,7 @@ GATHERED = 2**17  # numbers of candidates that are compared at a time: in cache
 # vectors tie. Matrix products, whose order of additions is the library's own, only choose candidates,
 # with a bound on how far they can be off.
 
-Found = tuple[Tensor, Tensor]  # similarities, float64, and indices, each (N, k)
+Neighbours = tuple[Tensor, Tensor]  # similarities, float64, and indices, each (N, k)
 
 
 class Pool(NamedTuple):
@@ -42,12 +42,12 @@ class Pool(NamedTuple):
         return len(self.x)
 
     def unit(self, rows: Tensor | slice) -> Tensor:
-        """Rows of length 1 in float64; rows of zeros stay."""
+        """Rows of length 1 in float64; rows of zeros stay. Shapes: -> (rows, H)."""
         return self.x[rows].double() / self.length[rows].unsqueeze(-1)
 
 
-def measured(x: Tensor) -> Pool:
-    """Raises: Bad for vectors that are not finite."""
+def with_lengths(x: Tensor) -> Pool:
+    """Raises: Bad for vectors that are not finite. Shapes: (N, H) -> a pool of N."""
     parts = (part.double() for part in x.split(max(1, CELLS // x.shape[1])))
     length = torch.cat([added(part * part) for part in parts]).sqrt().clamp_min(1e-30)
     if not length.isfinite().all():
@@ -59,13 +59,15 @@ def measured(x: Tensor) -> Pool:
 
 
 def unit(x: Tensor) -> Tensor:
-    """Rows of length 1 in float64; rows of zeros stay."""
-    return measured(x).unit(slice(None))
+    """Rows of length 1 in float64; rows of zeros stay. Shapes: (N, H) -> (N, H)."""
+    return with_lengths(x).unit(slice(None))
 
 
 def added(x: Tensor) -> Tensor:
     """The sum over the last dimension, always in the same order: halves are added until one number is
-    left."""
+    left.
+    Shapes: (..., H) -> (...).
+    """
     while x.shape[-1] > 1:
         if x.shape[-1] % 2:
             x = functional.pad(x, (0, 1))
@@ -73,7 +75,7 @@ def added(x: Tensor) -> Tensor:
     return x.squeeze(-1)
 
 
-def search(queries: Tensor, database: Tensor, k: int, tile: int = 0) -> Found:
+def search(queries: Tensor, database: Tensor, k: int, tile: int = 0) -> Neighbours:
     """The min(k, M) most similar rows of the database of each query: (N, H), (M, H) -> cosines and indices,
     best first.
 
@@ -83,19 +85,25 @@ def search(queries: Tensor, database: Tensor, k: int, tile: int = 0) -> Found:
     return both(queries, database, k, tile, backward=False)[0]
 
 
-def both(a: Tensor, b: Tensor, k: int, tile: int = 0, backward: bool = True) -> tuple[Found, Found | None]:
+def both(
+    a: Tensor, b: Tensor, k: int, tile: int = 0, backward: bool = True
+) -> tuple[Neighbours, Neighbours | None]:
     """`search` of a in b and of b in a, from one pass over the similarities, on a GPU where there is one.
 
     `tile`: rows and columns of the similarities at a time, 0 = TILES.
+    Shapes: (N, H), (M, H) -> (N, k) twice, (M, k) twice.
     """
     home, there = a.device, "cuda" if torch.cuda.is_available() else "cpu"
-    a, b, tile = measured(a.to(there)), measured(b.to(there)), tile or TILES[there]
+    a, b, tile = with_lengths(a.to(there)), with_lengths(b.to(there)), tile or TILES[there]
     forward, back = screen(a, b, k, tile, backward)
-    forward, back = settled(a, b, k, *forward, tile), settled(b, a, k, *back, tile) if backward else None
+    forward, back = (
+        exact_top_k_by_tile(a, b, k, *forward, tile),
+        exact_top_k_by_tile(b, a, k, *back, tile) if backward else None,
+    )
     return tuple(x.to(home) for x in forward), back and tuple(x.to(home) for x in back)
 
 
-def screen(a: Pool, b: Pool, k: int, tile: int, backward: bool) -> tuple[Found, Found]:
+def screen(a: Pool, b: Pool, k: int, tile: int, backward: bool) -> tuple[Neighbours, Neighbours]:
     """Candidates for the k best of each row of a among the rows of b, and the reverse: products, descending,
     and indices.
     """
@@ -115,16 +123,16 @@ def screen(a: Pool, b: Pool, k: int, tile: int, backward: bool) -> tuple[Found, 
         for j in [*starts[first:], *starts[:first]]:
             columns = slice(j, j + tile)
             products = queries @ b.unit(columns).to(dtype).T
-            keep(products, 1, j, min(k, len(b)), margin, av[rows], ai[rows])
+            merge_into_top(products, 1, j, min(k, len(b)), margin, av[rows], ai[rows])
             if backward:
                 with locks[j]:
-                    keep(products, 0, i, min(k, len(a)), margin, bv[columns], bi[columns])
+                    merge_into_top(products, 0, i, min(k, len(a)), margin, bv[columns], bi[columns])
 
-    spread(compare, range(0, len(a), tile), a.x.device)
+    in_threads(compare, range(0, len(a), tile), a.x.device)
     return (av, ai), (bv, bi)
 
 
-def spread(work: Callable, parts: range, device: torch.device) -> list:
+def in_threads(work: Callable, parts: range, device: torch.device) -> list:
     """The work on each part, in order; on a CPU by as many threads as torch may use, each on its own part
     with one core.
 
@@ -145,14 +153,15 @@ def spread(work: Callable, parts: range, device: torch.device) -> list:
         torch.set_num_threads(threads)
 
 
-def keep(
+def merge_into_top(
     products: Tensor, dim: int, start: int, k: int, margin: float, values: Tensor, indices: Tensor
 ) -> None:
     """Let a tile's columns (dim 1; or rows, dim 0), from index `start` on, compete for places in `values` and
     `indices`.
 
-    What is more than `margin`, over 2 e of `settle`, below a row's k-th best so far is not needed. Most
+    What is more than `margin`, over 2 e of `exact_top_k`, below a row's k-th best so far is not needed. Most
     blocks hold nothing above that: only their maxima are computed.
+    Shapes: products (rows, columns), values and indices (N, k + SLACK).
     """
     blocks, odd = -(-products.shape[dim] // BLOCK), -products.shape[dim] % BLOCK
     if odd:
@@ -177,17 +186,17 @@ def keep(
     values[rows] = best
 
 
-def settled(a: Pool, b: Pool, k: int, values: Tensor, indices: Tensor, tile: int) -> Found:
-    """`settle` of each tile's rows."""
+def exact_top_k_by_tile(a: Pool, b: Pool, k: int, values: Tensor, indices: Tensor, tile: int) -> Neighbours:
+    """`exact_top_k` of each tile's rows. Shapes: values, indices (N, C) -> (N, k) twice."""
 
-    def some(i: int) -> Found:
+    def some(i: int) -> Neighbours:
         rows = slice(i, i + tile)
-        return settle(Pool(a.x[rows], a.length[rows]), b, k, values[rows], indices[rows], tile)
+        return exact_top_k(Pool(a.x[rows], a.length[rows]), b, k, values[rows], indices[rows], tile)
 
-    return tuple(map(torch.cat, zip(*spread(some, range(0, len(a), tile), a.x.device), strict=True)))
+    return tuple(map(torch.cat, zip(*in_threads(some, range(0, len(a), tile), a.x.device), strict=True)))
 
 
-def settle(a: Pool, b: Pool, k: int, values: Tensor, indices: Tensor, tile: int) -> Found:
+def exact_top_k(a: Pool, b: Pool, k: int, values: Tensor, indices: Tensor, tile: int) -> Neighbours:
     """The true k best of each row among the screened candidates, and a second look at rows where one may be
     missing.
 
@@ -195,6 +204,7 @@ def settle(a: Pool, b: Pool, k: int, values: Tensor, indices: Tensor, tile: int)
     least the k-th best product less e; so whatever is among the k best, ties included, has a product within 2
     e of that one. Nothing is missing where the least candidate is below that; elsewhere all within 2 e are
     candidates, by float64 products.
+    Shapes: values, indices (N, C) -> (N, k) twice.
     """
     k = min(k, len(b))
     reach = values[:, k - 1 : k].double() - 2 * error(a.x, values.dtype)
@@ -224,7 +234,7 @@ def error(x: Tensor, dtype: torch.dtype) -> float:
     return 1.001 * (h + 8) * torch.finfo(dtype).eps / 2 + h * torch.finfo(torch.float64).eps
 
 
-def rescored(a: Pool, b: Pool, values: Tensor, indices: Tensor, reach: Tensor, k: int) -> Found:
+def rescored(a: Pool, b: Pool, values: Tensor, indices: Tensor, reach: Tensor, k: int) -> Neighbours:
     """The k best of each row's candidates by the defined similarity, ties to the smaller index.
 
     values, indices: (N, C), the candidates by matrix product; reach: (N, 1), below which none can be among

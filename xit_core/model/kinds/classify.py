@@ -17,6 +17,7 @@ def encode(
     names: tuple[str, ...] = (),
     step: int = 0,
 ) -> list[dict]:
+    """One feature an example: a text, or a pair of texts, of at most `max_len` pieces."""
     tokenizer.enable_truncation(max_len)
     encoded = tokenizer.encode_batch([(e["a"], e["b"]) for e in examples])
     return [
@@ -41,10 +42,12 @@ class Head(nn.Module):
 
 
 def gold(feature: dict) -> list[int]:
+    """The number of the label."""
     return [feature["label"]]
 
 
 def loss(logits: Tensor, batch: dict) -> Tensor:
+    """Cross entropy, summed. Shapes: logits (B, C), gold (B,) -> scalar."""
     return functional.cross_entropy(logits.float(), batch["gold"], reduction="sum")
 
 

@@ -20,6 +20,7 @@ def encode(
     names: tuple[str, ...] = (),
     step: int = 0,
 ) -> list[dict]:
+    """One feature a text; texts without a piece are left out."""
     tokenizer.enable_truncation(max_len)
     encoded = tokenizer.encode_batch([e["a"] for e in examples])
     return [{"ids": x.ids, "length": len(x.ids)} for x in encoded if len(x.ids) > 2]
@@ -46,6 +47,7 @@ class Head(nn.Module):
 
 
 def gold(feature: dict) -> list[int]:
+    """None: what is hidden is drawn anew in every step (`hide`)."""
     return []
 
 
@@ -67,6 +69,7 @@ def hide(features: list[dict], masking: float, vocabulary: int, draw: np.random.
 
 
 def loss(logits: Tensor, batch: dict) -> Tensor:
+    """Cross entropy, summed. Shapes: logits (hidden pieces, V), gold (hidden pieces,) -> scalar."""
     return functional.cross_entropy(logits.float(), batch["gold"], reduction="sum")
 
 

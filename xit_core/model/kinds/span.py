@@ -136,6 +136,8 @@ def lost(features: list[dict], examples: list[dict]) -> list[int]:
 
 
 class Head(nn.Module):
+    """Two numbers for every token: how well an answer begins, and ends, there."""
+
     def __init__(self, hidden: int, labels: int = 2, pooling: str = "first"):
         super().__init__()
         self.out = nn.Linear(hidden, 2)
@@ -146,11 +148,15 @@ class Head(nn.Module):
 
 
 def gold(feature: dict) -> list[int]:
+    """First and last position of the answer."""
     return [*feature["answer"]]
 
 
 def loss(logits: Tensor, batch: dict) -> Tensor:
-    """Of first and last positions, each among the tokens of its sequence."""
+    """Of first and last positions, each among the tokens of its sequence.
+
+    Shapes: logits (T, 2), gold (2 B,) -> scalar.
+    """
     s, logits = batch["sequences"], logits.float()
     right = logits.gather(0, batch["gold"].view(-1, 2) + s.cu[:-1, None])
     return (s.logsumexp(logits) - right).sum()

@@ -58,6 +58,8 @@ def split(example: dict, pieces: dict[str, list[int]], room: int):
 
 
 class Head(nn.Module):
+    """A number a label for every token."""
+
     def __init__(self, hidden: int, labels: int, pooling: str = "first"):
         super().__init__()
         self.out = nn.Linear(hidden, labels)
@@ -77,12 +79,15 @@ def gold(feature: dict) -> list[int]:
 
 
 def loss(logits: Tensor, batch: dict) -> Tensor:
+    """Cross entropy over first pieces, summed. Shapes: logits (T, C), gold (T,) -> scalar."""
     return functional.cross_entropy(logits.float(), batch["gold"], ignore_index=IGNORED, reduction="sum")
 
 
 def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> list[list[int]]:
     """One label index per token; a token without a piece (a zero-width character) is "O" or "X", where there
     is such a label.
+
+    Shapes: logits (T, C) a feature.
     """
     predictions: list[list[int]] = [[] for _ in examples]
     for x, f in zip(logits, features, strict=True):

@@ -21,7 +21,7 @@ def trained(net: Model) -> list[nn.Parameter]:
 
 def write(net: Model, folder: Path) -> None:
     """The encoder, in transformers' layout."""
-    checkpoints.write(net, folder)
+    checkpoints.write_model(net, folder)
 
 
 def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
@@ -29,4 +29,4 @@ def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
 
     Raises: Bad for a missing or damaged file.
     """
-    return checkpoints.read(folder, pieces, s)
+    return checkpoints.read_model(folder, pieces, s)

@@ -33,7 +33,7 @@ class Question:
     page: "Callable[[View, Path], str]"
 
 
-def measured(question: Question, scale: Scale) -> list[dict]:
+def answers(question: Question, scale: Scale) -> list[dict]:
     """Every contrast of a question at a scale: name, estimate, low, high (points), and why there is none."""
     from ..contrasts import Ledger, Short
 
