@@ -19,7 +19,7 @@ from xit_core.model.mixture import Mixture
 from xit_core.score import evaluate
 
 MIRROR = os.environ.get("XIT_MIRROR")  # the tests' own environment has none
-pytestmark = pytest.mark.skipif(not MIRROR, reason="XIT_MIRROR names no here of real data")
+pytestmark = pytest.mark.skipif(not MIRROR, reason="XIT_MIRROR names no mirror of real data")
 
 SMALL = replace(
     SCALES["pocket"], langs=(), gaps=(), lacks=(), rows=20, stage_rows=20, eval_rows=20, max_len=96

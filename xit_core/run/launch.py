@@ -41,7 +41,7 @@ class Job:
     """One execution: one run, or all runs that differ only in target and seed, or the analysis (no run)."""
 
     scale: Scale
-    runs_of: tuple[Run, ...] = ()
+    runs: tuple[Run, ...] = ()
 
     @property
     def path(self) -> str:
