@@ -137,9 +137,8 @@ def test_data_are_listed_with_hashes_and_stand_ins(tmp_path):
     text = pages.data_tables(pages.views()[0])
     cells = [line.split(" | ") for line in text.splitlines() if "made/up" in line]
     assert {line[3] for line in cells} == {"yes", "no"} and "enenenenen" in text
-    assert (
-        "no label" in text and "set aside" not in cells[0][4]
-    )  # every row that was set aside has its reason
+    # every row that was set aside has its reason
+    assert "no label" in text and "set aside" not in cells[0][4]
 
 
 def test_rows_of_the_ledger_that_are_older_than_reasons_still_say_how_many_were_set_aside():

@@ -34,10 +34,11 @@ def test_every_test_has_its_cases_each_with_every_question_of_every_context(germ
     numbers = {t: Counter(r["id"].rsplit("-", 1)[0] for r in of(german, t)) for t in checklist.TESTS.values()}
     assert {t: len(n) for t, n in numbers.items()} == dict.fromkeys(checklist.TESTS.values(), 40)
     asked = {t: set(n.values()) for t, n in numbers.items()}
+    # German's template for an age asks for the wrong property of the two
     assert asked.pop("properties") == {
         1,
         2,
-    }  # German's template for an age asks for the wrong property of the two
+    }
     assert asked == {"comparison": {2}, "intensifiers": {4}, "profession": {4}, "animal": {4}, "bought": {4}}
     assert len({r["id"] for r in german}) == len(german)
 
@@ -87,9 +88,8 @@ def test_a_translation_is_used_for_the_fillers_it_is_for_and_nothing_is_asked_wi
         assert ("neugierig" in row["context"]) == ("wegen des Projekts" in row["question"])
     assert all("rotes" not in r["context"] or "Das Sofa" in r["context"] for r in of(german, "properties"))
     blue = [r["context"] for r in of(german, "properties") if "blau" in r["context"]]
-    assert blue and all(
-        ("blaue" in c) == ("Lampe" in c) for c in blue
-    )  # what is for a lamp goes before what is for all
+    # what is for a lamp goes before what is for all
+    assert blue and all(("blaue" in c) == ("Lampe" in c) for c in blue)
     dogs = [r["context"] for t in ("animal", "bought") for r in of(german, t) if "Hund" in r["context"]]
     assert dogs and all(("den Hund" in c and "einen Hund" not in c) == ("kaufte" in c) for c in dogs)
     age = [r for r in of(german, "properties") if r["question"].startswith("Wie alt")]
@@ -103,9 +103,8 @@ def test_an_object_that_begins_a_sentence_gets_a_capital(german):
         checklist.filled_template("{obj[1]} is. {obj[1]} or {obj[1]}", {"obj[1]": "the sofa"})
         == "The sofa is. The sofa or the sofa"
     )
-    assert (
-        checklist.filled_template("{obj[1]}", {"obj[1]": "მაგიდა"}) == "მაგიდა"
-    )  # Georgian has no capital at the start of a sentence
+    # Georgian has no capital at the start of a sentence
+    assert checklist.filled_template("{obj[1]}", {"obj[1]": "მაგიდა"}) == "მაგიდა"
 
 
 def test_forms_of_a_cell_are_split_at_any_comma_and_in_thai_at_spaces():

@@ -52,9 +52,8 @@ def ledger(folder, gain, seeds=(1, 2, 3), sd=0.1, instance_sd=1.0, scale="micro"
     instances.
     """
     rng = np.random.default_rng(7)
-    shared = {
-        t: rng.normal(0, 20, INSTANCES) for t in TARGETS
-    }  # hard and easy instances cancel in paired differences
+    # hard and easy instances cancel in paired differences
+    shared = {t: rng.normal(0, 20, INSTANCES) for t in TARGETS}
     (folder / scale).mkdir(parents=True)
     for run in studies.runs("main", SCALES[scale]):
         if run.phase < 3 or run.model or run.seed not in seeds:
@@ -251,9 +250,8 @@ def test_checked_claims_hold_for_the_declarations(empty):
 
 
 def test_checked_claims_fail_for_other_declarations(empty, monkeypatch):
-    monkeypatch.setattr(
-        claims, "TASKS", {t: TASKS["mnli"] for t in TASKS}
-    )  # all English, trained, of one kind
+    # all English, trained, of one kind
+    monkeypatch.setattr(claims, "TASKS", {t: TASKS["mnli"] for t in TASKS})
     monkeypatch.setattr(claims, "stated", lambda data, item: "elsewhere" if item == "origin" else "7")
     monkeypatch.setattr(claims, "TARGETS", TARGETS[:8])
     monkeypatch.setattr(claims, "START", "google-bert/bert-base-multilingual-cased")
@@ -292,9 +290,8 @@ def test_every_sourced_value_names_its_source():
     rows = published.csv_table("published")
     assert all(bool(r["sourced"]) == bool(r["source"]) for r in rows)
     assert {r["claim"] for r in rows} <= set(NUMBERS)
-    assert not next(r for r in rows if r["claim"] == "squad" and r["claimed"])[
-        "sourced"
-    ]  # +8.2 has no public source
+    # +8.2 has no public source
+    assert not next(r for r in rows if r["claim"] == "squad" and r["claimed"])["sourced"]
     assert all(r["source"] for r in published.csv_table("sizes"))
 
 

@@ -70,9 +70,8 @@ def test_parts_of_speech_are_read_from_every_layer_in_every_language_the_same_ea
     rows, _ = reading.examples(TASKS["udpos"], "validation", "en", S, S.eval_rows)
     tags = [t for row in rows for t in row["tags"]]
     assert found[0]["n"] == len(tags)  # each has a piece
-    assert (
-        100 >= found[0]["accuracy"] > 100 * max(map(tags.count, tags)) / len(tags)
-    )  # the most frequent tag, always
+    # the most frequent tag, always
+    assert 100 >= found[0]["accuracy"] > 100 * max(map(tags.count, tags)) / len(tags)
     assert {(x["split"], x["lang"]) for x in seen} == {
         ("train", "en"),
         *(("validation", lang) for lang in languages(TASKS["udpos"], S)),
@@ -93,10 +92,11 @@ def test_a_token_is_represented_by_its_first_piece(net):
 def test_a_logistic_regression_is_at_the_minimum_of_its_loss_wherever_its_states_lie():
     x = torch.randn(400, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     y = (x[:, 0] > -0.5).long() + (x[:, 0] > 0.7).long()
+    # the fourth class never occurs
     (weight, bias), moved = (
         probe.logistic(x, y, 4),
         probe.logistic(x * 50 - 900, y, 4),
-    )  # the fourth class never occurs
+    )
     logits = x @ weight.T + bias
     assert (logits.argmax(1) == y).double().mean() > 0.93
     assert torch.allclose(logits, (x * 50 - 900) @ moved[0].T + moved[1], atol=0.02)

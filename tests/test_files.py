@@ -203,9 +203,8 @@ def test_a_damaged_cache_is_no_cache_and_never_other_features(features, lost, dr
         assert alike(Encoded.read(file), whole)
         file.write_bytes(damaged(file.read_bytes(), draw))
         with suppress(OSError, ValueError):
-            assert alike(
-                Encoded.read(file), whole
-            )  # what stands behind the array, or how its header is spelt
+            # what stands behind the array, or how its header is spelt
+            assert alike(Encoded.read(file), whole)
 
 
 def test_a_cache_is_mapped_not_read(tmp_path):

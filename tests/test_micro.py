@@ -116,9 +116,8 @@ def test_words_alone_do_not_solve_paraphrase(config):
         ]
         for split in ("train", "validation")
     )
-    assert (
-        naive_bayes(train, test) < 0.75
-    )  # what is left: a pair with an exchanged word has more different words
+    # what is left: a pair with an exchanged word has more different words
+    assert naive_bayes(train, test) < 0.75
 
 
 def test_answers_lie_at_their_offsets():

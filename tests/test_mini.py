@@ -84,9 +84,8 @@ def test_a_longer_training_stands_beside_the_shorter_with_its_gain_on_each_kind_
         if line.startswith(f"| {source} |")
     ]
     told = [[f"{s.stage_steps:,}", f"{s.stage_lr:g}"] for s in (SCALES["mini"], SCALES["mini-long"])]
-    assert [x[1:3] for x in cells[:2]] == told and all(
-        x[4:] == [guess, "1.0"] for x in cells[:2]
-    )  # as made up
+    # as made up
+    assert [x[1:3] for x in cells[:2]] == told and all(x[4:] == [guess, "1.0"] for x in cells[:2])
     assert [x[1] for x in cells[2:]] == [steps for steps, _ in told]
 
     def score(kind: str, path: str) -> float:

@@ -169,9 +169,8 @@ def test_a_damaged_config_is_one_line_also_where_no_hashes_are(net, tmp_path, co
     checkpoints.write_model(net, tmp_path)
     for sums in tmp_path.glob("model.*.sha256"):
         sums.unlink()
-    assert same(
-        checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"]).encoder, net.encoder
-    )  # as older checkpoints are
+    # as older checkpoints are
+    assert same(checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"]).encoder, net.encoder)
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(Bad, match="damaged checkpoint") as error:
         checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"])

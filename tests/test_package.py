@@ -29,9 +29,8 @@ def wheel(tmp_path_factory):
             shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, tree / name)
-    (tree / "env").symlink_to(
-        sys.prefix
-    )  # another name: setuptools fills in braces and dollars in that of its interpreter
+    # another name: setuptools fills in braces and dollars in that of its interpreter
+    (tree / "env").symlink_to(sys.prefix)
     command = [
         tree / "env/bin/python",
         "-m",

@@ -126,9 +126,8 @@ def test_twenty_steps_are_those_of_the_padded_path_over_the_whole_table(name, tm
 def test_without_decay_the_compact_vocabulary_is_exact_to_the_bit(tmp_path, monkeypatch):
     for module in (compact, train):
         monkeypatch.setattr(module, "DECAY", 0.0, raising=False)
-        monkeypatch.setattr(
-            module, "CLIP", 1e9, raising=False
-        )  # a norm is added up in another order over less rows
+        # a norm is added up in another order over less rows
+        monkeypatch.setattr(module, "CLIP", 1e9, raising=False)
     (net, mixture), (other, _), accelerator = setting("mnli"), setting("mnli"), Accelerator()
 
     def whole(model, name, features):

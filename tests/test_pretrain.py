@@ -107,9 +107,8 @@ def test_a_killed_pretraining_goes_on_where_it_was_and_gives_the_same_curve_and_
         pretrain.remake(run)
     monkeypatch.setattr(train, "learn", learn)
     monkeypatch.setattr(pretrain, "training_text", lambda *_: pytest.fail("the text was prepared before"))
-    unbroken = (
-        tmp_path / "unbroken"
-    )  # begins from the same pieces: learning them on several threads is not exact
+    # begins from the same pieces: learning them on several threads is not exact
+    unbroken = tmp_path / "unbroken"
     shutil.copytree(runs_dir(), unbroken, ignore=shutil.ignore_patterns("resume.*"))
     assert train.spent(runs_dir() / "mini-scratch/encoder") > 0, "the seconds of the killed run count"
     again, resumed, _ = pretrain.remake(run)

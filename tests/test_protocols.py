@@ -234,9 +234,8 @@ def test_what_is_ranked_after_20_or_twice_does_not_count():
         [0.0, 0.0],
     )
     many = {f"Q{i}" for i in range(30)}
-    assert score([sorted(many)], [{"gold": many}], "de")[0]["map@20"] == pytest.approx(
-        100
-    )  # 20 of 30 is all that can be
+    # 20 of 30 is all that can be
+    assert score([sorted(many)], [{"gold": many}], "de")[0]["map@20"] == pytest.approx(100)
 
 
 def test_nothing_to_score_gives_zero():

@@ -35,6 +35,7 @@ NAMES = (
     "... b", "b -rf .. c",
     "a'b", 'a"b',
 )  # fmt: skip
+# target -> programs it starts
 LINES = {
     "test": 11,
     "study": 4,
@@ -43,7 +44,7 @@ LINES = {
     "bench": 1,
     "encoder": 1,
     "clean": 0,
-}  # target -> programs it starts
+}
 CLEAN = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
 STUB = """#!/bin/sh
 { printf '== %s' "$0"; printf ' [%s]' "$@"; echo; env; } >>calls
@@ -156,10 +157,11 @@ def test_recipes_name_nothing_by_the_name_of_the_folder(name):
         done = make(folder, "-n", "test")
         assert done.returncode == 0, done.stderr
         words = [word for line in done.stdout.splitlines() for word in shlex.split(line)]
+        # no set-up before: it knows the folder
         assert words[words.index("bash") :][:2] == [
             "bash",
             "tools/smoke",
-        ]  # no set-up before: it knows the folder
+        ]
         assert not [word for word in words if word.startswith("/") or parent in word]
         assert {file: file.read_text() for file in theirs} == theirs
 
@@ -246,6 +248,7 @@ TAKEN = {
     "UV_OFFLINE": "1",
     "XIT_MIRROR": "/m $x", "TMPDIR": "/tmp",
 }  # fmt: skip
+# may pass through: nothing here reads them
 UNREAD = {
     "VENV",
     "BIN",
@@ -255,7 +258,7 @@ UNREAD = {
     "CURDIR",
     "VPATH",
     "PYTHON",
-}  # may pass through: nothing here reads them
+}
 
 
 def test_settings_of_tools_in_the_environment_do_not_reach_what_is_run(tmp_path):
@@ -389,9 +392,8 @@ def test_of_pips_configuration_files_only_the_sources_of_packages_count(tmp_path
     command = [sys.executable, ROOT / "tools/sources.py", "config", "list"]
     told = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
     values = {line.partition("=")[0].removeprefix(":env:."): line.partition("=")[2] for line in told}
-    assert (
-        values["find-links"] == "'a\\nb'" and values["timeout"] == "'8'"
-    )  # beside what this machine's own file says of sources
+    # beside what this machine's own file says of sources
+    assert values["find-links"] == "'a\\nb'" and values["timeout"] == "'8'"
     assert not {"user", "target", "proxy"} & set(values) and all(line.startswith(":env:.") for line in told)
     named = {
         f"PIP_{key.upper().replace('-', '_')}"

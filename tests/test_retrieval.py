@@ -106,9 +106,8 @@ def test_neighbours_closer_than_float32_can_tell_are_found():
     a = torch.nn.functional.normalize(torch.randn(1, 64, generator=draw, dtype=torch.float64))
     aside = torch.randn(500, 64, generator=draw, dtype=torch.float64)
     aside = torch.nn.functional.normalize(aside - (aside @ a.T) * a)
-    angle = 1e-3 * (
-        1 + 1e-6 * torch.randperm(500, generator=draw).double().unsqueeze(1)
-    )  # cosines 1e-12 apart
+    # cosines 1e-12 apart
+    angle = 1e-3 * (1 + 1e-6 * torch.randperm(500, generator=draw).double().unsqueeze(1))
     b = a * angle.cos() + aside * angle.sin()
     assert len(set((a.float() @ b.float().T)[0].tolist())) < 10
     assert search.search(a, b, 20)[1][0].tolist() == angle.flatten().argsort()[:20].tolist()
@@ -116,9 +115,8 @@ def test_neighbours_closer_than_float32_can_tell_are_found():
 
 def test_neighbours_that_float32_puts_in_another_order_are_found():
     draw = torch.Generator().manual_seed(0)
-    a, b = (
-        torch.randn(n, 256, generator=draw) / 100 + 1 for n in (300, 500)
-    )  # neighbours in rank are about 1e-7 apart
+    # neighbours in rank are about 1e-7 apart
+    a, b = (torch.randn(n, 256, generator=draw) / 100 + 1 for n in (300, 500))
     defined = torch.stack([search.added(x * search.unit(b)) for x in search.unit(a)])
     rounded = torch.nn.functional.normalize(a) @ torch.nn.functional.normalize(b).T
     wanted = defined.sort(dim=1, descending=True, stable=True).indices[:, :5]
@@ -253,15 +251,17 @@ def test_the_threshold_by_hand():
     found = [("a", "x", 1.5), ("b", "y", 1.3), ("c", "w", 1.2)]
     assert mining.tuned(found, gold) == pytest.approx(1.25)
     assert mining.above_threshold(found, 1.25) == [("a", "x"), ("b", "y")]
+    # all are kept
     assert mining.tuned(found[:2], gold) == 1.3 and mining.above_threshold(found[:2], 1.3) == [
         ("a", "x"),
         ("b", "y"),
-    ]  # all are kept
+    ]
     tied = [("a", "x", 1.5), ("c", "w", 1.5)]
+    # one threshold cannot part them
     assert mining.above_threshold(tied, mining.tuned(tied, gold)) == [
         ("a", "x"),
         ("c", "w"),
-    ]  # one threshold cannot part them
+    ]
     assert mining.tuned([], gold) == mining.tuned([("c", "w", 1.2)], gold) == 0.0
 
 
@@ -307,9 +307,8 @@ def test_layers_lengths_and_pooling_are_chosen(net):
         embed.embed(net, told[1:], S, max_len=4), embed.embed(net, told[1:], S, max_len=4, layers=(0, 1, 2))
     )
     assert not torch.allclose(embed.embed(net, told[1:], S, max_len=4), every[:, 1:])
-    assert (
-        embed.embed(net, ["Mana " * 900], S, max_len=5000).isfinite().all()
-    )  # no further than the positions go
+    # no further than the positions go
+    assert embed.embed(net, ["Mana " * 900], S, max_len=5000).isfinite().all()
 
 
 def test_nearest_neighbours_of_every_layer():
@@ -475,18 +474,20 @@ def test_a_question_wants_its_answer_sentence_in_every_language_from_one_pool(ne
     )
     gold = {}
     pool = {lang: retrieval.candidates(lang, paragraphs(lang), gold) for lang in ("de", "en")}
+    # a paragraph stands there once, however many questions it has
     assert [len(x) for x in pool.values()] == [
         4,
         4,
-    ]  # a paragraph stands there once, however many questions it has
+    ]
     assert gold == {"q1": ["de_1_1", "en_1_1"], "q2": ["de_1_0", "en_1_0"], "q3": ["de_2_1", "en_2_1"]}
     ranking, texts = retrieval.ranking, []
     monkeypatch.setattr(retrieval, "ranking", lambda *given: texts.append(given[4]) or ranking(*given))
     found = row_of(retrieval.retrieve(net, TASKS["lareqa"], S))
+    # as the official script joins them
     assert [x["en"]["en_1_1"] for x in texts] == [
         "en zwei .en eins . en zwei .",
         "en zwei .",
-    ]  # as the official script joins them
+    ]
     assert {x["metric"] for x in found["scores"]} == {"map@20", "map@20_centred"} and len(found["seen"]) == 2
     assert {x["protocol"] for x in found["protocols"]} == {"lareqa/sentence"}
     for i, (de, en) in enumerate(zip(*by_language(found).values(), strict=True)):
@@ -566,9 +567,8 @@ def test_bucc_zh_is_mined_from_its_full_pools_as_by_brute_force(monkeypatch):
     mined = retrieval.pairs_of_ids(mining.mine(a, b), ids)
     pairs = mining.above_threshold(mined, mining.tuned(mined, gold))
     right = len({tuple(g["ids"]) for g in gold} & set(pairs))
-    assert (
-        200 * right / (len(pairs) + len(gold)) > 25
-    )  # a table learned from translations finds pairs, chance does not
+    # a table learned from translations finds pairs, chance does not
+    assert 200 * right / (len(pairs) + len(gold)) > 25
 
 
 @pytest.mark.skipif(not MIRROR, reason="XIT_MIRROR names no mirror: XQuAD-R is not at hand")

@@ -239,9 +239,8 @@ def test_the_no_answer_score_is_the_least_null_less_the_best_span(pieces):
         x[0] = 3 + k
     a, b = features[-1]["answer"]
     logits[-1][a, 0], logits[-1][b, 1] = 2, 1
-    assert span.spoken(logits, features, [example]) == [
-        ("w70", 3.0)
-    ]  # null 3 + 3 in the first window, span 2 + 1
+    # null 3 + 3 in the first window, span 2 + 1
+    assert span.spoken(logits, features, [example]) == [("w70", 3.0)]
     assert span.answers(TASKS["squad2"], logits, features, [example])[0] == [""]
     logits[-1][b, 1] = 5
     assert span.spoken(logits, features, [example]) == [("w70", -1.0)]

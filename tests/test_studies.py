@@ -91,9 +91,8 @@ def test_a_stand_in_takes_the_place_of_what_cannot_be_had():
     assert nine(SCALES["micro"]) == INTERMEDIATES and "ccg" not in nine(SCALES["mini"])
     assert nine(SCALES["mini"]).index("udtag") == INTERMEDIATES.index("ccg")
     assert all(TASKS[has].genre == TASKS[t].genre for s in BY_SEED for t, has in s.stand_ins)
-    assert Run(studies.multi(SCALES["mini"]), "mini").path == studies.multi(
-        SCALES["mini"]
-    )  # the canonical order of a joint stage
+    # the canonical order of a joint stage
+    assert Run(studies.multi(SCALES["mini"]), "mini").path == studies.multi(SCALES["mini"])
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -128,9 +127,8 @@ def test_any_prefix_of_a_sliced_plan_is_a_balanced_design(sliced):
         first = [
             c for (source, lang), c in counts.items() if source in nine(sliced[0].scale) and lang == "en"
         ]
-        assert (
-            not first or max(first) - min(first) <= 1
-        )  # among the sources begun, no seed is ahead by more than one
+        # among the sources begun, no seed is ahead by more than one
+        assert not first or max(first) - min(first) <= 1
     scale = sliced[0].scale
     assert [s[0] for s in stages[:4]] == [*studies.MIXED, studies.multi(scale)] and {
         s[2] for s in stages[:10]

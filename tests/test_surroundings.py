@@ -73,9 +73,10 @@ def test_settings_that_change_numbers_are_taken_away_and_threads_are_set(restore
     ] == "0"
     assert not {"ATEN_CPU_CAPABILITY", "MKL_CBWR", "ACCELERATE_GRADIENT_ACCUMULATION_STEPS"} & {*os.environ}
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+    # some processors need it: it is recorded
     assert environment.numeric() == {
         name: value for name, value in os.environ.items() if name in environment.NEEDED
-    }  # some processors need it: it is recorded
+    }
 
 
 @pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5", "999999", "²"])

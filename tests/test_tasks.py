@@ -64,9 +64,8 @@ def test_a_declaration_is_complete(declared):
         and declared.columns
         and declared.citation
     )
-    assert (
-        declared.source.count("/") == 2 or declared.obtain
-    )  # a namespaced id of the hub, or how else to get it
+    # a namespaced id of the hub, or how else to get it
+    assert declared.source.count("/") == 2 or declared.obtain
     assert declared.train_on in (*TASKS, "") and len(set(declared.langs.split())) == len(
         declared.langs.split()
     )

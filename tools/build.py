@@ -11,9 +11,8 @@ class WithParts(build_py):
 
     def run(self) -> None:
         if not self.editable_mode:
-            shutil.rmtree(
-                Path(self.build_lib) / "xit_core", ignore_errors=True
-            )  # modules of an earlier state would come along
+            # modules of an earlier state would come along
+            shutil.rmtree(Path(self.build_lib) / "xit_core", ignore_errors=True)
         super().run()
         for part in [] if self.editable_mode else parts():
             target = Path(self.build_lib) / "xit_core" / part

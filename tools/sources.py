@@ -29,9 +29,8 @@ def sources(listed: str) -> dict[str, str]:
 
 if __name__ == "__main__":
     pip = [sys.executable, "-m", "pip"]
-    every = os.environ | dict.fromkeys(
-        ("PIP_USER", "PIP_GLOBAL", "PIP_SITE"), "0"
-    )  # else `user = true` would list one file only
+    # else `user = true` would list one file only
+    every = os.environ | dict.fromkeys(("PIP_USER", "PIP_GLOBAL", "PIP_SITE"), "0")
     listed = subprocess.run(
         [*pip, "config", "list"], env=every, stdout=subprocess.PIPE, encoding="utf-8", check=True
     ).stdout

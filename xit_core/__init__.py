@@ -6,9 +6,11 @@ The rooms are layers, top to bottom; an import never goes up (tests/test_rooms.p
     bench     speed beside Trainer and faiss
     run       how runs are executed: a notebook, a study, a budget, a cluster
     phases    the notebooks' door: the three phases of the study
-    report    what follows from the ledger: verdicts, figures, pages     score    what an evaluation does with a model
+    report    what follows from the ledger: verdicts, figures, pages
+    score     what an evaluation does with a model
     model     encoder, heads, methods, batches, the training loop
-    metrics   predictions to published scores                            ledger   what was found, written once
+    metrics   predictions to published scores
+    ledger    what was found, written once
     data      rows to checked examples
     micro     the micro-world of constructed languages
     design    what is asked: worlds, encoders, scales, tasks, runs, studies

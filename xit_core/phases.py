@@ -151,9 +151,8 @@ def run_target(run: Run, tuned: dict[str, tuple[Model, Training]]) -> dict:
     fix_threads()
     name = run.target.train_on
     net = tuned[name][0] if name in tuned else reach(run)
-    begin = time.time() - spent(
-        checkpoint(run)
-    )  # wall time includes interrupted attempts, not the parent stage
+    # wall time includes interrupted attempts, not the parent stage
+    begin = time.time() - spent(checkpoint(run))
     if name in tuned:
         left = tuned[name][1]
         left = Training(left.curve, left.dose, left.seen)  # count shared training tokens once

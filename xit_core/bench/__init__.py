@@ -27,11 +27,12 @@ OPTIONS = {
 }
 
 
+# imported when they are asked for
 PLACES = {
     "train": ".train",
     "retrieval": ".retrieval",
     "study": "..report.estimate",
-}  # imported when they are asked for
+}
 
 
 def benchmark(what: str, **given) -> list[dict]:

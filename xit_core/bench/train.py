@@ -40,16 +40,16 @@ from ..phases import training_set
 from . import geometric_mean, record
 
 MEASURED_TASKS = ("squad1", "mnli", "udpos", "csqa")
+# tokens a sequence and E[s²]/E[s] of the real rows, which `--random` imitates
 DRAWN = {
     "squad1": (178, 190),
     "mnli": (42, 52),
-}  # tokens a sequence and E[s²]/E[s] of the real rows, which `--random` imitates
+}
 # of the vocabulary that `--random` draws from, by Zipf's law: as many as English training rows hold
 PIECES = 40_000
 SCALE = "pocket"  # that is measured where none is named
-WARM = (
-    1  # steps before the clock starts; the median over rounds leaves out what only the first round pays for
-)
+# steps before the clock starts; the median over rounds leaves out what only the first round pays for
+WARM = 1
 POOL = 50  # batches that Trainer sorts by length together, in a training that is long enough
 SEED = 1
 PLAIN, GROUPED = "Trainer", "Trainer, grouped by length"

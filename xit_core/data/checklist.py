@@ -18,11 +18,12 @@ TESTS = {
     "Animal vs Vehicle": "animal",
     "Animal vs Vehicle v2": "bought",
 }
+# many languages inflect what is said of a person; templates say it of men
 MALE = (
     "comparison",
     "intensifiers",
     "profession",
-)  # many languages inflect what is said of a person; templates say it of men
+)
 CASES = 200  # a test and language
 QUESTIONS_PER_CASE = 32  # that one case of each test asks
 TRIES = 20  # draws a case: some have no translation
@@ -64,9 +65,8 @@ def blocks(templates: list[dict], lang: str) -> dict[str, dict[str, list[Line]]]
         if field == "Name":
             block = found[TESTS[english]] = defaultdict(list)
         elif field and field != "Capability":
-            texts = [
-                re.sub(r"{\w+:", "{", row[lang + s].strip()) for s in suffixes
-            ]  # Burmese has an English article: {a:vehicle}
+            # Burmese has an English article: {a:vehicle}
+            texts = [re.sub(r"{\w+:", "{", row[lang + s].strip()) for s in suffixes]
             cells = [
                 (text, (row.get(f"{lang}-placeholders{s}") or "").strip())
                 for s, text in zip(suffixes, texts, strict=True)
@@ -137,9 +137,8 @@ def english_words(english: str) -> set[str]:
 def choose(line: Line, fillers: dict[str, set[str]], known: dict[str, set[str]]) -> str:
     """The first translation that is for these English fillers, else the first that is for all, else ""."""
     english, cells = line
-    numbers = set(
-        re.findall(r"{p.p\d}", english)
-    )  # German asks for the first property where it should ask for the second
+    # German asks for the first property where it should ask for the second
+    numbers = set(re.findall(r"{p.p\d}", english))
     cells = [(text, whom) for text, whom in cells if text and set(re.findall(r"{p.p\d}", text)) <= numbers]
     suited = [text for text, whom in cells if whom and fits(english_words(whom), fillers, known)]
     return next(iter([*suited, *(text for text, whom in cells if not whom)]), "")

@@ -31,10 +31,11 @@ PRESENCE_KEYS = (
     "licence",
     "state",
 )
+# of what other data sets are joined with
 LICENCES = {
     "stanfordnlp/snli": "CC BY-SA 4.0",
     "facebook/xnli": "CC BY-NC 4.0",
-}  # of what other data sets are joined with
+}
 
 
 class Place(NamedTuple):

@@ -41,9 +41,8 @@ def _sha256(file: Path, _stamp: int, _size: int) -> str:
 # -- a folder of the user's ----------------------------------------------------------------------------------
 
 
-SHARD = re.compile(
-    r"-(\d+)-of-(\d+)(-[0-9a-f]{16})?"
-)  # of a file in parts, as the datasets library names them
+# of a file in parts, as the datasets library names them
+SHARD = re.compile(r"-(\d+)-of-(\d+)(-[0-9a-f]{16})?")
 # words that people write for a split, and words of a file's name that say nothing of it
 ALIASES = {
     **dict.fromkeys(("dev", "devel", "development", "val", "valid", "eval", "evaluation"), "validation"),

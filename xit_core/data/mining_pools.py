@@ -16,10 +16,11 @@ POOLS = "414572247440f0ccacf7eb0bb70a31533a0e5443"  # of mteb/BUCC
 # -- pools to be mined ---------------------------------------------------------------------------------------
 
 Pools = tuple[list[dict], list[dict], list[tuple[str, str]] | None, Part]
+# XTREME's names, the shared task's own
 BUCC_SPLITS = {
     "validation": ("dev", "sample"),
     "test": ("test", "training"),
-}  # XTREME's names, the shared task's own
+}
 
 
 def bucc_pools(lang: str, split: str = "validation") -> Pools:

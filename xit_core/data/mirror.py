@@ -15,6 +15,7 @@ SQUEEZED = ".jsonl.xz"  # the form of a mirror to be carried to a machine that r
 # -- a mirror ------------------------------------------------------------------------------------------------
 
 
+# that a manifest must have
 COLUMNS = (
     "repo",
     "config",
@@ -24,7 +25,7 @@ COLUMNS = (
     "complete",
     "commit",
     "note",
-)  # that a manifest must have
+)
 OPTIONAL = ("source", "path", "licence")
 ALLOWED = {  # column -> pattern, and the same in words
     "rows": (r"\d{1,15}", "a whole number, digits only"),

@@ -124,9 +124,8 @@ def fused(sentence: list[list[str]], ranks: list[str]) -> list[tuple[str, str]]:
     ]
 
 
-LEAF = re.compile(
-    r"<L (\S+) \S+ \S+ (\S+) \S+>"
-)  # category, two part-of-speech tags, word, category with its heads
+# category, two part-of-speech tags, word, category with its heads
+LEAF = re.compile(r"<L (\S+) \S+ \S+ (\S+) \S+>")
 SECTIONS = {"train": range(2, 22), "validation": range(1)}  # of the Wall Street Journal
 
 

@@ -1,1 +1,1 @@
-"""What is asked: worlds, encoders, scales, tasks, methods, the runs and the studies they make up. Declarations only."""
+"""What is asked: worlds, encoders, scales, tasks, methods, runs, and the studies they make up."""

@@ -10,9 +10,8 @@ from pathlib import Path
 from ..machine.errors import Bad
 from ..machine.places import PACKAGE
 
-DEPTH = (
-    14 / 24
-)  # of the layer whose sentence vectors are compared: jiant scores hidden_states[14] of 24 layers
+# of the layer whose sentence vectors are compared: jiant scores hidden_states[14] of 24 layers
+DEPTH = 14 / 24
 INDEX = "model.safetensors.index.json"  # of weights in parts, as transformers names it
 SHIPPED, HUB, INSTALLED, RANDOM = "shipped", "hub", "installed", "random"
 

@@ -15,9 +15,8 @@ class Note(str):
 # (raw row, language wanted) -> its examples; a `str` says why it gives none, a `Note` what was mended;
 # nothing at all when the row is of another language
 Reader = Callable[[Row, str], Iterator[dict | str]]
-MISPLACED = (
-    "gold answer not in the context"  # harmless where only its text is compared; such a row trains nothing
-)
+# harmless where only its text is compared; such a row trains nothing
+MISPLACED = "gold answer not in the context"
 
 
 # -- readers: a raw row -> examples --------------------------------------------------------------------------
@@ -93,9 +92,8 @@ def language_value(value, known: Sequence[str]) -> str:
     return value
 
 
-CONTRADICTION = {
-    "contradictory": "contradiction"
-}  # as the translations of MNLI's training rows that come with XNLI have it
+# as the translations of MNLI's training rows that come with XNLI have it
+CONTRADICTION = {"contradictory": "contradiction"}
 
 
 def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = (), langs: str = "") -> Reader:

@@ -55,9 +55,8 @@ class Run:
     seed: int = 1
     model: str = ""  # a key of MODELS
     method: str = "full"  # of every stage, or one for each with `>` between
-    lang: str = (
-        PIVOT  # of the intermediate data: "en", or "mt" = machine-translated into the target languages
-    )
+    # of the intermediate data: "en", or "mt" = machine-translated into the target languages
+    lang: str = PIVOT
     size: int = 0  # rows of intermediate data, 0 = all that the scale allows
 
     def __post_init__(self):

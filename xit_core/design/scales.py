@@ -27,9 +27,8 @@ class Pretraining:
     beta2: float = 0.999  # AdamW's second moment
     dropout: float = 0.0  # of the encoder, here and in later stages: small encoders underfit
     start: str = "scratch"  # or "table": the public multilingual embedding table, frozen
-    alpha: float = (
-        0.0  # languages are sampled with p ~ pieces ** alpha, as XLM-R does with 0.3; 0 = all text, once
-    )
+    # languages are sampled with p ~ pieces ** alpha, as XLM-R does with 0.3; 0 = all text, once
+    alpha: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)  # a scale is itself and no other, whatever its fields
@@ -44,9 +43,8 @@ class Scale:
     eval_rows: int = 0  # evaluation rows a language, 0 = all
     langs: tuple[str, ...] = ()  # () = every language of the task
     gaps: tuple[str, ...] = ()  # "task/language" that the scale's data lack, said in book/deviations.md
-    lacks: tuple[
-        str, ...
-    ] = ()  # the same, of tasks that came later: they count in the recipe of their own runs only
+    # the same, of tasks that came later: they count in the recipe of their own runs only
+    lacks: tuple[str, ...] = ()
     steps: int = 0  # optimiser steps of the target stage, 0 = the task's epochs
     stage_steps: int = 0  # steps each intermediate task of a stage contributes, 0 = the task's epochs
     batch: int = 0  # sequences a step, 0 = the task's own
@@ -54,9 +52,8 @@ class Scale:
     stage_lr: float = 1e-5
     max_len: int = 256  # tokens
     span_len: int = 0  # tokens of a question with its window of context, 0 = max_len
-    span_step: int = (
-        0  # tokens from one window to the next ("doc_stride"), 0 = windows overlap by a third of their length
-    )
+    # tokens from one window to the next ("doc_stride"), 0 = windows overlap by a third of their length
+    span_step: int = 0
     retrieve_len: int = 0  # tokens of a sentence that is only embedded, 0 = max_len
     cap: int = 0  # multi-task sampling: p ~ min(rows, cap) ** (1 / temperature); 0 = no cap
     temperature: float = 1.0
@@ -72,13 +69,11 @@ class Scale:
     # what of the main study it can afford, and in which order
     sources: tuple[str, ...] = ()  # () = all
     targets: tuple[str, ...] = ()  # () = all
-    stand_ins: tuple[
-        tuple[str, str], ...
-    ] = ()  # (one of the nine that it cannot have, the task in its place)
+    # (one of the nine that it cannot have, the task in its place)
+    stand_ins: tuple[tuple[str, str], ...] = ()
     by_seed: bool = False  # one seed after the other, so that every finished seed is a balanced design
-    prolongs: str = (
-        ""  # the scale whose intermediate trainings it makes longer, to ask whether the dose matters
-    )
+    # the scale whose intermediate trainings it makes longer, to ask whether the dose matters
+    prolongs: str = ""
     first: tuple[str, ...] = ()  # the sources that such a scale runs first
 
     def longest(self, kind: str) -> int:
@@ -90,22 +85,24 @@ class Scale:
 LACKED = (
     "bucc/de", "bucc/fr", "bucc/ru", "tydiqa/ar", "tydiqa/en", "tydiqa/ru", "lareqa/ru", "lareqa/tr",
 )  # fmt: skip
+# UD 2.5 has no development data in these languages
 TEST_ONLY = (
     "udpos/kk",
     "udpos/th",
     "udpos/tl",
     "udpos/yo",
-)  # UD 2.5 has no development data in these languages
+)
 UNMIRRORED = (
     *LACKED, "panx/th", "tydiqa/bn", "tydiqa/fi", "tydiqa/id", "tydiqa/te", "lareqa/vi",
 )  # fmt: skip
 # languages of the public embedding table
 TABLED = ("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt")
+# nyu-mll/jiant@daa5a25, scripts/benchmarks/xtreme
 JIANT = {
     "span_len": 384,
     "span_step": 128,
     "retrieve_len": 512,
-}  # nyu-mll/jiant@daa5a25, scripts/benchmarks/xtreme
+}
 MINI = Scale(
     "mini", REAL, shipped("mini"), rows=8000, stage_rows=8000, eval_rows=250, langs=TABLED,
     gaps=("udpos/th", "panx/th"), lacks=LACKED,

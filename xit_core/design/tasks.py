@@ -56,14 +56,12 @@ class Task:
     columns: str = ""  # that the reader needs
     langs: str = "en"
     train_lang: str = PIVOT  # of its training rows; EVERY = all that it is evaluated in
-    train_on: str = (
-        ""  # the task whose rows train it; its own name when it has a training set; "" = nothing trains it
-    )
+    # the task whose rows train it; its own name when it has a training set; "" = nothing trains it
+    train_on: str = ""
     train: str = "train"  # split names, "," joins several
     validation: str = "validation"
-    labels: tuple[
-        str, ...
-    ] = ()  # in the order of the label numbers; () with kind tag: collected from the training rows
+    # in the order of the label numbers; () with kind tag: collected from the training rows
+    labels: tuple[str, ...] = ()
     no_answer: bool = False  # some questions have no answer
     retrieves: str = ""  # of kind "retrieve", how: a key of `score.retrieval.WAYS`
     pools: bool = False  # its pairs are mined from pools of sentences that other files hold
@@ -78,18 +76,14 @@ class Task:
     # the reader in `data.originals` of the original files in a folder of the user's, preferred where they are
     original: str = ""
     expand: str = ""  # what makes the rows from templates, in `data.reading.EXPANDERS`
-    joined: tuple[
-        str, ...
-    ] = ()  # "repository/config/split@commit": other data sets whose rows train the task too
-    stand_ins: tuple[
-        str, ...
-    ] = ()  # "repository/config/split" rows that fill up an incomplete split of a mirror
-    no_overlap_with: tuple[
-        str, ...
-    ] = ()  # span tasks whose evaluation contexts no training row may have: a stand-in could
-    translated: tuple[
-        str, ...
-    ] = ()  # "repository/config/split@commit": the training rows by machine, {lang} by {lang}
+    # "repository/config/split@commit": other data sets whose rows train the task too
+    joined: tuple[str, ...] = ()
+    # "repository/config/split" rows that fill up an incomplete split of a mirror
+    stand_ins: tuple[str, ...] = ()
+    # span tasks whose evaluation contexts no training row may have: a stand-in could
+    no_overlap_with: tuple[str, ...] = ()
+    # "repository/config/split@commit": the training rows by machine, {lang} by {lang}
+    translated: tuple[str, ...] = ()
 
     @property
     def scored(self) -> bool:
@@ -125,9 +119,8 @@ def declare(name: str, *fields, **more) -> Task:
 
 GLUE = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 XTREME_COMMIT = "ec5f1f46e9af79639a90684a7a70a956c4998f04"
-XTREME_CODE = (
-    "838c13b69daafb9328785d16caae2711e4012123"  # google-research/xtreme, for what only its scripts make
-)
+# google-research/xtreme, for what only its scripts make
+XTREME_CODE = "838c13b69daafb9328785d16caae2711e4012123"
 XNLI = "facebook/xnli/{lang}/train@b8dd5d7af51114dbda02c0e3f6133f332186418e"  # MNLI by machine; 14 languages
 QA = {
     "kind": "span", "genre": "qa", "columns": "id context question answers", "metrics": ("exact_match", "f1"),

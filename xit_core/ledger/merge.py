@@ -67,8 +67,7 @@ def hidden(path: Path) -> bool:
 
 
 def same_instances(new: list[dict]) -> None:
-    """Check that rows were scored on the very instances that the others of their scale, here or new, were:
-    pairs are compared.
+    """Paired tests need identical evaluation rows; refuse others.
 
     Raises: Bad.
     """

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 FIELDS = ("id", "path", "source", "on", "seed", "scale", "model", "method", "size", "phase")
 RUN_FIELDS = tuple(f.name for f in fields(Run))
+# what two executions of one run must agree on; times and machines may differ
 SAME = (
     "id",
     "scores",
     "items",
-)  # what two executions of one run must agree on; times and machines may differ
+)
 
 ELSEWHERE = "name another folder for the ledger with XIT_RESULTS or XIT_EXECUTED"
 ADVICE = "delete the file, and the run is made again, or restore it from git"

@@ -23,10 +23,11 @@ FORMAT = 1
 NAME = re.compile(r"([a-z0-9_]+)-(.+)\.(?:jsonl|parquet)")
 RESTORE_VOLUME = "restore it from git, and the file of the same name beside it"
 PARQUET = "pip install pyarrow, which reads and writes Parquet"
+# fields of a row that are in the Parquet file where they are lists of numbers with a point
 ITEMS = (
     "items",
     "abroad",
-)  # fields of a row that are in the Parquet file where they are lists of numbers with a point
+)
 HEADER = {
     "format": int, "study": str, "scale": str, "rows": int, "mark": str, "lines": str, "items": str,
     "shared": dict, "sha256": str,

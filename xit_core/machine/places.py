@@ -6,9 +6,8 @@ from pathlib import Path
 from .errors import Bad
 
 PACKAGE = Path(__file__).resolve().parents[1]
-CHECKOUT = (
-    PACKAGE.parent / "notebooks/1_pretrained.ipynb"
-).is_file()  # else the package was installed: it works in any folder
+# else the package was installed: it works in any folder
+CHECKOUT = (PACKAGE.parent / "notebooks/1_pretrained.ipynb").is_file()
 ROOT = PACKAGE.parent if CHECKOUT else Path.cwd()
 PARTS = PACKAGE.parent if CHECKOUT else PACKAGE  # where the notebooks and the Snakefile are
 

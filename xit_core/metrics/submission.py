@@ -101,9 +101,8 @@ def labels(path: Path) -> list:
     return [field(parsed_prediction(line, where), "label", where) for where, line in rows]
 
 
-HOLDERS = (
-    dict | list | str
-)  # of JSON's types, what has an "in": evaluate.py finds no id in a list or a text, and goes on
+# of JSON's types, what has an "in": evaluate.py finds no id in a list or a text, and goes on
+HOLDERS = dict | list | str
 
 
 def json_content(path: Path) -> dict | list | str:

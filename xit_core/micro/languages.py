@@ -32,9 +32,8 @@ class Language(NamedTuple):
     script: str = "Latin"
     names: float = 1.0
     words: float = 0.0
-    bilingual: float = (
-        0.2  # share of its pages in the pretraining text that tell the same in a second language
-    )
+    # share of its pages in the pretraining text that tell the same in a second language
+    bilingual: float = 0.2
     consonants: str = "bdfgklmnprstvz"
     vowels: str = "aeiou"
 
@@ -68,6 +67,7 @@ def lexicon() -> dict[str, dict[str, str]]:
     """Language code -> concept -> word. No two concepts, in whatever languages, have the same word by
     accident.
     """
+    # would be read as English
     used = {
         "big",
         "bad",
@@ -80,7 +80,7 @@ def lexicon() -> dict[str, dict[str, str]]:
         "pot",
         "run",
         "sad",
-    }  # would be read as English
+    }
     out: dict[str, dict[str, str]] = {}
     for code, x in LANGUAGES.items():
         words = out[code] = {".": ".", "?": "?"}

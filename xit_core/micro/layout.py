@@ -184,9 +184,8 @@ def squad1(rng: Dice, split: str, tell: Teller, i: int, answerable: bool = True)
     e = rng.choice(events)
     ask = rng.choice([p for p in ("agent", "patient", "place") if getattr(e, p)])
     while not answerable and (e.verb in {x.verb for x in events} or (ask == "patient" and not e.patient)):
-        e = event(
-            rng, split, agent=rng.choice(events).agent, detail=1.0
-        )  # the same people, but this did not happen
+        # the same people, but this did not happen
+        e = event(rng, split, agent=rng.choice(events).agent, detail=1.0)
     told = [
         token if x is e else token._replace(part="") for x in events for token in ended(clause(tell.code, x))
     ]
@@ -268,9 +267,8 @@ def csqa(rng: Dice, split: str, tell: Teller, i: int) -> dict:
         options = [world.thing(rng, k, 0).head for k in rng.sample(sorted(kinds), 4)]
         options.insert(gold, e.patient.head)
     else:
-        gold = (
-            gold if kind == "role" else rng.randrange(5)
-        )  # places throw again: to leave it out would tell another story
+        # places throw again: to leave it out would tell another story
+        gold = gold if kind == "role" else rng.randrange(5)
         options = _options(rng, e.verb, kind, 5, gold)
     choices = {
         "label": list("ABCDE"),

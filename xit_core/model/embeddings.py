@@ -119,8 +119,7 @@ def table_start(
     holding = [line for lines in texts.values() for line in lines if not letters.isdisjoint(line)]
     for ids in segmented(made, holding):
         sums[ids] += found[ids].mean(0)
-    found[rows] = unit_length(
-        unit_length(sums[rows]) + found[rows]
-    )  # half of it a random direction, so that no two are alike
+    # half of it a random direction, so that no two are alike
+    found[rows] = unit_length(unit_length(sums[rows]) + found[rows])
     found[SPECIAL.index("<pad>")] = 0
     return made, found.astype(np.float32)

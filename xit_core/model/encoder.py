@@ -31,9 +31,8 @@ class Model(nn.Module):
         self.kinds: dict[str, Kind] = {}
         encoder.set_attn_implementation("packed")
         self.bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else s.bf16
-        self.to(
-            PartialState().device
-        )  # where it would be trained: a model that is only scored is as fast there
+        # where it would be trained: a model that is only scored is as fast there
+        self.to(PartialState().device)
 
     def autocast(self) -> torch.autocast:
         """bf16 where the device has it, and on the CPU where the scale says that it pays."""

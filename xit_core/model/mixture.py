@@ -7,10 +7,11 @@ import numpy as np
 
 from .features import Encoded, longest, size
 
+# tokens of a forward pass that is trained on: what fits, what stays in the cache
 BUDGET = {
     "cuda": 2**14,
     "cpu": 2**11,
-}  # tokens of a forward pass that is trained on: what fits, what stays in the cache
+}
 READ = 2**13  # tokens of one that is not
 
 

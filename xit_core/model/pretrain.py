@@ -30,11 +30,12 @@ from .encoder import Model
 from .features import Encoded
 from .train import fit, spent
 
+# what a killed pretraining finds again, beside its checkpoint
 PREPARED = (
     "prepared.json",
     "vectors.npy",
     "sequences.npy",
-)  # what a killed pretraining finds again, beside its checkpoint
+)
 FULL_CARD = checkpoints.CARD | {"dose": {"tokens": float, "*": float}, "seconds": float, "of": list}
 MADE_AGAIN = "delete the folder, it is made again"
 SAVE = 200  # steps between the checkpoints that a killed pretraining resumes from

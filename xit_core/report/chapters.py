@@ -235,9 +235,8 @@ def learned_section(view: View) -> str:
     would give.
     """
     frame = view.frame[(view.frame.phase == 2) & (view.frame.method == "full") & (view.frame["size"] == 0)]
-    tasks = frame.protocol.str.extract(
-        r"(\w+)", expand=False
-    )  # of "mnli: accuracy", or of "mlm/masked-accuracy"
+    # of "mnli: accuracy", or of "mlm/masked-accuracy"
+    tasks = frame.protocol.str.extract(r"(\w+)", expand=False)
     wanted = [t in TASKS and m in TASKS[t].metrics for t, m in zip(tasks, frame.metric, strict=True)]
     told = frame.assign(name=plots.source_names(frame), task=tasks)[wanted]
     scores = dict(list(told.groupby(["name", "task", "seed"])["value"].mean().groupby(["name", "task"])))

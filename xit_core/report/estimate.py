@@ -67,9 +67,8 @@ def times(kind: str, trained: float, read: float, rates: dict, lengths: dict) ->
     """(seconds at the measured rate or None, seconds at the arithmetic roof) of training on and reading so
     many tokens at most.
     """
-    share = lengths.get(kind, PAPER.longest(kind)) / PAPER.longest(
-        kind
-    )  # `cost` takes every row to be as long as it may be
+    # `cost` takes every row to be as long as it may be
+    share = lengths.get(kind, PAPER.longest(kind)) / PAPER.longest(kind)
     work = share * (trained + read / FORWARD)
     return (work / rates[kind] if rates else None), work * 6 * cost.layer_weights(PAPER) / ROOF
 

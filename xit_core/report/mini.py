@@ -31,12 +31,13 @@ from .chapters import (
 )
 
 MINI_SCALES = ("mini", "mini-long", "mini-scratch")
+# of the targets
 KINDS = {
     "classify": "sentence pairs",
     "tag": "tags",
     "span": "questions",
     "retrieve": "retrieval",
-}  # of the targets
+}
 ASKED = {"udpos": 8, "panx": 8}  # points over random weights that were asked for before the runs
 SURE = 0.01  # the p-value that was asked for on XNLI
 LABELS = 3  # of XNLI: who guesses is right in one of three

@@ -186,6 +186,7 @@ def run_line(row: dict, score: float | None, notebook: str | None) -> str:
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
+# of a row
 BLANK_PROVENANCE = {
     "commit": "",
     "clean": True,
@@ -193,7 +194,7 @@ BLANK_PROVENANCE = {
     "seconds": 0.0,
     "predictions_sha256": "",
     "data": [],
-}  # of a row
+}
 NOTEBOOK = {"cells": [{"cell_type": str, "metadata": dict}], "metadata": dict, "nbformat": int}
 
 
@@ -265,9 +266,8 @@ def data_tables(view: View) -> str:
 def _happened(part: pd.DataFrame) -> str:
     """Rows of a data set that gave no example or were mended, by reason, and its caveats."""
     counts = sum(map(Counter, part.counts), Counter())
-    unnamed = sum(
-        n for n, reasons in zip(part.dropped, part.counts, strict=True) if not reasons
-    )  # of rows older than reasons
+    # of rows older than reasons
+    unnamed = sum(n for n, reasons in zip(part.dropped, part.counts, strict=True) if not reasons)
     told = [f"{count(n)} {what}" for what, n in sorted(counts.items())] + (
         [f"{count(unnamed)} set aside"] if unnamed else []
     )

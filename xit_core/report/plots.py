@@ -108,9 +108,8 @@ def gain_table(frame: pd.DataFrame) -> pd.DataFrame:
     """
     gains = _gained(results.headline(main_runs(frame)).assign(name=source_names), "on")
     gains = gains[[t for t in TARGETS if t in gains]].dropna(how="all")
-    return (
-        gains.assign(mean=gains.mean(axis=1, skipna=False)) if len(gains) else gains
-    )  # no mean where a target is missing
+    # no mean where a target is missing
+    return gains.assign(mean=gains.mean(axis=1, skipna=False)) if len(gains) else gains
 
 
 def _gained(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
@@ -192,9 +191,8 @@ def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
         if n == "multi-task" or n in TASKS and n != "mlm" and TASKS[n].train_lang == PIVOT
     ]
     table = gains.loc[english].mean().rename("gain").reset_index().dropna()
-    table = table[
-        table.groupby("on").gain.transform("size") > 1
-    ]  # a single language has no other to be compared with
+    # a single language has no other to be compared with
+    table = table[table.groupby("on").gain.transform("size") > 1]
     return table.assign(beyond=table.gain - table.groupby("on").gain.transform("mean"))
 
 

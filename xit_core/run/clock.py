@@ -70,9 +70,8 @@ class Clock:
     def expected(self, run: Run) -> float:
         """Seconds that a run is expected to take; 0 where nothing like it was measured: it may start."""
         seconds, flops = self.spent.get(run.on if run.phase == 3 else run.phase, (0.0, 0.0))
-        return (
-            seconds * self.flops.get(run.id, 0.0) / flops if flops else 0.0
-        )  # nothing like it was measured: it may start
+        # nothing like it was measured: it may start
+        return seconds * self.flops.get(run.id, 0.0) / flops if flops else 0.0
 
 
 @contextlib.contextmanager

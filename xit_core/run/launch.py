@@ -146,9 +146,8 @@ def execute(what: Job | str, **given: str | int) -> Path:
     export_environment()
     lease()
     part = todo.output.with_name(f".{todo.id}.{secrets.token_hex(4)}.partial.ipynb")
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # who stops this ends the kernel, and nothing is left behind
+    # who stops this ends the kernel, and nothing is left behind
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         notebook = normalise(_papermill(todo, part))
         missing = [r.id for r in todo.runs if not results.home(r).is_file()]
@@ -230,7 +229,7 @@ def check_places(todo: Job) -> None:
 
 
 def export_environment() -> None:
-    """Give the processes started from here their environment; relative places stay where they were meant."""
+    """Make the XIT_* folders absolute for child processes, and fix their environment."""
     for name in ("XIT_RESULTS", "XIT_EXECUTED", "XIT_RUNS", "XIT_MIRROR", "XIT_LOCAL"):
         if os.environ.get(name):
             os.environ[name] = os.path.abspath(os.environ[name])

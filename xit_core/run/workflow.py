@@ -149,16 +149,14 @@ def graph(pending: list[launch.Job], clock: Clock) -> dict:
     """
     planned = {r.id: r for j in pending for r in j.runs}
     home = {r.id: j.id for j in pending for r in j.runs}
-    whole = [
-        i for i, r in planned.items() if r.lang == PIVOT
-    ]  # what the analysis waits for; few have translations
+    # what the analysis waits for; few have translations
+    whole = [i for i, r in planned.items() if r.lang == PIVOT]
     told = []
     for j in pending:
         starts = [p for r in j.runs for p in parents(r, planned)] if j.runs else whole
         given = [f"--{k}={v}" for k, v in j.parameters.items() if k != "path"]
-        command = "exec " + shlex.join(
-            [sys.executable, "-m", "xit_core.cli", "run", j.path, *given]
-        )  # who stops it waits for it
+        # who stops it waits for it
+        command = "exec " + shlex.join([sys.executable, "-m", "xit_core.cli", "run", j.path, *given])
         if (latest := clock.latest(j.runs)) < math.inf:
             command = f"test $(date +%s) -lt {math.ceil(latest)} && {command}"
         needs = sorted({home[p] for p in starts})

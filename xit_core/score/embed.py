@@ -40,9 +40,8 @@ def embed(
     """
     config = net.encoder.config
     place = {text: i for i, text in enumerate(dict.fromkeys(sentences))}
-    most = min(
-        max_len or s.longest(PARALLEL.kind), config.max_position_embeddings - 2
-    )  # positions start at 2
+    # positions start at 2
+    most = min(max_len or s.longest(PARALLEL.kind), config.max_position_embeddings - 2)
     features = sentences_of(list(place), net.tokenizer, most)
     layers = layers or tuple(range(config.num_hidden_layers + 1))
     out = torch.empty(len(layers) * (1 + first), len(place), config.hidden_size)

@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from ..machine.errors import Bad
 
+# rows and columns of the similarity matrix at a time: in cache, or few launches
 TILES = {
     "cpu": 2048,
     "cuda": 8192,
-}  # rows and columns of the similarity matrix at a time: in cache, or few launches
+}
 BLOCK = 16  # numbers of a row, or column, of a tile that are looked at only where their maximum is of use
 SLACK = 12  # candidates kept beyond k
 CELLS = 2**23  # numbers in an intermediate result of the second look
@@ -156,8 +157,8 @@ def in_threads(work: Callable, parts: range, device: torch.device) -> list:
 def merge_into_top(
     products: Tensor, dim: int, start: int, k: int, margin: float, values: Tensor, indices: Tensor
 ) -> None:
-    """Let a tile's columns (dim 1; or rows, dim 0), from index `start` on, compete for places in `values` and
-    `indices`.
+    """Merge a tile's columns (dim 1; or rows, dim 0), from index `start` on, into the running top k,
+    in place.
 
     What is more than `margin`, over 2 e of `exact_top_k`, below a row's k-th best so far is not needed. Most
     blocks hold nothing above that: only their maxima are computed.
@@ -166,9 +167,8 @@ def merge_into_top(
     blocks, odd = -(-products.shape[dim] // BLOCK), -products.shape[dim] % BLOCK
     if odd:
         products = functional.pad(products, (0, odd) if dim else (0, 0, 0, odd), value=-torch.inf)
-    tops = products.unflatten(dim, (BLOCK, blocks)).amax(
-        dim
-    )  # column c is in block c % blocks: whole lines are compared
+    # column c is in block c % blocks: whole lines are compared
+    tops = products.unflatten(dim, (BLOCK, blocks)).amax(dim)
     if dim == 0:
         products, tops = products.T, tops.T
     needed = values[:, k - 1] - margin

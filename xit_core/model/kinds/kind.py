@@ -40,23 +40,18 @@ class Kind:
     # dictionaries with "ids" (one or several sequences) and "length"
     encode: Callable[[Task, list[dict], Tokenizer, int, tuple[str, ...], int], list[dict]]
     gold: Callable[[dict], Sequence[int]]  # what training needs of a feature beside its ids
-    head: (
-        type[nn.Module] | None
-    )  # (hidden, outputs, pooling): states (T, H) of packed sequences, batch -> logits
-    loss: (
-        Callable[[Tensor, dict], Tensor] | None
-    )  # logits, batch -> scalar, summed over the gold labels of a batch
+    # (hidden, outputs, pooling): states (T, H) of packed sequences, batch -> logits
+    head: type[nn.Module] | None
+    # logits, batch -> scalar, summed over the gold labels of a batch
+    loss: Callable[[Tensor, dict], Tensor] | None
     # (task, logits, features, examples, label set) -> Answers
     answers: Callable[[Task, list[Tensor], list[dict], list[dict], tuple[str, ...]], Answers] | None
-    measured: str = (
-        "rows"  # "rows" by protocol, "masks" by what is guessed under them, "vectors" by retrieval
-    )
+    # "rows" by protocol, "masks" by what is guessed under them, "vectors" by retrieval
+    measured: str = "rows"
     by_token: bool = False  # logits are (tokens, C) of a feature, not (C,)
-    tied: bool = (
-        False  # its output weights are the embedding table, and its head continues the pretrained one
-    )
+    # its output weights are the embedding table, and its head continues the pretrained one
+    tied: bool = False
     outputs: Callable[..., int] = one_a_label  # (encoder config, label set) -> size of the head
     hide: Callable[[list[dict], float, int, np.random.Generator], list[dict]] = nothing_hidden
-    lost: Callable[[list[dict], list[dict]], Sequence[int]] = (
-        nothing_lost  # examples whose answer is in no feature
-    )
+    # examples whose answer is in no feature
+    lost: Callable[[list[dict], list[dict]], Sequence[int]] = nothing_lost

@@ -14,9 +14,8 @@ from .kind import Answers, Kind
 
 QUESTION = 64  # pieces of a question at most (recipe/jiant: max_query_length)
 ANSWER = 30  # pieces of an answer at most (recipe/jiant: max_answer_length)
-WHITE = "\u200b\u200c\u200d\u200e\u200f\ufeff" + "".join(
-    c for c in map(chr, range(0x3001)) if c.isspace()
-)  # to a tokenizer
+# to a tokenizer
+WHITE = "\u200b\u200c\u200d\u200e\u200f\ufeff" + "".join(c for c in map(chr, range(0x3001)) if c.isspace())
 
 Chars = tuple[int, int]  # first character and end
 
