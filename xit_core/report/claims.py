@@ -115,7 +115,7 @@ def improves(ledger: Ledger, weights: Weights) -> Finding:
 
 
 def of_nine(ledger: Ledger, targets: tuple[str, ...], enough: int) -> Finding:
-    """Do at least `enough` of the nine intermediate tasks improve the mean over `nine_targets`?"""
+    """Do at least `enough` of the nine intermediate tasks improve the mean over `targets`?"""
     here = tuple(t for t in targets if t in ledger.targets)
     each = [versus((s, PIVOT), BASELINE, here) for s in ledger.singles if here]
     gaps = [ledger.gap(w) for w in each]

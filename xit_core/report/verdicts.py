@@ -5,9 +5,6 @@ from .claims import CLAIMS, Finding
 from .contrasts import Ledger, Short
 from .stats import LEVEL, holm
 
-# fmt: on
-
-
 # -- verdicts ------------------------------------------------------------------------------------------------
 
 
