@@ -184,7 +184,7 @@ def test_shared_words_are_about_as_declared():
 
 def test_a_word_is_one_piece_and_its_case_suffix_another():
     texts = {lang: [row["text"] for row in micro.rows("mlm", "train", lang, 300)] for lang in ("en", "do")}
-    pieces = dict(micro.pieces(texts))
+    pieces = dict(micro.word_pieces(texts))
     assert len(pieces) == len(set(pieces)) < 1100
     assert lexicon()["do"]["<case>"] in pieces and "▁" + lexicon()["zi"]["eat"] in pieces and "k" in pieces
     assert sum(math.exp(p) for p in pieces.values()) == pytest.approx(1, abs=0.05)

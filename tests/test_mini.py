@@ -113,7 +113,7 @@ def test_every_measured_claim_is_listed_with_its_interval(view):
 
 def xnli(right: np.ndarray, langs: tuple[str, ...]) -> list[dict]:
     """Baseline rows of XNLI as the ledger keeps them, of right (seeds, languages, rows) in 0 and 100."""
-    named = {"path": "xnli", "model": "", "method": "full", "size": 0}
+    named = {"path": "xnli", "model": ""}
     return [named | Evaluation([], dict(zip(langs, told.tolist(), strict=True))).row() for told in right]
 
 
@@ -132,10 +132,7 @@ def test_xnli_is_tested_over_rows_without_english(share):
 
 def test_rows_without_the_baseline_on_xnli_have_no_p_value():
     assert mini.above_chance([]) is None
-    assert (
-        mini.above_chance([{"path": "xnli", "model": "", "method": "full", "size": 0, "items": [1.0]}])
-        is None
-    )
+    assert mini.above_chance([{"path": "xnli", "model": "", "items": [1.0]}]) is None
 
 
 def test_what_was_asked_for_is_met_or_not(monkeypatch):
@@ -186,7 +183,7 @@ def test_a_change_is_counted_from_the_encoder_before_training():
         return fields | {"layers": layers, "language_share": [v / 200 for v in values]}
 
     class Told:
-        rows = [
+        main = [
             row("pretrained", 1, [9, 8, 20, 7, 6]),
             row("mnli", 1, [0, 0, 25, 0, 0]),
             row("mnli", 2, [0, 0, 27, 0, 0]),

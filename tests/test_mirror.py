@@ -6,9 +6,11 @@ import os
 from dataclasses import replace
 
 import pytest
+import torch
 
 from plain import row_of
 from xit_core import phases
+from xit_core.bench import retrieval as bench_retrieval
 from xit_core.data.mirror import from_mirror, manifest
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS, languages
@@ -59,7 +61,7 @@ def test_every_split_of_the_manifest_has_its_rows_and_its_hash():
 def test_a_task_is_trained_evaluated_and_scored(name, net, tmp_path):
     task, s = TASKS[name], held(name)
     if task.train_on and task.train_on not in UNHELD:
-        features, seen = phases.training_set(net, (task.train_on,), s, 20, seed=1)
+        features, seen = phases.training_set(net, (TASKS[task.train_on],), s, 20, seed=1)
         assert seen and all(len(x["sha256"]) == 64 for x in seen)
         assert train.fit(net, Mixture(features, 4, 2, seed=1), 1e-3, 1, tmp_path)
     found = row_of(evaluate.target(net, task, s) if task.scored else evaluate.stage(net, (task,), s)[0])
@@ -75,3 +77,9 @@ def test_a_task_is_trained_evaluated_and_scored(name, net, tmp_path):
     )
     if task.scored:
         assert {x["protocol"] for x in found["protocols"]} >= set(protocols.also(task))
+
+
+def test_the_search_is_measured_on_the_pools_of_bucc():
+    ours, theirs = bench_retrieval.bucc_vectors()
+    assert len(ours) > 1000 and ours.shape[1] == theirs.shape[1]
+    assert torch.allclose(ours.norm(dim=1), torch.ones(len(ours)), atol=1e-5)

@@ -2,6 +2,8 @@
 edit.
 """
 
+from dataclasses import replace
+
 import pytest
 
 import synthetic
@@ -10,7 +12,7 @@ from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TARGETS
 from xit_core.ledger import results
-from xit_core.report import contrasts, pages, questions
+from xit_core.report import chapters, contrasts, pages, questions
 
 
 @pytest.fixture
@@ -43,6 +45,29 @@ def test_its_contrasts_are_measured_or_say_why_not(question):
     gain, elsewhere = questions.answers(question, SCALES["micro"])
     assert gain["low"] < gain["estimate"] < gain["high"] and not gain["note"]
     assert elsewhere["estimate"] is None and elsewhere["note"] == "not part of the study at this scale"
+
+
+def test_runs_that_differ_in_rows_are_cells_of_their_own(monkeypatch):
+    monkeypatch.setattr(questions, "QUESTIONS", {})
+    known = dict(studies.STUDIES)
+    for module in (studies, questions):
+        monkeypatch.setattr(module, "STUDIES", known)
+    sizes = (100, 200)
+    made = questions.Question(
+        "sizes", 9, "Does more help?",
+        runs=lambda scale: [Run("mnli > xnli", scale, seed, size=n) for n in sizes for seed in (1, 2, 3)],
+        contrasts=lambda scale: {"more": contrasts.versus(("200", "en"), ("100", "en"), ("xnli",))},
+        page=lambda view, out: "",
+    )  # fmt: skip
+    questions.add(made)
+    with pytest.raises(ValueError, match="tell them apart"):
+        questions.answers(made, SCALES["micro"])
+    for run in studies.runs("sizes", SCALES["micro"]):
+        row = synthetic.row(run)
+        results.write(row | {"scores": [s | {"value": run.size / 10} for s in row["scores"]]})
+    told = replace(made, cell_of=lambda run: (str(run.size), run.lang, run.on))
+    assert questions.answers(told, SCALES["micro"])[0]["estimate"] == pytest.approx(10)
+    assert chapters.View("micro").rows and not chapters.View("micro").main  # in its own chapter only
 
 
 def test_its_page_is_written_for_every_scale_with_rows(question, tmp_path):

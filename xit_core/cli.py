@@ -273,11 +273,16 @@ def tasks(as_json: bool) -> None:
     tell(rows, as_json, "name", "kind", "role", "train_on", "metrics", "source", "langs")
 
 
+def know_questions() -> None:
+    """Make the studies of the research questions known, beside the main one."""
+    from .report import questions  # noqa: F401
+
+
 def plan(study: str, scale: Scale, as_json: bool) -> None:
     """the runs of a study and what they cost"""
-    from .report import questions  # noqa: F401  makes their studies known
     from .report.cost import costs
 
+    know_questions()
     told = costs(study, scale)
     if as_json:
         return tell(told, as_json)
@@ -315,10 +320,10 @@ def study(
     study: str, scale: Scale, cores: int, profile: str | None, budget: float | None, direct: bool
 ) -> None:
     """a whole study through Snakemake, then the analysis; finished runs are skipped"""
-    from .report import questions  # noqa: F401  makes their studies known
     from .run.direct import run_direct
     from .run.workflow import run_study
 
+    know_questions()
     if budget is not None and not budget > 0:
         raise Bad(f"--budget {budget:g}; allowed: more than 0 seconds")
     if profile and (direct or budget):
@@ -350,6 +355,7 @@ def publish(folder: str | None, study: str, scale: Scale | None) -> None:
     """The rows of a study at a scale, or at every one that has some, into files that are kept in git."""
     from .ledger import publish as module
 
+    know_questions()
     if folder:
         raise Bad(f"results publish {folder}: no folder is needed; XIT_RESULTS names the ledger")
     for name in [scale.name] if scale else module.scales_with_rows(study):

@@ -93,9 +93,9 @@ def method_of(run: Run):
 def train_stage(net: Model, run: Run) -> Training:
     """Train a stage."""
     s, method, tasks = run.scale, method_of(run), run.stages[-1].tasks
-    before = {k: v.clone() for k, v in net.encoder.state_dict().items()}
     features, seen = training_set(net, tasks, s, run.size or s.stage_rows, run.seed, run.lang)
     method.add(net)
+    before = {k: v.clone() for k, v in net.encoder.state_dict().items()}  # with what the method added
     batch = s.batch or max(t.batch for t in tasks)
     steps = steps_of(tasks, features, s, batch)
     batches = mixture.Mixture(features, batch, steps, run.seed, s.cap, s.temperature)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ..data import mining_pools
 from ..data.mirror import from_mirror
 from ..design.scales import SCALES
+from ..design.tasks import TASKS
 from ..machine.errors import Bad
 from ..machine.places import mirror_dir
 from ..model import origins
@@ -68,7 +69,8 @@ def bucc_vectors() -> Sides:
     s = SCALES["pocket"]
     table = origins.start(s).encoder.get_input_embeddings().weight.detach().float()
     pieces = origins.tokenizer(s)
-    sides = [list(retrieval.by_text(side)) for side in retrieval.pools_and_gold(LANGUAGE, s)[:2]]
+    pools = retrieval.pools_and_gold(TASKS["bucc"], LANGUAGE, s)[:2]
+    sides = [list(retrieval.by_text(side)) for side in pools]
     return tuple(
         functional.normalize(
             embed.centred(torch.stack([table[x.ids].mean(0) for x in pieces.encode_batch(side)]))

@@ -13,7 +13,8 @@ class Method:
     says: str  # what it trains, for readers
 
 
-METHODS = {m.name: m for m in (Method("full", "every weight is trained"),)}
+FULL = "full"  # that of the paper, and of every claim
+METHODS = {m.name: m for m in (Method(FULL, "every weight is trained"),)}
 
 
 def methods(text: str, stages: int) -> tuple[Method, ...]:

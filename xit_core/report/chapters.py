@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.stats import norm, spearmanr
 
 from ..design.encoders import DEPTH
+from ..design.methods import FULL
 from ..design.scales import PIVOT, SCALES
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
@@ -77,6 +78,11 @@ class View:
         told = ": ".join(filter(None, [self.survey.left_out, names]))
         return f"left out of the ledger: {told}" if told else ""
 
+    @property
+    def main(self) -> list[dict]:
+        """The rows of runs as the main study makes them; a question's runs are in its own chapter."""
+        return [row for row in self.rows if row["method"] == FULL and not row["size"]]
+
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The rows as one tidy frame."""
@@ -106,7 +112,7 @@ class View:
     @cached_property
     def encoder(self) -> list[dict]:
         """The rows of phase 1: the encoder that every run starts from."""
-        return [row for row in self.rows if row["phase"] == 1 and not row["model"]]
+        return [row for row in self.main if row["phase"] == 1 and not row["model"]]
 
 
 def number(value: float | None, form: str = ",.1f") -> str:
@@ -225,8 +231,8 @@ def stage_phase(view: View, out: Path) -> str:
 
 def alignment(view: View, out: Path) -> str:
     """Retrieval before, after and along each intermediate training, and its loss."""
-    first = figure(out, view, "retrieval", plots.retrieval(view.rows)) + mechanism(view)
-    drawn = {"dose": plots.dose(view.rows), "curves": plots.curves(view.rows, (2,))}
+    first = figure(out, view, "retrieval", plots.retrieval(view.main)) + mechanism(view)
+    drawn = {"dose": plots.dose(view.main), "curves": plots.curves(view.main, (2,))}
     return first + "".join(figure(out, view, kind, each) for kind, each in drawn.items())
 
 
@@ -234,7 +240,7 @@ def learned_section(view: View) -> str:
     """What each intermediate training learned of its own tasks: their development scores, and what guessing
     would give.
     """
-    frame = view.frame[(view.frame.phase == 2) & (view.frame.method == "full") & (view.frame["size"] == 0)]
+    frame = view.frame[(view.frame.phase == 2) & (view.frame.method == FULL) & (view.frame["size"] == 0)]
     # of "mnli: accuracy", or of "mlm/masked-accuracy"
     tasks = frame.protocol.str.extract(r"(\w+)", expand=False)
     wanted = [t in TASKS and m in TASKS[t].metrics for t, m in zip(tasks, frame.metric, strict=True)]
@@ -273,7 +279,7 @@ def mechanism(view: View) -> str:
     seen = pd.DataFrame(
         [
             compared_layer(row)
-            for row in view.rows
+            for row in view.main
             if row["phase"] < 3 and row.get("layers") and not row["model"]
         ]
     )
@@ -359,7 +365,7 @@ def protocols(view: View) -> str:
             "value": score["value"],
             "kept": kept,
         }
-        for row in view.rows
+        for row in view.main
         if row["phase"] == 3 and not row["source"] and not row["model"]
         for kept in ("scores", "protocols")
         for score in row.get(kept, [])

@@ -1,11 +1,12 @@
 """Weighted sums of scores over the cells of a study, with their intervals."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..design import studies
+from ..design.run import Run
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import INTERMEDIATES, TARGETS, nine
 from ..ledger import results
@@ -13,7 +14,9 @@ from .stats import SEEDS, Interval, paired, pooled
 
 BASELINE = ("", PIVOT)
 
-Source = tuple[str, str]  # a run's source and the language of its intermediate data
+# a run's source and the language of its intermediate data; where a study compares methods or numbers of rows,
+# too, its sources have names that say them
+Source = tuple[str, str]
 Cell = tuple[str, str, str]  # the same, and a target
 Weights = dict[Cell, float]
 
@@ -31,22 +34,48 @@ class Entry:
     items: np.ndarray  # (N,), sums to a proxy of the score
 
 
+def main_cell(run: Run) -> Cell | None:
+    """The cell of a run of the main study; None for the random-weights control, which is no source."""
+    return None if run.model else (run.source, run.lang, run.on)
+
+
+def placed(planned: Iterable[Run], cell_of: Callable[[Run], Cell | None]) -> dict[tuple[Cell, int], Run]:
+    """The target runs of a study by cell and seed.
+
+    Raises: ValueError when two are the same: one would be taken for the other.
+    """
+    found: dict[tuple[Cell, int], Run] = {}
+    for run in planned:
+        if run.phase != 3 or (cell := cell_of(run)) is None:
+            continue
+        other = found.setdefault((cell, run.seed), run)
+        if other.id != run.id:
+            raise ValueError(f"{run.id} and {other.id} are both seed {run.seed} of {cell}; tell them apart")
+    return found
+
+
 class Ledger:
     """The finished runs of a study at one scale: cell -> seed -> entry. Rows of other recipes do not
     count."""
 
-    def __init__(self, scale: Scale, study: str = studies.MAIN):
+    def __init__(
+        self,
+        scale: Scale,
+        study: str = studies.MAIN,
+        cell_of: Callable[[Run], Cell | None] = main_cell,
+    ) -> None:
+        """`cell_of`: what a run is an observation of, next to its seed.
+
+        Raises: ValueError when two runs of the study are the same seed of the same cell.
+        """
         told = results.rows(scale.name)
         rows = {row["id"]: row for row in told}
         scores = results.headline(results.tidy(told)).set_index("id")["score"] if rows else {}
-        planned = [r for r in studies.runs(study, scale) if r.phase == 3 and not r.model]
         self.cells: dict[Cell, dict[int, Entry]] = {}
-        for run in planned:
-            seeds = self.cells.setdefault((run.source, run.lang, run.on), {})
+        for (cell, seed), run in placed(studies.runs(study, scale), cell_of).items():
+            seeds = self.cells.setdefault(cell, {})
             if run.id in rows and run.id in scores:
-                seeds[run.seed] = Entry(
-                    run.id, float(scores[run.id]), np.asarray(rows[run.id]["items"], float)
-                )
+                seeds[seed] = Entry(run.id, float(scores[run.id]), np.asarray(rows[run.id]["items"], float))
         self.targets = tuple(t for t in TARGETS if ("", PIVOT, t) in self.cells)
         self.nine, self.multi = nine(scale), studies.multi(scale)
         self.instead = ", ".join(
@@ -89,7 +118,7 @@ class Ledger:
         """
         seeds, targets = self.seeds(weights), sorted({cell[2] for cell in weights})
         sources = dict.fromkeys(cell[:2] for cell in self.cells)
-        whole = [k for k in sources if all(set(seeds) <= set(self.cells[(*k, t)]) for t in targets)]
+        whole = [k for k in sources if all(set(seeds) <= set(self.cells.get((*k, t), ())) for t in targets)]
         means = [[np.mean([self.cells[(*k, t)][s].score for t in targets]) for s in seeds] for k in whole]
         share = [sum(weights.get((*k, t), 0.0) for t in targets) for k in whole]
         return pooled(self.contrast({seed: weights for seed in seeds}), np.array(means), np.array(share))

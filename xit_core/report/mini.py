@@ -182,7 +182,7 @@ def transfer_section(view: View) -> str:
         for on, least in ASKED.items()
         if on in seeds
     ]
-    if found := above_chance(view.rows):
+    if found := above_chance(view.main):
         mean, p, rows, tried = found
         met, least = "met" if p < SURE else "not met", f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
         here = (
@@ -205,11 +205,7 @@ def above_chance(rows: list[dict]) -> tuple[float, float, int, int] | None:
     Row i says the same in every language, so it is one observation: its mean over languages and seeds. Seeds
     are taken as they are.
     """
-    base = [
-        row
-        for row in rows
-        if (row["path"], row["model"], row["method"], row["size"]) == ("xnli", "", "full", 0)
-    ]
+    base = [row for row in rows if (row["path"], row["model"]) == ("xnli", "")]
     told = [row["abroad"] for row in base if "abroad" in row]  # not in the oldest rows
     if not told:
         return None
@@ -230,7 +226,7 @@ def doses(shown: list[View], out: Path) -> str:
     text = ""
     for short, long in pairs:
         ledgers = [(view, contrasts.Ledger(view.declared)) for view in (short, long)]
-        ran = {row["path"] for row in long.rows if row["lang"] == PIVOT}
+        ran = {row["path"] for row in long.main if row["lang"] == PIVOT}
         told = [(source, *each) for source in nine(long.declared) if source in ran for each in ledgers]
         learned, gained = (
             [dosed(source, view) for source, view, _ in told],
@@ -244,7 +240,7 @@ def doses(shown: list[View], out: Path) -> str:
             )
         )
         text += small(markdown_table(["gain of (points)", "steps", "nine targets", *KINDS.values()], gained))
-        text += figure(out, long, "dose", plots.dose(long.rows)) + figure(
+        text += figure(out, long, "dose", plots.dose(long.main)) + figure(
             out, long, "gains", plots.gains(long.frame)
         )
     return text or EMPTY
@@ -252,7 +248,7 @@ def doses(shown: list[View], out: Path) -> str:
 
 def dosed(source: str, view: View) -> list[str]:
     """A training at one dose: steps, rate, its own score, and the distance the encoder moved."""
-    rows = [row for row in view.rows if (row["path"], row["lang"], row["model"]) == (source, PIVOT, "")]
+    rows = [row for row in view.main if (row["path"], row["lang"], row["model"]) == (source, PIVOT, "")]
     own = [
         np.mean([score["value"] for score in row["scores"] if score["metric"] in TASKS[source].metrics])
         for row in rows
@@ -347,7 +343,7 @@ def encoder_chapter(view: View, out: Path) -> str:
     """What the encoder predicts in each language, its training, and what a linear probe reads from its
     layers.
     """
-    return chapters.encoder_section(view, out) + figure(out, view, "probe", plots.probe(view.rows))
+    return chapters.encoder_section(view, out) + figure(out, view, "probe", plots.probe(view.main))
 
 
 def corpus_card(view: View) -> str:

@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from ..design.methods import FULL
 from ..design.scales import PIVOT
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
 from ..ledger import results
@@ -99,7 +100,7 @@ def main_runs(frame: pd.DataFrame) -> pd.DataFrame:
     """The lines of the main study: targets only, full fine-tuning, all the intermediate data that the scale
     allows.
     """
-    return frame[(frame.phase == 3) & (frame.method == "full") & (frame["size"] == 0)]
+    return frame[(frame.phase == 3) & (frame.method == FULL) & (frame["size"] == 0)]
 
 
 def gain_table(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,12 @@
 """The research questions: each is a study with a chapter, and one file of this folder that says all of it.
 
 A file has a `QUESTION`. From then on `xit study ID` runs it, its rows are in the ledger like all others, and
-the book shows its page where book/questions/ID.md includes it: nothing else is edited.
+the chapter book/questions/ID.md shows its page with
+
+    ```{include} ../_generated/questions/ID.md
+    ```
+
+Nothing else is edited.
 """
 
 from collections.abc import Callable
@@ -17,7 +22,7 @@ from ...design.studies import STUDIES
 
 if TYPE_CHECKING:  # a study is run where there is no pandas, too
     from ..chapters import View
-    from ..contrasts import Weights
+    from ..contrasts import Cell, Weights
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,15 @@ class Question:
     contrasts: "Callable[[Scale], dict[str, Weights]]"  # by name: weights of the cells of its runs
     # what the chapter shows of one scale, as Markdown; figures go into the folder
     page: "Callable[[View, Path], str]"
+    # what a run is an observation of; its own where runs differ in method, rows or start
+    cell_of: "Callable[[Run], Cell | None] | None" = None
 
 
 def answers(question: Question, scale: Scale) -> list[dict]:
     """Every contrast of a question at a scale: name, estimate, low, high (points), and why there is none."""
-    from ..contrasts import Ledger, Short
+    from ..contrasts import Ledger, Short, main_cell
 
-    ledger, found = Ledger(scale, question.id), []
+    ledger, found = Ledger(scale, question.id, question.cell_of or main_cell), []
     for name, weights in question.contrasts(scale).items():
         try:
             gap = ledger.gap(weights)
