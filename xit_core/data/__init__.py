@@ -1,1 +1,1 @@
-"""Rows: where they are stored, how they become checked examples, what is there and what is missing."""
+"""Rows: where they are stored, how they become checked examples, which are present and which are missing."""

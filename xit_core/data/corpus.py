@@ -1,4 +1,4 @@
-"""The text that an encoder is pretrained on: no repeated line, and nothing that an evaluation set holds."""
+"""The text that an encoder is pretrained on, without repeated lines and without evaluation texts."""
 
 import sys
 import unicodedata
@@ -14,12 +14,12 @@ from ..machine.places import mirror_dir
 from . import formats, reading, real
 from .mirror import from_mirror, manifest
 
-LEFT_OUT = ("panx_train", "tydiqa_train_contexts")  # the targets' own training text
-GRAM = 13  # units that a line and an evaluation text may not have in common
-SHORT = 5  # an evaluation text of fewer units only rules out the line that says no more than it
-LEAST_UNITS = 3  # units of a line
+LEFT_OUT = ("panx_train", "tydiqa_train_contexts")  # sources: the target tasks' own training text
+GRAM = 13  # a line may not share this many consecutive units with an evaluation text
+SHORT = 5  # an evaluation text of fewer units only removes a line that says nothing else
+LEAST_UNITS = 3  # a line has at least this many units
 CHUNK = 20_000  # lines hashed at a time
-PRIME = np.uint64(0x100000001B3)  # of the rolling hash
+PRIME = np.uint64(0x100000001B3)  # multiplier of the rolling hash
 UNSPACED = [
     (0xE00, 0xEFF),
     (0x1000, 0x109F),
@@ -32,10 +32,15 @@ Texts = dict[str, list[str]]  # language -> lines
 
 
 def _spelled() -> dict[int, str]:
-    """What becomes of each character: what is no letter, mark or digit separates; a letter of a script
-    without spaces is a unit of its own (Thai, Lao, Burmese, Khmer, kana, Chinese)."""
-    alone = {c: f" {chr(c)} " for first, last in UNSPACED for c in range(first, last + 1)}
-    between = {c: " " for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c))[0] not in "LMN"}
+    """The replacement of each character before the text is split into units.
+
+    A character that is not a letter, mark or digit becomes a space. A letter of a script without spaces
+    (Thai, Lao, Burmese, Khmer, kana, Chinese) becomes a unit of its own.
+    """
+    alone = {code: f" {chr(code)} " for first, last in UNSPACED for code in range(first, last + 1)}
+    between = {
+        code: " " for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code))[0] not in "LMN"
+    }
     return alone | between
 
 
@@ -43,119 +48,137 @@ SPELLED = _spelled()
 
 
 def units(text: str) -> list[str]:
-    """Words in lower case, without punctuation; in scripts without spaces, characters."""
+    """Lower-case words without punctuation; in scripts without spaces, single characters."""
     return text.lower().translate(SPELLED).split()
 
 
 def windows(lines: list[list[str]]) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield for n = 1 to GRAM the hashes of all runs of n units within a line, the line of each, and whether
-    it is all of it.
+    """Yield for n = 1 to GRAM the hashes of all runs of n units within a line.
 
+    With each n come the hash of each run, the number of its line, and whether the run is the whole line.
     Shapes: three arrays (runs,) for each n.
     """
-    sizes = np.array([len(x) for x in lines])
-    each = np.fromiter(map(hash, chain.from_iterable(lines)), np.int64, sizes.sum()).view(np.uint64)
-    line, rolled = np.repeat(np.arange(len(lines)), sizes), each
+    sizes = np.array([len(words) for words in lines])
+    hashes = np.fromiter(map(hash, chain.from_iterable(lines)), np.int64, sizes.sum()).view(np.uint64)
+    line_numbers, rolled = np.repeat(np.arange(len(lines)), sizes), hashes
     for n in range(1, GRAM + 1):
-        inside = np.flatnonzero(line[: len(rolled)] == line[n - 1 :])
-        yield n, rolled[inside], line[inside], sizes[line[inside]] == n
-        rolled = rolled[:-1] * PRIME + each[n:]
+        inside = np.flatnonzero(line_numbers[: len(rolled)] == line_numbers[n - 1 :])
+        yield n, rolled[inside], line_numbers[inside], sizes[line_numbers[inside]] == n
+        rolled = rolled[:-1] * PRIME + hashes[n:]
 
 
 class Held:
-    """What the evaluation sets hold: hashes of their texts of fewer than GRAM units, and of all GRAM-grams of
-    the longer ones.
+    """The text of the evaluation sets, as hashes.
+
+    Held are the hashes of texts of fewer than GRAM units, and of all GRAM-grams of longer ones.
     """
 
     def __init__(self, texts: Iterable[str]):
-        found: dict[int, list[np.ndarray]] = {n: [np.empty(0, np.uint64)] for n in range(1, GRAM + 1)}
+        hashes: dict[int, list[np.ndarray]] = {n: [np.empty(0, np.uint64)] for n in range(1, GRAM + 1)}
         distinct = list(dict.fromkeys(texts))
-        for at in range(0, len(distinct), CHUNK):
-            for n, rolled, _, whole in windows([*map(units, distinct[at : at + CHUNK])]):
-                found[n].append(np.unique(rolled if n == GRAM else rolled[whole]))
+        for start in range(0, len(distinct), CHUNK):
+            for n, rolled, _, is_full_line in windows([*map(units, distinct[start : start + CHUNK])]):
+                hashes[n].append(np.unique(rolled if n == GRAM else rolled[is_full_line]))
         self.texts, self.grams = (
             len(distinct),
-            {n: np.unique(np.concatenate(parts)) for n, parts in found.items()},
+            {n: np.unique(np.concatenate(parts)) for n, parts in hashes.items()},
         )
 
     def within(self, lines: list[list[str]]) -> np.ndarray:
-        """Whether each line (as units) holds an evaluation text or a GRAM-gram of one. Shapes: -> (lines,)
-        bool.
+        """Whether each line (as units) contains an evaluation text or a GRAM-gram of one.
+
+        An evaluation text of fewer than SHORT units matches only a line that consists of nothing else.
+        Shapes: -> (lines,) bool.
         """
-        bad = np.zeros(len(lines), bool)
-        for n, rolled, line, whole in windows(lines):
-            rolled, line = (rolled[whole], line[whole]) if n < SHORT else (rolled, line)
-            bad[line[_contained(rolled, self.grams[n])]] = True
-        return bad
+        matches = np.zeros(len(lines), bool)
+        for n, rolled, line_numbers, is_full_line in windows(lines):
+            rolled, line_numbers = (
+                (rolled[is_full_line], line_numbers[is_full_line]) if n < SHORT else (rolled, line_numbers)
+            )
+            matches[line_numbers[_contained(rolled, self.grams[n])]] = True
+        return matches
 
 
 def _contained(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
-    at = np.searchsorted(ordered, values)
+    positions = np.searchsorted(ordered, values)
     return (
-        ordered[np.minimum(at, len(ordered) - 1)] == values if len(ordered) else np.zeros(len(values), bool)
+        ordered[np.minimum(positions, len(ordered) - 1)] == values
+        if len(ordered)
+        else np.zeros(len(values), bool)
     )
 
 
 def strings(value) -> Iterator[str]:
-    """Every text in a row: its strings, and lists of strings (the tokens of a sentence) as one text too."""
+    """Every text in a row: its strings, and each list of strings (the tokens of a sentence) joined into one
+    text.
+    """
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         yield from chain.from_iterable(map(strings, value.values()))
     elif isinstance(value, list):
         yield from chain.from_iterable(map(strings, value))
-        yield " ".join(x for x in value if isinstance(x, str))
+        yield " ".join(item for item in value if isinstance(item, str))
 
 
 def evaluated(s: Scale) -> tuple[Held, int]:
-    """What evaluation sets hold, and of how many splits: all that the mirror has, or without one the targets'
-    own.
+    """The text of the evaluation sets, and the number of splits that it comes from.
+
+    With a mirror these are all of its evaluation splits; without one, those of the target tasks.
     """
     if mirror_dir():
-        listed = [
+        splits = [
             key
             for key in manifest(mirror_dir())
             if key[0] != "pretrain_text" and not key[2].startswith("train")
         ]
-        parts = (part.rows for key in listed for part in from_mirror(*key))
+        parts = (part.rows for key in splits for part in from_mirror(*key))
     else:
-        listed = [(TASKS[name], lang) for name in TARGETS for lang in languages(TASKS[name], s)]
-        parts = (reading.examples(task, "validation", lang, s)[0] for task, lang in listed)
-    return Held(text for rows in parts for row in rows for text in strings(row)), len(listed)
+        splits = [(TASKS[name], lang) for name in TARGETS for lang in languages(TASKS[name], s)]
+        parts = (reading.examples(task, "validation", lang, s)[0] for task, lang in splits)
+    return Held(text for rows in parts for row in rows for text in strings(row)), len(splits)
 
 
 def gather(s: Scale, p: Pretraining) -> tuple[Texts, list[dict], dict]:
-    """Lines by language in the order of their source, at most `p.rows` each; what was read; and the card of
-    the corpus.
+    """Lines by language in the order of their source, at most `p.rows` each; what was read; and the corpus
+    card.
 
-    Left out are lines of under LEAST units, lines said before (in training or in the part held out for
-    measuring the masked LM), lines of LEFT_OUT, and lines with an evaluation text of SHORT units or more, or
-    a GRAM-gram of one, in them.
+    Removed are:
+    - lines of fewer than LEAST_UNITS units;
+    - lines that occurred before, in training or in the part held out for measuring the masked LM;
+    - lines of the sources in LEFT_OUT;
+    - lines that contain an evaluation text of SHORT units or more, or a GRAM-gram of one;
+    - lines that say no more than a shorter evaluation text.
     """
     held, splits = evaluated(s)
-    texts, seen, card = {}, [], {}
+    texts, records, card = {}, [], {}
     for lang in languages(TEXT, s):
         parts = real.parts(TEXT, "train", lang, s)
-        told = [
-            {"source": x.source, "revision": x.revision, "stand_in": x.stand_in, "note": x.note}
-            for x in parts
+        details = [
+            {"source": item.source, "revision": item.revision, "stand_in": item.stand_in, "note": item.note}
+            for item in parts
         ]
         lines = [
-            (x, row.get("source", "")) for part in parts for row in part.rows for x in row["text"].split("\n")
+            (item, row.get("source", ""))
+            for part in parts
+            for row in part.rows
+            for item in row["text"].split("\n")
         ]
         texts[lang], card[lang] = clean_lines(lines, held, measured_lines(lang, s), p.rows)
-        seen += [{"lang": lang, "rows": len(texts[lang])} | each for each in told]
+        records += [{"lang": lang, "rows": len(texts[lang])} | entry for entry in details]
     grams = sum(map(len, held.grams.values()))
-    told = {
+    details = {
         "evaluation": {"splits": splits, "texts": held.texts, "grams": grams},
         "sources": origins(),
         "languages": card,
     }
-    return texts, seen, told
+    return texts, records, details
 
 
 def origins() -> list[dict[str, str]]:
-    """What a mirror says of the sources of its text: repository, commit, licence."""
+    """What a mirror states about the sources of its text: repository, commit, licence; [] where it states
+    nothing.
+    """
     file = mirror_dir() and mirror_dir() / "pretrain_text/SOURCES.csv"
     return formats.read_rows(file) if file and file.is_file() else []
 
@@ -169,35 +192,45 @@ def measured_lines(lang: str, s: Scale) -> Iterator[str]:
 def clean_lines(
     lines: list[tuple[str, str]], held: Held, apart: Iterable[str], most: int = 0
 ) -> tuple[list[str], dict]:
-    """The lines (with the name of their source) that may be trained on, at most `most` (0 = all), and their
-    card.
+    """The lines that may be trained on, at most `most` of them (0 = all), and their card.
+
+    `lines`: each with the name of its source.
+    `apart`: lines that are held out, which training text may not repeat.
     """
-    known = {" ".join(units(line)) for line in apart}
-    removed, kept = Counter(dict.fromkeys(("no text", "left out", "repeated", "evaluated"), 0)), []
-    for at in range(0, len(lines), CHUNK):
-        some = [(*each, units(each[0])) for each in lines[at : at + CHUNK]]
-        for (line, source, words), bad in zip(some, held.within([words for *_, words in some]), strict=True):
-            if reason := why(words, source, bad, known):
+    previous = {" ".join(units(line)) for line in apart}
+    removed, selected = Counter(dict.fromkeys(("no text", "left out", "repeated", "evaluated"), 0)), []
+    for start in range(0, len(lines), CHUNK):
+        chunk = [(*pair, units(pair[0])) for pair in lines[start : start + CHUNK]]
+        for (line, source, words), bad in zip(
+            chunk, held.within([words for *_, words in chunk]), strict=True
+        ):
+            if reason := why(words, source, bad, previous):
                 removed[reason] += 1
             else:
-                kept.append((line, source, len(words)))
-    if most and len(kept) > most:
-        kept = [kept[i] for i in np.sort(np.random.default_rng(0).permutation(len(kept))[:most])]
-    told = {"read": len(lines), "kept": len(kept), "bytes": sum(len(line.encode()) for line, *_ in kept)}
-    told |= {"words": sum(n for *_, n in kept), "removed": dict(removed)}
-    return [line for line, *_ in kept], told | {"sources": dict(Counter(source for _, source, _ in kept))}
+                selected.append((line, source, len(words)))
+    if most and len(selected) > most:
+        selected = [selected[i] for i in np.sort(np.random.default_rng(0).permutation(len(selected))[:most])]
+    card = {
+        "read": len(lines),
+        "kept": len(selected),
+        "bytes": sum(len(line.encode()) for line, *_ in selected),
+    }
+    card |= {"words": sum(n for *_, n in selected), "removed": dict(removed)}
+    return [line for line, *_ in selected], card | {
+        "sources": dict(Counter(source for _, source, _ in selected))
+    }
 
 
 def why(words: list[str], source: str, bad: bool, known: set[str]) -> str:
-    """Why a line is left out; "" for one that is kept, which `known` then holds."""
+    """Why a line is left out; "" for a line that is kept, which is then added to `known`."""
     if len(words) < LEAST_UNITS:
         return "no text"
     if source in LEFT_OUT:
         return "left out"
     if bad:
         return "evaluated"
-    said = " ".join(words)
-    if said in known:
+    text = " ".join(words)
+    if text in known:
         return "repeated"
-    known.add(said)
+    known.add(text)
     return ""

@@ -1,5 +1,6 @@
-"""Rows of a data file, as publishers and spreadsheets write them: all of them, or none and one line that says
-why.
+"""Reading the rows of a data file in the forms that publishers and spreadsheets write.
+
+A file gives all of its rows, or none and one line that says why.
 """
 
 import bz2
@@ -15,7 +16,7 @@ from typing import IO, Any
 
 from ..machine.errors import Bad
 
-CACHED_BYTES = 8 << 20  # bytes: a larger file is read anew for every language rather than kept in memory
+CACHED_BYTES = 8 << 20  # bytes; a larger file is not cached but read again for every language
 OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 STREAMS = {".bz2": bz2.BZ2Decompressor, ".xz": lzma.LZMADecompressor}
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
@@ -23,8 +24,9 @@ UNREADABLE = (OSError, EOFError, UnicodeError, zlib.error, lzma.LZMAError)
 
 
 def data_ending(name: str) -> str:
-    """The ending of a data file's name that says how it is read, without that of its compression; "" for
-    another file.
+    """The ending of a data file's name that says how it is read, without the ending of its compression.
+
+    It is "" for a file that is no data file.
     """
     plain = Path(name)
     plain = plain.with_suffix("") if plain.suffix in OPENERS else plain
@@ -40,14 +42,15 @@ def stem(name: str) -> str:
 
 
 def read_rows(file: Path) -> list[dict]:
-    """Rows of a data file, by its ending; small files are kept, for a file that mixes languages is read for
-    each of them.
+    """Rows of a data file, read as its ending says.
+
+    Small files are cached, because a file that mixes languages is read once for each language.
 
     Raises: Bad naming file and row.
     """
     stat = file.stat()
-    rows = _kept if stat.st_size <= CACHED_BYTES else _kept.__wrapped__
-    return rows(file, stat.st_mtime_ns)
+    reader = _kept if stat.st_size <= CACHED_BYTES else _kept.__wrapped__
+    return reader(file, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=2)
@@ -56,8 +59,8 @@ def _kept(file: Path, _stamp: int) -> list[dict]:
         return READERS[data_ending(file.name)](file)
 
 
-class readable:  # noqa: N801  a context manager that reads as a word
-    """Turns what a file raises that cannot be read into Bad."""
+class readable:  # noqa: N801  a context manager, used like a function
+    """Turns the errors of a file that cannot be read into Bad."""
 
     def __init__(self, file: Path):
         self.file = file
@@ -75,36 +78,36 @@ class readable:  # noqa: N801  a context manager that reads as a word
 
 
 def file_text(file: Path) -> str:
-    """The text of a person's file, without the mark that some programs put before it.
+    """The text of a file that a person wrote, without the byte order mark that some programs put first.
 
-    Raises: Bad.
+    Raises: Bad when it cannot be read.
     """
     with readable(file):
         return file.read_text(encoding="utf-8-sig")
 
 
 def open_text(file: Path, newline: str = "\n") -> IO[str]:
-    """A stream of a text file, compressed or not; a line ends at a line feed only."""
+    """A text stream of a file, compressed or not. By default a line ends only at a line feed."""
     check_whole(file)
     return OPENERS.get(file.suffix, open)(file, "rt", encoding="utf-8-sig", newline=newline)
 
 
 def check_whole(file: Path) -> None:
-    """Read a file of bzip2 or xz to its end: Python leaves out what follows a stream and is none.
+    """Read a bzip2 or xz file to its end. Python itself ignores data after a stream that is no stream.
 
     Raises: OSError, EOFError, LZMAError.
     """
-    rest = file.read_bytes() if file.suffix in STREAMS else b""
-    while rest:
+    remaining = file.read_bytes() if file.suffix in STREAMS else b""
+    while remaining:
         stream = STREAMS[file.suffix]()
-        stream.decompress(rest)
+        stream.decompress(remaining)
         if not stream.eof:
             raise EOFError("it ends within a stream")
-        rest = stream.unused_data.lstrip(b"\0")  # padding
+        remaining = stream.unused_data.lstrip(b"\0")  # padding
 
 
 def brief(error: Exception) -> str:
-    """The first line of an error."""
+    """The first line of an error's message, at most 160 characters."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
@@ -130,93 +133,102 @@ def _jsonl(file: Path) -> list[dict]:
 
 
 def parsed_row(text: str, where: str, kind: type | tuple[type, ...] = dict) -> Any:
-    """What a text of JSON says.
+    """The value that a JSON text holds.
 
-    Raises: Bad for none, a field that stands twice, or another kind of value.
+    Raises: Bad for text that is not JSON, a field that stands twice, or a value of another kind.
     """
     try:
-        found = json.loads(text, object_pairs_hook=_once)
-        if "\\u" in text:  # half of a character, which no file can hold
-            json.dumps(found, ensure_ascii=False).encode()
+        value = json.loads(text, object_pairs_hook=_once)
+        if "\\u" in text:  # half of a surrogate pair, which no UTF-8 file can hold
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        at = f", character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        raise Bad(f"{where}: no JSON ({getattr(error, 'msg', brief(error))}{at}); mend this row") from None
-    if not isinstance(found, kind):
+        position = f", character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise Bad(
+            f"{where}: no JSON ({getattr(error, 'msg', brief(error))}{position}); mend this row"
+        ) from None
+    if not isinstance(value, kind):
         raise Bad(f"{where}: got {text.strip():.40}; allowed: an object of fields")
-    return found
+    return value
 
 
 def _once(fields: list[tuple[str, Any]]) -> dict:
-    found = dict(fields)
-    if len(found) < len(fields):
+    row = dict(fields)
+    if len(row) < len(fields):
         names = [name for name, _ in fields]
-        raise ValueError(f"field {next(x for x in names if names.count(x) > 1)!r} stands twice")
-    return found
+        raise ValueError(f"field {next(field for field in names if names.count(field) > 1)!r} stands twice")
+    return row
 
 
 def _json(file: Path) -> list[dict]:
-    """A list of rows, as it is or under "data"; SQuAD's articles give a row a question, with what else its
-    paragraph holds.
+    """A list of rows, either the whole file or its "data" field.
+
+    SQuAD's articles give one row per question, with the other fields of its paragraph.
     """
     with open_text(file) as stream:
         text = stream.read()
     try:
-        found = parsed_row(text, str(file), (dict, list))
+        content = parsed_row(text, str(file), (dict, list))
     except Bad as error:
         if "Extra data" in str(error):
             raise Bad(f"{file}: JSON lines; name it .jsonl") from None
         raise
-    rows = found.get("data") if isinstance(found, dict) else found
+    rows = content.get("data") if isinstance(content, dict) else content
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Bad(f'{file}: got no list of rows; allowed: a list of objects, or SQuAD\'s {{"data": [...]}}')
     return list(_questions(file, rows)) if rows and "paragraphs" in rows[0] else rows
 
 
 def _questions(file: Path, articles: list[dict]) -> Iterator[dict]:
-    n = 0
+    number = 0
     for k, article in enumerate(articles):
         for paragraph in _listed(article, "paragraphs", f"{file}: article {k}"):
-            rest = {k: v for k, v in paragraph.items() if k != "qas"} | {"title": article.get("title", "")}
-            for asked in _listed(paragraph, "qas", f"{file}: article {k}"):
-                _listed({"answers": [], **asked}, "answers", f"{file}: row {n}")
+            shared = {k: v for k, v in paragraph.items() if k != "qas"} | {"title": article.get("title", "")}
+            for question in _listed(paragraph, "qas", f"{file}: article {k}"):
+                _listed({"answers": [], **question}, "answers", f"{file}: row {number}")
                 try:
-                    told = {
-                        key: [answer[key] for answer in asked["answers"]] for key in ("text", "answer_start")
+                    answers = {
+                        key: [answer[key] for answer in question["answers"]]
+                        for key in ("text", "answer_start")
                     }
-                    yield rest | {"id": asked["id"], "question": asked["question"], "answers": told}
+                    yield shared | {
+                        "id": question["id"],
+                        "question": question["question"],
+                        "answers": answers,
+                    }
                 except (KeyError, TypeError) as error:
                     raise Bad(
-                        f"{file}: row {n}: a question without {error}; needs id, question, answers"
+                        f"{file}: row {number}: a question without {error}; needs id, question, answers"
                     ) from None
-                n += 1
+                number += 1
 
 
 def _listed(holder: dict, name: str, where: str) -> list[dict]:
-    """The objects that an article or a paragraph holds.
+    """The objects in a list field of an article or a paragraph.
 
-    Raises: Bad where it holds none.
+    Raises: Bad where the field is not a list of objects.
     """
-    found = holder.get(name)
-    if not isinstance(found, list) or not all(isinstance(x, dict) for x in found):
-        raise Bad(f"{where}: got {name} {found!r:.40}; allowed: a list of objects, as in SQuAD")
-    return found
+    value = holder.get(name)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise Bad(f"{where}: got {name} {value!r:.40}; allowed: a list of objects, as in SQuAD")
+    return value
 
 
 def _csv(file: Path) -> list[dict]:
-    """Quoted as CSV is; blank lines are no rows."""
+    """Rows of a CSV file with its usual quoting; blank lines are skipped."""
     csv.field_size_limit(1 << 30)
     with open_text(file, newline="") as lines:
-        cells = csv.reader(lines, strict=True)
+        reader = csv.reader(lines, strict=True)
         try:
-            return _table(file, [row for row in cells if row], ",")
+            return _table(file, [row for row in reader if row], ",")
         except csv.Error as error:
-            near = f"{file}: cannot be read near line {cells.line_num or 1}"
-            raise Bad(f"{near} ({brief(error)}); mend it, or give .jsonl") from None
+            problem = f"{file}: cannot be read near line {reader.line_num or 1}"
+            raise Bad(f"{problem} ({brief(error)}); mend it, or give .jsonl") from None
 
 
 def _tsv(file: Path) -> list[dict]:
-    """A row a line and a tab between cells, without quotes: a `"` is a character as any other, as publishers
-    write it.
+    """Rows of a file with one row per line and tabs between cells.
+
+    There is no quoting: a `"` is a character like any other, as publishers write it.
     """
     with open_text(file) as stream:
         lines = [line.removesuffix("\n").removesuffix("\r") for line in stream]
@@ -228,7 +240,7 @@ def _tsv(file: Path) -> list[dict]:
 
 
 def _table(file: Path, lines: list[list[str]], separator: str) -> list[dict]:
-    """Rows under a header; a column name that comes back is numbered: "et", "et.1"."""
+    """Rows under a header; a repeated column name is numbered: "et", "et.1"."""
     if not lines:
         raise Bad(f"{file}: it is empty; needed: a header and rows")
     header, *rows = lines
@@ -240,15 +252,17 @@ def _table(file: Path, lines: list[list[str]], separator: str) -> list[dict]:
     if header[0].lower() == "sep=":
         raise Bad(f"{file}: its first line is a spreadsheet's 'sep='; needed: a header; take the line away")
     if "" in header:
-        at = header.index("") + 1
-        raise Bad(f"{file}: column {at} of its header has no name; name it, or take the column away")
-    names = [f"{x}.{k}" if (k := header[:i].count(x)) else x for i, x in enumerate(header)]
-    if twice := [x for i, x in enumerate(names) if x in names[:i]]:
-        raise Bad(f"{file}: column {twice[0]!r} stands twice in its header; name each once")
+        position = header.index("") + 1
+        raise Bad(f"{file}: column {position} of its header has no name; name it, or take the column away")
+    names = [
+        f"{name}.{repeats}" if (repeats := header[:i].count(name)) else name for i, name in enumerate(header)
+    ]
+    if duplicates := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise Bad(f"{file}: column {duplicates[0]!r} stands twice in its header; name each once")
     if bad := [(i, len(row)) for i, row in enumerate(rows) if len(row) != len(names)]:
-        i, found = bad[0]
+        i, size = bad[0]
         raise Bad(
-            f"{file}: row {i} has {found} cells, the header {len(names)} ({', '.join(names[:6])}); mend "
+            f"{file}: row {i} has {size} cells, the header {len(names)} ({', '.join(names[:6])}); mend "
             "this row"
         )
     if bad := [i for i, row in enumerate(lines) if any("\0" in cell for cell in row)]:

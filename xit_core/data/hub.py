@@ -1,4 +1,4 @@
-"""Rows on the hub, at the declared commit."""
+"""Rows from the hub, at the declared commit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from ..machine.errors import Bad
 from . import formats
 from .local import Part
 
-PAGES = 50_000  # of Wikipedia, a language
+PAGES = 50_000  # Wikipedia pages per language
 SPLIT_WORDS = (
     "not XTREME's own conversion: multiword tokens are split, and Greek, Chinese, French and Russian hold "
     "older languages too; "
@@ -20,10 +20,12 @@ SPLIT_WORDS = (
 
 
 def from_hub(repository: str, config: str, split: str, revision: str) -> list[Part]:
-    """Rows of one split at a pinned commit; of Wikipedia, which is longer than needed, the first pages.
+    """Rows of one split at a pinned commit; of Wikipedia, which is longer than needed, the first `PAGES`
+    pages.
 
-    Raises: Bad when the hub does not give them, or when they are of another commit: the library takes any
-    copy that its cache holds where it cannot have the pin (datasets 5.2, `CachedDatasetModuleFactory`).
+    Raises: Bad when the hub does not give the rows, or when they are from another commit. The datasets
+    library falls back to any copy in its cache when it cannot get the pinned commit (datasets 5.2,
+    `CachedDatasetModuleFactory`).
     """
     where = f"{repository} {config}/{split}"
     with _asking(where):
@@ -38,7 +40,7 @@ def from_hub(repository: str, config: str, split: str, revision: str) -> list[Pa
         if repository.startswith("wikimedia/"):
             rows = list(builder.as_streaming_dataset(split=split).take(PAGES))
         else:
-            # compares the sizes of the splits with those that the repository states
+            # this also compares the split sizes with those that the repository states
             builder.download_and_prepare()
             rows = builder.as_dataset(split=split).to_list()
     note = SPLIT_WORDS if config.startswith("udpos.") else ""
@@ -46,8 +48,10 @@ def from_hub(repository: str, config: str, split: str, revision: str) -> list[Pa
 
 
 def _builder(repository: str, config: str, revision: str) -> Any:
-    """A builder of one config. Branches that the hub converted itself know the one config "default", with a
-    folder each.
+    """The builder of one config.
+
+    Branches that the hub converted itself have a single config, "default", with one folder for each original
+    config.
     """
     from datasets import load_dataset_builder
 
@@ -64,7 +68,7 @@ def _builder(repository: str, config: str, revision: str) -> Any:
 @contextmanager
 def _asking(where: str) -> Iterator[None]:
     from datasets.exceptions import DatasetsError
-    from httpx2 import HTTPError  # what huggingface_hub speaks with
+    from httpx2 import HTTPError  # the HTTP client of huggingface_hub
 
     try:
         yield

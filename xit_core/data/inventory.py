@@ -1,7 +1,7 @@
-"""What data a scale reads, what of them is there, and how to get the rest.
+"""What data a scale reads, which of them are present, and how to get the rest.
 
-Row counts are those that the data sets' publishers state, or that were counted in their files (sizes.csv,
-with sources).
+Row counts are those that the publishers state, or that were counted in the publishers' files (sizes.csv, with
+sources).
 """
 
 import csv
@@ -31,7 +31,7 @@ PRESENCE_KEYS = (
     "licence",
     "state",
 )
-# of what other data sets are joined with
+# licences of data sets that are joined to others
 LICENCES = {
     "stanfordnlp/snli": "CC BY-SA 4.0",
     "facebook/xnli": "CC BY-NC 4.0",
@@ -39,7 +39,7 @@ LICENCES = {
 
 
 class Place(NamedTuple):
-    """Where a split is stored, and what is read from it."""
+    """Where a split is stored, and how it is read."""
 
     repository: str
     config: str
@@ -53,14 +53,19 @@ class Place(NamedTuple):
 
 @lru_cache
 def sizes() -> dict[tuple[str, str], int]:
-    """Rows of every split as its publisher counts them, by "repository/config" and split."""
+    """Row counts of every split as its publisher states them, by "repository/config" and split."""
     with open(PACKAGE / "sizes.csv", newline="", encoding="utf-8") as file:
-        return {(r["data"], r["item"]): int(r["value"]) for r in csv.DictReader(file) if r["unit"] == "rows"}
+        return {
+            (row["data"], row["item"]): int(row["value"])
+            for row in csv.DictReader(file)
+            if row["unit"] == "rows"
+        }
 
 
 def published(place: Place) -> int | None:
-    """Rows that a split should have; of Universal Dependencies as XTREME converts them. None where nobody
-    states it.
+    """The number of rows that a split should have; None where nobody states it.
+
+    For Universal Dependencies it is the number after XTREME's conversion.
     """
     data = [f"{place.repository}/{place.config}"]
     names = [f"ud-2.5/{place.config}", *data] if place.original == "ud" else data
@@ -68,14 +73,15 @@ def published(place: Place) -> int | None:
 
 
 def rows_of(task: Task, split: str, lang: str = "en") -> int | None:
-    """Published rows of a task's split (several are joined with commas); None where nobody states it."""
+    """Published row count of a task's split, or of several joined with commas; None where one is unknown."""
     counts = [published(Place(*task.config(lang), part, original=task.original)) for part in split.split(",")]
     return None if None in counts else sum(counts)
 
 
 def expected_examples(task: Task) -> int | None:
-    """Examples that train a task: labelled rows of its training splits, and of the data sets joined with
-    them.
+    """The number of examples that train a task; None where it is not known.
+
+    It counts the labelled rows of the training splits and of the data sets joined with them.
     """
     labelled = {
         place: sizes().get((f"{place.repository}/{place.config}", f"{place.split}_labelled"))
@@ -89,7 +95,7 @@ def expected_examples(task: Task) -> int | None:
 
 
 def training(task: Task) -> list[Place]:
-    """The splits whose rows train a task, joined data sets last; [] where another task or none trains it."""
+    """The splits whose rows train a task, joined data sets last; [] if it does not train on its own rows."""
     if task.train_on != task.name:
         return []
     lang = PIVOT if task.train_lang == EVERY else task.train_lang
@@ -106,14 +112,14 @@ def _spec(spec: str, lang: str = "en") -> Place:
 
 
 def translation_places(task: Task) -> list[Place]:
-    """Machine translations of a task's training rows: those that are published, and the user's."""
-    found = [_spec(spec, lang) for spec in task.translated for lang in TRANSLATED]
+    """Machine translations of a task's training rows: the published ones, and the user's own."""
+    places = [_spec(spec, lang) for spec in task.translated for lang in TRANSLATED]
     folder = local_dir()
     own = sorted(folder.glob(f"mt/{task.name}/*")) if folder and task.train_on == task.name else []
-    own = [x for x in own if x.name in TRANSLATED]
-    found += [Place("mt", f"{task.name}/{x.name}", "train", lang=x.name, trains=True) for x in own]
-    if found or task.name not in MIXED:
-        return found
+    own = [path for path in own if path.name in TRANSLATED]
+    places += [Place("mt", f"{task.name}/{path.name}", "train", lang=path.name, trains=True) for path in own]
+    if places or task.name not in MIXED:
+        return places
     obtain = (
         "no translation of it has a known commit; yours goes into "
         f"XIT_LOCAL/mt/{task.name}/<language>/train.jsonl"
@@ -122,23 +128,28 @@ def translation_places(task: Task) -> list[Place]:
 
 
 def wanted(task: Task, scale: Scale) -> list[Place]:
-    """What a scale reads of a task: rows to train on, rows to evaluate in every language, and what is
-    searched for them.
+    """What a scale reads of a task, each split once.
+
+    These are rows to train on, rows to evaluate in every language, and the pools or candidates searched for
+    them.
     """
     langs = languages(task, scale)
     places = training(task) + translation_places(task)
     places += [_own(task, part, lang) for lang in langs for part in task.validation.split(",")]
-    for lang in langs if task.pools else ():  # a file for each side, on the hub one row of lists
+    for lang in langs if task.pools else ():  # one file for each side; on the hub, one row of lists
         sides = [Place("bucc2018", f"{lang}-en", side, lang=lang) for side in ("source", "target")]
-        whole = [Place("mteb/BUCC", f"{lang}-en", "test", mining_pools.POOLS, lang)]
-        places += sides if mirror_dir() or mining_pools.official_pools(lang) else whole
+        hub_places = [Place("mteb/BUCC", f"{lang}-en", "test", mining_pools.POOLS, lang)]
+        places += sides if mirror_dir() or mining_pools.official_pools(lang) else hub_places
     if task.candidates:
         places.append(_own(task, task.candidates, PIVOT))
     return list({place[:3]: place for place in reversed(places)}.values())[::-1]
 
 
 def unread_files() -> list[Path]:
-    """The files of XIT_LOCAL that no declared task reads: they are in a wrong place, or have a wrong name."""
+    """Files of XIT_LOCAL that no declared task reads, because their folder or name is wrong.
+
+    Raises: Bad when the folder cannot be listed.
+    """
     folder = local_dir()
     if not folder:
         return []
@@ -146,18 +157,18 @@ def unread_files() -> list[Path]:
     for place in (place for task in TASKS.values() for place in declared(task)):
         splits.setdefault((place.repository, place.config), set()).add(place.split)
     try:
-        there = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir()]
+        paths = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir()]
     except OSError as error:
         raise Bad(
             f"XIT_LOCAL={folder}: {error}; name the folder that holds your own copies of data sets, and "
             "only them"
         ) from None
     return [
-        path for path in there if not any(map(NO_DATA.fullmatch, path.parts)) and not _known(path, splits)
+        path for path in paths if not any(map(NO_DATA.fullmatch, path.parts)) and not _known(path, splits)
     ]
 
 
-ORIGINAL = {  # files under their publishers' own names, and others that come with them
+ORIGINAL = {  # files under their publishers' own names, and files that come with them
     "ud-treebanks-v2.5": r"UD_[^/]+/(\w+-ud-(train|dev|test)\.conllu|[^/]*\.(txt|xml))",
     "ccgbank": r"data/AUTO/\d\d/wsj_\d+\.auto|(?!.*\.auto).*",
     "bucc2018": r"\w+-en\.(dev|sample|test|training)\.(\w\w|gold)",
@@ -165,7 +176,7 @@ ORIGINAL = {  # files under their publishers' own names, and others that come wi
 
 
 def _known(path: Path, splits: dict[tuple[str, str], set[str]]) -> bool:
-    """Whether a path below XIT_LOCAL is one of those that are read."""
+    """Whether a path, relative to XIT_LOCAL, is one that is read or comes with files that are."""
     *folders, name = path.parts
     if path.parts[0] in ORIGINAL:
         return bool(re.fullmatch(ORIGINAL[path.parts[0]], "/".join(path.parts[1:])))
@@ -178,28 +189,29 @@ def _known(path: Path, splits: dict[tuple[str, str], set[str]]) -> bool:
 
 
 def declared(task: Task) -> list[Place]:
-    """Every split that any scale reads of a task."""
+    """Every split of a task that any scale reads."""
     langs = dict.fromkeys((*task.langs.split(), *({task.train_lang} - {EVERY})))
-    found = [
+    places = [
         _own(task, part, lang) for lang in langs for part in f"{task.train},{task.validation}".split(",")
     ]
-    found += [_spec(spec, lang) for spec in (*task.joined, *task.stand_ins) for lang in langs]
-    found += [_spec(spec, lang) for spec in task.translated for lang in TRANSLATED]
-    return found + ([_own(task, task.candidates, PIVOT)] if task.candidates else [])
+    places += [_spec(spec, lang) for spec in (*task.joined, *task.stand_ins) for lang in langs]
+    places += [_spec(spec, lang) for spec in task.translated for lang in TRANSLATED]
+    return places + ([_own(task, task.candidates, PIVOT)] if task.candidates else [])
 
 
-# -- what is there -------------------------------------------------------------------------------------------
+# -- what is present ----------------------------------------------------------------------------------------
 
 
 def presence(scale: Scale) -> list[dict]:
-    """One line for every split that a scale reads: expected rows, what is there, and its state.
+    """One line for every split that a scale reads: expected rows, what is present, and its state.
 
-    Files of a mirror are compared with its manifest, files of the user's are read.
+    Files of a mirror are compared with its manifest; the user's files are read.
+
     Raises: Bad for a mirror without a manifest.
     """
     world = scale.world
     if world.made:
-        made = (
+        generated = (
             f"{world.name}-world",
             world.version,
             None,
@@ -209,10 +221,14 @@ def presence(scale: Scale) -> list[dict]:
             "Apache-2.0",
             "generated when needed",
         )
-        told = [(TASKS[name], split) for name in world.tasks for split in ("train", "validation")]
-        lines = [(t.name, split, *made) for t, split in told if split == "validation" or t.train_on == t.name]
+        splits = [(TASKS[name], split) for name in world.tasks for split in ("train", "validation")]
+        lines = [
+            (task.name, split, *generated)
+            for task, split in splits
+            if split == "validation" or task.train_on == task.name
+        ]
     else:
-        lines = [_line(t, place) for t in TASKS.values() for place in wanted(t, scale)]
+        lines = [_line(task, place) for task in TASKS.values() for place in wanted(task, scale)]
     return [dict(zip(PRESENCE_KEYS, line, strict=True)) for line in lines]
 
 
@@ -220,8 +236,8 @@ def _line(task: Task, place: Place) -> tuple:
     rows, sha256, stand_in, licence, state = _local(place) or _mirrored(task, place) or _on_hub(place)
     if published(place) == 0:
         state = "there is none: the language has test rows only"
-    told = (task.name, place.split, f"{place.repository}/{place.config}", place.revision, published(place))
-    return (*told, rows, sha256, stand_in, licence or LICENCES.get(place.repository, task.licence), state)
+    fields = (task.name, place.split, f"{place.repository}/{place.config}", place.revision, published(place))
+    return (*fields, rows, sha256, stand_in, licence or LICENCES.get(place.repository, task.licence), state)
 
 
 Presence = tuple[int | None, str | None, str, str, str]  # rows, sha256, stand-ins, licence, state
@@ -235,7 +251,7 @@ def _compared(rows: int, place: Place, there: str) -> str:
 
 
 def _local(place: Place) -> Presence | None:
-    """What a folder of the user's holds of a split."""
+    """What the user's folder holds of a split; None where it holds nothing."""
     try:
         parts = originals.ORIGINALS[place.original](place.lang, place.split) if place.original else []
         if place.repository == "bucc2018" and mining_pools.official_pools(place.lang):
@@ -254,21 +270,27 @@ def _mirrored(task: Task, place: Place) -> Presence | None:
     """What the mirror holds of a split, and what stands in for it; None without a mirror."""
     if not (mirror := mirror_dir()):
         return None
-    listed = manifest(mirror)
-    entry = listed.get(place[:3])
-    fill = [
-        spec for s in task.stand_ins if tuple((spec := s.format(lang=place.lang)).rsplit("/", 2)) in listed
+    entries = manifest(mirror)
+    entry = entries.get(place[:3])
+    stand_ins = [
+        spec
+        for template in task.stand_ins
+        if tuple((spec := template.format(lang=place.lang)).rsplit("/", 2)) in entries
     ]
     if place[:2] != task.config(place.lang) or entry and not (place.trains and entry["complete"] != "yes"):
-        fill = []
+        stand_ins = []
     if entry is None:
-        how = f"{fill[0]} stands in" if fill else place.obtain or "unset XIT_MIRROR to take it from the hub"
-        return None, None, "; ".join(fill), "", f"missing in the mirror; {how}"
+        advice = (
+            f"{stand_ins[0]} stands in"
+            if stand_ins
+            else place.obtain or "unset XIT_MIRROR to take it from the hub"
+        )
+        return None, None, "; ".join(stand_ins), "", f"missing in the mirror; {advice}"
     file = mirror_file(mirror, entry)
     if not file.is_file() or file_hash(file) != entry["sha256"]:
-        what = "not what the manifest lists" if file.is_file() else "listed, but not there"
-        return None, None, "", entry["licence"], f"damaged: {file.name} is {what}; copy it again"
-    notes = [entry["note"]] * entry["note"].startswith("STAND-IN") + fill
+        problem = "not what the manifest lists" if file.is_file() else "listed, but not there"
+        return None, None, "", entry["licence"], f"damaged: {file.name} is {problem}; copy it again"
+    notes = [entry["note"]] * entry["note"].startswith("STAND-IN") + stand_ins
     state = _compared(
         int(entry["rows"]), place, {"yes": "complete"}.get(entry["complete"], entry["complete"])
     )
@@ -278,8 +300,8 @@ def _mirrored(task: Task, place: Place) -> Presence | None:
 def _on_hub(place: Place) -> Presence:
     if place.obtain:
         return None, None, "", "", f"missing: {place.obtain}"
-    part = f"its first {hub.PAGES:,} pages are " if place.repository.startswith("wikimedia/") else ""
+    extent = f"its first {hub.PAGES:,} pages are " if place.repository.startswith("wikimedia/") else ""
     note = f"; {hub.SPLIT_WORDS}" if place.original == "ud" else ""
-    held = sizes().get((f"{place.repository}/{place.config}", place.split))
-    note = f", {held:,} rows{note}" if held and held != published(place) else note
-    return None, None, "", "", f"on the hub: {part}fetched when needed{note}"
+    size = sizes().get((f"{place.repository}/{place.config}", place.split))
+    note = f", {size:,} rows{note}" if size and size != published(place) else note
+    return None, None, "", "", f"on the hub: {extent}fetched when needed{note}"

@@ -1,4 +1,4 @@
-"""Rows in a folder of the user's (XIT_LOCAL)."""
+"""Rows in the user's own folder (XIT_LOCAL)."""
 
 import hashlib
 import itertools
@@ -14,8 +14,9 @@ from . import formats
 
 
 class Part(NamedTuple):
-    """Rows of one split and where they came from. `revision`: the commit, or the sha256 of a file of the
-    user's.
+    """Rows of one split and where they came from.
+
+    `revision`: the commit, or the sha256 of the user's file or files.
     """
 
     rows: list[dict]
@@ -27,7 +28,7 @@ class Part(NamedTuple):
 
 
 def file_hash(file: Path) -> str:
-    """Content hash of a file, taken once a process unless the file changes."""
+    """The sha256 of a file's content; computed once per process unless the file changes."""
     stat = file.stat()
     return _sha256(file, stat.st_mtime_ns, stat.st_size)
 
@@ -38,12 +39,12 @@ def _sha256(file: Path, _stamp: int, _size: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-# -- a folder of the user's ----------------------------------------------------------------------------------
+# -- the user's folder ---------------------------------------------------------------------------------------
 
 
-# of a file in parts, as the datasets library names them
+# the suffix of a file that is one of several parts, as the datasets library names them
 SHARD = re.compile(r"-(\d+)-of-(\d+)(-[0-9a-f]{16})?")
-# words that people write for a split, and words of a file's name that say nothing of it
+# other words for a split, and the words of a file name that say nothing about its split
 ALIASES = {
     **dict.fromkeys(("dev", "devel", "development", "val", "valid", "eval", "evaluation"), "validation"),
     **dict.fromkeys(("training", "trn", "tr"), "train"),
@@ -74,23 +75,24 @@ NO_DATA = re.compile(
 def from_local(repository: str, config: str, split: str) -> list[Part]:
     """Rows of the user's own copy of a split; [] where there is none.
 
-    That is XIT_LOCAL/<repository>/<config>/<split>.<ending>, compressed or not, or in parts
+    The copy is XIT_LOCAL/<repository>/<config>/<split>.<ending>, compressed or not, or in parts
     <split>-00000-of-00002.<ending>.
-    Raises: Bad when there are several copies, one that cannot be read or holds nothing, or (where the split
-    is missing) a file that looks like it under another name: it would be left aside unseen.
+
+    Raises: Bad when there are several copies, or one that cannot be read or is empty. Bad too where the split
+    is missing but a file under another name looks like it: that file would otherwise be ignored silently.
     """
     folder = local_dir() and local_dir() / repository / config
     if not folder or not os.path.lexists(folder):
         return []
-    there = data_files(folder)
-    if broken := [f for f in there if is_split(f.name, split) and not f.is_file()]:
+    entries = data_files(folder)
+    if broken := [path for path in entries if is_split(path.name, split) and not path.is_file()]:
         raise Bad(
             f"{broken[0]}: no file (a folder, or a link to nothing); put the split there as a file, or take "
             "it away"
         )
     files, strays = (
-        copies(there, split),
-        [f for f in there if says_split(f.name, split) and not is_split(f.name, split)],
+        copies(entries, split),
+        [path for path in entries if says_split(path.name, split) and not is_split(path.name, split)],
     )
     if strays and not files:
         endings = ", ".join(formats.READERS)
@@ -103,8 +105,8 @@ def from_local(repository: str, config: str, split: str) -> list[Part]:
     parts = [formats.read_rows(file) for file in files]
     if empty := [file for file, rows in zip(files, parts, strict=True) if not rows]:
         raise Bad(f"{empty[0]}: it holds no rows; take it away, or put the whole file there")
-    rows = [row for some in parts for row in some]
-    note = f"{', '.join(f.name for f in strays)} beside it: not read" if strays else ""
+    rows = [row for file_rows in parts for row in file_rows]
+    note = f"{', '.join(path.name for path in strays)} beside it: not read" if strays else ""
     name = files[0].name if len(files) == 1 else f"{split}-*-of-*{formats.data_ending(files[0].name)}"
     revision = (
         file_hash(files[0])
@@ -115,67 +117,68 @@ def from_local(repository: str, config: str, split: str) -> list[Part]:
 
 
 def data_files(folder: Path) -> list[Path]:
-    """What lies in a folder and may be data, by name.
+    """Files and folders in a folder that may be data, sorted by name.
 
-    Raises: Bad for what is no folder, such as a link to one that is not there.
+    Raises: Bad for a path that is not a folder, such as a broken link.
     """
     with formats.readable(folder):
         return sorted(path for path in folder.iterdir() if not NO_DATA.fullmatch(path.name))
 
 
 def misplaced(top: str, pattern: str, needed: str, right: str = "") -> None:
-    """Raise Bad where a folder of original files has them, but not where they are read (`right`: there, for
-    another split).
+    """Raise Bad where a folder of original files has matching files, but not where they are read.
+
+    `right`: a pattern of files that are in the right place, but of another split.
     """
     folder = local_dir()
     if folder and (
-        found := sorted(f for f in (folder / top).rglob(pattern) if not right or not f.match(right))
+        strays := sorted(file for file in (folder / top).rglob(pattern) if not right or not file.match(right))
     ):
-        raise Bad(f"{found[0]} lies there and is not read; needed: XIT_LOCAL/{needed}, not compressed")
+        raise Bad(f"{strays[0]} lies there and is not read; needed: XIT_LOCAL/{needed}, not compressed")
 
 
 def is_split(name: str, split: str) -> bool:
-    """Whether a file's name is that of a split, or of a part of it."""
-    rest = (
+    """Whether a file's name is that of a split, or of one part of it."""
+    suffix = (
         formats.stem(name).removeprefix(split)
         if formats.data_ending(name) and name.startswith(split)
         else None
     )
-    return rest is not None and (not rest or bool(SHARD.fullmatch(rest)))
+    return suffix is not None and (not suffix or bool(SHARD.fullmatch(suffix)))
 
 
 def says_split(name: str, split: str) -> bool:
-    """Whether a name says a split in any words: "dev.jsonl" and "Validation.zip" are like "validation"."""
+    """Whether a name refers to a split in any wording: "dev.jsonl" and "Validation.zip" mean "validation"."""
     return name_words(split) <= name_words(name)
 
 
 def name_words(name: str) -> set[str]:
-    """The words of a file name, each in the form that splits are called by; endings do not count."""
-    found = {word for word in re.split(r"[^a-z0-9]+", name.lower()) if word}
-    return {ALIASES.get(word, word) for word in found} - KINDS_OF_FILE
+    """The words of a file name, with split names in their standard form and without file endings."""
+    words = {word for word in re.split(r"[^a-z0-9]+", name.lower()) if word}
+    return {ALIASES.get(word, word) for word in words} - KINDS_OF_FILE
 
 
 def copies(there: list[Path], split: str) -> list[Path]:
     """The files of a split: one, or all of its parts in order.
 
-    Raises: Bad for several copies, or for parts of which one is missing.
+    Raises: Bad for several copies, or when a part is missing.
     """
-    found: dict[tuple, dict[int, Path]] = {}
-    for file in (f for f in there if f.is_file() and is_split(f.name, split)):
+    groups: dict[tuple, dict[int, Path]] = {}
+    for file in (path for path in there if path.is_file() and is_split(path.name, split)):
         part = SHARD.fullmatch(formats.stem(file.name).removeprefix(split))
-        number, of = (int(part[1]), int(part[2])) if part else (0, None)
-        key = (file.name[len(formats.stem(file.name)) :], of)
-        if number in found.setdefault(key, {}):
-            raise Bad(f"{found[key][number]}: {file.name} is there too; keep one of them")
-        found[key][number] = file
-    if len(found) > 1:
-        one, other, *_ = (next(iter(parts.values())) for parts in found.values())
-        raise Bad(f"{one}: {other.name} is there too; keep one of them")
-    for (_, of), parts in found.items():
-        if of is not None and (len(parts) != of or max(parts) >= of):
-            gone = next(k for k in itertools.count() if k not in parts)
+        number, total = (int(part[1]), int(part[2])) if part else (0, None)
+        key = (file.name[len(formats.stem(file.name)) :], total)
+        if number in groups.setdefault(key, {}):
+            raise Bad(f"{groups[key][number]}: {file.name} is there too; keep one of them")
+        groups[key][number] = file
+    if len(groups) > 1:
+        first, second, *_ = (next(iter(parts.values())) for parts in groups.values())
+        raise Bad(f"{first}: {second.name} is there too; keep one of them")
+    for (_, total), parts in groups.items():
+        if total is not None and (len(parts) != total or max(parts) >= total):
+            lost = next(k for k in itertools.count() if k not in parts)
             raise Bad(
-                f"{next(iter(parts.values()))}: part {gone} of {of} is missing, or one too many; copy all "
+                f"{next(iter(parts.values()))}: part {lost} of {total} is missing, or one too many; copy all "
                 "parts again"
             )
         return [parts[k] for k in sorted(parts)]
@@ -183,6 +186,6 @@ def copies(there: list[Path], split: str) -> list[Path]:
 
 
 def from_own_files(rows: list[dict], source: str, files: list[Path], note: str = "") -> Part:
-    """Rows of original files of the user's, with the hash of all of them."""
+    """A Part of rows from the user's original files, with one hash over all of them."""
     revision = hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()
     return Part(rows, f"local/{source}", revision, False, True, note)

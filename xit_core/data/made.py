@@ -1,4 +1,4 @@
-"""Rows of the micro-world, generated when they are asked for."""
+"""Rows of the micro-world, generated on request."""
 
 from .. import micro
 from ..design.scales import PIVOT, Scale
@@ -6,11 +6,11 @@ from ..design.tasks import Task
 from ..design.worlds import MICRO
 from .local import Part
 
-ALL = 1000  # rows of a split where a scale asks for all
+ALL = 1000  # rows of a split when a scale asks for all of them
 
 
 def parts(task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT) -> list[Part]:
-    """Rows of one split; machine-translated training rows go round the other languages in turn."""
+    """Rows of one split; machine-translated training rows take the other languages in turn."""
     n = n or ALL
     if data_lang != PIVOT and split == "train":
         langs = MICRO.languages[1:]
@@ -26,8 +26,9 @@ def parts(task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang
 
 
 def pools(lang: str, split: str = "validation", n: int = 0) -> tuple[list[dict], list[dict], None, None]:
-    """Sentences to be mined on both sides, as many as `n` gold pairs need; their gold is that of the task's
-    rows.
+    """Sentences to be mined on both sides, as many as `n` gold pairs need.
+
+    The gold pairs are the rows of the task itself, so the last two values are None.
     """
     n = round((n or ALL) / micro.BUCC_GOLD)
     return *(micro.rows("bucc_pool", side, lang, n) for side in ("source", "target")), None, None

@@ -1,4 +1,4 @@
-"""BUCC's sentences to be mined: official files, a mirror's, or the hub's."""
+"""BUCC's sentences to be mined: from the official files, a mirror or the hub."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from .hub import from_hub
 from .local import Part, from_own_files, misplaced
 from .mirror import from_mirror
 
-POOLS = "414572247440f0ccacf7eb0bb70a31533a0e5443"  # of mteb/BUCC
+POOLS = "414572247440f0ccacf7eb0bb70a31533a0e5443"  # the commit of mteb/BUCC
 
 
 # -- pools to be mined ---------------------------------------------------------------------------------------
 
 Pools = tuple[list[dict], list[dict], list[tuple[str, str]] | None, Part]
-# XTREME's names, the shared task's own
+# XTREME's names of the splits, then the shared task's own
 BUCC_SPLITS = {
     "validation": ("dev", "sample"),
     "test": ("test", "training"),
@@ -24,62 +24,61 @@ BUCC_SPLITS = {
 
 
 def bucc_pools(lang: str, split: str = "validation") -> Pools:
-    """BUCC's sentences to be mined, of the language and of English, as rows {id, sentence}; the gold pairs of
-    ids; provenance.
+    """BUCC's sentences to be mined: those of the language, those of English, the gold pairs, and provenance.
 
-    Gold is None where the pools come without it. The hub's bucc18 holds gold pairs only, which cannot be
-    mined; mteb/BUCC has pools and gold of one split, XTREME's test, whichever is asked for (the note says
-    so).
+    Sentences are rows {id, sentence}; a gold pair is two ids. Gold is None where the pools come without it.
+    The hub's bucc18 holds gold pairs only, which cannot be mined. mteb/BUCC has pools and gold of one split,
+    XTREME's test, which is returned for either split (the note says so).
+
     Raises: Bad when the pools cannot be had.
     """
     if stem := official_pools(lang, split):
         return _official_pools(stem, lang)
     if not mirror_dir():
         return _hub_pools(lang, split)
-    found = [
-        p
+    pools = [
+        part
         for side in ("source", "target")
         if split == "validation"
-        for p in from_mirror("bucc2018", f"{lang}-en", side)
+        for part in from_mirror("bucc2018", f"{lang}-en", side)
     ]
-    if len(found) < 2:
-        how = "unset XIT_MIRROR to use the hub, or put the official files into XIT_LOCAL/bucc2018"
-        raise Bad(f"bucc/{lang}: the mirror holds no bucc2018/{lang}-en pools of {split}; {how}")
-    return found[0].rows, found[1].rows, None, found[0]._replace(rows=[], source=f"bucc2018/{lang}-en")
+    if len(pools) < 2:
+        advice = "unset XIT_MIRROR to use the hub, or put the official files into XIT_LOCAL/bucc2018"
+        raise Bad(f"bucc/{lang}: the mirror holds no bucc2018/{lang}-en pools of {split}; {advice}")
+    return pools[0].rows, pools[1].rows, None, pools[0]._replace(rows=[], source=f"bucc2018/{lang}-en")
 
 
 def official_pools(lang: str, split: str = "validation") -> Path | None:
-    """Where the user has the shared task's own files, XIT_LOCAL/bucc2018/<lang>-en.<split>.{<lang>,en,gold},
-    less the ending.
+    """The path, without its last ending, of the user's files from the shared task; None where there are none.
+
+    The files are XIT_LOCAL/bucc2018/<lang>-en.<split>.{<lang>,en,gold}.
     """
     folder = local_dir()
     stems = [folder / "bucc2018" / f"{lang}-{PIVOT}.{name}" for name in BUCC_SPLITS[split]] if folder else []
-    found = next((stem for stem in stems if stem.with_name(f"{stem.name}.{lang}").is_file()), None)
-    for stem in stems if not found else ():
+    match = next((stem for stem in stems if stem.with_name(f"{stem.name}.{lang}").is_file()), None)
+    for stem in stems if not match else ():
         misplaced("bucc2018", f"{stem.name}.*", f"bucc2018/{stem.name}.{lang} (and .{PIVOT}, .gold)")
-    return found
+    return match
 
 
 def _official_pools(stem: Path, lang: str) -> Pools:
     files = [
         file
-        for end in (lang, PIVOT, "gold")
-        if (file := stem.with_name(f"{stem.name}.{end}")).is_file() or end != "gold"
+        for ending in (lang, PIVOT, "gold")
+        if (file := stem.with_name(f"{stem.name}.{ending}")).is_file() or ending != "gold"
     ]
     source, target, *gold = map(_pairs, files)
-    known = [{name for name, _ in side} for side in (source, target)]
-    if lost := [
-        pair for pair in (gold[0] if gold else ()) if pair[0] not in known[0] or pair[1] not in known[1]
-    ]:
+    ids = [{name for name, _ in side} for side in (source, target)]
+    if bad := [pair for pair in (gold[0] if gold else ()) if pair[0] not in ids[0] or pair[1] not in ids[1]]:
         raise Bad(
-            f"{files[2]}: pair {' '.join(lost[0])} is not in the pools; take all three files from one release"
+            f"{files[2]}: pair {' '.join(bad[0])} is not in the pools; take all three files from one release"
         )
     sides = [[{"id": name, "sentence": text} for name, text in side] for side in (source, target)]
     return *sides, gold[0] if gold else None, from_own_files([], f"bucc2018/{stem.name}", files)
 
 
 def _pairs(file: Path) -> list[tuple[str, str]]:
-    """Lines of two fields with a tab between them."""
+    """The lines of a file, each with two fields separated by a tab."""
     if not file.is_file():
         raise Bad(f"{file}: no such file; the pools are pairs of files, .<language> and .{PIVOT}")
     lines = formats.file_text(file).removesuffix("\n").split("\n")

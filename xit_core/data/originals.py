@@ -1,5 +1,6 @@
-"""Original files of data sets that the hub has in another form or not at all: Universal Dependencies,
-CCGbank.
+"""Original files of data sets that the hub has only in another form, or not at all.
+
+They are Universal Dependencies and CCGbank.
 """
 
 import re
@@ -12,15 +13,16 @@ from . import formats
 from .local import Part, from_own_files, misplaced
 
 # Universal Dependencies as XTREME converts them (google-research/xtreme@0918248: scripts/download_data.sh,
-# third_party/ud-conversion-tools, utils_preprocess.py udpos_preprocess; UD 2.5 in 2020). Tags that outrank
-# others where a multiword token has several heads:
+# third_party/ud-conversion-tools, utils_preprocess.py udpos_preprocess; UD 2.5 in 2020). The order of tags
+# that decides where a multiword token has several heads, first one wins:
 RANKS = {
     "es": "VERB AUX PRON ADP DET",
     "fr": "VERB AUX PRON NOUN ADJ ADV ADP DET PART SCONJ CONJ",
     "it": "VERB AUX ADV PRON ADP DET INTJ",
     "": "VERB NOUN PROPN PRON ADJ NUM ADV INTJ AUX ADP DET PART CCONJ SCONJ X PUNCT",
 }
-NUMBER = re.compile(r"\d+([-.]\d+)?", re.ASCII)  # of a word, of the words that are fused, of an empty node
+# the number of a word, a range of fused words, or an empty node
+NUMBER = re.compile(r"\d+([-.]\d+)?", re.ASCII)
 UNPACK_AGAIN = "unpack the treebanks again"
 UD_SPLITS = {"train": "train", "validation": "dev", "test": "test"}
 
@@ -29,6 +31,7 @@ def ud(lang: str, split: str) -> list[Part]:
     """XTREME's rows {tokens, pos_tags} of a language from the user's UD 2.5; [] where there are none.
 
     Treebanks are chosen by file name, which tells el_gdt (Greek) from grc_proiel (Ancient Greek).
+
     Raises: Bad naming file and line.
     """
     folder = local_dir()
@@ -40,74 +43,91 @@ def ud(lang: str, split: str) -> list[Part]:
     if len({file.name for file in files}) < len(files):
         raise Bad(f"{files[0]}: a treebank of this name lies in two folders; keep one of them")
     ranks = RANKS.get(lang, RANKS[""]).split()
-    told = [sentence for file in files for sentence in surface(file, ranks)]
-    # treebanks whose text is licensed have "_" for every word
-    told = [s for s in told if (gone := sum(form == "_" for form, _ in s)) == 0 or gone < len(s) - 1]
-    rows = [{"tokens": [form for form, _ in s], "pos_tags": [tag for _, tag in s]} for s in told]
-    return [from_own_files(rows, f"ud-treebanks-v2.5/{'+'.join(f.name.split('-')[0] for f in files)}", files)]
+    sentences = [sentence for file in files for sentence in surface(file, ranks)]
+    # treebanks whose text needs a licence have "_" for every word
+    sentences = [
+        tokens
+        for tokens in sentences
+        if (blanks := sum(form == "_" for form, _ in tokens)) == 0 or blanks < len(tokens) - 1
+    ]
+    rows = [
+        {"tokens": [form for form, _ in tokens], "pos_tags": [tag for _, tag in tokens]}
+        for tokens in sentences
+    ]
+    return [
+        from_own_files(
+            rows, f"ud-treebanks-v2.5/{'+'.join(path.name.split('-')[0] for path in files)}", files
+        )
+    ]
 
 
 def surface(file: Path, ranks: list[str]) -> Iterator[list[tuple[str, str]]]:
-    """The sentences of a file as forms and tags.
+    """Yield the sentences of a file, each a list of (form, tag).
 
     Raises: Bad naming file and line.
     """
     for line, sentence in conllu(file):
-        if odd := [cells[0] for cells in sentence if not NUMBER.fullmatch(cells[0])]:
-            said = f"the sentence before line {line} has a word {odd[0]!r:.40}"
-            raise Bad(f"{file}: {said}; allowed: 1, 1-2 or 1.1; {UNPACK_AGAIN}")
+        if invalid := [cells[0] for cells in sentence if not NUMBER.fullmatch(cells[0])]:
+            problem = f"the sentence before line {line} has a word {invalid[0]!r:.40}"
+            raise Bad(f"{file}: {problem}; allowed: 1, 1-2 or 1.1; {UNPACK_AGAIN}")
         heads = {int(cells[0]): cells[6] for cells in sentence if cells[0].isdigit()}
-        if odd := [x for x in heads.values() if x not in {"0", *map(str, heads)}]:
-            said = f"the sentence before line {line} has a head {odd[0]!r:.40}"
-            raise Bad(f"{file}: {said}; allowed: 0, or the number of a word; {UNPACK_AGAIN}")
+        if invalid := [head for head in heads.values() if head not in {"0", *map(str, heads)}]:
+            problem = f"the sentence before line {line} has a head {invalid[0]!r:.40}"
+            raise Bad(f"{file}: {problem}; allowed: 0, or the number of a word; {UNPACK_AGAIN}")
         numbers = [int(cells[0]) for cells in sentence if cells[0].isdigit()]
         if numbers != [*range(1, len(numbers) + 1)]:
-            said = f"the sentence before line {line} has words {numbers[:9]}, not 1, 2, ..."
-            raise Bad(f"{file}: {said}; a blank line ends a sentence: {UNPACK_AGAIN}")
+            problem = f"the sentence before line {line} has words {numbers[:9]}, not 1, 2, ..."
+            raise Bad(f"{file}: {problem}; a blank line ends a sentence: {UNPACK_AGAIN}")
         try:
             yield fused(sentence, ranks)
         except (ValueError, KeyError) as error:
-            said = f"the sentence before line {line} has a broken number ({formats.brief(error)})"
-            raise Bad(f"{file}: {said}; {UNPACK_AGAIN}") from None
+            problem = f"the sentence before line {line} has a broken number ({formats.brief(error)})"
+            raise Bad(f"{file}: {problem}; {UNPACK_AGAIN}") from None
 
 
 def conllu(file: Path) -> Iterator[tuple[int, list[list[str]]]]:
-    """Sentences of a CoNLL-U file as lines of ten columns, comments left out, with the number of the line
-    after each.
+    """Yield the sentences of a CoNLL-U file, each with the number of the line after it.
+
+    A sentence is a list of lines of ten columns; comments are left out.
+
+    Raises: Bad for an empty file, or for a line that does not have ten columns.
     """
     sentence, lines = [], formats.file_text(file).split("\n")
     if not any(line.strip() and not line.startswith("#") for line in lines):
         raise Bad(f"{file}: it is empty; {UNPACK_AGAIN}")
-    for n, line in enumerate((*lines, ""), 1):
+    for number, line in enumerate((*lines, ""), 1):
         cells = line.split("\t")
         if line.strip() and not line.startswith("#"):
             if len(cells) != 10:
-                raise Bad(f"{file}: line {n} has {len(cells)} columns; CoNLL-U has 10; {UNPACK_AGAIN}")
+                raise Bad(f"{file}: line {number} has {len(cells)} columns; CoNLL-U has 10; {UNPACK_AGAIN}")
             sentence.append(cells)
         elif not line.strip() and sentence:
-            yield n, sentence
+            yield number, sentence
             sentence = []
 
 
 def fused(sentence: list[list[str]], ranks: list[str]) -> list[tuple[str, str]]:
-    """Form and tag of each surface token: a multiword token has the tag of its highest word in the dependency
-    graph.
+    """The form and tag of each surface token; a multiword token gets the tag of its highest word.
 
-    Of several that are equally high the tag that comes first in `ranks` is taken, then the earlier word.
-    Highest = fewest ancestors, over basic and enhanced edges. Tags outside `ranks`, at which the original
-    stops, come last.
+    The highest word has the fewest ancestors in the dependency graph, over basic and enhanced edges. Among
+    equally high words, the one whose tag comes first in `ranks` is taken, then the earlier one. Tags outside
+    `ranks` come last; the original program stops at them.
     """
     words = {int(cells[0]): cells for cells in sentence if cells[0].isdigit()}
     heads = {
-        i: {int(h) for h in (c[6], *(d.split(":")[0] for d in c[8].split("|"))) if h.isdigit()}
-        for i, c in words.items()
+        i: {
+            int(parent)
+            for parent in (columns[6], *(edge.split(":")[0] for edge in columns[8].split("|")))
+            if parent.isdigit()
+        }
+        for i, columns in words.items()
     }
 
     def order(i: int) -> tuple[int, int]:
         above, fresh = {i}, set(heads[i])
         while fresh:
             above |= fresh
-            fresh = {h for x in fresh for h in heads.get(x, ())} - above
+            fresh = {parent for word in fresh for parent in heads.get(word, ())} - above
         tag = words[i][3].strip()
         return len(above), ranks.index(tag) if tag in ranks else len(ranks)
 
@@ -124,9 +144,9 @@ def fused(sentence: list[list[str]], ranks: list[str]) -> list[tuple[str, str]]:
     ]
 
 
-# category, two part-of-speech tags, word, category with its heads
+# a leaf holds: category, two part-of-speech tags, word, category with its heads
 LEAF = re.compile(r"<L (\S+) \S+ \S+ (\S+) \S+>")
-SECTIONS = {"train": range(2, 22), "validation": range(1)}  # of the Wall Street Journal
+SECTIONS = {"train": range(2, 22), "validation": range(1)}  # sections of the Wall Street Journal
 
 
 def ccgbank(split: str) -> list[Part]:
@@ -136,13 +156,13 @@ def ccgbank(split: str) -> list[Part]:
     """
     folder, rows = local_dir(), []
     files = {
-        n: sorted(folder.glob(f"ccgbank/data/AUTO/{n:02}/wsj_*.auto")) if folder else []
-        for n in SECTIONS.get(split, ())
+        section: sorted(folder.glob(f"ccgbank/data/AUTO/{section:02}/wsj_*.auto")) if folder else []
+        for section in SECTIONS.get(split, ())
     }
     if not any(files.values()):
         misplaced("ccgbank", "wsj_*.auto*", "ccgbank/data/AUTO/<section>/wsj_*.auto", "data/AUTO/*/*.auto")
         return []
-    if missing := [f"{n:02}" for n, found in files.items() if not found]:
+    if missing := [f"{section:02}" for section, paths in files.items() if not paths]:
         raise Bad(
             f"ccgbank/data/AUTO: nothing in {', '.join(missing)}; {split} needs all of its {len(files)} "
             "sections"
@@ -154,16 +174,16 @@ def ccgbank(split: str) -> list[Part]:
 
 
 def derivations(file: Path) -> list[dict]:
-    """The sentences of a file of CCGbank.
+    """The sentences of a CCGbank file as rows {tokens, supertags}.
 
     Raises: Bad naming file and line.
     """
     rows = []
-    for n, line in enumerate(formats.file_text(file).split("\n"), 1):
+    for number, line in enumerate(formats.file_text(file).split("\n"), 1):
         leaves = LEAF.findall(line)
         if len(leaves) != line.count("<L ") or not leaves and line.strip() and not line.startswith("ID="):
-            said = f"{file}: line {n}: neither a derivation nor its ID"
-            raise Bad(f"{said}; copy CCGbank's AUTO folder again")
+            problem = f"{file}: line {number}: neither a derivation nor its ID"
+            raise Bad(f"{problem}; copy CCGbank's AUTO folder again")
         if leaves:
             tags, words = map(list, zip(*leaves, strict=True))
             rows.append({"tokens": words, "supertags": tags})
@@ -172,7 +192,7 @@ def derivations(file: Path) -> list[dict]:
     return rows
 
 
-# readers of original files, by name: (language, split) -> [] where the user has none
+# readers of original files, by name: (language, split) -> parts, [] where the user has none
 ORIGINALS: dict[str, Callable[[str, str], list[Part]]] = {
     "ud": ud,
     "ccgbank": lambda _, split: ccgbank(split),

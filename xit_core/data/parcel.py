@@ -1,5 +1,6 @@
-"""A parcel: a small mirror of what a scale's study reads, to be carried to a machine that has neither network
-nor Parquet.
+"""A parcel: a small mirror of what a scale's study reads.
+
+It can be carried to a machine that has neither network nor Parquet.
 """
 
 import csv
@@ -24,26 +25,27 @@ from .local import file_hash
 from .mirror import SQUEEZED, from_mirror, manifest
 from .real import HELD_OUT
 
-PARCEL_BYTES = 60 << 20  # bytes of a parcel
-SPARE = 0.9  # stretches of a text repeat less than all of it: they compress worse
+PARCEL_BYTES = 60 << 20  # the default size limit of a parcel
+SPARE = 0.9  # stretches of a text compress worse than the whole, because they repeat less
 Split = tuple[str, str, str]  # repository, config, split
 
 
 def pack_mirror(scale: Scale, folder: Path, most: int = PARCEL_BYTES) -> list[dict]:
     """Write a mirror of what a scale's study reads, of at most `most` bytes, and return its manifest.
 
-    Its rows are those of the mirror at hand, all of them, as compressed JSON lines; of the text to pretrain
-    on, in which lines that any evaluation set of that mirror holds are blank, there is as much as fits: the
-    longest languages are cut.
+    Its rows are those of the mirror in use, as compressed JSON lines. All rows of the tasks are packed. Of
+    the pretraining text as much as fits is packed, and the longest languages are cut. In that text, lines
+    that occur in any evaluation set of the mirror are blank.
+
     Raises: Bad without a mirror, for a scale that needs none, for a folder in use, and where no text would
     fit.
     """
     possible(scale, folder, most)
-    listed, notes = manifest(mirror_dir()), {}
-    text, rest = splits_read(scale, listed)
-    if not text and not rest:
+    entries, notes = manifest(mirror_dir()), {}
+    text, others = splits_read(scale, entries)
+    if not text and not others:
         raise Bad(f"nothing to pack for scale {scale.name!r}: {mirror_dir()} holds nothing that it reads")
-    files = {key: squeezed(_rows(key)) for key in rest}
+    files = {key: squeezed(_rows(key)) for key in others}
     room = most - sum(map(len, files.values()))
     if room < 0 or text and not room:
         raise Bad(
@@ -54,24 +56,27 @@ def pack_mirror(scale: Scale, folder: Path, most: int = PARCEL_BYTES) -> list[di
     for key in text:
         rows, blank = without(_rows(key), held)
         files[key], notes[key] = squeezed(rows), f"{blank:,} lines that evaluation sets hold are blank"
-    top = level([len(files[key]) for key in text], room)
-    for key in (key for key in text if len(files[key]) > top):
-        files[key] = squeezed(spaced_stretches(unsqueezed(files[key]), SPARE * top / len(files[key])))
-    told: list[dict] = []
+    limit = level([len(files[key]) for key in text], room)
+    for key in (key for key in text if len(files[key]) > limit):
+        files[key] = squeezed(spaced_stretches(unsqueezed(files[key]), SPARE * limit / len(files[key])))
+    lines: list[dict] = []
 
     def make(part: Path) -> None:
-        told.extend(write_split(part, listed[key], blob, notes.get(key, "")) for key, blob in files.items())
-        write_manifest(part / "MANIFEST.csv", told)
+        lines.extend(write_split(part, entries[key], blob, notes.get(key, "")) for key, blob in files.items())
+        write_manifest(part / "MANIFEST.csv", lines)
         for file in (mirror_dir() / repository / "SOURCES.csv" for repository in {key[0] for key in text}):
             if file.is_file():
                 shutil.copy(file, part / file.parent.name)
 
     write_whole(folder, make, "free some space or name another folder")
-    return told
+    return lines
 
 
 def possible(scale: Scale, folder: Path, most: int) -> None:
-    """Raise Bad where there is nothing to pack, where nothing may be, or where the folder is in use."""
+    """Check that a parcel can be written.
+
+    Raises: Bad where nothing is to be packed, where the limit allows nothing, or where the folder is in use.
+    """
     if most <= 0:
         raise Bad(f"{most} bytes; allowed: more than 0")
     if scale.world.made or not mirror_dir():
@@ -84,7 +89,7 @@ def possible(scale: Scale, folder: Path, most: int) -> None:
 
 
 def write_manifest(file: Path, lines: list[dict]) -> None:
-    """Write a manifest."""
+    """Write the lines of a manifest as CSV."""
     with open(file, "w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(lines[0]), lineterminator="\n")
         writer.writeheader()
@@ -92,20 +97,23 @@ def write_manifest(file: Path, lines: list[dict]) -> None:
 
 
 def splits_read(scale: Scale, listed: dict[Split, dict]) -> tuple[list[Split], list[Split]]:
-    """What a parcel holds of a manifest: text to pretrain on, and all else that a run of the main study
-    reads.
+    """The splits of a manifest that a parcel holds.
+
+    Returns the text to pretrain on, and everything else that a run of the main study reads.
     """
-    tasks = {TEXT, PARALLEL, TAGGED}  # every encoder is measured on these
-    tasks |= {t for run in studies.runs(studies.MAIN, scale) for stage in run.stages for t in stage.tasks}
-    tasks |= {TASKS[t.train_on] for t in tasks if t.train_on}
-    read = {place[:3] for t in tasks for place in wanted(t, scale)}
-    read |= {key for t in tasks for key in stand_in_splits(t, scale)}
+    tasks = {TEXT, PARALLEL, TAGGED}  # every encoder is evaluated on these
+    tasks |= {
+        task for run in studies.runs(studies.MAIN, scale) for stage in run.stages for task in stage.tasks
+    }
+    tasks |= {TASKS[task.train_on] for task in tasks if task.train_on}
+    read = {place[:3] for task in tasks for place in wanted(task, scale)}
+    read |= {key for task in tasks for key in stand_in_splits(task, scale)}
     text = stand_in_splits(TEXT, scale)
     return [key for key in listed if key in text], [key for key in listed if key in read - text]
 
 
 def stand_in_splits(task: Task, scale: Scale) -> set[Split]:
-    """What may fill up the splits of a task that a scale reads."""
+    """The splits that may fill up those of a task that a scale reads."""
     langs = {*train_languages(task, scale), *languages(task, scale)}
     return {located(spec.format(lang=lang))[:3] for spec in task.stand_ins for lang in langs}
 
@@ -115,7 +123,7 @@ def _rows(key: Split) -> list[dict]:
 
 
 def squeezed(rows: list[dict]) -> bytes:
-    """Rows as compressed JSON lines."""
+    """Rows as JSON lines, compressed with LZMA."""
     return lzma.compress(
         "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(), preset=4
     )
@@ -127,45 +135,47 @@ def unsqueezed(blob: bytes) -> list[dict]:
 
 
 def without(rows: list[dict], held: corpus.Held) -> tuple[list[dict], int]:
-    """Rows of text, the lines blank that evaluation sets hold, and how many these are; no row changes its
-    place.
+    """Rows of text without the lines that evaluation sets hold, and the number of such lines.
+
+    The lines become blank, so no row changes its place.
     """
     lines = [line for row in rows for line in row["text"].split("\n")]
-    bad = np.concatenate(
+    blanked = np.concatenate(
         [
             held.within([*map(corpus.units, lines[i : i + corpus.CHUNK])])
             for i in range(0, len(lines), corpus.CHUNK)
         ]
     )
-    kept = iter("" if b else line for line, b in zip(lines, bad.tolist(), strict=True))
-    return [row | {"text": "\n".join(islice(kept, row["text"].count("\n") + 1))} for row in rows], int(
-        bad.sum()
+    cleaned = iter("" if blank else line for line, blank in zip(lines, blanked.tolist(), strict=True))
+    return [row | {"text": "\n".join(islice(cleaned, row["text"].count("\n") + 1))} for row in rows], int(
+        blanked.sum()
     )
 
 
 def write_split(folder: Path, entry: dict, blob: bytes, note: str) -> dict:
-    """Write a split and give its line of the manifest."""
+    """Write a split and return its line of the manifest."""
     file = folder / entry["repo"] / entry["config"] / f"{entry['split']}{SQUEEZED}"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(blob)
-    n, of = len(unsqueezed(blob)), int(entry["rows"])
-    notes = entry["note"], note, f"{n:,} of {of:,} rows" * (n < of)
+    n, total = len(unsqueezed(blob)), int(entry["rows"])
+    notes = entry["note"], note, f"{n:,} of {total:,} rows" * (n < total)
     return entry | {"rows": n, "sha256": file_hash(file), "note": "; ".join(filter(None, notes))}
 
 
 def level(sizes: list[int], room: int) -> float:
-    """The size to which each is cut that is larger, for all to fit."""
-    left = sorted(sizes)
-    for i, size in enumerate(left):
-        if size * (len(left) - i) > room:
-            return room / (len(left) - i)
+    """The size that larger splits are cut to, so that all of them fit into `room`."""
+    ascending = sorted(sizes)
+    for i, size in enumerate(ascending):
+        if size * (len(ascending) - i) > room:
+            return room / (len(ascending) - i)
         room -= size
-    return float(max(left, default=1))
+    return float(max(ascending, default=1))
 
 
 def spaced_stretches(rows: list[dict], share: float) -> list[dict]:
-    """A share of the rows, in stretches that are evenly spaced: a row held out of training is held out there
-    too.
+    """A share of the rows, in evenly spaced stretches of HELD_OUT rows.
+
+    A row that is held out of training in the full text is also held out in the result.
     """
     stretches = [rows[i : i + HELD_OUT] for i in range(0, len(rows), HELD_OUT)]
     n = max(1, int(len(stretches) * min(1, share)))

@@ -1,4 +1,4 @@
-"""Examples of a task: rows are read, checked, counted and hashed. A row that is dropped is counted."""
+"""Examples of a task: rows are read, checked, counted and hashed. Rows that are dropped are counted too."""
 
 import hashlib
 import json
@@ -14,10 +14,10 @@ from ..machine.errors import Bad
 from . import checklist, worlds
 from .local import Part
 
-EXPANDERS = {"checklist": checklist.checks}  # (templates, language, rows at most; 0 = all) -> rows
+EXPANDERS = {"checklist": checklist.checks}  # (templates, language, maximum number of rows; 0 = all) -> rows
 # "de", "german" and "deu" -> "de"
 CODES = {word.lower(): code for code, names in NAMES.items() for word in (code, *names.split())}
-LABELLED = 20  # evaluation rows that all have one label are placeholders, from so many on
+LABELLED = 20  # from this many evaluation rows on, a single label for all of them means placeholders
 TYPES = {
     "a": str, "b": str, "question": str, "context": str, "mention": str, "tokens": list, "tags": list,
     "choices": list,
@@ -27,11 +27,12 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Seen:
-    """What a run really read: rows, their content hash, where they came from. `stand_in`: not the declared
-    data set's split.
+    """The record of what a run read: rows, their content hash, and where they came from.
 
-    `counts`: rows by what happened to them (why a row gave no example, what was mended in one); `dropped` of
-    them gave none.
+    `counts`: the number of rows by what happened to them (why a row gave no example, or what was mended in
+    one).
+    `dropped`: how many of them gave no example.
+    `stand_in`: whether the rows are not from the declared data set's split.
     """
 
     task: str
@@ -51,70 +52,79 @@ class Seen:
 def examples(
     task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT
 ) -> tuple[list[dict], list[dict]]:
-    """Examples of one task, split ("train" or "validation") and language, and what was read (as `Seen`
-    dictionaries).
+    """Examples of one task, split ("train" or "validation") and language, and the record of what was read.
 
-    Each has an "id": the row's own, or its number among the examples. `n`: at most so many of each source of
-    its rows, the same ones for every seed; 0 = all. `data_lang` "mt": the rows in machine translation.
-    Raises: Bad when the rows cannot be had, or one of them is not what the task declares (names source, row
-    and field).
+    Each example has an "id": the row's own, or its number among the examples. The record is a list of `Seen`
+    objects as dictionaries, one for each source of rows.
+    `n`: at most so many examples of each source, the same ones for every seed; 0 = all.
+    `data_lang`: "mt" for the rows in machine translation.
+
+    Raises: Bad when the rows cannot be had, or when one of them is not what the task declares (naming source,
+    row and field).
     """
     parts = worlds.of(scale).parts(task, split, lang, scale, n, data_lang)
-    kept, seen = [], []
+    collected, records = [], []
     for number, part in enumerate(parts):
-        found, counts = read_part(task, part, lang, split == "train", n)
+        candidates, counts = read_part(task, part, lang, split == "train", n)
         if split == "train" and task.no_overlap_with and not scale.world.made:
-            found, counts = without_overlap(found, counts, task.no_overlap_with, scale)
-        chosen = range(len(found))
-        if n and len(found) > n and not task.expand:
-            chosen = sorted(random.Random(f"{task.name} {split}").sample(chosen, n))
-        some = [found[i] for i in chosen]
-        digest = hashlib.sha256(json.dumps(some, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-        dropped = sum(c for what, c in counts.items() if not isinstance(what, Note))
+            candidates, counts = without_overlap(candidates, counts, task.no_overlap_with, scale)
+        indices = range(len(candidates))
+        if n and len(candidates) > n and not task.expand:
+            indices = sorted(random.Random(f"{task.name} {split}").sample(indices, n))
+        selected = [candidates[i] for i in indices]
+        digest = hashlib.sha256(json.dumps(selected, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        dropped = sum(count for reason, count in counts.items() if not isinstance(reason, Note))
         licence = task.licence if not scale.world.made else "as this package"
-        seen.append(asdict(Seen(
-            task.name, split, lang, len(some), dropped, digest, part.source, part.revision, part.stand_in,
+        records.append(asdict(Seen(
+            task.name, split, lang, len(selected), dropped, digest, part.source, part.revision, part.stand_in,
             licence,
             {str(k): v for k, v in counts.items()}, part.note,
         )))  # fmt: skip
-        kept += [
+        collected += [
             {"id": f"{number}-{i}" if number else str(i)} | example
-            for i, example in zip(chosen, some, strict=True)
+            for i, example in zip(indices, selected, strict=True)
         ]
-    if not kept:
+    if not collected:
         raise Bad(
             f"{task.name}/{split}/{lang}: no example could be read from "
             f"{', '.join(p.source for p in parts)}; see `xit data`"
         )
     if split != "train":
-        labelled(task, lang, kept)
-    return kept, seen
+        labelled(task, lang, collected)
+    return collected, records
 
 
 def gold_pairs(
     task: Task, lang: str, scale: Scale, split: str = "validation"
 ) -> tuple[list[dict], list[dict]]:
-    """The gold pairs that mining is scored by, as `examples`: of real pools all, for with a sample of them
-    true pairs would count as wrong; generated pools are made to fit as many pairs as the scale evaluates."""
+    """The gold pairs that mining is scored by, returned as `examples` returns them.
+
+    Real pools need all of their gold pairs: with a sample, true pairs would count as wrong. Generated pools
+    are made to fit as many pairs as the scale evaluates.
+    """
     return examples(task, split, lang, scale, scale.eval_rows if scale.world.made else 0)
 
 
 def without_overlap(
     found: list[dict], counts: Counter, names: tuple[str, ...], scale: Scale
 ) -> tuple[list[dict], Counter]:
-    """The examples, less those with an English context that one of these tasks is evaluated on; counted."""
-    held = {
-        " ".join(e["context"].split()): name
+    """The examples whose English context is not in the evaluation rows of the named tasks, and the updated
+    counts.
+
+    The counts say how many examples were removed, by task.
+    """
+    evaluated_in = {
+        " ".join(example["context"].split()): name
         for name in names
-        for e in examples(TASKS[name], "validation", PIVOT, scale)[0]
+        for example in examples(TASKS[name], "validation", PIVOT, scale)[0]
     }
-    by = [held.get(" ".join(e["context"].split()), "") for e in found]
-    counts = counts + Counter(f"context is evaluated in {name}" for name in by if name)
-    return [e for e, name in zip(found, by, strict=True) if not name], counts
+    matches = [evaluated_in.get(" ".join(example["context"].split()), "") for example in found]
+    counts = counts + Counter(f"context is evaluated in {name}" for name in matches if name)
+    return [example for example, name in zip(found, matches, strict=True) if not name], counts
 
 
 class Watched(dict):
-    """A raw row that remembers which field was asked for last, so that an error can name it."""
+    """A raw row that remembers which field was read last, so that an error can name it."""
 
     last = ""
 
@@ -124,37 +134,40 @@ class Watched(dict):
 
 
 def read_part(task: Task, part: Part, lang: str, training: bool, n: int = 0) -> tuple[list[dict], Counter]:
-    """The examples of a part, and how many rows gave none or were mended, by reason.
+    """The examples of a part, and the number of rows that gave none or were mended, by reason.
 
     Raises: Bad naming source, row and field.
     """
-    found, counts = [], Counter()
+    collected, counts = [], Counter()
     rows = expanded_rows(task, part, lang, n)
     for i, raw in enumerate(rows):
         row = Watched(raw)
         try:
-            told = list(task.read(row, lang))
+            outcomes = list(task.read(row, lang))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            said = f"got {raw[row.last]!r:.60}" if row.last in raw else "it is missing"
+            problem = f"got {raw[row.last]!r:.60}" if row.last in raw else "it is missing"
             allowed = f"allowed: {error}" if isinstance(error, Wrong) else f"({type(error).__name__})"
             needs = f"{task.name} needs the columns {task.columns}"
-            raise Bad(f"{part.source}: row {i}, field {row.last!r}: {said}; {allowed}; {needs}") from None
-        marks, good = [x for x in told if isinstance(x, str)], [x for x in told if not isinstance(x, str)]
-        if training and MISPLACED in marks:  # nothing to point to
-            marks, good = [MISPLACED], []
-        for example in good:
+            raise Bad(f"{part.source}: row {i}, field {row.last!r}: {problem}; {allowed}; {needs}") from None
+        notes, accepted = (
+            [outcome for outcome in outcomes if isinstance(outcome, str)],
+            [outcome for outcome in outcomes if not isinstance(outcome, str)],
+        )
+        if training and MISPLACED in notes:  # there is no answer span to train on
+            notes, accepted = [MISPLACED], []
+        for example in accepted:
             sound(task, example, f"{part.source}: row {i}")
-        if good and not training:
+        if accepted and not training:
             same_language(raw, lang, f"{part.source}: row {i}")
-        counts.update(marks)
-        found += good
-    return found, counts
+        counts.update(notes)
+        collected += accepted
+    return collected, counts
 
 
 def expanded_rows(task: Task, part: Part, lang: str, n: int) -> list[dict]:
-    """The rows of a part, or what is made from its templates.
+    """The rows of a part; for a task with templates, the rows made from them.
 
-    Raises: Bad for templates that are not whole.
+    Raises: Bad for templates that are incomplete.
     """
     if not task.expand:
         return part.rows
@@ -170,13 +183,11 @@ def expanded_rows(task: Task, part: Part, lang: str, n: int) -> list[dict]:
 
 
 def same_language(raw: dict, lang: str, where: str) -> None:
-    """Raise Bad for a row that says itself that it is in another language than the one that it would count
-    for.
-    """
+    """Raise Bad for a row that names a language other than the one it would count for."""
     for field in ("language", "lang", "langs", "source_lang"):
         values = raw.get(field) if isinstance(raw.get(field), list) else [raw.get(field)]
-        words = [x for x in values if isinstance(x, str) and lang in NAMES]
-        if other := [x for x in words if CODES.get(x.lower(), lang) != lang]:
+        claimed = [name for name in values if isinstance(name, str) and lang in NAMES]
+        if other := [name for name in claimed if CODES.get(name.lower(), lang) != lang]:
             raise Bad(
                 f"{where}, field {field!r}: got {other[0]!r} in the rows of {lang!r}; put it with its own "
                 "language"
@@ -187,7 +198,7 @@ def sound(task: Task, example: dict, where: str) -> None:
     """Raise Bad for an example whose fields do not have the types and sizes that its kind needs."""
     for field, kind in TYPES.items():
         value = example.get(field, kind())
-        if not isinstance(value, kind) or kind is list and not all(isinstance(x, str) for x in value):
+        if not isinstance(value, kind) or kind is list and not all(isinstance(item, str) for item in value):
             allowed = "list of str" if kind is list else kind.__name__
             raise Bad(
                 f"{where}, field {field!r} of a {task.name} example: got {value!r:.60}; allowed: {allowed}"
@@ -203,8 +214,9 @@ def sound(task: Task, example: dict, where: str) -> None:
 
 
 def labelled(task: Task, lang: str, rows: list[dict]) -> None:
-    """Raise Bad for evaluation rows that all have one label: released test files hold placeholders
-    (xtreme#24).
+    """Raise Bad for evaluation rows that all have one label, as the placeholders in released test files do.
+
+    Source: xtreme#24.
     """
     if len(rows) >= LABELLED and len({row["label"] for row in rows if "label" in row}) == 1:
         label = rows[0]["label"]

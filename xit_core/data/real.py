@@ -1,6 +1,4 @@
-"""Rows of real data sets: a folder of the user's, a mirror with its stand-ins, or the hub at the declared
-commit.
-"""
+"""Rows of real data sets: the user's folder, a mirror with stand-ins, or the hub at the declared commit."""
 
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import TRANSLATED, Task, located
@@ -10,59 +8,70 @@ from . import mining_pools, originals, sources
 from .local import Part, from_local
 from .mirror import from_mirror
 
-HELD_OUT = 50  # every 50th page of a text corpus that has no validation split is kept out of training
+HELD_OUT = 50  # where a text corpus has no validation split, every 50th page is held out of training
 
 
 def parts(task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT) -> list[Part]:
-    """Rows of a folder of the user's, of the mirror with its stand-ins, or of the hub at the declared
-    commit."""
+    """Rows of one split: the user's, the mirror's with its stand-ins, or the hub's at the declared commit.
+
+    Raises: Bad when the rows cannot be had.
+    """
     if data_lang == "mt" and split == "train":
         return translations(task, scale)
     names = (task.train if split == "train" else task.validation).split(",")
-    if task.original and (found := originals.ORIGINALS[task.original](lang, split)):
-        return found
-    wanted = [(*task.config(lang), name, task.revision) for name in names]
-    wanted += [located(spec) for spec in task.joined if split == "train"]
-    found = [part for where in wanted for part in sources.fetch(*where, obtain=task.obtain)]
-    incomplete = len(found) < len(wanted) or any(not p.complete for p in found)
-    if mirror_dir() and (incomplete and split == "train" or not found):
+    if task.original and (collected := originals.ORIGINALS[task.original](lang, split)):
+        return collected
+    locations = [(*task.config(lang), name, task.revision) for name in names]
+    locations += [located(spec) for spec in task.joined if split == "train"]
+    collected = [
+        fetched for location in locations for fetched in sources.fetch(*location, obtain=task.obtain)
+    ]
+    incomplete = len(collected) < len(locations) or any(not part.complete for part in collected)
+    if mirror_dir() and (incomplete and split == "train" or not collected):
         for spec in task.stand_ins:
-            found += [p._replace(stand_in=True) for p in from_mirror(*located(spec.format(lang=lang))[:3])]
-    if not found:
-        how = task.obtain or "unset XIT_MIRROR to use the hub"
-        raise Bad(f"{task.name}/{split}/{lang}: the mirror holds no {'/'.join(task.config(lang))}; {how}")
+            collected += [
+                part._replace(stand_in=True) for part in from_mirror(*located(spec.format(lang=lang))[:3])
+            ]
+    if not collected:
+        advice = task.obtain or "unset XIT_MIRROR to use the hub"
+        raise Bad(f"{task.name}/{split}/{lang}: the mirror holds no {'/'.join(task.config(lang))}; {advice}")
     if task.train == task.validation:  # one corpus, two splits
-        held = split == "validation"
-        found = [
-            p._replace(rows=[r for i, r in enumerate(p.rows) if (i % HELD_OUT == 0) == held]) for p in found
+        held_out = split == "validation"
+        collected = [
+            part._replace(rows=[row for i, row in enumerate(part.rows) if (i % HELD_OUT == 0) == held_out])
+            for part in collected
         ]
-    return found
+    return collected
 
 
 def translations(task: Task, scale: Scale) -> list[Part]:
-    """The training rows in machine translation: row i in the i-th language in turn, so that there are as many
-    as in English.
+    """The training rows in machine translation, row i in the i-th language in turn.
 
-    Of languages that are not there no rows are left out: those that are take turns, and the part's note says
-    how many.
-
-    The languages are those of MNLI's published translation, or those the user has in
+    There are as many rows as in English. If some languages are missing, no rows are left out: the languages
+    that are available take turns, and the part's note says how many they are.
+    The languages are those of MNLI's published translation, or those that the user has in
     XIT_LOCAL/mt/<task>/<language>.
+
+    Raises: Bad when no language is available.
     """
-    langs = [x for x in TRANSLATED if x in (scale.langs or TRANSLATED)]
-    found = {lang: translation(task, lang) for lang in langs}
-    there = [lang for lang in langs if found[lang]]
-    if not there:
+    langs = [code for code in TRANSLATED if code in (scale.langs or TRANSLATED)]
+    by_language = {lang: translation(task, lang) for lang in langs}
+    available = [lang for lang in langs if by_language[lang]]
+    if not available:
         raise Bad(
             f"{task.name}: no machine translation of its rows is at hand; put your own into "
             f"XIT_LOCAL/mt/{task.name}/"
             f"<language>/train.jsonl ({' '.join(langs)}), or take lang=en"
         )
-    few = f"translated into {len(there)} of {len(langs)} languages" if len(there) < len(langs) else ""
+    coverage = (
+        f"translated into {len(available)} of {len(langs)} languages" if len(available) < len(langs) else ""
+    )
     return [
-        p._replace(rows=p.rows[k :: len(there)], note="; ".join(filter(None, [p.note, few])))
-        for k, lang in enumerate(there)
-        for p in found[lang]
+        part._replace(
+            rows=part.rows[k :: len(available)], note="; ".join(filter(None, [part.note, coverage]))
+        )
+        for k, lang in enumerate(available)
+        for part in by_language[lang]
     ]
 
 
@@ -70,7 +79,7 @@ def translation(task: Task, lang: str) -> list[Part]:
     """The training rows in one language: the user's own, else the published ones; [] where there are none."""
     own = from_local("mt", f"{task.name}/{lang}", "train")
     published = () if own else (located(spec.format(lang=lang)) for spec in task.translated)
-    return own or [part for where in published for part in sources.fetch(*where)]
+    return own or [part for location in published for part in sources.fetch(*location)]
 
 
 def pools(lang: str, split: str = "validation", n: int = 0) -> mining_pools.Pools:

@@ -1,4 +1,4 @@
-"""Rows of data sets as they are stored: in a folder of the user's, in a mirror, or on the hub at the declared
+"""Rows of data sets as they are stored: in the user's folder, in a mirror, or on the hub at the declared
 commit.
 """
 
@@ -10,14 +10,15 @@ from .mirror import from_mirror
 
 
 def fetch(repository: str, config: str, split: str, revision: str, obtain: str = "") -> list[Part]:
-    """Rows of one split from the first of: the user's folder, the mirror, the hub; [] only where a mirror
-    lacks it.
+    """Rows of one split: from the user's folder, else from the mirror, else from the hub.
 
-    `obtain`: how to get it where the hub has it at no known commit.
+    The result is [] only where there is a mirror and it lacks the split.
+    `obtain`: how to get the split when the hub has it at no known commit.
+
     Raises: Bad when the rows cannot be had, or are not what was asked for.
     """
-    if found := from_local(repository, config, split):
-        return found
+    if parts := from_local(repository, config, split):
+        return parts
     if mirror_dir():
         return from_mirror(repository, config, split)
     if obtain:

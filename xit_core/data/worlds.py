@@ -1,8 +1,8 @@
-"""What the rows of a scale are read from: one module for each world, with the same functions.
+"""The sources that a scale's rows are read from: one module for each world, with the same functions.
 
 parts(task, split, lang, scale, n, data_lang) -> [Part]     the rows of one split, and where they came from
-pools(lang, split, n) -> (source, target, gold, Part)       sentences to be mined; gold pairs or None; Part or
-None
+pools(lang, split, n) -> (source, target, gold, Part)       the sentences to be mined
+In `pools`, gold is a list of pairs or None, and the last value is a Part or None.
 """
 
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""The micro-world: a laboratory of eight constructed languages in which the whole study runs in minutes."""
+"""The micro-world: eight constructed languages in which the whole study runs in minutes."""
 
 from .languages import LANGUAGES, Language, word_pieces
 from .layout import BUCC_GOLD, TELLS, rows

@@ -1,5 +1,4 @@
-"""Eight constructed languages: declared typology, and a lexicon that follows from it and from nothing
-else."""
+"""Eight constructed languages: their declared typology, and a lexicon that follows from it alone."""
 
 import math
 from collections import Counter
@@ -18,21 +17,23 @@ ALPHABETS = {"Latin": LATIN, "Greek": "αβδεφγχικλμνοπρστυξζ"
 
 
 class Language(NamedTuple):
-    """Declared typology. Shares are 0..1; `names` and `words`: identical with the pivot's, letter by
-    letter."""
+    """The declared typology of a language.
+
+    `names` and `words`: the shares (0 to 1) that are identical with the pivot's, letter by letter.
+    """
 
     code: str
     name: str
     order: str = "SVO"
-    adjective: str = "before"  # the noun
-    adposition: str = "before"  # its noun phrase
-    case: str = ""  # marks the patient: "suffix", "particle" or not at all
+    adjective: str = "before"  # before or after the noun
+    adposition: str = "before"  # before or after its noun phrase
+    case: str = ""  # how the patient is marked: "suffix", "particle", or "" for no marking
     article: bool = False
-    wh: str = "first"  # question words: "first" or "in place"
+    wh: str = "first"  # position of question words: "first" or "in place"
     script: str = "Latin"
     names: float = 1.0
     words: float = 0.0
-    # share of its pages in the pretraining text that tell the same in a second language
+    # share of its pages in the pretraining text that say the same in a second language
     bilingual: float = 0.2
     consonants: str = "bdfgklmnprstvz"
     vowels: str = "aeiou"
@@ -64,10 +65,11 @@ def _construct(language: Language, concept: str, attempt: int) -> str:
 
 @cache
 def lexicon() -> dict[str, dict[str, str]]:
-    """Language code -> concept -> word. No two concepts, in whatever languages, have the same word by
-    accident.
+    """Language code -> concept -> word.
+
+    No two concepts, in the same or in different languages, share a word by accident.
     """
-    # would be read as English
+    # words that would be read as English
     used = {
         "big",
         "bad",
@@ -100,28 +102,30 @@ def lexicon() -> dict[str, dict[str, str]]:
 
 @cache
 def siblings(concept: str) -> tuple[str, ...]:
-    """The other members of a content word's class: what the noisy translator may say instead."""
+    """The other members of a content word's class, which the noisy translator may use instead."""
     members = CLASSES.get(CLASS_OF.get(concept, ""), ())
     if concept in VERBS:
-        members = (v for v in VERBS if bool(VERBS[v].patients) == bool(VERBS[concept].patients))
-    return tuple(c for c in members if c != concept)
+        members = (verb for verb in VERBS if bool(VERBS[verb].patients) == bool(VERBS[concept].patients))
+    return tuple(member for member in members if member != concept)
 
 
 def word_pieces(texts: dict[str, list[str]]) -> list[tuple[str, float]]:
-    """A Unigram vocabulary with its log probabilities: the languages' words, their case suffixes, and single
+    """A Unigram vocabulary with log probabilities: the languages' words, their case suffixes, and single
     letters.
 
-    Learned pieces cut half of the words of so small a text in two; the sequences get longer and nothing is
-    gained.
+    With so small a text, learned pieces would cut half of the words in two. The sequences would get longer,
+    and nothing would be gained.
     """
-    known = {word for words in lexicon().values() for concept, word in words.items() if concept != "<case>"}
+    whole_words = {
+        word for words in lexicon().values() for concept, word in words.items() if concept != "<case>"
+    }
     suffixes = {lexicon()[code]["<case>"] for code, x in LANGUAGES.items() if x.case == "suffix"}
-    counts = Counter(dict.fromkeys([f"▁{word}" for word in known] + list(suffixes), 0))
+    counts = Counter(dict.fromkeys([f"▁{word}" for word in whole_words] + list(suffixes), 0))
     for word, n in Counter(
         word for pages in texts.values() for page in pages for word in page.split()
     ).items():
-        end = next((x for x in suffixes if word not in known and word.endswith(x)), "")
-        counts.update({f"▁{word.removesuffix(end)}": n} | ({end: n} if end else {}))
+        suffix = next((x for x in suffixes if word not in whole_words and word.endswith(x)), "")
+        counts.update({f"▁{word.removesuffix(suffix)}": n} | ({suffix: n} if suffix else {}))
     letters = sorted({letter for piece in counts for letter in piece} - set(counts))
     total, ranked = counts.total(), sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [(piece, math.log((n + 0.5) / total)) for piece, n in ranked] + [

@@ -1,6 +1,6 @@
-"""Rows of every task, in the column layout of the real data sets, each one told from events of the world.
+"""Rows of every task, in the column layout of the real data sets, each one made from events of the world.
 
-A row depends on (config, split, language, seed, index) alone, so asking for more rows keeps the first ones.
+A row depends only on (config, split, language, seed, index), so asking for more rows keeps the first ones.
 Row i means the same in all languages, except where the real test sets are not parallel either (OWN).
 """
 
@@ -28,15 +28,16 @@ from .world import (
     pick,
 )
 
-BUCC_GOLD = 1 / 3  # share of each BUCC pool that has a translation on the other side
+BUCC_GOLD = 1 / 3  # share of the sentences in each BUCC pool that have a translation on the other side
 HAVING = {
     field: tuple(v for v in VERBS if getattr(VERBS[v], field)) for field in ("patients", "place", "role")
 }
 
 
 def _widen(rng: Dice, e: Event) -> Event:
-    """The same said less exactly: no adjective, or just the kind of thing; under a negation that would not
-    follow.
+    """The same event said less exactly: without the adjective, or with just the kind of thing.
+
+    A negated event stays as it is, because the less exact event would not follow from it.
     """
     if e.negated or not e.patient or rng.random() < 0.4:
         return e
@@ -46,7 +47,7 @@ def _widen(rng: Dice, e: Event) -> Event:
 
 
 def _oppose(rng: Dice, e: Event) -> Event:
-    """Something that cannot be true together with `e`: the opposite verb or adjective, or negated."""
+    """An event that cannot be true together with `e`: the opposite verb or adjective, or the negation."""
     if e.negated or rng.random() < 0.4:
         return e._replace(negated=not e.negated)
     if e.patient and e.patient.adjective and rng.random() < 0.5:
@@ -55,8 +56,9 @@ def _oppose(rng: Dice, e: Event) -> Event:
 
 
 def _differ(rng: Dice, e: Event, split: str) -> Event:
-    """Something that `e` neither says nor excludes: roles exchanged, another thing, another person, another
-    event.
+    """An event that `e` neither implies nor excludes.
+
+    It has roles exchanged, another thing, another person, or is another event.
     """
     while True:
         dice = rng.random()
@@ -74,8 +76,10 @@ def _differ(rng: Dice, e: Event, split: str) -> Event:
 
 
 def _unsaid(rng: Dice, base: Event, e: Event, split: str) -> Event:
-    """A premise from which `e`, a wider `base`, does not follow: a different event, or one with less
-    detail."""
+    """A premise from which `e`, a wider `base`, does not follow.
+
+    It is a different event, or one with less detail.
+    """
     if e.patient and not e.kind:
         return _differ(rng, base, split)
     if not e.negated and (e.place or e.time) and rng.random() < 0.5:
@@ -86,23 +90,25 @@ def _unsaid(rng: Dice, base: Event, e: Event, split: str) -> Event:
 
 
 def _nli(rng: Dice, split: str) -> tuple[list[Event], Event, int]:
-    """Premise events, hypothesis, label 0 1 2. The hypothesis is drawn without the label and so cannot give
-    it away.
+    """Premise events, hypothesis, and label (0, 1 or 2).
+
+    The hypothesis is drawn without the label, so it cannot give the label away.
     """
     base = event(rng, split, detail=0.3)._replace(negated=rng.random() < 0.3)
     hypothesis, label = _widen(rng, base), rng.randrange(3)
-    told = (
+    statement = (
         base
         if label == 0
         else _unsaid(rng, base, hypothesis, split)
         if label == 1
         else _oppose(rng, hypothesis)
     )
-    if not told.negated and label != 1 and rng.random() < 0.5:
-        told = told._replace(
-            place=told.place or world.place(rng, told.verb), time=told.time or pick(rng, CLASSES["time"])
+    if not statement.negated and label != 1 and rng.random() < 0.5:
+        statement = statement._replace(
+            place=statement.place or world.place(rng, statement.verb),
+            time=statement.time or pick(rng, CLASSES["time"]),
         )
-    premise, other = [told], event(rng, split, agent=cast(rng, 1)[0], detail=0.2)
+    premise, other = [statement], event(rng, split, agent=cast(rng, 1)[0], detail=0.2)
     if other.verb not in (base.verb, OPPOSITE.get(base.verb)) and rng.random() >= 0.7:
         premise.insert(rng.random() < 0.5, other)
     return premise, hypothesis, label
@@ -115,7 +121,7 @@ def mnli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 
 def xnli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
-    """The same with the label as a word."""
+    """The same as `mnli`, with the label as a word."""
     premise, hypothesis, label = _nli(rng, split)
     return {
         "language": tell.code,
@@ -126,7 +132,7 @@ def xnli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 
 def anli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
-    """The same with a longer premise."""
+    """The same as `mnli`, with a longer premise."""
     premise, hypothesis, label = _nli(rng, split)
     taken = {verb for e in premise for verb in (e.verb, OPPOSITE.get(e.verb))}
     premise += [e for e in world.story(rng, split, 2, detail=0.2) if e.verb not in taken]
@@ -151,7 +157,8 @@ def qqp(rng: Dice, split: str, tell: Teller, i: int) -> dict:
         "agent": second.agent == e.agent,
         "patient": second.patient == e.patient and second.verb == e.verb,
     }
-    same = all(equal[part] for part in equal if part != ask)  # the one difference may be what is asked for
+    # the only difference may be in the part that is asked for
+    same = all(equal[part] for part in equal if part != ask)
     early, late = rng.sample(("", "time"), 2)
     texts = {
         "question1": tell.say(e, ask, early),
@@ -179,17 +186,17 @@ def pawsx(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 
 def squad1(rng: Dice, split: str, tell: Teller, i: int, answerable: bool = True) -> dict:
-    """A question about one of three sentences, with its answer in them or (not `answerable`) none."""
+    """A question about one of three sentences, with its answer in them, or none if not `answerable`."""
     events = world.story(rng, split, 3, detail=0.3)
     e = rng.choice(events)
-    ask = rng.choice([p for p in ("agent", "patient", "place") if getattr(e, p)])
+    ask = rng.choice([part for part in ("agent", "patient", "place") if getattr(e, part)])
     while not answerable and (e.verb in {x.verb for x in events} or (ask == "patient" and not e.patient)):
         # the same people, but this did not happen
         e = event(rng, split, agent=rng.choice(events).agent, detail=1.0)
-    told = [
+    tokens = [
         token if x is e else token._replace(part="") for x in events for token in ended(clause(tell.code, x))
     ]
-    words, inside = tell.list(told), [k for k, token in enumerate(told) if token.part == ask]
+    words, inside = tell.list(tokens), [k for k, token in enumerate(tokens) if token.part == ask]
     context, starts = " ".join(words), [len(" ".join([*words[:k], ""])) for k in inside[:1]]
     answers = {"text": [" ".join(words[k] for k in inside)] if inside else [], "answer_start": starts}
     row = {"id": f"{tell.code}-{crc32(context.encode()):08x}-{i}", "title": "micro", "context": context}
@@ -198,49 +205,51 @@ def squad1(rng: Dice, split: str, tell: Teller, i: int, answerable: bool = True)
 
 
 def squad2(rng: Dice, split: str, tell: Teller, i: int) -> dict:
-    """The same, half of the questions without an answer."""
+    """The same as `squad1`, but half of the questions have no answer."""
     return squad1(rng, split, tell, i, rng.random() < 0.5)
 
 
 def xquad(rng: Dice, split: str, tell: Teller, i: int) -> dict:
-    """The same without a title."""
+    """The same as `squad1`, without a title."""
     return {key: value for key, value in squad1(rng, split, tell, i).items() if key != "title"}
 
 
 def _endings(rng: Dice, split: str) -> tuple[list[Event], list[Event], int]:
-    """A script, four candidate last events by the same character (one is the script's), and which it is."""
+    """The events of a script, four candidate last events by the same characters, and the index of the
+    script's own.
+    """
     endings: list[Event] = []
     while len(endings) < 3:
         scripts, people = rng.sample(SCRIPTS, len(SCRIPTS)), cast(rng, 2)
-        told = world.play(rng, scripts[0], people)
-        if all(belongs(e, split) for e in told):
+        script_events = world.play(rng, scripts[0], people)
+        if all(belongs(e, split) for e in script_events):
             endings = [last for x in scripts[1:] if belongs(last := world.play(rng, x, people)[2], split)][:3]
     gold = rng.randrange(4)
-    endings.insert(gold, told[2])
-    return told, [e._replace(place=None) for e in endings], gold
+    endings.insert(gold, script_events[2])
+    return script_events, [e._replace(place=None) for e in endings], gold
 
 
 def hellaswag(rng: Dice, split: str, tell: Teller, i: int) -> dict:
-    """The first two events of a script, and four last ones of which one is the script's."""
-    told, endings, gold = _endings(rng, split)
-    context, ends = tell.story(told[:2]), [tell.say(e) for e in endings]
+    """The first two events of a script, and four last events, one of which is the script's own."""
+    script_events, endings, gold = _endings(rng, split)
+    context, ends = tell.story(script_events[:2]), [tell.say(e) for e in endings]
     row = {"ind": i, "activity_label": "", "ctx_a": context, "ctx_b": "", "ctx": context, "endings": ends}
     return row | {"source_id": f"micro~{i}", "split": split, "split_type": "indomain", "label": str(gold)}
 
 
 def _options(rng: Dice, verb: str, kind: str, n: int, gold: int) -> list[str]:
-    """`n` different places (roles), among them the one that the verb is known for."""
+    """`n` different places (or roles), with the one that the verb is known for at position `gold`."""
     right = getattr(VERBS[verb], kind)
-    wrong = rng.sample([c for c in CLASSES[kind] if c != right], n - 1)
+    wrong = rng.sample([concept for concept in CLASSES[kind] if concept != right], n - 1)
     return [*wrong[:gold], right, *wrong[gold:]]
 
 
 def cosmosqa(rng: Dice, split: str, tell: Teller, i: int) -> dict:
-    """A story, a question on where or what for, and four answers."""
+    """A story, a question about where it was or what happens next, and four answers."""
     if rng.random() < 0.5:  # what happens next?
-        told, endings, gold = _endings(rng, split)
-        events, answers = told[:2], [tell.say(e) for e in endings]
-        question = tell.say(Event("do", told[2].agent, Thing("it"), time="next"), "patient")
+        script_events, endings, gold = _endings(rng, split)
+        events, answers = script_events[:2], [tell.say(e) for e in endings]
+        question = tell.say(Event("do", script_events[2].agent, Thing("it"), time="next"), "patient")
     else:  # where was it? The passage does not say; the world knows
         e = event(rng, split, verbs=HAVING["place"], agent=cast(rng, 1)[0], detail=0)
         others = world.story(rng, split, 2, detail=0.3, scripts=0)
@@ -256,7 +265,7 @@ def cosmosqa(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 
 def csqa(rng: Dice, split: str, tell: Teller, i: int) -> dict:
-    """A question that only knowledge of the world answers, and five choices."""
+    """A question that only knowledge of the world can answer, and five choices."""
     kind, ask = rng.choice((("place", "place"), ("role", "agent"), ("patients", "patient")))
     e = event(rng, split, verbs=HAVING[kind], agent=cast(rng, 1)[0], detail=0)
     gold = rng.randrange(5)
@@ -267,7 +276,7 @@ def csqa(rng: Dice, split: str, tell: Teller, i: int) -> dict:
         options = [world.thing(rng, k, 0).head for k in rng.sample(sorted(kinds), 4)]
         options.insert(gold, e.patient.head)
     else:
-        # places throw again: to leave it out would tell another story
+        # draw again for places: without this draw, all later random choices would differ
         gold = gold if kind == "role" else rng.randrange(5)
         options = _options(rng, e.verb, kind, 5, gold)
     choices = {
@@ -279,8 +288,9 @@ def csqa(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 
 def _sentence(rng: Dice, split: str, code: str, names: float = 0.0) -> Tokens:
-    """One sentence of any form; `names`: chance that a named agent is an organisation or has a family name
-    too.
+    """One sentence of a random form.
+
+    `names`: the chance that a named agent is an organisation or also has a family name.
     """
     e = event(rng, split)._replace(negated=rng.random() < 0.1)
     if CLASS_OF[e.agent.head] == "person" and rng.random() < names:
@@ -308,13 +318,13 @@ def _sentence(rng: Dice, split: str, code: str, names: float = 0.0) -> Tokens:
 def ccg(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     """A sentence with the supertag of each word."""
     tokens = _sentence(rng, split, tell.code)
-    return {"tokens": tell.list(tokens), "supertags": [t.supertag for t in tokens]}
+    return {"tokens": tell.list(tokens), "supertags": [token.supertag for token in tokens]}
 
 
 def udpos(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     """A sentence with the part of speech of each word."""
     tokens = _sentence(rng, split, tell.code)
-    return {"tokens": tell.list(tokens), "pos_tags": [UPOS.index(t.upos) for t in tokens]}
+    return {"tokens": tell.list(tokens), "pos_tags": [UPOS.index(token.upos) for token in tokens]}
 
 
 def panx(rng: Dice, split: str, tell: Teller, i: int) -> dict:
@@ -322,13 +332,13 @@ def panx(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     tokens = _sentence(rng, split, tell.code, names=0.6)
     return {
         "tokens": tell.list(tokens),
-        "ner_tags": [IOB2.index(t.entity) for t in tokens],
+        "ner_tags": [IOB2.index(token.entity) for token in tokens],
         "langs": [tell.code] * len(tokens),
     }
 
 
 def tatoeba(rng: Dice, split: str, tell: Teller, i: int) -> dict:
-    """A sentence and the same in the pivot language."""
+    """A sentence and the same sentence in the pivot language."""
     e = event(rng, split, detail=0.8)
     return {
         "source_sentence": tell.say(e),
@@ -339,43 +349,47 @@ def tatoeba(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 
 def _mined(lang: str, side: str, number: int) -> str:
-    """The id of the sentence that gold pair `number` has on one side; gold and distractors are
-    interleaved."""
+    """The id of the sentence of gold pair `number` on one side; gold sentences and distractors are
+    interleaved.
+    """
     step = round(1 / BUCC_GOLD)
     at = number * step + crc32(f"{side}{lang}{number}".encode()) % step + 1
     return f"{'en' if side == 'target' else lang}-{at:09d}"
 
 
 def bucc(rng: Dice, split: str, tell: Teller, i: int) -> dict:
-    """A gold pair of the pools, with the ids of its sentences there."""
+    """A gold pair of the pools, with the ids that its sentences have there."""
     return tatoeba(rng, split, tell, i) | {
         f"{side}_lang": _mined(tell.code, side, i) for side in ("source", "target")
     }
 
 
 def bucc_pool(side: str, lang: str, n: int, seed: int) -> list[dict]:
-    """`n` sentences of one side ("source" = lang, "target" = en) of a comparable corpus: every third has a
-    translation (row k of "bucc", "validation"), the others are like it: new events, or a gold one with one
-    part exchanged."""
+    """`n` sentences of one side ("source" = lang, "target" = en) of a comparable corpus.
+
+    Every third has a translation (row k of "bucc", "validation"). The others look alike: new events, or a
+    gold event with one part exchanged.
+    """
     tell, out = Teller("en" if side == "target" else lang), []
-    for at in range(n):
-        number = at // round(1 / BUCC_GOLD)
-        said = event(Dice(f"bucc validation {lang} {seed} {number}"), "validation", detail=0.8)
-        name = f"{tell.code}-{at + 1:09d}"
+    for index in range(n):
+        number = index // round(1 / BUCC_GOLD)
+        chosen = event(Dice(f"bucc validation {lang} {seed} {number}"), "validation", detail=0.8)
+        name = f"{tell.code}-{index + 1:09d}"
         if name != _mined(lang, side, number):
-            rng = Dice(f"{side} {lang} {at} {seed}")
-            said = (
-                _differ(rng, said, "validation")
+            rng = Dice(f"{side} {lang} {index} {seed}")
+            chosen = (
+                _differ(rng, chosen, "validation")
                 if rng.random() < 0.5
                 else event(rng, "validation", detail=0.8)
             )
-        out.append({"id": name, "sentence": tell.say(said)})
+        out.append({"id": name, "sentence": tell.say(chosen)})
     return out
 
 
 def mlm(rng: Dice, split: str, tell: Teller, i: int) -> dict:
-    """A page: three to five sentences, perhaps some taken up again; for a declared share, two or three in two
-    languages.
+    """A page of three to five sentences, some of which may be taken up again.
+
+    A declared share of the pages has two or three sentences in two languages.
     """
     code, partner = tell.code, ""
     if rng.random() < LANGUAGES[code].bilingual:
@@ -385,15 +399,19 @@ def mlm(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     tellers = [tell, Teller(partner)] if partner else [tell]
     rng.shuffle(tellers)
     events = _page(rng, split, rng.choice((2, 3) if partner else (3, 4, 5)))
-    said = [t.say(e) if isinstance(e, Event) else t.text(e(t.code)) for e in events for t in tellers]
+    sentences = [
+        teller.say(e) if isinstance(e, Event) else teller.text(e(teller.code))
+        for e in events
+        for teller in tellers
+    ]
     plain = [e for e in events if isinstance(e, Event) and not e.negated]
     if not partner and rng.random() < 0.5:
-        said += [_again(rng, tell, e) for e in rng.sample(plain, min(2, len(plain)))]
-    return {"text": " ".join(said), "source": "-".join(["micro", code, *filter(None, [partner])])}
+        sentences += [_again(rng, tell, e) for e in rng.sample(plain, min(2, len(plain)))]
+    return {"text": " ".join(sentences), "source": "-".join(["micro", code, *filter(None, [partner])])}
 
 
 def _again(rng: Dice, tell: Teller, e: Event) -> str:
-    """An event taken up again: asked about and answered, or with its adjuncts at the beginning."""
+    """An event taken up again: asked about and answered, or with its time or place at the beginning."""
     if rng.random() < 0.3:
         return tell.say(e, fronted=rng.choice(("time", "place")))
     ask = rng.choice([part for part in ("agent", "patient", "place") if getattr(e, part)])
@@ -401,22 +419,25 @@ def _again(rng: Dice, tell: Teller, e: Event) -> str:
 
 
 def _page(rng: Dice, split: str, n: int) -> list:
-    """A story; now and then a thing is taken up by its kind, something is denied and its opposite said, or a
-    sentence has another form (a function of the language; the same sentence in each)."""
-    out = world.story(rng, split, n, scripts=0.6)
-    for k, e in enumerate(out):
+    """A story with some changed events.
+
+    A thing may be replaced by its kind, an event may be negated (and its opposite said), or a sentence may
+    have another form. Such a sentence is a function of the language, and says the same in each language.
+    """
+    events = world.story(rng, split, n, scripts=0.6)
+    for k, e in enumerate(events):
         dice = rng.random()
         if dice < 0.2:
             seed = rng.random()
-            out[k] = lambda code, seed=seed: _sentence(Dice(seed), split, code, names=0.3)
+            events[k] = lambda code, seed=seed: _sentence(Dice(seed), split, code, names=0.3)
         elif dice < 0.4 and e.kind in HYPERNYM:
-            out[k] = e._replace(patient=Thing(HYPERNYM[e.kind]))
+            events[k] = e._replace(patient=Thing(HYPERNYM[e.kind]))
         elif dice < 0.6 and e.verb in OPPOSITE:
-            out[k : k + 2] = [e._replace(negated=True), e._replace(verb=OPPOSITE[e.verb])][: n - k]
+            events[k : k + 2] = [e._replace(negated=True), e._replace(verb=OPPOSITE[e.verb])][: n - k]
             break
         elif dice < 0.65:
-            out[k] = e._replace(negated=True)
-    return out
+            events[k] = e._replace(negated=True)
+    return events
 
 
 NAMESAKES = (
@@ -440,13 +461,14 @@ NAMESAKES = (
 )
 MAKERS = {make.__name__: make for make in NAMESAKES} | {"mlqa": xquad, "tydiqa": squad1}
 TELLS = tuple(t for t in TASKS if t in MAKERS)  # the tasks that have rows in the micro-world
-OWN = ("udpos", "panx", "tydiqa", "bucc", "mlm")  # not parallel: other content in each language
+OWN = ("udpos", "panx", "tydiqa", "bucc", "mlm")  # not parallel: different content in each language
 
 
 @lru_cache(maxsize=256)  # a notebook reads the same rows for every seed of its runs
 def rows(config: str, split: str, lang: str, n: int, seed: int = 0) -> list[dict]:
-    """`n` rows of a task as its real data set lays them out; kept, so not to be changed. Raises Bad for what
-    does not exist.
+    """`n` rows of a task as its real data set lays them out; cached, so they must not be changed.
+
+    Raises: Bad for a language, task or split that does not exist.
     """
     if lang not in LANGUAGES:
         raise Bad(f"no micro language {lang!r}; known: {', '.join(LANGUAGES)}")

@@ -1,6 +1,4 @@
-"""What the book shows of the micro-world: the languages' typology, and three events in all of them, with
-glosses.
-"""
+"""What the book shows of the micro-world: its languages' typology, and three glossed events in each."""
 
 from .languages import LANGUAGES
 from .tell import Teller, clause
@@ -23,7 +21,7 @@ TYPOLOGY = {
 
 
 def gloss(event: Event, code: str) -> list[tuple[str, str]]:
-    """An event in a language, word by word: (word, gloss). Names are glossed by the pivot's."""
+    """An event in a language, word by word: (word, gloss). Names are glossed by their pivot form."""
     tokens, pivot = clause(code, event), Teller("en").words
     meanings = [
         pivot[token.concept] if token.entity != "O" else token.concept.strip("<>") for token in tokens
@@ -36,7 +34,7 @@ def gloss(event: Event, code: str) -> list[tuple[str, str]]:
 
 def pages() -> dict[str, str]:
     """File name -> Markdown of the two generated parts of the book's page on the micro-world."""
-    header = ["", *(f"{x.name} `{x.code}`" for x in LANGUAGES.values())]
+    header = ["", *(f"{language.name} `{language.code}`" for language in LANGUAGES.values())]
     table = [
         header,
         ["---"] * len(header),
@@ -44,10 +42,10 @@ def pages() -> dict[str, str]:
     ]
     lines = [f"| {' | '.join(row)} |" for row in table]
     events = []
-    for n, event in enumerate(SHOWN_EVENTS, 1):
-        events += [f"**Event {n}**", "", "| language | told, and word by word |", "|---|---|"]
-        for x in LANGUAGES.values():
-            words, meanings = zip(*gloss(event, x.code), strict=True)
-            events.append(f"| {x.name} | {' '.join(words)}<br>*{' · '.join(meanings)}* |")
+    for number, event in enumerate(SHOWN_EVENTS, 1):
+        events += [f"**Event {number}**", "", "| language | told, and word by word |", "|---|---|"]
+        for language in LANGUAGES.values():
+            words, meanings = zip(*gloss(event, language.code), strict=True)
+            events.append(f"| {language.name} | {' '.join(words)}<br>*{' · '.join(meanings)}* |")
         events.append("")
     return {"micro_languages.md": "\n".join(lines) + "\n", "micro_events.md": "\n".join(events)}

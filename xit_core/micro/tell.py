@@ -1,4 +1,4 @@
-"""Telling events in a language: word order, case, questions, tags; and the noisy translator."""
+"""Telling events in a language: word order, case, questions and tags; and the noisy translator."""
 
 from functools import cache
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from .languages import LANGUAGES, lexicon, siblings
 from .world import CLASS_OF, Dice, Event, Thing
 
-TRANSLATION_ERROR = 0.1  # chance, per content word, that the noisy translator says another word of its class
+TRANSLATION_ERROR = 0.1  # chance per content word that the noisy translator uses another word of its class
 ENTITY = {"person": "PER", "family": "PER", "guild": "ORG", "town": "LOC"}
 ORDER = {
     "SVO": "agent verb patient place time",
@@ -16,8 +16,10 @@ ORDER = {
 
 
 class Token(NamedTuple):
-    """One word to be said: its concept, part of speech, supertag, entity tag, the part it plays, case-marked
-    or not.
+    """One word to be said.
+
+    Its fields are the concept, part of speech, supertag, entity tag, the part it plays, and whether it is
+    case-marked.
     """
 
     concept: str
@@ -33,8 +35,9 @@ Tokens = tuple[Token, ...]
 
 @cache
 def phrase(code: str, thing: Thing, part: str = "") -> Tokens:
-    """A noun phrase, or the adjective of a property; part "patient" is case-marked where the language marks
-    case.
+    """A noun phrase, or the adjective of a property.
+
+    If `part` is "patient", the phrase is case-marked in a language that marks case.
     """
     language, kind = LANGUAGES[code], CLASS_OF.get(thing.head, "")
     case = language.case if part == "patient" else ""
@@ -50,9 +53,9 @@ def phrase(code: str, thing: Thing, part: str = "") -> Tokens:
         tag = "N" if language.article else "NP"
         tokens = [Token(thing.head, "NOUN", tag, part=part, marked=case == "suffix")]
         if thing.adjective:
-            slash, at = ("/", 0) if language.adjective == "before" else ("\\", 1)
+            slash, position = ("/", 0) if language.adjective == "before" else ("\\", 1)
             tokens.insert(
-                at,
+                position,
                 Token(
                     thing.adjective,
                     "NUM" if thing.adjective == "two" else "ADJ",
@@ -81,17 +84,22 @@ def _verb(code: str, verb: str, transitive: bool, negated: bool) -> Tokens:
     modifier = "(S\\NP)\\(S\\NP)" if final else "(S\\NP)/(S\\NP)"
     if verb == "is":
         return (Token("is", "AUX", modifier),)
-    said, no = Token(verb, "VERB", two if transitive else one), Token("not", "PART", modifier)
-    return (said,) if not negated else (said, no) if final else (no, said)
+    verb_token, negation = Token(verb, "VERB", two if transitive else one), Token("not", "PART", modifier)
+    return (verb_token,) if not negated else (verb_token, negation) if final else (negation, verb_token)
 
 
 def clause(code: str, event: Event, ask: str = "", fronted: str = "") -> Tokens:
-    """An event without its full stop. `ask` (agent, patient, place) makes that part a question word;
-    `fronted` (time, place) moves an adjunct to the beginning, which changes the order of words and not what
-    is said."""
+    """An event as tokens without the full stop.
+
+    `ask` (agent, patient or place) turns that part into a question word. `fronted` (time or place) moves an
+    adjunct to the beginning, which changes the word order but not the meaning.
+    """
     language = LANGUAGES[code]
-    tag = {x: "S/S" if x == fronted or language.order == "SOV" else "S\\S" for x in ("place", "time")}
-    said = {
+    tag = {
+        adjunct: "S/S" if adjunct == fronted or language.order == "SOV" else "S\\S"
+        for adjunct in ("place", "time")
+    }
+    constituents = {
         "agent": phrase(code, event.agent, "agent"),
         "verb": _verb(code, event.verb, bool(event.patient), event.negated),
         "patient": phrase(code, event.patient, "patient") if event.patient else (),
@@ -99,29 +107,31 @@ def clause(code: str, event: Event, ask: str = "", fronted: str = "") -> Tokens:
         "time": (Token(event.time, "ADV", tag["time"]),) if event.time else (),
     }
     if ask:
-        said[ask] = (
+        constituents[ask] = (
             Token({"agent": "who", "patient": "what", "place": "where"}[ask], "PRON", "NP", part=ask),
         )
     first = [ask if language.wh == "first" else "", fronted if fronted != ask else ""]
     parts = sorted(ORDER[language.order].split(), key=lambda part: first.index(part) if part in first else 2)
-    return tuple(token for part in parts for token in said[part])
+    return tuple(token for part in parts for token in constituents[part])
 
 
 def reported(code: str, speaker: Thing, event: Event) -> Tokens:
-    """Somebody says that something happened."""
+    """A clause in which somebody says that something happened."""
     first, who = LANGUAGES[code].order == "VSO", phrase(code, speaker, "agent")
     says = (Token("say", "VERB", "(S/NP)/S"), *who) if first else (*who, Token("say", "VERB", "(S\\NP)/S"))
     return (*says, Token("that", "SCONJ", "S/S"), *clause(code, event))
 
 
 def ended(tokens: Tokens, mark: str = ".") -> Tokens:
-    """With its full stop or question mark."""
+    """The tokens with a full stop or question mark at the end."""
     return (*tokens, Token(mark, "PUNCT", "."))
 
 
 class Teller:
-    """Words for tokens in one language; with `error` > 0 it is the noisy translator (its own dice:
-    `seed`)."""
+    """Turns tokens into words of one language.
+
+    With `error` > 0 it is the noisy translator, which has its own random generator, seeded by `seed`.
+    """
 
     def __init__(self, code: str, seed: str = "", error: float = 0.0):
         self.code, self.error, self.words = code, error, lexicon()[code]
@@ -146,6 +156,6 @@ class Teller:
         """Events as sentences, one after the other."""
         return " ".join(self.say(event) for event in events)
 
-    def list(self, tokens: Tokens) -> list[str]:  # the last one: it hides the built-in
+    def list(self, tokens: Tokens) -> list[str]:  # defined last, because the name hides the built-in
         """Tokens as a list of words."""
         return [self.word(token) for token in tokens]

@@ -1,6 +1,8 @@
-"""The things that exist and what they tend to do: concepts, preferences, scripts, and events drawn from them.
+"""The things of the micro-world and what they tend to do: concepts, preferences, scripts, and events drawn
+from them.
 
-Nothing here knows a language. A concept's key is its gloss; the first of a list is the most frequent (Zipf).
+Nothing here depends on a language. A concept's key is its gloss. The first concept of a list is the most
+frequent (Zipf).
 """
 
 from itertools import accumulate
@@ -23,14 +25,14 @@ CLASS_OF = {concept: name for name, members in CLASSES.items() for concept in me
 
 
 class Verb(NamedTuple):
-    """What a verb takes: classes of its patient ("" = none), where it happens, who is known for it."""
+    """What a verb takes: classes of its patient ("" = none), its usual place, and the role known for it."""
 
     patients: str = ""
     place: str = ""
     role: str = ""
 
 
-USUAL = {  # the fields of each verb, with commas between them
+USUAL = {  # the fields of each verb, separated by commas
     "see": "person animal object", "eat": "food, kitchen", "buy": "food object, market",
     "love": "person animal, house",
     "find": "animal object, forest", "help": "person role, house", "read": "text, school, teacher",
@@ -51,8 +53,8 @@ PAIRS = ["buy sell", "love hate", "find lose", "help hurt", "laugh cry", "sleep 
 PAIRS += ["big small", "old young", "good bad", "clean dirty", "happy sad", "rich poor"]
 OPPOSITE = {a: b for pair in PAIRS for a, b in (pair.split(), reversed(pair.split()))}
 ZIPF = list(accumulate(1 / (rank + 4) for rank in range(len(VERBS))))
-# Three steps each: verb, agent, patient. A and B are two characters, other patients are classes of things,
-# "-" is none.
+# Each script has three steps of verb, agent and patient. A and B are two characters, "-" is no patient, and
+# other patients are classes of things.
 SCRIPTS = (
     "buy A food, cook A food, eat B food", "lose A animal, find B animal, feed B animal",
     "write A text, call A B, read B text",
@@ -64,8 +66,9 @@ SCRIPTS = (
 
 
 class Thing(NamedTuple):
-    """Somebody or something: a concept, perhaps with an adjective and a second name (family name of a
-    person).
+    """A person or thing: a concept, perhaps with an adjective and a second name.
+
+    The second name is the family name of a person.
     """
 
     head: str
@@ -74,7 +77,7 @@ class Thing(NamedTuple):
 
 
 class Event(NamedTuple):
-    """Who did what to whom, where, when; the verb "is" says that the agent has the property `patient`."""
+    """Who did what to whom, where and when. The verb "is" says that the agent has the property `patient`."""
 
     verb: str
     agent: Thing
@@ -85,18 +88,19 @@ class Event(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Class of the patient; "" where there is none, or only its kind is said."""
+        """The class of the patient; "" where there is none, or where only its hypernym is said."""
         return CLASS_OF.get(self.patient.head, "") if self.patient else ""
 
 
 def pick(rng: Dice, options: tuple | list):
-    """One of `options`, the first more often than the last (Zipf-Mandelbrot, offset 4)."""
+    """One of `options`; earlier ones are more frequent (Zipf-Mandelbrot, offset 4)."""
     return rng.choices(options, cum_weights=ZIPF[: len(options)])[0]
 
 
 def belongs(event: Event, split: str) -> bool:
-    """Whether an event may be told in a split: a quarter of (agent, verb or opposite, kind of patient) is
-    held out.
+    """Whether an event may be told in a split.
+
+    A quarter of the combinations (agent, verb or its opposite, kind of patient) is held out of training.
     """
     verb = min(event.verb, OPPOSITE.get(event.verb, event.verb))
     patient = HYPERNYM.get(event.kind, event.patient.head if event.patient else "")
@@ -104,14 +108,14 @@ def belongs(event: Event, split: str) -> bool:
 
 
 def thing(rng: Dice, kind: str, adjectives: float = 0.3) -> Thing:
-    """A thing of a class; names never have an adjective."""
+    """A random thing of a class; names never have an adjective."""
     head = pick(rng, CLASSES[kind])
     plain = kind in NAMED or rng.random() >= adjectives
     return Thing(head, "" if plain else pick(rng, CLASSES["adjective"]))
 
 
 def place(rng: Dice, verb: str) -> Thing:
-    """Where it happens: a town, or (mostly) the place that the verb prefers."""
+    """A random place of an event: a town, or (mostly) the place that the verb prefers."""
     if rng.random() < 0.4:
         return thing(rng, "town")
     usual = VERBS[verb].place
@@ -121,52 +125,55 @@ def place(rng: Dice, verb: str) -> Thing:
 def _agent(rng: Dice, verb: str) -> Thing:
     if rng.random() < 0.6:
         return thing(rng, "person")
-    known = VERBS[verb].role
-    return Thing(known) if known and rng.random() < 0.8 else thing(rng, "role", 0.15)
+    typical = VERBS[verb].role
+    return Thing(typical) if typical and rng.random() < 0.8 else thing(rng, "role", 0.15)
 
 
 def event(
     rng: Dice, split: str, *, verbs=tuple(VERBS), agent: Thing | None = None, kind="", detail: float = 0.5
 ) -> Event:
-    """An event of a split; `detail`: the chance of a place and of a time; `kind`: the class that the patient
-    must be of.
+    """A random event of a split.
+
+    `detail`: the chance of a place, and of a time; `kind`: the class that the patient must be of.
     """
     while True:
-        verb = pick(rng, [v for v in verbs if kind in VERBS[v].patients] if kind else verbs)
-        takes = [kind] if kind else VERBS[verb].patients.split()
-        told = Event(verb, agent or _agent(rng, verb), thing(rng, pick(rng, takes)) if takes else None)
-        if belongs(told, split) and not (told.patient and told.patient.head == told.agent.head):
-            where = place(rng, verb) if rng.random() < detail else None
-            return told._replace(
-                place=where, time=pick(rng, CLASSES["time"]) if rng.random() < detail else ""
+        verb = pick(rng, [option for option in verbs if kind in VERBS[option].patients] if kind else verbs)
+        kinds = [kind] if kind else VERBS[verb].patients.split()
+        candidate = Event(verb, agent or _agent(rng, verb), thing(rng, pick(rng, kinds)) if kinds else None)
+        if belongs(candidate, split) and not (
+            candidate.patient and candidate.patient.head == candidate.agent.head
+        ):
+            location = place(rng, verb) if rng.random() < detail else None
+            return candidate._replace(
+                place=location, time=pick(rng, CLASSES["time"]) if rng.random() < detail else ""
             )
 
 
 def cast(rng: Dice, n: int) -> list[Thing]:
-    """`n` different characters: people with names."""
+    """`n` different characters, who are people with names."""
     return [Thing(head) for head in rng.sample(CLASSES["person"], n)]
 
 
 def play(rng: Dice, script: str, people: list[Thing]) -> list[Event]:
-    """The three events of a script with these characters; things keep their identity through the story."""
+    """The three events of a script with these characters. Things keep their identity through the story."""
     bound = {"A": people[0], "B": people[1], "-": None}
-    out = []
+    events = []
     for verb, agent, patient in map(str.split, script.split(",")):
         if patient not in bound:
             bound[patient] = thing(rng, patient, 0.2)
-        out.append(
+        events.append(
             Event(verb, bound[agent], bound[patient], place(rng, verb) if rng.random() < 0.4 else None)
         )
-    return out
+    return events
 
 
 def story(rng: Dice, split: str, n: int, *, detail: float = 0.5, scripts: float = 0.5) -> list[Event]:
-    """`n` events with different verbs around two or three characters; a script begins some of the stories."""
+    """`n` events with different verbs around two or three characters. Some stories begin with a script."""
     people = cast(rng, rng.choice((2, 3)))
     played = play(rng, rng.choice(SCRIPTS), people) if rng.random() < scripts else []
-    out = played[:n] if all(belongs(e, split) for e in played) else []
-    while len(out) < n:
+    events = played[:n] if all(belongs(e, split) for e in played) else []
+    while len(events) < n:
         new = event(rng, split, agent=rng.choice(people), detail=detail)
-        if new.verb not in {e.verb for e in out}:
-            out.append(new)
-    return out
+        if new.verb not in {e.verb for e in events}:
+            events.append(new)
+    return events
