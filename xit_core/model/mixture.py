@@ -7,17 +7,17 @@ import numpy as np
 
 from .features import Encoded, longest, size
 
-# tokens of a forward pass that is trained on: what fits, what stays in the cache
+# tokens of a training forward pass: as many as fit in GPU memory, or stay in the CPU's cache
 BUDGET = {
     "cuda": 2**14,
     "cpu": 2**11,
 }
-READ = 2**13  # tokens of one that is not
+READ = 2**13  # tokens of a forward pass without training
 
 
 @dataclass
 class Mixture:
-    """Batches of one stage as a function of the step, so that a resumed run sees what an unbroken one would.
+    """Batches of one stage as a function of the step, so a resumed run sees the same ones as an unbroken run.
 
     `features`: encoded features by task, lists of dictionaries or `Encoded`. `share`: the sampling
     probabilities, p ~ min(rows, cap) ** (1 / temperature).
@@ -58,9 +58,9 @@ class Mixture:
         return name, [features[i] for i in self.epochs[name, epoch][k]]
 
     def deal(self, features: Sequence[dict], epoch: int, salt: int) -> list[np.ndarray]:
-        """A shuffled epoch cut into batches of neighbours in length (within pools of 16 batches), so that
-        steps are even.
+        """Shuffle one epoch and cut it into batches of features of similar length, so that steps are even.
 
+        Lengths are sorted within pools of 16 batches.
         Shapes: indices (batch,) each.
         """
         draw = np.random.default_rng([self.seed, 2, epoch, salt])
@@ -68,17 +68,15 @@ class Mixture:
         pool = 16 * self.batch
         lengths = longest(features)
         pools = [
-            p[np.argsort(lengths[p], kind="stable")]
-            for p in (order[i : i + pool] for i in range(0, len(order), pool))
+            chunk[np.argsort(lengths[chunk], kind="stable")]
+            for chunk in (order[i : i + pool] for i in range(0, len(order), pool))
         ]
         order = np.concatenate(pools)
-        batches = [
-            order[i : i + self.batch] for i in range(0, max(1, len(order) - self.batch + 1), self.batch)
-        ]
-        return [batches[i] for i in draw.permutation(len(batches))]
+        cuts = [order[i : i + self.batch] for i in range(0, max(1, len(order) - self.batch + 1), self.batch)]
+        return [cuts[i] for i in draw.permutation(len(cuts))]
 
     def tokens(self) -> float:
-        """Tokens that all steps read."""
+        """Tokens that all steps read together, from each task's mean length."""
         mean = {
             t: f.lengths.sum() / len(f) if isinstance(f, Encoded) else np.mean([*map(size, f)])
             for t, f in self.features.items()
@@ -87,7 +85,7 @@ class Mixture:
 
 
 def cut(features: list[dict], budget: int) -> Iterator[list[dict]]:
-    """Consecutive parts of at most `budget` tokens; a longer feature is a part alone."""
+    """Yield consecutive parts of at most `budget` tokens; a longer feature is a part of its own."""
     part, tokens = [], 0
     for feature in features:
         if part and tokens + size(feature) > budget:
@@ -100,8 +98,9 @@ def cut(features: list[dict], budget: int) -> Iterator[list[dict]]:
 
 
 def batches(features: Sequence[dict]) -> Iterator[list[int]]:
-    """Indices of features of like length, in batches of at most READ tokens; the order never depends on the
-    machine.
+    """Yield indices of features of similar length, in batches of at most READ tokens.
+
+    The order is the same on every machine.
     """
     ordered = sorted(
         ({"ids": f["ids"], "length": f["length"], "i": i} for i, f in enumerate(features)),

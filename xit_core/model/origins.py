@@ -1,5 +1,6 @@
-"""What a path starts from: a shipped or installed encoder, one of the hub, or random weights; and its
-tokenizer.
+"""The model and tokenizer that a path starts from.
+
+The model is a shipped or installed encoder, one from the hub, or has random weights.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from .encoder import Model, empty, shape
 def tokenizer(s: Scale) -> Tokenizer:
     """The encoder's own tokenizer: from the package, or from the hub at the pinned commit.
 
-    Raises: Bad when it is not there, or damaged.
+    Raises: Bad when it is missing or damaged.
     """
     file = (
         hub_file(s.encoder, "tokenizer.json")
@@ -35,9 +36,9 @@ def tokenizer(s: Scale) -> Tokenizer:
 
 
 def hub_file(encoder: Encoder, name: str) -> Path:
-    """A file of an encoder of the hub, fetched.
+    """Fetch a file of an encoder from the hub.
 
-    Raises: Bad when the hub does not give it.
+    Raises: Bad when the hub does not provide it.
     """
     from huggingface_hub import hf_hub_download
 
@@ -51,40 +52,40 @@ def hub_file(encoder: Encoder, name: str) -> Path:
 
 
 def start(s: Scale, model: str = "", seed: int = 1) -> Model:
-    """The model that a path starts from: the scale's encoder, or (`model` "random") its shape with random
-    weights.
+    """The model that a path starts from.
 
-    Raises: Bad when the encoder is not there.
+    It is the scale's encoder, or with `model` "random" that encoder's shape with random weights.
+    Raises: Bad when the encoder is missing.
     """
     return ORIGINS[RANDOM if model == RANDOM else s.encoder.origin](s, seed)
 
 
 def from_folder(s: Scale, seed: int = 1) -> Model:
-    """An encoder that this package ships."""
+    """Read an encoder that this package ships."""
     return read_model(s.encoder.folder, tokenizer(s), s)
 
 
 def from_package(s: Scale, seed: int = 1) -> Model:
-    """An encoder in another Python package.
+    """Read an encoder from another Python package.
 
     Raises: Bad when its weights are not the declared ones.
     """
-    found = weights_hash(s.encoder.folder)
-    if found != s.encoder.revision:
-        said = f"sha256 {found[:12] or 'of nothing'}, declared is {s.encoder.revision[:12]}"
-        raise Bad(f"{s.encoder.folder}: {said}; install the version that environment.yml names")
+    actual = weights_hash(s.encoder.folder)
+    if actual != s.encoder.revision:
+        mismatch = f"sha256 {actual[:12] or 'of nothing'}, declared is {s.encoder.revision[:12]}"
+        raise Bad(f"{s.encoder.folder}: {mismatch}; install the version that environment.yml names")
     return from_folder(s)
 
 
 def hub_model(s: Scale, seed: int = 1) -> Model:
-    """An encoder of the hub at its pinned commit."""
+    """Read an encoder from the hub at its pinned commit."""
     return Model(fetched(s.encoder), tokenizer(s), s)
 
 
 def fetched(encoder: Encoder) -> XLMRobertaModel:
-    """The weights of an encoder of the hub.
+    """The weights of an encoder from the hub.
 
-    Raises: Bad when the hub does not give them.
+    Raises: Bad when the hub does not provide them.
     """
     pinned = {"revision": encoder.revision, "use_safetensors": True, "add_pooling_layer": False}
     try:
@@ -98,15 +99,17 @@ def fetched(encoder: Encoder) -> XLMRobertaModel:
 
 
 def random_model(s: Scale, seed: int = 1) -> Model:
-    """Random weights in the shape of the scale's encoder."""
+    """A model with random weights in the shape of the scale's encoder."""
     pieces = tokenizer(s)
     torch.manual_seed(seed)
     return Model(empty_shape(s, pieces), pieces, s)
 
 
 def empty_shape(s: Scale, pieces: Tokenizer) -> XLMRobertaModel:
-    """The shape of the scale's encoder, or of the one that its pretraining would make, with random
-    weights."""
+    """An encoder with random weights, in the shape of the scale's encoder.
+
+    If the scale has no encoder yet, it has the shape that its pretraining would make.
+    """
     if s.encoder.origin == HUB:
         return empty(fetched(s.encoder).config)
     if s.encoder.name and (s.encoder.folder / "config.json").is_file():

@@ -1,6 +1,4 @@
-"""Sequences one after the other, without padding: what a forward pass reads, and attention that stays within
-each of them.
-"""
+"""Sequences packed one after the other without padding, and attention that stays within each sequence."""
 
 from functools import cached_property
 
@@ -14,8 +12,9 @@ from .features import sequences
 
 
 class Sequences:
-    """N sequences that lie one after the other in T tokens. `cu` (N + 1,), int32: where each starts, and
-    where the last ends.
+    """N sequences that lie one after the other in T tokens.
+
+    `cu` (N + 1,), int32: the start of each sequence, and the end of the last.
     """
 
     def __init__(self, lengths: list[int], device: torch.device):
@@ -38,12 +37,12 @@ class Sequences:
 
     @cached_property
     def place(self) -> Tensor:
-        """(T,): where a token stands in the padded form (N * longest,)."""
+        """(T,): the index of each token in the padded form (N * longest,)."""
         return self.member * self.longest + self.at
 
     @cached_property
     def grid(self) -> Tensor:
-        """(N * longest,): the token at each place of the padded form; any one where there is none."""
+        """(N * longest,): the token at each place of the padded form; an arbitrary one at empty places."""
         steps = torch.arange(self.longest, device=self.cu.device)
         return (self.cu[:-1, None] + steps).clamp_(max=self.tokens - 1).flatten()
 
@@ -57,16 +56,17 @@ class Sequences:
         return torch.segment_reduce(states.float(), "mean", offsets=self.cu.long(), axis=0, unsafe=True)
 
     def logsumexp(self, x: Tensor) -> Tensor:
-        """(T, C) -> (N, C), over each sequence."""
+        """(T, C) -> (N, C): the log-sum-exp over each sequence."""
         x = Spread.apply(x, self).view(len(self.lengths), self.longest, -1)
         return x.masked_fill(~self.real.view(*x.shape[:2], 1), -torch.inf).logsumexp(1)
 
 
 def pack(features: list[dict], device: torch.device, lookup: np.ndarray | None = None) -> dict:
-    """One forward pass: input_ids (T,), `sequences`, `rows` = the number of features, and their gold labels
-    where they have some.
+    """Pack features into one forward pass.
 
-    `lookup`: the row of every piece in an embedding table that has less rows.
+    Returns `input_ids` (T,), `sequences`, `rows` (the number of features), and where the features have them
+    `gold` labels and the positions of `hidden` pieces. `lookup`: the row of every piece in an embedding table
+    with fewer rows.
     """
     parts = [ids for f in features for ids in sequences(f)]
     ids = np.concatenate(parts)
@@ -80,20 +80,21 @@ def pack(features: list[dict], device: torch.device, lookup: np.ndarray | None =
     if "hidden" in features[0]:
         begins = np.cumsum([0, *map(len, parts[:-1])])
         batch["hidden"] = placed(
-            np.concatenate([f["hidden"] + a for f, a in zip(features, begins, strict=True)]), device
+            np.concatenate([f["hidden"] + begin for f, begin in zip(features, begins, strict=True)]), device
         )
     return batch
 
 
 def placed(x: np.ndarray, device: torch.device) -> Tensor:
-    """On the device, without waiting for the copy. Shapes: any shape, kept."""
+    """Copy an array to the device without waiting for the copy. Shapes: any shape, kept."""
     x = torch.from_numpy(x)
     return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x
 
 
 class Spread(torch.autograd.Function):
-    """(T, H) -> (N * longest, H). Places without a token repeat some other one: attention must leave them
-    out.
+    """Pad sequences: (T, H) -> (N * longest, H).
+
+    Places without a token repeat an arbitrary one, so attention must mask them.
     """
 
     @staticmethod
@@ -109,7 +110,7 @@ class Spread(torch.autograd.Function):
 
 
 class Gathered(torch.autograd.Function):
-    """(N * longest, H) -> (T, H)."""
+    """Remove the padding: (N * longest, H) -> (T, H)."""
 
     @staticmethod
     def forward(ctx, x: Tensor, s: Sequences) -> Tensor:
@@ -135,8 +136,9 @@ def attend(
     dropout=0.0,
     **_,
 ):
-    """Attention within each sequence, as transformers calls it: three times (1, heads, T, D) -> ((1, T,
-    heads, D), None).
+    """Attention within each sequence, with the signature that transformers calls.
+
+    Shapes: query, key and value (1, heads, T, D) -> ((1, T, heads, D), None).
     """
     ragged = query.is_cuda and query.dtype in (torch.bfloat16, torch.float16)
     qkv = [x[0].transpose(0, 1) for x in (query, key, value)]
@@ -144,10 +146,10 @@ def attend(
 
 
 def varlen(query: Tensor, key: Tensor, value: Tensor, s: Sequences, scaling: float, dropout: float) -> Tensor:
-    """FlashAttention on sequences of any lengths, no copy. torch's own function for it has no dropout, the
-    kernel below has.
+    """FlashAttention on sequences of any lengths, without a copy.
 
-    Shapes: three times (T, heads, D) -> (T, heads, D).
+    torch's own function for it has no dropout, so dropout calls the kernel directly.
+    Shapes: query, key and value (T, heads, D) -> (T, heads, D).
     """
     if not dropout:
         from torch.nn.attention.varlen import varlen_attn
@@ -160,10 +162,11 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, s: Sequences, scaling: flo
 
 
 def padded(query: Tensor, key: Tensor, value: Tensor, s: Sequences, scaling: float, dropout: float) -> Tensor:
-    """Where no kernel takes ragged sequences: a padded form within attention, and only where lengths differ.
+    """Attention in a padded form, where no kernel takes sequences of different lengths.
 
-    In float32: on CPUs its backward pass takes half the time that it takes in bf16.
-    Shapes: three times (T, heads, D) -> (T, heads, D).
+    Padding is added only within attention, and only where lengths differ. It computes in float32: on CPUs its
+    backward pass takes half the time that it takes in bf16.
+    Shapes: query, key and value (T, heads, D) -> (T, heads, D).
     """
     heads, size = query.shape[1:]
     qkv = (x.reshape(-1, heads * size).float() for x in (query, key, value))

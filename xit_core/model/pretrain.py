@@ -1,5 +1,6 @@
-"""Phase 1 made anew: a small XLM-R pretrained by masked LM on the scale's own text, from scratch or from the
-public table.
+"""Phase 1 from scratch: a small XLM-R, pretrained by masked LM on the scale's own text.
+
+It starts from random weights or from the public embedding table.
 """
 
 import json
@@ -30,7 +31,7 @@ from .encoder import Model
 from .features import Encoded
 from .train import fit, spent
 
-# what a killed pretraining finds again, beside its checkpoint
+# files that a resumed pretraining reuses, beside its checkpoint
 PREPARED = (
     "prepared.json",
     "vectors.npy",
@@ -38,16 +39,16 @@ PREPARED = (
 )
 FULL_CARD = checkpoints.CARD | {"dose": {"tokens": float, "*": float}, "seconds": float, "of": list}
 MADE_AGAIN = "delete the folder, it is made again"
-SAVE = 200  # steps between the checkpoints that a killed pretraining resumes from
-TAKEN = 100_000  # sequences copied at once: their places take several times the memory of their ids
+SAVE = 200  # steps between the checkpoints that an interrupted pretraining resumes from
+TAKEN = 100_000  # sequences copied at once: their indices take several times the memory of their ids
 VOCABULARY_LINES = 400_000  # lines that a new vocabulary is learned from
 
 
 def remake(run: Run) -> tuple[Model, Training, float]:
-    """Pretrain the scale's encoder as its `Pretraining` says and leave it in `_runs/<scale>/encoder`.
+    """Pretrain the scale's encoder as its `Pretraining` says, and save it in `_runs/<scale>/encoder`.
 
-    Gives the model, what the training left, and the seconds that it took in all sittings. One that is
-    finished there is taken as it is: what comes after, its evaluation, may have been cut off.
+    Returns the model, the training's record, and its seconds including interrupted attempts. A finished
+    pretraining in that folder is reused, because the evaluation after it may have been interrupted.
     Raises: Bad when the scale's encoder is not one that is made here.
     """
     s, p = run.scale, run.scale.pretraining
@@ -57,11 +58,11 @@ def remake(run: Run) -> tuple[Model, Training, float]:
             "here"
         )
     folder = runs_dir() / s.name / "encoder"
-    begin, of = time.time() - spent(folder), stamp(p, run)
-    if card := finished_card(folder, of):
-        left = Training(card["curve"], card["dose"], tokens=card["dose"]["tokens"])
-        return checkpoints.read_model(folder, pieces_of(folder), s), left, card["seconds"]
-    pieces, vectors, features, read = prepared(s, p, folder, of)
+    begin, recipe = time.time() - spent(folder), stamp(p, run)
+    if card := finished_card(folder, recipe):
+        training = Training(card["curve"], card["dose"], tokens=card["dose"]["tokens"])
+        return checkpoints.read_model(folder, pieces_of(folder), s), training, card["seconds"]
+    pieces, vectors, features, read = prepared(s, p, folder, recipe)
     net = unlearned(s, pieces, vectors, run.seed)
     net.heads[TEXT.name].bias.data.copy_(frequency(features, pieces.get_vocab_size()))
     batches = mixture.Mixture({TEXT.name: features}, p.batch, p.steps, run.seed)
@@ -69,15 +70,15 @@ def remake(run: Run) -> tuple[Model, Training, float]:
     checkpoints.write_model(net, folder, torch.bfloat16)
     rows = sum(entry["rows"] for entry in read["data"])
     dose = {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}
-    left, seconds = Training(points, dose, tokens=batches.tokens()), round(time.time() - begin)
-    keep_card(folder, pieces, left.row() | {"seconds": seconds}, of, read)
-    return checkpoints.read_model(folder, pieces, s), left, seconds
+    training, seconds = Training(points, dose, tokens=batches.tokens()), round(time.time() - begin)
+    keep_card(folder, pieces, training.row() | {"seconds": seconds}, recipe, read)
+    return checkpoints.read_model(folder, pieces, s), training, seconds
 
 
 def unlearned(s: Scale, pieces: Tokenizer, vectors: np.ndarray | None, seed: int) -> Model:
-    """The model before its first step: random weights, or the public table's vectors, frozen, as its
-    embeddings.
+    """The model before its first step.
 
+    It has random weights; with `vectors`, its embeddings are the public table's vectors, frozen.
     Shapes: vectors (V, H).
     """
     torch.manual_seed(seed)
@@ -92,7 +93,7 @@ def unlearned(s: Scale, pieces: Tokenizer, vectors: np.ndarray | None, seed: int
 
 
 def keep_card(folder: Path, pieces: Tokenizer, told: dict, of: list, read: dict) -> None:
-    """Write the tokenizer and, last, the card; what was prepared is not needed any more."""
+    """Write the tokenizer and, last, the card; then delete the prepared files, which are no longer needed."""
     card = told | {"threads": torch.get_num_threads(), "of": of}
     card |= {"tokenizer": files.sha256(write_tokenizer(folder, pieces))} | read
     files.write_text(folder / "card.json", json.dumps(files.sealed(card), indent=1) + "\n")
@@ -101,22 +102,20 @@ def keep_card(folder: Path, pieces: Tokenizer, told: dict, of: list, read: dict)
 
 
 def finished_card(folder: Path, of: list) -> dict | None:
-    """The card of a finished pretraining; None where there is none, it was made of something else, or is
-    damaged.
-    """
+    """The card of a finished pretraining; None if it is missing, damaged or made from something else."""
     with suppress(Bad, OSError):
         card = files.load(folder / "card.json", FULL_CARD, MADE_AGAIN)
-        same = card.get("tokenizer") in (None, files.sha256(folder / "tokenizer.json"))
-        return card if card["of"] == of and same else None
+        same_tokenizer = card.get("tokenizer") in (None, files.sha256(folder / "tokenizer.json"))
+        return card if card["of"] == of and same_tokenizer else None
 
 
 def write_tokenizer(folder: Path, pieces: Tokenizer) -> Path:
-    """Write the tokenizer."""
+    """Write the tokenizer to a folder; returns the file."""
     return files.write_whole(folder / "tokenizer.json", lambda part: pieces.save(str(part), pretty=False))
 
 
 def pieces_of(folder: Path) -> Tokenizer:
-    """The tokenizer that was kept in a folder.
+    """Read the tokenizer saved in a folder.
 
     Raises: Bad for a damaged one.
     """
@@ -126,7 +125,7 @@ def pieces_of(folder: Path) -> Tokenizer:
 
 
 def stamp(p: Pretraining, run: Run) -> list:
-    """What a pretraining is made of: recipe, seed, the mirror's manifest."""
+    """What a pretraining depends on: its recipe, the seed, and the hash of the mirror's manifest."""
     return json.loads(
         json.dumps([asdict(p), run.seed, mirror_dir() and file_hash(mirror_dir() / "MANIFEST.csv")])
     )
@@ -135,9 +134,10 @@ def stamp(p: Pretraining, run: Run) -> list:
 def prepared(
     s: Scale, p: Pretraining, folder: Path, of: list
 ) -> tuple[Tokenizer, np.ndarray | None, Encoded, dict]:
-    """The tokenizer, the vectors it starts with (where the start is a table), packed text, and what was read.
+    """Return the tokenizer, its starting vectors (if the start is a table), packed text, and what was read.
 
-    Made once: a run that was killed finds it in `folder`. A checkpoint there of another text is thrown away.
+    They are made once: a resumed run finds them in `folder`. A checkpoint there that was trained on other
+    text is deleted.
     Shapes: vectors (V, H).
     """
     with suppress(Bad, OSError, ValueError):  # not there yet, or damaged
@@ -155,7 +155,7 @@ def prepared(
     )
     for (lang, f), share in zip(parts.items(), shares, strict=True):
         if card := read.get("corpus", {}).get("languages", {}).get(lang):
-            n = len(f.ids) - 2 * len(f)  # less <s> and </s>
+            n = len(f.ids) - 2 * len(f)  # without <s> and </s>
             card |= {"pieces": n, "fertility": round(n / card["words"], 4), "share": round(share, 5)}
     pieces.no_truncation()
     keep_prepared(folder, of, pieces, start, features, read)
@@ -168,24 +168,25 @@ def keep_prepared(
     """Leave what was prepared for a run that is killed; the file that tells of it, with the others' hashes,
     comes last. Shapes: start (V, H).
     """
-    told, vectors, packed = (folder / name for name in PREPARED)
-    told.unlink(missing_ok=True)
+    card, vectors, packed = (folder / name for name in PREPARED)
+    card.unlink(missing_ok=True)
     features.write(packed)
     sums = {"tokenizer.json": write_tokenizer(folder, pieces)}
     if start is not None:
         sums[vectors.name] = files.write_whole(vectors, lambda part: np.save(part, start))
     content = {"of": of, "read": read, "sums": {name: files.sha256(file) for name, file in sums.items()}}
-    files.write_text(told, json.dumps(files.sealed(content)))
+    files.write_text(card, json.dumps(files.sealed(content)))
 
 
 def prepared_before(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | None, Encoded, dict]:
-    """What a killed pretraining left.
+    """What an interrupted pretraining prepared.
 
-    Raises: Bad, OSError, ValueError when it left nothing, or a file is damaged or was made of something else.
+    Raises: Bad, OSError or ValueError when there is nothing, or a file is damaged or was made from something
+    else.
     Shapes: vectors (V, H).
     """
-    told, vectors, packed = (folder / name for name in PREPARED)
-    content = files.load(told, {"of": list, "read": dict, "sums": {"*": str}}, MADE_AGAIN)
+    card, vectors, packed = (folder / name for name in PREPARED)
+    content = files.load(card, {"of": list, "read": dict, "sums": {"*": str}}, MADE_AGAIN)
     if content["of"] != of or content["sums"] != {
         name: files.sha256(folder / name) for name in content["sums"]
     }:
@@ -195,19 +196,20 @@ def prepared_before(folder: Path, of: list) -> tuple[Tokenizer, np.ndarray | Non
 
 
 def training_text(s: Scale, p: Pretraining) -> tuple[Texts, dict]:
-    """Training text by language, and what was read ("data"); of real text the card of the corpus too
-    ("corpus").
+    """Training text by language, and what was read.
+
+    The second has "data", and for real text also the card of the corpus, "corpus".
     """
     if not s.world.made:
-        texts, seen, card = corpus.gather(s, p)
-        return texts, {"data": seen, "corpus": {"alpha": p.alpha} | card}
+        texts, entries, card = corpus.gather(s, p)
+        return texts, {"data": entries, "corpus": {"alpha": p.alpha} | card}
     parts = {lang: reading.examples(TEXT, "train", lang, s, p.rows) for lang in languages(TEXT, s)}
     texts = {lang: [e["a"] for e in rows] for lang, (rows, _) in parts.items()}
     return texts, {"data": [entry for _, read in parts.values() for entry in read]}
 
 
 def vocabulary(texts: Texts, s: Scale) -> tuple[Tokenizer, np.ndarray | None]:
-    """A tokenizer with XLM-R's special tokens, and the table's vectors where the start is the table.
+    """A tokenizer with XLM-R's special tokens, and the table's vectors if the start is the table.
 
     Shapes: vectors (V, H).
     """
@@ -220,18 +222,18 @@ def vocabulary(texts: Texts, s: Scale) -> tuple[Tokenizer, np.ndarray | None]:
 
 
 def learned_pieces(texts: Texts, p: Pretraining) -> list[tuple[str, float]]:
-    """Unigram pieces (SentencePiece's algorithm), learned from lines drawn as the languages are sampled.
+    """Learn Unigram pieces (SentencePiece's algorithm) from lines drawn as the languages are sampled.
 
-    Every character that occurs `table.RARE` times is one of them.
+    Every character that occurs at least `embeddings.RARE` times is one of them.
     """
     rules, draw = embeddings.unigram_tokenizer([]), np.random.default_rng(2)
     learner = Tokenizer(models.Unigram())
     learner.normalizer, learner.pre_tokenizer = rules.normalizer, rules.pre_tokenizer
-    raw = sum((Counter("\n".join(lines)) for lines in texts.values()), Counter())
+    counts = sum((Counter("\n".join(lines)) for lines in texts.values()), Counter())
     letters = sorted(
         {
             x
-            for c, n in raw.items()
+            for c, n in counts.items()
             if n >= embeddings.RARE
             for x in rules.normalizer.normalize_str(c)
             if x.isprintable()
@@ -257,8 +259,10 @@ def learned_pieces(texts: Texts, p: Pretraining) -> list[tuple[str, float]]:
 
 
 def packed_lines(lines: list[str], pieces: Tokenizer, length: int, together: bool) -> Encoded:
-    """Sequences of at most `length` pieces, long lines cut; `together`: neighbouring lines share a
-    sequence."""
+    """Encode lines as sequences of at most `length` pieces; long lines are cut.
+
+    `together`: neighbouring lines share a sequence.
+    """
     pieces.no_truncation()
     start, end = pieces.token_to_id("<s>"), pieces.token_to_id("</s>")
     sequences: list[list[int]] = [[]]
@@ -270,8 +274,9 @@ def packed_lines(lines: list[str], pieces: Tokenizer, length: int, together: boo
 
 
 def sampling(sizes: list[int], alpha: float) -> list[float]:
-    """The share of each language, p ~ size ** alpha (alpha 0: as much as there is). Source: Conneau et al.
-    2020, section 3.
+    """The share of each language, p ~ size ** alpha; alpha 0: in proportion to size.
+
+    Source: Conneau et al. 2020, section 3.
     """
     weights = np.array(sizes, float) ** (alpha or 1.0)
     return (weights / weights.sum()).tolist()
@@ -283,20 +288,21 @@ def concatenated(parts: list[Encoded]) -> Encoded:
 
 
 def drawn_sequences(parts: list[Encoded], shares: list[float], n: int) -> Encoded:
-    """About `n` sequences, of each part its share: all of its sequences in turn, shuffled, as often as that
-    takes.
+    """Draw about `n` sequences, from each part its share.
+
+    Each part is shuffled and read through, as often as its share needs.
     """
-    draw, chosen, first = np.random.default_rng(3), [], 0
+    draw, chosen, offset = np.random.default_rng(3), [], 0
     for f, share in zip(parts, shares, strict=True):
         wanted = round(n * share)
-        turns = [draw.permutation(len(f)) for _ in range(-(-wanted // len(f)))]
-        chosen.append(first + np.concatenate([np.empty(0, int), *turns])[:wanted].astype(int))
-        first += len(f)
-    whole, order = concatenated(parts), np.concatenate(chosen)
+        shuffles = [draw.permutation(len(f)) for _ in range(-(-wanted // len(f)))]
+        chosen.append(offset + np.concatenate([np.empty(0, int), *shuffles])[:wanted].astype(int))
+        offset += len(f)
+    features, order = concatenated(parts), np.concatenate(chosen)
     ids = np.concatenate(
-        [ids_in_order(whole, some) for some in np.array_split(order, -(-len(order) // TAKEN))]
+        [ids_in_order(features, part) for part in np.array_split(order, -(-len(order) // TAKEN))]
     )
-    lengths = whole.lengths[order]
+    lengths = features.lengths[order]
     return Encoded(np.ones_like(lengths), lengths, np.zeros_like(lengths), ids, np.empty(0, np.int32))
 
 
@@ -308,8 +314,9 @@ def ids_in_order(whole: Encoded, order: np.ndarray) -> np.ndarray:
 
 
 def frequency(features: Encoded, vocabulary: int) -> torch.Tensor:
-    """Log share of every piece: the output bias starts there, so that the first steps need not learn it.
-    Shape (V,).
+    """The log share of every piece, shape (V,).
+
+    The output bias starts there, so that the first steps need not learn it.
     """
     counts = torch.from_numpy(np.bincount(features.ids, minlength=vocabulary)).float() + 0.5
     return (counts / counts.sum()).log()

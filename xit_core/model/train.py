@@ -1,4 +1,4 @@
-"""One explicit training loop, resumable to the bit."""
+"""One explicit training loop. A resumed run gives bit-identical weights."""
 
 import time
 import zipfile
@@ -20,7 +20,7 @@ from .kinds.kind import IGNORED
 from .methods import full
 from .schedule import CLIP, DECAY, EPSILON, slope
 
-POINTS = 40  # of a training curve
+POINTS = 40  # points in a training curve
 
 
 def fit(
@@ -28,11 +28,11 @@ def fit(
     masking: float = 0.15, beta2: float = 0.999, probe: tuple[int, Callable[[Model], dict]] | None = None,
     trained: Callable[[Model], list[nn.Parameter]] = full.trained,
 ) -> list[dict]:  # fmt: skip
-    """Train for `batches.steps` steps and return the curve: step, loss, rate, and what the probe saw.
+    """Train for `batches.steps` steps and return the curve: step, loss, rate, and the probe's values.
 
-    Linear warm-up and decay, AdamW without decay on biases and norms, clipping. A killed run resumes from
-    `folder` and ends with the very same weights: batches and masks are functions of the step, the state of
-    dropout is saved.
+    It uses linear warm-up and decay, AdamW without decay on biases and norms, and gradient clipping. An
+    interrupted run resumes from `folder` and ends with exactly the same weights: batches and masks are
+    functions of the step, and the random state for dropout is saved.
     """
     accelerator = Accelerator(mixed_precision="bf16" if net.bf16 else "no")
     torch.manual_seed(seed)
@@ -40,11 +40,11 @@ def fit(
     table = CompactEmbedding(net, batches, lr)
     optimiser = torch.optim.AdamW(groups(trained(net)), lr=lr, betas=(0.9, beta2), eps=EPSILON, fused=True)
     schedule = LambdaLR(optimiser, lambda step: slope(step, batches.steps))
-    net_, optimiser_ = accelerator.prepare(net, optimiser)
+    wrapped, wrapped_optimiser = accelerator.prepare(net, optimiser)
     # listed once, not in every step
-    learned = [p for group in optimiser.param_groups for p in group["params"]]
-    first, losses, probed, before = resume(folder, net, optimiser, schedule)
-    begun = time.time() - before
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    first, losses, probed, earlier = resume(folder, net, optimiser, schedule)
+    begin = time.time() - earlier
     net.train()
     for step in range(first, batches.steps):
         if probe and step and step % max(1, batches.steps // probe[0]) == 0 and step not in probed:
@@ -54,13 +54,13 @@ def fit(
             net.train()
         name, features = batches.at(step)
         part, count = share(name, features, net, (seed, step), masking, accelerator)
-        losses.append(learn(net_, name, part, count, table.lookup, accelerator))
-        torch.nn.utils.clip_grad_norm_(learned, CLIP)
-        optimiser_.step()
+        losses.append(learn(wrapped, name, part, count, table.lookup, accelerator))
+        torch.nn.utils.clip_grad_norm_(parameters, CLIP)
+        wrapped_optimiser.step()
         schedule.step()
-        optimiser_.zero_grad()
+        wrapped_optimiser.zero_grad()
         if (step + 1) % save_every == 0 and step + 1 < batches.steps:
-            save_state(folder, net, optimiser, schedule, losses, probed, time.time() - begun)
+            save_state(folder, net, optimiser, schedule, losses, probed, time.time() - begin)
     table.restore(batches.steps)
     net.eval()
     (folder / "resume.pt").unlink(missing_ok=True)
@@ -70,8 +70,9 @@ def fit(
 def share(
     name: str, features: list[dict], net: Model, at: tuple[int, int], masking: float, accelerator: Accelerator
 ) -> tuple[list[dict], float]:
-    """This process's part of a step, and what to divide the sum of its losses by: all have the mean of the
-    whole step.
+    """This process's part of a step, and the divisor for the sum of its losses.
+
+    With that divisor every process has the mean of the whole step.
     """
     hide, vocabulary = net.kinds[name].hide, net.encoder.config.vocab_size
     features = hide(features, masking, vocabulary, np.random.default_rng(at))
@@ -83,9 +84,9 @@ def share(
 def learn(
     net_, name: str, features: list[dict], count: float, lookup: np.ndarray | None, accelerator: Accelerator
 ) -> Tensor:
-    """The gradient of one step, part by part as the token budget says; gives the loss. Shapes: -> scalar."""
+    """Compute the gradient of one step, in parts within the token budget; returns the loss, a scalar."""
     kind = getattr(net_, "module", net_).kinds[name]  # accelerate may have wrapped the net
-    whole, parts = (
+    losses, parts = (
         [],
         list(mixture.cut(features, mixture.BUDGET.get(accelerator.device.type, mixture.BUDGET["cpu"]))),
     )
@@ -94,12 +95,12 @@ def learn(
         with accelerator.no_sync(net_) if k + 1 < len(parts) else nullcontext(), accelerator.autocast():
             loss = kind.loss(net_(name, batch), batch) / count
             accelerator.backward(loss)
-        whole.append(loss.detach())
-    return torch.stack(whole).sum()
+        losses.append(loss.detach())
+    return torch.stack(losses).sum()
 
 
 def groups(learned: list[nn.Parameter]) -> list[dict]:
-    """Parameters with and without weight decay (biases, norms)."""
+    """Parameter groups with and without weight decay; biases and norms have none."""
     return [
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": DECAY},
         {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
@@ -109,7 +110,7 @@ def groups(learned: list[nn.Parameter]) -> list[dict]:
 def save_state(
     folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], probed: dict, seconds: float
 ) -> None:
-    """Everything an exact resume needs, replaced in one move. Shapes: losses are scalars."""
+    """Save everything that an exact resume needs, in one atomic move. Shapes: losses are scalars."""
     state = {
         "net": net.state_dict(),
         "optimiser": optimiser.state_dict(),
@@ -124,7 +125,7 @@ def save_state(
 
 
 def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict, float]:
-    """(first step, losses so far, probes so far, seconds spent) of a killed run, or of a new one.
+    """Return (first step, losses so far, probes so far, seconds spent) of an interrupted or a new run.
 
     Raises: Bad for a damaged checkpoint.
     """
@@ -138,10 +139,14 @@ def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Ten
 
 
 def restored(file: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict, float]:
-    """The same of a checkpoint that is there. Shapes: losses are scalars."""
+    """The same from a checkpoint file that exists.
+
+    Raises: ValueError, or what torch raises, for a damaged one.
+    Shapes: losses are scalars.
+    """
     with zipfile.ZipFile(file) as parts:
-        if wrong := parts.testzip():  # torch does not look at the sums of its own file
-            raise ValueError(f"{wrong} is not as it was written")
+        if damaged := parts.testzip():  # torch does not check the checksums of its own file
+            raise ValueError(f"{damaged} is not as it was written")
     state = torch.load(file, weights_only=True)
     net.load_state_dict(state["net"])
     optimiser.load_state_dict(state["optimiser"])
@@ -154,18 +159,16 @@ def restored(file: Path, net: Model, optimiser, schedule) -> tuple[int, list[Ten
 
 
 def spent(folder: Path) -> float:
-    """Seconds that a killed training in this folder took up to the checkpoint it resumes from; 0 where there
-    is none.
-    """
+    """Seconds that an interrupted training in this folder took up to its checkpoint; 0 without one."""
     file = folder / "resume.pt"
     try:
         return float(torch.load(file, weights_only=True, mmap=True).get("seconds", 0.0))
-    except Exception:  # there is none, or it is damaged: `resume` says so
+    except Exception:  # missing or damaged; `resume` reports a damaged one
         return 0.0
 
 
 def curve(losses: list[Tensor], lr: float, probed: dict) -> list[dict]:
-    """About POINTS means of the loss over equal stretches, and the probes at their steps.
+    """Means of the loss over about POINTS equal stretches, and the probes at their steps.
 
     Shapes: losses are scalars.
     """
@@ -180,4 +183,6 @@ def curve(losses: list[Tensor], lr: float, probed: dict) -> list[dict]:
         for i in range(0, len(values), width)
         for part in [values[i : i + width]]
     ]
-    return sorted(points + [{"step": step} | seen for step, seen in probed.items()], key=lambda p: p["step"])
+    return sorted(
+        points + [{"step": step} | scores for step, scores in probed.items()], key=lambda p: p["step"]
+    )

@@ -1,1 +1,1 @@
-"""What an evaluation does with a model: predictions, sentence vectors, exact search, mining, probe."""
+"""Evaluation of a model: predictions, sentence vectors, exact search, mining, and a linear probe."""

@@ -16,9 +16,7 @@ def at_depth(net: Model, share: float) -> int:
 
 
 def headline_layer(net: Model) -> int:
-    """The layer whose vectors are compared: a shallower encoder is scored at the same relative depth as
-    jiant's.
-    """
+    """The layer whose vectors are compared, at the same relative depth as jiant's in any encoder."""
     return at_depth(net, DEPTH)
 
 
@@ -31,41 +29,41 @@ def embed(
     layers: tuple[int, ...] = (),
     first: bool = False,
 ) -> Tensor:
-    """Mean over a sentence's pieces, special ones included, at every layer: (layers + 1, N, H), float32; 0 =
-    embeddings.
+    """Mean over a sentence's pieces, special ones included, at every layer: (layers + 1, N, H), float32.
 
-    Equal sentences are embedded once, so that they tie exactly. `max_len`: tokens of a sentence, 0 = the
-    scale's; `layers`: only those; `first`: as many layers again, of the first token's vector in place of the
-    mean.
+    Layer 0 is the embeddings. Equal sentences are embedded once, so that they tie exactly. `max_len`: tokens
+    of a sentence, 0 for the scale's. `layers`: only these layers. `first`: as many layers again, with the
+    first token's vector instead of the mean.
     """
     config = net.encoder.config
-    place = {text: i for i, text in enumerate(dict.fromkeys(sentences))}
+    index_of = {text: i for i, text in enumerate(dict.fromkeys(sentences))}
     # positions start at 2
-    most = min(max_len or s.longest(PARALLEL.kind), config.max_position_embeddings - 2)
-    features = sentences_of(list(place), net.tokenizer, most)
+    limit = min(max_len or s.longest(PARALLEL.kind), config.max_position_embeddings - 2)
+    features = sentences_of(list(index_of), net.tokenizer, limit)
     layers = layers or tuple(range(config.num_hidden_layers + 1))
-    out = torch.empty(len(layers) * (1 + first), len(place), config.hidden_size)
-    for some, batch in net.passes(features):
+    out = torch.empty(len(layers) * (1 + first), len(index_of), config.hidden_size)
+    for indices, batch in net.passes(features):
         with net.autocast():
             for layer, states in enumerate(net.states(batch, max(layers))):
-                for at in (k for k, wanted in enumerate(layers) if wanted == layer):
-                    out[at, some] = batch["sequences"].means(states).cpu()
+                for row in (k for k, wanted in enumerate(layers) if wanted == layer):
+                    out[row, indices] = batch["sequences"].means(states).cpu()
                     if first:
-                        out[at + len(layers), some] = states[batch["sequences"].cu[:-1]].float().cpu()
-    return out if len(place) == len(sentences) else out[:, [place[text] for text in sentences]]
+                        out[row + len(layers), indices] = states[batch["sequences"].cu[:-1]].float().cpu()
+    return out if len(index_of) == len(sentences) else out[:, [index_of[text] for text in sentences]]
 
 
 def centred(x: Tensor) -> Tensor:
-    """Vectors less the mean of their language: (..., N, H). Shapes: (..., N, H) -> (..., N, H)."""
+    """Vectors minus the mean vector of their language. Shapes: (..., N, H) -> (..., N, H)."""
     return x - x.mean(-2, keepdim=True)
 
 
 def language_share(groups: list[Tensor]) -> list[float]:
-    """Share of the variance of sentence vectors that their language explains, by layer. groups: (L, N, H) a
-    language.
+    """Share of the variance of sentence vectors that their language explains, by layer.
+
+    Shapes: groups (L, N, H), one per language.
     """
-    every = torch.cat(groups, dim=1)
-    centre = every.mean(1, keepdim=True)
-    total = (every - centre).square().sum((1, 2))
+    vectors = torch.cat(groups, dim=1)
+    centre = vectors.mean(1, keepdim=True)
+    total = (vectors - centre).square().sum((1, 2))
     between = sum(g.shape[1] * (g.mean(1, keepdim=True) - centre).square().sum((1, 2)) for g in groups)
     return (between / total.clamp_min(1e-12)).tolist()

@@ -11,44 +11,44 @@ from ..model.encoder import Model
 from ..model.kinds import encode, kind
 from ..model.kinds.kind import IGNORED
 
-PROBE_SENTENCES = 1000  # sentences that the linear classifier of parts of speech learns from
+PROBE_SENTENCES = 1000  # sentences that the part-of-speech classifier is trained on
 
 
 def linear(net: Model, s: Scale) -> tuple[list[dict], list[dict]]:
-    """How well a linear classifier tells parts of speech from each layer's frozen states, in every language;
-    what was read.
+    """How well a linear classifier predicts parts of speech from each layer's frozen states, by language.
 
-    It learns from English sentences only. Gives {layer, lang, accuracy (0-100), n}; n: tokens that have a
-    piece and a tag.
+    It learns from English sentences only. Returns {layer, lang, accuracy (0-100), n}, and what was read. n:
+    tokens that have a piece and a tag.
     """
     task = TAGGED
 
-    def told(split: str, lang: str, n: int) -> tuple[Tensor, Tensor, list[dict]]:
+    def tagged_states(split: str, lang: str, n: int) -> tuple[Tensor, Tensor, list[dict]]:
         rows, read = reading.examples(task, split, lang, s, n)
         return *firsts(net, encode(task, rows, net.tokenizer, s)), read
 
-    states, tags, seen = told("train", task.train_lang, PROBE_SENTENCES)
-    classifiers, found = [logistic(x, tags, len(task.labels)) for x in states], []
+    states, tags, seen = tagged_states("train", task.train_lang, PROBE_SENTENCES)
+    classifiers, scores = [logistic(x, tags, len(task.labels)) for x in states], []
     for lang in languages(task, s):
-        states, tags, read = told("validation", lang, s.eval_rows)
+        states, tags, read = tagged_states("validation", lang, s.eval_rows)
         for k, (classifier, x) in enumerate(zip(classifiers, states, strict=True)):
-            right = functional.linear(x.double(), *classifier).argmax(-1) == tags
-            found.append(
+            correct = functional.linear(x.double(), *classifier).argmax(-1) == tags
+            scores.append(
                 {
                     "layer": k,
                     "lang": lang,
-                    "accuracy": round(100 * right.double().mean().item(), 6),
+                    "accuracy": round(100 * correct.double().mean().item(), 6),
                     "n": len(tags),
                 }
             )
         seen = seen + read
-    return found, seen
+    return scores, seen
 
 
 @torch.no_grad()
 def firsts(net: Model, features: list[dict]) -> tuple[Tensor, Tensor]:
-    """States of the first pieces of tagged tokens, after the embeddings and each layer, (L + 1, N, H), and
-    their tags (N,).
+    """States of the first pieces of tagged tokens, (L + 1, N, H), and their tags (N,).
+
+    The L + 1 states are those after the embeddings and after each layer.
     """
     states, tags = [], []
     for _, batch in net.passes([f | {"gold": kind(TAGGED).gold(f)} for f in features]):
@@ -60,11 +60,11 @@ def firsts(net: Model, features: list[dict]) -> tuple[Tensor, Tensor]:
 
 
 def logistic(x: Tensor, y: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Weights (C, H) and biases (C,) of a multinomial logistic regression of classes (N,) on states (N, H),
-    in float64.
+    """Fit a multinomial logistic regression of classes (N,) on states (N, H), in float64.
 
-    States are standardised, and half the square of the weights on them is added to the sum of the losses,
-    scikit-learn's default. The problem is convex and starts at 0: no seed.
+    Returns weights (C, H) and biases (C,). States are standardised. Half the squared norm of the weights on
+    them is added to the sum of the losses, scikit-learn's default. The problem is convex and starts at 0, so
+    it needs no seed.
     """
     mean, deviation = x.double().mean(0), x.double().std(0).clamp_min(1e-6)
     weight, bias = (

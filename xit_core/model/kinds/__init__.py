@@ -1,5 +1,6 @@
-"""Six output shapes are enough for every task. Each is a module with a `KIND` that says what it is
-(`kind.Kind`).
+"""Kinds of task, by output shape; six are enough for every task.
+
+Each is a module with a `KIND` that declares it (`kind.Kind`).
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from ...machine.places import runs_dir
 from ..features import Encoded
 from .kind import Kind
 
-FORM = "begins with its hash"  # of the files; those of another form have other names
+FORM = "begins with its hash"  # format of the cache files; those of another format have other names
 MODULES = {m.name: import_module(f".{m.name}", __name__) for m in iter_modules(__path__) if m.name != "kind"}
 KINDS: dict[str, Kind] = {name: module.KIND for name, module in MODULES.items()}
 
@@ -30,8 +31,9 @@ def kind(task: Task) -> Kind:
 def encode(
     task: Task, examples: list[dict], tokenizer: Tokenizer, s: Scale, names: tuple[str, ...] = ()
 ) -> list[dict]:
-    """The features of a task's examples at the lengths of a scale. `names`: the label set, () = the task's
-    own.
+    """The features of a task's examples, at the scale's lengths.
+
+    `names`: the label set; () for the task's own.
     """
     return kind(task).encode(task, examples, tokenizer, s.longest(task.kind), names, s.span_step)
 
@@ -44,21 +46,20 @@ def encoded(
     s: Scale,
     names: tuple[str, ...] = (),
 ) -> Encoded:
-    """What training needs of `encode`, done once for equal examples and mapped from a file of its own from
-    then on.
+    """What training needs of `encode`. Equal examples are encoded once and then mapped from a cache file.
 
-    `seen`: what was read; it has the hash of the examples.
+    `seen`: what was read, with the hash of the examples.
     """
     tokenizer.no_truncation()
     code = Path(MODULES[task.kind].__file__).read_text(encoding="utf-8")
     sources = [FORM, code, tokenizer.to_str(), *(x["sha256"] for x in seen)]
-    told = [sources, task.kind, s.max_len, s.span_len, s.span_step, names or task.labels]
-    file = runs_dir() / "encoded" / f"{hashlib.sha256(json.dumps(told).encode()).hexdigest()}.npy"
+    key = [sources, task.kind, s.max_len, s.span_len, s.span_step, names or task.labels]
+    file = runs_dir() / "encoded" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.npy"
     with suppress(OSError, ValueError):  # not there yet, or damaged
         return Encoded.read(file)
-    found = encode(task, examples, tokenizer, s, names)
+    plain = encode(task, examples, tokenizer, s, names)
     gold = kind(task).gold
-    features = Encoded.of([f | {"gold": gold(f)} for f in found], kind(task).lost(found, examples))
+    features = Encoded.of([f | {"gold": gold(f)} for f in plain], kind(task).lost(plain, examples))
     features.write(file)
     return features
 

@@ -1,4 +1,4 @@
-"""One of several continuations: every choice is read with the prompt and given one score."""
+"""One of several continuations: each choice is read with the prompt and gets one score."""
 
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -17,7 +17,7 @@ def encode(
     names: tuple[str, ...] = (),
     step: int = 0,
 ) -> list[dict]:
-    """One feature an example: the prompt with each of its choices."""
+    """One feature per example: the prompt with each of its choices."""
     tokenizer.enable_truncation(max_len)
     encoded = iter(tokenizer.encode_batch([(e["a"], c) for e in examples for c in e["choices"]]))
     grouped = [[next(encoded).ids for _ in e["choices"]] for e in examples]
@@ -28,7 +28,7 @@ def encode(
 
 
 class Head(classify.Head):
-    """One number for every choice, from the vector of its sequence."""
+    """One score for every choice, from the vector of its sequence."""
 
     def __init__(self, hidden: int, labels: int = 1, pooling: str = "first"):
         super().__init__(hidden, 1, pooling)

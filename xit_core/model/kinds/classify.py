@@ -17,7 +17,7 @@ def encode(
     names: tuple[str, ...] = (),
     step: int = 0,
 ) -> list[dict]:
-    """One feature an example: a text, or a pair of texts, of at most `max_len` pieces."""
+    """One feature per example: a text, or a pair of texts, of at most `max_len` pieces."""
     tokenizer.enable_truncation(max_len)
     encoded = tokenizer.encode_batch([(e["a"], e["b"]) for e in examples])
     return [
@@ -27,7 +27,7 @@ def encode(
 
 
 class Head(nn.Module):
-    """XLM-R's: dense, tanh, dense over one vector per sequence."""
+    """XLM-R's classification head: dense, tanh, dense, over one vector per sequence."""
 
     def __init__(self, hidden: int, labels: int, pooling: str = "first"):
         super().__init__()
@@ -42,7 +42,7 @@ class Head(nn.Module):
 
 
 def gold(feature: dict) -> list[int]:
-    """The number of the label."""
+    """The index of the label."""
     return [feature["label"]]
 
 
@@ -54,7 +54,7 @@ def loss(logits: Tensor, batch: dict) -> Tensor:
 def answers(
     task: Task, logits: list[Tensor], features: list[dict], examples: list[dict], names: tuple[str, ...] = ()
 ) -> Answers:
-    """The number of the label with the highest logit. Shapes: logits (C,) an example."""
+    """The index of the label with the highest logit. Shapes: logits (C,) per example."""
     return [int(x.argmax()) for x in logits], [{}] * len(examples)
 
 

@@ -1,4 +1,4 @@
-"""What a kind of task has to say of itself."""
+"""What a kind of task declares."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,47 +9,45 @@ from torch import Tensor, nn
 
 from ...design.tasks import Task
 
-IGNORED = -100  # the gold of a piece that has none, as torch's cross entropy names it
-Answers = tuple[list, list[dict]]  # what protocols compare, one for each example; what is kept beside it
+IGNORED = -100  # the gold label of a piece that has none, as torch's cross entropy expects it
+Answers = tuple[list, list[dict]]  # per example: what protocols compare, and extra fields to store
 
 
 def nothing_hidden(
     features: list[dict], masking: float, vocabulary: int, draw: np.random.Generator
 ) -> list[dict]:
-    """The features as they are: only masked LM hides something, anew in every step."""
+    """The features unchanged. Only masked LM hides something, anew in every step."""
     return features
 
 
 def nothing_lost(features: list[dict], examples: list[dict]) -> Sequence[int]:
-    """Every example has its answer in one of its features."""
+    """No example is lost: each has its answer in one of its features."""
     return ()
 
 
 def one_a_label(config, labels: tuple[str, ...]) -> int:
-    """An output for each label."""
+    """One output for each label."""
     return len(labels)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of task: one file of this folder. What differs between kinds is said here and asked nowhere
-    else.
-    """
+    """A kind of task, one file of this folder. All differences between kinds are declared here."""
 
     # (task, examples, tokenizer, longest, label set, pieces from one window to the next) -> features:
     # dictionaries with "ids" (one or several sequences) and "length"
     encode: Callable[[Task, list[dict], Tokenizer, int, tuple[str, ...], int], list[dict]]
-    gold: Callable[[dict], Sequence[int]]  # what training needs of a feature beside its ids
+    gold: Callable[[dict], Sequence[int]]  # the gold labels that training needs beside a feature's ids
     # (hidden, outputs, pooling): states (T, H) of packed sequences, batch -> logits
     head: type[nn.Module] | None
     # logits, batch -> scalar, summed over the gold labels of a batch
     loss: Callable[[Tensor, dict], Tensor] | None
     # (task, logits, features, examples, label set) -> Answers
     answers: Callable[[Task, list[Tensor], list[dict], list[dict], tuple[str, ...]], Answers] | None
-    # "rows" by protocol, "masks" by what is guessed under them, "vectors" by retrieval
+    # how it is scored: "rows" by protocol, "masks" by guessing masked pieces, "vectors" by retrieval
     measured: str = "rows"
-    by_token: bool = False  # logits are (tokens, C) of a feature, not (C,)
-    # its output weights are the embedding table, and its head continues the pretrained one
+    by_token: bool = False  # logits of a feature are (tokens, C), not (C,)
+    # the output weights are the embedding table, and the head starts from the pretrained one
     tied: bool = False
     outputs: Callable[..., int] = one_a_label  # (encoder config, label set) -> size of the head
     hide: Callable[[list[dict], float, int, np.random.Generator], list[dict]] = nothing_hidden

@@ -1,4 +1,4 @@
-"""Masked language modelling: 15 % of the pieces are hidden, anew in every step."""
+"""Masked language modelling: 15 % of the pieces are hidden, drawn anew in every step."""
 
 import numpy as np
 import torch
@@ -20,16 +20,16 @@ def encode(
     names: tuple[str, ...] = (),
     step: int = 0,
 ) -> list[dict]:
-    """One feature a text; texts without a piece are left out."""
+    """One feature per text; texts without a piece are left out."""
     tokenizer.enable_truncation(max_len)
     encoded = tokenizer.encode_batch([e["a"] for e in examples])
     return [{"ids": x.ids, "length": len(x.ids)} for x in encoded if len(x.ids) > 2]
 
 
 class Head(nn.Module):
-    """XLM-R's: dense, GELU, layer norm, then the embedding table itself as output weights.
+    """XLM-R's masked-LM head: dense, GELU, layer norm, then the embedding table itself as output weights.
 
-    Only hidden positions are projected to the vocabulary: the other 85 % have no loss.
+    Only hidden positions are projected to the vocabulary, because the other 85 % have no loss.
     """
 
     def __init__(self, hidden: int, labels: int, pooling: str = "first"):
@@ -47,25 +47,27 @@ class Head(nn.Module):
 
 
 def gold(feature: dict) -> list[int]:
-    """None: what is hidden is drawn anew in every step (`hide`)."""
+    """Empty: the hidden pieces are drawn anew in every step (`hide`)."""
     return []
 
 
 def hide(features: list[dict], masking: float, vocabulary: int, draw: np.random.Generator) -> list[dict]:
-    """Features with some pieces hidden: 80 % of these become <mask>, 10 % a random piece, 10 % stay. <mask>
-    is the last piece.
+    """Hide some pieces: 80 % of these become <mask>, 10 % a random piece, and 10 % stay.
 
-    "gold" is what the hidden pieces were, "hidden" where they stand in the feature.
+    <mask> is the last piece. In the result, "gold" has the original pieces and "hidden" their positions in
+    the feature.
     """
     ids = np.concatenate([f["ids"] for f in features])
     hidden = (draw.random(len(ids)) < masking) & (ids >= SPECIAL)
     if not hidden.any():
         hidden[1] = True
-    how, other = draw.random(len(ids)), draw.integers(SPECIAL, vocabulary - 1, len(ids))
-    inputs = np.where(hidden & (how < 0.8), vocabulary - 1, np.where(hidden & (how >= 0.9), other, ids))
+    chance, replacements = draw.random(len(ids)), draw.integers(SPECIAL, vocabulary - 1, len(ids))
+    inputs = np.where(
+        hidden & (chance < 0.8), vocabulary - 1, np.where(hidden & (chance >= 0.9), replacements, ids)
+    )
     ends = np.cumsum([len(f["ids"]) for f in features])[:-1]
-    told = zip(features, *(np.split(x, ends) for x in (inputs, ids, hidden)), strict=True)
-    return [{"ids": x, "length": len(x), "gold": y[h], "hidden": np.flatnonzero(h)} for _, x, y, h in told]
+    rows = zip(features, *(np.split(x, ends) for x in (inputs, ids, hidden)), strict=True)
+    return [{"ids": x, "length": len(x), "gold": y[h], "hidden": np.flatnonzero(h)} for _, x, y, h in rows]
 
 
 def loss(logits: Tensor, batch: dict) -> Tensor:

@@ -1,6 +1,4 @@
-"""Sentences that are only embedded: no head, nothing is trained; the encoder's vectors themselves are
-compared.
-"""
+"""Sentences that are only embedded: the encoder's own vectors are compared, without a head or training."""
 
 from tokenizers import Tokenizer
 
@@ -21,13 +19,13 @@ def encode(
 
 
 def sentences(texts: list[str], tokenizer: Tokenizer, max_len: int) -> list[dict]:
-    """One feature a text, of at most `max_len` pieces."""
+    """One feature per text, of at most `max_len` pieces."""
     tokenizer.enable_truncation(max_len)
     return [{"ids": x.ids, "length": len(x.ids)} for x in tokenizer.encode_batch(texts)]
 
 
 def gold(feature: dict) -> list[int]:
-    """Nothing is trained."""
+    """Empty: nothing is trained."""
     return []
 
 

@@ -1,5 +1,6 @@
-"""One label for every token of a sentence. Long sentences are split, never cut short: each token gets one
-label.
+"""One label for every token of a sentence.
+
+Long sentences are split, not truncated, so each token gets one label.
 """
 
 from tokenizers import Tokenizer
@@ -18,16 +19,15 @@ def encode(
     names: tuple[str, ...] = (),
     step: int = 0,
 ) -> list[dict]:
-    """Features of at most `max_len` pieces; "first" holds, per token, the position of its first piece (-1: it
-    has none).
+    """Features of at most `max_len` pieces.
 
-    A token longer than a window keeps the pieces that fit. A tag that is no label trains nothing, and counts
-    as an error.
+    "first" holds, per token, the position of its first piece, or -1 if it has none. A token longer than a
+    window keeps the pieces that fit. A tag outside the label set is not trained on, and counts as an error.
     """
     tokenizer.no_truncation()
     words = sorted({w for e in examples for w in e["tokens"]})
-    coded = tokenizer.encode_batch([[w] for w in words], is_pretokenized=True, add_special_tokens=False)
-    pieces = {w: x.ids[: max_len - 2] for w, x in zip(words, coded, strict=True)}
+    encoded = tokenizer.encode_batch([[w] for w in words], is_pretokenized=True, add_special_tokens=False)
+    pieces = {w: x.ids[: max_len - 2] for w, x in zip(words, encoded, strict=True)}
     start, end = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("</s>")
     index = {t: i for i, t in enumerate(names or task.labels)}
     blank = next((index[t] for t in ("O", "X") if t in index), 0)  # label for tokens without subword pieces
@@ -46,7 +46,7 @@ def encode(
 
 
 def split(example: dict, pieces: dict[str, list[int]], room: int):
-    """Cut a sentence where its pieces no longer fit: yields (ids, first, tags)."""
+    """Split a sentence where its pieces no longer fit; yields (ids, first, tags)."""
     ids, first, tags = [], [], []
     for word, tag in zip(example["tokens"], example["tags"], strict=True):
         if len(ids) + len(pieces[word]) > room:
@@ -58,7 +58,7 @@ def split(example: dict, pieces: dict[str, list[int]], room: int):
 
 
 class Head(nn.Module):
-    """A number a label for every token."""
+    """One score per label for every token."""
 
     def __init__(self, hidden: int, labels: int, pooling: str = "first"):
         super().__init__()
@@ -70,12 +70,12 @@ class Head(nn.Module):
 
 
 def gold(feature: dict) -> list[int]:
-    """The tag of every piece: of a token its first one has it, all others IGNORED."""
-    told = [IGNORED] * feature["length"]
+    """The tag of every piece: a token's first piece has its tag, all others IGNORED."""
+    labels = [IGNORED] * feature["length"]
     for position, tag in zip(feature["first"], feature["tags"], strict=True):
         if position >= 0:
-            told[position] = tag
-    return told
+            labels[position] = tag
+    return labels
 
 
 def loss(logits: Tensor, batch: dict) -> Tensor:
@@ -84,10 +84,10 @@ def loss(logits: Tensor, batch: dict) -> Tensor:
 
 
 def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> list[list[int]]:
-    """One label index per token; a token without a piece (a zero-width character) is "O" or "X", where there
-    is such a label.
+    """One label index per token.
 
-    Shapes: logits (T, C) a feature.
+    A token without a piece (a zero-width character) gets "O" or "X", where there is such a label.
+    Shapes: logits (T, C) per feature.
     """
     predictions: list[list[int]] = [[] for _ in examples]
     for x, f in zip(logits, features, strict=True):
@@ -99,9 +99,9 @@ def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> 
 def answers(
     task: Task, logits: list[Tensor], features: list[dict], examples: list[dict], names: tuple[str, ...] = ()
 ) -> Answers:
-    """The label of every token, in words. Shapes: logits (T, C) a feature."""
-    said = decode(logits, features, examples)
-    return [[(names or task.labels)[i] for i in tags] for tags in said], [{}] * len(examples)
+    """The label of every token, as text. Shapes: logits (T, C) per feature."""
+    predictions = decode(logits, features, examples)
+    return [[(names or task.labels)[i] for i in tags] for tags in predictions], [{}] * len(examples)
 
 
 KIND = Kind(encode, gold, Head, loss, answers, by_token=True)

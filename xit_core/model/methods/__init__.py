@@ -1,9 +1,9 @@
-"""Training methods, a module each: what a method adds to the encoder, what it trains, what of it is kept.
+"""Training methods, one module each: what a method adds to the encoder, what it trains, what it saves.
 
 add(net)                         changes the encoder before a stage is trained
 trained(net) -> [Parameter]      what the optimiser gets
-write(net, folder)               keeps what the next stage needs; the last file comes when all is there
-read(folder, pieces, s) -> Model the model with what was kept
+write(net, folder)               saves what the next stage needs; the last file marks it complete
+read(folder, pieces, s) -> Model the model with what was saved
 """
 
 from importlib import import_module

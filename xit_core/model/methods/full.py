@@ -1,4 +1,4 @@
-"""Every weight is trained, and the whole encoder is kept."""
+"""Train every weight and save the whole encoder."""
 
 from pathlib import Path
 
@@ -11,21 +11,21 @@ from ..encoder import Model
 
 
 def add(net: Model) -> None:
-    """Nothing is added."""
+    """Add nothing."""
 
 
 def trained(net: Model) -> list[nn.Parameter]:
-    """All that is not frozen: a scale may freeze its embedding table."""
+    """All parameters that are not frozen; a scale may freeze its embedding table."""
     return [p for p in net.parameters() if p.requires_grad]
 
 
 def write(net: Model, folder: Path) -> None:
-    """The encoder, in transformers' layout."""
+    """Save the encoder in transformers' layout."""
     checkpoints.write_model(net, folder)
 
 
 def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
-    """The encoder as it was written.
+    """Read the encoder as it was saved.
 
     Raises: Bad for a missing or damaged file.
     """
