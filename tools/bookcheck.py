@@ -1,4 +1,4 @@
-"""Check a built book: no page loads anything from the net, every internal link, file and fragment exists.
+"""Check a built book: no page loads from the net, and every internal link, file and fragment exists.
 
 python tools/bookcheck.py _build/html
 """
@@ -13,7 +13,7 @@ NOT_LOADED = {"index", "search", "next", "prev", "canonical"}  # <link rel=...> 
 
 
 class Page(HTMLParser):
-    """What one page loads, links to, and can be linked at."""
+    """What a page loads, what it links to, and the ids that links can point to."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -23,26 +23,26 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        at = {key: value for key, value in attrs if value}
-        self.ids.update(at[key] for key in ("id", "name") if key in at)
-        if tag in LOADING and "src" in at:
-            self.loads.append(at["src"])
-        elif tag == "link" and "href" in at and at.get("rel") not in NOT_LOADED:
-            self.loads.append(at["href"])
-        elif tag == "a" and "href" in at:
-            self.links.append(at["href"])
+        attributes = {key: value for key, value in attrs if value}
+        self.ids.update(attributes[key] for key in ("id", "name") if key in attributes)
+        if tag in LOADING and "src" in attributes:
+            self.loads.append(attributes["src"])
+        elif tag == "link" and "href" in attributes and attributes.get("rel") not in NOT_LOADED:
+            self.loads.append(attributes["href"])
+        elif tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
 
 
 def check(root: Path) -> tuple[int, list[str]]:
-    """Number of pages below `root`, and one line per problem."""
+    """The number of pages below `root`, and one line for each problem."""
     root = root.resolve()
     files = [file for file in sorted(root.rglob("*.html")) if "_static" not in file.parts]
     pages = {file: Page(file.read_text(encoding="utf8")) for file in files}
-    bad = []
+    lines = []
     for file, page in pages.items():
-        found = [_load(file, url) for url in page.loads] + [_link(file, url, pages) for url in page.links]
-        bad += [f"{file.relative_to(root)}: {problem}" for problem in found if problem]
-    return len(pages), bad
+        findings = [_load(file, url) for url in page.loads] + [_link(file, url, pages) for url in page.links]
+        lines += [f"{file.relative_to(root)}: {problem}" for problem in findings if problem]
+    return len(pages), lines
 
 
 def _load(file: Path, url: str) -> str:

@@ -1,4 +1,4 @@
-"""Builds the package: the notebooks and the Snakefile, which lie beside it in a checkout, go into it."""
+"""Builds the package with the notebooks and the Snakefile, which are beside it in a checkout."""
 
 import shutil
 from pathlib import Path
@@ -7,11 +7,11 @@ from setuptools.command.build_py import build_py
 
 
 class WithParts(build_py):
-    """setuptools' step, and the parts; an editable install finds them where they are."""
+    """setuptools' build step, which also copies the parts; an editable install finds them in the checkout."""
 
     def run(self) -> None:
         if not self.editable_mode:
-            # modules of an earlier state would come along
+            # modules of an earlier state would be packaged too
             shutil.rmtree(Path(self.build_lib) / "xit_core", ignore_errors=True)
         super().run()
         for part in [] if self.editable_mode else parts():
@@ -20,7 +20,7 @@ class WithParts(build_py):
             self.copy_file(str(part), str(target))
 
     def get_source_files(self) -> list[str]:
-        """What a source distribution holds."""
+        """The files of a source distribution."""
         return [*super().get_source_files(), *map(str, parts()), "tools/build.py"]
 
 

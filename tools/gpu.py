@@ -1,15 +1,15 @@
 """One visit to a machine with a GPU: what it measures, pretrains and finishes of a study within a time.
 
-It needs torch, transformers, accelerate, tokenizers and this tree; no network, Parquet or notebooks. From the
-tree's root:
+It needs torch, transformers, accelerate, tokenizers and this tree, but no network, Parquet or notebooks. Run
+it from the tree's root:
 
     here    xit data --scale mini-scratch --pack mirror
     there   XIT_MIRROR=mirror PYTHONPATH=.:tests python3 tools/gpu.py --scale mini-scratch --seconds 540 --to
         out
     here    mkdir came && tar xzf out/rows.tar.gz -C came && xit results merge came
 
-Where it has pretrained, out/*.safetensors and came/encoder/* make up xit_core/encoders/<scale>. The next
-visit resumes: a pretraining from what XIT_RUNS holds, a study from the rows of the ledger.
+After a pretraining, out/*.safetensors and came/encoder/* make up xit_core/encoders/<scale>. The next visit
+resumes a pretraining from what XIT_RUNS holds, and a study from the rows of the ledger.
 """
 
 import argparse
@@ -41,74 +41,86 @@ STEPS = 20  # of the training that is compared with the plain loop
 
 
 def check(scale: Scale, end: float) -> None:
-    """What is installed; and whether logits and losses here are those of the plain padded path in float32 on
-    the CPU.
+    """Print what is installed; compare logits and losses with the plain padded path in float32 on the CPU.
+
+    Raises: SystemExit when they differ.
     """
-    told = {"python": platform.python_version(), "device": phases.device()} | phases.CODE | versions()
+    report = {"python": platform.python_version(), "device": phases.device()} | phases.CODE | versions()
     s = SCALES["micro"]
     for name in ("mnli", "squad1", "udpos"):
         net = origins.start(s)
         features, _ = phases.training_set(net, (TASKS[name],), s, 320, seed=1)
-        other, some = plain.twin(net).cpu(), [features[name][i] for i in range(64)]
-        ours, theirs = evaluate.predict(net, name, some), plain.logits(other.eval(), name, some).detach()
-        theirs = [y[: len(x)] for x, y in zip(ours, theirs, strict=True)]
-        off = max((x - y).abs().max().item() for x, y in zip(ours, theirs, strict=True))
+        other, examples = plain.twin(net).cpu(), [features[name][i] for i in range(64)]
+        ours, theirs = (
+            evaluate.predict(net, name, examples),
+            plain.logits(other.eval(), name, examples).detach(),
+        )
+        theirs = [their[: len(our)] for our, their in zip(ours, theirs, strict=True)]
+        difference = max((our - their).abs().max().item() for our, their in zip(ours, theirs, strict=True))
         steps = Mixture(features, 16, STEPS, seed=1)
-        curve = [p["loss"] for p in train.fit(net, steps, 1e-3, 1, runs_dir() / "check") if "loss" in p]
+        curve = [
+            point["loss"] for point in train.fit(net, steps, 1e-3, 1, runs_dir() / "check") if "loss" in point
+        ]
         plainly = plain.fit(other, steps, 1e-3, 1)
-        told[name] = {"logits off by": round(off, 5), "last loss": curve[-1], "plain": round(plainly[-1], 6)}
-        if not off < 0.05 or not abs(curve[-1] - plainly[-1]) < 0.05 * plainly[0]:
-            raise SystemExit(f"{name}: the packed path is not the plain one here: {json.dumps(told)}")
-    print(json.dumps(told))
+        report[name] = {
+            "logits off by": round(difference, 5),
+            "last loss": curve[-1],
+            "plain": round(plainly[-1], 6),
+        }
+        if not difference < 0.05 or not abs(curve[-1] - plainly[-1]) < 0.05 * plainly[0]:
+            raise SystemExit(f"{name}: the packed path is not the plain one here: {json.dumps(report)}")
+    print(json.dumps(report))
 
 
 def bench(scale: Scale, end: float) -> None:
-    """Our training core beside Trainer, at the shape of XLM-R Large, kept for the book."""
+    """Measure our training core against Trainer, at the shape of XLM-R Large, and keep it for the book."""
     with clock.until(end):
         cli.main(["bench", "train", "--scale", "paper", "--random", "--keep", "--json"])
 
 
 def pretrain(scale: Scale, end: float) -> None:
-    """The scale's encoder, unless it is there; killed in time, the next visit goes on from its last
-    checkpoint.
+    """Pretrain the scale's encoder, unless it exists.
+
+    It stops at `end` (seconds since the epoch); the next visit then resumes from its last checkpoint.
     """
-    own, made = scale.encoder.folder, runs_dir() / scale.name / "encoder"
+    own, remade = scale.encoder.folder, runs_dir() / scale.name / "encoder"
     if all(file.is_file() for file in encoders.weight_files(own)):
         return print(f"{own} is there already")
     with clock.until(end):
         phases.pretrained(Run("pretrained", scale, model="remake"))
     if not results.read(Run("pretrained", scale, model="remake")):
-        return print(f"pretraining stopped in time; {made} resumes")
-    shutil.copytree(made, own, dirs_exist_ok=True)
+        return print(f"pretraining stopped in time; {remade} resumes")
+    shutil.copytree(remade, own, dirs_exist_ok=True)
     encoders.weights_hash.cache_clear()
 
 
 def study(scale: Scale, end: float) -> None:
-    """What of the main study ends in time."""
+    """Run as much of the main study as ends in time."""
     direct.run_direct(MAIN, scale, max(1.0, end - time.time()))
 
 
 def collect(scale: Scale, begin: float, out: Path) -> None:
-    """What is new since `begin`: rows, measurements and what describes an encoder in one archive, its weights
-    beside that.
+    """Collect what is new since `begin` (seconds since the epoch) in the folder `out`.
+
+    Rows, measurements and an encoder's JSON files go into one archive, its weights beside that.
     """
     out.mkdir(parents=True, exist_ok=True)
     own = scale.encoder.folder
     new = list(own.iterdir()) if own.is_dir() and own.stat().st_mtime >= begin else []
     with tarfile.open(out / "rows.tar.gz", "w:gz") as archive:
-        for file in sorted(p for p in results_dir().rglob("*.json") if p.stat().st_mtime >= begin):
+        for file in sorted(path for path in results_dir().rglob("*.json") if path.stat().st_mtime >= begin):
             archive.add(file, file.relative_to(results_dir()))
-        for file in (p for p in new if p.suffix == ".json"):
+        for file in (path for path in new if path.suffix == ".json"):
             archive.add(file, Path("encoder", file.name))
-    for file in (p for p in new if p.suffix == ".safetensors"):
+    for file in (path for path in new if path.suffix == ".safetensors"):
         shutil.copy(file, out)
-    print("\n".join(f"{p.name}: {p.stat().st_size:,} bytes" for p in sorted(out.iterdir())))
+    print("\n".join(f"{path.name}: {path.stat().st_size:,} bytes" for path in sorted(out.iterdir())))
 
 
 def main(argv: list[str]) -> None:
-    known = {f.__name__: f for f in (check, bench, pretrain, study)}
+    steps = {step.__name__: step for step in (check, bench, pretrain, study)}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("steps", nargs="*", default=list(known), help=" ".join(known))
+    parser.add_argument("steps", nargs="*", default=list(steps), help=" ".join(steps))
     parser.add_argument("--scale", default="mini-scratch")
     parser.add_argument("--seconds", type=float, default=540.0)
     parser.add_argument("--to", type=Path, required=True)
@@ -117,7 +129,7 @@ def main(argv: list[str]) -> None:
     try:
         for name in given.steps:
             print(f"{name}: {begin + given.seconds - time.time():.0f} seconds left", flush=True)
-            known[name](scale, begin + given.seconds)
+            steps[name](scale, begin + given.seconds)
     finally:
         collect(scale, begin, given.to)
 

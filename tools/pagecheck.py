@@ -1,11 +1,10 @@
-"""Open every page of a built book in Chromium; report console errors, failed requests and requests that leave
-the book.
+"""Open every page of a built book in Chromium, and report console errors, failed or external requests.
 
     python tools/pagecheck.py _build/html OUT [page.html ...] [--file] [--dark] [--phone]
 
 Writes a screenshot of each page to OUT. Chromium is $CHROMIUM, else the first of chromium, chromium-browser,
-google-chrome on the PATH. Needs the package playwright, which the study does not: without it, or without
-Chromium, it says so and does nothing.
+google-chrome on the PATH. Needs the package playwright, which the study does not need. Without it, or
+without Chromium, it says so and does nothing.
 """
 
 import functools
@@ -34,28 +33,28 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def look(context, url: str, base: str, picture: Path) -> list[str]:
-    """Problems of one page."""
-    page, found = context.new_page(), []
+    """The problems of one page, a line each."""
+    page, problems = context.new_page(), []
     page.on(
-        "console", lambda m: found.append(f"console {m.text}") if m.type in ("error", "warning") else None
+        "console", lambda m: problems.append(f"console {m.text}") if m.type in ("error", "warning") else None
     )
-    page.on("pageerror", lambda e: found.append(f"error {e}"))
-    page.on("requestfailed", lambda r: found.append(f"failed {r.url}"))
-    page.on("response", lambda r: found.append(f"status {r.status} {r.url}") if r.status >= 400 else None)
+    page.on("pageerror", lambda e: problems.append(f"error {e}"))
+    page.on("requestfailed", lambda r: problems.append(f"failed {r.url}"))
+    page.on("response", lambda r: problems.append(f"status {r.status} {r.url}") if r.status >= 400 else None)
     inside = (base, "data:", "blob:")
-    page.on("request", lambda r: None if r.url.startswith(inside) else found.append(f"leaves {r.url}"))
+    page.on("request", lambda r: None if r.url.startswith(inside) else problems.append(f"leaves {r.url}"))
     page.goto(f"{base}/{url}", wait_until="load")
     page.wait_for_timeout(500)
-    found += page.evaluate(FINDINGS)
+    problems += page.evaluate(FINDINGS)
     page.screenshot(path=str(picture), full_page=True)
     page.close()
-    return found
+    return problems
 
 
 def main(
     root: str, out: str, *pages: str, file: bool = False, dark: bool = False, phone: bool = False
 ) -> int:
-    """Number of problems, each printed with its page."""
+    """Check pages and print the problems of each; return the total number of problems."""
     from playwright.sync_api import sync_playwright
 
     folder = Path(root).resolve()
@@ -65,7 +64,7 @@ def main(
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f"file://{folder}" if file else f"http://127.0.0.1:{server.server_port}"
-    bad = 0
+    total = 0
     with sync_playwright() as play, tempfile.TemporaryDirectory() as profile:
         context = play.chromium.launch_persistent_context(
             profile,
@@ -75,12 +74,12 @@ def main(
             viewport={"width": 390 if phone else 1280, "height": 900},
         )
         for page in pages:
-            found = look(context, page, base, Path(out) / f"{page.replace('/', '_')}.png")
-            print(f"{page}: {len(found)} problems", *found, sep="\n  ")
-            bad += len(found)
+            problems = look(context, page, base, Path(out) / f"{page.replace('/', '_')}.png")
+            print(f"{page}: {len(problems)} problems", *problems, sep="\n  ")
+            total += len(problems)
         context.close()
     server.shutdown()
-    return bad
+    return total
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""The recipes of a Makefile as a shell script for shellcheck, each on its own line of the Makefile: $(NAME)
-becomes ${NAME}.
+"""Print the recipes of a Makefile as a shell script for shellcheck, with the same line numbers.
+
+A reference $(NAME) becomes ${NAME}.
 
 python tools/recipes.py Makefile >recipes.sh
 """
@@ -23,8 +24,10 @@ UNSEEN = re.compile(r"(override +)?define\b|\.RECIPEPREFIX|[^\t#=$]*:[^=]*;")  #
 
 
 def plain(found: re.Match) -> str:
-    """What stands for a reference of make's: a variable of the shell, which must then be quoted as any
-    other."""
+    """The shell variable that replaces a make reference; shellcheck then asks for quotes as for any variable.
+
+    Raises: ValueError for a function of make.
+    """
     dollar, *names, automatic, letter, other = found.groups()
     if dollar:
         return "$"
@@ -37,9 +40,9 @@ def plain(found: re.Match) -> str:
 
 
 def recipes(makefile: str) -> str:
-    """A line of the script for each of the Makefile's.
+    """The script, with one line for each line of the Makefile.
 
-    Raises: ValueError for what this cannot read.
+    Raises: ValueError for a construct that this cannot read.
     """
     lines, goes_on = [], False
     for line in makefile.splitlines():

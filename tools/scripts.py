@@ -1,5 +1,6 @@
-"""The scripts of an environment find its interpreter beside them: pip writes its name there, which breaks on
-some and on a move.
+"""Make the scripts of an environment find its interpreter in their own folder.
+
+pip writes the interpreter's path into them, which breaks for some paths and when the environment is moved.
 
 python tools/scripts.py .venv/bin
 """
@@ -12,11 +13,11 @@ NAMED = re.compile(rb"#!(?:/bin/sh\n'''exec' [^\n]*\n' '''|[^\n]*/python[0-9.]*)
 BESIDE = b"""#!/bin/sh
 '''exec' "$(dirname -- "$(realpath -- "$0")")/python" "$0" "$@"
 ' '''
-"""  # the shell starts python with this file; for python it is a text
+"""  # the shell runs python with this file; to python these lines are a string
 
 
 def rewrite(script: Path) -> None:
-    """Change a script that names its interpreter; leave anything else."""
+    """Rewrite a script in place if it names its interpreter; leave other files unchanged."""
     text = script.read_bytes()
     if named := NAMED.match(text):
         script.write_bytes(BESIDE + text[named.end() :])

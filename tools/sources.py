@@ -1,5 +1,6 @@
-"""pip, which takes from its configuration files only where packages come from: a `target` or `user` there
-would lead elsewhere.
+"""Run pip with only the package sources from its configuration files.
+
+A `target` or `user` in them would install packages elsewhere.
 
 python tools/sources.py install ...
 """
@@ -17,19 +18,19 @@ SOURCES = (
 
 
 def sources(listed: str) -> dict[str, str]:
-    """The same as environment variables, of what `pip config list` prints: global.index-url='...'"""
-    found = {}
+    """Environment variables for the sources in the output of `pip config list` (global.index-url='...')."""
+    variables = {}
     for line in listed.splitlines():
         name, _, value = line.partition("=")
         section, _, key = name.rpartition(".")
         if section in ("global", "install") and key in SOURCES:
-            found["PIP_" + key.upper().replace("-", "_")] = ast.literal_eval(value)
-    return found
+            variables["PIP_" + key.upper().replace("-", "_")] = ast.literal_eval(value)
+    return variables
 
 
 if __name__ == "__main__":
     pip = [sys.executable, "-m", "pip"]
-    # else `user = true` would list one file only
+    # otherwise `user = true` would list only one file
     every = os.environ | dict.fromkeys(("PIP_USER", "PIP_GLOBAL", "PIP_SITE"), "0")
     listed = subprocess.run(
         [*pip, "config", "list"], env=every, stdout=subprocess.PIPE, encoding="utf-8", check=True

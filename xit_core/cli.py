@@ -1,4 +1,4 @@
-"""The `xit` command: a thin face of the modules. Bad input ends with one line and exit status 2."""
+"""The `xit` command, a thin layer over the modules. Bad input ends with one line and exit status 2."""
 
 import argparse
 import json
@@ -18,15 +18,15 @@ from .machine.places import ROOT
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with errors of one line."""
+    """An argparse parser whose errors are one line."""
 
     def error(self, message: str):
-        """Raises: Bad with the message of argparse."""
+        """Raises: Bad with argparse's message."""
         raise Bad(f"{self.prog}: {message}; see {self.prog} --help")
 
 
 class Version(argparse.Action):
-    """Prints what the package is, and of which commit."""
+    """Prints the version of the package and, if known, its commit."""
 
     def __call__(self, *_):
         from .machine.provenance import described
@@ -36,15 +36,15 @@ class Version(argparse.Action):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
+    """Run one command and return the exit status: 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
     from .run.launch import Failed
 
     try:
         prepare_process()
-        given = vars(parser().parse_args(argv))
-        if given.get("scale") is not None:
-            given["scale"] = scale_of(given["scale"])
-        given.pop("does")(**given)
+        arguments = vars(parser().parse_args(argv))
+        if arguments.get("scale") is not None:
+            arguments["scale"] = scale_of(arguments["scale"])
+        arguments.pop("does")(**arguments)
         return 0
     except BrokenPipeError:  # `xit tasks | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -62,24 +62,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def prepare_process() -> None:
-    """Make the process deaf to its environment; a terminal that lacks a letter stops nothing.
+    """Shield the process from its environment, and from a terminal that cannot print a character.
 
-    Raises: Bad.
+    Raises: Bad for a folder or an XIT_ variable with undecodable bytes, and as `fix_environment`.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     names = (str(ROOT), *(value for name, value in os.environ.items() if name.startswith("XIT_")))
-    if odd := [name for name in names if any("\udc80" <= c <= "\udcff" for c in name)]:
+    if undecodable := [name for name in names if any("\udc80" <= letter <= "\udcff" for letter in name)]:
         raise Bad(
-            f"{odd[0]!a}: no UTF-8, or this Python reads names as ASCII; set PYTHONUTF8=1, or name another "
-            "folder"
+            f"{undecodable[0]!a}: no UTF-8, or this Python reads names as ASCII; set PYTHONUTF8=1, or "
+            "name another folder"
         )
     fix_environment()
 
 
 def parser() -> Parser:
-    """The command line: a subcommand for each function below."""
+    """The parser of the command line, with a subcommand for each command function below."""
     top = Parser(
         "xit", description="Intermediate-task training and zero-shot cross-lingual transfer, reproduced."
     )
@@ -89,13 +89,13 @@ def parser() -> Parser:
     commands = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 
     def command(does: Callable, *, scale: str | None = None, to_json: bool = True) -> Parser:
-        added = commands.add_parser(does.__name__, help=does.__doc__, description=does.__doc__)
-        added.set_defaults(does=does)
+        subparser = commands.add_parser(does.__name__, help=does.__doc__, description=does.__doc__)
+        subparser.set_defaults(does=does)
         if scale:
-            added.add_argument("--scale", default=scale, help=f"one of {' '.join(SCALES)} ({scale})")
+            subparser.add_argument("--scale", default=scale, help=f"one of {' '.join(SCALES)} ({scale})")
         if to_json:
-            added.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
-        return added
+            subparser.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
+        return subparser
 
     command(tasks)
     command(plan, scale="micro").add_argument("--study", default=MAIN)
@@ -111,14 +111,20 @@ def parser() -> Parser:
 
 
 def positive(text: str) -> int:
-    """A whole number, 1 or more, of the command line."""
+    """A command-line value as a whole number of 1 or more.
+
+    Raises: argparse.ArgumentTypeError for anything else.
+    """
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a whole number, 1 or more")
     return int(text)
 
 
 def filled(text: str) -> str:
-    """A name of the command line that is one."""
+    """A command-line value that must not be empty.
+
+    Raises: argparse.ArgumentTypeError for an empty one.
+    """
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty; name a folder")
     return text
@@ -126,22 +132,22 @@ def filled(text: str) -> str:
 
 def add_run_arguments(given: Parser) -> None:
     """The arguments of `xit run`: the fields of a run."""
-    said = 'such as "mnli > xnli", "squad1+mlm > xquad, mlqa", "pretrained" or "analysis"'
-    given.add_argument("path", help=said)
+    path_help = 'such as "mnli > xnli", "squad1+mlm > xquad, mlqa", "pretrained" or "analysis"'
+    given.add_argument("path", help=path_help)
     for name, default in DEFAULTS.items():
         if name != "path":
             given.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default!r}")
-    again = "execute a finished run once more: same scores? keep its predictions"
-    given.add_argument("--again", action="store_true", help=again)
+    again_help = "execute a finished run once more: same scores? keep its predictions"
+    given.add_argument("--again", action="store_true", help=again_help)
 
 
 def add_export_arguments(given: Parser) -> None:
     """The arguments of `xit export`."""
-    said = "ids of finished runs, as the ledger names them"
-    given.add_argument("runs", nargs="+", metavar="RUN", help=said)
+    runs_help = "ids of finished runs, as the ledger names them"
+    given.add_argument("runs", nargs="+", metavar="RUN", help=runs_help)
     given.add_argument("--to", type=filled, required=True, metavar="DIR", help="where the predictions go")
-    told = "where the gold labels of the same instances go"
-    given.add_argument("--gold", type=filled, metavar="DIR", help=told)
+    gold_help = "where the gold labels of the same instances go"
+    given.add_argument("--gold", type=filled, metavar="DIR", help=gold_help)
 
 
 def add_study_arguments(given: Parser) -> None:
@@ -161,10 +167,14 @@ def add_study_arguments(given: Parser) -> None:
 
 def add_results_arguments(given: Parser) -> None:
     """The arguments of `xit results`."""
-    told = "merge: take in what another machine finished; publish: put a study's rows into one file a scale"
-    given.add_argument("action", choices=("merge", "publish"), help=told)
-    holds = "merge: holds <scale>/<run>.json, or what was published, at any depth, and executed notebooks"
-    given.add_argument("folder", nargs="?", type=filled, metavar="DIR", help=holds)
+    action_help = (
+        "merge: take in what another machine finished; publish: put a study's rows into one file a scale"
+    )
+    given.add_argument("action", choices=("merge", "publish"), help=action_help)
+    folder_help = (
+        "merge: holds <scale>/<run>.json, or what was published, at any depth, and executed notebooks"
+    )
+    given.add_argument("folder", nargs="?", type=filled, metavar="DIR", help=folder_help)
     given.add_argument("--study", help=f"publish: its name, or other for the rows of no study ({MAIN})")
     given.add_argument("--scale", help=f"publish: one of {' '.join(SCALES)} (every one with rows)")
 
@@ -207,8 +217,8 @@ def add_bench_arguments(timed: Parser) -> None:
         help="train: the scale's shape with random weights, drawn rows; no hub",
     )
     timed.add_argument("--keep", action="store_true", help="train, retrieval: keep the numbers for the book")
-    for name, told in COUNTS.items():
-        timed.add_argument(f"--{name}", type=positive, help=told)
+    for name, description in COUNTS.items():
+        timed.add_argument(f"--{name}", type=positive, help=description)
 
 
 COUNTS = {
@@ -222,41 +232,45 @@ COUNTS = {
 
 
 def say(lines: list[str], most: int = 5) -> None:
-    """Print what a person should know beside the result: to standard error, a line each, and how many more
-    there are.
+    """Print notes that accompany a result to standard error: at most `most`, one a line, then the number of
+    the others.
     """
     for line in [*lines[:most], *([f"and {len(lines) - most} more"] if len(lines) > most else [])]:
         print("xit: " + " ".join(line.split()), file=sys.stderr)
 
 
 def damaged(scale: Scale) -> list[str]:
-    """What of the ledger is left out, a line each."""
+    """One line for each damaged file of the ledger, and one for all outdated rows."""
     from .ledger.results import survey
 
-    found = survey(scale.name)
-    gone = (
-        f"{scale.name}: {len(found.outdated)} rows are left out: of another recipe, or of a task that is gone"
+    surveyed = survey(scale.name)
+    outdated = (
+        f"{scale.name}: {len(surveyed.outdated)} rows are left out: "
+        "of another recipe, or of a task that is gone"
     )
-    return found.damaged + [gone] * bool(found.outdated)
+    return surveyed.damaged + [outdated] * bool(surveyed.outdated)
 
 
 def left_aside() -> list[str]:
-    """What lies in a person's own folder and is not read, in one line; [] for nothing."""
+    """One line about the files in the user's own folder that are not read; [] when there are none."""
     from .data.inventory import unread_files
 
-    lost = [*map(str, unread_files())]
-    told = f"XIT_LOCAL: {len(lost)} files are not read: {', '.join(lost[:5])}{', ...' * (len(lost) > 5)}"
-    return [f"{told}; see `xit data` for the names that are"] if lost else []
+    files = [*map(str, unread_files())]
+    message = (
+        f"XIT_LOCAL: {len(files)} files are not read: {', '.join(files[:5])}{', ...' * (len(files) > 5)}"
+    )
+    return [f"{message}; see `xit data` for the names that are"] if files else []
 
 
 def tell(rows: list[dict] | dict, as_json: bool, *columns: str) -> None:
-    """Print rows as JSON, or these columns of them as a plain table."""
+    """Print rows as JSON, or the named columns as a plain table."""
     if as_json:
         return print(json.dumps(rows, indent=1, ensure_ascii=False))
     from tabulate import tabulate
 
     cells = [
-        [" ".join(x) if isinstance(x := row.get(c), (list, tuple)) else x for c in columns] for row in rows
+        [" ".join(cell) if isinstance(cell := row.get(column), (list, tuple)) else cell for column in columns]
+        for row in rows
     ]
     print(tabulate(cells, columns, tablefmt="plain", floatfmt=".1f"))
 
@@ -266,10 +280,12 @@ def tasks(as_json: bool) -> None:
     from .design.tasks import TASKS
 
     rows = []
-    for t in TASKS.values():
-        source, _, config = t.source.rpartition("/")
-        told = {key: getattr(t, key) for key in ("name", "kind", "role", "revision", "train_on", "metrics")}
-        rows.append(told | {"langs": t.langs.split(), "source": source, "config": config})
+    for task in TASKS.values():
+        source, _, config = task.source.rpartition("/")
+        shown = {
+            key: getattr(task, key) for key in ("name", "kind", "role", "revision", "train_on", "metrics")
+        }
+        rows.append(shown | {"langs": task.langs.split(), "source": source, "config": config})
     tell(rows, as_json, "name", "kind", "role", "train_on", "metrics", "source", "langs")
 
 
@@ -283,13 +299,13 @@ def plan(study: str, scale: Scale, as_json: bool) -> None:
     from .report.cost import costs
 
     know_questions()
-    told = costs(study, scale)
+    estimate = costs(study, scale)
     if as_json:
-        return tell(told, as_json)
-    tell(told["runs"], as_json, "id", "on", "seed", "done", "tokens", "flops")
+        return tell(estimate, as_json)
+    tell(estimate["runs"], as_json, "id", "on", "seed", "done", "tokens", "flops")
     print(
-        f"{sum(r['done'] for r in told['runs'])} of {len(told['runs'])} runs done; {told['gpu_hours']:.3g} "
-        "GPU-hours to do"
+        f"{sum(row['done'] for row in estimate['runs'])} of {len(estimate['runs'])} runs done; "
+        f"{estimate['gpu_hours']:.3g} GPU-hours to do"
     )
 
 
@@ -301,7 +317,7 @@ def run(path: str, as_json: bool, again: bool, **given: str | int | Scale) -> No
     job = launch.job(path, **({"scale": given["scale"]} if path.strip() == launch.ANALYSIS else given))
     say(left_aside())
     output = launch.again(job) if again else launch.execute(job)
-    rows = [results.read(r) for r in job.runs]
+    rows = [results.read(job_run) for job_run in job.runs]
     if as_json:
         return tell(rows, as_json)
     tell(
@@ -348,20 +364,23 @@ def results(action: str, folder: str | None, study: str | None, scale: Scale | N
     new, old, books = merge.merge(Path(folder))
     print(f"{new} rows came in, {old} were there already; {books} executed notebooks came in")
     for scale in SCALES:
-        say([f"{scale}: {told}" for told in [environments_differ(results.rows(scale))] if told])
+        say([f"{scale}: {warning}" for warning in [environments_differ(results.rows(scale))] if warning])
 
 
 def publish(folder: str | None, study: str, scale: Scale | None) -> None:
-    """The rows of a study at a scale, or at every one that has some, into files that are kept in git."""
+    """Write a study's rows into files that are kept in git: at one scale, or at every scale that has rows.
+
+    Raises: Bad when a folder is named.
+    """
     from .ledger import publish as module
 
     know_questions()
     if folder:
         raise Bad(f"results publish {folder}: no folder is needed; XIT_RESULTS names the ledger")
     for name in [scale.name] if scale else module.scales_with_rows(study):
-        done = module.publish_study(study, name)
-        say([f"{name}: {line}" for line in done.left_out])
-        print(f"{study} at {name}: {done}")
+        published = module.publish_study(study, name)
+        say([f"{name}: {line}" for line in published.left_out])
+        print(f"{study} at {name}: {published}")
 
 
 def claims(scale: Scale, as_json: bool) -> None:
@@ -370,8 +389,8 @@ def claims(scale: Scale, as_json: bool) -> None:
     from .report import verdicts
 
     say(damaged(scale))
-    shown = ("number", "id", "published", "estimate", "low", "high", "direction", "magnitude")
-    tell(verdicts.table(scale.name), as_json, *shown)
+    columns = ("number", "id", "published", "estimate", "low", "high", "direction", "magnitude")
+    tell(verdicts.table(scale.name), as_json, *columns)
     for note in (scale.note, environments_differ(results.rows(scale.name))):
         if note and not as_json:
             print(f"{scale.name}: {note}")
@@ -398,20 +417,20 @@ def score(submission: str, gold: str, benchmark: str, languages: str | None, as_
     """score a folder in XTREME's submission layout as its official scorer does"""
     from .metrics import submission as module
 
-    chosen = [x.strip() for x in languages.split(",")] if languages is not None else None
-    found = module.score_folder(Path(submission), Path(gold), benchmark, chosen)
-    if lost := module.unread(Path(submission), found):
+    chosen = [code.strip() for code in languages.split(",")] if languages is not None else None
+    scores = module.score_folder(Path(submission), Path(gold), benchmark, chosen)
+    if files := module.unread(Path(submission), scores):
         say(
             [
                 (
-                    f"{submission}: not read: {', '.join(lost[:5])}{', ...' * (len(lost) > 5)}; the layout "
+                    f"{submission}: not read: {', '.join(files[:5])}{', ...' * (len(files) > 5)}; the layout "
                     "is <task>/test-<language>"
                 )
             ]
         )
     if as_json:
-        return tell(found, as_json)
-    tell(module.score_table(found), as_json, "task", "metric", "mean", "languages")
+        return tell(scores, as_json)
+    tell(module.score_table(scores), as_json, "task", "metric", "mean", "languages")
 
 
 def bench(what: str, as_json: bool, **given: int | str | Scale | None) -> None:

@@ -1,5 +1,6 @@
-"""The three phases of the study, one function each: what the notebooks call. Every finished run becomes a row
-of the ledger.
+"""The three phases of the study, one function each, which the notebooks call.
+
+Every finished run becomes a row of the ledger.
 """
 
 import time
@@ -31,58 +32,66 @@ LOST = "answer in no window: trained as if there were none"
 
 
 def pretrained(run: Run) -> dict:
-    """Phase 1: what the public encoder knows before anything else; with `model="remake"` it is pretrained
-    anew first.
+    """Phase 1: evaluate the pretrained encoder before any other training, and return the row of the ledger.
+
+    With `model="remake"` the encoder is first pretrained anew.
+    Raises: Bad for a run of another phase.
     """
     if run.phase != 1:
         raise Bad(f"path {run.path!r}: notebook 1 takes the path {PRETRAINED!r}")
-    if done := results.read(run):
-        return done
+    if row := results.read(run):
+        return row
     fix_threads()
     begin = time.time()
     if run.model == "remake":
-        net, left, seconds = remake(run)
-        begin = time.time() - seconds  # of all sittings, also those of a process that was killed
+        net, training, seconds = remake(run)
+        begin = time.time() - seconds  # of all attempts, including those that were killed
     else:
-        net, left = origins.start(run.scale, run.model, run.seed), pretraining_card(run)
-    found = evaluate.encoder(net, run.scale)
+        net, training = origins.start(run.scale, run.model, run.seed), pretraining_card(run)
+    evaluation = evaluate.encoder(net, run.scale)
     if run.scale.pretraining and not run.scale.world.made:
-        points, seen = probe.linear(net, run.scale)
-        found = replace(found, seen=found.seen + seen, more=found.more | {"probe": points})
-    return enter(run, found, left, begin)
+        probe_scores, probe_data = probe.linear(net, run.scale)
+        evaluation = replace(
+            evaluation, seen=evaluation.seen + probe_data, more=evaluation.more | {"probe": probe_scores}
+        )
+    return enter(run, evaluation, training, begin)
 
 
 def pretraining_card(run: Run) -> Training:
-    """What the encoder's pretraining left beside its weights: its curve and dose; empty for random and for
-    hub models.
+    """The curve and dose of the encoder's pretraining, from the card beside its weights.
+
+    Empty for random encoders and for models of the hub.
+    Raises: Bad for a damaged card.
     """
     file = run.scale.encoder.folder / "card.json"
     if not run.scale.encoder.name or run.model or not file.is_file():
         return Training()
-    told = files.load(file, checkpoints.CARD, files.RESTORE)
-    return Training(told["curve"], told["dose"])
+    card = files.load(file, checkpoints.CARD, files.RESTORE)
+    return Training(card["curve"], card["dose"])
 
 
 def intermediate(run: Run) -> dict:
     """Phase 2: train a stage (one task, or several jointly), keep the encoder, enter its English dev scores
-    in the ledger.
+    in the ledger, and return that row.
+
+    Raises: Bad for a run of another phase.
     """
     if run.phase != 2:
         raise Bad(
             f"path {run.path!r} is no intermediate stage; notebook 2 takes paths that end in one: 'mnli', "
             "'squad1+mlm'"
         )
-    if done := results.read(run):
-        return done
+    if row := results.read(run):
+        return row
     fix_threads()
     # wall time includes interrupted attempts, not the parent stage
     net, begin = reach(run), time.time() - spent(checkpoint(run))
-    left = train_stage(net, run)
-    found, after = evaluate.stage(net, run.stages[-1].tasks, run.scale)
-    end = {"step": left.dose["steps"]} | after | {"distance": left.dose["distance"]}
-    left = Training([*left.curve, end], left.dose, left.seen, left.tokens)
+    training = train_stage(net, run)
+    evaluation, after = evaluate.stage(net, run.stages[-1].tasks, run.scale)
+    last_point = {"step": training.dose["steps"]} | after | {"distance": training.dose["distance"]}
+    training = Training([*training.curve, last_point], training.dose, training.seen, training.tokens)
     method_of(run).write(net, checkpoint(run))
-    return enter(run, found, left, begin)
+    return enter(run, evaluation, training, begin)
 
 
 def method_of(run: Run):
@@ -91,12 +100,13 @@ def method_of(run: Run):
 
 
 def train_stage(net: Model, run: Run) -> Training:
-    """Train a stage."""
+    """Train the last stage of a run on `net`, in place; return its curve, dose, data and number of tokens."""
     s, method, tasks = run.scale, method_of(run), run.stages[-1].tasks
-    features, seen = training_set(net, tasks, s, run.size or s.stage_rows, run.seed, run.lang)
+    features, data = training_set(net, tasks, s, run.size or s.stage_rows, run.seed, run.lang)
     method.add(net)
-    before = {k: v.clone() for k, v in net.encoder.state_dict().items()}  # with what the method added
-    batch = s.batch or max(t.batch for t in tasks)
+    # with what the method added
+    before = {name: weights.clone() for name, weights in net.encoder.state_dict().items()}
+    batch = s.batch or max(task.batch for task in tasks)
     steps = steps_of(tasks, features, s, batch)
     batches = mixture.Mixture(features, batch, steps, run.seed, s.cap, s.temperature)
 
@@ -104,7 +114,7 @@ def train_stage(net: Model, run: Run) -> Training:
         return retrieval.probe_retrieval(now, s) | {"distance": encoder.distance(now, before)}
 
     probed = (s.probes, look) if s.probes else None
-    points = fit(
+    curve = fit(
         net,
         batches,
         s.stage_lr,
@@ -121,90 +131,94 @@ def train_stage(net: Model, run: Run) -> Training:
         "share": batches.share,
         "distance": encoder.distance(net, before),
     }
-    return Training(points, dose, seen, batches.tokens())
+    return Training(curve, dose, data, batches.tokens())
 
 
 def stages(path: str, **fields) -> list[dict]:
-    """Phase 2 as notebook 2 calls it: the stage with one seed, or (seed 0) with each seed of the scale."""
+    """Phase 2 as notebook 2 calls it: the stage with one seed, or with every seed of the scale (seed 0)."""
     return [intermediate(run) for run in runs_of(path, **fields)]
 
 
 def targets(path: str, **fields) -> list[dict]:
-    """Phase 3: for every target of a path, fine-tune on English rows, score zero-shot in all languages, enter
-    the row.
+    """Phase 3: for every target of a path, fine-tune on English rows, score zero-shot in all languages, and
+    enter the row in the ledger.
 
-    Targets with one training set (XQuAD and MLQA) share one training; the retrieval tasks score the encoder
-    itself.
+    Targets with the same training set (XQuAD and MLQA) share one training. Retrieval tasks score the encoder
+    without fine-tuning.
+    Raises: Bad for a path that does not end in a target.
     """
-    found = runs_of(path, **fields)
-    if bad := [r.path for r in found if r.phase != 3]:
-        raise Bad(f"path {bad[0]!r} ends in no target; notebook 3 takes paths such as 'mnli > xnli'")
+    runs = runs_of(path, **fields)
+    if other_phases := [candidate.path for candidate in runs if candidate.phase != 3]:
+        raise Bad(f"path {other_phases[0]!r} ends in no target; notebook 3 takes paths such as 'mnli > xnli'")
     rows, tuned = [], {}
-    for run in found:
+    for run in runs:
         tuned = tuned if run.seed in tuned else {run.seed: {}}
         rows.append(results.read(run) or run_target(run, tuned[run.seed]))
     return rows
 
 
 def run_target(run: Run, tuned: dict[str, tuple[Model, Training]]) -> dict:
-    """One target of phase 3; `tuned` keeps the models of a notebook by the task they were fine-tuned on."""
+    """Run one target of phase 3 and return its row of the ledger.
+
+    `tuned`: models that were fine-tuned earlier, by training task; this run's is added.
+    """
     fix_threads()
     name = run.target.train_on
     net = tuned[name][0] if name in tuned else reach(run)
     # wall time includes interrupted attempts, not the parent stage
     begin = time.time() - spent(checkpoint(run))
     if name in tuned:
-        left = tuned[name][1]
-        left = Training(left.curve, left.dose, left.seen)  # count shared training tokens once
+        training = tuned[name][1]
+        training = Training(training.curve, training.dose, training.seen)  # count shared training tokens once
     else:
-        left = tune(net, run) if name else Training()
-    tuned[name] = net, left
-    found = evaluate.target(net, run.target, run.scale)
-    refuse_training_rows(run, left.seen, found.seen)
-    return enter(run, found, left, begin)
+        training = tune(net, run) if name else Training()
+    tuned[name] = net, training
+    evaluation = evaluate.target(net, run.target, run.scale)
+    refuse_training_rows(run, training.seen, evaluation.seen)
+    return enter(run, evaluation, training, begin)
 
 
 def refuse_training_rows(run: Run, trained: list[dict], evaluated: list[dict]) -> None:
-    """Refuse a run that would be scored on rows it, or a stage of its path, was trained on: a stand-in may
-    serve both.
+    """Check that a run is not scored on rows that trained it or a stage of its path.
 
-    Raises: Bad.
+    This can happen because one stand-in may serve as training and as evaluation data.
+    Raises: Bad when it does.
     """
     parent = run.parent
     while parent and parent.phase == 2:
-        told = results.read(parent)  # not there when its checkpoint came without its row
-        trained, parent = trained + (told["provenance"]["data"] if told else []), parent.parent
-    told = [x for x in trained if x["split"] == "train" and TASKS[x["task"]].role != "text"]
-    used = {(x.get("source"), x["lang"]) for x in told}
-    both = [x for x in evaluated if (x["source"], x["lang"]) in used]
-    if both and not run.scale.world.made:
+        training = results.read(parent)  # None when the checkpoint came without its row
+        trained, parent = trained + (training["provenance"]["data"] if training else []), parent.parent
+    training = [part for part in trained if part["split"] == "train" and TASKS[part["task"]].role != "text"]
+    used = {(part.get("source"), part["lang"]) for part in training}
+    shared = [part for part in evaluated if (part["source"], part["lang"]) in used]
+    if shared and not run.scale.world.made:
         raise Bad(
-            f"{run.path}: rows of {both[0]['source']} ({both[0]['lang']}) trained a stage; take another "
+            f"{run.path}: rows of {shared[0]['source']} ({shared[0]['lang']}) trained a stage; take another "
             "stage or target"
         )
 
 
 def tune(net: Model, run: Run) -> Training:
-    """Fine-tune on the English rows of a target's training task."""
+    """Fine-tune `net`, in place, on the English rows of the task that trains a run's target."""
     s, method, task = run.scale, method_of(run), TASKS[run.target.train_on]
-    features, seen = training_set(net, (task,), s, s.rows, run.seed)
+    features, data = training_set(net, (task,), s, s.rows, run.seed)
     method.add(net)
     batch, rows = s.batch or run.target.batch, len(features[task.name])
     steps = s.steps or run.target.epochs * -(-rows // batch)
     batches = mixture.Mixture(features, batch, steps, run.seed)
-    points = fit(net, batches, s.lr, run.seed, checkpoint(run), s.save_every, trained=method.trained)
-    return Training(points, {"steps": steps, "rate": s.lr, "rows": rows}, seen, batches.tokens())
+    curve = fit(net, batches, s.lr, run.seed, checkpoint(run), s.save_every, trained=method.trained)
+    return Training(curve, {"steps": steps, "rate": s.lr, "rows": rows}, data, batches.tokens())
 
 
 # -- stages --------------------------------------------------------------------------------------------------
 
 
 def reach(run: Run) -> Model:
-    """The encoder a run starts from: its parent's, which is trained first (and entered in the ledger) if it
-    is not there.
+    """The encoder that a run starts from, which is its parent's.
 
-    A row from another machine comes without its checkpoint, and a copy may lack a file: the stage is then
-    trained once more, and the row stays as it is.
+    A parent that is not finished is trained first and entered in the ledger. A row from another machine comes
+    without its checkpoint, and a copied checkpoint may lack a file. The stage is then trained once more, and
+    its row stays as it is.
     """
     parent = run.parent
     if parent.phase == 1:
@@ -222,51 +236,56 @@ def reach(run: Run) -> Model:
 def training_set(
     net: Model, tasks: tuple[Task, ...], s: Scale, rows: int, seed: int, lang: str = PIVOT
 ) -> tuple[dict, list[dict]]:
-    """Encoded training rows by task name, and what was read; the model gets a new head for each task, drawn
-    from the seed.
+    """Encoded training rows by task name, and a record of the data that were read.
 
-    `lang`: of the rows; text for masked LM is in all languages, and not translated.
+    The model gets a new head for each task, initialised from the seed. `rows`: rows from each source of a
+    task, 0 = all. `lang`: the language of the rows ("mt": translated). The text for masked LM is in all
+    languages and never translated.
     """
-    features, seen = {}, []
+    features, data = {}, []
     torch.manual_seed(seed)
     for task in tasks:
         langs = train_languages(task, s)
         wanted = PIVOT if task.train_lang == EVERY else lang
         parts = [reading.examples(task, "train", x, s, -(-rows // len(langs)), wanted) for x in langs]
-        examples, read = [e for p in parts for e in p[0]], [x for p in parts for x in p[1]]
+        examples, read = (
+            [example for part in parts for example in part[0]],
+            [x for part in parts for x in part[1]],
+        )
         net.add_head(task, labels(task, examples))
         features[task.name] = encoded(task, examples, read, net.tokenizer, s, net.labels[task.name])
-        seen = seen + counted(read, features[task.name].lost)
-    return features, seen
+        data = data + counted(read, features[task.name].lost)
+    return features, data
 
 
 def counted(read: list[dict], lost: np.ndarray) -> list[dict]:
-    """What was read, with how many examples of each part have their answer in no window (`lost` has their
-    numbers).
+    """The records in `read`, each with the number of its examples whose answer is in no window.
 
-    Shapes: lost (N,).
+    `lost`: the indices of such examples. Shapes: lost (N,).
     """
-    numbers, _ = np.histogram(lost, np.cumsum([0, *(x["rows"] for x in read)]))
-    told = zip(read, numbers.tolist(), strict=True)
-    return [x | {"counts": x["counts"] | {LOST: n}} if n else x for x, n in told]
+    numbers, _ = np.histogram(lost, np.cumsum([0, *(part["rows"] for part in read)]))
+    parts = zip(read, numbers.tolist(), strict=True)
+    return [part | {"counts": part["counts"] | {LOST: n}} if n else part for part, n in parts]
 
 
 def steps_of(tasks: tuple[Task, ...], features: dict, s: Scale, batch: int) -> int:
-    """Optimiser steps of a stage: as many as its tasks take alone. Of these a task gets its share of the
-    mixture.
+    """Optimiser steps of a stage: the sum of what its tasks would take alone.
+
+    A task then gets its share of the mixture.
     """
     if s.stage_steps:
         return s.stage_steps * len(tasks)
-    rows = {t: len(features[t.name]) for t in tasks}
-    return sum(t.epochs * -(-min(n, s.cap or n) // batch) for t, n in rows.items())
+    rows = {task: len(features[task.name]) for task in tasks}
+    return sum(task.epochs * -(-min(n, s.cap or n) // batch) for task, n in rows.items())
 
 
 # -- the row -------------------------------------------------------------------------------------------------
 
 
 def enter(run: Run, found: Evaluation, left: Training, begin: float) -> dict:
-    """Write a finished run's row with its provenance; its predictions stay beside the checkpoints, the row
-    has their hash.
+    """Write the row of a finished run with its provenance, and return it as the ledger has it.
+
+    The predictions stay beside the checkpoints; the row has their hash. `begin`: seconds since the epoch.
     """
     seconds, s = time.time() - begin, run.scale
     provenance = {
@@ -281,4 +300,4 @@ def enter(run: Run, found: Evaluation, left: Training, begin: float) -> dict:
     return results.read(run)
 
 
-CODE = commit()  # of the code that was loaded, whatever happens to the tree while it runs
+CODE = commit()  # of the code as loaded; later changes to the tree do not count

@@ -1,1 +1,1 @@
-"""What is asked: worlds, encoders, scales, tasks, methods, runs, and the studies they make up."""
+"""The design of the study: worlds, encoders, scales, tasks, methods, runs, and the studies they make up."""

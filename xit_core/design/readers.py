@@ -1,4 +1,4 @@
-"""Readers: a raw row of a data set becomes examples."""
+"""Readers, which turn a raw row of a data set into examples."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -9,13 +9,13 @@ Row = dict
 
 
 class Note(str):
-    """Something about a row that is counted in the run's record, though the row is kept."""
+    """A remark about a row that is kept; the run's record counts such remarks."""
 
 
-# (raw row, language wanted) -> its examples; a `str` says why it gives none, a `Note` what was mended;
-# nothing at all when the row is of another language
+# (raw row, wanted language) -> its examples. A `str` says why the row gives no example, a `Note` what was
+# mended. A row in another language yields nothing.
 Reader = Callable[[Row, str], Iterator[dict | str]]
-# harmless where only its text is compared; such a row trains nothing
+# harmless where only the answer's text is compared; such a row is not trained on
 MISPLACED = "gold answer not in the context"
 
 
@@ -23,19 +23,22 @@ MISPLACED = "gold answer not in the context"
 
 
 class Wrong(ValueError):
-    """A value that a reader cannot take; the message says what is allowed. The row and the field are named by
-    who reads.
+    """A value that a reader cannot take.
+
+    The message says what is allowed; the caller adds the row and field.
     """
 
 
 def whole_number(value) -> int:
-    """A whole number as files hold it: 1, 1.0, "1" or "1.0".
+    """A whole number in any form that files have it in: 1, 1.0, "1" or "1.0".
 
-    Raises: Wrong for anything else, true and false too.
+    Raises: Wrong for anything else, including true and false.
     """
-    whole = re.fullmatch(r"[+-]?\d{1,15}(\.0*)?", value.strip(), re.ASCII) if isinstance(value, str) else None
+    digits = (
+        re.fullmatch(r"[+-]?\d{1,15}(\.0*)?", value.strip(), re.ASCII) if isinstance(value, str) else None
+    )
     if (
-        whole
+        digits
         or isinstance(value, int | float)
         and not isinstance(value, bool)
         and abs(value) < 1e15
@@ -46,26 +49,26 @@ def whole_number(value) -> int:
 
 
 def label_number(value, names: Sequence[str], none: bool = False) -> int:
-    """The number of a label or tag: itself, its digits, or its word; -1 (where `none`) for a row without one.
+    """The number of a label or tag that is given as a number, as digits, or as one of `names`.
 
-    Raises: Wrong.
+    `none`: also allow -1, for a row without a label. Raises: Wrong for any other value.
     """
     words = f" or {', '.join(names[:8])}{', ...' * (len(names) > 8)}" if names else ""
     if isinstance(value, str) and value in names:
         return names.index(value)
     try:
-        found = whole_number(value)
+        number = whole_number(value)
     except Wrong:
         raise Wrong(f"0 to {len(names) - 1}{words}" if names else "a whole number") from None
-    if not -none <= found < (len(names) or found + 1):
+    if not -none <= number < (len(names) or number + 1):
         raise Wrong(f"0 to {len(names) - 1}{words}" if names else f"{-none} or more")
-    return found
+    return number
 
 
 def text_value(value) -> str:
-    """A text that becomes part of a longer one.
+    """The value, which must be a text.
 
-    Raises: Wrong.
+    Raises: Wrong for anything else, which would otherwise be formatted into a longer text.
     """
     if not isinstance(value, str):
         raise Wrong("a text")
@@ -73,9 +76,9 @@ def text_value(value) -> str:
 
 
 def list_value(value) -> list:
-    """A list, and nothing else that has parts.
+    """The value as a list; it must be a list or tuple.
 
-    Raises: Wrong.
+    Raises: Wrong for anything else.
     """
     if not isinstance(value, list | tuple):
         raise Wrong("a list")
@@ -83,34 +86,36 @@ def list_value(value) -> list:
 
 
 def language_value(value, known: Sequence[str]) -> str:
-    """A language of those that the rows are in.
+    """The value, which must be one of the known languages.
 
-    Raises: Wrong.
+    Raises: Wrong for any other value.
     """
     if value not in known:
         raise Wrong(", ".join(known))
     return value
 
 
-# as the translations of MNLI's training rows that come with XNLI have it
+# the spelling in XNLI's translations of MNLI's training rows
 CONTRADICTION = {"contradictory": "contradiction"}
 
 
 def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = (), langs: str = "") -> Reader:
-    """Two texts and a label that is a number, its digits, or a word of `names`; -1 and "-" mark a row without
-    one (SNLI).
+    """A reader of two texts and a label that is a number, its digits, or a word of `names`.
 
-    `langs`: the languages of which the column "language" names each row's; "" where there is no such column.
+    The labels -1 and "-" mark a row without one (SNLI). `langs`: the languages that the column "language" may
+    name; "" where there is no such column.
     """
 
     def read(row, lang):
         if langs and language_value(row["language"], [*langs.split(), lang]) != lang:
             return
-        got = row[label]
+        value = row[label]
         index = (
             -1
-            if got == "-"
-            else label_number(CONTRADICTION.get(got, got) if isinstance(got, str) else got, names, none=True)
+            if value == "-"
+            else label_number(
+                CONTRADICTION.get(value, value) if isinstance(value, str) else value, names, none=True
+            )
         )
         yield {"a": row[a], "b": row[b], "label": index} if index >= 0 else "no label"
 
@@ -118,22 +123,28 @@ def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = (), lang
 
 
 def question(row, lang):
-    """SQuAD's columns. The hub stripped contexts of leading white space and kept the offsets: an answer that
-    is not where it should be is looked for around there."""
+    """A question in SQuAD's columns.
+
+    The hub stripped leading white space from contexts but kept the offsets. An answer that is not at its
+    offset is therefore looked for nearby.
+    """
     context, answers = text_value(row["context"]), row["answers"]
-    starts = [whole_number(x) for x in list_value(answers["answer_start"])]
-    texts = [text_value(x) for x in list_value(answers["text"])]
-    found = [(aligned(context, start, text), text) for start, text in zip(starts, texts, strict=True)]
-    if any(start < 0 for start, _ in found[:1]):
+    starts = [whole_number(value) for value in list_value(answers["answer_start"])]
+    texts = [text_value(value) for value in list_value(answers["text"])]
+    aligned_answers = [
+        (aligned(context, start, text), text) for start, text in zip(starts, texts, strict=True)
+    ]
+    if any(start < 0 for start, _ in aligned_answers[:1]):
         yield Note(MISPLACED)
-    elif [start for start, _ in found] != starts:
+    elif [start for start, _ in aligned_answers] != starts:
         yield Note("answer moved to where its text is")
-    yield {"id": row["id"], "question": row["question"], "context": context, "answers": found}
+    yield {"id": row["id"], "question": row["question"], "context": context, "answers": aligned_answers}
 
 
 def aligned(context: str, start: int, said: str) -> int:
-    """Where the text of an answer begins: at `start`, else at its occurrence nearest to it (the earlier of
-    two), else -1.
+    """The offset in characters where an answer's text begins.
+
+    It is `start` if the text is there, else the nearest occurrence (the earlier of two as near), else -1.
     """
     if context.startswith(said, max(start, 0)) and start >= 0:
         return start
@@ -142,24 +153,27 @@ def aligned(context: str, start: int, said: str) -> int:
 
 
 def tydi(row, lang):
-    """SQuAD's columns; the language stands in the id: "english-123-0" on the hub, "<lang>-..." in the
-    micro-world.
+    """A question in SQuAD's columns, whose id begins with the language.
+
+    The id is "english-123-0" on the hub, "<lang>-..." in the micro-world.
     """
-    known = (
+    codes = (
         {lang: lang}
         | {name.split()[0].lower(): code for code, name in NAMES.items()}
         | {code: code for code in NAMES}
     )
-    first = language_value(text_value(row["id"]).split("-")[0], [*known])
-    if known[first] == lang:
+    first = language_value(text_value(row["id"]).split("-")[0], [*codes])
+    if codes[first] == lang:
         yield from question(row, lang)
 
 
 def tagged(column: str, names: list[str]) -> Reader:
-    """Tokens with a tag each: of `names` a word or its number, where there are none any word."""
+    """A reader of tokens with a tag each: a word of `names` or its number; any word when `names` is empty."""
 
     def read(row, lang):
-        tags = [names[label_number(t, names)] if names else text_value(t) for t in list_value(row[column])]
+        tags = [
+            names[label_number(tag, names)] if names else text_value(tag) for tag in list_value(row[column])
+        ]
         if len(tags) != len(list_value(row["tokens"])):
             raise Wrong(f"as many tokens as {column}")
         yield {"tokens": row["tokens"], "tags": tags} if tags else "no tokens"
@@ -177,13 +191,13 @@ def bitext(row, lang):
 
 
 def swag(row, lang):
-    """HellaSwag as the authors read it: context a, then each of "context b + ending"
+    """HellaSwag as its authors read it: context a, with each choice "context b + ending"
     (zphang/nlprunners@b45eb54).
     """
-    b = text_value(row["ctx_b"] or "")
+    context_b = text_value(row["ctx_b"] or "")
     yield {
         "a": row["ctx_a"] or row["ctx"],
-        "choices": [f"{b} {text_value(e)}".strip() for e in list_value(row["endings"])],
+        "choices": [f"{context_b} {text_value(ending)}".strip() for ending in list_value(row["endings"])],
         "label": whole_number(row["label"]),
     }
 
@@ -217,18 +231,18 @@ def jcommonsense(row, lang):
 
 def social_iqa(row, lang):
     """Social IQa: three answers, named by 1, 2 or 3."""
-    a = f"{text_value(row['context'])} {text_value(row['question'])}"
-    choices, label = [row[f"answer{x}"] for x in "ABC"], whole_number(row["label"])
+    prompt = f"{text_value(row['context'])} {text_value(row['question'])}"
+    choices, label = [row[f"answer{letter}"] for letter in "ABC"], whole_number(row["label"])
     if label not in (1, 2, 3):
         raise Wrong("1, 2 or 3")
-    yield {"a": a, "choices": choices, "label": label - 1}
+    yield {"a": prompt, "choices": choices, "label": label - 1}
 
 
 def copa(row, lang):
-    """A premise with COPA's question for its cause or its effect, and two choices."""
-    asked = {"cause": "What was the cause of this?", "effect": "What happened as a result?"}
-    a = f"{text_value(row['premise'])} {asked[language_value(row['question'], [*asked])]}"
-    yield {"a": a, "choices": [row["choice1"], row["choice2"]], "label": whole_number(row["label"])}
+    """A premise with COPA's question about its cause or effect, and two choices."""
+    questions = {"cause": "What was the cause of this?", "effect": "What happened as a result?"}
+    prompt = f"{text_value(row['premise'])} {questions[language_value(row['question'], [*questions])]}"
+    yield {"a": prompt, "choices": [row["choice1"], row["choice2"]], "label": whole_number(row["label"])}
 
 
 def answer_sentence(row, lang):
@@ -236,14 +250,14 @@ def answer_sentence(row, lang):
     start = whole_number(list_value(row["answers"]["answer_start"])[0])
     if len(list_value(row["sentences"])) != len(list_value(row["sentence_breaks"])):
         raise Wrong("as many sentences as sentence_breaks")
-    at = next((i for i, (first, end) in enumerate(row["sentence_breaks"]) if first <= start < end), None)
-    told = {
+    index = next((i for i, (first, end) in enumerate(row["sentence_breaks"]) if first <= start < end), None)
+    example = {
         "id": row["id"],
         "question": row["question"],
         "context": row["context"],
         "sentences": row["sentences"],
     }
-    yield told | {"answer": at} if at is not None else MISPLACED
+    yield example | {"answer": index} if index is not None else MISPLACED
 
 
 MEWSLIX = "ar de en es fa ja pl ro ta tr uk"
@@ -254,19 +268,23 @@ def mention(row, lang):
     (third_party/utils_mewslix.py).
     """
     context = row["context"]
-    for each in (
+    for item in (
         row["mentions"] if language_value(context["language"], [*MEWSLIX.split(), lang]) == lang else ()
     ):
-        span = each["mention_span"]
-        inside = [s for s in context["sentence_spans"] if s["start"] <= span["start"] < s["end"]]
-        if not inside or not context["text"]:
+        span = item["mention_span"]
+        sentences = [
+            sentence
+            for sentence in context["sentence_spans"]
+            if sentence["start"] <= span["start"] < sentence["end"]
+        ]
+        if not sentences or not context["text"]:
             yield "article text not restored"
             continue
-        left = context["text"][inside[0]["start"] : span["start"]]
-        right = context["text"][span["end"] : max(span["end"], inside[0]["end"])]
-        told = f"{text_value(span['text'])}: {left} {{ {span['text']} }} {right}"
-        names = {"id": text_value(each["example_id"]), "entity": text_value(each["entity_id"])}
-        yield names | {"mention": " ".join(told.split())}
+        left = context["text"][sentences[0]["start"] : span["start"]]
+        right = context["text"][span["end"] : max(span["end"], sentences[0]["end"])]
+        text = f"{text_value(span['text'])}: {left} {{ {span['text']} }} {right}"
+        names = {"id": text_value(item["example_id"]), "entity": text_value(item["entity_id"])}
+        yield names | {"mention": " ".join(text.split())}
 
 
 def plain_text(row, lang):

@@ -1,5 +1,6 @@
-"""What a run is: a path through the tasks at one scale with one seed. Everything that changes a score is a
-field here.
+"""A run: a path through the tasks at one scale with one seed.
+
+Everything that changes a score is a field of `Run`.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ MODELS = {
     "remake": "the scale's encoder, pretrained anew",
 }
 MACHINE_TRANSLATED = "mt"
-ARRANGED = (  # fields of a scale that only arrange the work, or are told otherwise
+ARRANGED = (  # fields of a scale that only arrange the work, or are recorded elsewhere
     "name", "world", "encoder", "seeds", "together", "save_every", "pretraining", "lacks", "note", "sources",
     "targets",
     "stand_ins", "by_seed", "prolongs", "first",
@@ -30,7 +31,7 @@ ARRANGED = (  # fields of a scale that only arrange the work, or are told otherw
 
 @dataclass(frozen=True)
 class Stage:
-    """What is trained at once: one task, or several jointly, by one method."""
+    """One step of a path: one task, or several trained jointly, by one method."""
 
     tasks: tuple[Task, ...]
     method: Method
@@ -38,24 +39,25 @@ class Stage:
     @property
     def name(self) -> str:
         """ "squad1+mlm" """
-        return "+".join(t.name for t in self.tasks)
+        return "+".join(member.name for member in self.tasks)
 
 
 @dataclass(frozen=True)
 class Run:
     """One path at one scale with one seed; the unit of the ledger.
 
-    It is resolved here, once: what is below takes the objects `scale`, `stages`, `target` and `encoder`, and
-    looks no name up again. `path`: `>` is *then*, `+` is *jointly with*: "xnli" is the baseline, "squad1+mlm
-    > tydiqa" a transfer, "mnli" the intermediate stage itself, "pretrained" the encoder itself.
+    Names are resolved here, once. The code below takes the objects `scale`, `stages`, `target` and `encoder`
+    and does not look up names again. In `path`, `>` means *then* and `+` means *jointly with*. "xnli" is the
+    baseline, "squad1+mlm > tydiqa" a transfer, "mnli" the intermediate stage itself, "pretrained" the encoder
+    itself.
     """
 
     path: str = "xnli"
-    scale: Scale | str = "smoke"  # a name becomes the scale
+    scale: Scale | str = "smoke"  # a name is replaced by its scale
     seed: int = 1
     model: str = ""  # a key of MODELS
-    method: str = "full"  # of every stage, or one for each with `>` between
-    # of the intermediate data: "en", or "mt" = machine-translated into the target languages
+    method: str = "full"  # one for every stage, or one for each with `>` between
+    # language of the intermediate data: "en", or "mt" = machine-translated into the target languages
     lang: str = PIVOT
     size: int = 0  # rows of intermediate data, 0 = all that the scale allows
 
@@ -74,149 +76,159 @@ class Run:
             )
         object.__setattr__(self, "path", paths[0])
         object.__setattr__(self, "method", canonical(methods(self.method, len(self.stages) or 1)))
-        for each in (t for stage in self.stages for t in stage.tasks):
-            languages(each, self.scale)  # raises for a task that the scale's world does not tell
+        for trained in (member for stage in self.stages for member in stage.tasks):
+            languages(trained, self.scale)  # raises for a task that the scale's world does not have
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
-        """Every stage in order; none for the encoder itself."""
+        """All stages in order; () for the pretrained encoder itself."""
         if self.path == PRETRAINED:
             return ()
-        names = [s.split("+") for s in self.path.split(" > ")]
+        names = [stage.split("+") for stage in self.path.split(" > ")]
         chosen = methods(self.method, len(names))
-        return tuple(Stage(tuple(TASKS[n] for n in s), m) for s, m in zip(names, chosen, strict=True))
+        return tuple(
+            Stage(tuple(TASKS[name] for name in stage), method)
+            for stage, method in zip(names, chosen, strict=True)
+        )
 
     @property
     def on(self) -> str:
-        """The name of what the run is scored on: its target, or for a stage run the stage itself."""
+        """The name of what the run is scored on: its target, or the stage itself for a stage run."""
         return self.stages[-1].name if self.stages else self.path
 
     @property
     def target(self) -> Task | None:
-        """The target task of a run of phase 3."""
+        """The target task of a run of phase 3; None in other phases."""
         last = self.stages[-1].tasks if self.stages else ()
         return last[0] if len(last) == 1 and last[0].scored else None
 
     @property
     def phase(self) -> int:
-        """1 pretrained encoder, 2 an intermediate stage, 3 a target."""
+        """1 for the pretrained encoder, 2 for an intermediate stage, 3 for a target."""
         return 1 if not self.stages else 3 if self.target else 2
 
     @property
     def source(self) -> str:
         """The path without its target: "" for a baseline; a stage run's whole path."""
-        return self.path if self.phase < 3 else " > ".join(s.name for s in self.stages[:-1])
+        return self.path if self.phase < 3 else " > ".join(stage.name for stage in self.stages[:-1])
 
     @property
     def parent(self) -> "Run | None":
         """The run whose encoder this one starts from; None for the pretrained encoder itself."""
         if self.phase == 1:
             return None
-        before = self.stages[:-1]
-        if not before:  # one encoder for all seeds, unless its weights are drawn at random
+        earlier = self.stages[:-1]
+        if not earlier:  # one encoder for all seeds, unless its weights are drawn at random
             return Run(PRETRAINED, self.scale, self.seed if self.model else 1, self.model)
-        chosen = canonical(tuple(s.method for s in before))
-        return replace(self, path=" > ".join(s.name for s in before), method=chosen)
+        method = canonical(tuple(stage.method for stage in earlier))
+        return replace(self, path=" > ".join(stage.name for stage in earlier), method=method)
 
     @property
     def named(self) -> dict[str, str | int]:
-        """Its fields as words and numbers: what a notebook, a ledger row and the command line say of it."""
-        return {f.name: getattr(self, f.name) for f in fields(self)} | {"scale": self.scale.name}
+        """Its fields as texts and numbers, as in a notebook, a ledger row and the command line."""
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {"scale": self.scale.name}
 
     @property
     def changed(self) -> dict[str, str | int]:
-        """Of these, the ones that differ from their defaults."""
-        return {k: v for k, v in self.named.items() if v != DEFAULTS[k]}
+        """The items of `named` that differ from their defaults."""
+        return {name: value for name, value in self.named.items() if value != DEFAULTS[name]}
 
     @cached_property
     def id(self) -> str:
-        """File-safe and readable, with a hash of what the words do not show: recipe, data revisions,
-        encoder."""
+        """A readable, file-safe name with a hash of what it leaves out: recipe, data revisions, encoder."""
         all_nine = set(nine(self.scale))
-        joint = ["multi" if {t.name for t in s.tasks} == all_nine else s.name for s in self.stages]
+        names = [
+            "multi" if {member.name for member in stage.tasks} == all_nine else stage.name
+            for stage in self.stages
+        ]
         marks = [
-            str(self.changed[k]).replace(" > ", ".") for k in ("model", "method", "lang") if k in self.changed
+            str(self.changed[name]).replace(" > ", ".")
+            for name in ("model", "method", "lang")
+            if name in self.changed
         ]
         marks += [f"n{self.size}"] if self.size else []
-        told = [self.named, recipe(self), revisions(self)]
-        told += [fingerprint(self.scale.encoder)] if self.stages or not self.model else []
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
-        return "-".join([".".join(joint or [self.path]), *marks, f"s{self.seed}", digest])
+        identity = [self.named, recipe(self), revisions(self)]
+        identity += [fingerprint(self.scale.encoder)] if self.stages or not self.model else []
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+        return "-".join([".".join(names or [self.path]), *marks, f"s{self.seed}", digest])
 
 
 DEFAULTS = {f.name: f.default for f in fields(Run)}
 
 
 def runs_of(path: str, seed: int = 1, **given) -> tuple[Run, ...]:
-    """Every run that a path with commas names, with one seed or (0) each seed of the scale; `given`: other
-    fields of `Run`.
+    """Every run that a path with commas names.
 
+    `seed`: one seed, or 0 for each seed of the scale. `given`: other fields of `Run`.
     Raises: Bad for a wrong path or field.
     """
     seeds = scale(given.get("scale", DEFAULTS["scale"])).seeds if type(seed) is int and seed == 0 else (seed,)
-    return tuple(dict.fromkeys(Run(path=p, seed=x, **given) for x in seeds for p in parse(path)))
+    return tuple(
+        dict.fromkeys(
+            Run(path=single_path, seed=run_seed, **given) for run_seed in seeds for single_path in parse(path)
+        )
+    )
 
 
 def revisions(run: Run) -> list[tuple[str, str]]:
-    """The data that make its numbers: task and revision, of the tasks of its stages and those that train
-    them.
-    """
-    used = {t.name: t for s in run.stages for t in s.tasks}
-    used |= {t.train_on: TASKS[t.train_on] for t in used.values() if t.train_on}
+    """The data behind a run's numbers: (task, revision) of its stages' tasks and of those that train them."""
+    used = {member.name: member for stage in run.stages for member in stage.tasks}
+    used |= {member.train_on: TASKS[member.train_on] for member in used.values() if member.train_on}
     if not run.stages and run.scale.world.made:
         used[TEXT.name] = TEXT
     return [(name, used[name].version(run.scale.world)) for name in sorted(used)]
 
 
 def recipe(run: Run) -> dict:
-    """What makes a run's numbers: every field of its scale that differs from its default, as JSON data.
+    """The settings behind a run's numbers: its scale's fields that differ from their defaults, as JSON data.
 
-    Less seeds and what only arranges the work; how the encoder was pretrained counts where the run makes one.
+    Seeds and fields that only arrange the work are left out. The pretraining is included where the run makes
+    the encoder or starts from random weights.
     """
     s = run.scale
-    told = differing(s, leave=ARRANGED) | {"world": s.world.name}
+    values = differing(s, leave=ARRANGED) | {"world": s.world.name}
     named = {"encoder": s.encoder.name, "revision": s.encoder.revision}
-    told |= {name: value for name, value in named.items() if value or name == "encoder"}
-    told |= {"lacks": own} if (own := [x for x in s.lacks if x.startswith(f"{run.on}/")]) else {}
+    values |= {name: value for name, value in named.items() if value or name == "encoder"}
+    values |= {"lacks": gaps} if (gaps := [gap for gap in s.lacks if gap.startswith(f"{run.on}/")]) else {}
     if s.pretraining and (run.model or s.encoder.origin == RANDOM):
-        told["pretraining"] = differing(s.pretraining)
-    return json.loads(json.dumps(told))
+        values["pretraining"] = differing(s.pretraining)
+    return json.loads(json.dumps(values))
 
 
 def differing(row, leave: tuple[str, ...] = ()) -> dict:
     """The fields of a dataclass that differ from their defaults."""
     return {
-        f.name: getattr(row, f.name)
-        for f in fields(row)
-        if f.name not in leave and getattr(row, f.name) != f.default
+        field.name: getattr(row, field.name)
+        for field in fields(row)
+        if field.name not in leave and getattr(row, field.name) != field.default
     }
 
 
 def parse(text: str) -> list[str]:
-    """Canonical paths of a path string whose last stage may name several alternatives with commas.
+    """The canonical paths of a path string whose last stage may name alternatives, separated by commas.
 
     Raises: Bad for an unknown task, an empty part, or a stage that cannot stand where it does.
     """
     if text.strip() == PRETRAINED:
         return [PRETRAINED]
-    *stages, last = [s.strip() for s in text.split(">")]
-    first = [joint(s, text) for s in stages]
-    if bad := [s for s in first if s in TASKS and TASKS[s].scored]:
-        raise Bad(f"path {text!r}: target {bad[0]!r} must come last; a path is intermediates > target")
-    return [" > ".join([*first, joint(a, text)]) for a in last.split(",")]
+    *stages, last = [stage.strip() for stage in text.split(">")]
+    earlier = [joint(stage, text) for stage in stages]
+    if targets := [stage for stage in earlier if stage in TASKS and TASKS[stage].scored]:
+        raise Bad(f"path {text!r}: target {targets[0]!r} must come last; a path is intermediates > target")
+    return [" > ".join([*earlier, joint(alternative, text)]) for alternative in last.split(",")]
 
 
 def joint(stage: str, text: str) -> str:
     """The canonical name of a stage of the path `text`.
 
-    Raises: Bad.
+    Raises: Bad for an unknown task, a task named twice, or a target in a joint stage.
     """
-    found = [task(n.strip(), within=text) for n in stage.split("+")]
-    if len(set(found)) < len(found):
+    members = [task(name.strip(), within=text) for name in stage.split("+")]
+    if len(set(members)) < len(members):
         raise Bad(f"path {text!r}: a task stands twice in {stage!r}; name each once")
-    if len(found) > 1 and any(t.scored for t in found):
+    if len(members) > 1 and any(member.scored for member in members):
         raise Bad(
             f"path {text!r}: a target cannot be trained jointly ({stage!r}); join targets with commas in "
             "the last stage"
         )
-    return "+".join(t.name for t in ordered(found))
+    return "+".join(member.name for member in ordered(members))

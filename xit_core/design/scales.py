@@ -1,4 +1,4 @@
-"""Scales: where data come from, which encoder, and how much of everything."""
+"""Scales: where the data come from, which encoder is used, and how much of everything."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ PIVOT = "en"  # English at the real scales; the constructed pivot language in th
 
 @dataclass(frozen=True)
 class Pretraining:
-    """How notebook 1 makes an encoder anew (`xit run pretrained --model remake`)."""
+    """How notebook 1 pretrains an encoder anew (`xit run pretrained --model remake`)."""
 
     layers: int
     hidden: int
@@ -31,9 +31,9 @@ class Pretraining:
     alpha: float = 0.0
 
 
-@dataclass(frozen=True, eq=False)  # a scale is itself and no other, whatever its fields
+@dataclass(frozen=True, eq=False)  # compared by identity, not by fields
 class Scale:
-    """One row of the book's table of scales: where data come from, which encoder, how much of everything."""
+    """A row of the book's table of scales: where the data come from, the encoder, how much of everything."""
 
     name: str
     world: World
@@ -42,8 +42,8 @@ class Scale:
     stage_rows: int = 0  # training rows of an intermediate task, likewise
     eval_rows: int = 0  # evaluation rows a language, 0 = all
     langs: tuple[str, ...] = ()  # () = every language of the task
-    gaps: tuple[str, ...] = ()  # "task/language" that the scale's data lack, said in book/deviations.md
-    # the same, of tasks that came later: they count in the recipe of their own runs only
+    gaps: tuple[str, ...] = ()  # "task/language" that the scale's data lack, listed in book/deviations.md
+    # the same for tasks added later; these enter the recipe of their own runs only
     lacks: tuple[str, ...] = ()
     steps: int = 0  # optimiser steps of the target stage, 0 = the task's epochs
     stage_steps: int = 0  # steps each intermediate task of a stage contributes, 0 = the task's epochs
@@ -185,7 +185,7 @@ PAPER = SCALES["paper"]  # the scale of the reproduction
 
 
 def scale(name: str | Scale) -> Scale:
-    """The scale of that name, or itself.
+    """The scale of that name; a scale is returned as it is.
 
     Raises: Bad for an unknown name.
     """

@@ -1,4 +1,4 @@
-"""Which runs make up each study: one expression a study, a function of the scale."""
+"""Which runs make up each study: a function of the scale for each study."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ LEAST_SEEDS = 3
 
 
 def multi(scale: Scale) -> str:
-    """The source that joins the nine."""
+    """The source that trains on the nine intermediate tasks jointly."""
     return parse("+".join(nine(scale)))[0]
 
 
@@ -25,14 +25,14 @@ def mixed() -> tuple[str, ...]:
 
 
 def paths(source: str, targets: tuple[str, ...]) -> list[str]:
-    """The stage itself (phase 2), then the source followed by each target (phase 3)."""
-    return [source, *(f"{source} > {t}" for t in targets)] if source else list(targets)
+    """The paths of a source: the stage itself (phase 2), then the source with each target (phase 3)."""
+    return [source, *(f"{source} > {target}" for target in targets)] if source else list(targets)
 
 
 def grid(scale: Scale, sources: tuple[str, ...], targets: tuple[str, ...], **fields: str) -> list[Run]:
     """Every source over every target with every seed of the scale; `fields` are further fields of `Run`."""
     cells = [(source, seed) for source in sources for seed in scale.seeds]
-    return [Run(p, scale, seed, **fields) for source, seed in cells for p in paths(source, targets)]
+    return [Run(path, scale, seed, **fields) for source, seed in cells for path in paths(source, targets)]
 
 
 def main_study(scale: Scale) -> list[Run]:
@@ -54,42 +54,48 @@ def main_study(scale: Scale) -> list[Run]:
 
 
 def by_seed(scale: Scale) -> list[Run]:
-    """The same in an order of which every finished seed is a balanced design, with tasks in other languages
-    than English.
+    """The main study in seed order, so that every finished seed is a balanced design.
 
-    First the cells that claims 1 to 8 read, with the fewest seeds a verdict needs, one seed after the other:
-    baseline and random weights, the sources that a claim names, the other single tasks. Then the variants;
-    then the first cells with further seeds. Translated data come last: most machines have none.
+    It also has intermediate tasks in other languages than English. First come the cells that claims 1 to 8
+    read, with the fewest seeds that a verdict needs, one seed after the other: baseline and random weights,
+    the sources that a claim names, the other single tasks. Then come the variants, then the first cells with
+    further seeds. Translated data come last because most machines have none.
     """
-    rest = (t for t in nine(scale) if t not in MIXED)
-    read = [(paths(s, TARGETS), {}) for s in ("", *MIXED, multi(scale), *rest)]
+    others = (name for name in nine(scale) if name not in MIXED)
+    claimed = [(paths(source, TARGETS), {}) for source in ("", *MIXED, multi(scale), *others)]
     control = ([PRETRAINED, *TARGETS], {"model": "random"})
-    variants = [(paths(s, TARGETS), {}) for s in (*mixed(), *OTHER_LANGUAGES)]
-    translated = [(paths(s, TARGETS), {"lang": MACHINE_TRANSLATED}) for s in MIXED]
+    variants = [(paths(source, TARGETS), {}) for source in (*mixed(), *OTHER_LANGUAGES)]
+    translated = [(paths(source, TARGETS), {"lang": MACHINE_TRANSLATED}) for source in MIXED]
     first, more = scale.seeds[:LEAST_SEEDS], scale.seeds[LEAST_SEEDS:]
-    rounds = (first, [read[0], control, *read[1:]]), (first, variants), (more, read), (first, translated)
+    rounds = (
+        (first, [claimed[0], control, *claimed[1:]]),
+        (first, variants),
+        (more, claimed),
+        (first, translated),
+    )
     cells = [(seed, cell) for seeds, cells in rounds for seed in seeds for cell in cells]
     return [
         Run(PRETRAINED, scale),
-        *(Run(p, scale, seed, **given) for seed, (ps, given) in cells for p in ps),
+        *(Run(path, scale, seed, **given) for seed, (cell_paths, given) in cells for path in cell_paths),
     ]
 
 
 def prolonged(scale: Scale) -> list[Run]:
-    """The same, with every seed of a few sources first. Random weights are those of the scale that it
-    prolongs.
+    """The study of a scale that prolongs another: as `by_seed`, but with every seed of a few sources first.
+
+    It has no runs with random weights; those of the scale that it prolongs are used.
     """
     first = ("", *scale.first)
     plan = [run for run in by_seed(scale) if not run.model]
     return sorted(plan, key=lambda run: run.phase > 1 and (run.source not in first or run.lang != PIVOT))
 
 
-# a question adds its own (report.questions)
+# the research questions add theirs (report.questions)
 STUDIES: dict[str, Callable[[Scale], list[Run]]] = {MAIN: main_study}
 
 
 def runs(study: str, scale: Scale) -> list[Run]:
-    """Every run of the study at the scale, parents before children, in the order in which they are best made.
+    """Every run of the study at the scale, in the best order to make them, parents before children.
 
     Raises: Bad for an unknown study.
     """

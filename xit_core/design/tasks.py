@@ -1,5 +1,5 @@
-"""Every task of the study, each declared once: where its rows are, how a row is read, what it trains on, how
-it is scored.
+"""Every task of the study, declared once: where its rows are, how a row is read, what trains it and how it is
+scored.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ XNLI_LANGS = "ar bg de el en es fr hi ru sw th tr ur vi zh"
 TRANSLATED = "ar bg de el es fr hi ru sw th tr ur vi zh".split()  # what XNLI translates MNLI into
 
 
-@dataclass(frozen=True, eq=False)  # a task is itself and no other, whatever its fields
+@dataclass(frozen=True, eq=False)  # compared by identity, not by fields
 class Task:
     """One task. `source` is "repository/config", in which a language is a field: {lang}, {name} or {iso3}.
 
@@ -87,15 +87,15 @@ class Task:
 
     @property
     def scored(self) -> bool:
-        """A path may end in it: it is evaluated in every language, not only trained on."""
+        """Whether a path may end in it: it is evaluated in every language, not only trained on."""
         return self.role in ("target", "xtreme-r", "shift")
 
     def version(self, world: World) -> str:
-        """The revision of the data that a run of this task sees."""
+        """The revision of the data that a run of this task reads in a world."""
         return world.version or self.revision
 
     def config(self, lang: str) -> tuple[str, str]:
-        """Repository and config of one language."""
+        """The repository and config of one language."""
         name, iso3 = NAMES.get(lang, f"{lang} {lang}").split()
         repository, _, config = self.source.format(lang=lang, name=name, iso3=iso3).rpartition("/")
         return repository, config
@@ -389,13 +389,12 @@ for lang in ("ko", "sw"):
 
 INTERMEDIATES = tuple(t.name for t in TASKS.values() if t.role == "intermediate")
 TARGETS = tuple(t.name for t in TASKS.values() if t.role == "target")
-# What every encoder is measured by, whatever it is trained on: masked words, parallel sentences, parts of
-# speech
+# What every encoder is measured on, whatever trained it: masked words, parallel sentences, parts of speech
 TEXT, PARALLEL, TAGGED = TASKS["mlm"], TASKS["tatoeba"], TASKS["udpos"]
 
 
 def task(name: str, within: str = "") -> Task:
-    """The task of that name; `within` is the path it was read from, for the message.
+    """The task of that name. `within`: the path it was read from, for the message.
 
     Raises: Bad for an unknown name.
     """
@@ -406,33 +405,33 @@ def task(name: str, within: str = "") -> Task:
 
 
 def ordered(tasks: list[Task]) -> list[Task]:
-    """Tasks in the order in which a stage names them: the nine first, then as declared."""
+    """Tasks in the order in which a stage names them: first the nine, then as declared."""
     order = list(dict.fromkeys((*INTERMEDIATES, *TASKS)))
     return sorted(tasks, key=lambda t: order.index(t.name))
 
 
 def nine(scale: Scale) -> tuple[str, ...]:
-    """The nine single intermediate tasks of a scale, a stand-in in the place of what it stands in for."""
-    instead = dict(scale.stand_ins)
-    return tuple(instead.get(name, name) for name in INTERMEDIATES)
+    """The names of the nine single intermediate tasks of a scale, with its stand-ins in place."""
+    replacements = dict(scale.stand_ins)
+    return tuple(replacements.get(name, name) for name in INTERMEDIATES)
 
 
 def located(spec: str) -> tuple[str, str, str, str]:
-    """Repository, config, split and commit of "repository/config/split@commit"."""
+    """The repository, config, split and commit of "repository/config/split@commit"."""
     path, _, commit = spec.partition("@")
     return (*path.rsplit("/", 2), commit)
 
 
 def languages(task: Task, scale: Scale) -> tuple[str, ...]:
-    """Languages a task is evaluated in at a scale; retrieval pairs every other language with the pivot.
+    """The languages a task is evaluated in at a scale; retrieval pairs every other language with the pivot.
 
-    Raises: Bad for a task that the scale's world does not tell.
+    Raises: Bad for a task that the scale's world does not have.
     """
     world = scale.world
     if world.tasks and task.name not in world.tasks:
-        known = ", ".join(world.tasks)
+        names = ", ".join(world.tasks)
         raise Bad(
-            f"scale {scale.name!r}: the {world.name}-world has no {task.name!r}, only {known}; take another "
+            f"scale {scale.name!r}: the {world.name}-world has no {task.name!r}, only {names}; take another "
             "scale"
         )
     langs = tuple(task.langs.split())
@@ -440,9 +439,11 @@ def languages(task: Task, scale: Scale) -> tuple[str, ...]:
         langs = world.languages if langs != (PIVOT,) else (PIVOT,)
         langs = langs if not task.retrieves else langs[1:]
     lacking = (*scale.gaps, *scale.lacks)
-    return tuple(x for x in langs if x in (scale.langs or langs) and f"{task.name}/{x}" not in lacking)
+    return tuple(
+        code for code in langs if code in (scale.langs or langs) and f"{task.name}/{code}" not in lacking
+    )
 
 
 def train_languages(task: Task, scale: Scale) -> tuple[str, ...]:
-    """Languages of the rows that train a task at a scale."""
+    """The languages of the rows that train a task at a scale."""
     return languages(task, scale) if task.train_lang == EVERY else (task.train_lang,)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class World:
-    """What a world speaks and tells. The micro-world is made by this package, real rows are fetched."""
+    """The languages and tasks of a world. This package generates the micro-world; real rows are fetched."""
 
     name: str
-    made: bool = False  # its rows are generated when they are needed: nothing to fetch, nobody else's licence
+    made: bool = False  # its rows are generated when needed: nothing to fetch, no third-party licence
     languages: tuple[str, ...] = ()  # the pivot first; () = those that each task declares
     tasks: tuple[str, ...] = ()  # () = every declared task
-    version: str = ""  # of all its rows; "" = the revision that each task declares
+    version: str = ""  # the version of all its rows; "" = the revision that each task declares
 
 
 REAL = World("real")
@@ -23,6 +23,6 @@ MICRO = World(
         "anli mnli qqp squad2 squad1 hellaswag ccg cosmosqa csqa mlm "
         "xnli pawsx udpos panx xquad mlqa tydiqa bucc tatoeba".split()
     ),
-    # raised whenever the micro-world tells a different story (a test holds its rows to it)
+    # raised whenever the micro-world's rows change (a test compares the rows with it)
     version="micro-1",
 )

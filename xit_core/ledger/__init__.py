@@ -1,1 +1,1 @@
-"""What was found: rows, predictions, measurements; written once, published by study and scale."""
+"""The results: rows, predictions and measurements, written once, published by study and scale."""

@@ -1,9 +1,9 @@
-"""Rows as lines of text, with what they share said once; read back exactly as they were.
+"""Rows as lines of text in which shared content is written once; reading gives back exactly the same rows.
 
-Three steps, each undone in reading: what all rows have is taken out of them; a list of objects with the same
-plain fields becomes an object of columns; and an object or list that still stands in many places is a part,
-said once and named by its hash. A key that no row has, the mark, tells columns {mark: {...}} and references
-{mark: "hash"} from what rows say.
+Writing takes three steps, and reading undoes each. Fields that all rows share are taken out of them. A list
+of objects with the same plain fields becomes an object of columns. An object or list that still occurs in
+several places becomes a part, written once and named by its hash. The mark is a key that no row has. It
+distinguishes columns {mark: {...}} and references {mark: "hash"} from the rows' own objects.
 """
 
 import hashlib
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-# characters: a shorter object or list is written where it stands, a reference is hardly shorter
+# characters; a shorter object or list is written in place, because a reference is hardly shorter
 LEAST_LENGTH = 48
 
 
 @dataclass(frozen=True)
 class Factored:
-    """Rows as text: the mark, what all share, the parts by their names, and a line a row in their order."""
+    """Rows as text: the mark, the shared fields, the parts by name, and one line a row in the rows' order."""
 
     mark: str
     shared: dict[str, Any]
@@ -29,28 +29,28 @@ class Factored:
 
 
 def factored(rows: list[dict]) -> Factored:
-    """Rows of JSON with what they share taken out. The same rows give the same text."""
+    """Rows of JSON as text, with shared content taken out; the same rows give the same text."""
     mark, shared = unused(rows), common(rows) if len(rows) > 1 else {}
-    told = [columned(rest(row, shared), mark) for row in rows]
-    names = names_of_parts(repeated(told))
+    own_fields = [columned(rest(row, shared), mark) for row in rows]
+    names = names_of_parts(repeated(own_fields))
     parts = {names[text]: written(json.loads(text), names, mark, top=True) for text in names}
-    lines = [written(row, names, mark, top=True) for row in told]
+    lines = [written(row, names, mark, top=True) for row in own_fields]
     return Factored(mark, shared, dict(sorted(parts.items())), lines)
 
 
 def unfactored(line: str, mark: str, shared: str, parts: dict[str, str]) -> dict:
-    """The row of a line, all of it new: nothing of one row is in another. `shared` is text too.
+    """The row that a line holds. `shared` is text too, so that no two rows have an object in common.
 
-    Raises: KeyError for a part that is not there, ValueError for what is no JSON.
+    Raises: KeyError for a missing part, ValueError for invalid JSON.
     """
 
     def undone(found: dict) -> Any:
         if mark not in found:
             return found
-        told = found[mark]
-        if isinstance(told, str):
-            return json.loads(parts[told], object_hook=undone)
-        return [dict(zip(told, cells, strict=True)) for cells in zip(*told.values(), strict=True)]
+        value = found[mark]
+        if isinstance(value, str):
+            return json.loads(parts[value], object_hook=undone)
+        return [dict(zip(value, cells, strict=True)) for cells in zip(*value.values(), strict=True)]
 
     return merged_fields(json.loads(shared), json.loads(line, object_hook=undone))
 
@@ -59,33 +59,33 @@ def unfactored(line: str, mark: str, shared: str, parts: dict[str, str]) -> dict
 
 
 def common(values: list[dict]) -> dict:
-    """What all of these objects have, field by field and in the objects of their fields."""
-    found = {}
+    """The fields that all of these objects have with equal values, also within nested objects."""
+    shared = {}
     for key in values[0]:
-        same = [value[key] for value in values if key in value]
-        if len(same) < len(values):
+        present = [value[key] for value in values if key in value]
+        if len(present) < len(values):
             continue
-        if len({text_of(value) for value in same}) == 1:
-            found[key] = same[0]
-        elif all(isinstance(value, dict) for value in same) and (inner := common(same)):
-            found[key] = inner
-    return found
+        if len({text_of(value) for value in present}) == 1:
+            shared[key] = present[0]
+        elif all(isinstance(value, dict) for value in present) and (inner := common(present)):
+            shared[key] = inner
+    return shared
 
 
 def rest(value: dict, shared: dict) -> dict:
-    """An object without what is shared: `merged_fields` gives it back."""
-    left = {}
-    for key, of in value.items():
+    """An object without the shared fields; `merged_fields` undoes this."""
+    own = {}
+    for key, item in value.items():
         if key not in shared:
-            left[key] = of
-        elif isinstance(of, dict) and (inner := rest(of, shared[key])):
-            left[key] = inner
-    return left
+            own[key] = item
+        elif isinstance(item, dict) and (inner := rest(item, shared[key])):
+            own[key] = inner
+    return own
 
 
 def merged_fields(shared: dict, left: dict) -> dict:
-    """An object of what is shared and what is its own."""
-    both = {key: merged_fields(shared[key], of) if key in shared else of for key, of in left.items()}
+    """An object with the shared fields and its own."""
+    both = {key: merged_fields(shared[key], item) if key in shared else item for key, item in left.items()}
     return shared | both
 
 
@@ -93,40 +93,40 @@ def merged_fields(shared: dict, left: dict) -> dict:
 
 
 def unused(rows: list[dict]) -> str:
-    """The shortest mark that is no key of an object anywhere in the rows."""
-    known = set()
+    """The shortest mark ("@", "@@", ...) that is not a key of any object in the rows."""
+    keys = set()
     for value in inside(rows):
-        known.update(value if isinstance(value, dict) else ())
-    return next(mark for n in count(1) if (mark := "@" * n) not in known)
+        keys.update(value if isinstance(value, dict) else ())
+    return next(mark for n in count(1) if (mark := "@" * n) not in keys)
 
 
 def inside(value: Any) -> Iterator[Any]:
-    """A value and everything in it."""
+    """A value and, recursively, all values in it."""
     yield value
-    for of in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from inside(of)
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from inside(item)
 
 
 def columned(value: Any, mark: str) -> Any:
-    """A value in which every list of objects with the same plain fields is an object of columns."""
+    """A value with every list of objects with the same plain fields turned into an object of columns."""
     if isinstance(value, dict):
-        return {key: columned(of, mark) for key, of in value.items()}
+        return {key: columned(item, mark) for key, item in value.items()}
     if not isinstance(value, list):
         return value
     if len(value) > 1 and same_fields(value):
-        return {mark: {key: [line[key] for line in value] for key in sorted(value[0])}}
-    return [columned(of, mark) for of in value]
+        return {mark: {key: [row[key] for row in value] for key in sorted(value[0])}}
+    return [columned(item, mark) for item in value]
 
 
 def same_fields(values: list) -> bool:
-    """Whether all are objects with the same fields, and no object or list in any of them."""
+    """Whether all are non-empty objects with the same fields, and no field is an object or a list."""
     if not all(isinstance(value, dict) and value and value.keys() == values[0].keys() for value in values):
         return False
-    return not any(isinstance(of, dict | list) for value in values for of in value.values())
+    return not any(isinstance(item, dict | list) for value in values for item in value.values())
 
 
 def repeated(values: list) -> list[str]:
-    """The texts of what stands in more than one place. What is inside of such a thing counts once."""
+    """The texts of objects and lists that occur more than once; the contents of a repeated one count once."""
     times: Counter[str] = Counter()
 
     def visit(value: Any) -> None:
@@ -136,8 +136,8 @@ def repeated(values: list) -> list[str]:
                 inner(value)
 
     def inner(value: dict | list) -> None:
-        for of in value.values() if isinstance(value, dict) else value:
-            visit(of)
+        for item in value.values() if isinstance(value, dict) else value:
+            visit(item)
 
     for value in values:
         inner(value)
@@ -145,14 +145,14 @@ def repeated(values: list) -> list[str]:
 
 
 def names_of_parts(texts: list[str]) -> dict[str, str]:
-    """Each text's name: of its hash as many letters as tell all of them apart, and eight at least."""
-    whole = {text: hashlib.sha256(text.encode()).hexdigest() for text in texts}
-    length = next(n for n in range(8, 65) if len({name[:n] for name in whole.values()}) == len(whole))
-    return {text: name[:length] for text, name in whole.items()}
+    """A name for each text: the start of its hash, at least 8 letters and as many as make names differ."""
+    hashes = {text: hashlib.sha256(text.encode()).hexdigest() for text in texts}
+    length = next(n for n in range(8, 65) if len({name[:n] for name in hashes.values()}) == len(hashes))
+    return {text: name[:length] for text, name in hashes.items()}
 
 
 def written(value: Any, names: dict[str, str], mark: str, top: bool = False) -> str:
-    """A value as text, with references in the place of parts; `top`: of the part itself."""
+    """A value as text, with references in place of parts; `top`: do not replace the value itself."""
 
     def put(value: Any, top: bool) -> Any:
         if not isinstance(value, dict | list):
@@ -160,12 +160,12 @@ def written(value: Any, names: dict[str, str], mark: str, top: bool = False) -> 
         if not top and (name := names.get(text_of(value))):
             return {mark: name}
         if isinstance(value, dict):
-            return {key: put(of, False) for key, of in value.items()}
-        return [put(of, False) for of in value]
+            return {key: put(item, False) for key, item in value.items()}
+        return [put(item, False) for item in value]
 
     return text_of(put(value, top))
 
 
 def text_of(value: Any) -> str:
-    """JSON without spaces, sorted: one text for what is equal as JSON, where 1, 1.0 and true are three."""
+    """A value as sorted JSON without spaces; equal JSON gives equal text, and 1, 1.0 and true differ."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,4 +1,4 @@
-"""Measurements of speed and memory that `xit bench --keep` wrote: one file a device and benchmark."""
+"""Measurements of speed and memory that `xit bench --keep` wrote: one file for each device and benchmark."""
 
 from pathlib import Path
 
@@ -19,27 +19,29 @@ MEASUREMENT = {
 def record(
     name: str, unit: str, value: float | None, baseline: str = "", baseline_value: float | None = None
 ) -> dict:
-    """One measured number, and the same of a baseline where there is one."""
+    """A measured number with that of a baseline, if there is one, and their ratio."""
     ratio = value / baseline_value if value is not None and baseline_value else None
     return dict(zip(KEYS, (name, unit, value, baseline, baseline_value, ratio), strict=True))
 
 
 def folder() -> Path:
-    """Where they are kept."""
+    """The folder of the measurements."""
     return results_dir() / "bench"
 
 
 def kept_measurements(what: str = "train") -> list[dict]:
-    """What `keep` wrote about one benchmark, every device and scale; damaged files are left out."""
-    return [told for told in survey_measurements()[0] if told["what"] == what]
+    """What `keep` wrote about one benchmark, on every device and scale, without damaged files."""
+    return [measurement for measurement in survey_measurements()[0] if measurement["what"] == what]
 
 
 def survey_measurements() -> tuple[list[dict], list[str]]:
-    """All that `keep` wrote, and a line for each damaged file."""
-    found, damaged = [], []
-    for path in sorted(p for p in folder().glob("*.json") if not p.name.startswith(".")):
+    """Everything that `keep` wrote, and a line for each damaged file."""
+    measurements, damaged = [], []
+    for path in sorted(file for file in folder().glob("*.json") if not file.name.startswith(".")):
         try:
-            found.append(files.load(path, MEASUREMENT, "restore it from git, or measure again with --keep"))
+            measurements.append(
+                files.load(path, MEASUREMENT, "restore it from git, or measure again with --keep")
+            )
         except Bad as error:
             damaged.append(str(error))
-    return found, damaged
+    return measurements, damaged

@@ -1,4 +1,4 @@
-"""What a training left and what an evaluation found: the two halves of a row of the ledger."""
+"""The results of a training and of an evaluation, which together make a row of the ledger."""
 
 from dataclasses import asdict, dataclass, field
 
@@ -20,25 +20,25 @@ class Score:
 
 @dataclass(frozen=True)
 class Training:
-    """What a training left."""
+    """The record of a training."""
 
-    curve: list[dict] = field(default_factory=list)  # step, loss, rate; what was measured on the way
+    curve: list[dict] = field(default_factory=list)  # step, loss, rate; what was measured during training
     dose: dict = field(default_factory=dict)  # steps, rate, rows, share of each task, distance moved
-    seen: list[dict] = field(default_factory=list)  # what was read, as `data.reading.Seen`
-    tokens: float = 0.0  # that its steps read
+    seen: list[dict] = field(default_factory=list)  # the data that were read, as `data.reading.Seen`
+    tokens: float = 0.0  # number of tokens that its steps read
 
     def row(self) -> dict:
-        """Its fields of a row of the ledger."""
+        """The fields that it adds to a row of the ledger."""
         return {"curve": self.curve, "dose": self.dose}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """The results of an evaluation.
 
-    `instances`: by language what each evaluation row adds to the headline (0-100), () where intervals need
-    none. `protocols`: the same predictions scored under further protocols, kept apart. `more`: further fields
-    of the row.
+    `instances`: for each language, what each evaluation row adds to the headline score (0-100); empty where
+    intervals do not need it. `protocols`: scores of the same predictions under further protocols, kept
+    separate. `more`: further fields of the ledger's row.
     """
 
     scores: list[Score]
@@ -52,29 +52,29 @@ class Evaluation:
     def items(self) -> list[float]:
         """items[i] = sum over languages of instances[lang][i] / (languages * rows).
 
-        They add up to the headline where that is a mean over rows, and stand for it in intervals where it is
-        not (tagging, BUCC).
+        Where the headline is a mean over rows, they add up to it. Where it is not (tagging, BUCC), they
+        stand in for it when intervals are computed.
         """
         return row_contributions(self.instances)
 
     @property
     def items_zero_shot(self) -> list[float]:
-        """Per-row contributions without English."""
+        """As `items`, over the languages other than the pivot."""
         return row_contributions({lang: values for lang, values in self.instances.items() if lang != PIVOT})
 
     def row(self) -> dict:
-        """Its fields of a row of the ledger."""
-        told = {"scores": rounded(self.scores), "items": self.items, "abroad": self.items_zero_shot}
-        return told | {"protocols": rounded(self.protocols)} | self.more
+        """The fields that it adds to a row of the ledger."""
+        fields = {"scores": rounded(self.scores), "items": self.items, "abroad": self.items_zero_shot}
+        return fields | {"protocols": rounded(self.protocols)} | self.more
 
 
 def rounded(scores: list[Score]) -> list[dict]:
-    """Scores as the ledger keeps them."""
+    """Scores as the ledger keeps them: dictionaries, values with 6 decimals."""
     return [asdict(score) | {"value": round(score.value, 6)} for score in scores]
 
 
 def row_contributions(instances: dict[str, list[float]]) -> list[float]:
-    """What each row adds to the mean over languages of the mean over rows."""
+    """What each row adds to the mean over languages of the means over rows."""
     items = [0.0] * max(map(len, instances.values()), default=0)
     for values in instances.values():
         for i, value in enumerate(values):

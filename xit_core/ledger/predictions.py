@@ -1,4 +1,4 @@
-"""Predictions of a run, instance by instance; they stay on the machine that made them."""
+"""The predictions of a run, one for each instance; they stay on the machine that made them."""
 
 import hashlib
 import json
@@ -15,33 +15,39 @@ PLAIN = ("task", "lang", "id")  # columns of the predictions that hold text, not
 
 
 def predictions_place(run: Run) -> Path:
-    """Where the predictions of a run are, instance by instance."""
+    """The Parquet file for the predictions of a run, whether or not it exists."""
     return runs_dir() / run.scale.name / "predictions" / f"{run.id}.parquet"
 
 
 def predictions_file(run: Run) -> Path | None:
-    """The file of a run's predictions; None when they are not here."""
+    """The file of a run's predictions; None when this machine has none."""
     return next(iter(predictions_files(run)), None)
 
 
 def predictions_files(run: Run) -> list[Path]:
-    """The files of a run's predictions: two, where machines with and without Parquet share a folder."""
-    return [p for p in (predictions_place(run), predictions_place(run).with_suffix(".jsonl")) if p.is_file()]
+    """The files of a run's predictions; two if machines with and without Parquet share a folder."""
+    return [
+        file
+        for file in (predictions_place(run), predictions_place(run).with_suffix(".jsonl"))
+        if file.is_file()
+    ]
 
 
 def write_predictions(run: Run, predictions: list[dict]) -> str:
-    """Write the predictions of a run as Parquet: one row an instance with task, lang, id and what was
-    predicted.
+    """Write the predictions of a run as Parquet: one row an instance, with task, lang, id and prediction.
 
-    The other columns hold JSON, so that one table takes a label, the tags of a sentence or a ranking. Where
-    pyarrow is not installed the same table is written as JSON lines. Returns the sha256 of the content, which
-    does not depend on the version of the library that wrote it.
-    Raises: Bad when the disk is full.
+    Columns other than these three hold JSON, so that one table can hold labels, the tags of a sentence or
+    rankings. Without pyarrow the same table is written as JSON lines. Returns the sha256 of the content,
+    which does not depend on the version of the library that wrote it.
+    Raises: Bad when the file cannot be written, for example because the disk is full.
     """
-    columns = list(dict.fromkeys([*PLAIN, "prediction", *(k for row in predictions for k in row)]))
+    columns = list(dict.fromkeys([*PLAIN, "prediction", *(name for row in predictions for name in row)]))
     table = {
-        c: [row.get(c) if c in PLAIN else json.dumps(row.get(c), ensure_ascii=False) for row in predictions]
-        for c in columns
+        column: [
+            row.get(column) if column in PLAIN else json.dumps(row.get(column), ensure_ascii=False)
+            for row in predictions
+        ]
+        for column in columns
     }
     suffix, store = table_writer()
     files.write_whole(predictions_place(run).with_suffix(suffix), lambda part: store(table, part))
@@ -54,7 +60,7 @@ def table_hash(table: dict[str, list]) -> str:
 
 
 def table_writer() -> tuple[str, Callable[[dict[str, list], Path], object]]:
-    """How this machine writes a table of strings: the suffix of its format, and what writes it."""
+    """How this machine writes a table of strings: the file suffix, and the function that writes it."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as parquet
@@ -75,10 +81,10 @@ def write_lines(table: dict[str, list], file: Path) -> None:
 
 
 def predictions(run: Run) -> list[dict]:
-    """What a run predicted, as it was kept and as its row says by its hash.
+    """The predictions of a run, checked against the hash in its row.
 
-    Raises: Bad when they are not there (the ledger travels, predictions stay on the machine that made them)
-    or damaged.
+    Raises: Bad when they are damaged or not on this machine; the ledger is copied between machines, but
+    predictions are not.
     """
     row = read(run) or {}
     again = f"`{command(run)}{' --again' if row else ''}` makes them"
@@ -100,7 +106,9 @@ def predictions_table(file: Path) -> dict[str, list]:
     """The columns of a file of predictions."""
     if file.suffix == ".jsonl":
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
-        return {c: [row[c] for row in rows] for c in (rows[0] if rows else (*PLAIN, "prediction"))}
+        return {
+            column: [row[column] for row in rows] for column in (rows[0] if rows else (*PLAIN, "prediction"))
+        }
     import pyarrow.parquet as parquet
 
     with parquet.ParquetFile(file) as stream:
@@ -108,16 +116,19 @@ def predictions_table(file: Path) -> dict[str, list]:
 
 
 def unpacked(table: dict[str, list], wanted: str | None, where: str, again: str) -> list[dict]:
-    """The rows of a table of predictions.
+    """The rows of a table of predictions, with JSON decoded.
 
-    Raises: Bad for other content than the ledger names.
+    Raises: Bad for content with another hash than `wanted`, a missing column, or invalid JSON.
     """
     if wanted and table_hash(table) != wanted:
         raise Bad(f"{where} (other predictions than the ledger's row names by predictions_sha256); {again}")
-    if lost := [c for c in (*PLAIN, "prediction") if c not in table]:
-        raise Bad(f"{where} (no column {lost[0]!r}); {again}")
+    if missing := [column for column in (*PLAIN, "prediction") if column not in table]:
+        raise Bad(f"{where} (no column {missing[0]!r}); {again}")
     rows = (dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True))
     try:
-        return [{c: x if c in PLAIN else json.loads(x) for c, x in row.items()} for row in rows]
+        return [
+            {column: cell if column in PLAIN else json.loads(cell) for column, cell in row.items()}
+            for row in rows
+        ]
     except (ValueError, TypeError) as error:
         raise Bad(f"{where} ({error}); {again}") from None

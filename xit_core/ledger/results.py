@@ -1,7 +1,8 @@
-"""The ledger: one JSON a finished run, written once, never edited; read back as one tidy frame.
+"""The ledger: one JSON file for each finished run, written once, never edited, and read as one tidy frame.
 
-A row is working, <scale>/<run>.json, or published with the others of its study (`volumes`), or both. Rows and
-executed notebooks travel between machines as files; predictions and checkpoints stay where they were made.
+A row is a working one, <scale>/<run>.json, or published with the others of its study (`volumes`), or both.
+Rows and executed notebooks are copied between machines as files. Predictions and checkpoints stay on the
+machine that made them.
 """
 
 import json
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 FIELDS = ("id", "path", "source", "on", "seed", "scale", "model", "method", "size", "phase")
 RUN_FIELDS = tuple(f.name for f in fields(Run))
-# what two executions of one run must agree on; times and machines may differ
+# fields that must be equal in two executions of one run; times and machines may differ
 SAME = (
     "id",
     "scores",
@@ -61,8 +62,8 @@ REST = {
 
 @dataclass(frozen=True)
 class Survey:
-    """What the ledger holds: rows of this version; a line for each damaged file, and the files; ids of rows
-    of another recipe, or of a task or scale that is gone."""
+    """The contents of the ledger: rows of this version, a line for each damaged file, those files, and the
+    ids of outdated rows, which are of another recipe or of a task or scale that no longer exists."""
 
     rows: list[dict]
     damaged: list[str]
@@ -71,35 +72,39 @@ class Survey:
 
     @property
     def left_out(self) -> str:
-        """How many rows are left out and why; "" where all are used."""
+        """How many rows are left out and why, as text; "" when all are used."""
         counts = {"damaged": len(self.damaged), "of another recipe": len(self.outdated)}
         return ", ".join(f"{n} {why}" for why, n in counts.items() if n)
 
 
 def run_fields(run: Run) -> dict:
-    """What a row says of its run."""
+    """The fields of a row that describe its run."""
     return run.named | {"id": run.id, "source": run.source, "on": run.on, "phase": run.phase}
 
 
 def row_file(run: Run) -> Path:
-    """Where the ledger keeps the working row of a run."""
+    """The file for the working row of a run, whether or not it exists."""
     return results_dir() / run.scale.name / f"{run.id}.json"
 
 
 def home(run: Run) -> Path:
-    """The file that has a run's row, or will have it.
+    """The file that has a run's row, or the one that it will be written to.
 
     Raises: Bad for a damaged volume.
     """
     path = row_file(run)
-    return path if path.exists() else next((v.file for v in volumes.holding(run.scale.name, run.id)), path)
+    return (
+        path
+        if path.exists()
+        else next((volume.file for volume in volumes.holding(run.scale.name, run.id)), path)
+    )
 
 
 def write(row: dict) -> Path:
-    """Write a finished run, whole or not at all.
+    """Write the row of a finished run atomically, and return the file that has it.
 
-    A run that is there already stays as it is, if it says the same.
-    Raises: Bad when the ledger holds other scores under this id, or cannot be written.
+    A row that is there already and agrees is not changed.
+    Raises: Bad when the ledger has other scores under this id, or cannot be written.
     """
     path = results_dir() / row["scale"] / f"{row['id']}.json"
     if held(row):
@@ -108,7 +113,7 @@ def write(row: dict) -> Path:
 
 
 def write_file(path: Path, content: str) -> Path:
-    """A whole file of the ledger.
+    """Write a file of the ledger atomically, and return its path.
 
     Raises: Bad when it cannot be written.
     """
@@ -118,44 +123,44 @@ def write_file(path: Path, content: str) -> Path:
 def held(row: dict) -> bool:
     """Whether the ledger has the row.
 
-    Raises: Bad when it holds other scores under its id, or a damaged file.
+    Raises: Bad when the ledger has other scores under its id, or the file is damaged.
     """
     old = known(row["scale"], row["id"])
     if old and differ(old, json.loads(json.dumps(row))):
         published = volumes.holding(row["scale"], row["id"])
         named = published[0].file.name if published else f"{row['id']}.json"
         advice = "name another with XIT_RESULTS" if published else "delete the file"
-        said = f"{named}: the ledger holds other scores for {row['id']} and is never overwritten"
-        raise Bad(f"{said}; {advice} to repeat it")
+        message = f"{named}: the ledger holds other scores for {row['id']} and is never overwritten"
+        raise Bad(f"{message}; {advice} to repeat it")
     return old is not None
 
 
 def known(scale: str, run_id: str) -> dict | None:
-    """The row of a run, published or working; None for none.
+    """The row of a run, published or working; None when there is none.
 
-    Raises: Bad for a damaged one, and where they contradict each other.
+    Raises: Bad when it is damaged, or its published and working copies contradict each other.
     """
     path = results_dir() / scale / f"{run_id}.json"
-    found = [(volume.row(run_id), volume.file) for volume in volumes.holding(scale, run_id)]
-    found += [(checked(path), path)] if path.exists() else []
-    for row, file in found[1:]:
-        if differ(found[0][0], row):
-            raise Bad(contradicted(file, found[0][1]))
-    return found[0][0] if found else None
+    copies = [(volume.row(run_id), volume.file) for volume in volumes.holding(scale, run_id)]
+    copies += [(checked(path), path)] if path.exists() else []
+    for row, file in copies[1:]:
+        if differ(copies[0][0], row):
+            raise Bad(contradicted(file, copies[0][1]))
+    return copies[0][0] if copies else None
 
 
 def contradicted(file: Path, other: Path) -> str:
-    """The line for a row that says something else than a volume."""
+    """The message for a file whose row contradicts the one in another file."""
     return f"{file}: other scores than {other.name} has for this run; take away the one that is wrong"
 
 
 def differ(one: dict, other: dict) -> bool:
-    """Whether two executions of a run disagree."""
-    return any(one[k] != other[k] for k in SAME)
+    """Whether two rows of the same run disagree in a field of SAME."""
+    return any(one[field] != other[field] for field in SAME)
 
 
 def checked(file: Path) -> dict:
-    """The row in a file of a ledger, and all of it.
+    """The row in a file of a ledger, fully checked.
 
     Raises: Bad that names the file, what is wrong with it, and what to do.
     """
@@ -174,30 +179,31 @@ def checked(file: Path) -> dict:
 
 
 def flaw(row: dict) -> str:
-    """What is wrong with a row that has the fields of `ROW`; "" for nothing."""
+    """What is wrong with a row that has the fields of `ROW`; "" when nothing is."""
     return ("" if "sha256" in row else unknown_field(row)) or files.misfit(row, REST)
 
 
 def unknown_field(row: dict) -> str:
-    """What is wrong with a row that has no hash; "" for nothing."""
-    known = {field.removesuffix("?") for field in (*ROW, *REST)}
-    if unknown := [field for field in row if field not in known]:
+    """What is wrong with the fields of a row that has no hash; "" when nothing is."""
+    allowed = {field.removesuffix("?") for field in (*ROW, *REST)}
+    if unknown := [field for field in row if field not in allowed]:
         return f"no row has a field {unknown[0]!r}"
-    told, run = ("source", "on", "phase"), run_of_row(row)
+    derived, run = ("source", "on", "phase"), run_of_row(row)
     wrong = [
-        f"field {k!r} is {row[k]!r}, needed: {getattr(run, k)!r}"
-        for k in told
-        if run and row[k] != getattr(run, k)
+        f"field {name!r} is {row[name]!r}, needed: {getattr(run, name)!r}"
+        for name in derived
+        if run and row[name] != getattr(run, name)
     ]
     return next(iter(wrong), "")
 
 
 def run_of_row(row: dict) -> Run | None:
-    """The run of a row; None where this version makes none of its id: of another recipe, or a task that is
-    gone.
+    """The run of a row; None where this version makes no run with its id.
+
+    Such a row is of another recipe, or of a task that no longer exists.
     """
     try:
-        run = Run(**{k: row[k] for k in RUN_FIELDS})
+        run = Run(**{name: row[name] for name in RUN_FIELDS})
     except Bad:
         return None
     return run if run.id == row["id"] else None
@@ -209,28 +215,28 @@ def checkpoint(run: Run) -> Path:
 
 
 def trained(run: Run) -> bool:
-    """Whether a stage run's encoder is there, with all of its files."""
+    """Whether all files of a stage run's encoder are on this machine."""
     folder = checkpoint(run)
     return all(file.is_file() for file in (folder / "config.json", *weight_files(folder)))
 
 
 def command(run: Run) -> str:
-    """The command line of a run."""
-    told = {"scale": run.scale.name, "seed": run.seed} | run.changed
-    changed = {k: told[k] for k in run.named if k in told and k != "path"}
-    return " ".join([f'xit run "{run.path}"', *(f"--{k} {v}" for k, v in changed.items())])
+    """The command line that makes a run."""
+    values = {"scale": run.scale.name, "seed": run.seed} | run.changed
+    changed = {name: values[name] for name in run.named if name in values and name != "path"}
+    return " ".join([f'xit run "{run.path}"', *(f"--{name} {value}" for name, value in changed.items())])
 
 
 def read(run: Run) -> dict | None:
-    """The ledger's row of a run, or None while it is not finished.
+    """The ledger's row of a run, or None while the run is not finished.
 
-    Raises: Bad for a damaged one.
+    Raises: Bad when the row is damaged or contradicts a copy of it.
     """
     return known(run.scale.name, run.id)
 
 
 def finished(run: Run) -> bool:
-    """Whether the ledger has a run's row, and a whole one."""
+    """Whether the ledger has an undamaged row of a run."""
     try:
         if not row_file(run).exists():
             return bool(volumes.holding(run.scale.name, run.id))
@@ -240,36 +246,36 @@ def finished(run: Run) -> bool:
 
 
 def rows(scale: str | None = None) -> list[dict]:
-    """Every row of the ledger, of one scale or all, ordered by id; what `survey` leaves out is left out.
+    """Every row of the ledger that `survey` uses, of one scale or all, sorted by scale and id.
 
-    Raises: Bad for a damaged volume: without it all of a study would be left out.
+    Raises: Bad for a damaged volume, without which a whole study would be missing.
     """
-    found = survey(scale)
-    for line, file in zip(found.damaged, found.files, strict=True):
+    surveyed = survey(scale)
+    for line, file in zip(surveyed.damaged, surveyed.files, strict=True):
         if file.suffix == ".jsonl":
             raise Bad(line)
-    return found.rows
+    return surveyed.rows
 
 
 def survey(scale: str | None = None) -> Survey:
-    """The ledger of a scale, or of all: what is used, and what is left out and why.
+    """The ledger of a scale, or of all scales: the rows in use, and what is left out and why.
 
-    Raises: Bad for a folder of it that cannot be read.
+    Raises: Bad when a folder of the ledger cannot be read.
     """
-    found, told = Survey([], [], [], []), {}
-    for row, file in every(scale, found):
-        told.setdefault((row["scale"], f"{row['id']}.json"), []).append((row, file))
-    for (row, first), *more in (told[key] for key in sorted(told)):
-        if odd := [file for other, file in more if differ(row, other)]:
-            found.damaged.append(contradicted(odd[0], first))
-            found.files.append(odd[0])
+    surveyed, copies = Survey([], [], [], []), {}
+    for row, file in every(scale, surveyed):
+        copies.setdefault((row["scale"], f"{row['id']}.json"), []).append((row, file))
+    for (row, first), *more in (copies[key] for key in sorted(copies)):
+        if different := [file for other, file in more if differ(row, other)]:
+            surveyed.damaged.append(contradicted(different[0], first))
+            surveyed.files.append(different[0])
         else:
-            found.rows.append(row) if run_of_row(row) else found.outdated.append(row["id"])
-    return found
+            surveyed.rows.append(row) if run_of_row(row) else surveyed.outdated.append(row["id"])
+    return surveyed
 
 
 def every(scale: str | None, found: Survey) -> Iterator[tuple[dict, Path]]:
-    """Each row of the ledger, published ones first, with its file; what is damaged goes to `found`."""
+    """Each row of the ledger with its file, published rows first; damaged files are added to `found`."""
     for file in volumes.volume_files(scale) + row_files(scale):
         try:
             for row in volumes.open_volume(file).rows() if file.suffix == ".jsonl" else [checked(file)]:
@@ -281,36 +287,41 @@ def every(scale: str | None, found: Survey) -> Iterator[tuple[dict, Path]]:
 
 
 def row_files(scale: str | None) -> list[Path]:
-    """What lies in the ledger of a scale, or of all, as a row.
+    """The files of working rows in the ledger of a scale, or of all scales.
 
-    Raises: Bad for a folder that cannot be read: it would look like an empty one.
+    Raises: Bad for a folder that cannot be read, which would otherwise look empty.
     """
     top = results_dir()
     try:
-        names = [scale] if scale else sorted(p.name for p in top.iterdir()) if os.path.lexists(top) else []
+        names = (
+            [scale] if scale else sorted(path.name for path in top.iterdir()) if os.path.lexists(top) else []
+        )
         folders = [top / name for name in names if os.path.lexists(top / name) and not name.startswith(".")]
-        found = [
-            p for folder in folders if folder.name in SCALES or folder.is_dir() for p in folder.iterdir()
+        paths = [
+            path
+            for folder in folders
+            if folder.name in SCALES or folder.is_dir()
+            for path in folder.iterdir()
         ]
     except OSError as error:
-        said = f"{error.filename}: the ledger cannot be read ({error.strerror})"
-        raise Bad(f"{said}; make it a readable folder, or name another with XIT_RESULTS") from None
-    return sorted(p for p in found if p.suffix.lower() == ".json" and not p.name.startswith("."))
+        message = f"{error.filename}: the ledger cannot be read ({error.strerror})"
+        raise Bad(f"{message}; make it a readable folder, or name another with XIT_RESULTS") from None
+    return sorted(path for path in paths if path.suffix.lower() == ".json" and not path.name.startswith("."))
 
 
 def frame(scale: str | None = None) -> "pandas.DataFrame":
-    """The ledger of a scale, or of all, as `tidy` gives it."""
+    """The ledger of a scale, or of all scales, in the form of `tidy`."""
     return tidy(rows(scale))
 
 
 def tidy(told: list[dict]) -> "pandas.DataFrame":
-    """One line a score: the run's fields, `data_lang` (of its intermediate data), and lang, metric, protocol,
-    value, n.
+    """A frame with one line for each score: the run's fields, `data_lang` (the language of its intermediate
+    data), and lang, metric, protocol, value (0-100), n.
     """
     import pandas as pd
 
     scored = [
-        {k: row[k] for k in FIELDS} | {"data_lang": row["lang"]} | score
+        {name: row[name] for name in FIELDS} | {"data_lang": row["lang"]} | score
         for row in told
         for score in row["scores"]
     ]
@@ -318,14 +329,16 @@ def tidy(told: list[dict]) -> "pandas.DataFrame":
 
 
 def headline(scores: "pandas.DataFrame") -> "pandas.DataFrame":
-    """One line a run: `score`, the mean over languages of the mean of the task's headline metrics, as XTREME
-    averages.
+    """A frame with one line for each run and its `score`, averaged as XTREME does.
+
+    It is the mean over languages of the mean of the task's headline metrics.
 
     Source: google-research/xtreme@838c13b, evaluate.py.
     """
     keys = [*FIELDS, "data_lang"]
     wanted = [
-        t in TASKS and m in TASKS[t].metrics for t, m in zip(scores["on"], scores["metric"], strict=True)
+        task in TASKS and metric in TASKS[task].metrics
+        for task, metric in zip(scores["on"], scores["metric"], strict=True)
     ]
     by_lang = scores.loc[wanted].groupby([*keys, "lang"], as_index=False)["value"].mean()
     return by_lang.groupby(keys, as_index=False)["value"].mean().rename(columns={"value": "score"})

@@ -1,8 +1,9 @@
-"""The published ledger: volumes, each two files beside the folders of working rows, whole or damaged.
+"""The published ledger: volumes, each of two files beside the folders of working rows.
 
-The first line of <study>-<scale>.jsonl says what all rows share and the hashes of the rest; then a line a
-part that several rows refer to, then a line a row (`factored`). <study>-<scale>.parquet has the items of the
-rows, instance by instance.
+A volume is used whole or, if any of it is damaged, not at all. The first line of <study>-<scale>.jsonl has
+the fields that all rows share and the hashes of everything else. Then comes a line for each part that several
+rows refer to, then a line for each row (`factored`). <study>-<scale>.parquet has the rows' items, one number
+for each instance.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ FORMAT = 1
 NAME = re.compile(r"([a-z0-9_]+)-(.+)\.(?:jsonl|parquet)")
 RESTORE_VOLUME = "restore it from git, and the file of the same name beside it"
 PARQUET = "pip install pyarrow, which reads and writes Parquet"
-# fields of a row that are in the Parquet file where they are lists of numbers with a point
+# fields of a row that go into the Parquet file where they are lists of floats
 ITEMS = (
     "items",
     "abroad",
@@ -36,8 +37,10 @@ HEADER = {
 
 @dataclass(frozen=True)
 class Volume:
-    """A volume, whole, its rows not decoded: `lines` has by id the fields in the Parquet file, and the
-    text."""
+    """An undamaged volume whose rows are not decoded yet.
+
+    `lines`: for each id, the names of the fields that are in the Parquet file, and the row's text.
+    """
 
     file: Path
     scale: str
@@ -48,9 +51,9 @@ class Volume:
     parquet: bytes
 
     def row(self, run_id: str) -> dict:
-        """A row as the file of the run said it; nothing of it is shared with another.
+        """A row as in the file of its run; it has no object in common with another row.
 
-        Raises: Bad where it needs Parquet and that is not installed.
+        Raises: Bad when it needs Parquet and that is not installed.
         """
         beside, line = self.lines[run_id]
         row = {"id": run_id} | factored.unfactored(line, self.mark, self.shared, self.parts)
@@ -65,7 +68,10 @@ class Volume:
 
     @cached_property
     def items(self) -> dict[str, dict]:
-        """The fields of the Parquet file: name -> id -> array."""
+        """The fields of the Parquet file: name -> id -> array.
+
+        Raises: Bad for a damaged file, or without Parquet.
+        """
         return files.read_foreign(
             items_of(self.file), lambda file: arrays(self.parquet, file), RESTORE_VOLUME
         )
@@ -81,24 +87,24 @@ def arrays(content: bytes, file: Path) -> dict[str, dict]:
         import pyarrow.parquet as parquet
     except ImportError:
         raise Bad(f"{file}: rows cannot be read here with their items; {PARQUET}") from None
-    table, found = parquet.read_table(pa.BufferReader(content)).combine_chunks(), {}
+    table, lists = parquet.read_table(pa.BufferReader(content)).combine_chunks(), {}
     ids = table["id"].to_pylist()
     for name in ITEMS:
         column = table[name].combine_chunks()
-        ends, values, there = (
+        ends, values, valid = (
             column.offsets.to_numpy(),
             column.values.to_numpy(),
             column.is_valid().to_pylist(),
         )
-        found[name] = {x: values[ends[i] : ends[i + 1]] for i, x in enumerate(ids) if there[i]}
-    return found
+        lists[name] = {run_id: values[ends[i] : ends[i + 1]] for i, run_id in enumerate(ids) if valid[i]}
+    return lists
 
 
 # -- which there are -----------------------------------------------------------------------------------------
 
 
 def volume_file(study: str, scale: str) -> Path:
-    """Where the ledger keeps the volume of a study at a scale."""
+    """The .jsonl file for the volume of a study at a scale, whether or not it exists."""
     return results_dir() / f"{study}-{scale}.jsonl"
 
 
@@ -108,55 +114,57 @@ def items_of(file: Path) -> Path:
 
 
 def scale_of(file: Path) -> str:
-    """The scale in the name of a volume's file; "" where that is no such name."""
-    found = NAME.fullmatch(file.name)
-    return found[2] if found else ""
+    """The scale in the name of a volume's file; "" for a file of another name."""
+    name = NAME.fullmatch(file.name)
+    return name[2] if name else ""
 
 
 def volume_files(scale: str | None) -> list[Path]:
-    """The volumes of a scale, or of all: the names of their .jsonl, also where only the .parquet is left.
+    """The .jsonl files of the volumes of a scale, or of all; a lone .parquet also counts as a volume.
 
     Raises: Bad for a folder that cannot be read.
     """
     top = results_dir()
     try:
-        there = [p for p in top.iterdir() if scale_of(p)] if top.is_dir() else []
+        paths = [path for path in top.iterdir() if scale_of(path)] if top.is_dir() else []
     except OSError as error:
-        said = f"{top}: the ledger cannot be read ({error.strerror})"
-        raise Bad(f"{said}; make it a readable folder, or name another with XIT_RESULTS") from None
-    return sorted({p.with_suffix(".jsonl") for p in there if scale_of(p) in ((scale,) if scale else SCALES)})
+        message = f"{top}: the ledger cannot be read ({error.strerror})"
+        raise Bad(f"{message}; make it a readable folder, or name another with XIT_RESULTS") from None
+    return sorted(
+        {path.with_suffix(".jsonl") for path in paths if scale_of(path) in ((scale,) if scale else SCALES)}
+    )
 
 
 def volumes(scale: str | None) -> Iterator[Volume]:
-    """The volumes of a scale, or of all.
+    """The volumes of a scale, or of all scales.
 
-    Raises: Bad for a damaged one.
+    Raises: Bad for a damaged volume.
     """
     return map(open_volume, volume_files(scale))
 
 
 def holding(scale: str, run_id: str) -> list[Volume]:
-    """The volumes that have a row: one, or none.
+    """The volumes that have a row: one or none.
 
-    Raises: Bad when a volume of the scale is damaged: the row may be in it.
+    Raises: Bad when a volume of the scale is damaged, because the row may be in it.
     """
     return [volume for volume in volumes(scale) if run_id in volume.lines]
 
 
 def open_volume(file: Path) -> Volume:
-    """A volume; kept, until one of its files is another.
+    """The volume in a file, cached until one of its two files changes.
 
     Raises: Bad that names the file, what is wrong, and what to do.
     """
-    found = _opened(file, _stamp(file), _stamp(items_of(file)))
-    if isinstance(found, str):
-        raise Bad(found)
-    return found
+    volume = _opened(file, _stamp(file), _stamp(items_of(file)))
+    if isinstance(volume, str):
+        raise Bad(volume)
+    return volume
 
 
 @lru_cache(maxsize=32)
 def _opened(file: Path, *stamps: tuple) -> Volume | str:
-    """A volume, or what is wrong with it."""
+    """The volume in a file, or the message that says what is wrong with it."""
     try:
         return load_volume(file)
     except Bad as error:
@@ -164,21 +172,21 @@ def _opened(file: Path, *stamps: tuple) -> Volume | str:
 
 
 def _stamp(file: Path) -> tuple:
-    """What tells a file from what was there before."""
+    """A value that changes when a file is replaced or edited; () while there is none."""
     try:
-        told = file.stat()
+        status = file.stat()
     except OSError:
         return ()
-    return told.st_mtime_ns, told.st_size, told.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 # -- one of them ---------------------------------------------------------------------------------------------
 
 
 def load_volume(file: Path) -> Volume:
-    """The volume in a file, and in the one beside it.
+    """Read a volume from its .jsonl file and the .parquet file beside it.
 
-    Raises: Bad.
+    Raises: Bad for a damaged or unreadable file.
     """
     try:
         head, _, body = volume_bytes(file).decode("utf-8").replace("\r\n", "\n").partition("\n")
@@ -201,7 +209,7 @@ def load_volume(file: Path) -> Volume:
 def volume_bytes(file: Path) -> bytes:
     """The bytes of a file of a volume.
 
-    Raises: Bad.
+    Raises: Bad when it is missing or cannot be read.
     """
     if file.exists() and not file.is_file():
         raise Bad(f"{file}: no file of the ledger; take it away and {RESTORE_VOLUME}")
@@ -216,7 +224,7 @@ def volume_bytes(file: Path) -> bytes:
 
 
 def unlike(file: Path, header: dict, body: str, items: bytes) -> str:
-    """What the rest of a volume has that its first line does not say; "" for nothing."""
+    """How a volume differs from what its first line says; "" when it does not."""
     if header["format"] != FORMAT:
         return f"it has form {header['format']}, and this version of xit reads form {FORMAT}"
     if file.stem != f"{header['study']}-{header['scale']}":
@@ -229,13 +237,13 @@ def unlike(file: Path, header: dict, body: str, items: bytes) -> str:
 
 
 def divided(body: str) -> tuple[dict[str, str], dict[str, tuple[list[str], str]]]:
-    """The lines of a volume after its first: parts by their names, and rows by their ids, both still text."""
+    """The lines of a volume after the first: parts by name and rows by id, both as text."""
     parts, lines = {}, {}
     for line in body.split("\n")[:-1]:
         head, _, text = line.partition(',"is":')
-        told = json.loads(head + "}")
-        if "part" in told:
-            parts[told["part"]] = text[:-1]
+        record = json.loads(head + "}")
+        if "part" in record:
+            parts[record["part"]] = text[:-1]
         else:
-            lines[told["id"]] = told["beside"], text[:-1]
+            lines[record["id"]] = record["beside"], text[:-1]
     return parts, lines

@@ -1,1 +1,1 @@
-"""What surrounds the study: folders, files, locks, environment, provenance, and the one error of a user."""
+"""The surroundings of the study: folders, files, locks, environment, provenance, and the user's error."""

@@ -1,6 +1,4 @@
-"""What surrounds a process must not reach a number: what is fixed, what is taken away, and what is recorded
-in the row.
-"""
+"""Keeps the environment of a process from changing a score: variables that are set, removed or recorded."""
 
 import os
 import re
@@ -23,7 +21,7 @@ NUMERIC = (
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCH_BLAS_*", "TORCHINDUCTOR_*", "CUBLAS_*", "CUBLASLT_*",
     "CUDNN_*", "ACCELERATE_*",
 )  # fmt: skip
-# Settings that stop a run or change how its notebook looks, without a word for the person
+# Settings that stop a run or change how its notebook looks, without telling the user
 OTHERS = (
     "MPLBACKEND", "PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONDEVMODE", "PYTHONASYNCIODEBUG", "TORCH_LOGS",
     "TORCH_CPP_*", "TQDM_*",
@@ -32,21 +30,22 @@ NEEDED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
 def fix_environment() -> None:
-    """Give this process, before it loads a library, and those that it starts the environment that a number
-    may depend on.
+    """Set the environment that scores may depend on, for this process and those that it starts.
+
+    Call it before numerical libraries are loaded. Raises: Bad as `threads`.
     """
     wanted = FIXED | dict.fromkeys(THREADED, str(threads()))
-    others = [name for name in os.environ if any(fnmatch(name, x) for x in OTHERS)]
+    others = [name for name in os.environ if any(fnmatch(name, pattern) for pattern in OTHERS)]
     for name in (name for name in (*numeric(), *others) if name not in NEEDED):
         del os.environ[name]
     os.environ.update(wanted)
 
 
 def threads() -> int:
-    """Threads that a run computes on (XIT_THREADS, else one): parallel work is the scheduler's, and sums of
-    one thread are added in one order, whatever the machine.
+    """The number of threads that a run computes with (XIT_THREADS, else 1).
 
-    Raises: Bad.
+    Parallel work is left to the scheduler, and one thread adds sums in the same order on every machine.
+    Raises: Bad for a number that is not 1 to the number of cores.
     """
     named = os.environ.get("XIT_THREADS") or "1"
     if not re.fullmatch("[0-9]{1,4}", named) or not 1 <= int(named) <= os.cpu_count():
@@ -55,30 +54,28 @@ def threads() -> int:
 
 
 def numeric() -> dict[str, str]:
-    """The settings of NUMERIC that are set here, less the number of threads."""
+    """The settings of NUMERIC that are set in this process, without the numbers of threads."""
     return {
         name: value
         for name, value in sorted(os.environ.items())
-        if name not in THREADED and any(fnmatch(name, x) for x in NUMERIC)
+        if name not in THREADED and any(fnmatch(name, pattern) for pattern in NUMERIC)
     }
 
 
 def environments_differ(rows: list[dict]) -> str:
-    """One line where rows were made in several environments, whose scores may differ in the last digits; ""
-    for one.
-    """
+    """One line if rows are from several environments, whose scores may differ in the last digits; else ""."""
     counts = Counter(map(_kind, (row["provenance"] for row in rows)))
     if len(counts) < 2:
         return ""
-    told = ", ".join(f"{kind} ({n} rows)" for kind, n in counts.most_common())
-    return f"rows of {len(counts)} environments, whose scores may differ slightly: {told}"
+    listed = ", ".join(f"{kind} ({n} rows)" for kind, n in counts.most_common())
+    return f"rows of {len(counts)} environments, whose scores may differ slightly: {listed}"
 
 
 def _kind(made: dict) -> str:
-    """The environment of a row in words; of a row older than this record, its device."""
-    known = made.get("environment", {})
-    variables = (f"{name}={value}" for name, value in known.get("variables", {}).items())
+    """The environment in a row's provenance as text; for older rows without that record, the device."""
+    environment = made.get("environment", {})
+    variables = (f"{name}={value}" for name, value in environment.get("variables", {}).items())
     library = f"torch {made.get('packages', {}).get('torch', '?')}"
     return " ".join(
-        filter(None, [made.get("device", ""), known.get("instructions", ""), *variables, library])
+        filter(None, [made.get("device", ""), environment.get("instructions", ""), *variables, library])
     )

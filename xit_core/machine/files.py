@@ -1,5 +1,6 @@
-"""Files of the project's own: whole or not there, whoever else writes the same one; checked when they are
-read.
+"""Reading and writing the project's own files.
+
+A file is complete or absent, even when several processes write it, and it is checked when it is read.
 """
 
 import hashlib
@@ -14,10 +15,10 @@ from typing import Any
 
 from .errors import Bad
 
-MOST = 2**63 - 1  # of a seed or a number of rows: what every library takes
+MOST = 2**63 - 1  # largest seed or number of rows, which every library accepts
 ROOM = "free some space or name another folder with XIT_RUNS"
 RESTORE = "restore it (git checkout, or install the package again)"
-MARKER = "<<<<<<< "  # of git, where two versions of a file were not joined
+MARKER = "<<<<<<< "  # git's mark of a merge conflict
 
 # What a file of JSON must hold: a type (float: a finite number) or one of several, [shape], or {field:
 # shape}. A field "name?" may be absent; "*" stands for every field that is not named.
@@ -29,9 +30,9 @@ Shape = type | tuple[type, ...] | list | dict
 def write_whole(
     path: Path, make: Callable[[Path], object], advice: str = ROOM, full: type[Exception] = OSError
 ) -> Path:
-    """Let `make(part)` write a file or folder beside its place, and put it there in one move.
+    """Let `make(part)` write a file or folder in a temporary place, then move it to `path` in one step.
 
-    `full`: what `make` raises, beside OSError, where the disk is full.
+    `full`: what `make` raises, besides OSError, when the disk is full.
     Raises: Bad with `advice` when it cannot be written; nothing is left behind then.
     """
 
@@ -44,7 +45,7 @@ def write_whole(
 
 
 def write_text(path: Path, content: str, advice: str = ROOM) -> Path:
-    """A whole text file.
+    """Write a text file atomically, and return its path.
 
     Raises: Bad when it cannot be written.
     """
@@ -58,11 +59,11 @@ def write_together(
     advice: str = ROOM,
     full: type[Exception] = OSError,
 ) -> None:
-    """Let `make(aside)` write files, then put them into `folder`, in the order of the names that it gives.
+    """Let `make(aside)` write files, then move them into `folder` in the order of the names that it returns.
 
-    `aside` is hidden, new and this process's own: two that write the same files do not meet, the later one
-    counts.
-    Raises: Bad that says `named` and `advice`.
+    `aside` is a new hidden folder for this call only, so processes that write the same files do not disturb
+    each other; the last one wins. `named`: what the error message calls the files.
+    Raises: Bad with `named` and `advice` when they cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +78,7 @@ def write_together(
 
 
 def move(part: Path, path: Path) -> None:
-    """Put a file in its place with the permissions of any new file: some libraries make theirs private."""
+    """Move a file into place with the permissions of a new file; some libraries make theirs private."""
     if part.is_file():
         (plain := part.with_name(".plain")).touch()
         os.chmod(part, plain.stat().st_mode)
@@ -88,7 +89,7 @@ def move(part: Path, path: Path) -> None:
 
 
 def load(file: Path, shape: dict[str, Any], advice: str) -> dict:
-    """The object in a file of JSON, with the fields of `shape`, and as it was written where it says its hash.
+    """The object in a JSON file, checked against `shape` and, if it contains its hash, against that.
 
     Raises: Bad that names the file, what is wrong with it, and `advice`.
     """
@@ -107,22 +108,22 @@ def load(file: Path, shape: dict[str, Any], advice: str) -> dict:
 
 
 def parsed(content: str) -> Any:
-    """What a text of JSON says.
+    """The value of a JSON text.
 
-    Raises: ValueError, RecursionError for none, or for what cannot be written again: NaN, halves of
-    characters.
+    Raises: ValueError or RecursionError for invalid JSON, and for values that cannot be written again, such
+    as NaN and unpaired surrogates.
     """
     if not content.strip():
         raise ValueError("it is empty")
     if content.startswith(MARKER) or f"\n{MARKER}" in content:
         raise ValueError("it has git's conflict markers")
     try:
-        found = json.loads(content, parse_constant=_no_number)
+        value = json.loads(content, parse_constant=_no_number)
     except ValueError as error:
         raise ValueError(f"no JSON: {error}") from None
     if "\\u" in content:
-        json.dumps(found, ensure_ascii=False).encode()
-    return found
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def _no_number(name: str):
@@ -130,10 +131,12 @@ def _no_number(name: str):
 
 
 def misfit(value: Any, shape: Shape, where: str = "") -> str:
-    """The first place where a value has not the shape, in words; "" where there is none."""
+    """A text about the first place where a value does not have the shape; "" when it has."""
     if isinstance(shape, list):
         if isinstance(value, list):
-            return next(filter(None, (misfit(x, shape[0], f"{where}[{i}]") for i, x in enumerate(value))), "")
+            return next(
+                filter(None, (misfit(item, shape[0], f"{where}[{i}]") for i, item in enumerate(value))), ""
+            )
         return f"{_at(where)} is {reprlib.repr(value)}, needed: a list"
     if isinstance(shape, dict):
         if isinstance(value, dict):
@@ -143,7 +146,7 @@ def misfit(value: Any, shape: Shape, where: str = "") -> str:
 
 
 def _fields(value: dict, shape: dict[str, Any], where: str) -> Iterable[str]:
-    """What is wrong with each field; "" for nothing."""
+    """For each field, what is wrong with it; "" when nothing is."""
     for name, kind in shape.items():
         field = name.removesuffix("?")
         if field in value:
@@ -151,9 +154,11 @@ def _fields(value: dict, shape: dict[str, Any], where: str) -> Iterable[str]:
         elif field == name != "*":
             yield f"{_at(f'{where}.{name}' if where else name)} is missing"
     if "*" in shape:
-        known = {name.removesuffix("?") for name in shape}
+        named = {name.removesuffix("?") for name in shape}
         yield from (
-            misfit(x, shape["*"], f"{where}.{field}") for field, x in value.items() if field not in known
+            misfit(item, shape["*"], f"{where}.{field}")
+            for field, item in value.items()
+            if field not in named
         )
 
 
@@ -163,7 +168,7 @@ def _at(where: str) -> str:
 
 def _fits(value: Any, kind: type | tuple[type, ...]) -> bool:
     if isinstance(kind, tuple):
-        return any(_fits(value, k) for k in kind)
+        return any(_fits(value, option) for option in kind)
     if kind is float:
         return isinstance(value, float) and math.isfinite(value) or _fits(value, int)
     if kind is int:
@@ -180,13 +185,13 @@ def _named(kind: type | tuple[type, ...]) -> str:
         dict: "an object",
         list: "a list",
     }
-    return " or ".join(words.get(k, "null") for k in (kind if isinstance(kind, tuple) else (kind,)))
+    return " or ".join(words.get(option, "null") for option in (kind if isinstance(kind, tuple) else (kind,)))
 
 
 def read_foreign(file: Path, read: Callable[[Path], Any], advice: str, what: str = "damaged") -> Any:
-    """What a library reads from a file (or a folder) of its own kind.
+    """What `read`, a library's function, returns for a file or folder in the library's own format.
 
-    Raises: Bad for a damaged one.
+    `what`: the word for such a file in the message. Raises: Bad when it is damaged or cannot be read.
     """
     try:
         return read(file)
@@ -194,7 +199,7 @@ def read_foreign(file: Path, read: Callable[[Path], Any], advice: str, what: str
         raise
     except PermissionError as error:
         raise Bad(f"{file}: cannot be read ({error.strerror}); make it readable") from None
-    except Exception as error:  # they raise a dozen types for it
+    except Exception as error:  # libraries raise a dozen types for a damaged file
         reason = f"{type(error).__name__}: {error}".split("\n")[0][:100]
         raise Bad(f"{file}: {what} ({reason}); {advice}") from None
 
@@ -203,24 +208,24 @@ def read_foreign(file: Path, read: Callable[[Path], Any], advice: str, what: str
 
 
 def sealed(content: dict) -> dict:
-    """An object as JSON gives it back, with its hash."""
+    """An object as read back from JSON, with its hash added as "sha256"."""
     plain = json.loads(json.dumps(content, allow_nan=False))
     return plain | {"sha256": content_hash(plain)}
 
 
 def hash_mismatch(content: dict) -> str:
-    """What is wrong with an object that says its hash; "" for nothing, or where it says none."""
+    """What is wrong with the hash in an object; "" when it is right or absent."""
     same = "sha256" not in content or content["sha256"] == content_hash(content)
     return "" if same else "its content is not that of its sha256"
 
 
 def content_hash(content: dict) -> str:
-    """The hash of an object's content, less the hash itself."""
-    told = json.dumps({k: v for k, v in content.items() if k != "sha256"}, sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()
+    """The sha256 of an object's content, without its own "sha256" field."""
+    text = json.dumps({name: value for name, value in content.items() if name != "sha256"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sha256(file: Path) -> str:
-    """The hash of a file's bytes."""
+    """The sha256 of a file's bytes."""
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

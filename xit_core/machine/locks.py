@@ -1,4 +1,4 @@
-"""A lock that one process at a time holds, also on a file system that cannot lock files."""
+"""Locks that one process at a time can hold, even on a file system that cannot lock files."""
 
 import errno
 import fcntl
@@ -11,11 +11,9 @@ from .errors import Bad
 
 
 def locked(path: Path) -> IO | None:
-    """The file, held by this process alone until it is closed or the process dies; None while another one
-    holds it.
+    """The open file, locked by this process until it is closed or the process dies; None if it is taken.
 
-    Raises: Bad when it cannot be made, or (an OSError of `fcntl.flock`) `Unlockable` where the file system
-    has no locks.
+    Raises: Bad when the file cannot be written; Unlockable when the file system has no locks.
     """
     try:
         file = open(path, "a", encoding="utf-8")  # noqa: SIM115
@@ -34,16 +32,14 @@ def locked(path: Path) -> IO | None:
 
 
 class Unlockable(Bad):
-    """A file system without `flock`, as some network file systems are."""
+    """The file system has no `flock`, as is the case for some network file systems."""
 
 
 class Owned:
-    """What stands for a lock where there are none: a file that only one process can make, and that it takes
-    away again.
-    """
+    """A substitute for a lock: a file that only one process can create, and that it deletes afterwards."""
 
     def __init__(self, path: Path):
-        """Raises: Bad while the file is there, with who made it."""
+        """Raises: Bad while the file exists, with the process that made it."""
         self.path = path
         try:
             with open(path, "x", encoding="utf-8") as file:
@@ -54,7 +50,7 @@ class Owned:
             ) from None
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> "Owned":

@@ -1,4 +1,4 @@
-"""Where things are: the package, and the folders that the environment may name."""
+"""The folders of the project: the package, and the folders that environment variables may name."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from .errors import Bad
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# else the package was installed: it works in any folder
+# otherwise the package was installed, and works in any folder
 CHECKOUT = (PACKAGE.parent / "notebooks/1_pretrained.ipynb").is_file()
 ROOT = PACKAGE.parent if CHECKOUT else Path.cwd()
 PARTS = PACKAGE.parent if CHECKOUT else PACKAGE  # where the notebooks and the Snakefile are
@@ -28,7 +28,10 @@ def runs_dir() -> Path:
 
 
 def mirror_dir() -> Path | None:
-    """A folder of data-set repositories that stands in for the hub (XIT_MIRROR), checked to be one."""
+    """The folder of data-set repositories that replaces the hub (XIT_MIRROR); None when unset.
+
+    Raises: Bad when it is not a mirror.
+    """
     named = os.environ.get("XIT_MIRROR")
     if not named:
         return None
@@ -41,8 +44,10 @@ def mirror_dir() -> Path | None:
 
 
 def local_dir() -> Path | None:
-    """A folder of the user's with data that no hub serves at a known commit (XIT_LOCAL): licensed or original
-    files.
+    """The user's folder of data that no hub serves at a known commit (XIT_LOCAL); None when unset.
+
+    Such data are licensed or original files.
+    Raises: Bad when it does not exist.
     """
     named = os.environ.get("XIT_LOCAL")
     if named and not Path(named).is_dir():

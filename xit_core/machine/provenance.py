@@ -1,5 +1,4 @@
-"""Which code made a number: the commit of the project's own tree, or none, and the versions of its
-packages."""
+"""Which code made a score: the commit of the project's own tree, if any, and the versions of its packages."""
 
 import os
 import subprocess
@@ -9,40 +8,43 @@ from pathlib import Path
 
 from .places import PACKAGE, ROOT
 
-WRITTEN = ("book/results", "book/executed")  # by runs: a study takes its last analysis away before it starts
+WRITTEN = (
+    "book/results",
+    "book/executed",
+)  # written by runs: a study deletes its last analysis before it starts
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "papermill")
 
 
 def described() -> str:
-    """The package's version and, in a checkout, the commit: what a report of a fault should name."""
+    """The package's version and, in a checkout, the commit, for bug reports."""
     try:
         number = version("xit")
-    except PackageNotFoundError:  # a tree that was not installed
+    except PackageNotFoundError:  # the tree was not installed
         number = "of a tree that is not installed"
-    found = commit()
-    at = (
-        f" (commit {found['commit'][:10]}{'' if found['clean'] else ', with changes'})"
-        if found["commit"]
+    state = commit()
+    suffix = (
+        f" (commit {state['commit'][:10]}{'' if state['clean'] else ', with changes'})"
+        if state["commit"]
         else ""
     )
-    return f"xit {number}{at}"
+    return f"xit {number}{suffix}"
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that are installed: a machine that only trains has neither datasets nor papermill."""
-    found = {}
+    """The versions of installed PACKAGES; a machine that only trains lacks datasets and papermill."""
+    installed = {}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            installed[name] = version(name)
+    return installed
 
 
 def commit() -> dict:
-    """The commit, and whether the tree was clean but for what runs write.
+    """The commit of the code, and whether the tree was clean except for what runs write.
 
-    None and not clean where the code is not of a git checkout of its own: installed, copied into another
-    repository, or without git. Clean means that no file differs or is new, and none is kept from git's eyes
-    (ignored, `assume-unchanged`).
+    {"commit": "", "clean": False} when the code is not in a git checkout of its own: it is installed, copied
+    into another repository, or git is missing. Clean means that no file is changed or new, and none is hidden
+    from git (ignored, `assume-unchanged`).
     """
     top = git("rev-parse", "--show-toplevel")
     own = top and (Path(top) / "xit_core").resolve() == PACKAGE and git("ls-files", "xit_core/__init__.py")
@@ -51,7 +53,7 @@ def commit() -> dict:
 
 
 def changes() -> tuple[str | None, ...]:
-    """What differs from the commit: what git says, files that it is told not to look at, and ignored code."""
+    """What differs from the commit: git's status, files that git is told not to look at, and ignored code."""
     places = [".", *(f":(exclude){place}" for place in WRITTEN)]
     status = git("status", "--porcelain", "--untracked-files=all", "--ignore-submodules=none", "--", *places)
     marked = git("ls-files", "-v", "--", *places)
@@ -61,14 +63,15 @@ def changes() -> tuple[str | None, ...]:
 
 
 def git(*words: str) -> str | None:
-    """What git says of the project's tree, whatever the environment and the person's settings say; None when
-    it cannot.
+    """The output of a git command in the project's tree; None when it fails.
+
+    The environment and the user's settings do not change it.
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-C", str(ROOT), "-c", "core.fsmonitor=false", "-c", "core.quotePath=true", *words]
     with suppress(OSError):
-        done = subprocess.run(
+        result = subprocess.run(
             command, capture_output=True, encoding="utf-8", errors="surrogateescape", env=env, check=False
         )
-        return done.stdout.rstrip("\n") if done.returncode == 0 else None
+        return result.stdout.rstrip("\n") if result.returncode == 0 else None
     return None

@@ -1,1 +1,1 @@
-"""How runs are executed: one notebook, a study of them, a budget of time, a study without notebooks."""
+"""How runs are executed: one notebook, a study of notebooks, within a time budget, or without notebooks."""

@@ -1,4 +1,4 @@
-"""A study in this process: needs neither papermill nor Snakemake."""
+"""Running a study in this process, without papermill and Snakemake."""
 
 import sys
 import time
@@ -19,45 +19,47 @@ from .workflow import state, study_lock
 
 
 def run_direct(study: str, scale: Scale, budget: float | None = None) -> None:
-    """Make the missing rows of a study in this process, in the order of the plan: needs neither papermill nor
-    Snakemake.
+    """Make the missing rows of a study in this process, in the order of the plan.
 
-    Notebooks can be executed from the rows later, anywhere. Raises: Bad or Failed, as `run_study`.
+    This needs neither papermill nor Snakemake. Notebooks can be executed from the rows later, on any machine.
+    `budget`: seconds. Raises: Bad or Failed, as `run_study`.
     """
     clock, broken = Clock.of(study, scale, budget), {}
-    todo = launch.jobs([r for r in studies.runs(study, scale) if not results.finished(r)])
+    todo = launch.jobs([run for run in studies.runs(study, scale) if not results.finished(run)])
     if not todo:
         print(state(study, scale))
         return
     launch.check_places(todo[0])
     launch.export_environment()
     launch.lease()
-    shown = {
-        "total": sum(len(j.runs) for j in todo),
+    bar_options = {
+        "total": sum(len(job.runs) for job in todo),
         "unit": "run",
         "mininterval": 1 if sys.stderr.isatty() else 30,
     }
-    with study_lock(scale), tqdm(**shown, disable=False) as bar, until(clock.end):
-        for j in todo:
-            for _ in make_rows(j, clock, broken):
+    with study_lock(scale), tqdm(**bar_options, disable=False) as bar, until(clock.end):
+        for job in todo:
+            for _ in make_rows(job, clock, broken):
                 bar.update()
     if broken:
         first = next(iter(broken.values()))
-        said = (
+        message = (
             f"{len(broken)} runs could not be made; {state(study, scale)}; logs: "
             f"{runs_dir() / 'logs' / scale.name}"
         )
         raise (
-            Bad(f"{first}; {said}")
+            Bad(f"{first}; {message}")
             if isinstance(first, Bad)
-            else launch.Failed(f"{type(first).__name__}: {first}; {said}")
+            else launch.Failed(f"{type(first).__name__}: {first}; {message}")
         )
     print(state(study, scale))
 
 
 def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> Iterator[Run]:
-    """Make the rows of a job one after the other, as its notebook would; `broken`: the runs that failed, and
-    why.
+    """Make the rows of a job one after the other, as its notebook would, and yield each finished run.
+
+    `broken`: failed runs and their errors, by id; failures are added, and runs with a failed parent fail too.
+    Raises: Over when a run would not end in time.
     """
     from .. import phases
 
@@ -65,8 +67,8 @@ def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> It
     for run in job.runs:
         if time.time() >= clock.latest([run]):
             raise Over
-        if run.parent and (why := broken.get(run.parent.id)):
-            broken[run.id] = why
+        if run.parent and (reason := broken.get(run.parent.id)):
+            broken[run.id] = reason
             continue
         begin = time.time()
         try:
@@ -78,7 +80,7 @@ def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> It
             log = runs_dir() / "logs" / run.scale.name / f"{run.id}.log"
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(traceback.format_exc(), encoding="utf-8")
-            broken[run.id] = error.with_traceback(None)  # which would keep the model
+            broken[run.id] = error.with_traceback(None)  # the traceback would keep the model alive
             continue
         clock.learn(run, time.time() - begin)
         yield run

@@ -1,6 +1,4 @@
-"""The kernel of a notebook is this interpreter, whatever kernels other environments have installed on this
-machine.
-"""
+"""Notebook kernels that always run this interpreter, whatever kernels are installed on this machine."""
 
 import os
 import shutil
@@ -16,9 +14,9 @@ from traitlets.config import Config
 
 from ..machine.errors import Bad
 
-LONGEST = 107 - len("/kernel-12345")  # bytes: the name of a Unix socket is limited to 107
-# Of a kernel: no warnings in the outputs; figures as SVG, the same to the byte for the same data. A kernel of
-# papermill is told on its command line, one of nbval in a file that tools/setup writes.
+LONGEST = 107 - len("/kernel-12345")  # bytes; the path of a Unix socket has at most 107
+# Settings of a kernel: no warnings in the outputs; figures as SVG, byte for byte the same for the same data.
+# papermill passes them on the kernel's command line; nbval reads them from a file that tools/setup writes.
 SETTINGS = {
     "IPKernelApp.log_level": 50,
     "InlineBackend.figure_formats": {"svg"},
@@ -30,17 +28,17 @@ SETTINGS = {
 
 
 def arguments() -> list[str]:
-    """The settings for a kernel's command line."""
+    """SETTINGS as options of a kernel's command line."""
     return [f"--{name}={value!r}" for name, value in SETTINGS.items()]
 
 
 def startup_profile() -> str:
-    """The settings as the text of an ipython_kernel_config.py."""
+    """SETTINGS as the text of an ipython_kernel_config.py."""
     return "".join(f"c.{name} = {value!r}\n" for name, value in SETTINGS.items())
 
 
 class ThisInterpreter(AsyncKernelManager):
-    """Looks for kernels nowhere: what remains is jupyter's own description of this interpreter's."""
+    """A kernel manager that searches no folders: only jupyter's own entry for this interpreter is left."""
 
     @default("kernel_spec_manager")
     def _kernel_spec_manager_default(self) -> KernelSpecManager:
@@ -49,18 +47,22 @@ class ThisInterpreter(AsyncKernelManager):
 
 @contextmanager
 def kernel_folder() -> Iterator[Config]:
-    """A folder for one kernel, and the configuration that keeps all of its files there.
+    """Create a folder for one kernel, and yield the configuration that keeps all its files there.
 
-    One Unix socket a kernel: kernels side by side cannot collide, and nothing listens on TCP. The folder also
-    stands in for the user's IPython, whose start-up files would run in the kernel, and works where there is
-    no home.
+    Each kernel has its own Unix sockets, so kernels that run side by side cannot collide, and nothing listens
+    on TCP. The folder also replaces the user's IPython folder, whose start-up files would run in the kernel.
+    It also works for users without a home folder. It is deleted afterwards.
     """
     folder = short_folder()
     before = os.environ.get("IPYTHONDIR")
     os.environ["IPYTHONDIR"] = str(folder / "ipython")
-    told = {"transport": "ipc", "ip": str(folder / "kernel"), "connection_file": str(folder / "kernel.json")}
+    options = {
+        "transport": "ipc",
+        "ip": str(folder / "kernel"),
+        "connection_file": str(folder / "kernel.json"),
+    }
     try:
-        yield Config(ThisInterpreter=told)
+        yield Config(ThisInterpreter=options)
     finally:
         os.environ.pop("IPYTHONDIR")
         os.environ.update({"IPYTHONDIR": before} if before is not None else {})
@@ -68,10 +70,9 @@ def kernel_folder() -> Iterator[Config]:
 
 
 def short_folder() -> Path:
-    """A new folder whose name leaves room for that of a socket: below the temporary folder, else below the
-    system's.
+    """A new folder whose name is short enough for a socket's: in the temporary folder, else in the system's.
 
-    Raises: Bad when there is none.
+    Raises: Bad when no such folder is writable.
     """
     for parent in dict.fromkeys((tempfile.gettempdir(), *SYSTEM)):
         if os.access(parent, os.W_OK) and len(os.fsencode(parent)) + len("/xit-12345678") <= LONGEST:

@@ -1,4 +1,4 @@
-"""One papermill execution of a notebook: strict parameters, an atomic output, the same bytes every time."""
+"""Executing a notebook with papermill: checked parameters, an atomic output, the same bytes every time."""
 
 import builtins
 import contextlib
@@ -29,113 +29,113 @@ from ..machine.places import PARTS, ROOT, executed_dir, mirror_dir, results_dir,
 NOTEBOOKS = {1: "1_pretrained", 2: "2_intermediate", 3: "3_target", 4: "4_analysis"}
 ANALYSIS = "analysis"  # the path of notebook 4, which reads the ledger and writes no row
 GPUS = Path("/proc/driver/nvidia/gpus")
-LEASED: list[IO] = []  # the lock of this process's GPU
+LEASED: list[IO] = []  # the open lock file of this process's GPU
 
 
 class Failed(RuntimeError):
-    """A notebook stopped for a reason that is not the user's. One line; the notebook as it stood is kept."""
+    """A notebook failed, not by a user's mistake. The message is one line; a copy of the notebook is kept."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One execution: one run, or all runs that differ only in target and seed, or the analysis (no run)."""
+    """One execution: one run, all runs that differ only in target and seed, or the analysis (no run)."""
 
     scale: Scale
     runs: tuple[Run, ...] = ()
 
     @property
     def path(self) -> str:
-        """The path that names all runs: "mnli > xnli, udpos"."""
+        """The path that names all its runs, such as "mnli > xnli, udpos"."""
         if not self.runs:
             return ANALYSIS
         return self.runs[0].path.removesuffix(self.runs[0].on) + ", ".join(
-            dict.fromkeys(r.on for r in self.runs)
+            dict.fromkeys(run.on for run in self.runs)
         )
 
     @property
     def seed(self) -> int:
-        """The seed, or 0: each seed of the scale."""
-        return self.runs[0].seed if len({r.seed for r in self.runs}) == 1 else 0
+        """The seed of its runs, or 0 for each seed of the scale."""
+        return self.runs[0].seed if len({run.seed for run in self.runs}) == 1 else 0
 
     @property
     def parameters(self) -> dict[str, str | int]:
-        """What the notebook is given: all its parameters, defaults too."""
-        told = self.runs[0].named | {"path": self.path, "seed": self.seed} if self.runs else {}
-        return told or {"scale": self.scale.name}
+        """All parameters of the notebook, including defaults."""
+        values = self.runs[0].named | {"path": self.path, "seed": self.seed} if self.runs else {}
+        return values or {"scale": self.scale.name}
 
     @property
     def id(self) -> str:
-        """A run's id; for several "mnli.targets-s1-<hash of the runs' ids>", without the mark of the seed for
-        all seeds.
+        """The id of its run; for several runs, "mnli.targets-s1-<hash of the runs' ids>".
+
+        The seed mark is left out when the runs have several seeds.
         """
         if len(self.runs) < 2:
             return self.runs[0].id if self.runs else ANALYSIS
         words, *marks, mark, _ = self.runs[0].id.split("-")
         name = ".".join([*words.split(".")[:-1], "targets"]) if "," in self.path else words
         marks += [mark] if self.seed else []
-        digest = hashlib.sha256(" ".join(sorted(r.id for r in self.runs)).encode()).hexdigest()[:8]
+        digest = hashlib.sha256(" ".join(sorted(run.id for run in self.runs)).encode()).hexdigest()[:8]
         return "-".join([name, *marks, digest])
 
     @property
     def output(self) -> Path:
-        """Where its executed notebook goes."""
+        """The file for its executed notebook, whether or not it exists."""
         return executed_dir() / self.scale.name / f"{self.id}.ipynb"
 
     @property
     def rows(self) -> list[Path]:
-        """The files of the ledger that have its rows, or will have those that this execution writes."""
-        return [results.home(r) for r in self.runs]
+        """The files of the ledger that have its rows, or that its new rows will be written to."""
+        return [results.home(run) for run in self.runs]
 
     @property
     def published(self) -> bool:
-        """Whether all of its rows are published, and none is a working one: it was done, here or
-        elsewhere."""
+        """Whether all its rows are published and none is a working row: some machine has done it."""
         return bool(self.runs) and not any(home.suffix == ".json" for home in self.rows)
 
     @property
     def done(self) -> bool:
-        """Whether all of its rows and its notebook are there."""
+        """Whether all its rows and its executed notebook exist."""
         return all(map(results.finished, self.runs)) and is_notebook(self.output)
 
 
 def job(path: str, **given: str | int) -> Job:
-    """The execution of a path (with commas: of several); `given` are other fields of `Run`.
+    """The execution of a path, or of several joined by commas. `given`: other fields of `Run`.
 
     Raises: Bad for a wrong path, an unknown parameter, or a value of the wrong type.
     """
-    known = [f.name for f in fields(Run) if f.name == "scale" or path.strip() != ANALYSIS]
-    if wrong := [name for name in given if name not in known]:
-        raise Bad(f"no parameter {wrong[0]!r} for path {path!r}; known: {', '.join(known)}")
+    allowed = [field.name for field in fields(Run) if field.name == "scale" or path.strip() != ANALYSIS]
+    if unknown := [name for name in given if name not in allowed]:
+        raise Bad(f"no parameter {unknown[0]!r} for path {path!r}; known: {', '.join(allowed)}")
     if path.strip() == ANALYSIS:
         return Job(scale_of(given.get("scale", DEFAULTS["scale"])))
-    found = runs_of(path, **given)
-    paths = dict.fromkeys(r.path for r in found)
-    if len(paths) > 1 and {r.phase for r in found} != {3}:
+    runs = runs_of(path, **given)
+    paths = dict.fromkeys(run.path for run in runs)
+    if len(paths) > 1 and {run.phase for run in runs} != {3}:
         raise Bad(f"path {path!r}: only targets share a notebook; run one at a time: {' | '.join(paths)}")
-    return Job(found[0].scale, found)
+    return Job(runs[0].scale, runs)
 
 
 def jobs(planned: list[Run]) -> list[Job]:
-    """The executions that a plan needs: a source's targets and seeds in one, unless the scale runs them
-    apart.
+    """The executions that a plan needs.
 
-    A kernel with its imports costs as much as a training at the small scales; a sliced plan goes seed by
-    seed.
+    The targets and seeds of a source share one, unless the scale runs them separately. At small scales,
+    starting a kernel with its imports costs as much as a training. A scale that runs seed by seed has one
+    execution for each seed.
     """
     groups: dict[tuple, dict[Run, None]] = {}
-    for r in planned:
-        seed = r.seed if r.scale.by_seed else 1
-        fields = tuple({**r.named, "path": "", "seed": seed}.items())
-        alike = (r.phase, r.source, fields) if r.scale.together else (r,)
-        groups.setdefault(alike, {})[r] = None
+    for run in planned:
+        seed = run.seed if run.scale.by_seed else 1
+        settings = tuple({**run.named, "path": "", "seed": seed}.items())
+        key = (run.phase, run.source, settings) if run.scale.together else (run,)
+        groups.setdefault(key, {})[run] = None
     return [Job(group[0].scale, group) for group in map(tuple, groups.values())]
 
 
 def execute(what: Job | str, **given: str | int) -> Path:
     """Execute a job (or a path with the fields of its run) unless it is done; return the executed notebook.
 
-    Raises: Bad for a user's mistake, Failed otherwise. The output appears only when it is whole; a failed
-    copy is kept.
+    Raises: Bad for a user's mistake, Failed otherwise. The output file appears only when it is complete; a
+    notebook that failed is kept elsewhere.
     """
     import nbformat
 
@@ -146,11 +146,11 @@ def execute(what: Job | str, **given: str | int) -> Path:
     export_environment()
     lease()
     part = todo.output.with_name(f".{todo.id}.{secrets.token_hex(4)}.partial.ipynb")
-    # who stops this ends the kernel, and nothing is left behind
+    # stopping this process ends the kernel and removes the partial notebook
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         notebook = normalise(_papermill(todo, part))
-        missing = [r.id for r in todo.runs if not results.home(r).is_file()]
+        missing = [run.id for run in todo.runs if not results.home(run).is_file()]
         if missing:
             raise Failed(f"{todo.id}: the notebook ended without its row {' '.join(missing)} of the ledger")
         write_text(todo.output, re.sub(r" at 0x[0-9a-f]+", "", nbformat.writes(notebook)) + "\n")
@@ -160,13 +160,13 @@ def execute(what: Job | str, **given: str | int) -> Path:
 
 
 def again(todo: Job) -> Path:
-    """Execute a finished job once more, in a ledger of its own, and compare; its predictions are kept anew,
-    its notebook stays.
+    """Execute a finished job once more, in a temporary ledger, and compare its scores with the ledger's.
 
-    Raises: Bad when a run then has other scores than the ledger says; otherwise as `execute`.
+    New predictions are written; an existing executed notebook is not replaced. Returns the notebook's file.
+    Raises: Bad when a run now has other scores than in the ledger; otherwise as `execute`.
     """
     before = [results.read(run) for run in todo.runs]
-    if None in before:  # what is missing is made where it belongs; the others would not be
+    if None in before:  # make missing rows in the real ledger, not in the temporary one
         execute(todo)
     if not any(before):
         return todo.output
@@ -177,13 +177,13 @@ def again(todo: Job) -> Path:
         rows = [results.read(run) for run in todo.runs]
     for pair in zip(before, rows, strict=True):
         if pair[0] and results.differ(*pair):
-            why = environments_differ([*pair]) or "in the same environment"
-            raise Bad(f"{pair[0]['id']}: executed again it has other scores than the ledger says; {why}")
+            reason = environments_differ([*pair]) or "in the same environment"
+            raise Bad(f"{pair[0]['id']}: executed again it has other scores than the ledger says; {reason}")
     return todo.output if is_notebook(todo.output) else write_text(todo.output, notebook)
 
 
 def is_notebook(notebook: Path) -> bool:
-    """Whether an executed notebook is there and one."""
+    """Whether a file exists and is a notebook."""
     try:
         return "cells" in json.loads(notebook.read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
@@ -192,7 +192,7 @@ def is_notebook(notebook: Path) -> bool:
 
 @contextlib.contextmanager
 def elsewhere(folder: Path) -> Iterator[None]:
-    """Another ledger, with other executed notebooks, for a while."""
+    """Within the block, use a ledger and a folder of executed notebooks inside `folder`."""
     before = {name: os.environ.pop(name, None) for name in ("XIT_RESULTS", "XIT_EXECUTED")}
     os.environ |= {name: str(folder / name) for name in before}
     try:
@@ -204,7 +204,7 @@ def elsewhere(folder: Path) -> Iterator[None]:
 
 
 def check_places(todo: Job) -> None:
-    """Find out what would stop a run before it computes anything.
+    """Check what would stop a job, before it computes anything.
 
     Raises: Bad for folders that cannot be written, a damaged volume of the ledger, and real data with neither
     a mirror nor the hub.
@@ -219,7 +219,9 @@ def check_places(todo: Job) -> None:
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     for run in todo.runs:
         results.home(run)
-    pending = any(not results.finished(run) for run in todo.runs)  # else the notebook is made from the rows
+    pending = any(
+        not results.finished(run) for run in todo.runs
+    )  # otherwise the notebook is made from the rows
     if pending and not todo.scale.world.made and not mirror_dir() and offline:
         raise Bad(
             f"scale {todo.scale.name!r} needs real data: HF_HUB_OFFLINE keeps the hub out; set "
@@ -241,7 +243,7 @@ def _papermill(todo: Job, part: Path):
 
     from . import kernel
 
-    logging.getLogger("papermill").disabled = True  # it repeats the failure that is raised below
+    logging.getLogger("papermill").disabled = True  # it would repeat the failure that is raised below
     notebook = PARTS / "notebooks" / f"{NOTEBOOKS[todo.runs[0].phase if todo.runs else 4]}.ipynb"
     try:
         with kernel.kernel_folder() as config:
@@ -260,12 +262,12 @@ def _papermill(todo: Job, part: Path):
 
 
 def literal_path(path: Path) -> str:
-    """A path in which papermill finds no parameter to fill in."""
+    """A path with its braces escaped, because papermill fills in parameters there."""
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def keep_failed(todo: Job, part: Path) -> str:
-    """Keep the notebook as it stood when it failed; what a message says of it."""
+    """Move a failed notebook to the logs; return the phrase about it for the message."""
     place = runs_dir() / "logs" / todo.scale.name / f"{todo.id}.failed.ipynb"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -276,8 +278,10 @@ def keep_failed(todo: Job, part: Path) -> str:
 
 
 def explained(todo: Job, error: Exception, see: str) -> Bad | Failed:
-    """The one line of a notebook that failed: a user's mistake as the cell said it, a full disk, or else the
-    error.
+    """The exception to raise for a notebook that failed, with a one-line message.
+
+    A user's mistake keeps the message of the cell; a full disk or another OSError in a cell also becomes Bad.
+    Anything else becomes Failed.
     """
     from nbclient.exceptions import DeadKernelError
 
@@ -295,8 +299,9 @@ def explained(todo: Job, error: Exception, see: str) -> Bad | Failed:
 
 
 def normalise(nb):
-    """Take out of an executed notebook what differs from one execution to the next: times, paths, ids,
-    warnings.
+    """Remove what differs between executions from an executed notebook: times, paths, ids, warnings.
+
+    Returns the same notebook, changed in place.
     """
     nb.metadata["papermill"] = {key: nb.metadata.papermill[key] for key in ("parameters", "version")}
     nb.metadata["kernelspec"] = {
@@ -310,15 +315,15 @@ def normalise(nb):
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell["id"] = "injected-parameters"
         if cell.cell_type == "code":
-            cell["outputs"] = [o for o in cell.outputs if o.get("name") != "stderr"]
+            cell["outputs"] = [output for output in cell.outputs if output.get("name") != "stderr"]
     return nb
 
 
 def lease() -> None:
-    """Take one of the machine's GPUs until this process ends, unless the scheduler has given one or there is
-    none.
+    """Reserve one of the machine's GPUs until this process ends, waiting for one if all are taken.
 
-    Raises: Bad when the temporary folder, where all of this machine's processes look, has no locks.
+    Does nothing if the machine has no GPU or the scheduler has assigned one (CUDA_VISIBLE_DEVICES).
+    Raises: Bad when files in the temporary folder, which all processes share, cannot be locked.
     """
     gpus = len(list(GPUS.glob("*")))
     while gpus and "CUDA_VISIBLE_DEVICES" not in os.environ:

@@ -1,4 +1,4 @@
-"""A study as a graph of notebooks, and Snakemake to execute what is missing."""
+"""A study as a graph of notebooks, of which Snakemake executes the missing ones."""
 
 import contextlib
 import json
@@ -30,20 +30,22 @@ from .clock import GRACE, Clock
 def run_study(
     study: str, scale: Scale, cores: int, profile: str | None = None, budget: float | None = None
 ) -> None:
-    """Execute what is missing of a study, then the analysis; of the former only what ends within the budget
-    (seconds).
+    """Execute the missing runs of a study, then the analysis.
 
-    Raises: Bad before anything starts, or for a user's mistake that stopped a notebook; Failed when another
-    one failed (the others still ran).
+    `budget`: seconds; only runs that are expected to end within it are started.
+    Raises: Bad before anything starts, or when a user's mistake stopped a notebook; Failed when a notebook
+    failed for another reason. The other notebooks are still executed.
     """
     clock = Clock.of(study, scale, budget)
-    every = launch.jobs(studies.runs(study, scale))
+    jobs = launch.jobs(studies.runs(study, scale))
     analysis = launch.job(launch.ANALYSIS, scale=scale)
-    pending = [j for j in every if not j.done and not j.published]  # few notebooks of published rows are kept
+    pending = [
+        job for job in jobs if not job.done and not job.published
+    ]  # published rows often come without notebooks
     if (
         not pending
         and analysis.done
-        and analysis.output.stat().st_mtime >= max(p.stat().st_mtime for j in every for p in j.rows)
+        and analysis.output.stat().st_mtime >= max(path.stat().st_mtime for job in jobs for path in job.rows)
     ):
         print(f"{state(study, scale)}; nothing to do")
         return
@@ -53,16 +55,16 @@ def run_study(
     logs = runs_dir() / "logs" / scale.name
     logs.mkdir(parents=True, exist_ok=True)
     with study_lock(scale) as lock:
-        for j in pending:
-            (logs / f"{j.id}.log").unlink(missing_ok=True)  # of an earlier attempt
+        for job in pending:
+            (logs / f"{job.id}.log").unlink(missing_ok=True)  # from an earlier attempt
         analysis.output.unlink(missing_ok=True)
         snakemake(pending, logs, cores, profile, lock, clock)
     if not report(pending, logs, clock):
-        print(state(study, scale, sum(not j.done for j in pending)))
+        print(state(study, scale, sum(not job.done for job in pending)))
 
 
 def study_lock(scale: Scale) -> IO | Owned:
-    """The lock of a scale's study. Raises: Bad when another process has it."""
+    """The lock for studies at a scale. Raises: Bad when another process has it."""
     path = runs_dir() / f"{scale.name}.lock"
     try:
         lock = locked(path)
@@ -74,7 +76,7 @@ def study_lock(scale: Scale) -> IO | Owned:
 
 
 def state(study: str, scale: Scale, notebooks: int = 0) -> str:
-    """One line: how much of a study is done; `notebooks`: how many are still to be executed."""
+    """One line that says how much of a study is done. `notebooks`: how many are still to be executed."""
     runs = studies.runs(study, scale)
     done = sum(map(results.finished, runs))
     if done == len(runs) and not notebooks:
@@ -86,26 +88,27 @@ def state(study: str, scale: Scale, notebooks: int = 0) -> str:
 def snakemake(
     pending: list[launch.Job], logs: Path, cores: int, profile: str | None, lock: IO | Owned, clock: Clock
 ) -> None:  # fmt: skip
-    """Run jobs in the order of the plan, parents first, with a progress bar; on an interrupt or in the end
-    stop all of them.
+    """Run jobs in the order of the plan, parents first, with a progress bar.
+
+    All child processes are stopped at the end, on an interrupt, and when the time is over.
     """
     work = workplace(pending[0].scale, logs)
     (work / "plan.json").write_text(json.dumps(graph(pending, clock), indent=1), encoding="utf-8")
     command = command_line(work, cores, profile)
     env = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE_")}
-    env |= {"XDG_CACHE_HOME": str(work / "cache")}  # where there is no home, too
+    env |= {"XDG_CACHE_HOME": str(work / "cache")}  # works without a home folder
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    files = [file for j in pending for file in (j.rows or [j.output])]
-    often = 1 if sys.stderr.isatty() else 30
-    held = [lock.fileno()] if hasattr(lock, "fileno") else []
+    files = [file for job in pending for file in (job.rows or [job.output])]
+    interval = 1 if sys.stderr.isatty() else 30
+    descriptors = [lock.fileno()] if hasattr(lock, "fileno") else []
     with (
         open(logs / "snakemake.log", "w", encoding="utf-8") as log,
-        tqdm(total=len(files), unit="run", mininterval=often, disable=False) as bar,
+        tqdm(total=len(files), unit="run", mininterval=interval, disable=False) as bar,
     ):
         # its own session, so that one signal reaches every process; it inherits the lock in case this process
         # is killed
         child = subprocess.Popen(
-            command, stdout=log, stderr=log, start_new_session=True, pass_fds=held, env=env
+            command, stdout=log, stderr=log, start_new_session=True, pass_fds=descriptors, env=env
         )
         try:
             while child.returncode is None and time.time() < clock.end:
@@ -117,7 +120,7 @@ def snakemake(
 
 
 def command_line(work: Path, cores: int, profile: str | None) -> list[str]:
-    """Snakemake on the plan in its working folder, deaf to a person's own profiles."""
+    """The command that runs Snakemake on the plan in `work`, ignoring the user's own profiles."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(PARTS / "Snakefile"), "--directory"]
     command += [str(work), "--cores", str(cores), "--forceall", "--keep-going", "--nolock"]
     command += ["--rerun-incomplete", "--quiet", "all", "--workflow-profile", "none", "--profile"]
@@ -135,7 +138,7 @@ def workplace(scale: Scale, logs: Path) -> Path:
 
 
 def stop(child: subprocess.Popen, patience: float | None) -> None:
-    """End what still runs of a process group: politely, and after so many seconds (None: never) not."""
+    """Ask a process group to terminate, and kill it after `patience` seconds (None: never kill it)."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if child.returncode is None:
             os.killpg(child.pid, sign)
@@ -144,50 +147,61 @@ def stop(child: subprocess.Popen, patience: float | None) -> None:
 
 
 def graph(pending: list[launch.Job], clock: Clock) -> dict:
-    """The plan as plain data: what the Snakefile reads, and what another scheduler could. Outputs are
-    relative to `workplace`.
+    """The plan as plain data, for the Snakefile or another scheduler to read.
+
+    The paths of outputs are relative to `workplace`.
     """
-    planned = {r.id: r for j in pending for r in j.runs}
-    home = {r.id: j.id for j in pending for r in j.runs}
-    # what the analysis waits for; few have translations
-    whole = [i for i, r in planned.items() if r.lang == PIVOT]
-    told = []
-    for j in pending:
-        starts = [p for r in j.runs for p in parents(r, planned)] if j.runs else whole
-        given = [f"--{k}={v}" for k, v in j.parameters.items() if k != "path"]
-        # who stops it waits for it
-        command = "exec " + shlex.join([sys.executable, "-m", "xit_core.cli", "run", j.path, *given])
-        if (latest := clock.latest(j.runs)) < math.inf:
+    planned = {run.id: run for job in pending for run in job.runs}
+    home = {run.id: job.id for job in pending for run in job.runs}
+    # the runs that the analysis waits for; few machines have the translated data
+    untranslated = [run_id for run_id, run in planned.items() if run.lang == PIVOT]
+    entries = []
+    for job in pending:
+        needed = (
+            [parent for run in job.runs for parent in parents(run, planned)] if job.runs else untranslated
+        )
+        options = [f"--{k}={v}" for k, v in job.parameters.items() if k != "path"]
+        # with exec, whoever stops the command waits for the run itself
+        command = "exec " + shlex.join([sys.executable, "-m", "xit_core.cli", "run", job.path, *options])
+        if (latest := clock.latest(job.runs)) < math.inf:
             command = f"test $(date +%s) -lt {math.ceil(latest)} && {command}"
-        needs = sorted({home[p] for p in starts})
-        told.append({"id": j.id, "output": f"executed/{j.output.name}", "needs": needs, "command": command})
-    return {"jobs": told}
+        needs = sorted({home[parent] for parent in needed})
+        entries.append(
+            {"id": job.id, "output": f"executed/{job.output.name}", "needs": needs, "command": command}
+        )
+    return {"jobs": entries}
 
 
 def report(pending: list[launch.Job], logs: Path, clock: Clock) -> bool:
-    """Say what was done; False if the time was over before.
+    """Print what was done; False if the time was over before all was.
 
-    Raises: Bad or Failed, as the first notebook that is missing said, else as Snakemake did.
+    Raises: Bad or Failed with the last line of the first missing notebook's log, else of Snakemake's.
     """
-    failed = [j for j in pending if not j.done]
+    failed = [job for job in pending if not job.done]
     if not failed:
         print(f"{len(pending)} notebooks executed; {pending[-1].output}")
         return True
     files = [
-        file for file in (*(logs / f"{j.id}.log" for j in failed), logs / "snakemake.log") if file.is_file()
+        file
+        for file in (*(logs / f"{job.id}.log" for job in failed), logs / "snakemake.log")
+        if file.is_file()
     ]
     texts = [
         file.read_text(encoding="utf-8", errors="replace")
         for file in files
         if file.stat().st_mtime < clock.end
     ]
-    told = [lines[-1] for text in texts if (lines := text.strip().splitlines())]
-    over = any(clock.latest(j.runs) <= time.time() for j in failed)
-    if over and not any(
-        line.startswith("xit") for line in told
-    ):  # what was not started, or was stopped, gave no reason
+    last_lines = [lines[-1] for text in texts if (lines := text.strip().splitlines())]
+    over = any(clock.latest(job.runs) <= time.time() for job in failed)
+    # jobs that were not started, or were stopped, gave no reason
+    if over and not any(line.startswith("xit") for line in last_lines):
         return False
-    reason = next(iter(told), "Snakemake ended before it started one, without a word; see its own log there")
-    kind = Bad if reason.startswith("xit: ") else launch.Failed  # as `xit run` says a user's mistake
-    said = f"{len(failed)} of {len(pending)} notebooks are missing, the others are kept: run again to resume"
-    raise kind(f"{reason.removeprefix('xit: ').removeprefix('xit failed: ')}; {said}; logs: {logs}")
+    reason = next(
+        iter(last_lines), "Snakemake ended before it started one, without a word; see its own log there"
+    )
+    # `xit run` reports a user's mistake with the prefix "xit: "
+    kind = Bad if reason.startswith("xit: ") else launch.Failed
+    message = (
+        f"{len(failed)} of {len(pending)} notebooks are missing, the others are kept: run again to resume"
+    )
+    raise kind(f"{reason.removeprefix('xit: ').removeprefix('xit failed: ')}; {message}; logs: {logs}")
