@@ -1,11 +1,11 @@
 """MultiCheckList, XTREME-R's six tests of question answering: cases made from translated templates, and their
 failure rates.
 
-Source: google-research/xtreme@838c13b, multichecklist/ (behaviour): the tests, 200 cases each, every context
-of a case asked every question, a case failed by one wrong answer, answers compared as `clean_answer` leaves
-them. The official suites were drawn with another random state and longer lists of names, and branch by
-language where `fits` is one rule: cases are the same in kind, not one by one. Left out is what a reader of
-spans cannot say: answers that do not stand in their context as they are.
+Source: google-research/xtreme@838c13b, multichecklist/ (behaviour). There are 200 cases for each test. Every
+context of a case is asked every question, and one wrong answer fails the case. Answers are compared after
+`clean_answer`. The official suites were drawn with another random state and longer lists of names, and they
+branch by language where `fits` applies one rule, so our cases are the same in kind, but not one by one.
+Answers that do not appear literally in their context are left out, because a span reader cannot give them.
 """
 
 import re
@@ -15,7 +15,7 @@ from ..data.checklist import TESTS
 
 # -- scoring -------------------------------------------------------------------------------------------------
 
-# words that do not count in an answer; in the second row also where a word goes on
+# words that are ignored in an answer; those of PREFIXES also where they begin a longer word
 ANSWER_ARTICLES = {
     "af": "’n", "de": "ein eine einen", "el": "Ο ένα μια", "en": "a an the in at",
     "es": "un una unos unas el la los las",
@@ -31,8 +31,9 @@ STOPS = {"bn": "৷", "hi": "৷", "pa": "।", "pl": "„”", "ur": "\u200f"} 
 
 
 def clean_answer(text: str, lang: str) -> str:
-    """An answer as it is compared: articles become spaces, punctuation and spaces around it go; case
-    counts."""
+    """The answer in the form that is compared: articles become spaces, and punctuation and spaces at its ends
+    are stripped. Case is kept.
+    """
     words = ANSWER_ARTICLES.get(lang, PREFIXES.get(lang, "")).replace(" ", "|")
     if words:
         text = re.sub(rf"\b({words})" + (r"\b" if lang in ANSWER_ARTICLES else ""), " ", text)
@@ -42,19 +43,21 @@ def clean_answer(text: str, lang: str) -> str:
 
 
 def failure(predictions: list[str], examples: list[dict], lang: str) -> tuple[dict[str, float], list[float]]:
-    """Failed cases of each test in percent ("failed/animal", ...), and "accuracy", 100 less those of all
-    cases together.
+    """(metrics, score of each case): the percentage of failed cases of each test ("failed/animal", ...), and
+    "accuracy", which is 100 minus the percentage of failed cases overall.
 
     XTREME-R reports error rates by test; with 200 cases each, their mean is 100 - accuracy. The instances are
-    the cases (100 or 0, in their order): a case passes when all its questions among the examples are answered
-    right.
+    the cases, in their order, and score 100 or 0. A case passes when all its questions among the examples are
+    answered correctly.
     """
     passed: dict[str, list[bool]] = defaultdict(list)
-    for said, e in zip(predictions, examples, strict=True):
-        passed[e["id"].rsplit("-", 1)[0]].append(
-            clean_answer(said, lang) == clean_answer(e["answers"][0][1], lang)
+    for prediction, example in zip(predictions, examples, strict=True):
+        passed[example["id"].rsplit("-", 1)[0]].append(
+            clean_answer(prediction, lang) == clean_answer(example["answers"][0][1], lang)
         )
-    x = {c: 100.0 * all(right) for c, right in passed.items()}
-    by = {test: [v for c, v in x.items() if c.split("-")[0] == test] for test in TESTS.values()}
-    metrics = {f"failed/{test}": 100 - sum(v) / len(v) for test, v in by.items() if v}
-    return {"accuracy": sum(x.values()) / len(x)} | metrics, list(x.values())
+    scores = {case: 100.0 * all(correct) for case, correct in passed.items()}
+    by_test = {
+        test: [v for case, v in scores.items() if case.split("-")[0] == test] for test in TESTS.values()
+    }
+    metrics = {f"failed/{test}": 100 - sum(v) / len(v) for test, v in by_test.items() if v}
+    return {"accuracy": sum(scores.values()) / len(scores)} | metrics, list(scores.values())

@@ -1,13 +1,13 @@
-"""A folder of predictions in XTREME's submission layout, scored as its official scorer does; and such a
-folder written.
+"""Scores a folder of predictions in XTREME's submission layout as its official scorer does, and writes such
+folders.
 
 The layout: <folder>/<task>/test-<language>.tsv (QA and Mewsli-X .json, XCOPA .jsonl), the same for
 predictions and for gold. Behaviour of google-research/xtreme@838c13b, evaluate.py: wherever that gives a
 number, `score_folder` gives the same. Where it stops with a traceback (files that do not align, an answer
-that is no string, no examples), `score_folder` raises Bad and names the place. So, as there: a missing answer
-counts as wrong and stays in the denominator, an unknown id is ignored, a repeated key counts as its last
-value, blank lines are examples (of tags: an empty sentence), a line is stripped and then compared whole
-(columns and a byte-order mark included), equal lines of BUCC count once.
+that is no string, no examples), `score_folder` raises Bad and names the place. As in the official scorer, a
+missing answer counts as wrong and stays in the denominator; an unknown id is ignored; the last value of a
+repeated key counts; a blank line is an example (of tags: an empty sentence); a line is stripped and then
+compared in full, columns and a byte-order mark included; and equal lines of BUCC count once.
 """
 
 import json
@@ -39,8 +39,8 @@ XTREME = {
     "th tl tr ur vi zh",
 }
 # XTREME-R's table has Wolof for UD-POS, which its training script lacks, and LAReQA with no language and no
-# scorer. So a folder "lareqa" is not read and the overall score, which needs every task, is never there (the
-# official script stops). XCOPA counts in two groups.
+# scorer. A folder "lareqa" is therefore not read. The overall score needs every task, so XTREME-R never has
+# one (the official script stops). XCOPA counts in two groups.
 ADDED = {
     "xnli": "", "xcopa": "et ht id it qu sw ta th tr vi zh", "udpos": "lt pl ro uk wo",
     "panx": "az gu lt pa pl qu ro uk",
@@ -66,7 +66,7 @@ GROUPS: dict[str, dict[str, list[str]]] = {
 
 
 def read_text(path: Path) -> str:
-    """Raises: Bad when the file is no UTF-8 text."""
+    """The text of a file. Raises: Bad when it cannot be read or is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")  # \r\n and \r are read as \n
     except UnicodeDecodeError as error:
@@ -78,42 +78,42 @@ def read_text(path: Path) -> str:
 
 
 def stripped_lines(path: Path) -> list[str]:
-    """Stripped lines; only a line feed or carriage return ends one."""
+    """The lines of a file, stripped. Only a line feed or a carriage return ends a line."""
     text = read_text(path)
     return [line.strip() for line in text.removesuffix("\n").split("\n")] if text else []
 
 
 def sentences(path: Path) -> list[list[str]]:
-    """A tag a line, each sentence ended by a blank line."""
-    found, current = [], []
+    """The tags of each sentence of a file with one tag per line and a blank line after each sentence."""
+    tag_lists, current = [], []
     for line in stripped_lines(path):
         if line:
             current.append(line)
         else:
-            found.append(current)
+            tag_lists.append(current)
             current = []
-    return [*found, current] if current else found
+    return [*tag_lists, current] if current else tag_lists
 
 
 def labels(path: Path) -> list:
-    """XCOPA: an object with the field "label" a line."""
+    """The labels of XCOPA: each line is a JSON object with the field "label"."""
     rows = [(f"{path}, line {n}", line) for n, line in enumerate(stripped_lines(path), 1)]
     return [field(parsed_prediction(line, where), "label", where) for where, line in rows]
 
 
-# of JSON's types, what has an "in": evaluate.py finds no id in a list or a text, and goes on
+# the JSON types that support "in": evaluate.py finds no id in a list or a string, and continues
 HOLDERS = dict | list | str
 
 
 def json_content(path: Path) -> dict | list | str:
-    """What a JSON file holds, or its "data"."""
-    held = parsed_prediction(read_text(path), str(path))
-    held = held["data"] if isinstance(held, dict) and "data" in held else held
-    return of_type(held, HOLDERS, f"{path} holds", "an object with an entry for each id, or SQuAD's form")
+    """The content of a JSON file, or of its field "data" where there is one."""
+    content = parsed_prediction(read_text(path), str(path))
+    content = content["data"] if isinstance(content, dict) and "data" in content else content
+    return of_type(content, HOLDERS, f"{path} holds", "an object with an entry for each id, or SQuAD's form")
 
 
 def parsed_prediction(text: str, where: str) -> Any:
-    """Raises: Bad when the text is no JSON."""
+    """The value of a JSON text. Raises: Bad when it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -121,7 +121,7 @@ def parsed_prediction(text: str, where: str) -> Any:
 
 
 def field(held: Any, name: str | int, where: str) -> Any:
-    """Raises: Bad when `held` has no such field."""
+    """A field of an object or a list. Raises: Bad when `held` has no such field."""
     try:
         return held[name]
     except (LookupError, TypeError):
@@ -129,7 +129,7 @@ def field(held: Any, name: str | int, where: str) -> Any:
 
 
 def of_type(value: Any, kind: Any, where: str, allowed: str) -> Any:
-    """Raises: Bad when a value is of another type."""
+    """The value itself. Raises: Bad when it is not of type `kind`."""
     if not isinstance(value, kind):
         raise Bad(f"{where} {value!r:.60}; allowed: {allowed}")
     return value
@@ -143,21 +143,26 @@ Scorer = Callable[[Path, Path, str], dict[str, float]]  # (predictions, gold, la
 def align(said: list, gold: list, files: tuple[Path, Path], unit: str) -> None:
     """Raises: Bad when there is nothing to score, or not one prediction for each gold `unit`."""
     if not gold or len(said) != len(gold):
-        told = f"{files[0]}: {len(said)} {unit}s; {files[1]}: {len(gold)}"
-        raise Bad(f"{told}; needed: one prediction for each {unit} of the gold file, which has at least one")
+        counts = f"{files[0]}: {len(said)} {unit}s; {files[1]}: {len(gold)}"
+        raise Bad(
+            f"{counts}; needed: one prediction for each {unit} of the gold file, which has at least one"
+        )
 
 
 def classified(
     said: Path, gold: Path, lang: str, reader: Callable[[Path], list] = stripped_lines
 ) -> dict[str, float]:
-    """Accuracy of a label a line."""
+    """Accuracy of files with one label per line."""
     predictions, golds = reader(said), reader(gold)
     align(predictions, golds, (said, gold), "line")
-    return PROTOCOLS["accuracy"](predictions, [{"label": g} for g in golds], lang)[0]
+    return PROTOCOLS["accuracy"](predictions, [{"label": label} for label in golds], lang)[0]
 
 
 def score_tags(said: Path, gold: Path, lang: str) -> dict[str, float]:
-    """Entity F1 of tags, a token a line."""
+    """F1, precision and recall of chunks, from files with one tag per line.
+
+    Raises: Bad when the files have different numbers of sentences or of tags in a sentence.
+    """
     predictions, golds = sentences(said), sentences(gold)
     align(predictions, golds, (said, gold), "sentence")
     line = 1
@@ -169,15 +174,15 @@ def score_tags(said: Path, gold: Path, lang: str) -> dict[str, float]:
 
 
 def mined(said: Path, gold: Path, lang: str) -> dict[str, float]:
-    """F1 of pairs of ids, a pair a line."""
+    """F1, precision and recall of files with one pair of ids per line."""
     predictions, golds = ([line.split("\t") for line in stripped_lines(path)] for path in (said, gold))
     return PROTOCOLS["bucc/pairs"](predictions, [{"ids": pair} for pair in golds], lang)[0]
 
 
 def score_answers(said: Path, gold: Path, lang: str, protocol: str = "qa/squad-en") -> dict[str, float]:
     """Exact match and F1 of answers by id, against gold in SQuAD's form."""
-    given = json_content(said)
-    rows = [replied(question, given, said, gold) for question in questions(gold)]
+    answers = json_content(said)
+    rows = [replied(question, answers, said, gold) for question in questions(gold)]
     if not rows:
         raise Bad(f"{gold}: no questions; needed: SQuAD's form, data > paragraphs > qas, with at least one")
     predictions, examples = zip(*rows, strict=True)
@@ -194,37 +199,45 @@ def questions(path: Path) -> Iterator[dict]:
 
 
 def replied(question: dict, given: dict | list | str, said: Path, gold: Path) -> tuple[str | None, dict]:
-    """(answer given or None, example) of a question. As in evaluate.py, gold answers of one that got none are
-    not looked at.
+    """(the answer given or None, the example) of a question.
+
+    As in evaluate.py, the gold answers of a question that was not answered are not read.
     """
     name = of_type(field(question, "id", str(gold)), str, f"{gold}: an id is", "a string")
     if name not in given:
         return None, {"answers": []}
-    of = f"{name!r} is"
-    reply = of_type(field(given, name, str(said)), str, f"{said}: the answer to {of}", "a string")
+    subject = f"{name!r} is"
+    reply = of_type(field(given, name, str(said)), str, f"{said}: the answer to {subject}", "a string")
     answers = of_type(
-        field(question, "answers", f"{gold}: {name!r}"), HOLDERS, f"{gold}: the answers of {of}", "a list"
+        field(question, "answers", f"{gold}: {name!r}"),
+        HOLDERS,
+        f"{gold}: the answers of {subject}",
+        "a list",
     )
     texts = [
-        of_type(field(a, "text", f"{gold}: {name!r}"), str, f"{gold}: a gold answer to {of}", "a string")
-        for a in answers
+        of_type(
+            field(answer, "text", f"{gold}: {name!r}"), str, f"{gold}: a gold answer to {subject}", "a string"
+        )
+        for answer in answers
     ]
     if not texts:
         raise Bad(f"{gold}: {name!r} has no gold answer; needed: at least one, or leave the question out")
-    return reply, {"answers": [(0, t) for t in texts]}
+    return reply, {"answers": [(0, text) for text in texts]}
 
 
 def ranked(said: Path, gold: Path, lang: str) -> dict[str, float]:
-    """A mention without a ranking counts as wrong; the first 20 count; white space is stripped from gold ids
-    only.
+    """Mean average precision of the first 20 entities of each mention. A mention without a ranking counts as
+    wrong. White space is stripped from gold ids only.
     """
     form = "an object with a list of entity ids for each mention"
-    given, golds = json_content(said), of_type(json_content(gold), dict, f"{gold} holds", form)
-    given = of_type(given, dict, f"{said} holds", form) if golds else {}
-    wanted = [field(ids, 0, f"{gold}: {name!r}") for name, ids in golds.items()]
-    examples = [{"gold": of_type(x, str, f"{gold}: an entity is", "a string").strip()} for x in wanted]
+    rankings, golds = json_content(said), of_type(json_content(gold), dict, f"{gold} holds", form)
+    rankings = of_type(rankings, dict, f"{said} holds", form) if golds else {}
+    entities = [field(ids, 0, f"{gold}: {name!r}") for name, ids in golds.items()]
+    examples = [
+        {"gold": of_type(entity, str, f"{gold}: an entity is", "a string").strip()} for entity in entities
+    ]
     lists = [
-        of_type(given.get(name, []), list | str, f"{said}: {name!r} has", "a list of entity ids")
+        of_type(rankings.get(name, []), list | str, f"{said}: {name!r} has", "a list of entity ids")
         for name in golds
     ]
     return PROTOCOLS["map@20"](lists, examples, lang)[0]
@@ -248,7 +261,7 @@ def prediction_file(folder: Path, task: str, lang: str) -> Path:
 # -- scoring a folder ----------------------------------------------------------------------------------------
 
 
-LIST = "export.json"  # what an export says of itself
+LIST = "export.json"  # the list of what was exported
 LISTED = {"scale": str, "runs": {"*": str}, "languages": {"*": [str]}, "files": {"*": str}, "sha256?": str}
 UNLIST = "export again into a new folder, or delete the list to score whatever lies there"
 
@@ -256,13 +269,13 @@ UNLIST = "export again into a new folder, or delete the list to score whatever l
 def score_folder(
     submission: Path, gold: Path, benchmark: str = "xtreme", languages: list[str] | None = None
 ) -> dict:
-    """{overall, groups, tasks: {task: {score, metrics: {metric: {lang: value}}}}}: of the tasks that are in
-    both folders.
+    """{overall, groups, tasks: {task: {score, metrics: {metric: {lang: value}}}}} of the tasks that both
+    folders have.
 
-    Means over languages, then tasks; a QA task's score is the mean of EM and F1; overall is None unless every
-    task is there. `languages`: the only ones to score; without them those that an export lists. A task with
-    fewer than the benchmark has is "partial", names its "languages" and counts in no group and not in the
-    overall score.
+    Scores are means over languages, then over tasks. A QA task's score is the mean of EM and F1. The overall
+    score is None unless every task is present. `languages` limits what is scored; the default is the
+    languages that an export lists, or all. A task with fewer languages than the benchmark has is "partial"
+    and names its "languages"; it counts neither in a group nor in the overall score.
 
     Raises: Bad for an unknown benchmark or language, a missing folder or file, or a file that cannot be
     scored.
@@ -272,34 +285,38 @@ def score_folder(
     for folder in (submission, gold):
         if not folder.is_dir():
             raise Bad(f"{folder}: no such folder; name one in the layout <folder>/<task>/test-<language>.tsv")
-    there = [
+    shared = [
         t for t in LANGS[benchmark] if t in SCORERS and (submission / t).is_dir() and (gold / t).is_dir()
     ]
-    there = [t for t in there if t in of_one_export(submission, gold, there)]
-    if not there:
+    shared = [t for t in shared if t in of_one_export(submission, gold, shared)]
+    if not shared:
         raise Bad(
             f"no task of {benchmark} in both {submission} and {gold}; known: {', '.join(LANGS[benchmark])}"
         )
-    wanted = (
-        chosen_languages(languages, there, benchmark)
+    task_langs = (
+        chosen_languages(languages, shared, benchmark)
         if languages is not None
-        else exported_languages(submission, there, benchmark)
+        else exported_languages(submission, shared, benchmark)
     )
-    tasks = {task: one(submission, gold, task, wanted[task], len(LANGS[benchmark][task])) for task in there}
-    full = {task for task, found in tasks.items() if not found.get("partial")}
-    means = {
-        name: mean(tasks[t]["score"] for t in of) for name, of in GROUPS[benchmark].items() if set(of) <= full
+    tasks = {
+        task: one(submission, gold, task, task_langs[task], len(LANGS[benchmark][task])) for task in shared
     }
-    whole = full == set(LANGS[benchmark])
+    complete = {task for task, result in tasks.items() if not result.get("partial")}
+    means = {
+        name: mean(tasks[t]["score"] for t in members)
+        for name, members in GROUPS[benchmark].items()
+        if set(members) <= complete
+    }
+    all_complete = complete == set(LANGS[benchmark])
     return {
-        "overall": mean(t["score"] for t in tasks.values()) if whole else None,
+        "overall": mean(t["score"] for t in tasks.values()) if all_complete else None,
         "groups": means,
         "tasks": tasks,
     }
 
 
 def listing(folder: Path) -> dict | None:
-    """What an export says of itself; None for another folder.
+    """The list in the folder of an export; None where a folder has no list.
 
     Raises: Bad for a damaged list.
     """
@@ -308,117 +325,128 @@ def listing(folder: Path) -> dict | None:
 
 
 def of_one_export(submission: Path, gold: Path, tasks: list[str]) -> list[str]:
-    """The tasks of an export, of folders that are none all of them.
+    """Those of the tasks that the exports list. For folders that are no exports, all of them.
 
-    Raises: Bad for a file of an export that was changed or came from another one, and for gold of another
+    Raises: Bad for a file of an export that was changed or belongs to another export, and for gold of another
     scale.
     """
-    lists = {folder: told for folder in (submission, gold) if (told := listing(folder)) is not None}
-    if len({told["scale"] for told in lists.values()}) > 1:
-        scales = " and ".join(told["scale"] for told in lists.values())
+    listings = {folder: listed for folder in (submission, gold) if (listed := listing(folder)) is not None}
+    if len({listed["scale"] for listed in listings.values()}) > 1:
+        scales = " and ".join(listed["scale"] for listed in listings.values())
         raise Bad(
             f"{submission} and {gold} are of the scales {scales}: their rows differ; export both from one run"
         )
-    for folder, told in lists.items():
-        for name in (name for name in told["files"] if name.split("/")[0] in tasks):
-            if (folder / name).is_file() and files.sha256(folder / name) != told["files"][name]:
+    for folder, listed in listings.items():
+        for name in (name for name in listed["files"] if name.split("/")[0] in tasks):
+            if (folder / name).is_file() and files.sha256(folder / name) != listed["files"][name]:
                 raise Bad(f"{folder / name}: not the file that {folder / LIST} lists; {UNLIST}")
-        tasks = [task for task in tasks if task in told["languages"]]
+        tasks = [task for task in tasks if task in listed["languages"]]
     return tasks
 
 
 def chosen_languages(languages: list[str], tasks: list[str], benchmark: str) -> dict[str, list[str]]:
-    """The languages of each task among those that a person named.
+    """The languages of each task that are among those asked for.
 
-    Raises: Bad for an unknown one, and for a task that has none of them.
+    Raises: Bad for an unknown language, and for a task that has none of them.
     """
-    known = {lang: None for task in LANGS[benchmark].values() for lang in task}
-    if wrong := [lang for lang in languages if lang not in known]:
-        raise Bad(f"language {wrong[0]!r}; allowed: {', '.join(sorted(known))}")
-    found = {task: [lang for lang in LANGS[benchmark][task] if lang in languages] for task in tasks}
-    if none := [task for task, langs in found.items() if not langs]:
-        has = ", ".join(LANGS[benchmark][none[0]])
+    allowed = {lang: None for task in LANGS[benchmark].values() for lang in task}
+    if unknown := [lang for lang in languages if lang not in allowed]:
+        raise Bad(f"language {unknown[0]!r}; allowed: {', '.join(sorted(allowed))}")
+    chosen = {task: [lang for lang in LANGS[benchmark][task] if lang in languages] for task in tasks}
+    if empty := [task for task, langs in chosen.items() if not langs]:
+        has = ", ".join(LANGS[benchmark][empty[0]])
         raise Bad(
-            f"{none[0]} has none of the languages {', '.join(languages)}; it has {has}: name one of these too"
+            f"{empty[0]} has none of the languages {', '.join(languages)}; it has {has}: "
+            "name one of these too"
         )
-    return found
+    return chosen
 
 
 def exported_languages(submission: Path, tasks: list[str], benchmark: str) -> dict[str, list[str]]:
-    """The languages of each task: all, or those that the submission's own list has.
+    """The languages of each task: those in the submission's list, or all where there is no list.
 
     Raises: Bad for a damaged list, or one with a language that the task lacks.
     """
-    found = {task: LANGS[benchmark][task] for task in tasks}
+    task_langs = {task: LANGS[benchmark][task] for task in tasks}
     if not (submission / LIST).exists():
-        return found
-    told = listing(submission)["languages"]
-    for task in (task for task in tasks if task in told):
-        if not told[task] or not set(told[task]) <= set(found[task]):
-            got, has = ", ".join(told[task]) or "none", ", ".join(found[task])
-            said = f"{submission / LIST}: languages of {task}: {got}"
-            raise Bad(f"{said}; allowed in {benchmark}: {has}; export another scale")
-        found[task] = [lang for lang in found[task] if lang in told[task]]
-    return found
+        return task_langs
+    listed = listing(submission)["languages"]
+    for task in (task for task in tasks if task in listed):
+        if not listed[task] or not set(listed[task]) <= set(task_langs[task]):
+            got, allowed = ", ".join(listed[task]) or "none", ", ".join(task_langs[task])
+            problem = f"{submission / LIST}: languages of {task}: {got}"
+            raise Bad(f"{problem}; allowed in {benchmark}: {allowed}; export another scale")
+        task_langs[task] = [lang for lang in task_langs[task] if lang in listed[task]]
+    return task_langs
 
 
 def one(submission: Path, gold: Path, task: str, langs: list[str], of: int) -> dict:
-    """A task's score and its metrics by language; `of`: how many languages the benchmark has."""
-    pairs = {
+    """A task's score, and its metrics by language. `of`: how many languages the benchmark has for it.
+
+    Raises: Bad for a missing file.
+    """
+    paths = {
         lang: (prediction_file(submission, task, lang), prediction_file(gold, task, lang)) for lang in langs
     }
-    missing = [str(path) for both in pairs.values() for path in both if not path.exists()]
+    missing = [str(path) for pair in paths.values() for path in pair if not path.exists()]
     if missing:
         needed = f"{', '.join(langs)}; --languages scores those that are there"
         raise Bad(f"{missing[0]} is missing, {len(missing)} files of {task} in all; needed: {needed}")
-    found = {lang: SCORERS[task](*both, lang) for lang, both in pairs.items()}
-    metrics = {m: {lang: values[m] for lang, values in found.items()} for m in next(iter(found.values()))}
-    means = {m: mean(values.values()) for m, values in metrics.items()}
+    scores = {lang: SCORERS[task](*pair, lang) for lang, pair in paths.items()}
+    metrics = {
+        metric: {lang: values[metric] for lang, values in scores.items()}
+        for metric in next(iter(scores.values()))
+    }
+    means = {metric: mean(values.values()) for metric, values in metrics.items()}
     headline = (
         (means["exact_match"] + means["f1"]) / 2 if "exact_match" in means else next(iter(means.values()))
     )
-    partial = {"partial": True, "languages": langs, "of": of} if len(langs) < of else {}
-    return {"score": headline, "metrics": metrics} | partial
+    coverage = {"partial": True, "languages": langs, "of": of} if len(langs) < of else {}
+    return {"score": headline, "metrics": metrics} | coverage
 
 
 def unread(submission: Path, scores: dict) -> list[str]:
-    """What lies in a submission and has no part in its scores: unknown folders, files of another name."""
-    found = []
-    for path in sorted(p for p in submission.iterdir() if not p.name.startswith(".") and p.name != LIST):
+    """What is in a submission but was not scored: unknown folders, and files with another name."""
+    leftovers = []
+    for path in sorted(
+        entry for entry in submission.iterdir() if not entry.name.startswith(".") and entry.name != LIST
+    ):
         if path.name not in scores["tasks"] or not path.is_dir():
-            found.append(path.name + "/" * path.is_dir())
+            leftovers.append(path.name + "/" * path.is_dir())
             continue
         langs = next(iter(scores["tasks"][path.name]["metrics"].values()))
-        read = {prediction_file(submission, path.name, lang).name for lang in langs}
-        names = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
-        found += [f"{path.name}/{name}" for name in names if name not in read]
-    return found
+        scored_names = {prediction_file(submission, path.name, lang).name for lang in langs}
+        names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
+        leftovers += [f"{path.name}/{name}" for name in names if name not in scored_names]
+    return leftovers
 
 
 def score_table(scores: dict) -> list[dict]:
-    """Rows to print: a metric of a task with its mean and languages, then the tasks', groups' and overall
-    scores.
+    """Rows to print: each metric of each task with its mean and its languages, then the scores of the tasks,
+    of the groups and overall.
     """
     rows = [
         {
             "task": task,
-            "metric": m,
-            "mean": mean(by.values()),
-            "languages": [f"{lang} {x:.1f}" for lang, x in by.items()],
+            "metric": metric,
+            "mean": mean(values.values()),
+            "languages": [f"{lang} {value:.1f}" for lang, value in values.items()],
         }
-        for task, found in scores["tasks"].items()
-        for m, by in found["metrics"].items()
+        for task, result in scores["tasks"].items()
+        for metric, values in result["metrics"].items()
     ]
     rows += [
-        {"task": task, "metric": scored(found), "mean": found["score"]}
-        for task, found in scores["tasks"].items()
+        {"task": task, "metric": scored(result), "mean": result["score"]}
+        for task, result in scores["tasks"].items()
     ]
-    rows += [{"task": name, "metric": "group score", "mean": x} for name, x in scores["groups"].items()]
+    rows += [
+        {"task": name, "metric": "group score", "mean": value} for name, value in scores["groups"].items()
+    ]
     return [*rows, {"task": "overall", "metric": "score", "mean": scores["overall"]}]
 
 
 def scored(found: dict) -> str:
-    """What a task's score is: "score", or "score (partial: 3 of 15 languages)"."""
+    """The label of a task's score: "score", or "score (partial: 3 of 15 languages)"."""
     return (
         f"score (partial: {len(found['languages'])} of {found['of']} languages)"
         if found.get("partial")
@@ -428,11 +456,11 @@ def scored(found: dict) -> str:
 
 # -- writing -------------------------------------------------------------------------------------------------
 
-FOLDERS = {"bucc": "bucc2018"}  # our name of a task -> its folder
+FOLDERS = {"bucc": "bucc2018"}  # our name of a task -> its folder in the layout
 
 
 def called(task: str) -> str:
-    """The folder of a task."""
+    """The name of a task's folder in the layout."""
     return FOLDERS.get(task, task)
 
 
@@ -448,14 +476,14 @@ LINE: dict[str, Callable[[Any], str]] = {
 
 
 def write_predictions(folder: Path, task: str, lang: str, what: list | None, examples: list[dict]) -> Path:
-    """One file of the layout: predictions, or the examples' gold where `what` is None.
+    """Write one file of the layout and return its path: predictions, or the examples' gold if `what` is None.
 
-    A prediction is what its protocol takes: a label's index, tags, a text, a ranked list of ids; a pair of
-    ids, as many as were mined; for Tatoeba the index of the nearest sentence. None (no answer, a pair that
-    was not kept) is left out.
+    A prediction has the form that its protocol takes: a label's index, tags, a text or a ranked list of ids.
+    For mined pairs it is a pair of ids, and there are as many as were mined. For Tatoeba it is the index of
+    the nearest sentence. None (no answer, or a pair that was not kept) is not written.
 
-    Raises: Bad for a task that the layout lacks, or for ids that repeat (a file keyed by id would lose an
-    example).
+    Raises: Bad for a task that the layout lacks, and for repeated ids, because a file keyed by id would lose
+    an example.
     """
     name = called(task)
     if name not in SCORERS:
@@ -466,30 +494,35 @@ def write_predictions(folder: Path, task: str, lang: str, what: list | None, exa
         gold = GOLD.get(name, lambda i, e: e["label"])
         what = [gold(i, e) for i, e in enumerate(examples)]
     if path.suffix == ".json":
-        told = json.dumps(
+        text = json.dumps(
             squad(examples) if what is None else keyed(what, examples, path), ensure_ascii=False
         )
     else:
-        told = "".join(LINE.get(name, str)(x) + "\n" for x in what if x is not None)
-    path.write_text(told, encoding="utf-8", newline="\n")
+        text = "".join(
+            LINE.get(name, str)(prediction) + "\n" for prediction in what if prediction is not None
+        )
+    path.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 
 def keyed(what: list, examples: list[dict], path: Path) -> dict[str, Any]:
-    """Predictions by the id of their example. Raises: Bad for ids that repeat."""
-    ids = [e["id"] for e in examples]
+    """Predictions by the id of their example, without those that are None. Raises: Bad for repeated ids."""
+    ids = [example["id"] for example in examples]
     if len(set(ids)) < len(ids):
         raise Bad(
             f"{path}: {len(ids) - len(set(ids))} of {len(ids)} ids repeat; needed: an id for each example"
         )
-    return {i: x for i, x in zip(ids, what, strict=True) if x is not None}
+    return {i: prediction for i, prediction in zip(ids, what, strict=True) if prediction is not None}
 
 
 def squad(examples: list[dict]) -> dict:
-    """SQuAD's form, a paragraph an example."""
+    """The examples in SQuAD's form, with one paragraph for each example."""
     paragraphs = [
-        {"context": e["context"], "qas": [{"id": e["id"], "question": e["question"], "answers": told}]}
-        for e in examples
-        for told in [[{"text": text, "answer_start": start} for start, text in e["answers"]]]
+        {
+            "context": example["context"],
+            "qas": [{"id": example["id"], "question": example["question"], "answers": answers}],
+        }
+        for example in examples
+        for answers in [[{"text": text, "answer_start": start} for start, text in example["answers"]]]
     ]
     return {"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}

@@ -1,1 +1,1 @@
-"""What follows from the ledger: contrasts, verdicts, costs, figures and the pages of the book. No torch."""
+"""Results computed from the ledger: contrasts, verdicts, costs, figures and book pages. Needs no torch."""

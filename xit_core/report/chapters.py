@@ -1,4 +1,4 @@
-"""One scale of the ledger as chapters see it: the tables and figures of each phase, as Markdown."""
+"""The tables and figures of each phase at one scale of the ledger, as Markdown for the book's chapters."""
 
 from functools import cached_property
 from pathlib import Path
@@ -47,7 +47,7 @@ CAPTIONS = {
         "matmul (the flat part)."
     ),
 }
-MEASURED_CLAIMS = 10  # claims 1 to 10 are measured, the others checked by code
+MEASURED_CLAIMS = 10  # claims 1 to 10 are measured; the others are checked by code
 EMPTY = "*No runs yet at this scale.*\n"
 MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open"}
 
@@ -62,7 +62,7 @@ METRICS = {
 
 
 class View:
-    """The ledger at one scale, and the verdicts it gives."""
+    """The ledger at one scale, and the verdicts that follow from it."""
 
     def __init__(self, scale: str) -> None:
         self.scale = scale
@@ -73,10 +73,10 @@ class View:
 
     @property
     def left_out(self) -> str:
-        """Which rows of the ledger are not used, and why; "" where all are."""
+        """Which rows of the ledger are not used, and why; "" when all rows are used."""
         names = ", ".join(f"`{file.name}`" for file in self.survey.files)
-        told = ": ".join(filter(None, [self.survey.left_out, names]))
-        return f"left out of the ledger: {told}" if told else ""
+        details = ": ".join(filter(None, [self.survey.left_out, names]))
+        return f"left out of the ledger: {details}" if details else ""
 
     @property
     def main(self) -> list[dict]:
@@ -85,7 +85,7 @@ class View:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The rows as one tidy frame."""
+        """The rows as one tidy data frame."""
         return results.tidy(self.rows)
 
     @cached_property
@@ -95,17 +95,17 @@ class View:
 
     @cached_property
     def claims(self) -> list[dict]:
-        """Every claim with its verdict, a row each."""
+        """One row per claim, with its verdict."""
         return verdicts.table(self.scale, self.findings)
 
     @property
     def note(self) -> str:
-        """How the scale is reduced, to be said where its numbers are shown; "" where it is not."""
+        """How the scale is reduced, to be shown beside its numbers; "" when it is not reduced."""
         return self.declared.note
 
     @property
     def instead(self) -> str:
-        """What counts as one of the nine tasks that the scale cannot have."""
+        """Which tasks stand in for those of the nine that the scale cannot have; "" when it has all nine."""
         pairs = zip(nine(self.declared), INTERMEDIATES, strict=True)
         return ", ".join(f"`{task}` stands in for `{missing}`" for task, missing in pairs if task != missing)
 
@@ -116,14 +116,14 @@ class View:
 
 
 def number(value: float | None, form: str = ",.1f") -> str:
-    """For readers: "47.0", "+1.2", and "–" where there is none."""
+    """A number for readers, with one decimal: "47.0" or "+1.2"; "–" when there is no value."""
     if value is None or pd.isna(value):
         return "–"
     return f"{round(value, 1) + 0.0:{form}}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no "-0.0"
 
 
 def count(value: float | None) -> str:
-    """As `number`, whole where it is whole: "1,104,934"."""
+    """Like `number`, but without decimals for a whole number: "1,104,934"."""
     return number(value).removesuffix(".0")
 
 
@@ -137,16 +137,14 @@ def estimate_cell(row: dict) -> str:
 
 def verdict_cell(row: dict, plain: bool = False) -> str:
     """Direction, then magnitude where the claim has one."""
-    said = [v for v in (row["direction"], row["magnitude"]) if v]
-    return " · ".join(MARK[v] if plain else f"[{MARK[v]}]{{.{v}}}" for v in said)
+    words = [word for word in (row["direction"], row["magnitude"]) if word]
+    return " · ".join(MARK[word] if plain else f"[{MARK[word]}]{{.{word}}}" for word in words)
 
 
 def reduced(view: View) -> str:
-    """A sentence that says how the scale is reduced, for where its numbers are shown; nothing where it is
-    not.
-    """
-    told = "; ".join(filter(None, [view.note, view.instead]))
-    return f"{told[0].upper()}{told[1:]}.\n\n" if told else ""
+    """A sentence that says how the scale is reduced, to be shown beside its numbers; "" when it is not."""
+    text = "; ".join(filter(None, [view.note, view.instead]))
+    return f"{text[0].upper()}{text[1:]}.\n\n" if text else ""
 
 
 def markdown_table(head: list[str], lines: list[list[object]]) -> str:
@@ -159,37 +157,37 @@ def markdown_table(head: list[str], lines: list[list[object]]) -> str:
 
 
 def small(text: str) -> str:
-    """The same in the small print of the book."""
+    """The text as small print in the book."""
     return f":::::{{div}} small\n{text.rstrip()}\n:::::\n\n"
 
 
 def folded(parts: list[str], between: str = " ") -> str:
-    """A list in a cell of a table: its length, which opens it, where it is long."""
+    """A list for a table cell. Four or more items are folded: the cell shows their number until opened."""
     text = between.join(parts)
     return text if len(parts) < 4 else f"<details><summary>{len(parts)}</summary>{text}</details>"
 
 
 def figure(out: Path, view: View | None, kind: str, drawn: "plots.Figure | None") -> str:
-    """Save a figure, of one scale or (None) of all, and return its directive; nothing when there is nothing
-    to draw.
-    """
+    """Save a figure and return its directive; "" when it is None. `view` None: a figure of all scales."""
     if drawn is None:
         return ""
     name = f"{view.scale}-{kind}" if view else kind
     file = plots.save(drawn, out / "figures" / f"{name}.svg")
-    said, where = CAPTIONS[kind], f"_generated/figures/{file.name}"
-    return f":::{{figure}} {where}\n:name: {name}\n:alt: {said}\n\n{said}\n:::\n\n"
+    caption, path = CAPTIONS[kind], f"_generated/figures/{file.name}"
+    return f":::{{figure}} {path}\n:name: {name}\n:alt: {caption}\n\n{caption}\n:::\n\n"
 
 
 def encoder_phase(view: View, out: Path) -> str:
-    """Phase 1: the encoder, its training, what it predicts, and whether it transfers at all."""
+    """Phase 1: the encoder, its training, its predictions, and whether it transfers at all."""
     return encoder_section(view, out) + transfer(view)
 
 
 def encoder_section(view: View, out: Path) -> str:
-    """The encoder, what it predicts in every language, and its training."""
-    told = [row["provenance"]["encoder"] for row in view.encoder if "encoder" in row["provenance"]]
-    text = "".join(f"Encoder `{e['name']}`, sha256 `{e['sha256'][:12]}`.\n\n" for e in told)
+    """The encoder, its scores in every language, and its training curve."""
+    encoders = [row["provenance"]["encoder"] for row in view.encoder if "encoder" in row["provenance"]]
+    text = "".join(
+        f"Encoder `{encoder['name']}`, sha256 `{encoder['sha256'][:12]}`.\n\n" for encoder in encoders
+    )
     scores = pd.DataFrame([score for row in view.encoder for score in row["scores"]])
     if len(scores):
         wide = scores.pivot_table(index="lang", columns="metric", values="value").rename(columns=METRICS)
@@ -200,8 +198,11 @@ def encoder_section(view: View, out: Path) -> str:
 
 
 def transferred(view: View) -> pd.DataFrame:
-    """Baseline and random weights of the same shape, averaged over the languages that are not the pivot: a
-    row a target and seed, where both have run."""
+    """Scores of the baseline, of random weights of the same shape, and their difference.
+
+    Each row is a target and seed for which both have run. Scores are averaged over the languages other than
+    the pivot.
+    """
     scores = results.headline(plots.main_runs(view.frame[view.frame.lang != PIVOT]))
     wide = scores.assign(name=plots.source_names(scores)).pivot_table(
         index=["on", "seed"], columns="name", values="score"
@@ -211,13 +212,13 @@ def transferred(view: View) -> pd.DataFrame:
 
 
 def transfer(view: View) -> str:
-    """Does the encoder transfer at all: the means over seeds, and the interval of the difference."""
-    seeds = dict(list(transferred(view).groupby("on")))
+    """Whether the encoder transfers at all: means over seeds, and the interval of the difference."""
+    by_target = dict(list(transferred(view).groupby("on")))
     lines = [
         [f"`{on}`", *map(number, part[["random weights", "baseline"]].mean()),
         number(part.difference.mean(), SIGNED),
          number(plots.interval(part.difference) if len(part) > 1 else None), len(part)]
-        for on, part in ((on, seeds[on]) for on in TARGETS if on in seeds)
+        for on, part in ((on, by_target[on]) for on in TARGETS if on in by_target)
     ]  # fmt: skip
     head = ["target", "random weights", "baseline", "difference (points)", "± (95 %, seeds)", "seeds"]
     text = "Zero-shot transfer: mean over the languages other than the pivot, and over seeds.\n\n"
@@ -225,33 +226,33 @@ def transfer(view: View) -> str:
 
 
 def stage_phase(view: View, out: Path) -> str:
-    """Phase 2: what intermediate training learned, and what it does to the encoder itself."""
+    """Phase 2: what intermediate training learned, and how it changes the encoder."""
     return learned_section(view) + alignment(view, out)
 
 
 def alignment(view: View, out: Path) -> str:
     """Retrieval before, after and along each intermediate training, and its loss."""
-    first = figure(out, view, "retrieval", plots.retrieval(view.main)) + mechanism(view)
-    drawn = {"dose": plots.dose(view.main), "curves": plots.curves(view.main, (2,))}
-    return first + "".join(figure(out, view, kind, each) for kind, each in drawn.items())
+    text = figure(out, view, "retrieval", plots.retrieval(view.main)) + mechanism(view)
+    figures = {"dose": plots.dose(view.main), "curves": plots.curves(view.main, (2,))}
+    return text + "".join(figure(out, view, kind, plot) for kind, plot in figures.items())
 
 
 def learned_section(view: View) -> str:
-    """What each intermediate training learned of its own tasks: their development scores, and what guessing
-    would give.
+    """How well each intermediate training learned its own tasks: development scores beside those of
+    guessing.
     """
     frame = view.frame[(view.frame.phase == 2) & (view.frame.method == FULL) & (view.frame["size"] == 0)]
-    # of "mnli: accuracy", or of "mlm/masked-accuracy"
+    # the task in "mnli: accuracy" or in "mlm/masked-accuracy"
     tasks = frame.protocol.str.extract(r"(\w+)", expand=False)
-    wanted = [t in TASKS and m in TASKS[t].metrics for t, m in zip(tasks, frame.metric, strict=True)]
-    told = frame.assign(name=plots.source_names(frame), task=tasks)[wanted]
-    scores = dict(list(told.groupby(["name", "task", "seed"])["value"].mean().groupby(["name", "task"])))
+    own = [t in TASKS and metric in TASKS[t].metrics for t, metric in zip(tasks, frame.metric, strict=True)]
+    learned = frame.assign(name=plots.source_names(frame), task=tasks)[own]
+    scores = dict(list(learned.groupby(["name", "task", "seed"])["value"].mean().groupby(["name", "task"])))
     lines = [
         [name, f"`{task}`", " and ".join(TASKS[task].metrics).replace("_", " ").replace("f1", "F1"),
-        number(of.mean()),
-         number(plots.interval(of) if len(of) > 1 else None), number(guessing(task)), len(of)]
-        for name in plots.order(list(told.name)) for task in TASKS for of in [scores.get((name,
-        task))] if of is not None
+        number(values.mean()),
+         number(plots.interval(values) if len(values) > 1 else None), number(guessing(task)), len(values)]
+        for name in plots.order(list(learned.name)) for task in TASKS for values in [scores.get((name,
+        task))] if values is not None
     ]  # fmt: skip
     head = ["training", "its task", "score", "%", "± (95 %, seeds)", "guessing (%)", "seeds"]
     text = (
@@ -265,7 +266,7 @@ def learned_section(view: View) -> str:
 
 
 def guessing(task: str) -> float | None:
-    """Accuracy (percent) of one guess among the answers of a task; None where they have no fixed number."""
+    """Accuracy (percent) of guessing among a task's answers; None when their number is not fixed."""
     declared = TASKS[task]
     answers = (
         len(declared.labels) if declared.kind == "classify" else int(published.stated(task, "choices") or 0)
@@ -274,26 +275,27 @@ def guessing(task: str) -> float | None:
 
 
 def mechanism(view: View) -> str:
-    """Raw and centred retrieval and the share of language identity at the compared layer, with their
-    changes."""
-    seen = pd.DataFrame(
+    """Raw and centred retrieval and the share of language identity at the compared layer, before and after
+    each training, with the changes.
+    """
+    layers = pd.DataFrame(
         [
             compared_layer(row)
             for row in view.main
             if row["phase"] < 3 and row.get("layers") and not row["model"]
         ]
     )
-    if seen.empty or "baseline" not in set(seen.name):
+    if layers.empty or "baseline" not in set(layers.name):
         return ""
     before, after = (
-        seen[(seen.name == "baseline") == start].set_index(["name", "seed"]) for start in (True, False)
+        layers[(layers.name == "baseline") == start].set_index(["name", "seed"]) for start in (True, False)
     )
     changes = (after - before.mean()).groupby("name")
-    lines = [["before", *(cell for x in before[list(COMPARED)].mean() for cell in (number(x), "–"))]]
+    lines = [["before", *(cell for mean in before[list(COMPARED)].mean() for cell in (number(mean), "–"))]]
     for name in plots.order(list(changes.groups)):
-        moved = changes.get_group(name)
+        changed = changes.get_group(name)
         lines.append(
-            [name, *(cell for kind in COMPARED for cell in _moved(before[kind].mean(), moved[kind]))]
+            [name, *(cell for kind in COMPARED for cell in _moved(before[kind].mean(), changed[kind]))]
         )
     means = changes.mean()
     text = (
@@ -304,20 +306,26 @@ def mechanism(view: View) -> str:
     text += small(
         markdown_table(["", *(word for kind in COMPARED.values() for word in (kind, "change"))], lines)
     )
-    related = correlation(means.share, means.tatoeba) if len(means) else "–"
-    said = "Rank correlation of the change in raw retrieval with the change in the share, over trainings"
-    return f"{text}{said}: {related}.\n\n"
+    coefficient = correlation(means.share, means.tatoeba) if len(means) else "–"
+    label = "Rank correlation of the change in raw retrieval with the change in the share, over trainings"
+    return f"{text}{label}: {coefficient}.\n\n"
 
 
 def compared_layer(row: dict) -> dict:
-    """What a row says of the compared layer: name, seed, and the columns of COMPARED in percent."""
-    at = round(DEPTH * max(x["layer"] for x in row["layers"]))
-    told = {"name": plots.name(row["source"], row["lang"], row["model"]), "seed": row["seed"]}
+    """The values of a row at the compared layer: name, seed, and the columns of COMPARED in percent."""
+    layer = round(DEPTH * max(entry["layer"] for entry in row["layers"]))
+    cells = {"name": plots.name(row["source"], row["lang"], row["model"]), "seed": row["seed"]}
     for kind, centred in (("tatoeba", False), ("tatoeba_centred", True)):
-        told[kind] = float(
-            np.mean([x["value"] for x in row["layers"] if (x["layer"], x["centred"]) == (at, centred)])
+        cells[kind] = float(
+            np.mean(
+                [
+                    entry["value"]
+                    for entry in row["layers"]
+                    if (entry["layer"], entry["centred"]) == (layer, centred)
+                ]
+            )
         )
-    return told | {"share": 100 * row["language_share"][at]}
+    return cells | {"share": 100 * row["language_share"][layer]}
 
 
 def _moved(before: float, change: pd.Series) -> tuple[str, str]:
@@ -326,16 +334,17 @@ def _moved(before: float, change: pd.Series) -> tuple[str, str]:
 
 
 def correlation(x: pd.Series, y: pd.Series) -> str:
-    """Spearman's rank correlation, "+0.31 [−0.28, +0.73]"; a dash where nothing varies.
+    """Spearman's rank correlation, "+0.31 [−0.28, +0.73]"; a dash for fewer than four pairs of values, or if
+    one side does not vary.
 
-    The 95 % interval is Fisher's with the standard error of ranks. Source: Bonett and Wright 2000,
+    The 95 % interval is Fisher's, with the standard error for ranks. Source: Bonett and Wright 2000,
     Psychometrika 65.
     """
-    here = x.notna() & y.notna()
-    if here.sum() < 4 or x[here].nunique() < 2 or y[here].nunique() < 2:
+    both = x.notna() & y.notna()
+    if both.sum() < 4 or x[both].nunique() < 2 or y[both].nunique() < 2:
         return "–"
-    rho = spearmanr(x[here], y[here]).statistic
-    half = norm.ppf(0.975) * ((1 + rho**2 / 2) / (here.sum() - 3)) ** 0.5
+    rho = spearmanr(x[both], y[both]).statistic
+    half = norm.ppf(0.975) * ((1 + rho**2 / 2) / (both.sum() - 3)) ** 0.5
     low, high = np.tanh(np.arctanh(rho) + np.array([-half, half])) if abs(rho) < 1 else (rho, rho)
     return f"{rho:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "\N{MINUS SIGN}")
 
@@ -343,34 +352,35 @@ def correlation(x: pd.Series, y: pd.Series) -> str:
 def target_phase(view: View, out: Path) -> str:
     """Phase 3: scores on the targets, gains over the baseline, scores by language."""
     scores = results.headline(plots.main_runs(view.frame))
-    base = {on: part.score for on, part in scores[plots.source_names(scores) == "baseline"].groupby("on")}
-    seen = [on for on in TARGETS if on in base]
+    baselines = {
+        on: part.score for on, part in scores[plots.source_names(scores) == "baseline"].groupby("on")
+    }
+    targets = [on for on in TARGETS if on in baselines]
     lines = [
-        [f"`{on}`", number(base[on].mean()), number(plots.interval(base[on])), len(base[on])] for on in seen
+        [f"`{on}`", number(baselines[on].mean()), number(plots.interval(baselines[on])), len(baselines[on])]
+        for on in targets
     ]
-    drawn = {"gains": plots.gains(view.frame), "languages": plots.languages(view.frame)}
+    figures = {"gains": plots.gains(view.frame), "languages": plots.languages(view.frame)}
     text = markdown_table(["target", "baseline score", "± (95 %, seeds)", "seeds"], lines) if lines else ""
-    return text + "".join(figure(out, view, kind, each) for kind, each in drawn.items()) + protocols(view)
+    return text + "".join(figure(out, view, kind, plot) for kind, plot in figures.items()) + protocols(view)
 
 
 def protocols(view: View) -> str:
-    """The same predictions of the baseline under each published definition of the score; a dash where nobody
-    ran it.
-    """
-    told = [
+    """The baseline's predictions scored by each published definition; "" when no other protocol was run."""
+    table = [
         {
             "on": row["on"],
             "metric": score["metric"],
             "protocol": score["protocol"],
             "value": score["value"],
-            "kept": kept,
+            "kept": key,
         }
         for row in view.main
         if row["phase"] == 3 and not row["source"] and not row["model"]
-        for kept in ("scores", "protocols")
-        for score in row.get(kept, [])
+        for key in ("scores", "protocols")
+        for score in row.get(key, [])
     ]
-    scores = pd.DataFrame(told, columns=["on", "metric", "protocol", "value", "kept"])
+    scores = pd.DataFrame(table, columns=["on", "metric", "protocol", "value", "kept"])
     if not (scores.kept == "protocols").any():
         return ""
     means = scores.groupby(["on", "metric", "protocol"], as_index=False)["value"].mean()
@@ -378,6 +388,6 @@ def protocols(view: View) -> str:
         [f"`{on}`", f"`{protocol}`", metric, number(value)]
         for on, metric, protocol, value in means.itertuples(index=False)
     ]
-    told = small(markdown_table(["target", "protocol", "metric", "value"], sorted(lines)))
+    table = small(markdown_table(["target", "protocol", "metric", "value"], sorted(lines)))
     title = "The baseline's predictions under every protocol: means over languages and seeds"
-    return f"::::::{{dropdown}} {title}\n{told.rstrip()}\n::::::\n\n"
+    return f"::::::{{dropdown}} {title}\n{table.rstrip()}\n::::::\n\n"

@@ -1,6 +1,4 @@
-"""The 22 claims of the paper, what each is measured or checked by, and the rule that turns numbers into
-verdicts.
-"""
+"""The 22 claims of the paper, how each is measured or checked, and the rule that gives the verdicts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -62,19 +60,19 @@ public source settles them."""
 
 @dataclass(frozen=True)
 class Finding:
-    """What a claim's measurement or check gave, before correction for multiplicity."""
+    """The result of measuring or checking a claim, before correction for multiplicity."""
 
     estimate: float | None = None
     interval: Interval | None = None  # of a measured claim
     side: str = "open"  # the direction verdict if `p` survives the correction
-    p: float | None = None  # of that direction; None: nothing to correct
+    p: float | None = None  # p-value of that direction; None: nothing to correct
     runs: tuple[str, ...] = ()
     note: str = ""  # why it is open, or what was counted
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim. `measure` reads the ledger (or the declarations); `expect` is the number claimed, if any."""
+    """One claim. `measure` reads the ledger or the declarations; `expect` is the claimed number, if any."""
 
     id: str
     number: int
@@ -85,7 +83,7 @@ class Claim:
 
 
 def decide(interval: Interval, holds: float, fails: float, runs: tuple[str, ...]) -> Finding:
-    """The side with the smaller p-value."""
+    """A finding on the side with the smaller p-value."""
     side, p = ("holds", holds) if holds <= fails else ("fails", fails)
     return Finding(interval.mean, interval, side, p, runs)
 
@@ -96,16 +94,17 @@ def within(
     targets: tuple[str, ...] = TARGETS,
     singles: tuple[str, ...] | None = None,
 ) -> Finding:
-    """The finding itself, or an open one when the scale leaves out some of the tasks the claim speaks about
-    (None: the nine).
+    """The finding itself, or an open one when the scale leaves out some of the tasks that the claim is about.
+
+    `singles` None stands for the nine intermediate tasks.
     """
-    wanted = ledger.nine if singles is None else singles
-    shares = (targets, ledger.targets, "targets"), (wanted, ledger.singles, "intermediate tasks")
+    needed = ledger.nine if singles is None else singles
+    shares = (targets, ledger.targets, "targets"), (needed, ledger.singles, "intermediate tasks")
     counts = [(len(set(want) & set(have)), len(want), noun) for want, have, noun in shares]
     if left_out := [f"{have} of {want} {noun}" for have, want, noun in counts if have < want]:
         return replace(finding, side="open", p=None, note=", ".join(left_out) + " at this scale")
-    instead = ledger.instead if singles is None else ""
-    return replace(finding, note="; ".join(filter(None, (finding.note, instead))))
+    stand_ins = ledger.instead if singles is None else ""
+    return replace(finding, note="; ".join(filter(None, (finding.note, stand_ins))))
 
 
 def improves(ledger: Ledger, weights: Weights) -> Finding:
@@ -116,15 +115,17 @@ def improves(ledger: Ledger, weights: Weights) -> Finding:
 
 def of_nine(ledger: Ledger, targets: tuple[str, ...], enough: int) -> Finding:
     """Do at least `enough` of the nine intermediate tasks improve the mean over `targets`?"""
-    here = tuple(t for t in targets if t in ledger.targets)
-    each = [versus((s, PIVOT), BASELINE, here) for s in ledger.singles if here]
-    gaps = [ledger.gap(w) for w in each]
-    whole = mean_contrast(each)
-    overall = ledger.gap(whole)
-    too_many = len(gaps) - min(enough, len(gaps)) + 1  # this many without gain and `enough` cannot be reached
-    holds = at_least([g.above() for g in gaps], min(enough, len(gaps)))
-    finding = decide(overall, holds, at_least([g.below() for g in gaps], too_many), ledger.ids(whole))
-    up, down = sum(g.low > 0 for g in gaps), sum(g.high <= 0 for g in gaps)
+    covered = tuple(target for target in targets if target in ledger.targets)
+    per_source = [versus((source, PIVOT), BASELINE, covered) for source in ledger.singles if covered]
+    gaps = [ledger.gap(weights) for weights in per_source]
+    mean_weights = mean_contrast(per_source)
+    overall = ledger.gap(mean_weights)
+    too_many = len(gaps) - min(enough, len(gaps)) + 1  # with this many losses, `enough` is out of reach
+    holds = at_least([gap.above() for gap in gaps], min(enough, len(gaps)))
+    finding = decide(
+        overall, holds, at_least([gap.below() for gap in gaps], too_many), ledger.ids(mean_weights)
+    )
+    up, down = sum(gap.low > 0 for gap in gaps), sum(gap.high <= 0 for gap in gaps)
     note = f"{up} of {len(gaps)} intervals above zero, {down} at or below it"
     return within(replace(finding, note=note), ledger, targets)
 
@@ -143,21 +144,25 @@ def gain(source: str) -> Callable[[Ledger], Finding]:
 
 def multitask(ledger: Ledger) -> Finding:
     """Multi-task against the baseline (the estimate) and against every single task."""
-    others = [BASELINE, *((s, PIVOT) for s in ledger.singles)]
-    rivals = [versus((ledger.multi, PIVOT), other, ledger.targets) for other in others]
-    gaps = [ledger.gap(w) for w in rivals]
-    best, beaten = at_least([g.above() for g in gaps], len(gaps)), at_least([g.below() for g in gaps], 1)
-    finding = decide(gaps[0], best, beaten, ledger.ids(mean_contrast(rivals)))
-    lead = min(zip((g.mean for g in gaps[1:]), ledger.singles, strict=True), default=(0.0, ""))
-    note = f"closest single task: {lead[1]}, {lead[0]:+.1f} points from it"
+    others = [BASELINE, *((source, PIVOT) for source in ledger.singles)]
+    comparisons = [versus((ledger.multi, PIVOT), other, ledger.targets) for other in others]
+    gaps = [ledger.gap(weights) for weights in comparisons]
+    holds, fails = (
+        at_least([gap.above() for gap in gaps], len(gaps)),
+        at_least([gap.below() for gap in gaps], 1),
+    )
+    finding = decide(gaps[0], holds, fails, ledger.ids(mean_contrast(comparisons)))
+    closest = min(zip((gap.mean for gap in gaps[1:]), ledger.singles, strict=True), default=(0.0, ""))
+    note = f"closest single task: {closest[1]}, {closest[0]:+.1f} points from it"
     return within(replace(finding, note=note), ledger)
 
 
 def no_benefit(ledger: Ledger) -> Finding:
-    """No benefit: neither a gain above zero nor room for one of a point. Its two null hypotheses exclude each
-    other.
+    """Whether XNLI has no benefit: the gain is not above zero, and its interval ends below MARGIN points.
+
+    The two null hypotheses exclude each other.
     """
-    weights = mean_contrast([versus((s, PIVOT), BASELINE, ("xnli",)) for s in ledger.singles])
+    weights = mean_contrast([versus((source, PIVOT), BASELINE, ("xnli",)) for source in ledger.singles])
     gap = ledger.gap(weights)
     side, p = ("fails", gap.above()) if gap.above() < LEVEL else ("holds", gap.below(MARGIN))
     finding = Finding(gap.mean, gap, side, p, ledger.ids(weights))
@@ -165,7 +170,7 @@ def no_benefit(ledger: Ledger) -> Finding:
 
 
 def best(ledger: Ledger) -> Finding:
-    """The best source for each target, chosen on the other seeds and measured on the seed left out."""
+    """The gain of each target's best source, chosen on the other seeds and measured on the seed left out."""
     sources = [(s, PIVOT) for s in (*ledger.singles, ledger.multi)]
     cells = {(*s, t) for s in (BASELINE, *sources) for t in ledger.targets}
     seeds = ledger.seeds(cells)
@@ -184,11 +189,14 @@ def best(ledger: Ledger) -> Finding:
 
 
 def plain_beats(variant: Callable[[str], Source]) -> Callable[[Ledger], Finding]:
-    """Does English training on SQuAD, MNLI and HellaSwag beat a variant of the same training?"""
+    """Does English training on SQuAD, MNLI and HellaSwag beat `variant` of the same training?"""
 
     def measure(ledger: Ledger) -> Finding:
         finding = improves(
-            ledger, mean_contrast([versus((s, PIVOT), variant(s), ledger.targets) for s in studies.MIXED])
+            ledger,
+            mean_contrast(
+                [versus((source, PIVOT), variant(source), ledger.targets) for source in studies.MIXED]
+            ),
         )
         return within(finding, ledger, singles=studies.MIXED)
 
@@ -201,22 +209,25 @@ def check(holds: bool, counted: float | None = None, note: str = "") -> Finding:
 
 
 def sota(_: Ledger) -> Finding:
-    """Settled only by a sourced leaderboard of June 2020 or before: XLM-R first in more than half of its
-    tasks.
+    """Whether XLM-R was first in more than half of the tasks of a sourced leaderboard.
+
+    The claim stays open unless such a leaderboard is dated June 2020 or earlier.
     """
     rows = [r for r in csv_table("published") if r["claim"] == "sota" and r["date"] and r["date"] <= STATED]
     boards: dict[str, list[tuple[float, str]]] = {}
     for row in rows:
         system, column = row["row"].split(" | ")
         boards.setdefault(column, []).append((float(row["sourced"]), system))
-    rivalled = [max(b)[1].startswith("XLM-R") for b in boards.values() if len(b) > 1]
-    if not rivalled:
+    xlmr_first = [max(entries)[1].startswith("XLM-R") for entries in boards.values() if len(entries) > 1]
+    if not xlmr_first:
         return Finding(note="no sourced leaderboard is dated June 2020 or earlier")
-    return check(sum(rivalled) > len(rivalled) / 2, note=f"first in {sum(rivalled)} of {len(rivalled)} tasks")
+    return check(
+        sum(xlmr_first) > len(xlmr_first) / 2, note=f"first in {sum(xlmr_first)} of {len(xlmr_first)} tasks"
+    )
 
 
 def most_languages(_: Ledger) -> Finding:
-    """How many languages a target is evaluated in at most, as declared and as XTREME's data sets say."""
+    """The largest number of languages of a target, which must agree with XTREME's data sets and the claim."""
     declared = {t: len(TASKS[t].langs.split()) for t in TARGETS}
     most = max(declared.values())
     agree = all(n == int(stated(t, "languages")) for t, n in declared.items())
@@ -226,8 +237,9 @@ def most_languages(_: Ledger) -> Finding:
 
 
 def nine_targets(_: Ledger) -> Finding:
-    """Whether the targets are those that XTREME averages."""
-    scored = {r["data"] for r in csv_table("sizes") if r["item"] == "languages"}  # XTREME's own list of tasks
+    """Whether the targets are the tasks that XTREME averages."""
+    # XTREME's own list of tasks
+    scored = {row["data"] for row in csv_table("sizes") if row["item"] == "languages"}
     return check(set(TARGETS) == scored, len(TARGETS), "the nine that XTREME's scorer averages")
 
 
@@ -235,41 +247,41 @@ def untrained(_: Ledger) -> Finding:
     """Whether the retrieval targets, and no other, are declared without training data."""
     without = [t for t in TARGETS if not TASKS[t].train_on]
     rows = sum(int(stated(t, "train")) for t in RETRIEVAL)
-    right = set(without) == set(RETRIEVAL) and rows == claimed("untrained")
-    return check(right, rows, "declared without training data: " + ", ".join(without))
+    agrees = set(without) == set(RETRIEVAL) and rows == claimed("untrained")
+    return check(agrees, rows, "declared without training data: " + ", ".join(without))
 
 
 def nine_tasks(_: Ledger) -> Finding:
-    """Whether the nine intermediate tasks are English and of the families named."""
+    """Whether the nine intermediate tasks are English and belong to the families in the claim."""
     families = {FAMILY.get(TASKS[t].genre, TASKS[t].genre) for t in INTERMEDIATES}
     english = all(TASKS[t].langs == PIVOT for t in INTERMEDIATES)
-    right = families == set(FAMILY.values()) and english and len(INTERMEDIATES) == claimed("nine")
-    return check(right, len(INTERMEDIATES), "; ".join(sorted(families)))
+    agrees = families == set(FAMILY.values()) and english and len(INTERMEDIATES) == claimed("nine")
+    return check(agrees, len(INTERMEDIATES), "; ".join(sorted(families)))
 
 
 def phases(_: Ledger) -> Finding:
-    """The phases of the runs of the main study."""
-    found = {run.phase for run in studies.runs(studies.MAIN, PAPER)}
-    return check(found == {1, 2, 3}, len(found), "phases of the runs of the main study")
+    """Whether the runs of the main study have the three phases."""
+    numbers = {run.phase for run in studies.runs(studies.MAIN, PAPER)}
+    return check(numbers == {1, 2, 3}, len(numbers), "phases of the runs of the main study")
 
 
 def anli_size(_: Ledger) -> Finding:
-    """Rows that train ANLI+."""
+    """Whether ANLI+ has the claimed number of training rows."""
     total = expected_examples(TASKS["anli"])
     return check(total == claimed("anli_size"), total, "ANLI rounds 1-3 + MNLI + labelled SNLI")
 
 
 def mnli_size(_: Ledger) -> Finding:
-    """Rows that train MNLI."""
+    """Whether MNLI has the claimed number of training rows."""
     rows = {expected_examples(TASKS["mnli"]), int(stated("multi_nli", "train"))}
     return check(rows == {claimed("mnli_size")}, max(rows), "the same count in GLUE and in MultiNLI")
 
 
 def comes_from(origin: str, *data: str) -> Callable[[Ledger], Finding]:
-    """Do data sets say that they come from this origin?"""
+    """Do the data sets state that they come from this origin?"""
 
     def measure(_: Ledger) -> Finding:
-        origins = [stated(d, "origin") for d in data]
+        origins = [stated(name, "origin") for name in data]
         if not all(origins):
             return Finding(note="no public source states the origin")
         return check(set(origins) == {origin}, note="stated by " + ", ".join(data))
@@ -278,18 +290,18 @@ def comes_from(origin: str, *data: str) -> Callable[[Ledger], Finding]:
 
 
 def hellaswag_source(_: Ledger) -> Finding:
-    """Rows of HellaSwag by where they come from."""
-    parts = {d: int(stated("hellaswag", f"train_{d}")) for d in ("activitynet", "wikihow")}
-    whole = sum(parts.values()) == int(stated("hellaswag", "train"))
-    note = "training rows: {activitynet:,} of ActivityNet videos, {wikihow:,} of WikiHow".format(**parts)
-    return check(whole and all(parts.values()), note=note)
+    """Whether HellaSwag's training rows all come from ActivityNet videos or WikiHow, some from each."""
+    counts = {origin: int(stated("hellaswag", f"train_{origin}")) for origin in ("activitynet", "wikihow")}
+    adds_up = sum(counts.values()) == int(stated("hellaswag", "train"))
+    note = "training rows: {activitynet:,} of ActivityNet videos, {wikihow:,} of WikiHow".format(**counts)
+    return check(adds_up and all(counts.values()), note=note)
 
 
 def starting_point(_: Ledger) -> Finding:
     """Whether every run of the paper scale starts from XLM-R Large."""
     models = {run.model for run in studies.runs(studies.MAIN, PAPER)}
-    right = PAPER.encoder.name == START and models <= {"", "random"}
-    return check(right, note=f"{PAPER.encoder.name}; random weights only as the control")
+    agrees = PAPER.encoder.name == START and models <= {"", "random"}
+    return check(agrees, note=f"{PAPER.encoder.name}; random weights only as the control")
 
 
 # -- the claims ----------------------------------------------------------------------------------------------
@@ -298,7 +310,7 @@ AVERAGE = "mean over the nine targets, development sets"
 
 
 def claim(number: int, name: str, says: str, where: str, measure: Callable[[Ledger], Finding]) -> Claim:
-    """The number it states, if any, stands in published.csv under its name."""
+    """A claim whose number, if it states one, is in published.csv under its name."""
     return Claim(name, number, says, where, measure, claimed(name))
 
 

@@ -15,9 +15,9 @@ from .stats import SEEDS, Interval, paired, pooled
 BASELINE = ("", PIVOT)
 
 # a run's source and the language of its intermediate data; where a study compares methods or numbers of rows,
-# too, its sources have names that say them
+# too, the names of its sources say them
 Source = tuple[str, str]
-Cell = tuple[str, str, str]  # the same, and a target
+Cell = tuple[str, str, str]  # a source, its language and a target
 Weights = dict[Cell, float]
 
 
@@ -27,7 +27,7 @@ class Short(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """What a cell has of one seed: the run, its score, and what each test instance adds to it."""
+    """The result of one cell at one seed: the run, its score, and the contribution of each test instance."""
 
     id: str
     score: float  # 0-100
@@ -55,8 +55,7 @@ def placed(planned: Iterable[Run], cell_of: Callable[[Run], Cell | None]) -> dic
 
 
 class Ledger:
-    """The finished runs of a study at one scale: cell -> seed -> entry. Rows of other recipes do not
-    count."""
+    """The finished runs of a study at one scale: cell -> seed -> entry. Rows of other recipes are ignored."""
 
     def __init__(
         self,
@@ -68,9 +67,9 @@ class Ledger:
 
         Raises: ValueError when two runs of the study are the same seed of the same cell.
         """
-        told = results.rows(scale.name)
-        rows = {row["id"]: row for row in told}
-        scores = results.headline(results.tidy(told)).set_index("id")["score"] if rows else {}
+        stored = results.rows(scale.name)
+        rows = {row["id"]: row for row in stored}
+        scores = results.headline(results.tidy(stored)).set_index("id")["score"] if rows else {}
         self.cells: dict[Cell, dict[int, Entry]] = {}
         for (cell, seed), run in placed(studies.runs(study, scale), cell_of).items():
             seeds = self.cells.setdefault(cell, {})
@@ -79,21 +78,25 @@ class Ledger:
         self.targets = tuple(t for t in TARGETS if ("", PIVOT, t) in self.cells)
         self.nine, self.multi = nine(scale), studies.multi(scale)
         self.instead = ", ".join(
-            f"{x} stands in for {t}" for x, t in zip(self.nine, INTERMEDIATES, strict=True) if x != t
+            f"{stand_in} stands in for {t}"
+            for stand_in, t in zip(self.nine, INTERMEDIATES, strict=True)
+            if stand_in != t
         )
-        self.singles = tuple(s for s in self.nine if any(cell[:2] == (s, PIVOT) for cell in self.cells))
+        self.singles = tuple(
+            source for source in self.nine if any(cell[:2] == (source, PIVOT) for cell in self.cells)
+        )
 
     def seeds(self, cells: Iterable[Cell]) -> list[int]:
-        """Seeds that every cell has.
+        """The seeds that every cell has.
 
-        Raises: Short when they are fewer than an interval needs.
+        Raises: Short when there are fewer than an interval needs, or a cell is not part of the study.
         """
         cells = list(cells)
-        if not cells or any(c not in self.cells for c in cells):
+        if not cells or any(cell not in self.cells for cell in cells):
             raise Short("not part of the study at this scale")
-        common = set.intersection(*(set(self.cells[c]) for c in cells))
+        common = set.intersection(*(set(self.cells[cell]) for cell in cells))
         if len(common) < SEEDS:
-            done = sum(len(self.cells[c]) for c in cells)
+            done = sum(len(self.cells[cell]) for cell in cells)
             raise Short(
                 f"{len(common)} seed{'s' * (len(common) != 1)} finished in common ({done} runs), {SEEDS} "
                 "needed"
@@ -101,45 +104,59 @@ class Ledger:
         return sorted(common)
 
     def contrast(self, plan: dict[int, Weights]) -> Interval:
-        """The interval of a weighted sum of scores, given the weights at each seed."""
+        """The interval (points) of a weighted sum of scores. `plan` gives the weights at each seed."""
         values = [
-            sum(w * self.cells[c][seed].score for c, w in weights.items()) for seed, weights in plan.items()
+            sum(weight * self.cells[c][seed].score for c, weight in weights.items())
+            for seed, weights in plan.items()
         ]
         differences: dict[str, np.ndarray] = {}
         for seed, weights in plan.items():
-            for cell, w in weights.items():
-                share = self.cells[cell][seed].items * (w / len(plan))
-                differences[cell[2]] = differences.get(cell[2], 0.0) + share
+            for cell, weight in weights.items():
+                instances = self.cells[cell][seed].items * (weight / len(plan))
+                differences[cell[2]] = differences.get(cell[2], 0.0) + instances
         return paired(values, list(differences.values()))
 
     def gap(self, weights: Weights) -> Interval:
-        """The interval of the same weighted sum, equal over the targets, at every seed in common. Raises:
-        Short.
+        """The interval (points) of a weighted sum with the same weights at every seed that its cells share.
+
+        The weights must be equal over the targets. The seed variance is pooled over all sources that have
+        these seeds. Raises: Short.
         """
         seeds, targets = self.seeds(weights), sorted({cell[2] for cell in weights})
         sources = dict.fromkeys(cell[:2] for cell in self.cells)
-        whole = [k for k in sources if all(set(seeds) <= set(self.cells.get((*k, t), ())) for t in targets)]
-        means = [[np.mean([self.cells[(*k, t)][s].score for t in targets]) for s in seeds] for k in whole]
-        share = [sum(weights.get((*k, t), 0.0) for t in targets) for k in whole]
-        return pooled(self.contrast({seed: weights for seed in seeds}), np.array(means), np.array(share))
+        complete = [
+            source
+            for source in sources
+            if all(set(seeds) <= set(self.cells.get((*source, t), ())) for t in targets)
+        ]
+        means = [
+            [np.mean([self.cells[(*source, t)][s].score for t in targets]) for s in seeds]
+            for source in complete
+        ]
+        source_weights = [sum(weights.get((*source, t), 0.0) for t in targets) for source in complete]
+        return pooled(
+            self.contrast({seed: weights for seed in seeds}), np.array(means), np.array(source_weights)
+        )
 
     def ids(self, cells: Iterable[Cell]) -> tuple[str, ...]:
-        """Runs behind the cells, at the seeds in common."""
+        """Ids of the runs behind the cells, at the seeds that all cells have. Raises: Short."""
         cells = sorted(cells)
         seeds = self.seeds(cells)
-        return tuple(self.cells[c][seed].id for c in cells for seed in seeds)
+        return tuple(self.cells[cell][seed].id for cell in cells for seed in seeds)
 
 
 # -- weights and decisions -----------------------------------------------------------------------------------
 
 
 def versus(a: Source, b: Source, targets: Iterable[str]) -> Weights:
-    """Mean over the targets of source `a` less source `b`."""
+    """The weights of the mean over the targets of source `a` minus source `b`."""
     targets = tuple(targets)
-    return {(*source, t): sign / len(targets) for t in targets for source, sign in ((a, 1), (b, -1))}
+    return {
+        (*source, target): sign / len(targets) for target in targets for source, sign in ((a, 1), (b, -1))
+    }
 
 
 def mean_contrast(parts: list[Weights]) -> Weights:
-    """The mean of several contrasts as one."""
-    cells = dict.fromkeys(c for p in parts for c in p)
-    return {cell: sum(p.get(cell, 0.0) for p in parts) / len(parts) for cell in cells}
+    """The mean of several contrasts as one contrast."""
+    cells = dict.fromkeys(c for part in parts for c in part)
+    return {cell: sum(part.get(cell, 0.0) for part in parts) / len(parts) for cell in cells}

@@ -1,5 +1,5 @@
-"""Finished runs -> a folder in XTREME's submission layout, and the gold labels of the same instances beside
-it.
+"""Exports finished runs to a folder in XTREME's submission layout, and the gold labels of the same instances
+to another.
 """
 
 import json
@@ -17,12 +17,13 @@ WHERE = "free some space or name another folder"
 
 
 def write_submission(ids: list[str], to: Path, gold: Path | None = None) -> list[Path]:
-    """Write the predictions of runs into a new folder, one file a task and language; return the files.
+    """Write the predictions of runs into a new folder, one file per task and language; return the files.
 
-    Each folder has a list of what was exported. It comes to be whole or not at all.
-    Raises: Bad for an unknown run, one that ends in no target of XTREME, two of the same target or of two
-    scales, predictions that are not there, rows that are no longer those that were predicted, and a folder in
-    use.
+    Each folder also has a list of what was exported. A folder is written completely or not at all.
+
+    Raises: Bad for an unknown run or one that does not end in a target of XTREME, for two runs of the same
+    target or of different scales, for missing predictions, for rows that differ from those that were
+    predicted, and for a folder in use.
     """
     runs = chosen(ids)
     check_new_folders(to, gold)
@@ -41,7 +42,7 @@ def write_submission(ids: list[str], to: Path, gold: Path | None = None) -> list
 def chosen(ids: list[str]) -> list[Run]:
     """The runs of a submission.
 
-    Raises: Bad.
+    Raises: Bad for an unknown run, two of the same target, or two scales.
     """
     ledger = results.survey()
     runs = [run_of_id(i, ledger) for i in ids]
@@ -54,19 +55,22 @@ def chosen(ids: list[str]) -> list[Run]:
 
 
 def run_of_id(name: str, ledger: results.Survey) -> Run:
-    """The run of an id of the ledger."""
-    told = next((row for row in ledger.rows if row["id"] == name), None)
-    if told is None:
+    """The run with this id in the ledger.
+
+    Raises: Bad for an unknown or damaged run, or one that does not end in a target of XTREME.
+    """
+    ledger_row = next((row for row in ledger.rows if row["id"] == name), None)
+    if ledger_row is None:
         damaged = [line for line, file in zip(ledger.damaged, ledger.files, strict=True) if file.stem == name]
         missing = f"no run {name!r} in the ledger; its file names are the ids: see XIT_RESULTS, or `xit plan`"
         raise Bad(damaged[0] if damaged else missing)
-    if told["on"] not in TARGETS:
-        raise Bad(f"run {name!r} ends in {told['on']!r}; a submission has {', '.join(TARGETS)}")
-    return Run(**{k: told[k] for k in results.RUN_FIELDS})
+    if ledger_row["on"] not in TARGETS:
+        raise Bad(f"run {name!r} ends in {ledger_row['on']!r}; a submission has {', '.join(TARGETS)}")
+    return Run(**{k: ledger_row[k] for k in results.RUN_FIELDS})
 
 
 def check_new_folders(to: Path, gold: Path | None) -> None:
-    """Check that the folders are new, and two.
+    """Check that the folders are new or empty, and that neither is inside the other.
 
     Raises: Bad.
     """
@@ -82,37 +86,43 @@ def check_new_folders(to: Path, gold: Path | None) -> None:
 
 
 def predicted(run: Run) -> dict[str, tuple[list, list[dict]]]:
-    """By language: what a run predicted, and the examples."""
-    told = {}
+    """(predictions, examples) of a run, by language."""
+    by_lang = {}
     for row in predictions.predictions(run):
-        told.setdefault(row["lang"], {})[row["id"]] = row["prediction"]
-    return {lang: ([*said.values()], predicted_examples(run, lang, [*said])) for lang, said in told.items()}
+        by_lang.setdefault(row["lang"], {})[row["id"]] = row["prediction"]
+    return {
+        lang: ([*answers.values()], predicted_examples(run, lang, [*answers]))
+        for lang, answers in by_lang.items()
+    }
 
 
 def write_folder(folder: Path, parts: list[tuple[Run, str, list | None, list[dict]]]) -> None:
-    """Write every file of a submission, or of its gold labels, and the list of what they are."""
+    """Write every file of a submission or of its gold labels, and the list of these files."""
     langs: dict[str, list[str]] = {}
     hashes: dict[str, str] = {}
-    for run, lang, said, examples in parts:
-        file = submission.write_predictions(folder, run.on, lang, said, examples)
+    for run, lang, answers, examples in parts:
+        file = submission.write_predictions(folder, run.on, lang, answers, examples)
         hashes[file.relative_to(folder).as_posix()] = files.sha256(file)
         langs.setdefault(submission.called(run.on), []).append(lang)
     runs = {submission.called(run.on): run.id for run, *_ in parts}
-    listed = {
+    listing = {
         "scale": next((run.scale.name for run, *_ in parts), ""),
         "runs": runs,
         "languages": langs,
         "files": hashes,
     }
-    files.write_text(folder / submission.LIST, json.dumps(files.sealed(listed), indent=1) + "\n")
+    files.write_text(folder / submission.LIST, json.dumps(files.sealed(listing), indent=1) + "\n")
 
 
 def predicted_examples(run: Run, lang: str, ids: list[str]) -> list[dict]:
-    """The examples that a run predicted in a language, in their order."""
-    s = run.scale
+    """The examples that a run predicted in a language, in the same order.
+
+    Raises: Bad when the data have changed since.
+    """
+    scale = run.scale
     if run.target.pools:  # predictions are mined pairs, examples gold pairs; real ones are never sampled
-        return reading.gold_pairs(run.target, lang, s)[0]
-    rows, _ = reading.examples(run.target, "validation", lang, s, s.eval_rows)
+        return reading.gold_pairs(run.target, lang, scale)[0]
+    rows, _ = reading.examples(run.target, "validation", lang, scale, scale.eval_rows)
     if [row["id"] for row in rows] != ids:
         raise Bad(
             f"{run.id}/{lang}: the rows at hand are not those that were predicted; use the data the ledger "

@@ -53,29 +53,32 @@ BEGIN, END = "<!-- ledger: written by python -m xit_core.report.pages --readme -
 
 
 def views() -> list[View]:
-    """Every scale with rows, or with files that should be rows; smoke, which is for tests, only when it is
-    alone; micro when the ledger is empty."""
-    live = [view for view in map(View, SCALES) if view.rows or view.left_out]
-    return [view for view in live if view.scale != "smoke"] or live or [View("micro")]
+    """Every scale with rows, or with files that should be rows; micro if the ledger is empty.
+
+    The scale smoke is for tests and is shown only if there is no other.
+    """
+    with_rows = [view for view in map(View, SCALES) if view.rows or view.left_out]
+    return [view for view in with_rows if view.scale != "smoke"] or with_rows or [View("micro")]
 
 
 # -- claims --------------------------------------------------------------------------------------------------
 
 
 def front(shown: list[View], plain: bool = False) -> str:
-    """The answer on one screen, a line a claim: measured claims at every scale, then the checked ones, which
-    have none.
+    """All answers on one screen, one line per claim: the measured claims at every scale, then the checked
+    claims, which do not depend on a scale.
 
-    `plain` is Markdown that needs no book around it, and only counts the checked claims.
+    With `plain` the Markdown works outside the book, and the checked claims are only counted.
     """
     measured, checked = [], []
-    for same in zip(*(view.claims for view in shown), strict=True):
-        row = same[0]
+    for verdict_rows in zip(*(view.claims for view in shown), strict=True):
+        row = verdict_rows[0]
         says = row["says"] if plain else f"[{row['says']}](#claim-{row['id']})"
         line = [row["number"], says, count(row["published"])]
         if row["number"] <= MEASURED_CLAIMS:
             cells = [
-                _cell(told, plain) if view.rows else "not run" for view, told in zip(shown, same, strict=True)
+                _cell(scale_row, plain) if view.rows else "not run"
+                for view, scale_row in zip(shown, verdict_rows, strict=True)
             ]
             measured.append([*line, *cells])
         else:
@@ -87,22 +90,22 @@ def front(shown: list[View], plain: bool = False) -> str:
         + "\n"
     )
     if plain:
-        said = [row["direction"] for row in shown[0].claims[MEASURED_CLAIMS:]]
-        return f"{text}Of the other {len(said)} claims, checked by code, {said.count('holds')} hold.\n\n"
+        sides = [row["direction"] for row in shown[0].claims[MEASURED_CLAIMS:]]
+        return f"{text}Of the other {len(sides)} claims, checked by code, {sides.count('holds')} hold.\n\n"
     return text + markdown_table([*head, "counted", "verdict"], checked)
 
 
 def _tally(view: View) -> str:
-    """A scale in one line of a list: its verdicts on direction, its runs, and how it is reduced."""
+    """A list item for a scale: its verdicts on direction, its number of runs, and how it is reduced."""
     if not view.rows:
         return "; ".join(filter(None, [f"- `{view.scale}`: not run", view.left_out])) + ".\n"
-    said = [row["direction"] for row in view.claims[:MEASURED_CLAIMS]]
-    told = (
-        f"{said.count('holds')} of {MEASURED_CLAIMS} hold in direction, {said.count('fails')} fail, "
-        f"{said.count('open')} are open"
+    sides = [row["direction"] for row in view.claims[:MEASURED_CLAIMS]]
+    summary = (
+        f"{sides.count('holds')} of {MEASURED_CLAIMS} hold in direction, {sides.count('fails')} fail, "
+        f"{sides.count('open')} are open"
     )
     parts = [
-        f"- `{view.scale}`: {told}, after {len(view.rows):,} runs",
+        f"- `{view.scale}`: {summary}, after {len(view.rows):,} runs",
         view.note,
         view.instead,
         view.left_out,
@@ -111,35 +114,35 @@ def _tally(view: View) -> str:
 
 
 def _cell(row: dict, plain: bool) -> str:
-    """An estimate, its verdict and a link to its runs."""
+    """A table cell with an estimate, its verdict and a link to its runs."""
     link = f' · <a href="claims.html#runs-{row["id"]}-{row["scale"]}">{len(row["runs"])} runs</a>'
     return f"{estimate_cell(row)}<br>{verdict_cell(row, plain)}{link if row['runs'] and not plain else ''}"
 
 
 def sections(shown: list[View]) -> dict[str, str]:
-    """One file a claim: heading and anchor, verdicts at every scale, the runs, published values and their
+    """One file per claim: heading and anchor, verdicts at every scale, runs, and published values with their
     sources.
     """
-    found = {}
-    for claim, *same in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
-        lines = [[f"`{r['scale']}`", estimate_cell(r), verdict_cell(r), r["note"]] for r in same]
-        told = [
+    texts = {}
+    for claim, *scale_rows in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
+        lines = [[f"`{r['scale']}`", estimate_cell(r), verdict_cell(r), r["note"]] for r in scale_rows]
+        rows = [
             r
             for r in published.csv_table("published")
             if r["claim"] == claim.id and (r["claimed"] or r["sourced"])
         ]
-        values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in told]
-        found[f"claims/{claim.id}.md"] = "\n".join([
+        values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in rows]
+        texts[f"claims/{claim.id}.md"] = "\n".join([
             (
                 f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n\nWhere the paper says it: "
                 f"{claim.where}.\n"
             ),
             small(markdown_table(["scale", "estimate and 95 % interval", "verdict", "note"], lines)),
-            *(_runs_of(row) for row in same if row["runs"]),
+            *(_runs_of(row) for row in scale_rows if row["runs"]),
             small(markdown_table(["value", "under test", "sourced", "unit", "source"],
             values)) if values else "",
         ])  # fmt: skip
-    return found
+    return texts
 
 
 def _runs_of(row: dict) -> str:
@@ -152,41 +155,47 @@ def _runs_of(row: dict) -> str:
 
 
 def runs_table(view: View) -> str:
-    """The listing that verdicts link to: an anchor a run, its score, its provenance, its ledger row and
+    """The list of runs that verdicts link to: for each run an anchor, score, provenance, ledger row and
     notebook.
     """
-    score = dict(results.headline(view.frame)[["id", "score"]].itertuples(index=False))
-    where, damaged = _notebooks(view.scale)
-    lines = [run_line(row, score.get(row["id"]), where.get(row["id"])) for row in view.rows]
+    scores = dict(results.headline(view.frame)[["id", "score"]].itertuples(index=False))
+    notebooks, damaged = _notebooks(view.scale)
+    lines = [run_line(row, scores.get(row["id"]), notebooks.get(row["id"])) for row in view.rows]
     names = ("run", "seed", "score", "seconds", "files", "device", "commit", "predictions", "path")
     head = "<tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>"
     body = "\n".join(["<tbody>", *lines, "</tbody>"])
     text = f'<div class="wide"><table class="dataframe"><thead>{head}</thead>\n{body}</table></div>'
-    left = [
+    warnings = [
         view.left_out,
         f"damaged notebooks: {', '.join(f'`{name}`' for name in damaged)}" if damaged else "",
     ]
-    told = "; ".join(filter(None, [f"{len(lines)} runs", *left])) + ".\n\n"
-    return f"{told}{text}\n\n" if lines else EMPTY
+    summary = "; ".join(filter(None, [f"{len(lines)} runs", *warnings])) + ".\n\n"
+    return f"{summary}{text}\n\n" if lines else EMPTY
 
 
 def run_line(row: dict, score: float | None, notebook: str | None) -> str:
-    """A run in the listing, as a row of HTML with the anchor that verdicts link to."""
-    made, run = BLANK_PROVENANCE | row["provenance"], html.escape(row["id"])
+    """A run as an HTML table row, with the anchor that verdicts link to."""
+    provenance, run = BLANK_PROVENANCE | row["provenance"], html.escape(row["id"])
     links = f'<a href="ledger/{row["scale"]}/{run}.json">row</a>'
     links += f' <a href="notebooks/{row["scale"]}/{html.escape(notebook)}">notebook</a>' if notebook else ""
-    commit = (made["commit"] or "")[:10] + ("" if made["clean"] else " + changes")
-    cells = [f'<span id="run-{run}"></span>{run}', row["seed"], number(score), number(made["seconds"]), links]
+    commit = (provenance["commit"] or "")[:10] + ("" if provenance["clean"] else " + changes")
+    cells = [
+        f'<span id="run-{run}"></span>{run}',
+        row["seed"],
+        number(score),
+        number(provenance["seconds"]),
+        links,
+    ]
     cells += [
-        html.escape(made["device"]),
+        html.escape(provenance["device"]),
         html.escape(commit),
-        (made["predictions_sha256"] or "")[:10],
+        (provenance["predictions_sha256"] or "")[:10],
         html.escape(row["path"]),
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-# of a row
+# defaults for fields that are missing in a row's provenance
 BLANK_PROVENANCE = {
     "commit": "",
     "clean": True,
@@ -199,27 +208,31 @@ NOTEBOOK = {"cells": [{"cell_type": str, "metadata": dict}], "metadata": dict, "
 
 
 def _notebooks(scale: str) -> tuple[dict[str, str], list[str]]:
-    """Run id -> file name of the executed notebook that made it, as its own parameters tell; names of damaged
-    ones.
+    """(run id -> file name of the executed notebook that made it, file names of damaged notebooks).
+
+    A notebook's own parameters say which runs it made.
     """
-    found, damaged = {}, []
-    for file in sorted(p for p in (executed_dir() / scale).glob("*.ipynb") if not p.name.startswith(".")):
+    by_run, damaged = {}, []
+    for file in sorted(
+        path for path in (executed_dir() / scale).glob("*.ipynb") if not path.name.startswith(".")
+    ):
         try:
-            told = _parameters(file)
+            parameters = _parameters(file)
         except Bad:
             damaged.append(file.name)
             continue
-        with suppress(Bad, TypeError, AttributeError):  # of a task that is gone, or by another notebook
-            found |= (
-                {run.id: file.name for run in design_run.runs_of(told.pop("path"), **told)}
-                if "path" in told
+        # the task no longer exists, or the notebook is of another kind
+        with suppress(Bad, TypeError, AttributeError):
+            by_run |= (
+                {run.id: file.name for run in design_run.runs_of(parameters.pop("path"), **parameters)}
+                if "path" in parameters
                 else {}
             )
-    return found, damaged
+    return by_run, damaged
 
 
 def _parameters(file: Path) -> dict:
-    """What an executed notebook was given.
+    """The parameters of an executed notebook; {} where it has none.
 
     Raises: Bad for a damaged one.
     """
@@ -228,7 +241,7 @@ def _parameters(file: Path) -> dict:
 
 
 def data_tables(view: View) -> str:
-    """What the runs really read: rows, content hashes, sources, stand-ins."""
+    """The data that the runs actually read: rows, content hashes, sources, stand-ins."""
     keys = ["task", "split", "source", "stand_in", "licence"]
     blank = {
         "dropped": 0,
@@ -240,16 +253,16 @@ def data_tables(view: View) -> str:
         "stand_in": False,
         "licence": "–",
     }
-    read = pd.DataFrame([blank | part for row in view.rows for part in row["provenance"].get("data", [])])
-    if read.empty:
+    data = pd.DataFrame([blank | part for row in view.rows for part in row["provenance"].get("data", [])])
+    if data.empty:
         return EMPTY
     lines = []
-    read = read.drop_duplicates([*keys, "lang", "sha256"])
-    for (task, split, source, stand_in, licence), part in read.groupby(keys):
+    data = data.drop_duplicates([*keys, "lang", "sha256"])
+    for (task, split, source, stand_in, licence), part in data.groupby(keys):
         pairs = sorted(zip(part.lang, part.sha256, strict=True))
         hashes = folded([f"{lang}&nbsp;<code>{sha[:10]}</code>" for lang, sha in pairs])
-        told = ["yes" if stand_in else "no", _happened(part), hashes, source, licence]
-        lines.append([f"`{task}`", split, count(part.rows.sum()), *told])
+        cells = ["yes" if stand_in else "no", _happened(part), hashes, source, licence]
+        lines.append([f"`{task}`", split, count(part.rows.sum()), *cells])
     head = [
         "task",
         "split",
@@ -264,14 +277,14 @@ def data_tables(view: View) -> str:
 
 
 def _happened(part: pd.DataFrame) -> str:
-    """Rows of a data set that gave no example or were mended, by reason, and its caveats."""
+    """How many rows of a data set gave no example or were mended, by reason, and its notes."""
     counts = sum(map(Counter, part.counts), Counter())
-    # of rows older than reasons
+    # from ledger rows that are older than the reasons
     unnamed = sum(n for n, reasons in zip(part.dropped, part.counts, strict=True) if not reasons)
-    told = [f"{count(n)} {what}" for what, n in sorted(counts.items())] + (
+    counted = [f"{count(n)} {reason}" for reason, n in sorted(counts.items())] + (
         [f"{count(unnamed)} set aside"] if unnamed else []
     )
-    return "; ".join([*told, *sorted(set(filter(None, part.note)))]) or "–"
+    return "; ".join([*counted, *sorted(set(filter(None, part.note)))]) or "–"
 
 
 ROLES = {
@@ -286,7 +299,7 @@ ROLES = {
 
 
 def catalogue() -> str:
-    """Every declared task: where its rows are, at which commit, under which licence, how it is scored."""
+    """Tables of all declared tasks: data set and commit, languages, protocol, licence and source."""
     head = ["task", "data set at commit", "languages", "protocol", "licence, source"]
     text = ""
     for role, title in ROLES.items():
@@ -297,17 +310,17 @@ def catalogue() -> str:
 
 def _declared(task: Task) -> list[str]:
     langs = task.langs.split()
-    where = f"`{task.source}` `{task.revision[:10]}`"
+    location = f"`{task.source}` `{task.revision[:10]}`"
     if task.obtain:
-        where += f"<details><summary>how to get it</summary>{html.escape(task.obtain)}</details>"
-    scored = f"`{task.protocol}`" + (f"<br>after `{task.train_on}`" if task.scored and task.train_on else "")
-    told = [folded(langs), scored, f"{task.licence}<br>{task.citation}"]
-    return [f"`{task.name}`<br>{task.kind}", where, *told]
+        location += f"<details><summary>how to get it</summary>{html.escape(task.obtain)}</details>"
+    scoring = f"`{task.protocol}`" + (f"<br>after `{task.train_on}`" if task.scored and task.train_on else "")
+    details = [folded(langs), scoring, f"{task.licence}<br>{task.citation}"]
+    return [f"`{task.name}`<br>{task.kind}", location, *details]
 
 
 def scales_table() -> str:
-    """Every scale as declared; a dash where the task's own setting or the whole data set is used."""
-    shown = [
+    """A table of all declared scales. A dash means the task's own setting, or the whole data set."""
+    columns = [
         "world",
         "encoder",
         "rows",
@@ -323,70 +336,72 @@ def scales_table() -> str:
     lines = [
         [
             f"`{s.name}`",
-            *(named[name](s) if name in named else getattr(s, name) or "–" for name in shown),
+            *(named[name](s) if name in named else getattr(s, name) or "–" for name in columns),
             len(s.seeds),
         ]
         for s in SCALES.values()
     ]
     notes = "".join(f"- `{s.name}`: {s.note}.\n" for s in SCALES.values() if s.note)
-    return markdown_table(["scale", *(name.replace("_", " ") for name in shown), "seeds"], lines) + notes
+    return markdown_table(["scale", *(name.replace("_", " ") for name in columns), "seeds"], lines) + notes
 
 
 # -- all of it -----------------------------------------------------------------------------------------------
 
 
 def book_numbers(shown: list[View]) -> dict:
-    """What the role {res} reads: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD; null without
-    runs."""
+    """The numbers for the role {res}: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD.
+
+    They are null at scales without runs.
+    """
     blank = {"claims": {row["id"]: dict.fromkeys(row) for row in shown[0].claims}}
-    told = {name: dict.fromkeys(("runs", "seconds", *MARK)) | blank for name in SCALES}
+    numbers = {name: dict.fromkeys(("runs", "seconds", *MARK)) | blank for name in SCALES}
     for view in (view for view in shown if view.rows):
         directions = [row["direction"] for row in view.claims if row["number"] <= MEASURED_CLAIMS]
-        told[view.scale] = {said: directions.count(said) for said in MARK} | {
+        numbers[view.scale] = {direction: directions.count(direction) for direction in MARK} | {
             "runs": len(view.rows),
             "seconds": sum(row["provenance"].get("seconds", 0) for row in view.rows),
             "claims": {row["id"]: row | {"runs": len(row["runs"])} for row in view.claims},
         }
-    return told
+    return numbers
 
 
 def views_of(scales: tuple[str, ...], shown: list[View]) -> list[View]:
-    """The views of these scales: those that are shown as they are, so that each is measured once."""
-    known = {view.scale: view for view in shown}
-    return [known.get(scale) or View(scale) for scale in scales]
+    """The views of these scales. Those in `shown` are reused, so that each scale is measured only once."""
+    by_scale = {view.scale: view for view in shown}
+    return [by_scale.get(scale) or View(scale) for scale in scales]
 
 
 def per_scale(shown: list[View], *blocks) -> str:
-    """Blocks of a chapter under one heading a scale."""
+    """The blocks of a chapter, under one heading per scale that has rows."""
     parts = [
-        f"## Scale `{v.scale}`\n\n{reduced(v)}" + "\n".join(block(v) for block in blocks)
-        for v in shown
-        if v.rows
+        f"## Scale `{view.scale}`\n\n{reduced(view)}" + "\n".join(block(view) for block in blocks)
+        for view in shown
+        if view.rows
     ]
     return "\n".join(parts) or EMPTY
 
 
 def build(out: Path | None = None) -> Path:
-    """Write everything that the pages include, and return the folder."""
+    """Write every file that the pages include, and return their folder."""
     out = out or ROOT / "book/_generated"
     shutil.rmtree(out, ignore_errors=True)
     shown = views()
-    told = {
+    phase_sections = {
         "pretrained": chapters.encoder_phase,
         "intermediate": chapters.stage_phase,
         "target": chapters.target_phase,
     }
-    phases = {name: partial(section, out=out) for name, section in told.items()}
-    made, real = (
-        [v for v in shown if not v.real],
-        [v for v in shown if v.real and v.scale not in mini.MINI_SCALES],
+    phases = {name: partial(section, out=out) for name, section in phase_sections.items()}
+    made_up, real_data = (
+        [view for view in shown if not view.real],
+        [view for view in shown if view.real and view.scale not in mini.MINI_SCALES],
     )
-    texts = sections(shown) | {f"{name}.md": per_scale(made, block) for name, block in phases.items()}
+    texts = sections(shown) | {f"{name}.md": per_scale(made_up, block) for name, block in phases.items()}
     texts |= {
         "front.md": front(views_of(FRONT, shown)),
         "scales.md": scales_table(),
         "rule.md": claims.RULE + "\n",
-        "real.md": per_scale(real, *phases.values(), data_tables),
+        "real.md": per_scale(real_data, *phases.values(), data_tables),
         "data.md": per_scale(shown, data_tables),
         "catalogue.md": catalogue(),
         "runs.md": per_scale(shown, runs_table),
@@ -395,8 +410,8 @@ def build(out: Path | None = None) -> Path:
         "performance_study.md": performance.study_hours(),
         "results.json": json.dumps(book_numbers(shown), indent=1, sort_keys=True),
         **{
-            f"questions/{q.id}.md": per_scale(shown, partial(q.page, out=out))
-            for q in questions.QUESTIONS.values()
+            f"questions/{question.id}.md": per_scale(shown, partial(question.page, out=out))
+            for question in questions.QUESTIONS.values()
         },
         **micro.pages(),
         **mini.chapter_parts(views_of(mini.MINI_SCALES, shown), out),
@@ -409,29 +424,31 @@ def build(out: Path | None = None) -> Path:
 
 
 def _copies(out: Path, shown: list[View]) -> None:
-    """Ledger rows and executed notebooks for download, less damaged ones; four notebooks as pages."""
-    # not "executed": a name that book/ has too falls under the patterns by which jupyter-book leaves out what
-    # no page shows
+    """Copy ledger rows and undamaged executed notebooks for download, and four notebooks as pages."""
+    # the folder is not called "executed": book/ has that name too, and jupyter-book would leave it out by the
+    # patterns for files that no page shows
     for view in shown:
         for kind in ("ledger", "notebooks"):
             (out / "extra" / kind).mkdir(parents=True, exist_ok=True)
         for row in view.rows:
             _row(row, out / "extra/ledger" / view.scale / f"{row['id']}.json")
         if (folder := executed_dir() / view.scale).is_dir():
-            left = shutil.ignore_patterns(".*", *map(glob.escape, _notebooks(view.scale)[1]))
-            shutil.copytree(folder, out / "extra/notebooks" / view.scale, ignore=left)
+            damaged = shutil.ignore_patterns(".*", *map(glob.escape, _notebooks(view.scale)[1]))
+            shutil.copytree(folder, out / "extra/notebooks" / view.scale, ignore=damaged)
     for page, pattern in SHOWN_NOTEBOOKS.items():
         executed = [
             file for view in shown for file in sorted((out / "extra/notebooks" / view.scale).glob(pattern))
         ]
-        if whole := next(filter(_valid, executed), None):
-            shutil.copy(whole, out / f"{page}.ipynb")
+        if notebook := next(filter(_valid, executed), None):
+            shutil.copy(notebook, out / f"{page}.ipynb")
         else:
             (out / f"{page}.md").write_text(f"# Notebook {page}\n\n*Not executed yet.*\n", encoding="utf8")
 
 
 def _row(row: dict, file: Path) -> None:
-    """A row as a file of its own: the working one, or as that was before it was published."""
+    """Write a row to its own file: a copy of the working file, or the row as that file had it before it was
+    published.
+    """
     file.parent.mkdir(exist_ok=True)
     working = results_dir() / row["scale"] / file.name
     if working.is_file():
@@ -451,19 +468,19 @@ def _valid(notebook: Path) -> bool:
 
 
 def readme(path: Path) -> None:
-    """Rewrite what stands between the markers of README.md.
+    """Rewrite the part of README.md between the markers.
 
-    Raises: Bad when it shows a scale whose rows are not in this ledger: those of `micro` are not committed.
+    Raises: Bad if it shows a scale whose rows are not in this ledger. Rows of `micro` are not committed.
     """
-    before, rest = path.read_text(encoding="utf8").split(BEGIN)
+    before, after = path.read_text(encoding="utf8").split(BEGIN)
     shown = views_of(FRONT, [])
-    if gone := [v.scale for v in shown if not v.rows and _tally(v) not in rest]:
+    if missing := [view.scale for view in shown if not view.rows and _tally(view) not in after]:
         raise Bad(
-            f"{path.name} shows the scale {gone[0]!r}, of which there are no rows here: `make study "
-            f"SCALE={gone[0]}` first"
+            f"{path.name} shows the scale {missing[0]!r}, of which there are no rows here: `make study "
+            f"SCALE={missing[0]}` first"
         )
     path.write_text(
-        f"{before}{BEGIN}\n\n{front(shown, plain=True)}{END}{rest.split(END)[1]}", encoding="utf8"
+        f"{before}{BEGIN}\n\n{front(shown, plain=True)}{END}{after.split(END)[1]}", encoding="utf8"
     )
 
 

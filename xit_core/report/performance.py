@@ -1,4 +1,4 @@
-"""Kept measurements -> the tables and the roofline of the chapter on performance, as Markdown."""
+"""The tables and the roofline of the chapter on performance, from the stored measurements, as Markdown."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ ARITHMETIC_WARNING = (
 
 
 def training_tables(out: Path) -> str:
-    """A table a device and scale, and the roofline."""
-    kept = measurements.kept_measurements("train")
-    tables = "".join(f"### {_title(told)}\n\n{_records(told)}" for told in kept)
-    drawn = figure(out, None, "roofline", plots.roofline(kept)) if kept else NONE
+    """One table per device and scale, and the roofline."""
+    measured = measurements.kept_measurements("train")
+    tables = "".join(f"### {_title(measurement)}\n\n{_records(measurement)}" for measurement in measured)
+    chart = figure(out, None, "roofline", plots.roofline(measured)) if measured else NONE
     return (
         tables
-        + drawn
+        + chart
         + "".join(
             f"*Left out: {Path(line.split(': ')[0]).name} is damaged.*\n"
             for line in measurements.survey_measurements()[1]
@@ -29,19 +29,24 @@ def training_tables(out: Path) -> str:
 
 
 def retrieval_tables() -> str:
-    """A table a device."""
-    kept = measurements.kept_measurements("retrieval")
-    return "".join(f"### {_title(told)}\n\n{_records(told)}" for told in kept) or NONE
+    """One table per device."""
+    measured = measurements.kept_measurements("retrieval")
+    return (
+        "".join(f"### {_title(measurement)}\n\n{_records(measurement)}" for measurement in measured) or NONE
+    )
 
 
 def study_hours() -> str:
-    """GPU-hours of the study: measured rates where there are some, the arithmetic roof beside them, and which
-    is which.
+    """GPU-hours of the study, at the measured rates and at the arithmetic roof, with a warning if no GPU was
+    measured.
     """
     records = study.measure()
     head = ["", "unit", "at the measured rates", "arithmetic roof, not measured"]
-    lines = [[r["name"], r["unit"], _value(r["value"]), _value(r["baseline_value"])] for r in records]
-    measured = any(r["value"] is not None for r in records)
+    lines = [
+        [record["name"], record["unit"], _value(record["value"]), _value(record["baseline_value"])]
+        for record in records
+    ]
+    measured = any(record["value"] is not None for record in records)
     return ("" if measured else ARITHMETIC_WARNING) + markdown_table(head, lines)
 
 
@@ -50,18 +55,21 @@ def _title(told: dict) -> str:
 
 
 def _records(told: dict) -> str:
-    """When and with what it was measured, then a line a number: ours, and each baseline with our ratio to
-    it."""
+    """When and with what it was measured, then one line per number: ours, and each baseline with our ratio
+    to it.
+    """
     packages = ", ".join(f"{name} {version}" for name, version in told.get("packages", {}).items())
     commit = (told.get("commit") or "none")[:10] + ("" if told.get("clean") else " with changes")
-    beside = list(dict.fromkeys(r["baseline"] for r in told["records"] if r["baseline"]))
+    baselines = list(dict.fromkeys(record["baseline"] for record in told["records"] if record["baseline"]))
     lines: dict[tuple, list[str]] = {}
-    for r in told["records"]:
-        cells = lines.setdefault((r["name"], r["unit"]), [_value(r["value"]), *["–"] * 2 * len(beside)])
-        if r["baseline"]:
-            at = 1 + 2 * beside.index(r["baseline"])
-            cells[at : at + 2] = _value(r["baseline_value"]), _value(r["ratio"])
-    head = ["", "unit", "this package", *(word for name in beside for word in (name, "ratio"))]
+    for record in told["records"]:
+        cells = lines.setdefault(
+            (record["name"], record["unit"]), [_value(record["value"]), *["–"] * 2 * len(baselines)]
+        )
+        if record["baseline"]:
+            column = 1 + 2 * baselines.index(record["baseline"])
+            cells[column : column + 2] = _value(record["baseline_value"]), _value(record["ratio"])
+    head = ["", "unit", "this package", *(title for name in baselines for title in (name, "ratio"))]
     text = markdown_table(head, [[*key, *cells] for key, cells in lines.items()])
     return f"{told.get('date', 'no date')}, commit {commit}; {packages}.\n\n" + small(text)
 

@@ -1,9 +1,8 @@
-"""Ledger -> figure: every function takes the ledger's rows or frame and returns a figure, or None without
-data.
+"""Figures from the ledger: each takes the ledger's rows or frame, and is None without data.
 
-Colours are Okabe and Ito's, which colour-blind readers tell apart; text is never smaller than 9 points; the
-background is white, so that a figure reads the same on a light and a dark page. Saved files are
-byte-identical.
+Colours are Okabe and Ito's, which colour-blind readers can tell apart. Text is never smaller than 9 points.
+The background is white, so that a figure looks the same on a light and a dark page. The same data give
+byte-identical files.
 """
 
 import itertools
@@ -34,7 +33,7 @@ PANELS = {
     "share": ("what language identity explains", "share of variance (%)"),
 }
 ACCURACY = list(PANELS)[:2]
-# the first three of these that have run
+# a figure shows the first three of these that have run
 SHOWN_SOURCES = ("random weights", "baseline", "multi-task", "squad1")
 WIDTH = 6.8  # inches: the text column of the book, so that no font is scaled below its size
 STYLE = {
@@ -44,12 +43,12 @@ STYLE = {
     "grid.color": "#e4e4e4", "figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 100,
     "figure.constrained_layout.use": True, "svg.hashsalt": "xit",
 }  # fmt: skip
-# a notebook shows a figure when STYLE is over: its ids must not be random
+# a notebook draws a figure outside of STYLE's context, where its ids must not be random either
 plt.rcParams["svg.hashsalt"] = STYLE["svg.hashsalt"]
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write an svg that is the same to the byte for the same data."""
+    """Write the figure as an SVG and return its path. The same data give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with plt.rc_context(STYLE):
         figure.savefig(path, metadata={"Date": None})
@@ -57,64 +56,66 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def name(source: str, lang: str = PIVOT, model: str = "") -> str:
-    """What readers call a source: "baseline", "multi-task", "squad1+mlm", "mnli (translated)", "random
+    """The readers' name of a source: "baseline", "multi-task", "squad1+mlm", "mnli (translated)", "random
     weights".
     """
-    said = source.replace("pretrained", "") or "baseline"
-    said = "multi-task" if source.count("+") == len(INTERMEDIATES) - 1 else said
-    said = (
+    label = source.replace("pretrained", "") or "baseline"
+    label = "multi-task" if source.count("+") == len(INTERMEDIATES) - 1 else label
+    label = (
         {"random": "random weights", "remake": "baseline"}.get(model, model)
-        if model and said == "baseline"
-        else said
+        if model and label == "baseline"
+        else label
     )
-    return f"{said} (translated)" if lang != PIVOT else said
+    return f"{label} (translated)" if lang != PIVOT else label
 
 
 def order(names: list[str]) -> list[str]:
-    """Names of sources in reading order: controls, the nine (or what stands in) singly, jointly, with MLM,
-    not English.
+    """Names of sources without duplicates, in reading order.
+
+    The order is: controls, the nine tasks and their English stand-ins, multi-task, trainings with MLM, then
+    those that are not in English.
     """
-    others = [task for task in TASKS.values() if task.role == "alternative"]
-    instead, abroad = (
-        [x.name for x in others if (x.train_lang == PIVOT) is english] for english in (True, False)
+    alternatives = [task for task in TASKS.values() if task.role == "alternative"]
+    english, others = (
+        [x.name for x in alternatives if (x.train_lang == PIVOT) is pivot] for pivot in (True, False)
     )
     mixed = ["mlm", *(f"{task}+mlm" for task in INTERMEDIATES)]
-    known = ["random weights", "baseline", "before", *INTERMEDIATES, *instead, "multi-task", *mixed, *abroad]
+    ranks = ["random weights", "baseline", "before", *INTERMEDIATES, *english, "multi-task", *mixed, *others]
     return sorted(
-        set(names), key=lambda n: (known.index(n) if n in known else len(known) + ("translated" in n), n)
+        set(names), key=lambda n: (ranks.index(n) if n in ranks else len(ranks) + ("translated" in n), n)
     )
 
 
 def source_names(frame: pd.DataFrame) -> pd.Series:
-    """The readers' name of the source of every line of a frame."""
+    """The readers' name of the source of each row of a frame."""
     sources = zip(frame.source, frame.data_lang, frame.model, strict=True)
     return pd.Series([name(*source) for source in sources], frame.index, dtype=object)
 
 
 def interval(values: pd.Series) -> float:
-    """Half width of the 95 % t interval of a mean over seeds; 0 for fewer than two."""
+    """Half the width of the 95 % t interval of a mean over seeds; 0 for fewer than two seeds."""
     return paired(values, []).half() if len(values) > 1 else 0.0
 
 
 def main_runs(frame: pd.DataFrame) -> pd.DataFrame:
-    """The lines of the main study: targets only, full fine-tuning, all the intermediate data that the scale
+    """The rows of the main study: targets only, full fine-tuning, all intermediate data that the scale
     allows.
     """
     return frame[(frame.phase == 3) & (frame.method == FULL) & (frame["size"] == 0)]
 
 
 def gain_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean gain over the baseline of the same seed, in points: a row a source, a column a target, and the
-    mean.
+    """Mean gain over the baseline of the same seed, in points: one row per source, one column per target and
+    one for their mean.
     """
     gains = _gained(results.headline(main_runs(frame)).assign(name=source_names), "on")
     gains = gains[[t for t in TARGETS if t in gains]].dropna(how="all")
-    # no mean where a target is missing
+    # no mean if a target is missing
     return gains.assign(mean=gains.mean(axis=1, skipna=False)) if len(gains) else gains
 
 
 def _gained(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
-    """Mean gain over the baseline of the same seed: a row a source; no row without a baseline."""
+    """Mean gain over the baseline of the same seed, one row per source. No rows if there is no baseline."""
     wide = scores.pivot_table(index=["name", "seed"], columns=columns, values="score")
     if "baseline" not in wide.index.get_level_values("name"):
         return wide.iloc[:0]
@@ -124,20 +125,20 @@ def _gained(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
 
 @plt.rc_context(STYLE | {"axes.grid": False})
 def gains(frame: pd.DataFrame) -> Figure | None:
-    """Heat map: what each intermediate training adds to each target."""
+    """Heat map: the gain (points) of each target from each intermediate training."""
     table = gain_table(frame)
     if table.empty:
         return None
     figure, (axes,) = _grid(1, 1, 0.8 + 0.3 * max(4, len(table)), width=1.9 + 0.49 * table.shape[1])
-    reach = max(1.0, float(np.nanquantile(np.abs(table.to_numpy()), 0.95)))
-    look = {
+    limit = max(1.0, float(np.nanquantile(np.abs(table.to_numpy()), 0.95)))
+    options = {
         "cmap": "RdBu",
-        "vmin": -reach,
-        "vmax": reach,
+        "vmin": -limit,
+        "vmax": limit,
         "cbar_kws": {"label": "gain (points)"},
         "linewidths": 0.5,
     }
-    sns.heatmap(table.round(1) + 0.0, ax=axes, annot=True, fmt="+.1f", annot_kws={"size": 9}, **look)
+    sns.heatmap(table.round(1) + 0.0, ax=axes, annot=True, fmt="+.1f", annot_kws={"size": 9}, **options)
     axes.axvline(table.shape[1] - 1, color="black", linewidth=1)
     axes.set(xlabel="target task", ylabel="intermediate training")
     axes.tick_params(axis="y", rotation=0)
@@ -147,14 +148,14 @@ def gains(frame: pd.DataFrame) -> Figure | None:
 
 @plt.rc_context(STYLE | {"axes.grid.axis": "y"})
 def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN_SOURCES) -> Figure | None:
-    """Bars: score of each language on each target, with the 95 % interval over seeds."""
+    """Bars: the score of each language on each target, with its 95 % interval over seeds."""
     scores = language_scores(frame)
     shown = [n for n in shown if n in set(scores.name)][:3]
     targets = [t for t in TARGETS if t in set(scores.on)]
     if not shown:
         return None
     colours = [{"random weights": "#999999", "baseline": "#0072B2"}.get(n, "#E69F00") for n in shown]
-    look = {"color": colours, "width": 0.8, "error_kw": {"elinewidth": 0.8}, "legend": False, "xlabel": ""}
+    options = {"color": colours, "width": 0.8, "error_kw": {"elinewidth": 0.8}, "legend": False, "xlabel": ""}
     figure, grid = _grid(len(targets), min(2, len(targets)), 1.8)
     for axes, target in zip(grid, targets, strict=True):
         groups = scores[scores.on == target].groupby(["lang", "name"]).score
@@ -162,7 +163,7 @@ def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN_SOURCES) -> Fi
             groups.agg(["mean", interval]).unstack().sort_index(key=lambda lang: lang != PIVOT, kind="stable")
         )
         mean, half = (table[part].reindex(columns=shown) for part in ("mean", "interval"))
-        mean.plot.bar(ax=axes, yerr=half, title=target, rot=90 if len(mean) > 12 else 0, **look)
+        mean.plot.bar(ax=axes, yerr=half, title=target, rot=90 if len(mean) > 12 else 0, **options)
     figure.supxlabel("evaluation language", fontsize=10)
     figure.supylabel("score (0–100)", fontsize=10)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(shown))
@@ -170,7 +171,7 @@ def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN_SOURCES) -> Fi
 
 
 def language_scores(frame: pd.DataFrame) -> pd.DataFrame:
-    """The headline score in every language: a line a run and language, with the readers' `name` of its
+    """The headline score in every language: one row per run and language, with the readers' `name` of its
     source.
     """
     parts = [
@@ -181,9 +182,11 @@ def language_scores(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
-    """What each language gains on average over the English intermediate trainings: on, lang, gain (points),
-    and `beyond`, the gain less the mean of the target's languages, which makes languages of different targets
-    comparable. No pivot."""
+    """The mean gain of each language over the English intermediate trainings: on, lang, gain and beyond.
+
+    `gain` is in points. `beyond` is the gain minus the mean gain of the target's languages, which makes
+    languages of different targets comparable. The pivot language is left out.
+    """
     scores = language_scores(frame[frame.lang != PIVOT])
     gains = _gained(scores, ["on", "lang"])
     english = [
@@ -192,30 +195,31 @@ def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
         if n == "multi-task" or n in TASKS and n != "mlm" and TASKS[n].train_lang == PIVOT
     ]
     table = gains.loc[english].mean().rename("gain").reset_index().dropna()
-    # a single language has no other to be compared with
+    # a target with a single language has nothing to compare it with
     table = table[table.groupby("on").gain.transform("size") > 1]
     return table.assign(beyond=table.gain - table.groupby("on").gain.transform("mean"))
 
 
 @plt.rc_context(STYLE)
 def factors(gains: pd.DataFrame, facts: pd.DataFrame) -> Figure | None:
-    """Points: what a language gains beyond the others, by script, by family and by the text at hand for it.
+    """Points: how much more a language gains than the others, by script, by family and by its amount of text.
 
-    `gains` is of `language_gains`; `facts` has by language "script", "family" and, where it is known, "text"
-    (MB).
+    `gains` comes from `language_gains`. `facts` has, by language, "script", "family" and, if known, "text" in
+    MB.
     """
     table = gains.groupby("lang")[["beyond"]].mean().join(facts, how="inner").sort_values("beyond")
     if len(table) < 2:
         return None
     panels = 2 + ("text" in table)
     figure, grid = _grid(panels, panels, 3)
-    for axes, (fact, first) in zip(
+    for axes, (fact, group) in zip(
         grid, {"script": "Latin", "family": "Indo-European"}.items(), strict=False
     ):
-        other = table[fact] != first
-        beside = table.groupby(other).cumcount() % 3 * 0.28 - 0.35  # labels of like values stand side by side
-        _labelled(axes, other + beside, table)
-        axes.set(xticks=[0, 1], xticklabels=[first, "other"], xlim=(-0.5, 1.6), xlabel=fact)
+        is_other = table[fact] != group
+        # labels of similar values are placed side by side
+        offsets = table.groupby(is_other).cumcount() % 3 * 0.28 - 0.35
+        _labelled(axes, is_other + offsets, table)
+        axes.set(xticks=[0, 1], xticklabels=[group, "other"], xlim=(-0.5, 1.6), xlabel=fact)
     if "text" in table:
         _labelled(grid[2], table.text, table)
         grid[2].set(xscale="log", xlabel="text at hand (MB)")
@@ -232,28 +236,31 @@ def factors(gains: pd.DataFrame, facts: pd.DataFrame) -> Figure | None:
 
 
 def _labelled(axes: Axes, x: pd.Series, table: pd.DataFrame) -> None:
-    """A point a language with its code: blue in Latin script, vermilion in another."""
+    """One point per language, labelled with its code: blue for Latin script, vermilion for others."""
     colours = np.where(table.script == "Latin", COLOURS["span"], COLOURS["classify"])
     axes.scatter(x, table.beyond, s=12, color=colours)
-    for lang, at, value, colour in zip(table.index, x, table.beyond, colours, strict=True):
+    for lang, position, value, colour in zip(table.index, x, table.beyond, colours, strict=True):
         axes.annotate(
-            lang, (at, value), (3, 0), textcoords="offset points", va="center", fontsize=9, color=colour
+            lang, (position, value), (3, 0), textcoords="offset points", va="center", fontsize=9, color=colour
         )
 
 
 def layer_frame(rows: list[dict]) -> pd.DataFrame:
-    """Tatoeba accuracy by layer before and after each intermediate training: name, layer, and the means over
-    languages and seeds (percent) of accuracy and of the share of variance that language identity explains."""
+    """Retrieval by layer before and after each intermediate training: name, layer and the columns of PANELS.
+
+    These are Tatoeba accuracy, raw and centred, and the share of variance that language identity explains:
+    means over languages and seeds, in percent.
+    """
     lines = []
     for row in rows:
         if row["phase"] < 3 and row.get("layers"):
-            told = {"name": _stage(row)}
+            base = {"name": _stage(row)}
             lines += [
-                told | {"layer": x["layer"], "tatoeba" + "_centred" * x["centred"]: x["value"]}
+                base | {"layer": x["layer"], "tatoeba" + "_centred" * x["centred"]: x["value"]}
                 for x in row["layers"]
             ]
             lines += [
-                told | {"layer": i, "share": 100 * x} for i, x in enumerate(row.get("language_share", []))
+                base | {"layer": i, "share": 100 * x} for i, x in enumerate(row.get("language_share", []))
             ]
     table = pd.DataFrame(lines, columns=["name", "layer", *PANELS])
     return table.groupby(["name", "layer"], as_index=False).mean()
@@ -261,8 +268,8 @@ def layer_frame(rows: list[dict]) -> pd.DataFrame:
 
 @plt.rc_context(STYLE)
 def retrieval(rows: list[dict]) -> Figure | None:
-    """Lines by layer: sentence retrieval raw and language-centred, and how much variance language identity
-    explains.
+    """Lines by layer: sentence retrieval, raw and language-centred, and the share of variance that language
+    identity explains.
     """
     table = layer_frame(rows)
     if table.empty:
@@ -277,31 +284,32 @@ def retrieval(rows: list[dict]) -> Figure | None:
 
 
 def probe_frame(rows: list[dict]) -> pd.DataFrame:
-    """Accuracy of the linear probe for UPOS by layer (percent): name, where (English, the others' mean),
-    layer, accuracy.
+    """Accuracy (percent) of the linear UPOS probe by layer: name, where, layer, accuracy.
+
+    `where` is English, or the mean of the other languages.
     """
-    told = [
+    points = [
         {"name": _stage(row)} | point for row in rows if row["phase"] == 1 for point in row.get("probe", [])
     ]
-    table = pd.DataFrame(told, columns=["name", "layer", "lang", "accuracy"])
+    table = pd.DataFrame(points, columns=["name", "layer", "lang", "accuracy"])
     where = np.where(table.lang == PIVOT, "English", "mean of the other languages")
     return table.assign(where=where).groupby(["name", "where", "layer"], as_index=False).accuracy.mean()
 
 
 @plt.rc_context(STYLE)
 def probe(rows: list[dict]) -> Figure | None:
-    """Lines by layer: what a linear probe reads from the frozen encoder, and from random weights."""
+    """Lines by layer: the accuracy of a linear probe on the frozen encoder, and on random weights."""
     table = probe_frame(rows)
     if table.empty:
         return None
     figure, (axes,) = _grid(1, 1, 2.6)
-    for (who, where), part in table.groupby(["name", "where"]):
-        look = {
-            "color": "black" if who == "before" else "#777777",
+    for (stage, where), part in table.groupby(["name", "where"]):
+        options = {
+            "color": "black" if stage == "before" else "#777777",
             "linestyle": "-" if where == "English" else "--",
         }
-        said = "pretrained" if who == "before" else who
-        axes.plot(part.layer, part.accuracy, marker="o", markersize=4, label=f"{said}, {where}", **look)
+        label = "pretrained" if stage == "before" else stage
+        axes.plot(part.layer, part.accuracy, marker="o", markersize=4, label=f"{label}, {where}", **options)
     axes.set(xlabel="layer (0 = embeddings)", ylabel="UPOS accuracy (%)", ylim=(0, 100))
     axes.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(loc="outside upper center", ncols=2)
@@ -310,34 +318,34 @@ def probe(rows: list[dict]) -> Figure | None:
 
 @plt.rc_context(STYLE)
 def curves(rows: list[dict], phases: tuple[int, ...] = (1, 2)) -> Figure | None:
-    """Small multiples: training loss of every stage, one line a seed."""
+    """Small multiples: the training loss of every stage, one line per seed."""
     stages = [row for row in rows if row["phase"] in phases and row.get("curve") and not row["model"]]
     names = order([_stage(row) for row in stages])
     if not names:
         return None
     figure, grid = _grid(len(names), min(3, len(names)), 1.6 if len(names) > 3 else 2.4)
-    for axes, who in zip(grid, names, strict=True):
-        seeds = [row for row in stages if _stage(row) == who]
+    for axes, stage in zip(grid, names, strict=True):
+        seeds = [row for row in stages if _stage(row) == stage]
         for row, colour in zip(seeds, itertools.cycle(COLOURS.values()), strict=False):
-            points = [(p["step"], p["loss"]) for p in row["curve"] if "loss" in p]
+            points = [(point["step"], point["loss"]) for point in row["curve"] if "loss" in point]
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.3)
-        axes.set_title("the encoder" if who == "before" else who)
+        axes.set_title("the encoder" if stage == "before" else stage)
     figure.supxlabel("optimiser steps", fontsize=10)
     figure.supylabel("training loss (nats)", fontsize=10)
     return figure
 
 
 def dose_frame(rows: list[dict]) -> pd.DataFrame:
-    """Retrieval along each intermediate stage, means over seeds: name, step, and distance and accuracy
-    (percent).
+    """Retrieval during each intermediate stage, means over seeds: name, step, and distance and accuracies in
+    percent.
     """
-    first = [
-        (x["metric"], x["value"])
+    scores = [
+        (score["metric"], score["value"])
         for row in rows
         if row["phase"] == 1 and not row["model"]
-        for x in row["scores"]
+        for score in row["scores"]
     ]
-    before = pd.DataFrame(first, columns=["metric", "value"]).groupby("metric").value.mean()
+    before = pd.DataFrame(scores, columns=["metric", "value"]).groupby("metric").value.mean()
     start = {
         "step": 0,
         "distance": 0.0,
@@ -345,14 +353,14 @@ def dose_frame(rows: list[dict]) -> pd.DataFrame:
         "tatoeba_centred": before.get("accuracy_centred"),
     }
     stages = [(_stage(row), [start, *row.get("curve", [])]) for row in rows if row["phase"] == 2]
-    probes = [{"name": who} | point for who, points in stages for point in points if "tatoeba" in point]
+    probes = [{"name": stage} | point for stage, points in stages for point in points if "tatoeba" in point]
     table = pd.DataFrame(probes, columns=["name", "step", "distance", *ACCURACY]).dropna()
     return table.assign(distance=100 * table.distance).groupby(["name", "step"], as_index=False).mean()
 
 
 @plt.rc_context(STYLE)
 def dose(rows: list[dict]) -> Figure | None:
-    """Lines: retrieval along each intermediate training against the distance that the encoder has moved."""
+    """Lines: retrieval during each intermediate training against the distance that the encoder has moved."""
     table = dose_frame(rows)
     if table.empty:
         return None
@@ -364,20 +372,25 @@ def dose(rows: list[dict]) -> Figure | None:
 
 
 def speed_frame(kept: list[dict]) -> pd.DataFrame:
-    """What `xit bench train --keep` wrote: device, scale, task, who, intensity (FLOP/byte), achieved
+    """The measurements of `xit bench train --keep`: device, scale, task, who, intensity (FLOP/byte), achieved
     (GFLOP/s).
     """
     lines = []
-    for told in kept:
-        at = {
+    for measurement in kept:
+        intensities = {
             row["name"].partition(": ")[0]: row["value"]
-            for row in told["records"]
+            for row in measurement["records"]
             if row["name"].endswith(": intensity")
         }
-        for row in told["records"]:
-            task, _, what = row["name"].partition(": ")
-            if what == "achieved":
-                line = {"device": told["device"], "scale": told["scale"], "task": task, "intensity": at[task]}
+        for row in measurement["records"]:
+            task, _, quantity = row["name"].partition(": ")
+            if quantity == "achieved":
+                line = {
+                    "device": measurement["device"],
+                    "scale": measurement["scale"],
+                    "task": task,
+                    "intensity": intensities[task],
+                }
                 lines += [line | {"who": "this package", "achieved": row["value"]}]
                 lines += [line | {"who": row["baseline"], "achieved": row["baseline_value"]}]
     return pd.DataFrame(
@@ -387,29 +400,31 @@ def speed_frame(kept: list[dict]) -> pd.DataFrame:
 
 @plt.rc_context(STYLE)
 def roofline(kept: list[dict]) -> Figure | None:
-    """What each task achieved against what the device's measured memory bandwidth and matmul allow. A panel a
-    measurement.
+    """Points: the speed that each task achieved, against the limits of the device's measured memory bandwidth
+    and matmul. One panel per device and scale.
     """
     table = speed_frame(kept)
     if table.empty:
         return None
     shown = table[["device", "scale"]].drop_duplicates().itertuples(index=False)
     limits = {
-        (told["device"], told["scale"]): {row["name"]: row["value"] for row in told["records"]}
-        for told in kept
+        (measurement["device"], measurement["scale"]): {
+            row["name"]: row["value"] for row in measurement["records"]
+        }
+        for measurement in kept
     }
     figure, grid = _grid(len(limits), min(2, len(limits)), 3.2)
-    for axes, at in zip(grid, shown, strict=True):
-        part = table[(table.device == at.device) & (table.scale == at.scale)]
-        _roof(axes, limits[at]["matmul ceiling"], limits[at]["memory bandwidth"], part.intensity)
-        look = {
+    for axes, panel in zip(grid, shown, strict=True):
+        part = table[(table.device == panel.device) & (table.scale == panel.scale)]
+        _roof(axes, limits[panel]["matmul ceiling"], limits[panel]["memory bandwidth"], part.intensity)
+        options = {
             "hue": "who",
             "style": "task",
-            "palette": [COLOURS[k] for k in ("span", "classify", "mlm")],
+            "palette": [COLOURS[kind] for kind in ("span", "classify", "mlm")],
             "s": 60,
         }
-        sns.scatterplot(part, x="intensity", y="achieved", ax=axes, zorder=3, **look)
-        axes.set(title=f"{at.device}\nscale {at.scale}", xlabel="", ylabel="")
+        sns.scatterplot(part, x="intensity", y="achieved", ax=axes, zorder=3, **options)
+        axes.set(title=f"{panel.device}\nscale {panel.scale}", xlabel="", ylabel="")
         axes.get_legend().remove()
     figure.supxlabel("arithmetic intensity (FLOP on real tokens a byte that must move)", fontsize=10)
     figure.supylabel("achieved (GFLOP/s on real tokens)", fontsize=10)
@@ -421,7 +436,7 @@ def roofline(kept: list[dict]) -> Figure | None:
 
 
 def _roof(axes: Axes, ceiling: float, bandwidth: float, at: pd.Series) -> None:
-    """The limits: memory bandwidth times intensity, and the ceiling."""
+    """Draw the limits: memory bandwidth times intensity, and the matmul ceiling."""
     ridge = ceiling / bandwidth
     x = np.geomspace(min(ridge, at.min()) / 4, max(ridge, at.max()) * 4, 200)
     axes.plot(x, np.minimum(bandwidth * x, ceiling), color="black", linewidth=1.5)
@@ -433,36 +448,39 @@ def _roof(axes: Axes, ceiling: float, bandwidth: float, at: pd.Series) -> None:
 
 
 def _stage(row: dict) -> str:
-    said = name(row["source"], row["lang"], row["model"])
-    return "before" if said == "baseline" else said
+    label = name(row["source"], row["lang"], row["model"])
+    return "before" if label == "baseline" else label
 
 
 def _lines(axes: Axes, table: pd.DataFrame, x: str, kind: str, xlabel: str, **look) -> None:
-    """A line a stage: colour by the kind of task, line style within a kind; before any training thick, black
-    or grey.
+    """One line per stage. Colour shows the kind of task, line style tells tasks of a kind apart.
+
+    The encoder before training is a thick black line, random weights a thick grey one.
     """
     styles: dict[str, Iterator[str]] = {}
-    for who in order(table.name):
-        sort = (
-            TASKS[who].kind if who in TASKS else next((k for k in ("translated", "mlm") if k in who), "joint")
+    for stage in order(table.name):
+        group = (
+            TASKS[stage].kind
+            if stage in TASKS
+            else next((k for k in ("translated", "mlm") if k in stage), "joint")
         )
-        if who in ("before", "random weights"):
-            style, colour, width = "-", "black" if who == "before" else "#999999", 2.5
+        if stage in ("before", "random weights"):
+            style, colour, width = "-", "black" if stage == "before" else "#999999", 2.5
         else:
-            style = next(styles.setdefault(sort, itertools.cycle(["-", "--", ":", "-."])))
-            colour, width = COLOURS.get(sort, "#999999"), 1.5
-        part = table[table.name == who]
-        axes.plot(part[x], part[kind], style, color=colour, linewidth=width, label=who, **look)
+            style = next(styles.setdefault(group, itertools.cycle(["-", "--", ":", "-."])))
+            colour, width = COLOURS.get(group, "#999999"), 1.5
+        part = table[table.name == stage]
+        axes.plot(part[x], part[kind], style, color=colour, linewidth=width, label=stage, **look)
     title, unit = PANELS[kind]
-    top = 1.05 * table[ACCURACY].max(axis=None) if kind != "share" else None  # shared: to be compared
+    top = 1.05 * table[ACCURACY].max(axis=None) if kind != "share" else None  # accuracy panels share a limit
     axes.set(title=title, xlabel=xlabel, ylabel=unit, ylim=(0, top))
 
 
 def _grid(number: int, columns: int, height: float, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
-    """A figure of panels, each so many inches high, and its panels."""
-    lines = -(-number // columns)
-    figure, grid = plt.subplots(lines, columns, figsize=(width, height * lines + 0.6), squeeze=False)
-    plt.close(figure)  # a notebook shows the figure that a cell returns, once
+    """A figure of `number` panels in `columns` columns, each `height` inches high, and the list of panels."""
+    rows = -(-number // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(width, height * rows + 0.6), squeeze=False)
+    plt.close(figure)  # so that a notebook shows it only once, as the value of a cell
     for unused in grid.flat[number:]:
         unused.set_axis_off()
     return figure, list(grid.flat[:number])

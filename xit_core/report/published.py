@@ -1,4 +1,4 @@
-"""Published values with their sources, and what data sets say of themselves."""
+"""Published values with their sources, and what the data sets state about themselves."""
 
 import csv
 from functools import lru_cache
@@ -12,20 +12,24 @@ from ..machine.places import PACKAGE
 
 @lru_cache
 def csv_table(name: str) -> tuple[dict[str, str], ...]:
-    """Rows of a table of the package: "published" (values, sources) or "sizes" (what data sets say of
-    themselves).
+    """Rows of one of the package's tables: "published" (values and sources) or "sizes" (what the data sets
+    state about themselves).
     """
-    with open(PACKAGE / f"{name}.csv", encoding="utf-8", newline="") as lines:
-        return tuple(csv.DictReader(lines))
+    with open(PACKAGE / f"{name}.csv", encoding="utf-8", newline="") as file:
+        return tuple(csv.DictReader(file))
 
 
 def claimed(name: str) -> float | None:
-    """The number under test, as the study documents state it; None where they state none."""
-    text = next((r["claimed"] for r in csv_table("published") if r["claim"] == name and r["claimed"]), "")
+    """The number under test, as the study documents state it; None when they state no number."""
+    text = next(
+        (row["claimed"] for row in csv_table("published") if row["claim"] == name and row["claimed"]), ""
+    )
     return float(text) if "." in text else int(text) if text else None
 
 
 def stated(data: str, item: str) -> str:
-    """What a task's data set says of itself (sizes.csv); "" where no public source says it."""
+    """What a task's data set states about itself (sizes.csv); "" when no public source states it."""
     names = (data, "/".join(TASKS[data].config(PIVOT))) if data in TASKS else (data,)
-    return next((r["value"] for r in csv_table("sizes") if r["data"] in names and r["item"] == item), "")
+    return next(
+        (row["value"] for row in csv_table("sizes") if row["data"] in names and row["item"] == item), ""
+    )

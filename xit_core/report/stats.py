@@ -1,5 +1,6 @@
-"""Intervals over seeds and test instances, p-values that match them, multiplicity: calls to scipy and
-statsmodels.
+"""Intervals over seeds and test instances, the p-values that match them, and correction for multiplicity.
+
+The computations call scipy and statsmodels.
 """
 
 from dataclasses import dataclass, replace
@@ -9,34 +10,36 @@ from scipy.optimize import brentq
 from scipy.stats import norm, t
 from statsmodels.stats.multitest import multipletests
 
-LEVEL = 0.05  # of every test and (its complement) of every interval
-SEEDS = 3  # fewest seeds an interval is given for
+LEVEL = 0.05  # of every test; intervals are at 1 - LEVEL
+SEEDS = 3  # an interval needs at least this many seeds
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over seeds whose variance has two parts: between seeds, and from the test instances drawn."""
+    """A mean over seeds. Its variance has two parts: between seeds, and from the sample of test instances."""
 
     mean: float
     seed_se: float  # standard error from the spread over the seeds
-    instance_var: float  # variance of the mean over other draws of the same number of test instances
+    instance_var: float  # variance of the mean over samples of as many test instances
     df: int  # degrees of freedom of `seed_se`
 
     def half(self, level: float = LEVEL) -> float:
-        """Half the width at `1 - level`: a t part for the seeds and a normal part, added as variances."""
-        inside = 1 - level / 2
+        """Half the width at `1 - level`: a t part for the seeds and a normal part for the instances, added as
+        variances.
+        """
+        quantile = 1 - level / 2
         return float(
-            np.hypot(t.ppf(inside, self.df) * self.seed_se, norm.ppf(inside) * self.instance_var**0.5)
+            np.hypot(t.ppf(quantile, self.df) * self.seed_se, norm.ppf(quantile) * self.instance_var**0.5)
         )
 
     @property
     def low(self) -> float:
-        """Its lower end."""
+        """The lower end at 1 - LEVEL."""
         return self.mean - self.half()
 
     @property
     def high(self) -> float:
-        """Its upper end."""
+        """The upper end at 1 - LEVEL."""
         return self.mean + self.half()
 
     def p(self, null: float = 0.0) -> float:
@@ -49,8 +52,9 @@ class Interval:
         return float(brentq(lambda level: self.half(level) - reach, *ends, xtol=1e-12))
 
     def above(self, null: float = 0.0) -> float:
-        """p-value of "the mean is at most `null`", at the level of one side of the interval (two-sided p, or
-        1).
+        """p-value of "the mean is at most `null`", at the level of one side of the interval.
+
+        It is the two-sided p-value if the mean is above `null`, otherwise 1.
         """
         return self.p(null) if self.mean > null else 1.0
 
@@ -63,11 +67,13 @@ class Interval:
 def paired(values: np.ndarray, differences: list[np.ndarray]) -> Interval:
     """The interval of a mean paired difference.
 
-    Shapes: values (S,), one difference per seed, in points; differences: one array (N_t,) a target, the
-    per-instance differences averaged over the seeds, whose *sum* is the target's share of the mean.
+    Shapes: values (S,), one difference per seed, in points; differences: one array (N_t,) per target with the
+    per-instance differences averaged over the seeds, whose *sum* is the target's contribution to the mean.
     """
     values = np.asarray(values, float)
-    instances = sum(len(d) * np.var(d, ddof=1) for d in differences if len(d) > 1)
+    instances = sum(
+        len(difference) * np.var(difference, ddof=1) for difference in differences if len(difference) > 1
+    )
     return Interval(
         float(values.mean()),
         float(values.std(ddof=1) / len(values) ** 0.5),
@@ -77,21 +83,24 @@ def paired(values: np.ndarray, differences: list[np.ndarray]) -> Interval:
 
 
 def pooled(interval: Interval, means: np.ndarray, weights: np.ndarray) -> Interval:
-    """The interval with its seed part from all K sources: two-way analysis of variance, sources by seeds as
-    blocks.
+    """The interval with its seed variance estimated from all K sources, by a two-way analysis of variance
+    with seeds as blocks.
 
-    Three seeds give one difference 2 degrees of freedom; the K sources together give (K-1)(S-1), if seeds
-    matter about as much after one source as after another. Shapes: means (K, S), each source's mean over the
-    targets; weights (K,).
+    One difference over three seeds has 2 degrees of freedom; the K sources together have (K-1)(S-1). This
+    assumes that seeds matter about equally after every source.
+    Shapes: means (K, S), each source's mean over the targets; weights (K,).
     """
-    (k, s), rest = means.shape, means - means.mean(0) - means.mean(1, keepdims=True) + means.mean()
+    (k, s), residuals = means.shape, means - means.mean(0) - means.mean(1, keepdims=True) + means.mean()
     df = (k - 1) * (s - 1)
-    return replace(interval, seed_se=float((np.sum(rest**2) / df * np.sum(weights**2) / s) ** 0.5), df=df)
+    return replace(
+        interval, seed_se=float((np.sum(residuals**2) / df * np.sum(weights**2) / s) ** 0.5), df=df
+    )
 
 
 def at_least(p: list[float], k: int) -> float:
-    """p-value of "fewer than `k` of these hold", the partial-conjunction test: k = 1 is Bonferroni, k =
-    len(p) "all".
+    """p-value of "fewer than `k` of these hold", by the partial-conjunction test.
+
+    k = 1 is Bonferroni's test; with k = len(p), all must hold.
 
     Source: Benjamini and Heller (2008), Screening for partial conjunction hypotheses, Bonferroni form.
     """
@@ -99,5 +108,5 @@ def at_least(p: list[float], k: int) -> float:
 
 
 def holm(p: list[float]) -> list[float]:
-    """Holm-adjusted p-values, in the order given."""
-    return [float(x) for x in multipletests(p, LEVEL, "holm")[1]] if p else []
+    """Holm-adjusted p-values, in the given order."""
+    return [float(value) for value in multipletests(p, LEVEL, "holm")[1]] if p else []

@@ -9,8 +9,9 @@ from .stats import LEVEL, holm
 
 
 def verdict(finding: Finding, expect: float | None, p: float = 0.0, p_expect: float = 1.0) -> tuple[str, str]:
-    """Direction and magnitude by RULE; `p` (of the direction) and `p_expect` (of "is the number") are
-    Holm-adjusted.
+    """(direction, magnitude) by RULE; the magnitude is "" when the claim has no number.
+
+    `p` (of the direction) and `p_expect` (of "the mean is the claimed number") are Holm-adjusted.
     """
     direction = finding.side if p < LEVEL else "open"
     if expect is None:
@@ -29,14 +30,14 @@ def verdict(finding: Finding, expect: float | None, p: float = 0.0, p_expect: fl
 
 
 def findings(scale: str) -> dict[str, Finding]:
-    """Every claim's finding, uncorrected, by claim id; `note` says what was counted or why it is open."""
-    ledger, found = Ledger(scale_of(scale)), {}
-    for c in CLAIMS:
+    """Every claim's uncorrected finding, by claim id; `note` says what was counted or why it is open."""
+    ledger, by_claim = Ledger(scale_of(scale)), {}
+    for claim in CLAIMS:
         try:
-            found[c.id] = c.measure(ledger)
+            by_claim[claim.id] = claim.measure(ledger)
         except Short as short:
-            found[c.id] = Finding(note=str(short))
-    return found
+            by_claim[claim.id] = Finding(note=str(short))
+    return by_claim
 
 
 def corrected(p: dict[str, float]) -> dict[str, float]:
@@ -45,28 +46,36 @@ def corrected(p: dict[str, float]) -> dict[str, float]:
 
 
 def table(scale: str, found: dict[str, Finding] | None = None) -> list[dict]:
-    """One row a claim: id number says scale published estimate low high direction magnitude runs note.
+    """One row per claim: id number says scale published estimate low high direction magnitude runs note.
 
-    `found`: the scale's findings, where they have been measured already. A number measured at a reduced scale
-    says so.
+    `found`: the scale's findings, if they have already been measured. The note of a number measured at a
+    reduced scale says so.
     """
     found = found or findings(scale)
-    measured = {c.id: found[c.id] for c in CLAIMS if found[c.id].p is not None}
+    measured = {claim.id: found[claim.id] for claim in CLAIMS if found[claim.id].p is not None}
     directions = corrected({name: f.p for name, f in measured.items()})
-    numeric = [c for c in CLAIMS if c.id in measured and c.expect is not None]
-    sizes = corrected({c.id: measured[c.id].interval.p(c.expect) for c in numeric})
+    numeric = [claim for claim in CLAIMS if claim.id in measured and claim.expect is not None]
+    sizes = corrected({claim.id: measured[claim.id].interval.p(claim.expect) for claim in numeric})
     rows = []
-    for c in CLAIMS:
-        finding = found[c.id]
+    for claim in CLAIMS:
+        finding = found[claim.id]
         interval = finding.interval
-        direction, magnitude = verdict(finding, c.expect, directions.get(c.id, 0.0), sizes.get(c.id, 1.0))
+        direction, magnitude = verdict(
+            finding, claim.expect, directions.get(claim.id, 0.0), sizes.get(claim.id, 1.0)
+        )
         numbers = {
             "estimate": finding.estimate,
             "low": interval and interval.low,
             "high": interval and interval.high,
         }
         rows.append(
-            {"id": c.id, "number": c.number, "says": c.says, "scale": scale, "published": c.expect}
+            {
+                "id": claim.id,
+                "number": claim.number,
+                "says": claim.says,
+                "scale": scale,
+                "published": claim.expect,
+            }
             | {name: None if value is None else round(value, 3) for name, value in numbers.items()}
             | {"direction": direction, "magnitude": magnitude, "runs": list(finding.runs)}
             | {"note": "; ".join(filter(None, (finding.note, interval and scale_of(scale).note)))}

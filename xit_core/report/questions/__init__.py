@@ -1,12 +1,12 @@
-"""The research questions: each is a study with a chapter, and one file of this folder that says all of it.
+"""The research questions: each is a study with a chapter, and is declared in one file of this folder.
 
-A file has a `QUESTION`. From then on `xit study ID` runs it, its rows are in the ledger like all others, and
+A file defines `QUESTION`. Then `xit study ID` runs the study, its rows are in the ledger like all others, and
 the chapter book/questions/ID.md shows its page with
 
     ```{include} ../_generated/questions/ID.md
     ```
 
-Nothing else is edited.
+Nothing else needs to be edited.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from ...design.run import Run
 from ...design.scales import Scale
 from ...design.studies import STUDIES
 
-if TYPE_CHECKING:  # a study is run where there is no pandas, too
+if TYPE_CHECKING:  # a study can also be run where pandas is not installed
     from ..chapters import View
     from ..contrasts import Cell, Weights
 
@@ -29,33 +29,33 @@ if TYPE_CHECKING:  # a study is run where there is no pandas, too
 class Question:
     """A research question and how it is answered."""
 
-    id: str  # of its study and its chapter
+    id: str  # also of its study and its chapter
     number: int
-    asks: str  # as the study documents ask it
+    asks: str  # in the words of the study documents
     runs: Callable[[Scale], list[Run]]
-    contrasts: "Callable[[Scale], dict[str, Weights]]"  # by name: weights of the cells of its runs
-    # what the chapter shows of one scale, as Markdown; figures go into the folder
+    contrasts: "Callable[[Scale], dict[str, Weights]]"  # name -> weights of the cells of its runs
+    # (view, folder) -> the chapter's Markdown for one scale; figures are saved in the folder
     page: "Callable[[View, Path], str]"
     # what a run is an observation of; its own where runs differ in method, rows or start
     cell_of: "Callable[[Run], Cell | None] | None" = None
 
 
 def answers(question: Question, scale: Scale) -> list[dict]:
-    """Every contrast of a question at a scale: name, estimate, low, high (points), and why there is none."""
+    """Every contrast of a question at a scale: name, estimate, low and high in points, or a note why not."""
     from ..contrasts import Ledger, Short, main_cell
 
-    ledger, found = Ledger(scale, question.id, question.cell_of or main_cell), []
+    ledger, rows = Ledger(scale, question.id, question.cell_of or main_cell), []
     for name, weights in question.contrasts(scale).items():
         try:
             gap = ledger.gap(weights)
-            found.append({"name": name, "estimate": gap.mean, "low": gap.low, "high": gap.high, "note": ""})
+            rows.append({"name": name, "estimate": gap.mean, "low": gap.low, "high": gap.high, "note": ""})
         except Short as short:
-            found.append({"name": name, "estimate": None, "low": None, "high": None, "note": str(short)})
-    return found
+            rows.append({"name": name, "estimate": None, "low": None, "high": None, "note": str(short)})
+    return rows
 
 
 def add(question: Question) -> None:
-    """Make a question known: its study can be planned and run, and its page is written.
+    """Register a question, so that its study can be planned and run, and its page is written.
 
     Raises: ValueError when its id is taken.
     """
