@@ -2,20 +2,23 @@
 
 import hashlib
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import XLMRobertaForMaskedLM
 
 import plain
-from xit_core.design.encoders import INDEX, Encoder, weight_files, weights_hash
+from xit_core.design.encoders import INDEX, Encoder, hub, weight_files, weights_hash
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
 from xit_core.model import checkpoints, encoder, origins, packed
 
+TABLE = "embeddings.word_embeddings.weight"
 NEEDS_ENCODER = pytest.mark.skipif(
     not (SCALES["micro"].encoder.folder / "model.safetensors").is_file(),
     reason="the micro encoder is not made yet",
@@ -217,6 +220,44 @@ def test_the_shipped_micro_encoder_is_small_and_whole():
     assert (SCALES["micro"].encoder.folder / "model.safetensors").stat().st_size <= 1.5e6
     net = origins.start(SCALES["micro"])
     assert net.lm_head and net.encoder.config.num_hidden_layers == SCALES["micro"].pretraining.layers
+
+
+def hub_folder(folder, with_head):
+    """Files as the hub has them for XLM-R: an encoder of the size of smoke's, with its tokenizer."""
+    net = origins.start(SCALES["smoke"])
+    torch.manual_seed(7)
+    model = XLMRobertaForMaskedLM(net.encoder.config)
+    torch.nn.init.normal_(model.lm_head.bias)
+    kept = {k: v.contiguous() for k, v in model.state_dict().items() if k.startswith("roberta.") or with_head}
+    save_file(
+        {k: v for k, v in kept.items() if "decoder" not in k}, folder / "model.safetensors", {"format": "pt"}
+    )
+    net.encoder.config.save_pretrained(folder)
+    net.tokenizer.save(str(folder / "tokenizer.json"))
+    return model
+
+
+def from_hub(folder, monkeypatch):
+    """The start of a scale whose encoder the hub would give from a folder."""
+    monkeypatch.setattr(origins, "hub_file", lambda encoder, name: folder / name)
+    return origins.start(replace(SCALES["smoke"], encoder=hub(str(folder), "", layers=2, hidden=64)))
+
+
+def test_masked_lm_goes_on_with_the_head_that_the_hub_gives(tmp_path, monkeypatch):
+    theirs = hub_folder(tmp_path, with_head=True)
+    net = from_hub(tmp_path, monkeypatch)
+    net.add_head(TASKS["mlm"], ())
+    head = net.heads["mlm"].state_dict()
+    assert torch.equal(head["dense.weight"], theirs.lm_head.dense.weight)
+    assert torch.equal(head["bias"], theirs.lm_head.bias)
+    assert torch.equal(net.encoder.state_dict()[TABLE], theirs.roberta.state_dict()[TABLE])
+
+
+def test_an_encoder_of_the_hub_without_that_head_gets_a_new_one(tmp_path, monkeypatch):
+    theirs = hub_folder(tmp_path, with_head=False)
+    net = from_hub(tmp_path, monkeypatch)
+    assert net.lm_head is None
+    assert torch.equal(net.encoder.state_dict()[TABLE], theirs.roberta.state_dict()[TABLE])
 
 
 def test_a_hub_model_that_cannot_be_had_is_named(monkeypatch):

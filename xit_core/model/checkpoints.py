@@ -56,12 +56,18 @@ def read_model(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
     encoder, tensors = files.read_foreign(
         folder, lambda folder: loaded(folder, parts), advice, "damaged checkpoint"
     )
+    return Model(encoder, pieces, s, lm_head(tensors))
+
+
+def lm_head(found: dict[str, Tensor]) -> dict[str, Tensor] | None:
+    """Our names for the masked-LM head among transformers' tensors; None where there is none.
+
+    Shapes: dense (H, H), norm (H,), bias (V,).
+    """
     head = {
-        ours: tensors[f"lm_head.{theirs}"]
-        for ours, theirs in LM_HEAD.items()
-        if f"lm_head.{theirs}" in tensors
+        ours: found[f"lm_head.{theirs}"] for ours, theirs in LM_HEAD.items() if f"lm_head.{theirs}" in found
     }
-    return Model(encoder, pieces, s, head or None)
+    return head or None
 
 
 def loaded(folder: Path, parts: list[Path]) -> tuple[XLMRobertaModel, dict[str, Tensor]]:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
+from torch import Tensor
+from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
 
 from ..design.encoders import HUB, INSTALLED, RANDOM, SHIPPED, Encoder, weights_hash
 from ..design.scales import Scale
 from ..machine import files
 from ..machine.errors import Bad
-from .checkpoints import read_model, to_restore
+from .checkpoints import lm_head, read_model, to_restore
 from .encoder import Model, empty, shape
 
 
@@ -79,23 +80,26 @@ def from_package(s: Scale, seed: int = 1) -> Model:
 
 def hub_model(s: Scale, seed: int = 1) -> Model:
     """Read an encoder from the hub at its pinned commit."""
-    return Model(fetched(s.encoder), tokenizer(s), s)
+    encoder, lm_head = fetched(s.encoder)
+    return Model(encoder, tokenizer(s), s, lm_head)
 
 
-def fetched(encoder: Encoder) -> XLMRobertaModel:
-    """The weights of an encoder from the hub.
+def fetched(encoder: Encoder) -> tuple[XLMRobertaModel, dict[str, Tensor] | None]:
+    """The weights of an encoder from the hub, and its masked-LM head's; None where it has no whole one.
 
-    Raises: Bad when the hub does not provide them.
+    Raises: Bad when the hub does not provide them. Shapes: dense (H, H), norm (H,), bias (V,).
     """
-    pinned = {"revision": encoder.revision, "use_safetensors": True, "add_pooling_layer": False}
+    pinned = {"revision": encoder.revision, "use_safetensors": True, "output_loading_info": True}
     try:
-        return XLMRobertaModel.from_pretrained(encoder.name, **pinned)
+        model, told = XLMRobertaForMaskedLM.from_pretrained(encoder.name, **pinned)
     except OSError as error:
         reason = (
             f"{encoder.name}@{encoder.revision[:8]}: the hub gave no weights "
             f"({str(error).splitlines()[0][:120]})"
         )
         raise Bad(f"{reason}; connect, or choose a scale that needs no hub, such as micro") from None
+    made_up = any(name.startswith("lm_head.") for name in told["missing_keys"])
+    return model.roberta, None if made_up else lm_head(model.state_dict())
 
 
 def random_model(s: Scale, seed: int = 1) -> Model:
@@ -111,7 +115,7 @@ def empty_shape(s: Scale, pieces: Tokenizer) -> XLMRobertaModel:
     If the scale has no encoder yet, it has the shape that its pretraining would make.
     """
     if s.encoder.origin == HUB:
-        return empty(fetched(s.encoder).config)
+        return empty(fetched(s.encoder)[0].config)
     if s.encoder.name and (s.encoder.folder / "config.json").is_file():
         return files.read_foreign(
             s.encoder.folder,
