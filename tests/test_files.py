@@ -207,6 +207,11 @@ def test_a_damaged_cache_is_no_cache_and_never_other_features(features, lost, dr
             assert alike(Encoded.read(file), whole)
 
 
+def test_gold_that_is_no_whole_number_is_refused():
+    with pytest.raises(TypeError, match="float"):
+        Encoded.of([{"ids": [1, 2], "gold": [3.8]}])
+
+
 def test_a_cache_is_mapped_not_read(tmp_path):
     Encoded.of([{"ids": [1, 2], "gold": [3]}]).write(tmp_path / "x.npy")
     found = Encoded.read(tmp_path / "x.npy")

@@ -26,7 +26,7 @@ class Pretraining:
     masking: float = 0.15
     beta2: float = 0.999  # AdamW's second moment
     dropout: float = 0.0  # of the encoder, here and in later stages: small encoders underfit
-    start: str = "scratch"  # or "table": the public multilingual embedding table, frozen
+    start: str = "scratch"  # or "table": the public multilingual embedding table, frozen in pretraining
     # languages are sampled with p ~ pieces ** alpha, as XLM-R does with 0.3; 0 = all text, once
     alpha: float = 0.0
 
@@ -110,7 +110,7 @@ MINI = Scale(
     save_every=100,
     bf16=True, probes=2, stand_ins=(("ccg", "udtag"),), by_seed=True,
     note=(
-        "reduced design at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, few "
+        "reduced design at CPU size: 4 layers of 256 on a public embedding table, 15 languages, few "
         "rows and steps"
     ),
     pretraining=Pretraining(
@@ -143,7 +143,7 @@ SCALES = {
             steps=120, stage_steps=120, lr=3e-4, stage_lr=3e-4, max_len=128, bf16=True, probes=2,
             sources=("", "squad1", "csqa", "mnli"), targets=("xquad", "xnli", "udpos", "panx", "tatoeba"),
             note=(
-                "first look at CPU size: 4 layers of 256 on a frozen public embedding table, 15 languages, "
+                "first look at CPU size: 4 layers of 256 on a public embedding table, 15 languages, "
                 "few tasks, rows, steps"
             ),
             pretraining=Pretraining(4, 256, 4, 42000, steps=4000, batch=16, length=128, lr=1e-3, rows=30000,

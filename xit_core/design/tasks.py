@@ -223,7 +223,7 @@ declare(
     labels=("different", "paraphrase"), epochs=5,
     licence="free, with attribution", citation="Yang et al. 2019, EMNLP",
 )  # fmt: skip
-# the hub's copy keeps split multiword tokens and mixes Ancient Greek and others in: see `sources.ud` for
+# the hub's copy keeps split multiword tokens and mixes Ancient Greek and others in: see `originals.ud` for
 # XTREME's own
 declare(
     "udpos", "tag", "target", "google/xtreme/udpos.{name}", XTREME_COMMIT, tagged("pos_tags", UPOS),

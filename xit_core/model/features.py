@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from dataclasses import field as made
 from functools import cached_property
 from itertools import chain
+from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,14 @@ class Encoded(Sequence):
 
     @classmethod
     def of(cls, features: list[dict], lost: Sequence[int] = ()) -> "Encoded":
-        """Make flat arrays from features given as dictionaries."""
+        """Make flat arrays from features given as dictionaries.
+
+        Raises: TypeError for gold that is no whole number: it would be cut to one.
+        """
         parts = [sequences(f) for f in features]
         gold = [f.get("gold", ()) for f in features]
         counts = [len(x) for x in parts], [len(x) for part in parts for x in part], [len(x) for x in gold]
-        flat = chain.from_iterable(chain.from_iterable(parts)), chain.from_iterable(gold)
+        flat = chain.from_iterable(chain.from_iterable(parts)), map(index, chain.from_iterable(gold))
         arrays = (np.array(x, np.int32) for x in counts), (np.fromiter(x, np.int32) for x in flat)
         return cls(*arrays[0], *arrays[1], np.array(lost, np.int32))
 

@@ -41,7 +41,7 @@ ASKED = {"udpos": 8, "panx": 8}  # points over random weights, required before t
 SURE = 0.01  # the p-value required on XNLI before the runs
 LABELS = 3  # of XNLI: a guess is correct one time in three
 STARTS = {
-    "table": "pieces and vectors of a public multilingual embedding table, which stays frozen",
+    "table": "pieces and vectors of a public multilingual embedding table, which pretraining leaves as it is",
     "scratch": "random weights",
 }
 

@@ -15,7 +15,7 @@ def add(net: Model) -> None:
 
 
 def trained(net: Model) -> list[nn.Parameter]:
-    """All parameters that are not frozen; a scale may freeze its embedding table."""
+    """All parameters; an encoder that is being pretrained may have its embedding table frozen."""
     return [p for p in net.parameters() if p.requires_grad]
 
 
