@@ -202,7 +202,7 @@ def made(monkeypatch):
         finish(run.path, 1.0)
 
     monkeypatch.setitem(studies.STUDIES, "tiny", plan)
-    for name in ("pretrained", "intermediate", "target"):
+    for name in ("pretrained", "intermediate", "run_target"):
         monkeypatch.setattr(phases, name, make)
     return told
 

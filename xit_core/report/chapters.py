@@ -13,6 +13,7 @@ from ..design.scales import PIVOT, SCALES
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
 from . import claims, plots, published, verdicts
+from .sensitivity import Variant, sensitivity
 
 CAPTIONS = {
     "pretraining": "Training loss of the encoder.",
@@ -97,6 +98,11 @@ class View:
     def claims(self) -> list[dict]:
         """One row per claim, with its verdict."""
         return verdicts.table(self.scale, self.findings)
+
+    @cached_property
+    def sensitivity(self) -> dict[str, list[Variant]]:
+        """By claim id: what its estimate would be under each restriction that changes it."""
+        return sensitivity(self.declared, self.rows, self.findings)
 
     @property
     def note(self) -> str:

@@ -1,5 +1,6 @@
 """Weighted sums of scores over the cells of a study, with their intervals."""
 
+import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -62,12 +63,16 @@ class Ledger:
         scale: Scale,
         study: str = studies.MAIN,
         cell_of: Callable[[Run], Cell | None] = main_cell,
+        stored: list[dict] | None = None,
+        least: int = SEEDS,
     ) -> None:
-        """`cell_of`: what a run is an observation of, next to its seed.
+        """`cell_of`: what a run is an observation of, next to its seed. `stored`: rows to use in place of
+        the ledger's files. `least`: how many seeds in common an estimate needs.
 
         Raises: ValueError when two runs of the study are the same seed of the same cell.
         """
-        stored = results.rows(scale.name)
+        stored = results.rows(scale.name) if stored is None else stored
+        self.least = least
         rows = {row["id"]: row for row in stored}
         scores = results.headline(results.tidy(stored)).set_index("id")["score"] if rows else {}
         self.cells: dict[Cell, dict[int, Entry]] = {}
@@ -86,6 +91,20 @@ class Ledger:
             source for source in self.nine if any(cell[:2] == (source, PIVOT) for cell in self.cells)
         )
 
+    def restricted(self, keep: Callable[[Cell, int], bool]) -> "Ledger":
+        """The same without the cells, or the seeds of cells, that `keep` refuses. One seed is then enough for
+        an estimate; its interval is not to be used.
+        """
+        cells = {
+            cell: {seed: entry for seed, entry in entries.items() if keep(cell, seed)}
+            for cell, entries in self.cells.items()
+        }
+        other = copy.copy(self)
+        other.cells = {cell: entries for cell, entries in cells.items() if entries}
+        other.targets = tuple(t for t in self.targets if ("", PIVOT, t) in other.cells)
+        other.least = 1
+        return other
+
     def seeds(self, cells: Iterable[Cell]) -> list[int]:
         """The seeds that every cell has.
 
@@ -95,12 +114,10 @@ class Ledger:
         if not cells or any(cell not in self.cells for cell in cells):
             raise Short("not part of the study at this scale")
         common = set.intersection(*(set(self.cells[cell]) for cell in cells))
-        if len(common) < SEEDS:
+        if len(common) < self.least:
             done = sum(len(self.cells[cell]) for cell in cells)
-            raise Short(
-                f"{len(common)} seed{'s' * (len(common) != 1)} finished in common ({done} runs), {SEEDS} "
-                "needed"
-            )
+            found = f"{len(common)} seed{'s' * (len(common) != 1)} finished in common ({done} runs)"
+            raise Short(f"{found}, {self.least} needed")
         return sorted(common)
 
     def contrast(self, plan: dict[int, Weights]) -> Interval:

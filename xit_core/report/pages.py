@@ -31,6 +31,7 @@ from .chapters import (
     EMPTY,
     MARK,
     MEASURED_CLAIMS,
+    SIGNED,
     View,
     count,
     estimate_cell,
@@ -41,6 +42,7 @@ from .chapters import (
     small,
     verdict_cell,
 )
+from .sensitivity import Variant
 
 FRONT = ("micro", "mini", "paper")  # side by side on the front page
 SHOWN_NOTEBOOKS = {  # page -> the executed notebook it shows
@@ -138,11 +140,26 @@ def sections(shown: list[View]) -> dict[str, str]:
                 f"{claim.where}.\n"
             ),
             small(markdown_table(["scale", "estimate and 95 % interval", "verdict", "note"], lines)),
+            *(_sensitivity(view.sensitivity.get(claim.id, []), view.scale) for view in shown),
             *(_runs_of(row) for row in scale_rows if row["runs"]),
             small(markdown_table(["value", "under test", "sourced", "unit", "source"],
             values)) if values else "",
         ])  # fmt: skip
     return texts
+
+
+def _sensitivity(variants: list[Variant], scale: str) -> str:
+    """The range of an estimate over restrictions, and all of them folded; "" where there is none."""
+    if not variants:
+        return ""
+    low, high = (of(variants, key=lambda variant: variant.estimate) for of in (min, max))
+    said = " to ".join(f"{number(each.estimate, SIGNED)} ({each.name})" for each in (low, high))
+    lines = [[each.name, *(number(x, SIGNED) for x in (each.estimate, each.change))] for each in variants]
+    return (
+        f"At `{scale}` the same runs, counted in other ways, give {said}. These are not judged.\n\n"
+        f"<details><summary>all {len(variants)} ways at {scale}</summary>\n\n"
+        f"{small(markdown_table(['counted', 'estimate', 'change'], lines))}\n</details>\n"
+    )
 
 
 def _runs_of(row: dict) -> str:

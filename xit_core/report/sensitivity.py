@@ -1,0 +1,117 @@
+"""How much the estimate of a measured claim depends on a target, seed, language, metric, protocol or overlap.
+
+These are the same runs, counted in another way: none of the estimates here is judged.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ..design.scales import PIVOT, Scale
+from ..design.tasks import TARGETS, TASKS
+from .claims import CLAIMS, Claim, Finding
+from .contrasts import Cell, Ledger, Short
+
+# headline metrics of question answering, whose score is the mean of both
+ANSWERS = {"exact match": "exact_match", "F1": "f1"}
+
+Rows = list[dict]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An estimate of a claim under one restriction, and its difference from the full one, in points."""
+
+    name: str
+    estimate: float
+    change: float
+
+
+def sensitivity(scale: Scale, rows: Rows, found: dict[str, Finding]) -> dict[str, list[Variant]]:
+    """By claim id: the estimate under every restriction that changes it.
+
+    A restriction that leaves nothing to compare, or does not touch the claim, is not listed.
+    """
+    rows = [row for row in rows if row["phase"] == 3]
+    full, others = Ledger(scale, stored=rows), dict(recounted(scale, rows))
+    told = {claim.id: [] for claim in CLAIMS if found[claim.id].interval}
+    for claim in (c for c in CLAIMS if c.id in told):
+        runs = [row for row in rows if row["id"] in set(found[claim.id].runs)]
+        for name, ledger in (dict(restricted(full, runs)) | others).items():
+            estimate = measured(claim, ledger)
+            if estimate is not None and estimate != found[claim.id].estimate:
+                told[claim.id].append(Variant(name, estimate, estimate - found[claim.id].estimate))
+    return told
+
+
+def measured(claim: Claim, ledger: Ledger) -> float | None:
+    """The estimate of a claim (points) in a ledger; None where too little is left."""
+    try:
+        return claim.measure(ledger).estimate
+    except Short:
+        return None
+
+
+def restricted(full: Ledger, runs: Rows) -> Iterator[tuple[str, Ledger]]:
+    """The ledger without each target, without each seed, and without the targets that stages have trained."""
+    targets = [t for t in TARGETS if t in {row["on"] for row in runs}]
+    trained = {row["on"] for row in runs if is_trained(row["source"], row["on"])}
+    if len(targets) > 1:
+        for target in targets:
+            yield f"without `{target}`", full.restricted(other_than({target}))
+    if trained and len(trained) < len(targets):
+        names = " and ".join(f"`{t}`" for t in targets if t in trained)
+        yield f"without {names}, on whose training data a stage trains", full.restricted(other_than(trained))
+    for seed in sorted({row["seed"] for row in runs}):
+        yield f"without seed {seed}", full.restricted(lambda _, other, seed=seed: other != seed)
+
+
+def is_trained(source: str, target: str) -> bool:
+    """Whether a source trains on the data that its target is fine-tuned on."""
+    return bool(source) and TASKS[target].train_on in source.split("+")
+
+
+def other_than(targets: set[str]) -> Callable[[Cell, int], bool]:
+    """Whether a cell is of none of some targets."""
+    return lambda cell, _: cell[2] not in targets
+
+
+def recounted(scale: Scale, rows: Rows) -> Iterator[tuple[str, Ledger]]:
+    """The ledger of target runs with other scores: without English, by one metric, by each other protocol."""
+    changes = {"without English": without_pivot}
+    changes |= {
+        f"question answering by {name} alone": lambda row, metric=metric: by_metric(row, metric)
+        for name, metric in ANSWERS.items()
+    }
+    told = {(row["on"], score["protocol"]): 0 for row in rows for score in row.get("protocols", [])}
+    changes |= {
+        f"`{on}` by {protocol}": lambda row, on=on, protocol=protocol: by_protocol(row, on, protocol)
+        for on, protocol in told
+    }
+    for name, change in changes.items():
+        yield name, Ledger(scale, stored=[change(row) for row in rows], least=1)
+
+
+def without_pivot(row: dict) -> dict:
+    """A row as if English had not been evaluated."""
+    return row | {"scores": [score for score in row["scores"] if score["lang"] != PIVOT]}
+
+
+def by_metric(row: dict, metric: str) -> dict:
+    """A row with one metric where the task's score is the mean of exact match and F1, else as it is."""
+    if not set(ANSWERS.values()) <= set(TASKS[row["on"]].metrics):
+        return row
+    return row | {"scores": [score for score in row["scores"] if score["metric"] == metric]}
+
+
+def by_protocol(row: dict, on: str, protocol: str) -> dict:
+    """A row of one target with its scores under another protocol; rows of other targets as they are.
+
+    A protocol that has none of the task's headline metrics counts by the metric that it has.
+    """
+    if row["on"] != on:
+        return row
+    headline = TASKS[on].metrics
+    scores = [score for score in row.get("protocols", []) if score["protocol"] == protocol]
+    if not {score["metric"] for score in scores} & set(headline):
+        scores = [score | {"metric": headline[0]} for score in scores]
+    return row | {"scores": scores}
