@@ -24,6 +24,7 @@ KEYS = [
     "estimate",
     "low",
     "high",
+    "detectable",
     "direction",
     "magnitude",
     "runs",

@@ -86,6 +86,7 @@ def test_claims_have_the_fixed_keys(capsys):
         "estimate",
         "low",
         "high",
+        "detectable",
         "direction",
         "magnitude",
         "runs",

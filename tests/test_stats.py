@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import norm, t, ttest_1samp
+from scipy.stats import nct, norm, t, ttest_1samp
 
 from xit_core.report.stats import Interval, at_least, holm, paired, pooled
 
@@ -24,6 +24,14 @@ def test_p_and_interval_agree_at_every_null():
     assert interval.p(interval.low) == pytest.approx(0.05, abs=1e-6)
     assert interval.p(interval.low - 0.01) < 0.05 < interval.p(interval.low + 0.01)
     assert interval.above() == interval.p() and interval.below() == 1.0
+
+
+@pytest.mark.parametrize(("df", "slack"), [(2, 0.08), (8, 0.02), (50, 0.005)])
+def test_a_detectable_effect_is_found_in_eight_of_ten_studies(df, slack):
+    delta = Interval(0.0, 1.0, 0.0, df).detectable()
+    found = 1 - nct.cdf(t.ppf(0.975, df), df, delta) + nct.cdf(-t.ppf(0.975, df), df, delta)
+    assert found == pytest.approx(0.8, abs=slack)
+    assert Interval(5.0, 0.0, 4.0, df).detectable() == pytest.approx(2 * (norm.ppf(0.975) + norm.ppf(0.8)))
 
 
 def test_an_exact_zero_is_not_above_zero():

@@ -389,7 +389,7 @@ def claims(scale: Scale, as_json: bool) -> None:
     from .report import verdicts
 
     say(damaged(scale))
-    columns = ("number", "id", "published", "estimate", "low", "high", "direction", "magnitude")
+    columns = ("number", "id", "published", "estimate", "low", "high", "detectable", "direction", "magnitude")
     tell(verdicts.table(scale.name), as_json, *columns)
     for note in (scale.note, environments_differ(results.rows(scale.name))):
         if note and not as_json:

@@ -121,13 +121,19 @@ def _cell(row: dict, plain: bool) -> str:
     return f"{estimate_cell(row)}<br>{verdict_cell(row, plain)}{link if row['runs'] and not plain else ''}"
 
 
+VERDICTS = ["scale", "estimate and 95 % interval", "detectable", "verdict", "note"]
+
+
 def sections(shown: list[View]) -> dict[str, str]:
     """One file per claim: heading and anchor, verdicts at every scale, runs, and published values with their
     sources.
     """
     texts = {}
     for claim, *scale_rows in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
-        lines = [[f"`{r['scale']}`", estimate_cell(r), verdict_cell(r), r["note"]] for r in scale_rows]
+        lines = [
+            [f"`{r['scale']}`", estimate_cell(r), number(r["detectable"]), verdict_cell(r), r["note"]]
+            for r in scale_rows
+        ]
         rows = [
             r
             for r in published.csv_table("published")
@@ -139,7 +145,7 @@ def sections(shown: list[View]) -> dict[str, str]:
                 f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n\nWhere the paper says it: "
                 f"{claim.where}.\n"
             ),
-            small(markdown_table(["scale", "estimate and 95 % interval", "verdict", "note"], lines)),
+            small(markdown_table(VERDICTS, lines)),
             *(_sensitivity(view.sensitivity.get(claim.id, []), view.scale) for view in shown),
             *(_runs_of(row) for row in scale_rows if row["runs"]),
             small(markdown_table(["value", "under test", "sourced", "unit", "source"],

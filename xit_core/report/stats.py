@@ -11,6 +11,7 @@ from scipy.stats import norm, t
 from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.05  # of every test; intervals are at 1 - LEVEL
+POWER = 0.8  # with which an effect of the size that is called detectable is found
 SEEDS = 3  # an interval needs at least this many seeds
 
 
@@ -31,6 +32,13 @@ class Interval:
         return float(
             np.hypot(t.ppf(quantile, self.df) * self.seed_se, norm.ppf(quantile) * self.instance_var**0.5)
         )
+
+    def detectable(self, power: float = POWER) -> float:
+        """The smallest distance from the null hypothesis that a test of one comparison finds with this power.
+
+        The half widths at LEVEL and at 2 (1 - power), added; in points, before correction for multiplicity.
+        """
+        return self.half() + self.half(2 * (1 - power))
 
     @property
     def low(self) -> float:

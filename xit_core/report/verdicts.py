@@ -46,7 +46,8 @@ def corrected(p: dict[str, float]) -> dict[str, float]:
 
 
 def table(scale: str, found: dict[str, Finding] | None = None) -> list[dict]:
-    """One row per claim: id number says scale published estimate low high direction magnitude runs note.
+    """One row per claim: id number says scale published estimate low high detectable direction magnitude runs
+    note.
 
     `found`: the scale's findings, if they have already been measured. The note of a number measured at a
     reduced scale says so.
@@ -67,6 +68,7 @@ def table(scale: str, found: dict[str, Finding] | None = None) -> list[dict]:
             "estimate": finding.estimate,
             "low": interval and interval.low,
             "high": interval and interval.high,
+            "detectable": interval and interval.detectable(),
         }
         rows.append(
             {
