@@ -40,7 +40,9 @@ def main_cell(run: Run) -> Cell | None:
     return None if run.model else (run.source, run.lang, run.on)
 
 
-def placed(planned: Iterable[Run], cell_of: Callable[[Run], Cell | None]) -> dict[tuple[Cell, int], Run]:
+def runs_by_cell(
+    planned: Iterable[Run], cell_of: Callable[[Run], Cell | None]
+) -> dict[tuple[Cell, int], Run]:
     """The target runs of a study by cell and seed.
 
     Raises: ValueError when two are the same: one would be taken for the other.
@@ -76,7 +78,7 @@ class Ledger:
         rows = {row["id"]: row for row in stored}
         scores = results.headline(results.tidy(stored)).set_index("id")["score"] if rows else {}
         self.cells: dict[Cell, dict[int, Entry]] = {}
-        for (cell, seed), run in placed(studies.runs(study, scale), cell_of).items():
+        for (cell, seed), run in runs_by_cell(studies.runs(study, scale), cell_of).items():
             seeds = self.cells.setdefault(cell, {})
             if run.id in rows and run.id in scores:
                 seeds[seed] = Entry(run.id, float(scores[run.id]), np.asarray(rows[run.id]["items"], float))
