@@ -35,10 +35,7 @@ def test_every_test_has_its_cases_each_with_every_question_of_every_context(germ
     assert {t: len(n) for t, n in numbers.items()} == dict.fromkeys(checklist.TESTS.values(), 40)
     asked = {t: set(n.values()) for t, n in numbers.items()}
     # German's template for an age asks for the wrong property of the two
-    assert asked.pop("properties") == {
-        1,
-        2,
-    }
+    assert asked.pop("properties") == {1, 2}
     assert asked == {"comparison": {2}, "intensifiers": {4}, "profession": {4}, "animal": {4}, "bought": {4}}
     assert len({r["id"] for r in german}) == len(german)
 

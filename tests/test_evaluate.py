@@ -93,10 +93,7 @@ def test_a_logistic_regression_is_at_the_minimum_of_its_loss_wherever_its_states
     x = torch.randn(400, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     y = (x[:, 0] > -0.5).long() + (x[:, 0] > 0.7).long()
     # the fourth class never occurs
-    (weight, bias), moved = (
-        probe.logistic(x, y, 4),
-        probe.logistic(x * 50 - 900, y, 4),
-    )
+    (weight, bias), moved = (probe.logistic(x, y, 4), probe.logistic(x * 50 - 900, y, 4))
     logits = x @ weight.T + bias
     assert (logits.argmax(1) == y).double().mean() > 0.93
     assert torch.allclose(logits, (x * 50 - 900) @ moved[0].T + moved[1], atol=0.02)

@@ -36,15 +36,7 @@ NAMES = (
     "a'b", 'a"b',
 )  # fmt: skip
 # target -> programs it starts
-LINES = {
-    "test": 11,
-    "study": 4,
-    "book": 3,
-    "check": 4,
-    "bench": 1,
-    "encoder": 1,
-    "clean": 0,
-}
+LINES = {"test": 11, "study": 4, "book": 3, "check": 4, "bench": 1, "encoder": 1, "clean": 0}
 CLEAN = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
 STUB = """#!/bin/sh
 { printf '== %s' "$0"; printf ' [%s]' "$@"; echo; env; } >>calls
@@ -158,10 +150,7 @@ def test_recipes_name_nothing_by_the_name_of_the_folder(name):
         assert done.returncode == 0, done.stderr
         words = [word for line in done.stdout.splitlines() for word in shlex.split(line)]
         # no set-up before: it knows the folder
-        assert words[words.index("bash") :][:2] == [
-            "bash",
-            "tools/smoke",
-        ]
+        assert words[words.index("bash") :][:2] == ["bash", "tools/smoke"]
         assert not [word for word in words if word.startswith("/") or parent in word]
         assert {file: file.read_text() for file in theirs} == theirs
 
@@ -249,16 +238,7 @@ TAKEN = {
     "XIT_MIRROR": "/m $x", "TMPDIR": "/tmp",
 }  # fmt: skip
 # may pass through: nothing here reads them
-UNREAD = {
-    "VENV",
-    "BIN",
-    "READY",
-    "TEST",
-    "SHELL",
-    "CURDIR",
-    "VPATH",
-    "PYTHON",
-}
+UNREAD = {"VENV", "BIN", "READY", "TEST", "SHELL", "CURDIR", "VPATH", "PYTHON"}
 
 
 def test_settings_of_tools_in_the_environment_do_not_reach_what_is_run(tmp_path):

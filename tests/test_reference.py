@@ -35,15 +35,7 @@ def encoder() -> dict[str, float]:
 def thirty_steps(folder: Path) -> dict[str, float]:
     net = origins.start(SCALES["micro"])
     features, _ = phases.training_set(
-        net,
-        (
-            TASKS["squad1"],
-            TASKS["udpos"],
-            TASKS["mnli"],
-        ),
-        MICRO,
-        200,
-        seed=1,
+        net, (TASKS["squad1"], TASKS["udpos"], TASKS["mnli"]), MICRO, 200, seed=1
     )
     curve = train.fit(net, Mixture(features, 16, 30, seed=1), 1e-3, 1, folder)
     return {f"loss at step {p['step']}": p["loss"] for p in curve if p["step"] % 5 == 0}

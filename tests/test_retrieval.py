@@ -258,10 +258,7 @@ def test_the_threshold_by_hand():
     ]
     tied = [("a", "x", 1.5), ("c", "w", 1.5)]
     # one threshold cannot part them
-    assert mining.above_threshold(tied, mining.tuned(tied, gold)) == [
-        ("a", "x"),
-        ("c", "w"),
-    ]
+    assert mining.above_threshold(tied, mining.tuned(tied, gold)) == [("a", "x"), ("c", "w")]
     assert mining.tuned([], gold) == mining.tuned([("c", "w", 1.2)], gold) == 0.0
 
 
@@ -475,19 +472,13 @@ def test_a_question_wants_its_answer_sentence_in_every_language_from_one_pool(ne
     gold = {}
     pool = {lang: retrieval.candidates(lang, paragraphs(lang), gold) for lang in ("de", "en")}
     # a paragraph stands there once, however many questions it has
-    assert [len(x) for x in pool.values()] == [
-        4,
-        4,
-    ]
+    assert [len(x) for x in pool.values()] == [4, 4]
     assert gold == {"q1": ["de_1_1", "en_1_1"], "q2": ["de_1_0", "en_1_0"], "q3": ["de_2_1", "en_2_1"]}
     ranking, texts = retrieval.ranking, []
     monkeypatch.setattr(retrieval, "ranking", lambda *given: texts.append(given[4]) or ranking(*given))
     found = row_of(retrieval.retrieve(net, TASKS["lareqa"], S))
     # as the official script joins them
-    assert [x["en"]["en_1_1"] for x in texts] == [
-        "en zwei .en eins . en zwei .",
-        "en zwei .",
-    ]
+    assert [x["en"]["en_1_1"] for x in texts] == ["en zwei .en eins . en zwei .", "en zwei ."]
     assert {x["metric"] for x in found["scores"]} == {"map@20", "map@20_centred"} and len(found["seen"]) == 2
     assert {x["protocol"] for x in found["protocols"]} == {"lareqa/sentence"}
     for i, (de, en) in enumerate(zip(*by_language(found).values(), strict=True)):

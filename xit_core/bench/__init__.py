@@ -28,11 +28,7 @@ OPTIONS = {
 
 
 # modules, imported on demand
-PLACES = {
-    "train": ".train",
-    "retrieval": ".retrieval",
-    "study": "..report.estimate",
-}
+PLACES = {"train": ".train", "retrieval": ".retrieval", "study": "..report.estimate"}
 
 
 def benchmark(what: str, **given) -> list[dict]:

@@ -40,10 +40,7 @@ from . import geometric_mean, record
 
 MEASURED_TASKS = ("squad1", "mnli", "udpos", "csqa")
 # mean tokens per sequence and E[s²]/E[s] of the real rows, which `--random` imitates
-DRAWN = {
-    "squad1": (178, 190),
-    "mnli": (42, 52),
-}
+DRAWN = {"squad1": (178, 190), "mnli": (42, 52)}
 # pieces that `--random` draws from by Zipf's law, as many as English training rows contain
 PIECES = 40_000
 SCALE = "pocket"  # the default scale to measure

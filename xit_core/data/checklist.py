@@ -19,11 +19,7 @@ TESTS = {
     "Animal vs Vehicle v2": "bought",
 }
 # tests with male names only: many languages inflect words about a person, and the templates use male forms
-MALE = (
-    "comparison",
-    "intensifiers",
-    "profession",
-)
+MALE = ("comparison", "intensifiers", "profession")
 CASES = 200  # per test and language
 QUESTIONS_PER_CASE = 32  # questions asked by one case of each test, added over the tests
 TRIES = 20  # draws per case, because some draws have no translation

@@ -32,10 +32,7 @@ PRESENCE_KEYS = (
     "state",
 )
 # licences of data sets that are joined to others
-LICENCES = {
-    "stanfordnlp/snli": "CC BY-SA 4.0",
-    "facebook/xnli": "CC BY-NC 4.0",
-}
+LICENCES = {"stanfordnlp/snli": "CC BY-SA 4.0", "facebook/xnli": "CC BY-NC 4.0"}
 
 
 class Place(NamedTuple):

@@ -17,10 +17,7 @@ POOLS = "414572247440f0ccacf7eb0bb70a31533a0e5443"  # the commit of mteb/BUCC
 
 Pools = tuple[list[dict], list[dict], list[tuple[str, str]] | None, Part]
 # XTREME's names of the splits, then the shared task's own
-BUCC_SPLITS = {
-    "validation": ("dev", "sample"),
-    "test": ("test", "training"),
-}
+BUCC_SPLITS = {"validation": ("dev", "sample"), "test": ("test", "training")}
 
 
 def bucc_pools(lang: str, split: str = "validation") -> Pools:

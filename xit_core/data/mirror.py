@@ -16,16 +16,7 @@ SQUEEZED = ".jsonl.xz"  # the form of a parcel's files, for a machine that canno
 
 
 # the columns that a manifest must have
-COLUMNS = (
-    "repo",
-    "config",
-    "split",
-    "rows",
-    "sha256",
-    "complete",
-    "commit",
-    "note",
-)
+COLUMNS = ("repo", "config", "split", "rows", "sha256", "complete", "commit", "note")
 OPTIONAL = ("source", "path", "licence")
 ALLOWED = {  # column -> pattern, and the same in words
     "rows": (r"\d{1,15}", "a whole number, digits only"),

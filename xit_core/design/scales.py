@@ -86,23 +86,14 @@ LACKED = (
     "bucc/de", "bucc/fr", "bucc/ru", "tydiqa/ar", "tydiqa/en", "tydiqa/ru", "lareqa/ru", "lareqa/tr",
 )  # fmt: skip
 # UD 2.5 has no development data in these languages
-TEST_ONLY = (
-    "udpos/kk",
-    "udpos/th",
-    "udpos/tl",
-    "udpos/yo",
-)
+TEST_ONLY = ("udpos/kk", "udpos/th", "udpos/tl", "udpos/yo")
 UNMIRRORED = (
     *LACKED, "panx/th", "tydiqa/bn", "tydiqa/fi", "tydiqa/id", "tydiqa/te", "lareqa/vi",
 )  # fmt: skip
 # languages of the public embedding table
 TABLED = ("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt")
 # nyu-mll/jiant@daa5a25, scripts/benchmarks/xtreme
-JIANT = {
-    "span_len": 384,
-    "span_step": 128,
-    "retrieve_len": 512,
-}
+JIANT = {"span_len": 384, "span_step": 128, "retrieve_len": 512}
 MINI = Scale(
     "mini", REAL, shipped("mini"), rows=8000, stage_rows=8000, eval_rows=250, langs=TABLED,
     gaps=("udpos/th", "panx/th"), lacks=LACKED,

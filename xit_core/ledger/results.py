@@ -27,11 +27,7 @@ if TYPE_CHECKING:
 FIELDS = ("id", "path", "source", "on", "seed", "scale", "model", "method", "size", "phase")
 RUN_FIELDS = tuple(f.name for f in fields(Run))
 # fields that must be equal in two executions of one run; times and machines may differ
-SAME = (
-    "id",
-    "scores",
-    "items",
-)
+SAME = ("id", "scores", "items")
 
 ELSEWHERE = "name another folder for the ledger with XIT_RESULTS or XIT_EXECUTED"
 ADVICE = "delete the file, and the run is made again, or restore it from git"

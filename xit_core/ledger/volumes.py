@@ -25,10 +25,7 @@ NAME = re.compile(r"([a-z0-9_]+)-(.+)\.(?:jsonl|parquet)")
 RESTORE_VOLUME = "restore it from git, and the file of the same name beside it"
 PARQUET = "pip install pyarrow, which reads and writes Parquet"
 # fields of a row that go into the Parquet file where they are lists of floats
-ITEMS = (
-    "items",
-    "abroad",
-)
+ITEMS = ("items", "abroad")
 HEADER = {
     "format": int, "study": str, "scale": str, "rows": int, "mark": str, "lines": str, "items": str,
     "shared": dict, "sha256": str,

@@ -280,19 +280,7 @@ def score_folder(
     Raises: Bad for an unknown benchmark or language, a missing folder or file, or a file that cannot be
     scored.
     """
-    if benchmark not in LANGS:
-        raise Bad(f"no benchmark {benchmark!r}; known: {', '.join(LANGS)}")
-    for folder in (submission, gold):
-        if not folder.is_dir():
-            raise Bad(f"{folder}: no such folder; name one in the layout <folder>/<task>/test-<language>.tsv")
-    shared = [
-        t for t in LANGS[benchmark] if t in SCORERS and (submission / t).is_dir() and (gold / t).is_dir()
-    ]
-    shared = [t for t in shared if t in of_one_export(submission, gold, shared)]
-    if not shared:
-        raise Bad(
-            f"no task of {benchmark} in both {submission} and {gold}; known: {', '.join(LANGS[benchmark])}"
-        )
+    shared = shared_tasks(submission, gold, benchmark)
     task_langs = (
         chosen_languages(languages, shared, benchmark)
         if languages is not None
@@ -313,6 +301,23 @@ def score_folder(
         "groups": means,
         "tasks": tasks,
     }
+
+
+def shared_tasks(submission: Path, gold: Path, benchmark: str) -> list[str]:
+    """The tasks of a benchmark that both folders have and, where they are exports, list.
+
+    Raises: Bad for an unknown benchmark or a missing folder, and where no task is left.
+    """
+    if benchmark not in LANGS:
+        raise Bad(f"no benchmark {benchmark!r}; known: {', '.join(LANGS)}")
+    for folder in (submission, gold):
+        if not folder.is_dir():
+            raise Bad(f"{folder}: no such folder; name one in the layout <folder>/<task>/test-<language>.tsv")
+    known = LANGS[benchmark]
+    both = [t for t in known if t in SCORERS and (submission / t).is_dir() and (gold / t).is_dir()]
+    if not (shared := of_one_export(submission, gold, both)):
+        raise Bad(f"no task of {benchmark} in both {submission} and {gold}; known: {', '.join(known)}")
+    return shared
 
 
 def listing(folder: Path) -> dict | None:

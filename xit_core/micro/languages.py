@@ -70,19 +70,7 @@ def lexicon() -> dict[str, dict[str, str]]:
     No two concepts, in the same or in different languages, share a word by accident.
     """
     # words that would be read as English
-    used = {
-        "big",
-        "bad",
-        "dad",
-        "dog",
-        "has",
-        "men",
-        "nor",
-        "pen",
-        "pot",
-        "run",
-        "sad",
-    }
+    used = {"big", "bad", "dad", "dog", "has", "men", "nor", "pen", "pot", "run", "sad"}
     out: dict[str, dict[str, str]] = {}
     for code, x in LANGUAGES.items():
         words = out[code] = {".": ".", "?": "?"}

@@ -8,10 +8,7 @@ import numpy as np
 from .features import Encoded, longest, size
 
 # tokens of a training forward pass: as many as fit in GPU memory, or stay in the CPU's cache
-BUDGET = {
-    "cuda": 2**14,
-    "cpu": 2**11,
-}
+BUDGET = {"cuda": 2**14, "cpu": 2**11}
 READ = 2**13  # tokens of a forward pass without training
 
 

@@ -32,11 +32,7 @@ from .features import Encoded
 from .train import fit, spent
 
 # files that a resumed pretraining reuses, beside its checkpoint
-PREPARED = (
-    "prepared.json",
-    "vectors.npy",
-    "sequences.npy",
-)
+PREPARED = ("prepared.json", "vectors.npy", "sequences.npy")
 FULL_CARD = checkpoints.CARD | {"dose": {"tokens": float, "*": float}, "seconds": float, "of": list}
 MADE_AGAIN = "delete the folder, it is made again"
 SAVE = 200  # steps between the checkpoints that an interrupted pretraining resumes from

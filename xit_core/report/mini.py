@@ -31,12 +31,7 @@ from .chapters import (
 
 MINI_SCALES = ("mini", "mini-long", "mini-scratch")
 # the kinds of the targets, as readers call them
-KINDS = {
-    "classify": "sentence pairs",
-    "tag": "tags",
-    "span": "questions",
-    "retrieve": "retrieval",
-}
+KINDS = {"classify": "sentence pairs", "tag": "tags", "span": "questions", "retrieve": "retrieval"}
 ASKED = {"udpos": 8, "panx": 8}  # points over random weights, required before the runs
 SURE = 0.01  # the p-value required on XNLI before the runs
 LABELS = 3  # of XNLI: a guess is correct one time in three

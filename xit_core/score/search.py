@@ -13,10 +13,7 @@ from ..machine.errors import Bad
 
 # rows and columns of the similarity matrix at a time: on the CPU they stay in cache, on the GPU there are
 # few launches
-TILES = {
-    "cpu": 2048,
-    "cuda": 8192,
-}
+TILES = {"cpu": 2048, "cuda": 8192}
 BLOCK = 16  # numbers of a tile's row or column that are examined only if their maximum is large enough
 SLACK = 12  # candidates kept beyond k
 CELLS = 2**23  # numbers in an intermediate result of the exact recheck
