@@ -320,15 +320,8 @@ def run(path: str, as_json: bool, again: bool, **given: str | int | Scale) -> No
     rows = [results.read(job_run) for job_run in job.runs]
     if as_json:
         return tell(rows, as_json)
-    tell(
-        [{**score, "id": row["id"]} for row in rows for score in row["scores"]],
-        as_json,
-        "id",
-        "lang",
-        "metric",
-        "value",
-        "n",
-    )
+    scores = [{**score, "id": row["id"]} for row in rows for score in row["scores"]]
+    tell(scores, as_json, "id", "lang", "metric", "value", "n")
     print(output)
 
 

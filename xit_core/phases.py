@@ -77,10 +77,8 @@ def intermediate(run: Run) -> dict:
     Raises: Bad for a run of another phase.
     """
     if run.phase != 2:
-        raise Bad(
-            f"path {run.path!r} is no intermediate stage; notebook 2 takes paths that end in one: 'mnli', "
-            "'squad1+mlm'"
-        )
+        allowed = "notebook 2 takes paths that end in one: 'mnli', 'squad1+mlm'"
+        raise Bad(f"path {run.path!r} is no intermediate stage; {allowed}")
     if row := results.read(run):
         return row
     fix_threads()

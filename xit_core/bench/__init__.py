@@ -69,10 +69,8 @@ def keep_measurement(what: str, scale: str, records: list[dict]) -> Path:
         "device": phases.device(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
-    packages = (
-        ("torch", "transformers", "tokenizers", "accelerate") if what == "train" else ("torch", "faiss-cpu")
-    )
-    details |= phases.CODE | {"packages": {p: version(p) for p in packages}}
+    packages = "torch transformers tokenizers accelerate" if what == "train" else "torch faiss-cpu"
+    details |= phases.CODE | {"packages": {p: version(p) for p in packages.split()}}
     path = folder() / f"{re.sub(r'[^a-z0-9]+', '-', details['device'].lower())}-{scale or what}.json"
     content = json.dumps(details | {"records": records}, indent=1, allow_nan=False) + "\n"
     return files.write_text(path, content, "name another folder with XIT_RESULTS")

@@ -45,11 +45,8 @@ def measure(rows: int = 100_000, dims: int = 256, k: int = 4, rounds: int = 3) -
         ) from None
     faiss.omp_set_num_threads(torch.get_num_threads())
     records = compared_searches(f"{rows} x {rows} x {dims}", drawn_vectors(rows, dims), k, rounds)
-    if (
-        mining_pools.official_pools(LANGUAGE)
-        or mirror_dir()
-        and from_mirror("bucc2018", f"{LANGUAGE}-en", "source")
-    ):
+    mirrored = mirror_dir() and from_mirror("bucc2018", f"{LANGUAGE}-en", "source")
+    if mirrored or mining_pools.official_pools(LANGUAGE):
         records += compared_searches(f"BUCC {LANGUAGE}", bucc_vectors(), k, rounds)
     return records
 

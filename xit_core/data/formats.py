@@ -186,10 +186,7 @@ def _questions(file: Path, articles: list[dict]) -> Iterator[dict]:
             for question in _listed(paragraph, "qas", f"{file}: article {k}"):
                 _listed({"answers": [], **question}, "answers", f"{file}: row {number}")
                 try:
-                    answers = {
-                        key: [answer[key] for answer in question["answers"]]
-                        for key in ("text", "answer_start")
-                    }
+                    answers = {k: [a[k] for a in question["answers"]] for k in ("text", "answer_start")}
                     yield shared | {
                         "id": question["id"],
                         "question": question["question"],

@@ -160,9 +160,7 @@ def unread_files() -> list[Path]:
             f"XIT_LOCAL={folder}: {error}; name the folder that holds your own copies of data sets, and "
             "only them"
         ) from None
-    return [
-        path for path in paths if not any(map(NO_DATA.fullmatch, path.parts)) and not _known(path, splits)
-    ]
+    return [p for p in paths if not any(map(NO_DATA.fullmatch, p.parts)) and not _known(p, splits)]
 
 
 ORIGINAL = {  # files under their publishers' own names, and files that come with them

@@ -33,12 +33,8 @@ def bucc_pools(lang: str, split: str = "validation") -> Pools:
         return _official_pools(stem, lang)
     if not mirror_dir():
         return _hub_pools(lang, split)
-    pools = [
-        part
-        for side in ("source", "target")
-        if split == "validation"
-        for part in from_mirror("bucc2018", f"{lang}-en", side)
-    ]
+    sides = ("source", "target") if split == "validation" else ()
+    pools = [part for side in sides for part in from_mirror("bucc2018", f"{lang}-en", side)]
     if len(pools) < 2:
         advice = "unset XIT_MIRROR to use the hub, or put the official files into XIT_LOCAL/bucc2018"
         raise Bad(f"bucc/{lang}: the mirror holds no bucc2018/{lang}-en pools of {split}; {advice}")

@@ -163,10 +163,8 @@ def ccgbank(split: str) -> list[Part]:
         misplaced("ccgbank", "wsj_*.auto*", "ccgbank/data/AUTO/<section>/wsj_*.auto", "data/AUTO/*/*.auto")
         return []
     if missing := [f"{section:02}" for section, paths in files.items() if not paths]:
-        raise Bad(
-            f"ccgbank/data/AUTO: nothing in {', '.join(missing)}; {split} needs all of its {len(files)} "
-            "sections"
-        )
+        needed = f"{split} needs all of its {len(files)} sections"
+        raise Bad(f"ccgbank/data/AUTO: nothing in {', '.join(missing)}; {needed}")
     files = sum(files.values(), [])
     for file in files:
         rows += derivations(file)

@@ -110,13 +110,8 @@ def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = (), lang
         if langs and language_value(row["language"], [*langs.split(), lang]) != lang:
             return
         value = row[label]
-        index = (
-            -1
-            if value == "-"
-            else label_number(
-                CONTRADICTION.get(value, value) if isinstance(value, str) else value, names, none=True
-            )
-        )
+        word = CONTRADICTION.get(value, value) if isinstance(value, str) else value
+        index = -1 if value == "-" else label_number(word, names, none=True)
         yield {"a": row[a], "b": row[b], "label": index} if index >= 0 else "no label"
 
     return read
@@ -268,19 +263,15 @@ def mention(row, lang):
     (third_party/utils_mewslix.py).
     """
     context = row["context"]
-    for item in (
-        row["mentions"] if language_value(context["language"], [*MEWSLIX.split(), lang]) == lang else ()
-    ):
+    read = language_value(context["language"], [*MEWSLIX.split(), lang])
+    for item in row["mentions"] if read == lang else ():
         span = item["mention_span"]
-        sentences = [
-            sentence
-            for sentence in context["sentence_spans"]
-            if sentence["start"] <= span["start"] < sentence["end"]
-        ]
+        begin = span["start"]
+        sentences = [s for s in context["sentence_spans"] if s["start"] <= begin < s["end"]]
         if not sentences or not context["text"]:
             yield "article text not restored"
             continue
-        left = context["text"][sentences[0]["start"] : span["start"]]
+        left = context["text"][sentences[0]["start"] : begin]
         right = context["text"][span["end"] : max(span["end"], sentences[0]["end"])]
         text = f"{text_value(span['text'])}: {left} {{ {span['text']} }} {right}"
         names = {"id": text_value(item["example_id"]), "entity": text_value(item["entity_id"])}

@@ -38,16 +38,12 @@ def publish_study(study: str, scale: str) -> Published:
     rows, left_out = gathered(scale)
     wanted = members(study, scale, [*rows])
     outdated = sorted(run_id for run_id in rows if not results.run_of_row(rows[run_id]))
-    of_other_studies = sorted(
-        run_id
-        for run_id in rows
-        if run_id not in wanted and run_id not in outdated and not volumes.holding(scale, run_id)
-    )
+    others = sorted(set(rows) - wanted - set(outdated))
+    of_other_studies = [run_id for run_id in others if not volumes.holding(scale, run_id)]
     to_publish = [rows[run_id] for run_id in sorted(wanted - set(outdated))]
     left_out += left_out_lines(outdated, "of another recipe, or of a task that is gone")
-    left_out += left_out_lines(
-        of_other_studies, f"of no run of {study}: `xit results publish --study {OTHER}`"
-    )
+    advice = f"`xit results publish --study {OTHER}`"
+    left_out += left_out_lines(of_other_studies, f"of no run of {study}: {advice}")
     if not to_publish:
         problem = f"no row of the study {study!r} at scale {scale!r} in {results_dir()}"
         raise Bad(f"{'; '.join([problem, *left_out])}; `xit study {study} --scale {scale}` makes them")
@@ -113,11 +109,8 @@ def write_volume(study: str, scale: str, rows: list[dict]) -> list[Path]:
         items = parquet(volumes.items_of(draft), lists) if lists else ""
         draft.write_text(volume_text(study, scale, rows, lists, items), encoding="utf-8", newline="\n")
         same(volumes.load_volume(draft).rows(), rows, file)
-        return [
-            path.name
-            for path in (volumes.items_of(draft), draft)
-            if path.exists() and not there(path, file.parent)
-        ]
+        made = (volumes.items_of(draft), draft)
+        return [path.name for path in made if path.exists() and not there(path, file.parent)]
 
     files.write_together(file.parent, make, str(file), results.ELSEWHERE)
     if not lists:

@@ -293,12 +293,8 @@ def row_files(scale: str | None) -> list[Path]:
             [scale] if scale else sorted(path.name for path in top.iterdir()) if os.path.lexists(top) else []
         )
         folders = [top / name for name in names if os.path.lexists(top / name) and not name.startswith(".")]
-        paths = [
-            path
-            for folder in folders
-            if folder.name in SCALES or folder.is_dir()
-            for path in folder.iterdir()
-        ]
+        listed = [folder for folder in folders if folder.name in SCALES or folder.is_dir()]
+        paths = [path for folder in listed for path in folder.iterdir()]
     except OSError as error:
         message = f"{error.filename}: the ledger cannot be read ({error.strerror})"
         raise Bad(f"{message}; make it a readable folder, or name another with XIT_RESULTS") from None

@@ -88,11 +88,8 @@ def arrays(content: bytes, file: Path) -> dict[str, dict]:
     ids = table["id"].to_pylist()
     for name in ITEMS:
         column = table[name].combine_chunks()
-        ends, values, valid = (
-            column.offsets.to_numpy(),
-            column.values.to_numpy(),
-            column.is_valid().to_pylist(),
-        )
+        ends, values = column.offsets.to_numpy(), column.values.to_numpy()
+        valid = column.is_valid().to_pylist()
         lists[name] = {run_id: values[ends[i] : ends[i + 1]] for i, run_id in enumerate(ids) if valid[i]}
     return lists
 
@@ -189,9 +186,8 @@ def load_volume(file: Path) -> Volume:
         head, _, body = volume_bytes(file).decode("utf-8").replace("\r\n", "\n").partition("\n")
         header = files.parsed(head)
         items = volume_bytes(items_of(file)) if isinstance(header, dict) and header.get("items") else b""
-        wrong = (
-            files.misfit(header, HEADER) or files.hash_mismatch(header) or unlike(file, header, body, items)
-        )
+        wrong = files.misfit(header, HEADER) or files.hash_mismatch(header)
+        wrong = wrong or unlike(file, header, body, items)
     except UnicodeError as error:
         wrong = f"no UTF-8 text: {error.reason}"
     except (ValueError, RecursionError) as error:

@@ -440,13 +440,9 @@ def score_table(scores: dict) -> list[dict]:
         for task, result in scores["tasks"].items()
         for metric, values in result["metrics"].items()
     ]
-    rows += [
-        {"task": task, "metric": scored(result), "mean": result["score"]}
-        for task, result in scores["tasks"].items()
-    ]
-    rows += [
-        {"task": name, "metric": "group score", "mean": value} for name, value in scores["groups"].items()
-    ]
+    tasks, groups = scores["tasks"].items(), scores["groups"].items()
+    rows += [{"task": task, "metric": scored(result), "mean": result["score"]} for task, result in tasks]
+    rows += [{"task": name, "metric": "group score", "mean": value} for name, value in groups]
     return [*rows, {"task": "overall", "metric": "score", "mean": scores["overall"]}]
 
 

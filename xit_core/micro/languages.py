@@ -109,13 +109,11 @@ def word_pieces(texts: dict[str, list[str]]) -> list[tuple[str, float]]:
     }
     suffixes = {lexicon()[code]["<case>"] for code, x in LANGUAGES.items() if x.case == "suffix"}
     counts = Counter(dict.fromkeys([f"▁{word}" for word in whole_words] + list(suffixes), 0))
-    for word, n in Counter(
-        word for pages in texts.values() for page in pages for word in page.split()
-    ).items():
+    words = Counter(word for pages in texts.values() for page in pages for word in page.split())
+    for word, n in words.items():
         suffix = next((x for x in suffixes if word not in whole_words and word.endswith(x)), "")
         counts.update({f"▁{word.removesuffix(suffix)}": n} | ({suffix: n} if suffix else {}))
     letters = sorted({letter for piece in counts for letter in piece} - set(counts))
     total, ranked = counts.total(), sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [(piece, math.log((n + 0.5) / total)) for piece, n in ranked] + [
-        (letter, -20.0) for letter in letters
-    ]
+    frequent = [(piece, math.log((n + 0.5) / total)) for piece, n in ranked]
+    return frequent + [(letter, -20.0) for letter in letters]

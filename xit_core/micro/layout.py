@@ -279,12 +279,9 @@ def csqa(rng: Dice, split: str, tell: Teller, i: int) -> dict:
         # draw again for places: without this draw, all later random choices would differ
         gold = gold if kind == "role" else rng.randrange(5)
         options = _options(rng, e.verb, kind, 5, gold)
-    choices = {
-        "label": list("ABCDE"),
-        "text": [tell.text(phrase(tell.code, Thing(option))) for option in options],
-    }
+    texts = [tell.text(phrase(tell.code, Thing(option))) for option in options]
     row = {"id": f"micro-{i}", "question": tell.say(e, ask), "question_concept": tell.words[e.verb]}
-    return row | {"choices": choices, "answerKey": "ABCDE"[gold]}
+    return row | {"choices": {"label": list("ABCDE"), "text": texts}, "answerKey": "ABCDE"[gold]}
 
 
 def _sentence(rng: Dice, split: str, code: str, names: float = 0.0) -> Tokens:

@@ -153,9 +153,8 @@ class Ledger:
             for source in complete
         ]
         source_weights = [sum(weights.get((*source, t), 0.0) for t in targets) for source in complete]
-        return pooled(
-            self.contrast({seed: weights for seed in seeds}), np.array(means), np.array(source_weights)
-        )
+        interval = self.contrast(dict.fromkeys(seeds, weights))
+        return pooled(interval, np.array(means), np.array(source_weights))
 
     def ids(self, cells: Iterable[Cell]) -> tuple[str, ...]:
         """Ids of the runs behind the cells, at the seeds that all cells have. Raises: Short."""

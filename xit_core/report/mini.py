@@ -58,12 +58,8 @@ def chapter_parts(shown: list[View], out: Path) -> dict[str, str]:
         f"mini_{name}.md": "\n".join(titled(v) + block(v) for v in with_rows) or EMPTY
         for name, block in blocks.items()
     }
-    corpora = "\n".join(titled(view) + corpus_card(view) for view in main)
-    return texts | {
-        "mini_design.md": design(shown),
-        "mini_corpus.md": corpora,
-        "mini_doses.md": doses(shown, out),
-    }
+    texts["mini_corpus.md"] = "\n".join(titled(view) + corpus_card(view) for view in main)
+    return texts | {"mini_design.md": design(shown), "mini_doses.md": doses(shown, out)}
 
 
 def titled(view: View) -> str:

@@ -236,9 +236,7 @@ def _notebooks(scale: str) -> tuple[dict[str, str], list[str]]:
     A notebook's own parameters say which runs it made.
     """
     by_run, damaged = {}, []
-    for file in sorted(
-        path for path in (executed_dir() / scale).glob("*.ipynb") if not path.name.startswith(".")
-    ):
+    for file in sorted((executed_dir() / scale).glob("[!.]*.ipynb")):
         try:
             parameters = _parameters(file)
         except Bad:

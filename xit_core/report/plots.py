@@ -159,9 +159,8 @@ def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN_SOURCES) -> Fi
     figure, grid = _grid(len(targets), min(2, len(targets)), 1.8)
     for axes, target in zip(grid, targets, strict=True):
         groups = scores[scores.on == target].groupby(["lang", "name"]).score
-        table = (
-            groups.agg(["mean", interval]).unstack().sort_index(key=lambda lang: lang != PIVOT, kind="stable")
-        )
+        table = groups.agg(["mean", interval]).unstack()
+        table = table.sort_index(key=lambda lang: lang != PIVOT, kind="stable")
         mean, half = (table[part].reindex(columns=shown) for part in ("mean", "interval"))
         mean.plot.bar(ax=axes, yerr=half, title=target, rot=90 if len(mean) > 12 else 0, **options)
     figure.supxlabel("evaluation language", fontsize=10)
@@ -346,12 +345,8 @@ def dose_frame(rows: list[dict]) -> pd.DataFrame:
         for score in row["scores"]
     ]
     before = pd.DataFrame(scores, columns=["metric", "value"]).groupby("metric").value.mean()
-    start = {
-        "step": 0,
-        "distance": 0.0,
-        "tatoeba": before.get("accuracy"),
-        "tatoeba_centred": before.get("accuracy_centred"),
-    }
+    start = {"step": 0, "distance": 0.0}
+    start |= {"tatoeba": before.get("accuracy"), "tatoeba_centred": before.get("accuracy_centred")}
     stages = [(_stage(row), [start, *row.get("curve", [])]) for row in rows if row["phase"] == 2]
     probes = [{"name": stage} | point for stage, points in stages for point in points if "tatoeba" in point]
     table = pd.DataFrame(probes, columns=["name", "step", "distance", *ACCURACY]).dropna()
@@ -459,11 +454,8 @@ def _lines(axes: Axes, table: pd.DataFrame, x: str, kind: str, xlabel: str, **lo
     """
     styles: dict[str, Iterator[str]] = {}
     for stage in order(table.name):
-        group = (
-            TASKS[stage].kind
-            if stage in TASKS
-            else next((k for k in ("translated", "mlm") if k in stage), "joint")
-        )
+        mixed = next((k for k in ("translated", "mlm") if k in stage), "joint")
+        group = TASKS[stage].kind if stage in TASKS else mixed
         if stage in ("before", "random weights"):
             style, colour, width = "-", "black" if stage == "before" else "#999999", 2.5
         else:

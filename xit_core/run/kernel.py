@@ -56,11 +56,8 @@ def kernel_folder() -> Iterator[Config]:
     folder = short_folder()
     before = os.environ.get("IPYTHONDIR")
     os.environ["IPYTHONDIR"] = str(folder / "ipython")
-    options = {
-        "transport": "ipc",
-        "ip": str(folder / "kernel"),
-        "connection_file": str(folder / "kernel.json"),
-    }
+    file = str(folder / "kernel")
+    options = {"transport": "ipc", "ip": file, "connection_file": f"{file}.json"}
     try:
         yield Config(ThisInterpreter=options)
     finally:

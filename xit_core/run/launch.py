@@ -255,9 +255,8 @@ def _papermill(todo: Job, part: Path):
             )  # fmt: skip
     except Bad:
         raise
-    except (
-        Exception
-    ) as error:  # papermill, nbclient and jupyter_client have a dozen types for a cell or kernel that fails
+    # papermill, nbclient and jupyter_client have a dozen types for a cell or kernel that fails
+    except Exception as error:
         raise explained(todo, error, keep_failed(todo, part)) from None
 
 
