@@ -65,7 +65,7 @@ def test_a_task_is_trained_evaluated_and_scored(name, net, tmp_path):
         assert seen and all(len(x["sha256"]) == 64 for x in seen)
         assert train.fit(net, Mixture(features, 4, 2, seed=1), 1e-3, 1, tmp_path)
     found = row_of(evaluate.target(net, task, s) if task.scored else evaluate.stage(net, (task,), s)[0])
-    langs = set(languages(name, s)) if task.scored else {task.train_lang}
+    langs = set(languages(task, s)) if task.scored else {task.train_lang}
     if name != "mlm":
         assert {x["lang"] for x in found["seen"]} == langs and {
             x["lang"] for x in found["predictions"]
