@@ -55,6 +55,15 @@ def test_tags_are_kept_as_words(net):
     assert {t for x in found["predictions"] for t in x["prediction"]} <= set(TASKS["panx"].labels)
 
 
+def test_masked_lm_of_the_encoder_is_kept_unrounded_as_in_the_published_rows():
+    net = origins.start(SCALES["micro"])
+    told = row_of(evaluate.encoder(net, SCALES["micro"]))["scores"]
+    kept = [x["value"] for x in told if x["protocol"].startswith("mlm/")]
+    assert kept and kept == [x.value for x in evaluate.masked(net, SCALES["micro"])]
+    assert any(value != round(value, 6) for value in kept)
+    assert all(x["value"] == round(x["value"], 6) for x in told[len(kept) :])
+
+
 # -- what is linear in the states ----------------------------------------------------------------------------
 
 

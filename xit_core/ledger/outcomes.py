@@ -38,7 +38,7 @@ class Evaluation:
 
     `instances`: for each language, what each evaluation row adds to the headline score (0-100); empty where
     intervals do not need it. `protocols`: scores of the same predictions under further protocols, kept
-    separate. `more`: further fields of the ledger's row.
+    separate. `more`: further fields of the ledger's row. `exact`: scores that it has first, and unrounded.
     """
 
     scores: list[Score]
@@ -47,6 +47,7 @@ class Evaluation:
     seen: list[dict] = field(default_factory=list)
     protocols: list[Score] = field(default_factory=list)
     more: dict = field(default_factory=dict)
+    exact: list[Score] = field(default_factory=list)
 
     @property
     def items(self) -> list[float]:
@@ -64,7 +65,8 @@ class Evaluation:
 
     def row(self) -> dict:
         """The fields that it adds to a row of the ledger."""
-        fields = {"scores": rounded(self.scores), "items": self.items, "abroad": self.items_zero_shot}
+        scores = [asdict(score) for score in self.exact] + rounded(self.scores)
+        fields = {"scores": scores, "items": self.items, "abroad": self.items_zero_shot}
         return fields | {"protocols": rounded(self.protocols)} | self.more
 
 

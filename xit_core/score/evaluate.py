@@ -91,8 +91,8 @@ def stage(net: Model, tasks: tuple[Task, ...], s: Scale) -> tuple[Evaluation, di
 def encoder(net: Model, s: Scale) -> Evaluation:
     """Phase 1: masked-token accuracy in every language, and retrieval at every layer."""
     retrieved = retrieval.retrieve(net, PARALLEL, s)
-    scores = masked(net, s) if net.lm_head or TEXT.name in net.heads else []
-    return replace(retrieved, scores=scores + retrieved.scores)
+    # unrounded in every published row, with which a repetition must agree
+    return replace(retrieved, exact=masked(net, s) if net.lm_head or TEXT.name in net.heads else [])
 
 
 def probed(found: Evaluation) -> dict[str, float]:
