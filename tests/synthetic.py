@@ -25,7 +25,7 @@ def row(run: Run) -> dict:
     probes = [
         {"step": s, "distance": s / 900, "tatoeba": 20 + s / 9, "tatoeba_centred": 30.0} for s in (5, 9)
     ]
-    return results.run_fields(run) | {
+    return run.described | {
         "scores": scores(run, draw),
         "protocols": [x | {"protocol": "made-up/other"} for x in scores(run, draw)] if run.phase == 3 else [],
         "items": draw.uniform(0, 3, 20).round(3).tolist(),

@@ -11,7 +11,6 @@ import pytest
 from xit_core.design import studies
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS
-from xit_core.ledger import results
 from xit_core.machine.places import results_dir
 from xit_core.report import claims, contrasts, published, stats, verdicts
 
@@ -63,7 +62,7 @@ def ledger(folder, gain, seeds=(1, 2, 3), sd=0.1, instance_sd=1.0, scale="micro"
         items = shared[run.on] + rng.normal(0, instance_sd, INSTANCES)
         items = (items - items.mean() + value) / INSTANCES
         score = {"lang": "xx", "protocol": "", "value": value, "n": INSTANCES}
-        row = results.run_fields(run) | {"items": list(items), "provenance": {}}
+        row = run.described | {"items": list(items), "provenance": {}}
         row |= {"scores": [score | {"metric": m} for m in TASKS[run.on].metrics]}
         (folder / scale / f"{run.id}.json").write_text(json.dumps(row), encoding="utf-8")
 

@@ -34,7 +34,7 @@ def enter(run, share=0.7):
             for m, v in metrics.items()
         ]
     predictions.write_predictions(run, predicted)
-    fields = results.run_fields(run)
+    fields = run.described
     results.write(fields | {"scores": scores, "items": [], "provenance": {}})
 
 
@@ -157,7 +157,7 @@ def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch, at):
 def test_runs_of_two_scales_are_two_submissions(tmp_path):
     runs = [Run("tatoeba", "smoke"), Run("xnli", "micro")]
     for run in runs:
-        fields = results.run_fields(run)
+        fields = run.described
         results.write(fields | {"scores": [], "items": [], "provenance": {}})
     with pytest.raises(Bad, match="runs of the scales micro, smoke"):
         export.write_submission([run.id for run in runs], tmp_path / "said")

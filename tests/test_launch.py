@@ -20,7 +20,7 @@ from xit_core.ledger import predictions, results
 from xit_core.design.run import Run, parse
 for p in parse(path):
     run = Run(path=p, scale=scale, seed=seed)
-    fields = results.run_fields(run) | {"items": [], "scores": []}
+    fields = run.described | {"items": [], "scores": []}
     results.write(fields | {"provenance": {}})
 """
 
@@ -199,7 +199,7 @@ for p in parse(path):
     if not results.read(run):
         told = [{"task": "xnli", "lang": "en", "id": "0", "prediction": 1}]
         digest = predictions.write_predictions(run, told)
-        fields = results.run_fields(run) | {"items": []}
+        fields = run.described | {"items": []}
         results.write(fields | {"scores": [score], "provenance": {"predictions_sha256": digest}})
 """
 

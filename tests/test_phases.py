@@ -58,7 +58,7 @@ def test_a_finished_run_is_not_computed_again(monkeypatch):
 def test_a_stage_with_a_row_is_trained_again_only_for_a_child_that_needs_its_checkpoint(monkeypatch):
     once = phases.targets("mnli > xnli", scale="smoke")
     stage = results.row_file(Run("mnli"))
-    stamp, weights = stage.stat().st_mtime_ns, (results.checkpoint(Run("mnli")) / "model.safetensors")
+    stamp, weights = stage.stat().st_mtime_ns, (Run("mnli").folder / "model.safetensors")
     content = weights.read_bytes()
     weights.unlink()  # as when the row came from another machine
     with monkeypatch.context() as other:
@@ -75,7 +75,7 @@ def test_a_stage_with_a_row_is_trained_again_only_for_a_child_that_needs_its_che
 @pytest.mark.parametrize("lost", ["config.json", "model.safetensors"])
 def test_a_stage_whose_folder_is_not_whole_is_trained_again(lost):
     once = phases.targets("mnli > tatoeba", scale="smoke")[0]
-    folder = results.checkpoint(Run("mnli"))
+    folder = Run("mnli").folder
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     (folder / lost).unlink()
     results.row_file(Run("mnli > tatoeba")).unlink()
@@ -85,7 +85,7 @@ def test_a_stage_whose_folder_is_not_whole_is_trained_again(lost):
 
 def test_a_stage_with_a_changed_byte_is_named_and_trained_again_when_its_folder_is_deleted():
     once = phases.targets("mnli > tatoeba", scale="smoke")[0]
-    folder, child = results.checkpoint(Run("mnli")), results.row_file(Run("mnli > tatoeba"))
+    folder, child = Run("mnli").folder, results.row_file(Run("mnli > tatoeba"))
     content = bytearray((folder / "model.safetensors").read_bytes())
     content[-9] ^= 1
     (folder / "model.safetensors").write_bytes(content)
@@ -241,7 +241,7 @@ def test_rows_that_trained_a_stage_are_not_evaluated():
     trained = [
         {"task": "tydiqa_ko", "split": "train", "lang": "ko", "source": "google/xtreme/tydiqa/validation"}
     ]
-    fields = results.run_fields(run.parent)
+    fields = run.parent.described
     results.write(fields | {"scores": [], "items": [], "provenance": {"data": trained}})
     same, other = (
         trained[0] | {"task": "tydiqa", "split": "validation", "lang": lang} for lang in ("ko", "sw")

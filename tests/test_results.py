@@ -27,7 +27,7 @@ def row(run: Run, value: float = 50.0, **more) -> dict:
         for x in ("en", "al")
         for m in ("accuracy", "other")
     ]
-    return results.run_fields(run) | {"scores": scores, "items": [25.0, 25.0], "provenance": {}} | more
+    return run.described | {"scores": scores, "items": [25.0, 25.0], "provenance": {}} | more
 
 
 def test_a_row_is_read_back_as_it_was(tmp_path):

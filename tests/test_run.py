@@ -6,7 +6,7 @@ import pytest
 
 from xit_core.design import scales
 from xit_core.design.methods import METHODS, Method
-from xit_core.design.run import Run, parse, recipe
+from xit_core.design.run import Run, parse
 from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS
 from xit_core.machine import places
 from xit_core.machine.errors import Bad
@@ -72,7 +72,7 @@ def test_an_id_is_readable_and_depends_on_all_that_changes_a_score(monkeypatch):
 
 
 def test_a_new_knob_with_its_default_renames_nothing():
-    told = recipe(Run("xnli", "paper"))
+    told = Run("xnli", "paper").recipe
     assert told["encoder"] == "FacebookAI/xlm-roberta-large" and "probes" not in told and "seeds" not in told
 
 
@@ -97,8 +97,8 @@ def test_a_task_that_the_micro_world_does_not_tell_is_refused_there():
 
 
 def test_what_a_scale_lacks_counts_in_the_recipe_of_its_own_runs_only():
-    assert recipe(Run("tydiqa", "pocket"))["lacks"] == ["tydiqa/ar", "tydiqa/en", "tydiqa/ru"]
-    assert "lacks" not in recipe(Run("xquad", "pocket"))
+    assert Run("tydiqa", "pocket").recipe["lacks"] == ["tydiqa/ar", "tydiqa/en", "tydiqa/ru"]
+    assert "lacks" not in Run("xquad", "pocket").recipe
 
 
 def test_a_folder_of_ones_own_data_must_exist(monkeypatch, tmp_path):

@@ -2,7 +2,7 @@ import pytest
 
 from xit_core.design import studies
 from xit_core.design.encoders import fingerprint
-from xit_core.design.run import Run, recipe
+from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from xit_core.machine.errors import Bad
@@ -65,7 +65,7 @@ def sliced(request):
 
 @pytest.mark.parametrize("scale", LONGER)
 def test_a_longer_training_differs_from_the_scale_that_it_prolongs_in_nothing_else(scale):
-    short, long = (recipe(Run("mnli > xnli", name)) for name in (SCALES[scale].prolongs, scale))
+    short, long = (Run("mnli > xnli", name).recipe for name in (SCALES[scale].prolongs, scale))
     assert {k for k in long | short if long.get(k) != short.get(k)} == {
         "stage_rows",
         "stage_steps",

@@ -61,7 +61,7 @@ def quick(places, monkeypatch):
 
 
 def bare(run: Run) -> dict:
-    return results.run_fields(run) | {"scores": [], "items": []}
+    return run.described | {"scores": [], "items": []}
 
 
 def finish(path: str, seconds: float, here: bool = True) -> None:
@@ -105,7 +105,7 @@ def test_a_run_that_is_longer_than_all_the_time_may_start_at_its_beginning(learn
 def test_a_stage_that_must_be_trained_again_for_its_target_takes_time_too(learned):
     again = learned.latest([Run("mnli > xnli")])
     assert again == pytest.approx(learned.end - clock.CARE * learned.expected(Run("mnli")))
-    folder = results.checkpoint(Run("mnli"))
+    folder = Run("mnli").folder
     folder.mkdir(parents=True)
     for name in ("config.json", "model.safetensors"):
         (folder / name).write_bytes(b"")

@@ -4,19 +4,20 @@ Every finished run becomes a row of the ledger.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 
 import numpy as np
 import torch
 
 from .data import reading
 from .design.encoders import fingerprint
-from .design.run import PRETRAINED, Run, recipe, runs_of
+from .design.run import PRETRAINED, Run, runs_of
 from .design.scales import PIVOT, Scale
 from .design.tasks import EVERY, TASKS, Task, train_languages
 from .ledger import predictions, results
 from .ledger.outcomes import Evaluation, Training
-from .ledger.results import checkpoint
 from .machine import files
 from .machine.errors import Bad
 from .machine.provenance import commit, versions
@@ -29,19 +30,49 @@ from .model.train import fit, spent
 from .score import evaluate, probe, retrieval
 
 LOST = "answer in no window: trained as if there were none"
+TAKES = {
+    1: f"notebook 1 takes the path {PRETRAINED!r}",
+    2: "notebook 2 takes paths that end in an intermediate stage: 'mnli', 'squad1+mlm'",
+    3: "notebook 3 takes paths that end in a target: 'mnli > xnli'",
+}
 
 
+def once(phase: int) -> Callable:
+    """A decorator for what does a run of one phase and returns its row of the ledger.
+
+    A run that has its row already is not done again. Another phase raises Bad.
+    """
+
+    def decorate(do: Callable[..., dict]) -> Callable[..., dict]:
+        @wraps(do)
+        def row(run: Run, *given) -> dict:
+            refuse_other_phases((run,), phase)
+            if finished := results.read(run):
+                return finished
+            fix_threads()
+            return do(run, *given)
+
+        return row
+
+    return decorate
+
+
+def refuse_other_phases(runs: tuple[Run, ...], phase: int) -> None:
+    """Check that runs are of one phase.
+
+    Raises: Bad for the first that is not.
+    """
+    if other := [run.path for run in runs if run.phase != phase]:
+        raise Bad(f"path {other[0]!r}: {TAKES[phase]}")
+
+
+@once(1)
 def pretrained(run: Run) -> dict:
     """Phase 1: evaluate the pretrained encoder before any other training, and return the row of the ledger.
 
     With `model="remake"` the encoder is first pretrained anew.
     Raises: Bad for a run of another phase.
     """
-    if run.phase != 1:
-        raise Bad(f"path {run.path!r}: notebook 1 takes the path {PRETRAINED!r}")
-    if row := results.read(run):
-        return row
-    fix_threads()
     begin = time.time()
     if run.model == "remake":
         net, training, seconds = remake(run)
@@ -70,25 +101,20 @@ def pretraining_card(run: Run) -> Training:
     return Training(card["curve"], card["dose"])
 
 
+@once(2)
 def intermediate(run: Run) -> dict:
     """Phase 2: train a stage (one task, or several jointly), keep the encoder, enter its English dev scores
     in the ledger, and return that row.
 
     Raises: Bad for a run of another phase.
     """
-    if run.phase != 2:
-        allowed = "notebook 2 takes paths that end in one: 'mnli', 'squad1+mlm'"
-        raise Bad(f"path {run.path!r} is no intermediate stage; {allowed}")
-    if row := results.read(run):
-        return row
-    fix_threads()
     # wall time includes interrupted attempts, not the parent stage
-    net, begin = reach(run), time.time() - spent(checkpoint(run))
+    net, begin = reach(run), time.time() - spent(run.folder)
     training = train_stage(net, run)
     evaluation, after = evaluate.stage(net, run.stages[-1].tasks, run.scale)
     last_point = {"step": training.dose["steps"]} | after | {"distance": training.dose["distance"]}
     training = Training([*training.curve, last_point], training.dose, training.seen, training.tokens)
-    method_of(run).write(net, checkpoint(run))
+    method_of(run).write(net, run.folder)
     return enter(run, evaluation, training, begin)
 
 
@@ -113,14 +139,7 @@ def train_stage(net: Model, run: Run) -> Training:
 
     probed = (s.probes, look) if s.probes else None
     curve = fit(
-        net,
-        batches,
-        s.stage_lr,
-        run.seed,
-        checkpoint(run),
-        s.save_every,
-        probe=probed,
-        trained=method.trained,
+        net, batches, s.stage_lr, run.seed, run.folder, s.save_every, probe=probed, trained=method.trained
     )
     dose = {
         "steps": batches.steps,
@@ -146,25 +165,24 @@ def targets(path: str, **fields) -> list[dict]:
     Raises: Bad for a path that does not end in a target.
     """
     runs = runs_of(path, **fields)
-    if other_phases := [candidate.path for candidate in runs if candidate.phase != 3]:
-        raise Bad(f"path {other_phases[0]!r} ends in no target; notebook 3 takes paths such as 'mnli > xnli'")
+    refuse_other_phases(runs, 3)
     rows, tuned = [], {}
     for run in runs:
         tuned = tuned if run.seed in tuned else {run.seed: {}}
-        rows.append(results.read(run) or run_target(run, tuned[run.seed]))
+        rows.append(run_target(run, tuned[run.seed]))
     return rows
 
 
+@once(3)
 def run_target(run: Run, tuned: dict[str, tuple[Model, Training]]) -> dict:
     """Run one target of phase 3 and return its row of the ledger.
 
     `tuned`: models that were fine-tuned earlier, by training task; this run's is added.
     """
-    fix_threads()
     name = run.target.train_on
     net = tuned[name][0] if name in tuned else reach(run)
     # wall time includes interrupted attempts, not the parent stage
-    begin = time.time() - spent(checkpoint(run))
+    begin = time.time() - spent(run.folder)
     if name in tuned:
         training = tuned[name][1]
         training = Training(training.curve, training.dose, training.seen)  # count shared training tokens once
@@ -204,7 +222,7 @@ def tune(net: Model, run: Run) -> Training:
     batch, rows = s.batch or run.target.batch, len(features[task.name])
     steps = s.steps or run.target.epochs * -(-rows // batch)
     batches = mixture.Mixture(features, batch, steps, run.seed)
-    curve = fit(net, batches, s.lr, run.seed, checkpoint(run), s.save_every, trained=method.trained)
+    curve = fit(net, batches, s.lr, run.seed, run.folder, s.save_every, trained=method.trained)
     return Training(curve, {"steps": steps, "rate": s.lr, "rows": rows}, data, batches.tokens())
 
 
@@ -222,13 +240,12 @@ def reach(run: Run) -> Model:
     if parent.phase == 1:
         return origins.start(run.scale, run.model, run.seed)
     method = method_of(parent)
-    if not results.trained(parent):
-        if results.read(parent):
-            train_stage(net := reach(parent), parent)
-            method.write(net, checkpoint(parent))
-        else:
-            intermediate(parent)
-    return method.read(checkpoint(parent), origins.tokenizer(run.scale), run.scale)
+    if not parent.has_checkpoint:
+        intermediate(parent)
+    if not parent.has_checkpoint:  # its row was there already
+        train_stage(net := reach(parent), parent)
+        method.write(net, parent.folder)
+    return method.read(parent.folder, origins.tokenizer(run.scale), run.scale)
 
 
 def training_set(
@@ -292,9 +309,9 @@ def enter(run: Run, found: Evaluation, left: Training, begin: float) -> dict:
         "packages": versions(), "device": device(), "environment": recorded(), "seconds": round(seconds, 2),
         "tokens_per_second": round(left.tokens / seconds),
         "predictions_sha256": predictions.write_predictions(run, found.predictions),
-        "recipe": recipe(run), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
+        "recipe": run.recipe, "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
     }  # fmt: skip
-    results.write(results.run_fields(run) | found.row() | left.row() | {"provenance": provenance})
+    results.write(run.described | found.row() | left.row() | {"provenance": provenance})
     return results.read(run)
 
 

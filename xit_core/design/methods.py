@@ -23,7 +23,7 @@ def methods(text: str, stages: int) -> tuple[Method, ...]:
     Raises: Bad for an unknown method, or the wrong number of methods.
     """
     names = [name.strip() for name in text.split(">")] if isinstance(text, str) else [text]
-    if unknown := [name for name in names if name not in METHODS]:
+    if unknown := [name for name in names if name not in tuple(METHODS)]:
         raise Bad(f"method={unknown[0]!r}; allowed: {', '.join(map(repr, METHODS))}")
     if len(names) not in (1, stages):
         raise Bad(

@@ -7,10 +7,12 @@ import hashlib
 import json
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from pathlib import Path
 
 from ..machine.errors import Bad
 from ..machine.files import MOST
-from .encoders import RANDOM, fingerprint
+from ..machine.places import runs_dir
+from .encoders import RANDOM, fingerprint, weight_files
 from .methods import Method, canonical, methods
 from .scales import PIVOT, Scale, scale
 from .tasks import TASKS, TEXT, Task, languages, nine, ordered, task
@@ -133,6 +135,38 @@ class Run:
         """The items of `named` that differ from their defaults."""
         return {name: value for name, value in self.named.items() if value != DEFAULTS[name]}
 
+    @property
+    def described(self) -> dict[str, str | int]:
+        """The fields of its row that say which run it is."""
+        return self.named | {"id": self.id, "source": self.source, "on": self.on, "phase": self.phase}
+
+    @property
+    def folder(self) -> Path:
+        """Its folder on this machine: the encoder that a stage leaves, and the state of a training."""
+        return runs_dir() / self.scale.name / self.id
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether all files of a stage's encoder are on this machine."""
+        return all(file.is_file() for file in (self.folder / "config.json", *weight_files(self.folder)))
+
+    @cached_property
+    def recipe(self) -> dict:
+        """The settings behind its numbers: its scale's fields that differ from their defaults, as JSON data.
+
+        Seeds and fields that only arrange the work are left out. The pretraining is included where the run
+        makes the encoder or starts from random weights.
+        """
+        s = self.scale
+        values = differing(s, leave=ARRANGED) | {"world": s.world.name}
+        named = {"encoder": s.encoder.name, "revision": s.encoder.revision}
+        values |= {name: value for name, value in named.items() if value or name == "encoder"}
+        if gaps := [gap for gap in s.lacks if gap.startswith(f"{self.on}/")]:
+            values["lacks"] = gaps
+        if s.pretraining and (self.model or s.encoder.origin == RANDOM):
+            values["pretraining"] = differing(s.pretraining)
+        return json.loads(json.dumps(values))
+
     @cached_property
     def id(self) -> str:
         """A readable, file-safe name with a hash of what it leaves out: recipe, data revisions, encoder."""
@@ -147,7 +181,7 @@ class Run:
             if name in self.changed
         ]
         marks += [f"n{self.size}"] if self.size else []
-        identity = [self.named, recipe(self), revisions(self)]
+        identity = [self.named, self.recipe, revisions(self)]
         identity += [fingerprint(self.scale.encoder)] if self.stages or not self.model else []
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
         return "-".join([".".join(names or [self.path]), *marks, f"s{self.seed}", digest])
@@ -177,22 +211,6 @@ def revisions(run: Run) -> list[tuple[str, str]]:
     if not run.stages and run.scale.world.made:
         used[TEXT.name] = TEXT
     return [(name, used[name].version(run.scale.world)) for name in sorted(used)]
-
-
-def recipe(run: Run) -> dict:
-    """The settings behind a run's numbers: its scale's fields that differ from their defaults, as JSON data.
-
-    Seeds and fields that only arrange the work are left out. The pretraining is included where the run makes
-    the encoder or starts from random weights.
-    """
-    s = run.scale
-    values = differing(s, leave=ARRANGED) | {"world": s.world.name}
-    named = {"encoder": s.encoder.name, "revision": s.encoder.revision}
-    values |= {name: value for name, value in named.items() if value or name == "encoder"}
-    values |= {"lacks": gaps} if (gaps := [gap for gap in s.lacks if gap.startswith(f"{run.on}/")]) else {}
-    if s.pretraining and (run.model or s.encoder.origin == RANDOM):
-        values["pretraining"] = differing(s.pretraining)
-    return json.loads(json.dumps(values))
 
 
 def differing(row, leave: tuple[str, ...] = ()) -> dict:

@@ -12,13 +12,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..design.encoders import weight_files
 from ..design.run import Run
 from ..design.scales import SCALES
 from ..design.tasks import TASKS
 from ..machine import files
 from ..machine.errors import Bad
-from ..machine.places import results_dir, runs_dir
+from ..machine.places import results_dir
 from . import volumes
 
 if TYPE_CHECKING:
@@ -71,11 +70,6 @@ class Survey:
         """How many rows are left out and why, as text; "" when all are used."""
         counts = {"damaged": len(self.damaged), "of another recipe": len(self.outdated)}
         return ", ".join(f"{n} {why}" for why, n in counts.items() if n)
-
-
-def run_fields(run: Run) -> dict:
-    """The fields of a row that describe its run."""
-    return run.named | {"id": run.id, "source": run.source, "on": run.on, "phase": run.phase}
 
 
 def row_file(run: Run) -> Path:
@@ -203,17 +197,6 @@ def run_of_row(row: dict) -> Run | None:
     except Bad:
         return None
     return run if run.id == row["id"] else None
-
-
-def checkpoint(run: Run) -> Path:
-    """The folder of a stage run's encoder."""
-    return runs_dir() / run.scale.name / run.id
-
-
-def trained(run: Run) -> bool:
-    """Whether all files of a stage run's encoder are on this machine."""
-    folder = checkpoint(run)
-    return all(file.is_file() for file in (folder / "config.json", *weight_files(folder)))
 
 
 def command(run: Run) -> str:

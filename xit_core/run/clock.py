@@ -74,7 +74,7 @@ class Clock:
             for run in todo
             if run.parent and run.parent.phase == 2 and results.finished(run.parent)
         }
-        todo += [run for run in retrained if not results.trained(run)]
+        todo += [run for run in retrained if not run.has_checkpoint]
         return self.end - min(CARE * sum(map(self.expected, todo)), 0.9 * self.span)
 
     def expected(self, run: Run) -> float:
