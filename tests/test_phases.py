@@ -125,6 +125,11 @@ def test_the_seconds_of_a_run_leave_out_what_its_stage_took(monkeypatch):
     assert results.read(Run("mnli"))["provenance"]["seconds"] >= 1e6 > child["provenance"]["seconds"] > 0
 
 
+def test_a_joint_stage_at_equal_steps_takes_as_many_as_a_single_task():
+    dose = phases.intermediate(Run("mnli+squad1+mlm", steps="single"))["dose"]
+    assert dose["steps"] == SCALES["smoke"].stage_steps and len(dose["share"]) == 3
+
+
 def test_a_joint_stage_gives_each_task_the_dose_that_it_has_alone():
     row = phases.intermediate(Run("+".join(INTERMEDIATES[:3])))
     assert row["dose"]["steps"] == 3 * SCALES["smoke"].stage_steps and sum(

@@ -6,7 +6,7 @@ import pytest
 
 from xit_core.design import scales
 from xit_core.design.methods import METHODS, Method
-from xit_core.design.run import Run, parse
+from xit_core.design.run import Run, joint_steps, parse
 from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS
 from xit_core.machine import places
 from xit_core.machine.errors import Bad
@@ -40,7 +40,15 @@ def test_a_wrong_path_is_named_in_one_line(path, says):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"scale": "huge"}, {"method": "prompt"}, {"model": "bert"}, {"lang": "de"}, {"seed": -1}, {"size": 0.5}],
+    [
+        {"scale": "huge"},
+        {"method": "prompt"},
+        {"model": "bert"},
+        {"lang": "de"},
+        {"seed": -1},
+        {"size": 0.5},
+        {"steps": "half"},
+    ],
 )
 def test_a_wrong_field_is_refused(wrong):
     with pytest.raises(Bad, match="allowed|known"):
@@ -74,6 +82,19 @@ def test_an_id_is_readable_and_depends_on_all_that_changes_a_score(monkeypatch):
 def test_a_new_knob_with_its_default_renames_nothing():
     told = Run("xnli", "paper").recipe
     assert told["encoder"] == "FacebookAI/xlm-roberta-large" and "probes" not in told and "seeds" not in told
+
+
+def test_equal_steps_are_a_run_of_their_own_where_a_stage_is_joint():
+    arm = Run("mnli+mlm > xnli", "micro", steps="single")
+    assert arm.id.startswith("mnli+mlm.xnli-single-s1-") and arm.parent.steps == "single"
+    assert arm.named["steps"] == "single" and arm != replace(arm, steps="sum")
+    assert Run("mnli > xnli", "micro", steps="single") == Run("mnli > xnli", "micro")
+    assert Run("mnli > mnli+mlm > xnli", steps="single").parent.parent == Run("mnli")
+
+
+def test_steps_of_a_joint_stage_are_a_sum_or_those_of_one_task_masked_lm_not_counted():
+    alone = {TASKS["mnli"]: 200, TASKS["squad1"]: 100, TASKS["mlm"]: 999}
+    assert joint_steps(alone, "sum") == 1299 and joint_steps(alone, "single") == 150
 
 
 def test_the_nine_joined_have_a_short_name():

@@ -105,15 +105,14 @@ def test_the_cells_of_claims_1_to_6_have_every_seed_and_all_others_three(sliced)
     seeds = {}
     for r in sliced:
         if r.phase == 3:
-            seeds.setdefault((r.source, r.lang, r.model, r.on), []).append(r.seed)
-    claimed = {"", *nine(scale), studies.multi(scale)}
+            seeds.setdefault((r.source, r.lang, r.model + r.steps, r.on), []).append(r.seed)
+    multi = studies.multi(scale)
+    claimed = {("", "sum"), *((source, "sum") for source in nine(scale)), (multi, "sum"), (multi, "single")}
     assert studies.LEAST_SEEDS == stats.SEEDS == 3
-    for (source, lang, model, _), found in seeds.items():
-        assert tuple(found) == (
-            (1, 2, 3, 4, 5) if source in claimed and lang == "en" and not model else (1, 2, 3)
-        )
+    for (source, lang, arm, _), found in seeds.items():
+        assert tuple(found) == ((1, 2, 3, 4, 5) if (source, arm) in claimed and lang == "en" else (1, 2, 3))
     variants = {"mlm", "squad1+mlm", "mnli+mlm", "hellaswag+mlm", "ocnli", "jcqa"}
-    assert {c[0] for c in seeds if c[1] == "en"} == claimed | variants
+    assert {c[0] for c in seeds if c[1] == "en"} == {source for source, _ in claimed} | variants
     assert {c[0] for c in seeds if c[1] == "mt"} == set(studies.MIXED)
     assert {c[3] for c in seeds} == set(TARGETS) and len(seeds) % len(TARGETS) == 0
 
@@ -164,3 +163,10 @@ def test_a_sliced_scale_has_a_notebook_for_every_source_and_seed(sliced):
 def test_an_unknown_study_is_told():
     with pytest.raises(Bad, match="no study 'mian'; known: main"):
         studies.runs("mian", SCALES["micro"])
+
+
+@pytest.mark.parametrize("scale", [name for name, s in SCALES.items() if not s.sources])
+def test_every_scale_plans_the_joint_sources_at_equal_steps_with_at_least_three_seeds(scale):
+    plan = [r for r in studies.runs("main", SCALES[scale]) if r.steps == "single" and r.phase == 3]
+    assert {r.source for r in plan} == {studies.multi(SCALES[scale]), *(f"{m}+mlm" for m in studies.MIXED)}
+    assert {r.on for r in plan} == set(TARGETS) and {1, 2, 3} <= {r.seed for r in plan}

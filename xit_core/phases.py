@@ -13,7 +13,7 @@ import torch
 
 from .data import reading
 from .design.encoders import fingerprint
-from .design.run import PRETRAINED, Run, runs_of
+from .design.run import PRETRAINED, Run, joint_steps, runs_of
 from .design.scales import PIVOT, Scale
 from .design.tasks import EVERY, TASKS, Task, train_languages
 from .ledger import predictions, results
@@ -131,7 +131,7 @@ def train_stage(net: Model, run: Run) -> Training:
     # with what the method added
     before = {name: weights.clone() for name, weights in net.encoder.state_dict().items()}
     batch = s.batch or max(task.batch for task in tasks)
-    steps = steps_of(tasks, features, s, batch)
+    steps = steps_of(tasks, features, s, batch, run.steps)
     batches = mixture.Mixture(features, batch, steps, run.seed, s.cap, s.temperature)
 
     def look(now: Model) -> dict:
@@ -283,15 +283,14 @@ def counted(read: list[dict], lost: np.ndarray) -> list[dict]:
     return [part | {"counts": part["counts"] | {LOST: n}} if n else part for part, n in parts]
 
 
-def steps_of(tasks: tuple[Task, ...], features: dict, s: Scale, batch: int) -> int:
-    """Optimiser steps of a stage: the sum of what its tasks would take alone.
+def steps_of(tasks: tuple[Task, ...], features: dict, s: Scale, batch: int, rule: str) -> int:
+    """Optimiser steps of a stage, of which each task gets its share of the mixture.
 
-    A task then gets its share of the mixture.
+    `rule`: a value of `Run.steps`.
     """
-    if s.stage_steps:
-        return s.stage_steps * len(tasks)
     rows = {task: len(features[task.name]) for task in tasks}
-    return sum(task.epochs * -(-min(n, s.cap or n) // batch) for task, n in rows.items())
+    alone = {task: s.stage_steps or task.epochs * -(-min(n, s.cap or n) // batch) for task, n in rows.items()}
+    return joint_steps(alone, rule)
 
 
 # -- the row -------------------------------------------------------------------------------------------------

@@ -24,10 +24,12 @@ MODELS = {
     "remake": "the scale's encoder, pretrained anew",
 }
 MACHINE_TRANSLATED = "mt"
+SUM, SINGLE = "sum", "single"  # values of `Run.steps`
+LATER = ("steps",)  # fields that are not in the ids of runs that have their defaults
 ARRANGED = (  # fields of a scale that only arrange the work, or are recorded elsewhere
     "name", "world", "encoder", "seeds", "together", "save_every", "pretraining", "lacks", "note", "sources",
     "targets",
-    "stand_ins", "by_seed", "prolongs", "first",
+    "stand_ins", "by_seed", "prolongs", "first", "early",
 )  # fmt: skip
 
 
@@ -42,6 +44,17 @@ class Stage:
     def name(self) -> str:
         """ "squad1+mlm" """
         return "+".join(member.name for member in self.tasks)
+
+
+def joint_steps(alone: dict[Task, int], rule: str) -> int:
+    """Optimiser steps of a stage, from those that each of its tasks takes alone.
+
+    `rule`: a value of `Run.steps`: their sum, or the mean over its tasks, masked LM not counted.
+    """
+    if rule == SUM:
+        return sum(alone.values())
+    labelled = [steps for task, steps in alone.items() if task.role != TEXT.role]
+    return round(sum(labelled) / len(labelled))
 
 
 @dataclass(frozen=True)
@@ -62,10 +75,13 @@ class Run:
     # language of the intermediate data: "en", or "mt" = machine-translated into the target languages
     lang: str = PIVOT
     size: int = 0  # rows of intermediate data, 0 = all that the scale allows
+    # of a joint stage: the sum of what its tasks take alone, or "single" = as many as one of them takes
+    steps: str = SUM
 
     def __post_init__(self):
         object.__setattr__(self, "scale", scale(self.scale))
-        for name, allowed in {"lang": (PIVOT, MACHINE_TRANSLATED), "model": tuple(MODELS)}.items():
+        choices = {"lang": (PIVOT, MACHINE_TRANSLATED), "model": tuple(MODELS), "steps": (SUM, SINGLE)}
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise Bad(f"{name}={getattr(self, name)!r}; allowed: {', '.join(map(repr, allowed))}")
         for name, least in {"seed": 1, "size": 0}.items():
@@ -78,6 +94,8 @@ class Run:
             )
         object.__setattr__(self, "path", paths[0])
         object.__setattr__(self, "method", canonical(methods(self.method, len(self.stages) or 1)))
+        if all(len(stage.tasks) == 1 for stage in self.stages):  # both are the same
+            object.__setattr__(self, "steps", SUM)
         for trained in (member for stage in self.stages for member in stage.tasks):
             languages(trained, self.scale)  # raises for a task that the scale's world does not have
 
@@ -177,11 +195,12 @@ class Run:
         ]
         marks = [
             str(self.changed[name]).replace(" > ", ".")
-            for name in ("model", "method", "lang")
+            for name in ("model", "method", "lang", "steps")
             if name in self.changed
         ]
         marks += [f"n{self.size}"] if self.size else []
-        identity = [self.named, self.recipe, revisions(self)]
+        early = {name: x for name, x in self.named.items() if name not in LATER or name in self.changed}
+        identity = [early, self.recipe, revisions(self)]
         identity += [fingerprint(self.scale.encoder)] if self.stages or not self.model else []
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
         return "-".join([".".join(names or [self.path]), *marks, f"s{self.seed}", digest])

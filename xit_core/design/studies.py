@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..machine.errors import Bad
-from .run import MACHINE_TRANSLATED, PRETRAINED, Run, parse
+from .run import MACHINE_TRANSLATED, PRETRAINED, SINGLE, Run, parse
 from .scales import PIVOT, Scale
 from .tasks import INTERMEDIATES, TARGETS, TEXT, nine
 
@@ -17,6 +17,11 @@ LEAST_SEEDS = 3
 def multi(scale: Scale) -> str:
     """The source that trains on the nine intermediate tasks jointly."""
     return parse("+".join(nine(scale)))[0]
+
+
+def equal_steps(scale: Scale) -> tuple[str, ...]:
+    """The joint sources that claims compare with a single task: trained once more with as many steps."""
+    return (multi(scale), *(source for source in mixed() if "+" in source))
 
 
 def mixed() -> tuple[str, ...]:
@@ -48,6 +53,7 @@ def main_study(scale: Scale) -> list[Run]:
     return [
         Run(PRETRAINED, scale),
         *grid(scale, sources, targets),
+        *grid(scale, () if scale.sources else equal_steps(scale), targets, steps=SINGLE),
         *grid(scale, () if scale.sources else MIXED, targets, lang=MACHINE_TRANSLATED),
         *grid(scale, ("",), targets, model="random"),
     ]
@@ -64,13 +70,14 @@ def by_seed(scale: Scale) -> list[Run]:
     others = (name for name in nine(scale) if name not in MIXED)
     claimed = [(paths(source, TARGETS), {}) for source in ("", *MIXED, multi(scale), *others)]
     control = ([PRETRAINED, *TARGETS], {"model": "random"})
+    single = [(paths(source, TARGETS), {"steps": SINGLE}) for source in equal_steps(scale)]
     variants = [(paths(source, TARGETS), {}) for source in (*mixed(), *OTHER_LANGUAGES)]
     translated = [(paths(source, TARGETS), {"lang": MACHINE_TRANSLATED}) for source in MIXED]
     first, more = scale.seeds[:LEAST_SEEDS], scale.seeds[LEAST_SEEDS:]
     rounds = (
         (first, [claimed[0], control, *claimed[1:]]),
-        (first, variants),
-        (more, claimed),
+        (first, [*single, *variants]),
+        (more, [*claimed, single[0]]),
         (first, translated),
     )
     cells = [(seed, cell) for seeds, cells in rounds for seed in seeds for cell in cells]

@@ -39,6 +39,7 @@ class Evaluation:
     `instances`: for each language, what each evaluation row adds to the headline score (0-100); empty where
     intervals do not need it. `protocols`: scores of the same predictions under further protocols, kept
     separate. `more`: further fields of the ledger's row. `exact`: scores that it has first, and unrounded.
+    `clusters`: for each language, the number of the cluster that each row belongs to; {} = its position.
     """
 
     scores: list[Score]
@@ -48,20 +49,22 @@ class Evaluation:
     protocols: list[Score] = field(default_factory=list)
     more: dict = field(default_factory=dict)
     exact: list[Score] = field(default_factory=list)
+    clusters: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def items(self) -> list[float]:
-        """items[i] = sum over languages of instances[lang][i] / (languages * rows).
+        """items[i] = sum over languages, and the rows of cluster i, of instances[lang] / (languages * rows).
 
         Where the headline is a mean over rows, they add up to it. Where it is not (tagging, BUCC), they
         stand in for it when intervals are computed.
         """
-        return row_contributions(self.instances)
+        return row_contributions(self.instances, self.clusters)
 
     @property
     def items_zero_shot(self) -> list[float]:
         """As `items`, over the languages other than the pivot."""
-        return row_contributions({lang: values for lang, values in self.instances.items() if lang != PIVOT})
+        abroad = {lang: values for lang, values in self.instances.items() if lang != PIVOT}
+        return row_contributions(abroad, self.clusters)
 
     def row(self) -> dict:
         """The fields that it adds to a row of the ledger."""
@@ -75,10 +78,13 @@ def rounded(scores: list[Score]) -> list[dict]:
     return [asdict(score) | {"value": round(score.value, 6)} for score in scores]
 
 
-def row_contributions(instances: dict[str, list[float]]) -> list[float]:
-    """What each row adds to the mean over languages of the means over rows."""
-    items = [0.0] * max(map(len, instances.values()), default=0)
-    for values in instances.values():
-        for i, value in enumerate(values):
-            items[i] += value / (len(instances) * len(values))
-    return [round(value, 6) for value in items]
+def row_contributions(instances: dict[str, list[float]], clusters: dict[str, list[int]]) -> list[float]:
+    """What each cluster of rows adds to the mean over languages of the means over rows.
+
+    A cluster that has no row in these languages adds nothing and is left out.
+    """
+    items: dict[int, float] = {}
+    for lang, values in instances.items():
+        for cluster, value in zip(clusters.get(lang, range(len(values))), values, strict=True):
+            items[cluster] = items.get(cluster, 0.0) + value / (len(instances) * len(values))
+    return [round(items[cluster], 6) for cluster in sorted(items)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..design.run import Run
+from ..design.run import DEFAULTS, LATER, Run
 from ..design.scales import SCALES
 from ..design.tasks import TASKS
 from ..machine import files
@@ -23,7 +23,7 @@ from . import volumes
 if TYPE_CHECKING:
     import pandas
 
-FIELDS = ("id", "path", "source", "on", "seed", "scale", "model", "method", "size", "phase")
+FIELDS = ("id", "path", "source", "on", "seed", "scale", "model", "method", "size", "steps", "phase")
 RUN_FIELDS = tuple(f.name for f in fields(Run))
 # fields that must be equal in two executions of one run; times and machines may differ
 SAME = ("id", "scores", "items")
@@ -33,8 +33,8 @@ ADVICE = "delete the file, and the run is made again, or restore it from git"
 SCORE = {"lang": str, "metric": str, "protocol": str, "value": float, "n": int}
 ROW = {
     "id": str, "path": str, "scale": str, "seed": int, "model": str, "method": str, "lang": str, "size": int,
-    "source": str, "on": str, "phase": int, "scores": [SCORE], "items": [float], "provenance": dict,
-    "sha256?": str,
+    "steps?": str, "source": str, "on": str, "phase": int, "scores": [SCORE], "items": [float],
+    "provenance": dict, "sha256?": str,
 }  # fmt: skip
 DATA = {
     "task": str, "split": str, "lang": str, "rows?": int, "dropped?": int, "sha256?": str, "source?": str,
@@ -51,7 +51,7 @@ REST = {
     "provenance": MADE, "protocols?": [SCORE], "abroad?": [float], "curve?": [{"step": int, "*": float}],
     "dose?": {"share?": {"*": float}, "*": float}, "language_share?": [float], "thresholds?": {"*": float},
     "layers?": [{"lang": str, "layer": int, "centred": bool, "value": float}],
-    "probe?": [{"lang": str, "layer": int, "accuracy": float, "n": int}],
+    "probe?": [{"lang": str, "layer": int, "accuracy": float, "n": int}], "commonest?": float,
 }  # fmt: skip
 
 
@@ -187,13 +187,18 @@ def unknown_field(row: dict) -> str:
     return next(iter(wrong), "")
 
 
+def named(row: dict) -> dict[str, str | int]:
+    """The fields of its run that a row names; those that are younger than the row have their defaults."""
+    return {name: row[name] for name in RUN_FIELDS if name in row or name not in LATER}
+
+
 def run_of_row(row: dict) -> Run | None:
     """The run of a row; None where this version makes no run with its id.
 
     Such a row is of another recipe, or of a task that no longer exists.
     """
     try:
-        run = Run(**{name: row[name] for name in RUN_FIELDS})
+        run = Run(**named(row))
     except Bad:
         return None
     return run if run.id == row["id"] else None
@@ -296,7 +301,7 @@ def tidy(told: list[dict]) -> "pandas.DataFrame":
     import pandas as pd
 
     scored = [
-        {name: row[name] for name in FIELDS} | {"data_lang": row["lang"]} | score
+        {name: row.get(name, DEFAULTS.get(name)) for name in FIELDS} | {"data_lang": row["lang"]} | score
         for row in told
         for score in row["scores"]
     ]

@@ -9,6 +9,7 @@ from scipy.stats import norm, spearmanr
 
 from ..design.encoders import DEPTH
 from ..design.methods import FULL
+from ..design.run import SUM
 from ..design.scales import PIVOT, SCALES
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
@@ -81,8 +82,12 @@ class View:
 
     @property
     def main(self) -> list[dict]:
-        """The rows of runs as the main study makes them; a question's runs are in its own chapter."""
-        return [row for row in self.rows if row["method"] == FULL and not row["size"]]
+        """The rows of runs as the paper makes them; a question's runs are in its own chapter."""
+        return [
+            row
+            for row in self.rows
+            if row["method"] == FULL and not row["size"] and row.get("steps", SUM) == SUM
+        ]
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -247,7 +252,8 @@ def learned_section(view: View) -> str:
     """How well each intermediate training learned its own tasks: development scores beside those of
     guessing.
     """
-    frame = view.frame[(view.frame.phase == 2) & (view.frame.method == FULL) & (view.frame["size"] == 0)]
+    frame = results.tidy(view.main)
+    frame = frame[frame.phase == 2]
     # the task in "mnli: accuracy" or in "mlm/masked-accuracy"
     tasks = frame.protocol.str.extract(r"(\w+)", expand=False)
     own = [t in TASKS and metric in TASKS[t].metrics for t, metric in zip(tasks, frame.metric, strict=True)]

@@ -4,7 +4,7 @@ import math
 
 from ..data.inventory import rows_of
 from ..design import studies
-from ..design.run import Run
+from ..design.run import SINGLE, SUM, Run, joint_steps
 from ..design.scales import Scale
 from ..design.tasks import PARALLEL, TASKS, Task, languages
 from ..ledger import results
@@ -53,19 +53,19 @@ def train_tokens(run: Run, counted: set) -> int:
     Returns 0 if the stage trains nothing or `counted` already has that training; otherwise adds it there.
     """
     scale, tasks = run.scale, trained_tasks(run)
-    key = (run.source, tasks, run.seed, run.model, run.method, run.lang, run.size)
+    key = (run.source, tasks, run.seed, run.model, run.method, run.lang, run.size, run.steps)
     if not tasks or key in counted:
         return 0
     counted.add(key)
     fixed, cap = (
         (scale.stage_steps, run.size or scale.stage_rows) if run.phase == 2 else (scale.steps, scale.rows)
     )
-    total = 0
+    total, alone = 0, {}  # tokens, and the steps of each task
     for task in tasks:
         rows = rows_of(task, task.train) or cap
-        steps = fixed or math.ceil(min(rows, cap or rows) * task.epochs / task.batch)
-        total += steps * (scale.batch or task.batch) * scale.longest(task.kind)
-    return total
+        alone[task] = fixed or math.ceil(min(rows, cap or rows) * task.epochs / task.batch)
+        total += alone[task] * (scale.batch or task.batch) * scale.longest(task.kind)
+    return total if run.steps == SUM else round(total * joint_steps(alone, SINGLE) / sum(alone.values()))
 
 
 def trained_tasks(run: Run) -> tuple[Task, ...]:

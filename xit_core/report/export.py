@@ -66,7 +66,7 @@ def run_of_id(name: str, ledger: results.Survey) -> Run:
         raise Bad(damaged[0] if damaged else missing)
     if ledger_row["on"] not in TARGETS:
         raise Bad(f"run {name!r} ends in {ledger_row['on']!r}; a submission has {', '.join(TARGETS)}")
-    return Run(**{k: ledger_row[k] for k in results.RUN_FIELDS})
+    return Run(**results.named(ledger_row))
 
 
 def check_new_folders(to: Path, gold: Path | None) -> None:

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..design.methods import FULL
+from ..design.run import SUM
 from ..design.scales import PIVOT
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
 from ..ledger import results
@@ -98,10 +99,10 @@ def interval(values: pd.Series) -> float:
 
 
 def main_runs(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the main study: targets only, full fine-tuning, all intermediate data that the scale
-    allows.
+    """The rows of the main study: targets only, full fine-tuning, all intermediate data and steps that the
+    scale allows.
     """
-    return frame[(frame.phase == 3) & (frame.method == FULL) & (frame["size"] == 0)]
+    return frame[(frame.phase == 3) & (frame.method == FULL) & (frame["size"] == 0) & (frame.steps == SUM)]
 
 
 def gain_table(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Zero-shot scores of a model in every language."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..metrics import protocols
 from ..metrics.protocols import PROTOCOLS
 from ..model.encoder import Model
 from ..model.kinds import encode, kind
-from . import retrieval
+from . import instances, retrieval
 
 MASKING = 0.15  # share of the pieces that are hidden when masked LM is scored
 
@@ -42,18 +43,34 @@ def target(net: Model, task: Task, s: Scale) -> Evaluation:
 
 def by_rows(net: Model, task: Task, s: Scale) -> Evaluation:
     """Score a task that its head answers row by row, by its protocols."""
-    parts = {lang: by_language(net, task, TASKS[task.train_on], lang, s) for lang in languages(task, s)}
+    parts, keys = {}, {}
+    for lang in languages(task, s):
+        parts[lang], keys[lang] = by_language(net, task, TASKS[task.train_on], lang, s)
+    predictions = [prediction for part in parts.values() for prediction in part.predictions]
     return Evaluation(
         [score for part in parts.values() for score in part.scores],
         {lang: part.instances[lang] for lang, part in parts.items()},
-        [prediction for part in parts.values() for prediction in part.predictions],
+        predictions,
         [entry for part in parts.values() for entry in part.seen],
         [score for part in parts.values() for score in part.protocols],
+        {"commonest": commonest([row["prediction"] for row in predictions])},
+        clusters={} if s.early else instances.clusters(keys),
     )
 
 
-def by_language(net: Model, task: Task, trained: Task, lang: str, s: Scale) -> Evaluation:
-    """Score one task in one language, with the head of the task that was trained for it."""
+def commonest(answers: list) -> float:
+    """The share of the most frequent answer (tags are counted token by token); 1 is a constant answer."""
+    single = [x for answer in answers for x in (answer if isinstance(answer, list) else [answer])]
+    return round(Counter(single).most_common(1)[0][1] / len(single), 6)
+
+
+def by_language(
+    net: Model, task: Task, trained: Task, lang: str, s: Scale
+) -> tuple[Evaluation, list[tuple[Hashable, ...]]]:
+    """Score one task in one language, with the head of the task that was trained for it.
+
+    Returns the scores, and the keys by which rows belong together.
+    """
     names = net.labels[trained.name]
     rows, seen = reading.examples(task, "validation", lang, s, s.eval_rows)
     features = encode(task, rows, net.tokenizer, s, names)
@@ -71,7 +88,8 @@ def by_language(net: Model, task: Task, trained: Task, lang: str, s: Scale) -> E
         {"task": task.name, "lang": lang, "id": e["id"], "prediction": y} | extra
         for e, y, extra in zip(rows, answers, extras, strict=True)
     ]
-    return Evaluation(scores, {lang: points}, predictions, seen, other_scores)
+    keys = instances.ties(rows, lang, s.world.made)
+    return Evaluation(scores, {lang: points}, predictions, seen, other_scores), keys
 
 
 def stage(net: Model, tasks: tuple[Task, ...], s: Scale) -> tuple[Evaluation, dict[str, float]]:
@@ -81,7 +99,7 @@ def stage(net: Model, tasks: tuple[Task, ...], s: Scale) -> tuple[Evaluation, di
         if kind(task).measured == MASKS:
             scores += masked(net, s)
             continue
-        evaluation = by_language(net, task, task, task.train_lang, s)
+        evaluation, _ = by_language(net, task, task, task.train_lang, s)
         scores += [replace(score, protocol=f"{task.name}: {score.protocol}") for score in evaluation.scores]
         predictions, seen = predictions + evaluation.predictions, seen + evaluation.seen
     after = retrieval.retrieve(net, PARALLEL, s)
