@@ -2,8 +2,10 @@
 
 import pytest
 
+from xit_core.design.run import Run
 from xit_core.ledger.outcomes import Evaluation
-from xit_core.score.evaluate import commonest
+from xit_core.phases import intermediate
+from xit_core.score.evaluate import commonest, constant_score
 from xit_core.score.instances import clusters, ties
 
 
@@ -65,3 +67,14 @@ def test_items_add_up_to_the_score_by_cluster():
 )
 def test_a_constant_answer_is_seen(answers, share):
     assert commonest(answers) == share
+
+
+def test_the_best_constant_answer_is_what_a_stage_must_beat():
+    assert constant_score([{"label": 1}, {"label": 1}, {"label": 0}, {"label": 2}]) == 50.0
+    assert constant_score([{"answers": []}, {"answers": [["a", 0]]}, {"answers": []}]) == 66.666667
+    assert constant_score([{"tags": ["N", "N"]}, {"tags": ["V", "N"]}]) == 75.0
+
+
+def test_a_stage_keeps_what_guessing_scores_on_its_own_rows():
+    row = intermediate(Run("mnli+squad2+mlm"))
+    assert set(row["guess"]) == {"mnli", "squad2"} and all(30 <= v <= 75 for v in row["guess"].values())

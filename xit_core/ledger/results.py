@@ -52,6 +52,7 @@ REST = {
     "dose?": {"share?": {"*": float}, "*": float}, "language_share?": [float], "thresholds?": {"*": float},
     "layers?": [{"lang": str, "layer": int, "centred": bool, "value": float}],
     "probe?": [{"lang": str, "layer": int, "accuracy": float, "n": int}], "commonest?": float,
+    "guess?": {"*": float},
 }  # fmt: skip
 
 

@@ -3,35 +3,32 @@
 The computations call scipy and statsmodels.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm, t
+from scipy.special import digamma, polygamma
+from scipy.stats import bartlett, t
 from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.05  # of every test; intervals are at 1 - LEVEL
 POWER = 0.8  # with which an effect of the size that is called detectable is found
 SEEDS = 3  # an interval needs at least this many seeds
+MOST_PRIOR = 30.0  # degrees of freedom that other sources lend a source's variance, at most
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over seeds. Its variance has two parts: between seeds, and from the sample of test instances."""
+    """An estimate in points with its variance and the degrees of freedom of that variance (inf: known)."""
 
     mean: float
-    seed_se: float  # standard error from the spread over the seeds
-    instance_var: float  # variance of the mean over samples of as many test instances
-    df: int  # degrees of freedom of `seed_se`
+    variance: float
+    df: float = np.inf
 
     def half(self, level: float = LEVEL) -> float:
-        """Half the width at `1 - level`: a t part for the seeds and a normal part for the instances, added as
-        variances.
-        """
-        quantile = 1 - level / 2
-        return float(
-            np.hypot(t.ppf(quantile, self.df) * self.seed_se, norm.ppf(quantile) * self.instance_var**0.5)
-        )
+        """Half the width at `1 - level`."""
+        return float(t.ppf(1 - level / 2, self.df) * self.variance**0.5)
 
     def detectable(self, power: float = POWER) -> float:
         """The smallest distance from the null hypothesis that a test of one comparison finds with this power.
@@ -50,62 +47,136 @@ class Interval:
         """The upper end at 1 - LEVEL."""
         return self.mean + self.half()
 
-    def p(self, null: float = 0.0) -> float:
-        """Two-sided p-value of `mean == null`: the level at which the interval just reaches `null`."""
-        distance = abs(self.mean - null)
-        if not self.seed_se and not self.instance_var:  # nothing varies: the difference is exact
-            return 1.0 if distance == 0 else 0.0
-        ends = (1e-12, 1 - 1e-12)
-        reach = np.clip(distance, self.half(ends[1]), self.half(ends[0]))
-        return float(brentq(lambda level: self.half(level) - reach, *ends, xtol=1e-12))
-
     def above(self, null: float = 0.0) -> float:
-        """p-value of "the mean is at most `null`", at the level of one side of the interval.
-
-        It is the two-sided p-value if the mean is above `null`, otherwise 1.
-        """
-        return self.p(null) if self.mean > null else 1.0
+        """One-sided p-value of "the true value is at most `null`"."""
+        if not self.variance:  # nothing varies: the value is exact
+            return 0.0 if self.mean > null else 1.0
+        return float(t.sf((self.mean - null) / self.variance**0.5, self.df))
 
     def below(self, null: float = 0.0) -> float:
-        """p-value of "the mean is at least `null`"; see `above`. An exact zero counts as not above zero."""
-        exact = not self.seed_se and not self.instance_var and self.mean == null
-        return self.p(null) if self.mean < null else 0.0 if exact else 1.0
+        """One-sided p-value of "the true value is at least `null`"; an exact `null` is not below it."""
+        if not self.variance:
+            return 0.0 if self.mean < null else 1.0
+        return float(t.cdf((self.mean - null) / self.variance**0.5, self.df))
 
 
-def paired(values: np.ndarray, differences: list[np.ndarray]) -> Interval:
-    """The interval of a mean paired difference.
+@dataclass(frozen=True)
+class Part:
+    """One part of the variance of an estimate, estimated with some degrees of freedom."""
 
-    Shapes: values (S,), one difference per seed, in points; differences: one array (N_t,) per target with the
-    per-instance differences averaged over the seeds, whose *sum* is the target's contribution to the mean.
+    variance: float
+    df: float
+
+
+def satterthwaite(parts: Sequence[Part], most: float = np.inf) -> Part:
+    """The sum of independent variance estimates, with its approximate degrees of freedom, at most `most`.
+
+    Source: Satterthwaite (1946), An approximate distribution of estimates of variance components.
     """
+    total = sum(part.variance for part in parts)
+    spread = sum(part.variance**2 / part.df for part in parts)
+    return Part(total, min(total**2 / spread, most) if spread else np.inf)
+
+
+def moderated(variances: np.ndarray, df: float) -> tuple[np.ndarray, float]:
+    """Variances that lend each other strength, and the degrees of freedom that each gained.
+
+    They are thought of as draws of a scaled inverse chi-square distribution, whose two parameters are
+    estimated from the mean and the variance of their logarithms. Shapes: (K,) in, (K,) out; `df`: of each.
+
+    Source: Smyth (2004), Linear models and empirical Bayes methods, section 6.2; limma's squeezeVar.
+    """
+    variances = np.asarray(variances, float)
+    if len(variances) < 2 or not np.all(variances > 0):
+        return variances, 0.0
+    logs = np.log(variances) - digamma(df / 2) + np.log(df / 2)
+    excess = np.var(logs, ddof=1) - polygamma(1, df / 2)
+    prior = min(2 * inverse_trigamma(excess), MOST_PRIOR) if excess > 0 else MOST_PRIOR
+    common = np.exp(np.mean(logs) + digamma(prior / 2) - np.log(prior / 2))
+    return (prior * common + df * variances) / (prior + df), prior
+
+
+def inverse_trigamma(value: float) -> float:
+    """The x > 0 with trigamma(x) = `value`, for a value above 0."""
+    return float(np.exp(brentq(lambda log: polygamma(1, np.exp(log)) - value, -20.0, 20.0)))
+
+
+def homogeneity(residuals: np.ndarray) -> float:
+    """p-value of "all sources vary equally over the seeds" (Bartlett's test). Shape: (K, S)."""
+    return float(bartlett(*residuals).pvalue) if len(residuals) > 1 else 1.0
+
+
+def own_variance(values: Sequence[float]) -> Part:
+    """The variance of a mean over seeds from these seeds alone. Shape: (S,)."""
     values = np.asarray(values, float)
-    instances = sum(
-        len(difference) * np.var(difference, ddof=1) for difference in differences if len(difference) > 1
-    )
-    return Interval(
-        float(values.mean()),
-        float(values.std(ddof=1) / len(values) ** 0.5),
-        float(instances),
-        len(values) - 1,
-    )
+    if len(values) < 2:
+        return Part(np.nan, np.nan)
+    return Part(float(values.var(ddof=1) / len(values)), len(values) - 1)
 
 
-def pooled(interval: Interval, means: np.ndarray, weights: np.ndarray) -> Interval:
-    """The interval with its seed variance estimated from all K sources, by a two-way analysis of variance
-    with seeds as blocks.
+def source_variance(means: np.ndarray, weights: np.ndarray, alone: np.ndarray) -> Part:
+    """The variance of a weighted sum of sources that comes from their seeds.
 
-    One difference over three seeds has 2 degrees of freedom; the K sources together have (K-1)(S-1). This
-    assumes that seeds matter about equally after every source.
-    Shapes: means (K, S), each source's mean over the targets; weights (K,).
+    Sources and seeds form a two-way table, seeds as blocks: what a seed does to all sources alike cancels in
+    a difference of sources, and enters with its own variance where the weights do not add up to zero. A
+    source's own variance is that of its residuals, moderated over the sources that are not `alone`. A single
+    source is judged by its own variance, the blocks included.
+    Shapes: means (K, S), of sources that train something; weights (K,); alone (K,), whether a source is a
+    stratum of its own, as the baseline is.
     """
-    (k, s), residuals = means.shape, means - means.mean(0) - means.mean(1, keepdims=True) + means.mean()
-    df = (k - 1) * (s - 1)
-    return replace(
-        interval, seed_se=float((np.sum(residuals**2) / df * np.sum(weights**2) / s) ** 0.5), df=df
-    )
+    (k, s), total = means.shape, float(weights.sum())
+    if np.count_nonzero(weights) == 1:
+        single = own_variance(means[weights != 0][0])
+        return Part(single.variance * total**2, single.df)
+    residuals = centred(means)
+    # unbiased where all vary equally; elsewhere a K-th of each comes from the others
+    own = (residuals**2).sum(1) / (s - 1) * k / (k - 1)
+    variances, df = own.copy(), np.full(k, s - 1.0)
+    variances[~alone], prior = moderated(own[~alone], s - 1)
+    df[~alone] += prior
+    parts = [Part(w**2 * v / s, d) for w, v, d in zip(weights, variances, df, strict=True) if w]
+    sources = satterthwaite(parts, (k - 1) * (s - 1))
+    if abs(total) < 1e-9:
+        return sources
+    block = max(0.0, means.mean(0).var(ddof=1) - (residuals**2).sum() / ((k - 1) * (s - 1)) / k)
+    return satterthwaite([sources, Part(total**2 * block / s, s - 1)])
 
 
-def at_least(p: list[float], k: int) -> float:
+def centred(means: np.ndarray) -> np.ndarray:
+    """Residuals of a two-way table without interaction. Shape: (K, S)."""
+    return means - means.mean(0) - means.mean(1, keepdims=True) + means.mean()
+
+
+def instance_variance(differences: np.ndarray) -> float:
+    """The variance of a mean over seeds that comes from the sample of test instances.
+
+    It is that of the instances' differences, less what noise of single seeds adds to it, which the variance
+    over seeds already has. Shape: (S, N), for each seed what each instance (a cluster of rows) adds to the
+    estimate; they add up to it.
+    """
+    s, n = differences.shape
+    if n < 2:
+        return 0.0
+    noise = (centred(differences) ** 2).sum() / ((n - 1) * (s - 1)) if s > 1 else 0.0
+    return max(0.0, n * float(differences.mean(0).var(ddof=1) - noise / s))
+
+
+def interval(mean: float, seeds: Part, instances: float) -> Interval:
+    """The interval of an estimate from the variance over seeds and that over instances."""
+    both = satterthwaite([seeds, Part(instances, np.inf)])
+    return Interval(float(mean), both.variance, both.df)
+
+
+def paired(values: Sequence[float], differences: Sequence[np.ndarray] = ()) -> Interval:
+    """The interval of a mean paired difference, from its own seeds.
+
+    Shapes: values (S,), one difference for each seed, in points; differences: for each target (S, N_t), what
+    each instance adds to it.
+    """
+    return interval(np.mean(values), own_variance(values), sum(map(instance_variance, differences)))
+
+
+def at_least(p: Sequence[float], k: int) -> float:
     """p-value of "fewer than `k` of these hold", by the partial-conjunction test.
 
     k = 1 is Bonferroni's test; with k = len(p), all must hold.
@@ -115,6 +186,11 @@ def at_least(p: list[float], k: int) -> float:
     return min(1.0, (len(p) - k + 1) * sorted(p)[k - 1])
 
 
-def holm(p: list[float]) -> list[float]:
+def two_sided(p: float) -> float:
+    """The two-sided p-value of the side whose one-sided p-value this is."""
+    return min(1.0, 2 * p)
+
+
+def holm(p: Sequence[float]) -> list[float]:
     """Holm-adjusted p-values, in the given order."""
-    return [float(value) for value in multipletests(p, LEVEL, "holm")[1]] if p else []
+    return [float(value) for value in multipletests(p, LEVEL, "holm")[1]] if len(p) else []

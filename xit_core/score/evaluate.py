@@ -64,6 +64,15 @@ def commonest(answers: list) -> float:
     return round(Counter(single).most_common(1)[0][1] / len(single), 6)
 
 
+def constant_score(rows: list[dict]) -> float:
+    """The score (0-100) of the best constant answer: a label, a tag for every token, or "no answer"."""
+    if "answers" in rows[0]:
+        gold = ["" if not row["answers"] else "answered" for row in rows]
+        return round(100 * gold.count("") / len(gold), 6)
+    gold = [x for row in rows for x in (row["tags"] if "tags" in row else [row["label"]])]
+    return round(100 * commonest(gold), 6)
+
+
 def by_language(
     net: Model, task: Task, trained: Task, lang: str, s: Scale
 ) -> tuple[Evaluation, list[tuple[Hashable, ...]]]:
@@ -93,8 +102,11 @@ def by_language(
 
 
 def stage(net: Model, tasks: tuple[Task, ...], s: Scale) -> tuple[Evaluation, dict[str, float]]:
-    """The English dev scores of a stage's tasks (protocol "task: ..."), and retrieval after the stage."""
-    scores, predictions, seen = [], [], []
+    """The English dev scores of a stage's tasks (protocol "task: ..."), and retrieval after the stage.
+
+    `guess` in its row: for each task, what the best constant answer scores on the same rows.
+    """
+    scores, predictions, seen, guess = [], [], [], {}
     for task in tasks:
         if kind(task).measured == MASKS:
             scores += masked(net, s)
@@ -102,8 +114,11 @@ def stage(net: Model, tasks: tuple[Task, ...], s: Scale) -> tuple[Evaluation, di
         evaluation, _ = by_language(net, task, task, task.train_lang, s)
         scores += [replace(score, protocol=f"{task.name}: {score.protocol}") for score in evaluation.scores]
         predictions, seen = predictions + evaluation.predictions, seen + evaluation.seen
+        rows, _ = reading.examples(task, "validation", task.train_lang, s, s.eval_rows)
+        guess[task.name] = constant_score(rows)
     after = retrieval.retrieve(net, PARALLEL, s)
-    return Evaluation(scores, predictions=predictions, seen=seen, more=after.more), probed(after)
+    more = after.more | {"guess": guess}
+    return Evaluation(scores, predictions=predictions, seen=seen, more=more), probed(after)
 
 
 def encoder(net: Model, s: Scale) -> Evaluation:
