@@ -382,8 +382,8 @@ def claims(scale: Scale, as_json: bool) -> None:
     from .report import verdicts
 
     say(damaged(scale))
-    columns = ("number", "id", "published", "estimate", "low", "high", "detectable", "direction", "magnitude")
-    tell(verdicts.table(scale.name), as_json, *columns)
+    names = "number id published estimate joint_low joint_high direction not_worse magnitude note"
+    tell(verdicts.table(scale.name), as_json, *names.split())
     for note in (scale.note, environments_differ(results.rows(scale.name))):
         if note and not as_json:
             print(f"{scale.name}: {note}")

@@ -18,9 +18,10 @@ from .scales import PIVOT, Scale, scale
 from .tasks import TASKS, TEXT, Task, languages, nine, ordered, task
 
 PRETRAINED = "pretrained"  # the path of the encoder itself
+RANDOM_WEIGHTS = "random"
 MODELS = {
     "": "the scale's encoder",
-    "random": "its shape with random weights",
+    RANDOM_WEIGHTS: "its shape with random weights",
     "remake": "the scale's encoder, pretrained anew",
 }
 MACHINE_TRANSLATED = "mt"

@@ -13,7 +13,8 @@ from ..design.run import SUM
 from ..design.scales import PIVOT, SCALES
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
-from . import claims, plots, published, verdicts
+from . import findings, plots, verdicts
+from .gates import chance_level
 from .sensitivity import Variant, sensitivity
 
 CAPTIONS = {
@@ -51,7 +52,7 @@ CAPTIONS = {
 }
 MEASURED_CLAIMS = 10  # claims 1 to 10 are measured; the others are checked by code
 EMPTY = "*No runs yet at this scale.*\n"
-MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open"}
+MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open", "not testable": "– not testable"}
 
 SIGNED = "+,.1f"
 COMPARED = {"tatoeba": "raw (%)", "tatoeba_centred": "centred (%)", "share": "share of language identity (%)"}
@@ -95,7 +96,7 @@ class View:
         return results.tidy(self.rows)
 
     @cached_property
-    def findings(self) -> dict[str, claims.Finding]:
+    def findings(self) -> dict[str, findings.Finding]:
         """Every claim's finding."""
         return verdicts.findings(self.scale)
 
@@ -139,17 +140,25 @@ def count(value: float | None) -> str:
 
 
 def estimate_cell(row: dict) -> str:
-    """ "+1.2 [−0.3, +2.6]" for a measured claim, the count alone for a checked one."""
+    """ "+1.2 [−0.3, +2.6]" for a measured claim, the count alone for a checked one.
+
+    The interval is the one that covers all claims together, where there is such a one.
+    """
     if row["low"] is None:
         return count(row["estimate"])
-    mean, low, high = (number(row[key], SIGNED) for key in ("estimate", "low", "high"))
+    ends = [row.get(f"joint_{end}", row[end]) for end in ("low", "high")]
+    mean, low, high = (number(value, SIGNED) for value in (row["estimate"], *ends))
     return f"{mean} [{low}, {high}]"
 
 
 def verdict_cell(row: dict, plain: bool = False) -> str:
-    """Direction, then magnitude where the claim has one."""
-    words = [word for word in (row["direction"], row["magnitude"]) if word]
-    return " · ".join(MARK[word] if plain else f"[{MARK[word]}]{{.{word}}}" for word in words)
+    """The verdict, then those on "not worse" and on the claimed number where the claim has them."""
+    words = {"": row["direction"], "not worse: ": row["not_worse"], "its number: ": row["magnitude"]}
+    return " · ".join(
+        name + (MARK[word] if plain else f"[{MARK[word]}]{{.{word.replace(' ', '-')}}}")
+        for name, word in words.items()
+        if word
+    )
 
 
 def reduced(view: View) -> str:
@@ -262,7 +271,8 @@ def learned_section(view: View) -> str:
     lines = [
         [name, f"`{task}`", " and ".join(TASKS[task].metrics).replace("_", " ").replace("f1", "F1"),
         number(values.mean()),
-         number(plots.interval(values) if len(values) > 1 else None), number(guessing(task)), len(values)]
+         number(plots.interval(values) if len(values) > 1 else None), number(chance_level(TASKS[task])),
+         len(values)]
         for name in plots.order(list(learned.name)) for task in TASKS for values in [scores.get((name,
         task))] if values is not None
     ]  # fmt: skip
@@ -275,15 +285,6 @@ def learned_section(view: View) -> str:
         "where answers are not equally frequent, as in QQP and SQuAD 2.\n\n"
     )
     return text + small(markdown_table(head, lines)) if lines else ""
-
-
-def guessing(task: str) -> float | None:
-    """Accuracy (percent) of guessing among a task's answers; None when their number is not fixed."""
-    declared = TASKS[task]
-    answers = (
-        len(declared.labels) if declared.kind == "classify" else int(published.stated(task, "choices") or 0)
-    )
-    return 100 / answers if answers else None
 
 
 def mechanism(view: View) -> str:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..design import studies
-from ..design.run import Run
+from ..design.run import RANDOM_WEIGHTS, SINGLE, Run
 from ..design.scales import PIVOT, Scale
-from ..design.tasks import INTERMEDIATES, TARGETS, nine
+from ..design.scales import scale as scale_of
+from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
-from .stats import SEEDS, Interval, paired, pooled
+from .stats import SEEDS, Interval, instance_variance, interval, source_variance
 
 BASELINE = ("", PIVOT)
+EQUAL_STEPS = ", equal steps"  # in the name of a joint source that took as many steps as a single task
 
 # a run's source and the language of its intermediate data; where a study compares methods or numbers of rows,
 # too, the names of its sources say them
@@ -33,11 +35,22 @@ class Entry:
     id: str
     score: float  # 0-100
     items: np.ndarray  # (N,), sums to a proxy of the score
+    row: dict  # of the ledger
 
 
 def main_cell(run: Run) -> Cell | None:
     """The cell of a run of the main study; None for the random-weights control, which is no source."""
-    return None if run.model else (run.source, run.lang, run.on)
+    return None if run.model else (at(run.source, run.steps), run.lang, run.on)
+
+
+def control_cell(run: Run) -> Cell | None:
+    """The cell of a run of the control of random weights; None for other runs."""
+    return (run.source, run.lang, run.on) if run.model == RANDOM_WEIGHTS else None
+
+
+def at(source: str, steps: str) -> str:
+    """The name of a source that is trained with this rule for its steps."""
+    return f"{source}{EQUAL_STEPS if steps == SINGLE else ''}"
 
 
 def runs_by_cell(
@@ -57,6 +70,58 @@ def runs_by_cell(
     return found
 
 
+@dataclass(frozen=True)
+class Pool:
+    """Sources that share seeds and targets. Shapes: means (K, S), over the targets; alone (K,)."""
+
+    sources: tuple[Source, ...]
+    means: np.ndarray
+    alone: np.ndarray  # whether a source is a stratum of its own: the baseline
+
+
+def is_trained(cell: Cell) -> bool:
+    """Whether a cell trains anything: an encoder without intermediate training has no seed in retrieval."""
+    return bool(cell[0]) or bool(TASKS[cell[2]].train_on)
+
+
+def entries(
+    stored: list[dict], planned: Iterable[Run], cell_of: Callable[[Run], Cell | None]
+) -> dict[Cell, dict[int, Entry]]:
+    """The finished target runs of a study: cell -> seed -> entry. A cell without a finished run is empty.
+
+    Raises: ValueError when two runs are the same seed of the same cell.
+    """
+    rows = {row["id"]: row for row in stored}
+    scores = results.headline(results.tidy(stored)).set_index("id")["score"] if rows else {}
+    found: dict[Cell, dict[int, Entry]] = {}
+    for (cell, seed), run in runs_by_cell(planned, cell_of).items():
+        seeds = found.setdefault(cell, {})
+        if run.id in rows and run.id in scores:
+            row = rows[run.id]
+            seeds[seed] = Entry(run.id, float(scores[run.id]), np.asarray(row["items"], float), row)
+    return found
+
+
+def stage_rows(stored: list[dict], planned: Iterable[Run]) -> dict[Source, dict[int, dict]]:
+    """The rows of finished intermediate trainings of a study: source -> seed -> row."""
+    rows, found = {row["id"]: row for row in stored}, {}
+    for run in planned:
+        if run.phase == 2 and run.id in rows and not run.model:
+            found.setdefault((at(run.source, run.steps), run.lang), {})[run.seed] = rows[run.id]
+    return found
+
+
+def controls(scale: Scale, stored: list[dict]) -> dict[str, dict[int, Entry]]:
+    """The finished runs of the control of random weights: target -> seed -> entry.
+
+    A scale that prolongs another uses that one's.
+    """
+    if scale.prolongs:
+        scale, stored = scale_of(scale.prolongs), results.rows(scale.prolongs)
+    found = entries(stored, studies.runs(studies.MAIN, scale), control_cell)
+    return {target: seeds for (_, _, target), seeds in found.items()}
+
+
 class Ledger:
     """The finished runs of a study at one scale: cell -> seed -> entry. Rows of other recipes are ignored."""
 
@@ -73,17 +138,13 @@ class Ledger:
 
         Raises: ValueError when two runs of the study are the same seed of the same cell.
         """
+        self.scale, self.least, self.gates = scale, least, None
         stored = results.rows(scale.name) if stored is None else stored
-        self.least = least
-        rows = {row["id"]: row for row in stored}
-        scores = results.headline(results.tidy(stored)).set_index("id")["score"] if rows else {}
-        self.cells: dict[Cell, dict[int, Entry]] = {}
-        for (cell, seed), run in runs_by_cell(studies.runs(study, scale), cell_of).items():
-            seeds = self.cells.setdefault(cell, {})
-            if run.id in rows and run.id in scores:
-                seeds[seed] = Entry(run.id, float(scores[run.id]), np.asarray(rows[run.id]["items"], float))
+        self.cells = entries(stored, studies.runs(study, scale), cell_of)
+        self.stages = stage_rows(stored, studies.runs(study, scale))
+        self.control = controls(scale, stored)
         self.targets = tuple(t for t in TARGETS if ("", PIVOT, t) in self.cells)
-        self.nine, self.multi = nine(scale), studies.multi(scale)
+        self.nine, self.multi = nine(scale), at(studies.multi(scale), SINGLE)
         self.instead = ", ".join(
             f"{stand_in} stands in for {t}"
             for stand_in, t in zip(self.nine, INTERMEDIATES, strict=True)
@@ -122,39 +183,45 @@ class Ledger:
             raise Short(f"{found}, {self.least} needed")
         return sorted(common)
 
-    def contrast(self, plan: dict[int, Weights]) -> Interval:
-        """The interval (points) of a weighted sum of scores. `plan` gives the weights at each seed."""
-        values = [
-            sum(weight * self.cells[c][seed].score for c, weight in weights.items())
-            for seed, weights in plan.items()
-        ]
-        differences: dict[str, np.ndarray] = {}
-        for seed, weights in plan.items():
-            for cell, weight in weights.items():
-                instances = self.cells[cell][seed].items * (weight / len(plan))
-                differences[cell[2]] = differences.get(cell[2], 0.0) + instances
-        return paired(values, list(differences.values()))
-
     def gap(self, weights: Weights) -> Interval:
         """The interval (points) of a weighted sum with the same weights at every seed that its cells share.
 
-        The weights must be equal over the targets. The seed variance is pooled over all sources that have
-        these seeds. Raises: Short.
+        The weights of a source must be equal over the targets. Raises: Short.
         """
-        seeds, targets = self.seeds(weights), sorted({cell[2] for cell in weights})
-        sources = dict.fromkeys(cell[:2] for cell in self.cells)
-        complete = [
+        seeds, targets = self.seeds(weights), tuple(dict.fromkeys(cell[2] for cell in weights))
+        scores = [sum(w * self.cells[cell][seed].score for cell, w in weights.items()) for seed in seeds]
+        pool = self.pool(seeds, targets)
+        share = {source: sum(weights.get((*source, t), 0.0) for t in targets) for source in pool.sources}
+        over_seeds = source_variance(pool.means, np.array(list(share.values())), pool.alone)
+        return interval(np.mean(scores), over_seeds, self.over_instances(weights, seeds))
+
+    def pool(self, seeds: list[int], targets: tuple[str, ...]) -> "Pool":
+        """The means over targets of every source that trains something and has these seeds of them."""
+        sources = [
             source
-            for source in sources
-            if all(set(seeds) <= set(self.cells.get((*source, t), ())) for t in targets)
+            for source in dict.fromkeys(cell[:2] for cell in self.cells)
+            if any(is_trained((*source, t)) for t in targets)
+            and all(set(seeds) <= set(self.cells.get((*source, t), ())) for t in targets)
         ]
         means = [
-            [np.mean([self.cells[(*source, t)][s].score for t in targets]) for s in seeds]
-            for source in complete
+            [np.mean([self.cells[(*source, t)][seed].score for t in targets]) for seed in seeds]
+            for source in sources
         ]
-        source_weights = [sum(weights.get((*source, t), 0.0) for t in targets) for source in complete]
-        interval = self.contrast(dict.fromkeys(seeds, weights))
-        return pooled(interval, np.array(means), np.array(source_weights))
+        return Pool(tuple(sources), np.array(means), np.array([source == BASELINE for source in sources]))
+
+    def over_instances(self, weights: Weights, seeds: list[int]) -> float:
+        """The part of the variance of a weighted sum that comes from the test instances."""
+        return sum(
+            instance_variance(np.array([self.differences(weights, seed)[target] for seed in seeds]))
+            for target in dict.fromkeys(cell[2] for cell in weights)
+        )
+
+    def differences(self, weights: Weights, seed: int) -> dict[str, np.ndarray]:
+        """What each instance of each target adds to a weighted sum at a seed. Shape: (N,) for each target."""
+        found: dict[str, np.ndarray] = {}
+        for cell, weight in weights.items():
+            found[cell[2]] = found.get(cell[2], 0.0) + weight * self.cells[cell][seed].items
+        return found
 
     def ids(self, cells: Iterable[Cell]) -> tuple[str, ...]:
         """Ids of the runs behind the cells, at the seeds that all cells have. Raises: Short."""

@@ -153,9 +153,7 @@ def verdicts(view: View) -> str:
         for row in view.claims
         if row["number"] <= MEASURED_CLAIMS
     ]
-    return small(
-        markdown_table(["#", "claim", "claimed", "estimate and 95 % interval", "verdict", "note"], lines)
-    )
+    return small(markdown_table(["#", "claim", "claimed", "estimate and interval", "verdict", "note"], lines))
 
 
 # -- does it transfer ----------------------------------------------------------------------------------------

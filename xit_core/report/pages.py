@@ -26,7 +26,7 @@ from ..ledger import results
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import ROOT, executed_dir, results_dir
-from . import chapters, claims, mini, performance, published, questions
+from . import chapters, claims, mini, performance, published, questions, rules
 from .chapters import (
     EMPTY,
     MARK,
@@ -103,8 +103,8 @@ def _tally(view: View) -> str:
         return "; ".join(filter(None, [f"- `{view.scale}`: not run", view.left_out])) + ".\n"
     sides = [row["direction"] for row in view.claims[:MEASURED_CLAIMS]]
     summary = (
-        f"{sides.count('holds')} of {MEASURED_CLAIMS} hold in direction, {sides.count('fails')} fail, "
-        f"{sides.count('open')} are open"
+        f"{sides.count('holds')} of {MEASURED_CLAIMS} hold, {sides.count('fails')} fail, "
+        f"{sides.count('open')} are open, {sides.count('not testable')} are not testable"
     )
     parts = [
         f"- `{view.scale}`: {summary}, after {len(view.rows):,} runs",
@@ -121,7 +121,7 @@ def _cell(row: dict, plain: bool) -> str:
     return f"{estimate_cell(row)}<br>{verdict_cell(row, plain)}{link if row['runs'] and not plain else ''}"
 
 
-VERDICTS = ["scale", "estimate and 95 % interval", "detectable", "verdict", "note"]
+VERDICTS = ["scale", "estimate and interval", "detectable", "verdict", "note"]
 
 
 def sections(shown: list[View]) -> dict[str, str]:
@@ -370,7 +370,7 @@ def scales_table() -> str:
 
 
 def book_numbers(shown: list[View]) -> dict:
-    """The numbers for the role {res}: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD.
+    """The numbers for the role {res}: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD and so on.
 
     They are null at scales without runs.
     """
@@ -421,7 +421,7 @@ def build(out: Path | None = None) -> Path:
     texts |= {
         "front.md": front(views_of(FRONT, shown)),
         "scales.md": scales_table(),
-        "rule.md": claims.RULE + "\n",
+        "rule.md": rules.RULE,
         "real.md": per_scale(real_data, *phases.values(), data_tables),
         "data.md": per_scale(shown, data_tables),
         "catalogue.md": catalogue(),

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import TARGETS, TASKS
-from .claims import CLAIMS, Claim, Finding
-from .contrasts import Cell, Ledger, Short
+from .claims import CLAIMS, Claim
+from .contrasts import Cell, Ledger
+from .findings import Finding
+from .gates import gates
 
 # headline metrics of question answering, whose score is the mean of both
 ANSWERS = {"exact match": "exact_match", "F1": "f1"}
@@ -31,11 +33,12 @@ def sensitivity(scale: Scale, rows: Rows, found: dict[str, Finding]) -> dict[str
 
     A restriction that leaves nothing to compare, or does not touch the claim, is not listed.
     """
-    rows = [row for row in rows if row["phase"] == 3]
     full, others = Ledger(scale, stored=rows), dict(recounted(scale, rows))
+    for other in others.values():
+        other.gates = gates(full)  # what is tested does not change with how it is counted
     told = {claim.id: [] for claim in CLAIMS if found[claim.id].interval}
     for claim in (c for c in CLAIMS if c.id in told):
-        runs = [row for row in rows if row["id"] in set(found[claim.id].runs)]
+        runs = [row for row in rows if row["phase"] == 3 and row["id"] in set(found[claim.id].runs)]
         for name, ledger in (dict(restricted(full, runs)) | others).items():
             estimate = measured(claim, ledger)
             if estimate is not None and estimate != found[claim.id].estimate:
@@ -45,10 +48,7 @@ def sensitivity(scale: Scale, rows: Rows, found: dict[str, Finding]) -> dict[str
 
 def measured(claim: Claim, ledger: Ledger) -> float | None:
     """The estimate of a claim (points) in a ledger; None where too little is left."""
-    try:
-        return claim.measure(ledger).estimate
-    except Short:
-        return None
+    return claim.measure(ledger).estimate
 
 
 def restricted(full: Ledger, runs: Rows) -> Iterator[tuple[str, Ledger]]:
@@ -76,19 +76,25 @@ def other_than(targets: set[str]) -> Callable[[Cell, int], bool]:
 
 
 def recounted(scale: Scale, rows: Rows) -> Iterator[tuple[str, Ledger]]:
-    """The ledger of target runs with other scores: without English, by one metric, by each other protocol."""
+    """The ledger with other scores of targets: without English, by one metric, by each other protocol."""
+    told = {
+        (row["on"], score["protocol"]): 0
+        for row in rows
+        for score in row.get("protocols", [])
+        if row["phase"] == 3
+    }
     changes = {"without English": without_pivot}
     changes |= {
         f"question answering by {name} alone": lambda row, metric=metric: by_metric(row, metric)
         for name, metric in ANSWERS.items()
     }
-    told = {(row["on"], score["protocol"]): 0 for row in rows for score in row.get("protocols", [])}
     changes |= {
         f"`{on}` by {protocol}": lambda row, on=on, protocol=protocol: by_protocol(row, on, protocol)
         for on, protocol in told
     }
     for name, change in changes.items():
-        yield name, Ledger(scale, stored=[change(row) for row in rows], least=1)
+        changed = [change(row) if row["phase"] == 3 else row for row in rows]
+        yield name, Ledger(scale, stored=changed, least=1)
 
 
 def without_pivot(row: dict) -> dict:

@@ -125,21 +125,32 @@ def source_variance(means: np.ndarray, weights: np.ndarray, alone: np.ndarray) -
     stratum of its own, as the baseline is.
     """
     (k, s), total = means.shape, float(weights.sum())
+    if s < 2:
+        return Part(np.nan, np.nan)
     if np.count_nonzero(weights) == 1:
         single = own_variance(means[weights != 0][0])
         return Part(single.variance * total**2, single.df)
-    residuals = centred(means)
-    # unbiased where all vary equally; elsewhere a K-th of each comes from the others
-    own = (residuals**2).sum(1) / (s - 1) * k / (k - 1)
-    variances, df = own.copy(), np.full(k, s - 1.0)
-    variances[~alone], prior = moderated(own[~alone], s - 1)
-    df[~alone] += prior
+    variances, df = moderated_sources(means, alone)
     parts = [Part(w**2 * v / s, d) for w, v, d in zip(weights, variances, df, strict=True) if w]
     sources = satterthwaite(parts, (k - 1) * (s - 1))
     if abs(total) < 1e-9:
         return sources
-    block = max(0.0, means.mean(0).var(ddof=1) - (residuals**2).sum() / ((k - 1) * (s - 1)) / k)
+    block = max(0.0, means.mean(0).var(ddof=1) - (centred(means) ** 2).sum() / ((k - 1) * (s - 1)) / k)
     return satterthwaite([sources, Part(total**2 * block / s, s - 1)])
+
+
+def moderated_sources(means: np.ndarray, alone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The variance over seeds of each source, without what seeds do to all, and its degrees of freedom.
+
+    Shapes: means (K, S), K > 1; alone (K,), whether a source lends and borrows nothing; both results (K,).
+    """
+    k, s = means.shape
+    # unbiased where all vary equally; elsewhere a K-th of each comes from the others
+    variances = (centred(means) ** 2).sum(1) / (s - 1) * k / (k - 1)
+    df = np.full(k, s - 1.0)
+    variances[~alone], prior = moderated(variances[~alone], s - 1)
+    df[~alone] += prior
+    return variances, df
 
 
 def centred(means: np.ndarray) -> np.ndarray:

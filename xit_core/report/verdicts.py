@@ -1,43 +1,25 @@
 """From findings to verdicts: correction for multiplicity, and the table of claims."""
 
+from ..design.scales import PAPER
 from ..design.scales import scale as scale_of
-from .claims import CLAIMS, Finding
-from .contrasts import Ledger, Short
-from .stats import LEVEL, holm
+from .claims import CLAIMS, Claim
+from .contrasts import Ledger
+from .evidence import overlap, stand_ins
+from .findings import FAILS, HOLDS, OPEN, UNTESTABLE, Finding
+from .rules import SHARE
+from .stats import LEVEL, Interval, holm
 
-# -- verdicts ------------------------------------------------------------------------------------------------
-
-
-def verdict(finding: Finding, expect: float | None, p: float = 0.0, p_expect: float = 1.0) -> tuple[str, str]:
-    """(direction, magnitude) by RULE; the magnitude is "" when the claim has no number.
-
-    `p` (of the direction) and `p_expect` (of "the mean is the claimed number") are Holm-adjusted.
-    """
-    direction = finding.side if p < LEVEL else "open"
-    if expect is None:
-        return direction, ""
-    if finding.interval is None:  # checked, or nothing to measure yet
-        return (
-            direction,
-            "open" if finding.estimate is None else "holds" if finding.estimate == expect else "fails",
-        )
-    if finding.p is None:
-        return direction, "open"
-    if p_expect < LEVEL:
-        return direction, "fails"
-    near = abs(finding.interval.mean - expect) <= finding.interval.half() <= abs(expect)
-    return direction, "holds" if near else "open"
+NARROW = 0.1  # 1 - the level of the interval that must lie around a claimed number
 
 
 def findings(scale: str) -> dict[str, Finding]:
     """Every claim's uncorrected finding, by claim id; `note` says what was counted or why it is open."""
-    ledger, by_claim = Ledger(scale_of(scale)), {}
-    for claim in CLAIMS:
-        try:
-            by_claim[claim.id] = claim.measure(ledger)
-        except Short as short:
-            by_claim[claim.id] = Finding(note=str(short))
-    return by_claim
+    return found_in(Ledger(scale_of(scale)))
+
+
+def found_in(ledger: Ledger) -> dict[str, Finding]:
+    """The same of a ledger."""
+    return {claim.id: claim.measure(ledger) for claim in CLAIMS}
 
 
 def corrected(p: dict[str, float]) -> dict[str, float]:
@@ -45,41 +27,103 @@ def corrected(p: dict[str, float]) -> dict[str, float]:
     return dict(zip(p, holm(list(p.values())), strict=True))
 
 
-def table(scale: str, found: dict[str, Finding] | None = None) -> list[dict]:
-    """One row per claim: id number says scale published estimate low high detectable direction magnitude runs
-    note.
+def verdict(finding: Finding, adjusted: float) -> str:
+    """The verdict of a finding, whose p-value is `adjusted` after the correction."""
+    return finding.side if finding.side == UNTESTABLE or adjusted < LEVEL else OPEN
 
+
+def second_verdicts(found: dict[str, Finding]) -> dict[str, str]:
+    """The verdicts of non-inferiority, corrected together, of the claims that have them."""
+    pairs = {name: finding.second for name, finding in found.items() if finding.second}
+    adjusted = corrected({name: p for name, (_, p) in pairs.items()})
+    return {name: side if adjusted[name] < LEVEL else OPEN for name, (side, _) in pairs.items()}
+
+
+def magnitude(interval: Interval, expect: float) -> tuple[str, float]:
+    """The side of a claimed number that an interval is on, and its p-value.
+
+    It is reached within expect / SHARE (two one-sided tests), and missed when the interval misses that range.
+    """
+    low, high = sorted((expect * (1 - 1 / SHARE), expect * (1 + 1 / SHARE)))
+    inside = max(interval.above(low), interval.below(high))
+    outside = 2 * min(interval.below(low), interval.above(high))
+    # both sides are compared with LEVEL: a 90 % interval inside, a 95 % interval outside
+    return (HOLDS, inside) if inside <= outside else (FAILS, outside)
+
+
+def magnitudes(scale: str, found: dict[str, Finding], directions: dict[str, str]) -> dict[str, str]:
+    """The verdict on the claimed number of each claim that has one, or "" where it is not judged.
+
+    Counted numbers must be equal; measured ones are judged at the paper's own scale only.
+    """
+    told = {
+        claim.id: counted(claim, found[claim.id])
+        for claim in CLAIMS
+        if claim.expect is not None and not found[claim.id].interval
+    }
+    numeric = [claim for claim in CLAIMS if claim.expect is not None and found[claim.id].p is not None]
+    if scale != PAPER.name:
+        return {name: side for name, side in told.items() if found[name].estimate is not None}
+    sides = {claim.id: magnitude(found[claim.id].interval, claim.expect) for claim in numeric}
+    adjusted = corrected({name: p for name, (_, p) in sides.items()})
+    for name, (side, _) in sides.items():
+        settled = adjusted[name] < LEVEL and (side == FAILS or directions[name] == HOLDS)
+        told[name] = side if settled else OPEN
+    return told
+
+
+def counted(claim: Claim, finding: Finding) -> str:
+    """The verdict on a number that was counted."""
+    return OPEN if finding.estimate is None else HOLDS if finding.estimate == claim.expect else FAILS
+
+
+def table(scale: str, found: dict[str, Finding] | None = None, ledger: Ledger | None = None) -> list[dict]:
+    """One row per claim, with these keys.
+
+    id number says scale published estimate; low high, of the 95 % interval of this claim alone; joint_low
+    joint_high, of the interval that covers all tested claims together; detectable direction not_worse
+    magnitude; targets tasks, that it was tested on; stand_ins overlap, of the data of its runs; runs note.
     `found`: the scale's findings, if they have already been measured. The note of a number measured at a
     reduced scale says so.
     """
-    found = found or findings(scale)
-    measured = {claim.id: found[claim.id] for claim in CLAIMS if found[claim.id].p is not None}
-    directions = corrected({name: f.p for name, f in measured.items()})
-    numeric = [claim for claim in CLAIMS if claim.id in measured and claim.expect is not None]
-    sizes = corrected({claim.id: measured[claim.id].interval.p(claim.expect) for claim in numeric})
-    rows = []
-    for claim in CLAIMS:
-        finding = found[claim.id]
-        interval = finding.interval
-        direction, magnitude = verdict(
-            finding, claim.expect, directions.get(claim.id, 0.0), sizes.get(claim.id, 1.0)
-        )
-        numbers = {
-            "estimate": finding.estimate,
-            "low": interval and interval.low,
-            "high": interval and interval.high,
-            "detectable": interval and interval.detectable(),
+    ledger = ledger or Ledger(scale_of(scale))
+    found = found or found_in(ledger)
+    tests = {name: finding.p for name, finding in found.items() if finding.p is not None}
+    adjusted = corrected(tests)
+    directions = {name: verdict(finding, adjusted.get(name, 0.0)) for name, finding in found.items()}
+    seconds, sizes = second_verdicts(found), magnitudes(scale, found, directions)
+    return [
+        {
+            "id": claim.id, "number": claim.number, "says": claim.says, "scale": scale,
+            "published": claim.expect,
         }
-        rows.append(
-            {
-                "id": claim.id,
-                "number": claim.number,
-                "says": claim.says,
-                "scale": scale,
-                "published": claim.expect,
-            }
-            | {name: None if value is None else round(value, 3) for name, value in numbers.items()}
-            | {"direction": direction, "magnitude": magnitude, "runs": list(finding.runs)}
-            | {"note": "; ".join(filter(None, (finding.note, interval and scale_of(scale).note)))}
-        )
-    return rows
+        | numbers(found[claim.id], len(tests))
+        | {
+            "direction": directions[claim.id], "not_worse": seconds.get(claim.id, ""),
+            "magnitude": sizes.get(claim.id, ""), "targets": list(found[claim.id].targets),
+            "tasks": list(found[claim.id].tasks), "stand_ins": stand_ins(ledger, found[claim.id].runs),
+            "overlap": overlap(ledger, found[claim.id].runs), "runs": list(found[claim.id].runs),
+            "note": noted(found[claim.id], ledger),
+        }
+        for claim in CLAIMS
+    ]  # fmt: skip
+
+
+def numbers(finding: Finding, tests: int) -> dict[str, float | None]:
+    """The numbers of a row, rounded to three decimals. `tests`: how many claims are tested together."""
+    interval = finding.interval
+    joint = interval and interval.half(LEVEL / max(1, tests))
+    values = {
+        "estimate": finding.estimate,
+        "low": interval and interval.low,
+        "high": interval and interval.high,
+        "joint_low": interval and interval.mean - joint,
+        "joint_high": interval and interval.mean + joint,
+        "detectable": interval and interval.detectable(),
+    }
+    return {name: None if value is None else round(value, 3) for name, value in values.items()}
+
+
+def noted(finding: Finding, ledger: Ledger) -> str:
+    """The note of a finding, and how its scale is reduced."""
+    return "; ".join(filter(None, (finding.note, finding.interval and ledger.scale.note)))

@@ -1,0 +1,147 @@
+"""What must be learned before a claim about it can be tested: targets beyond random weights, stages beyond
+guessing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t
+
+from ..design.scales import PIVOT
+from ..design.tasks import TARGETS, TASKS, Task
+from .contrasts import BASELINE, Entry, Ledger, Source
+from .published import stated
+from .stats import LEVEL, SEEDS, Interval, paired, two_sided
+
+BEYOND = 5.0  # points by which the baseline must beat random weights
+ENOUGH = 6  # of nine targets, and of nine intermediate tasks, that must be learned
+CONSTANT = 0.99  # from this share of one answer on, a run counts as answering a constant
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Whether something has been learned, and in words what was found; None: not known yet."""
+
+    passed: bool | None
+    says: str
+
+
+def target_gate(ledger: Ledger, target: str) -> Gate:
+    """Whether the baseline beats random weights on a target, by BEYOND points and significantly."""
+    trained, random = ledger.cells.get((*BASELINE, target), {}), ledger.control.get(target, {})
+    seeds = sorted(trained.keys() & random.keys())
+    if len(seeds) < SEEDS:
+        return Gate(None, f"{len(seeds)} seeds with a control of random weights, {SEEDS} needed")
+    gap = difference([trained[seed] for seed in seeds], [random[seed] for seed in seeds])
+    p = two_sided(gap.above())
+    return Gate(gap.mean >= BEYOND and p < LEVEL, f"{gap.mean:+.1f} points from random weights, p = {p:.2g}")
+
+
+def difference(ours: list[Entry], theirs: list[Entry]) -> Interval:
+    """The interval of the mean difference of two cells over the same seeds."""
+    pairs = list(zip(ours, theirs, strict=True))
+    return paired([a.score - b.score for a, b in pairs], [np.array([a.items - b.items for a, b in pairs])])
+
+
+def stage_gate(ledger: Ledger, source: Source) -> Gate:
+    """Whether the tasks of a stage are learned: the lower end of the interval of their own development score
+    is above guessing. Of the nine tasks of a joint stage, ENOUGH must be.
+    """
+    rows = list(ledger.stages.get(source, {}).values())
+    if len(rows) < SEEDS:
+        return Gate(None, f"{len(rows)} seeds of the training, {SEEDS} needed")
+    names = [name for name in rows[0]["on"].split("+") if scores_of(rows[0], TASKS[name])]
+    parts = [task_gate(ledger, rows, TASKS[name]) for name in names]
+    passed, needed = sum(part.passed for part in parts), min(ENOUGH, len(parts))
+    says = (
+        parts[0].says if len(parts) == 1 else f"{passed} of its {len(parts)} tasks learned, {needed} needed"
+    )
+    return Gate(passed >= needed, says)
+
+
+def task_gate(ledger: Ledger, rows: list[dict], task: Task) -> Gate:
+    """Whether the development score of one task of a stage is above guessing. `rows`: one for each seed."""
+    scores = [scores_of(row, task) for row in rows]
+    mean, low = float(np.mean([value for value, _ in scores])), lower_end(scores)
+    floor = max([guessing(ledger, task), *(row.get("guess", {}).get(task.name, 0.0) for row in rows)])
+    return Gate(low > floor, f"{mean:.1f} on its own rows, at least {low:.1f}; guessing {floor:.1f}")
+
+
+def scores_of(row: dict, task: Task) -> tuple[float, int] | None:
+    """The score of a task on its own development rows in a stage's row, and their number; None without."""
+    found = [
+        (score["value"], score["n"])
+        for score in row["scores"]
+        if score["protocol"].startswith(f"{task.name}: ") and score["metric"] in task.metrics
+    ]
+    return (float(np.mean([value for value, _ in found])), found[0][1]) if found else None
+
+
+def lower_end(scores: list[tuple[float, int]]) -> float:
+    """The lower end of the interval of a mean score over seeds, from (score, number of rows) of each.
+
+    Rows vary at most as right and wrong answers do; their part and that of the seeds are added.
+    """
+    values, rows = np.array([value for value, _ in scores]), scores[0][1]
+    share = np.clip(values.mean() / 100, 0, 1)
+    sampled = 100**2 * share * (1 - share) / rows
+    over_seeds = values.var(ddof=1) / len(values)
+    total = over_seeds + sampled
+    df = total**2 / (over_seeds**2 / (len(values) - 1)) if over_seeds else np.inf
+    return float(values.mean() - t.ppf(1 - LEVEL / 2, df) * total**0.5)
+
+
+def guessing(ledger: Ledger, task: Task) -> float:
+    """What guessing scores (0-100): one of the task's answers, or "no answer" to every question.
+
+    Where answers are spans: what random weights reach in English on the target that is scored the same.
+    """
+    if chance := chance_level(task):
+        return chance
+    shape = (task.kind, task.metrics)
+    same = [name for name in TARGETS if (TASKS[name].kind, TASKS[name].metrics) == shape]
+    reached = [english(entry.row) for name in same[:1] for entry in ledger.control.get(name, {}).values()]
+    return max(float(stated(task.name, "unanswerable") or 0), float(np.mean(reached or 0.0)))
+
+
+def chance_level(task: Task) -> float | None:
+    """Accuracy (percent) of guessing among a task's answers; None when their number is not fixed."""
+    answers = len(task.labels) if task.kind == "classify" else int(stated(task.name, "choices") or 0)
+    return 100 / answers if answers else None
+
+
+def english(row: dict) -> float:
+    """The headline score of a run in English."""
+    metrics = TASKS[row["on"]].metrics
+    return float(
+        np.mean([s["value"] for s in row["scores"] if s["lang"] == PIVOT and s["metric"] in metrics] or 0.0)
+    )
+
+
+@dataclass(frozen=True)
+class Gates:
+    """The gates of a study: by target, and by source."""
+
+    targets: dict[str, Gate]
+    stages: dict[Source, Gate]
+
+
+def gates(ledger: Ledger) -> Gates:
+    """All gates of a study; found once, for the restrictions of a ledger have those of the whole."""
+    if ledger.gates is None:
+        ledger.gates = Gates(
+            {target: target_gate(ledger, target) for target in ledger.targets},
+            {source: stage_gate(ledger, source) for source in ledger.stages},
+        )
+    return ledger.gates
+
+
+def constant_answers(ledger: Ledger, ids: tuple[str, ...]) -> str:
+    """How many runs give one answer to every row, by target, in words; "" where none does."""
+    counted: dict[str, list[bool]] = {}
+    for (_, _, target), seeds in ledger.cells.items():
+        for entry in seeds.values():
+            if entry.id in ids and "commonest" in entry.row:
+                counted.setdefault(target, []).append(entry.row["commonest"] >= CONSTANT)
+    told = [f"{sum(found)} of {len(found)} on {target}" for target, found in counted.items() if any(found)]
+    return f"runs that give one answer to every row: {', '.join(told)}" if told else ""

@@ -1,0 +1,252 @@
+"""The rules of the ten measured claims: what each compares, and when it holds or fails."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ..design import studies
+from ..design.run import MACHINE_TRANSLATED, SINGLE
+from ..design.scales import PIVOT
+from ..design.tasks import TASKS, languages
+from ..machine.places import PACKAGE
+from .best import standing
+from .contrasts import BASELINE, Ledger, Short, Source, Weights, at, mean_contrast, versus
+from .findings import (
+    FAILS,
+    HOLDS,
+    Finding,
+    Tested,
+    decide,
+    judged,
+    learned_sources,
+    learned_targets,
+    learned_tasks,
+)
+from .gates import BEYOND, ENOUGH
+from .stats import LEVEL, SEEDS, Interval, at_least, paired, two_sided
+
+MARGIN = 1.0  # points; a difference of less than this is none
+DRAMATIC = 5.0  # points; more than this is a dramatic improvement
+SHARE = 4  # a magnitude is reached within this part of the claimed number, e / SHARE
+FEW_LANGUAGES = 2  # that a claim of consistency over languages needs
+RETRIEVAL = ("bucc", "tatoeba")
+DATED = "2026-11-28"  # when this rule was fixed, before any row of a scale that it was made for
+
+RULE = (PACKAGE / "rule.md").read_text(encoding="utf-8").format(
+    beyond=BEYOND, dated=DATED, dramatic=DRAMATIC, enough=ENOUGH, languages=FEW_LANGUAGES, level=LEVEL,
+    margin=MARGIN, seeds=SEEDS,
+)  # fmt: skip
+
+
+def difference(ledger: Ledger, weights: Weights, **more) -> Finding:
+    """Is a weighted sum of scores above zero?"""
+    gap = ledger.gap(weights)
+    return decide(gap, two_sided(gap.above()), two_sided(gap.below()), ledger.ids(weights), **more)
+
+
+def gain(source: str) -> Callable[[Ledger], Finding]:
+    """Does the source improve the mean over the targets?"""
+
+    def measure(ledger: Ledger) -> Finding:
+        targets = learned_targets(ledger)
+        weights = versus((source, PIVOT), BASELINE, targets.names)
+        return judged(
+            ledger,
+            [targets, learned_sources(ledger, ((source, PIVOT),))],
+            lambda: difference(ledger, weights, targets=targets.names, tasks=(source,)),
+        )
+
+    return measure
+
+
+def multitask(ledger: Ledger) -> Finding:
+    """Multi-task at equal steps against the baseline (the estimate) and against every single task."""
+    targets, singles = learned_targets(ledger), learned_tasks(ledger)
+    ours = (ledger.multi, PIVOT)
+    others = [BASELINE, *((source, PIVOT) for source in singles.names)]
+
+    def measure() -> Finding:
+        comparisons = [versus(ours, other, targets.names) for other in others]
+        gaps = [ledger.gap(weights) for weights in comparisons]
+        holds, fails = (
+            at_least([gap.above() for gap in gaps], len(gaps)),
+            at_least([gap.below() for gap in gaps], 1),
+        )
+        where = standing(ledger, [ours, *others], targets.names)
+        note = (
+            f"the best with probability {where.best:.2f}, within a point of it {where.tied:.2f}; from the "
+            f"best other {where.low:+.1f} to {where.high:+.1f} points (Hsu)"
+        )
+        runs = ledger.ids(mean_contrast(comparisons))
+        return decide(
+            gaps[0], two_sided(holds), two_sided(fails), runs, note=join(note, ledger.instead),
+            targets=targets.names, tasks=singles.names,
+        )  # fmt: skip
+
+    return judged(ledger, [targets, singles, learned_sources(ledger, (ours,))], measure)
+
+
+def per_task(ledger: Ledger, tasks: tuple[str, ...], targets: tuple[str, ...]) -> list[Interval]:
+    """The gain of each intermediate task over the baseline, as the mean over some targets. Raises: Short."""
+    return [ledger.gap(versus((task, PIVOT), BASELINE, targets)) for task in tasks]
+
+
+def average(ledger: Ledger, tasks: tuple[str, ...], targets: tuple[str, ...]) -> Weights:
+    """The weights of the mean gain over intermediate tasks and targets."""
+    return mean_contrast([versus((task, PIVOT), BASELINE, targets) for task in tasks])
+
+
+def retrieval(ledger: Ledger) -> Finding:
+    """Do both retrieval targets gain more than DRAMATIC with all intermediate tasks but one?"""
+    targets, singles = learned_targets(ledger, RETRIEVAL, len(RETRIEVAL)), learned_tasks(ledger)
+    names = singles.names
+
+    def measure() -> Finding:
+        gaps = [per_task(ledger, names, (target,)) for target in targets.names]
+        single = [max(gap.above(DRAMATIC) for gap in both) for both in zip(*gaps, strict=True)]
+        means = per_task(ledger, names, targets.names)
+        weights = average(ledger, names, targets.names)
+        enough = len(names) - 1
+        up = sum(p < LEVEL / 2 for p in single)
+        note = f"above {DRAMATIC:g} points on both with {up} of {len(names)} tasks taken singly"
+        return decide(
+            ledger.gap(weights), two_sided(at_least(single, max(1, enough))),
+            two_sided(at_least([gap.below(DRAMATIC) for gap in means], min(2, len(names)))),
+            ledger.ids(weights), note=join(note, ledger.instead), targets=targets.names, tasks=names,
+        )  # fmt: skip
+
+    return judged(ledger, [targets, singles], measure)
+
+
+def tydiqa(ledger: Ledger) -> Finding:
+    """Does TyDiQA gain with more than half of the intermediate tasks, and lose with none?"""
+    targets, singles = learned_targets(ledger, ("tydiqa",), 1), learned_tasks(ledger)
+    langs = languages(TASKS["tydiqa"], ledger.scale)
+    few = f"TyDiQA has {len(langs)} language at this scale, {FEW_LANGUAGES} needed"
+    enough_languages = Tested((), untestable=few if len(langs) < FEW_LANGUAGES else "")
+
+    def measure() -> Finding:
+        gaps = per_task(ledger, singles.names, ("tydiqa",))
+        many = len(gaps) // 2 + 1
+        above, below = [gap.above() for gap in gaps], [gap.below() for gap in gaps]
+        worst = 1.0 if min(below) < LEVEL / 2 else 0.0
+        weights = average(ledger, singles.names, ("tydiqa",))
+        up, down = (sum(p < LEVEL / 2 for p in ps) for ps in (above, below))
+        note = f"{up} of {len(gaps)} tasks above zero taken singly, {down} below"
+        return decide(
+            ledger.gap(weights), max(worst, two_sided(at_least(above, many))),
+            two_sided(at_least(below, many)), ledger.ids(weights), note=join(note, ledger.instead),
+            targets=("tydiqa",), tasks=singles.names,
+        )  # fmt: skip
+
+    return judged(ledger, [targets, singles, enough_languages], measure)
+
+
+def no_benefit(ledger: Ledger) -> Finding:
+    """Is the gain on XNLI below MARGIN for every intermediate task?"""
+    targets, singles = learned_targets(ledger, ("xnli",), 1), learned_tasks(ledger)
+
+    def measure() -> Finding:
+        gaps = per_task(ledger, singles.names, ("xnli",))
+        weights = average(ledger, singles.names, ("xnli",))
+        fails = two_sided(at_least([gap.above() for gap in gaps], 1))
+        holds = max(gap.below(MARGIN) for gap in gaps)
+        side, p = (FAILS, fails) if fails < LEVEL else (HOLDS, holds)
+        finding = Finding(ledger.gap(weights).mean, ledger.gap(weights), side, p, ledger.ids(weights))
+        note = join(effects(gaps, singles.names), ledger.instead)
+        return replace(finding, note=note, targets=("xnli",), tasks=singles.names)
+
+    return judged(ledger, [targets, singles], measure)
+
+
+def effects(gaps: list[Interval], names: tuple[str, ...]) -> str:
+    """Which tasks help, have no effect within MARGIN, or harm, each taken singly."""
+    groups = {
+        "helps": [gap.above() < LEVEL / 2 for gap in gaps],
+        "no effect": [max(gap.above(-MARGIN), gap.below(MARGIN)) < LEVEL for gap in gaps],
+        "harms": [gap.below() < LEVEL / 2 for gap in gaps],
+    }
+    told = {
+        word: [name for name, yes in zip(names, found, strict=True) if yes] for word, found in groups.items()
+    }
+    return "; ".join(f"{word}: {', '.join(found)}" for word, found in told.items() if found)
+
+
+def best(ledger: Ledger) -> Finding:
+    """The gain of each target's best source, chosen on other seeds and the other half of the instances."""
+    targets, singles = learned_targets(ledger), learned_tasks(ledger)
+    sources = [(name, PIVOT) for name in (*singles.names, studies.multi(ledger.scale))]
+
+    def measure() -> Finding:
+        cells = {(*source, t) for source in (BASELINE, *sources) for t in targets.names}
+        seeds = ledger.seeds(cells)
+        if len(seeds) < 2:
+            raise Short("one seed: nothing to choose on")
+        parts = [
+            cross_fitted(ledger, sources, target, seeds) / len(targets.names) for target in targets.names
+        ]
+        gap = paired(sum(part.sum(1) for part in parts), parts)
+        return decide(
+            gap, two_sided(gap.above()), two_sided(gap.below()), ledger.ids(cells), note=ledger.instead,
+            targets=targets.names, tasks=singles.names,
+        )  # fmt: skip
+
+    return judged(ledger, [targets, singles], measure)
+
+
+def cross_fitted(ledger: Ledger, sources: list[Source], target: str, seeds: list[int]) -> np.ndarray:
+    """What each instance of a target adds to the gain of its best source at each seed. Shape: (S, N).
+
+    For every seed and half of the instances the source is chosen on the other seeds and the other half, with
+    no intermediate training among the candidates. Halves are the instances of even and of odd number.
+    """
+    base = np.array([ledger.cells[(*BASELINE, target)][seed].items for seed in seeds])
+    gains = np.array(
+        [[ledger.cells[(*source, target)][seed].items for seed in seeds] for source in sources]
+    ) - base  # fmt: skip
+    gains = np.concatenate([np.zeros((1, *base.shape)), gains])  # (K + 1, S, N)
+    odd, found = np.arange(base.shape[1]) % 2 == 1, np.zeros_like(base)
+    for out in range(len(seeds)):
+        rest = np.delete(gains, out, axis=1)
+        for half in (odd, ~odd):
+            chosen = rest[:, :, ~half].sum((1, 2)).argmax()
+            found[out, half] = gains[chosen, out, half]
+    return found
+
+
+def with_mlm(source: str) -> Source:
+    """The source with masked LM mixed in, at equal steps."""
+    return at(f"{source}+mlm", SINGLE), PIVOT
+
+
+def in_translation(source: str) -> Source:
+    """The source trained on machine-translated data, which take as many steps as English data."""
+    return source, MACHINE_TRANSLATED
+
+
+def plain_beats(variant: Callable[[str], Source]) -> Callable[[Ledger], Finding]:
+    """Does English training on SQuAD, MNLI and HellaSwag beat `variant` of the same training?"""
+
+    def measure(ledger: Ledger) -> Finding:
+        targets = learned_targets(ledger)
+        compared = tuple(each for name in studies.MIXED for each in ((name, PIVOT), variant(name)))
+
+        def finding() -> Finding:
+            weights = mean_contrast(
+                [versus((name, PIVOT), variant(name), targets.names) for name in studies.MIXED]
+            )
+            superior = difference(ledger, weights, targets=targets.names, tasks=studies.MIXED)
+            holds, fails = (
+                two_sided(superior.interval.above(-MARGIN)), two_sided(superior.interval.below(-MARGIN))
+            )  # fmt: skip
+            return replace(superior, second=(HOLDS, holds) if holds <= fails else (FAILS, fails))
+
+        return judged(ledger, [targets, learned_sources(ledger, compared)], finding)
+
+    return measure
+
+
+def join(*notes: str) -> str:
+    """Notes as one text; empty ones are left out."""
+    return "; ".join(filter(None, notes))
