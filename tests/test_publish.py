@@ -21,7 +21,7 @@ from xit_core.design.run import Run
 from xit_core.ledger import factored, merge, publish, results, volumes
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import ROOT
-from xit_core.report import chapters, pages
+from xit_core.report import chapters, export, pages
 from xit_core.run import launch, workflow
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -244,9 +244,11 @@ def test_no_damage_of_a_volume_is_more_than_one_line_or_hides_that_rows_are_miss
 def test_a_damaged_volume_is_named_with_what_to_do(harm, said, capsys):
     enter(ONE, TWO)
     harm(published())
-    assert cli.main(["claims", "--scale", "smoke"]) == 2
-    told = capsys.readouterr().err
-    assert said in told and "restore it from git" in told
+    for words in ("claims", "plan", "study"):
+        assert cli.main([words, "--scale", "smoke"]) == 2
+        told, err = capsys.readouterr()
+        assert said in err and err.count("\n") == 1 == err.count(".jsonl: ") + err.count(".parquet: ")
+        assert err.count("restore it from git") == 1 and not told
     assert "left out of the ledger: 1 damaged" in chapters.View("smoke").left_out
     for words in (
         ["results", "publish"],
@@ -254,6 +256,15 @@ def test_a_damaged_volume_is_named_with_what_to_do(harm, said, capsys):
         ["run", "xnli", "--scale", "smoke"],
     ):
         assert cli.main(words) == 2 and said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_a_run_that_a_damaged_volume_may_hold_is_not_said_to_be_unknown(suffix, tmp_path):
+    enter(ONE, TWO)
+    file = published()
+    file.with_suffix(suffix).unlink()
+    with pytest.raises(Bad, match=rf"no run '{ONE.id}' in what can be read of the ledger; .*{file.stem}"):
+        export.write_submission([ONE.id], tmp_path / "to")
 
 
 def test_a_volume_of_a_newer_version_is_no_damage_but_cannot_be_read(monkeypatch):
@@ -357,9 +368,12 @@ def test_a_published_row_that_contradicts_one_here_stops_a_merge(places):
     with pytest.raises(Bad, match="never overwritten"):
         merge.merge(places / "theirs")
     assert not results.finished(TWO)
-    (places / "theirs/main-smoke.parquet").unlink()
-    with pytest.raises(Bad, match="main-smoke.parquet: damaged"):
-        merge.merge(places / "theirs")
+    harmed = {"parquet": lambda file: file.unlink(), "jsonl": lambda file: file.write_text("[]\n")}
+    for suffix, harm in harmed.items():
+        harm(places / f"theirs/main-smoke.{suffix}")
+        with pytest.raises(Bad, match=f"{suffix}: damaged .*; copy it again, .*; nothing was merged$") as bad:
+            merge.merge(places / "theirs")
+        assert "git" not in str(bad.value)
 
 
 @pytest.mark.parametrize("change", [{"path": "gone"}, {"scores": 3}, {"id": "another"}, {"sha256": "0"}])

@@ -240,10 +240,14 @@ def say(lines: list[str], most: int = 5) -> None:
 
 
 def damaged(scale: Scale) -> list[str]:
-    """One line for each damaged file of the ledger, and one for all outdated rows."""
-    from .ledger.results import survey
+    """One line for each damaged file of the ledger, and one for all outdated rows.
 
-    surveyed = survey(scale.name)
+    Raises: Bad for a damaged volume, without which every run of a study would look unfinished.
+    """
+    from .ledger import results, volumes
+
+    list(volumes.volumes(scale.name))
+    surveyed = results.survey(scale.name)
     outdated = (
         f"{scale.name}: {len(surveyed.outdated)} rows are left out: "
         "of another recipe, or of a task that is gone"
@@ -299,6 +303,7 @@ def plan(study: str, scale: Scale, as_json: bool) -> None:
     from .report.cost import costs
 
     know_questions()
+    say(damaged(scale))
     estimate = costs(study, scale)
     if as_json:
         return tell(estimate, as_json)
@@ -381,9 +386,10 @@ def claims(scale: Scale, as_json: bool) -> None:
     from .ledger import results
     from .report import verdicts
 
-    say(damaged(scale))
+    rows = verdicts.table(scale.name)
+    say(damaged(scale))  # after what may end with one of these lines
     names = "number id published estimate joint_low joint_high direction not_worse magnitude note"
-    tell(verdicts.table(scale.name), as_json, *names.split())
+    tell(rows, as_json, *names.split())
     for note in (scale.note, environments_differ(results.rows(scale.name))):
         if note and not as_json:
             print(f"{scale.name}: {note}")

@@ -10,6 +10,8 @@ from ..machine.places import executed_dir
 from . import volumes
 from .results import ADVICE, ELSEWHERE, ROW, checked, differ, flaw, held, rows, run_of_row, write
 
+COPY_VOLUME = "copy it again, and the file of the same name beside it; nothing was merged"
+
 
 def merge(folder: Path) -> tuple[int, int, int]:
     """Copy what another machine finished into this ledger.
@@ -104,7 +106,7 @@ def foreign_rows(file: Path) -> list[dict]:
 
     Raises: Bad for a row that is damaged or that this version would not make.
     """
-    volume_rows = volumes.load_volume(file).rows()
+    volume_rows = volumes.load_volume(file, COPY_VOLUME).rows()
     for row in volume_rows:
         if reason := files.misfit(row, ROW) or files.hash_mismatch(row) or flaw(row) or other_recipe(row):
             message = f"{row['id']} is no row of a run as this version makes it: {reason}"

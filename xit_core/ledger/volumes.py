@@ -46,6 +46,7 @@ class Volume:
     parts: dict[str, str]
     lines: dict[str, tuple[list[str], str]]
     parquet: bytes
+    advice: str  # what to do if it cannot be decoded
 
     def row(self, run_id: str) -> dict:
         """A row as in the file of its run; it has no object in common with another row.
@@ -69,9 +70,7 @@ class Volume:
 
         Raises: Bad for a damaged file, or without Parquet.
         """
-        return files.read_foreign(
-            items_of(self.file), lambda file: arrays(self.parquet, file), RESTORE_VOLUME
-        )
+        return files.read_foreign(items_of(self.file), lambda file: arrays(self.parquet, file), self.advice)
 
 
 def arrays(content: bytes, file: Path) -> dict[str, dict]:
@@ -177,43 +176,44 @@ def _stamp(file: Path) -> tuple:
 # -- one of them ---------------------------------------------------------------------------------------------
 
 
-def load_volume(file: Path) -> Volume:
+def load_volume(file: Path, advice: str = RESTORE_VOLUME) -> Volume:
     """Read a volume from its .jsonl file and the .parquet file beside it.
 
-    Raises: Bad for a damaged or unreadable file.
+    Raises: Bad with `advice` for a damaged or unreadable file.
     """
     try:
-        head, _, body = volume_bytes(file).decode("utf-8").replace("\r\n", "\n").partition("\n")
+        head, _, body = volume_bytes(file, advice).decode("utf-8").replace("\r\n", "\n").partition("\n")
         header = files.parsed(head)
-        items = volume_bytes(items_of(file)) if isinstance(header, dict) and header.get("items") else b""
+        beside = isinstance(header, dict) and header.get("items")
+        items = volume_bytes(items_of(file), advice) if beside else b""
         wrong = files.misfit(header, HEADER) or files.hash_mismatch(header)
         wrong = wrong or unlike(file, header, body, items)
+    except Bad:  # it names its file, which may be the one beside this one
+        raise
     except UnicodeError as error:
         wrong = f"no UTF-8 text: {error.reason}"
     except (ValueError, RecursionError) as error:
         wrong = str(error)
     if wrong:
-        raise Bad(f"{file}: damaged ({wrong}); {RESTORE_VOLUME}")
+        raise Bad(f"{file}: damaged ({wrong}); {advice}")
     parts, lines = divided(body)
     shared = json.dumps(header["shared"])
-    return Volume(file, header["scale"], header["mark"], shared, parts, lines, items)
+    return Volume(file, header["scale"], header["mark"], shared, parts, lines, items, advice)
 
 
-def volume_bytes(file: Path) -> bytes:
+def volume_bytes(file: Path, advice: str) -> bytes:
     """The bytes of a file of a volume.
 
-    Raises: Bad when it is missing or cannot be read.
+    Raises: Bad with `advice` when it is missing or cannot be read.
     """
     if file.exists() and not file.is_file():
-        raise Bad(f"{file}: no file of the ledger; take it away and {RESTORE_VOLUME}")
+        raise Bad(f"{file}: no file of the ledger; take it away and {advice}")
     try:
         return file.read_bytes()
     except FileNotFoundError:
-        raise Bad(
-            f"{file}: damaged (the file is gone, and the one beside it is there); {RESTORE_VOLUME}"
-        ) from None
+        raise Bad(f"{file}: damaged (the file is gone, and the one beside it is there); {advice}") from None
     except OSError as error:
-        raise Bad(f"{file}: cannot be read ({error.strerror}); make it a readable file") from None
+        raise Bad(f"{file}: cannot be read ({error.strerror}); make it readable, or {advice}") from None
 
 
 def unlike(file: Path, header: dict, body: str, items: bytes) -> str:

@@ -61,12 +61,21 @@ def run_of_id(name: str, ledger: results.Survey) -> Run:
     """
     ledger_row = next((row for row in ledger.rows if row["id"] == name), None)
     if ledger_row is None:
-        damaged = [line for line, file in zip(ledger.damaged, ledger.files, strict=True) if file.stem == name]
-        missing = f"no run {name!r} in the ledger; its file names are the ids: see XIT_RESULTS, or `xit plan`"
-        raise Bad(damaged[0] if damaged else missing)
+        raise Bad(missing(name, ledger))
     if ledger_row["on"] not in TARGETS:
         raise Bad(f"run {name!r} ends in {ledger_row['on']!r}; a submission has {', '.join(TARGETS)}")
     return Run(**results.named(ledger_row))
+
+
+def missing(name: str, ledger: results.Survey) -> str:
+    """The message about a run without a row: its file or a volume is damaged, or there is none."""
+    damaged = dict(zip(ledger.files, ledger.damaged, strict=True))
+    own = [line for file, line in damaged.items() if file.stem == name]
+    volumes = [line for file, line in damaged.items() if file.suffix == ".jsonl"]
+    if own or volumes:
+        return own[0] if own else f"no run {name!r} in what can be read of the ledger; {volumes[0]}"
+    lists = "`xit plan --study <study> --scale <scale>` lists the ids of a study, and which runs are done"
+    return f"no run {name!r} in the ledger {results.results_dir()}; {lists}"
 
 
 def check_new_folders(to: Path, gold: Path | None) -> None:
