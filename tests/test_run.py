@@ -173,5 +173,7 @@ def test_a_stage_of_a_path_can_have_its_own_method(monkeypatch):
     assert [s.method.name for s in run.stages] == ["half", "full"] and run.parent.method == "half"
     assert run.parent.stages[0].method.name == "half" and "half.full" in run.id
     assert Run("mnli > xnli", method="full > full") == Run("mnli > xnli")
-    with pytest.raises(Bad, match="names 2 methods; allowed: one, or one for each of 1 stages"):
+    with pytest.raises(Bad, match="names 2 methods; allowed: one, as there is no second stage$"):
         Run("xnli", method="half > full")
+    with pytest.raises(Bad, match="names 3 methods; allowed: one, or one for each of the 2 stages$"):
+        Run("mnli > xnli", method="half > full > half")

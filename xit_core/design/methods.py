@@ -26,9 +26,12 @@ def methods(text: str, stages: int) -> tuple[Method, ...]:
     if unknown := [name for name in names if name not in tuple(METHODS)]:
         raise Bad(f"method={unknown[0]!r}; allowed: {', '.join(map(repr, METHODS))}")
     if len(names) not in (1, stages):
-        raise Bad(
-            f"method={text!r} names {len(names)} methods; allowed: one, or one for each of {stages} stages"
+        allowed = (
+            f"one, or one for each of the {stages} stages"
+            if stages > 1
+            else "one, as there is no second stage"
         )
+        raise Bad(f"method={text!r} names {len(names)} methods; allowed: {allowed}")
     chosen = tuple(METHODS[name] for name in names)
     return chosen if len(chosen) == stages else chosen * stages
 
