@@ -7,6 +7,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -425,6 +427,14 @@ def test_where_predictions_are_gone_or_damaged_the_advice_is_a_command_that_make
     )
     predictions.write_predictions(run, PREDICTED)  # what the command does
     assert predictions.predictions(run) == PREDICTED
+
+
+def test_predictions_whose_damage_is_the_type_of_a_column_are_one_line():
+    enter(run := Run("xnli"))
+    bytes_ = pa.table({name: pa.array([b"x"]) for name in PREDICTED[0]})
+    parquet.write_table(bytes_, file := predictions.predictions_file(run))
+    with pytest.raises(Bad, match=f"{file}: damaged .*column 'task' is no text"):
+        predictions.predictions(run)
 
 
 def test_damaged_predictions_of_one_form_do_not_hide_whole_ones_of_the_other(monkeypatch):

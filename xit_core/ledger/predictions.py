@@ -103,7 +103,10 @@ def predictions(run: Run) -> list[dict]:
 
 
 def predictions_table(file: Path) -> dict[str, list]:
-    """The columns of a file of predictions."""
+    """The columns of a file of predictions.
+
+    Raises: ValueError, or what the library raises, for a damaged one.
+    """
     if file.suffix == ".jsonl":
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
         return {
@@ -112,7 +115,10 @@ def predictions_table(file: Path) -> dict[str, list]:
     import pyarrow.parquet as parquet
 
     with parquet.ParquetFile(file) as stream:
-        return stream.read().to_pydict()
+        table = stream.read()
+    if other := [column.name for column in table.schema if str(column.type) != "string"]:
+        raise ValueError(f"column {other[0]!r} is no text")
+    return table.to_pydict()
 
 
 def unpacked(table: dict[str, list], wanted: str | None, where: str, again: str) -> list[dict]:
