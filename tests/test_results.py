@@ -216,12 +216,14 @@ def test_nothing_is_merged_when_a_row_contradicts_or_is_none(elsewhere, places, 
     assert [r["id"] for r in results.rows()] == [Run("xnli").id] and not (places / "executed").exists()
 
 
-def test_two_files_of_one_run_in_the_folder_must_agree(elsewhere):
+def test_two_files_of_one_run_in_the_folder_must_agree_and_count_once(elsewhere, places):
     folder = elsewhere(row(Run("xnli")))
     other = folder / "second/smoke" / f"{Run('xnli').id}.json"
     other.parent.mkdir(parents=True)
     other.write_text(json.dumps(row(Run("xnli")) | {"provenance": {"seconds": 2}}))
+    (other.parent / "a.ipynb").write_text(THEIRS.replace("{}", '{"second": 1}'))
     assert merge.merge(folder) == (1, 0, 1)
+    assert (places / "executed/smoke/a.ipynb").read_text() == THEIRS
     other.write_text(json.dumps(row(Run("xnli"), 51.0) | {"provenance": {}}))
     with pytest.raises(Bad, match="another file of .* has other scores"):
         merge.merge(folder)

@@ -18,7 +18,8 @@ def merge(folder: Path) -> tuple[int, int, int]:
 
     Files are looked for at any depth: rows *.json and executed notebooks *.ipynb in folders named like a
     scale, and published rows in <study>-<scale>.jsonl. All new rows become working rows. An existing notebook
-    is not replaced. Returns (rows copied, rows that were here already, notebooks copied).
+    is not replaced; of several of one name the first is copied.
+    Returns (rows copied, rows that were here already, notebooks copied).
     Raises: Bad, before anything is written, for a row that contradicts one here or belongs to no run that
     this version makes.
     """
@@ -46,16 +47,13 @@ def merge(folder: Path) -> tuple[int, int, int]:
         raise Bad(f"{folder} holds no row and no notebook; rows are {names}, of {', '.join(SCALES)}")
     for book in books:
         notebook(book)
-    books = [
-        (path, target)
-        for path in books
-        if not (target := executed_dir() / path.parent.name / path.name).exists()
-    ]
+    targets = {executed_dir() / path.parent.name / path.name: path for path in reversed(books)}
+    copied = {target: path for target, path in targets.items() if not target.exists()}
     for row in new:
         write(row)
-    for book, target in books:
+    for target, book in copied.items():
         files.write_whole(target, lambda part, book=book: shutil.copyfile(book, part), ELSEWHERE)
-    return len(new), len(incoming) - len(new), len(books)
+    return len(new), len(incoming) - len(new), len(copied)
 
 
 def notebook(file: Path) -> None:
