@@ -12,7 +12,7 @@ import pytest
 
 from stores import mirrored
 from xit_core import micro, phases
-from xit_core.data import parcel
+from xit_core.data import parcel, reading
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, languages
@@ -226,6 +226,20 @@ def test_a_machine_without_parquet_and_notebooks_makes_the_same_rows_from_a_parc
             here[k] == there[k] for k in here.keys() - {"provenance", "sha256"}
         )
         assert all(here["provenance"][k] == there["provenance"][k] for k in ("data", "predictions_sha256"))
+
+
+def test_ones_own_treebank_trains_and_scores_by_its_splits(tmp_path, monkeypatch):
+    folder = tmp_path / "ud-treebanks-v2.5/UD_English-X"
+    folder.mkdir(parents=True)
+    for split in ("train", "dev"):
+        words = "".join(f"{i}\t{split}\t_\t{tag}\t_\t_\t0\t_\t_\t_\n" for i, tag in ((1, "X"), (2, "NOUN")))
+        (folder / f"en_x-ud-{split}.conllu").write_text(f"{words}\n")
+    monkeypatch.setenv("XIT_LOCAL", str(tmp_path))
+    run, task = Run("udpos", "pocket"), TASKS["udpos"]
+    trained, scored = (reading.examples(task, split, "en", run.scale)[1] for split in ("train", "validation"))
+    phases.refuse_training_rows(run, trained, scored)
+    with pytest.raises(Bad, match=r"rows of local/ud-treebanks-v2\.5/en_x-ud-dev \(en\) trained a stage"):
+        phases.refuse_training_rows(run, [scored[0] | {"split": "train"}], scored)
 
 
 @pytest.mark.parametrize(

@@ -455,7 +455,7 @@ def test_older_languages_are_not_mixed_in_and_treebanks_are_read_in_the_order_of
     assert [r["tokens"] for r in part.rows] == [
         ["el_a"],
         ["el_z"],
-    ] and part.source == "local/ud-treebanks-v2.5/el_a+el_z"
+    ] and part.source == "local/ud-treebanks-v2.5/el_a+el_z-ud-test"
     assert originals.ud("el", "train") == [] and len(part.revision) == 64
 
 

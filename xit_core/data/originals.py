@@ -54,11 +54,9 @@ def ud(lang: str, split: str) -> list[Part]:
         {"tokens": [form for form, _ in tokens], "pos_tags": [tag for _, tag in tokens]}
         for tokens in sentences
     ]
-    return [
-        from_own_files(
-            rows, f"ud-treebanks-v2.5/{'+'.join(path.name.split('-')[0] for path in files)}", files
-        )
-    ]
+    # with the split: rows of one source are not both trained on and scored
+    names = f"{'+'.join(path.name.split('-')[0] for path in files)}-ud-{UD_SPLITS[split]}"
+    return [from_own_files(rows, f"ud-treebanks-v2.5/{names}", files)]
 
 
 def surface(file: Path, ranks: list[str]) -> Iterator[list[tuple[str, str]]]:
