@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +17,7 @@ from xit_core.design import studies
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.ledger import predictions, results
+from xit_core.machine import places as places_module
 from xit_core.machine.errors import Bad
 from xit_core.run import clock, direct, launch, workflow
 from xit_core.run.clock import Clock, Over
@@ -70,6 +72,18 @@ def finish(path: str, seconds: float, here: bool = True) -> None:
     results.write(bare(run) | {"provenance": {"seconds": seconds}})
     if here:
         predictions.write_predictions(run, [{"task": run.on, "lang": "en", "id": "0", "prediction": 1}])
+
+
+def test_what_snakemake_starts_is_told_the_folders_whatever_folder_it_works_in(tmp_path, monkeypatch):
+    monkeypatch.setattr(places_module, "ROOT", tmp_path)
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", "mine")
+    monkeypatch.delenv("XIT_RESULTS")
+    monkeypatch.setenv("XIT_EXECUTED", "")
+    monkeypatch.setenv("XIT_RUNS", "runs")
+    env = workflow.child_environment(tmp_path / "runs/snakemake/smoke")
+    assert env["XIT_RESULTS"] == str(tmp_path / "book/results")
+    assert env["XIT_EXECUTED"] == str(tmp_path / "book/executed")
+    assert env["XIT_RUNS"] == str(Path("runs").absolute()) and "SNAKEMAKE_PROFILE" not in env
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from ..design.scales import PIVOT, Scale
 from ..ledger import results
 from ..machine.errors import Bad
 from ..machine.locks import Owned, Unlockable, locked
-from ..machine.places import PARTS, executed_dir, runs_dir
+from ..machine.places import PARTS, executed_dir, results_dir, runs_dir
 from ..report.cost import parents
 from . import launch
 from .clock import GRACE, Clock
@@ -95,8 +95,6 @@ def snakemake(
     work = workplace(pending[0].scale, logs)
     (work / "plan.json").write_text(json.dumps(graph(pending, clock), indent=1), encoding="utf-8")
     command = command_line(work, cores, profile)
-    env = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE_")}
-    env |= {"XDG_CACHE_HOME": str(work / "cache")}  # works without a home folder
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     files = [file for job in pending for file in (job.rows or [job.output])]
     interval = 1 if sys.stderr.isatty() else 30
@@ -108,7 +106,12 @@ def snakemake(
         # its own session, so that one signal reaches every process; it inherits the lock in case this process
         # is killed
         child = subprocess.Popen(
-            command, stdout=log, stderr=log, start_new_session=True, pass_fds=descriptors, env=env
+            command,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=descriptors,
+            env=child_environment(work),
         )
         try:
             while child.returncode is None and time.time() < clock.end:
@@ -117,6 +120,17 @@ def snakemake(
                 bar.update(sum(file.is_file() for file in files) - bar.n)
         finally:
             stop(child, GRACE / 2 if clock.end < math.inf else None)
+
+
+def child_environment(work: Path) -> dict[str, str]:
+    """The environment of Snakemake and of what it starts, which work in the folder `work`.
+
+    It names the project's folders, because an installed package would look for them in that folder.
+    """
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE_")}
+    places = {"XIT_RESULTS": results_dir(), "XIT_EXECUTED": executed_dir(), "XIT_RUNS": runs_dir()}
+    env |= {name: os.path.abspath(folder) for name, folder in places.items()}
+    return env | {"XDG_CACHE_HOME": str(work / "cache")}  # works without a home folder
 
 
 def command_line(work: Path, cores: int, profile: str | None) -> list[str]:
