@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from ..design.scales import PIVOT
 from ..design.tasks import TASKS
+from ..machine.errors import Bad
 from ..machine.places import PACKAGE
 
 # -- checked claims ------------------------------------------------------------------------------------------
@@ -33,3 +34,14 @@ def stated(data: str, item: str) -> str:
     return next(
         (row["value"] for row in csv_table("sizes") if row["data"] in names and row["item"] == item), ""
     )
+
+
+def stated_count(data: str, item: str) -> int | None:
+    """A number that a task's data set states about itself; None when no public source states it.
+
+    Raises: Bad for a line of sizes.csv that has no whole number there.
+    """
+    text = stated(data, item)
+    if text and not text.isdecimal():
+        raise Bad(f"sizes.csv: {data}, {item}: got {text!r}; allowed: a whole number; mend that line")
+    return int(text) if text else None
