@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -105,6 +106,18 @@ DAMAGE = {
     ),
     "schedule": lambda file: torch.save(torch.load(file, weights_only=True) | {"schedule": [1]}, file),
 }
+
+
+def test_a_step_has_a_feature_for_each_process_or_is_one_line():
+    net, batches = setting(("mnli",))
+    name, features = batches.at(0)
+    parts = [
+        train.share(name, features, net, (5, 0), 0.15, SimpleNamespace(num_processes=4, process_index=i))[0]
+        for i in range(4)
+    ]
+    assert [len(part) for part in parts] == [1] * 4
+    with pytest.raises(Bad, match="a step of mnli has 4 features for 5 processes; .*start fewer processes"):
+        train.share(name, features, net, (5, 0), 0.15, SimpleNamespace(num_processes=5, process_index=0))
 
 
 @pytest.mark.parametrize("how", DAMAGE)

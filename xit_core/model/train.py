@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..machine import files
+from ..machine.errors import Bad
 from . import mixture, packed
 from .compact import CompactEmbedding
 from .encoder import Model
@@ -73,7 +74,11 @@ def share(
     """This process's part of a step, and the divisor for the sum of its losses.
 
     With that divisor every process has the mean of the whole step.
+    Raises: Bad for a step with fewer features than processes, one of which would have none.
     """
+    if len(features) < accelerator.num_processes:
+        got = f"a step of {name} has {len(features)} features for {accelerator.num_processes} processes"
+        raise Bad(f"{got}; allowed: at least one for each; start fewer processes, or train on more rows")
     hide, vocabulary = net.kinds[name].hide, net.encoder.config.vocab_size
     features = hide(features, masking, vocabulary, np.random.default_rng(at))
     gold = np.concatenate([f["gold"] for f in features])
