@@ -552,5 +552,5 @@ def test_pools_of_a_mirror_come_without_gold_and_gold_pairs_alone_are_no_pools(f
         None,
         "bucc2018/de-en",
     )
-    with pytest.raises(Bad, match="pools of test"):
+    with pytest.raises(Bad, match="bucc/de: .*'test'; a mirror has pools of validation only; unset"):
         mining_pools.bucc_pools("de", "test")

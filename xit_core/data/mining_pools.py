@@ -33,10 +33,11 @@ def bucc_pools(lang: str, split: str = "validation") -> Pools:
         return _official_pools(stem, lang)
     if not mirror_dir():
         return _hub_pools(lang, split)
-    sides = ("source", "target") if split == "validation" else ()
-    pools = [part for side in sides for part in from_mirror("bucc2018", f"{lang}-en", side)]
+    advice = "unset XIT_MIRROR to use the hub, or put the official files into XIT_LOCAL/bucc2018"
+    if split != "validation":
+        raise Bad(f"bucc/{lang}: got the split {split!r}; a mirror has pools of validation only; {advice}")
+    pools = [part for side in ("source", "target") for part in from_mirror("bucc2018", f"{lang}-en", side)]
     if len(pools) < 2:
-        advice = "unset XIT_MIRROR to use the hub, or put the official files into XIT_LOCAL/bucc2018"
         raise Bad(f"bucc/{lang}: the mirror holds no bucc2018/{lang}-en pools of {split}; {advice}")
     return pools[0].rows, pools[1].rows, None, pools[0]._replace(rows=[], source=f"bucc2018/{lang}-en")
 
