@@ -143,7 +143,7 @@ def add_run_arguments(given: Parser) -> None:
 
 def add_export_arguments(given: Parser) -> None:
     """The arguments of `xit export`."""
-    runs_help = "ids of finished runs, as the ledger names them"
+    runs_help = "ids of finished runs, as `xit plan` lists them"
     given.add_argument("runs", nargs="+", metavar="RUN", help=runs_help)
     given.add_argument("--to", type=filled, required=True, metavar="DIR", help="where the predictions go")
     gold_help = "where the gold labels of the same instances go"
