@@ -10,7 +10,7 @@ from scipy.stats import t
 from ..design.scales import PIVOT
 from ..design.tasks import TARGETS, TASKS, Task
 from .contrasts import BASELINE, Entry, Ledger, Source
-from .published import stated
+from .published import stated, stated_count
 from .stats import LEVEL, SEEDS, Interval, paired, two_sided
 
 BEYOND = 5.0  # points by which the baseline must beat random weights
@@ -106,7 +106,7 @@ def guessing(ledger: Ledger, task: Task) -> float:
 
 def chance_level(task: Task) -> float | None:
     """Accuracy (percent) of guessing among a task's answers; None when their number is not fixed."""
-    answers = len(task.labels) if task.kind == "classify" else int(stated(task.name, "choices") or 0)
+    answers = len(task.labels) if task.kind == "classify" else stated_count(task.name, "choices")
     return 100 / answers if answers else None
 
 

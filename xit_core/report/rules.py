@@ -84,7 +84,9 @@ def multitask(ledger: Ledger) -> Finding:
             targets=targets.names, tasks=singles.names,
         )  # fmt: skip
 
-    return judged(ledger, [targets, singles, learned_sources(ledger, (ours,))], measure)
+    found = judged(ledger, [targets, singles, learned_sources(ledger, (ours,))], measure)
+    all_steps = versus((studies.multi(ledger.scale), PIVOT), BASELINE, targets.names)
+    return shown_beside(found, full_dose(ledger, all_steps))
 
 
 def per_task(ledger: Ledger, tasks: tuple[str, ...], targets: tuple[str, ...]) -> list[Interval]:
@@ -215,9 +217,12 @@ def cross_fitted(ledger: Ledger, sources: list[Source], target: str, seeds: list
     return found
 
 
-def with_mlm(source: str) -> Source:
-    """The source with masked LM mixed in, at equal steps."""
-    return at(f"{source}+mlm", SINGLE), PIVOT
+def beats_mlm(ledger: Ledger) -> Finding:
+    """Does English training beat the same with masked LM mixed in, at equal steps?"""
+    found = plain_beats(lambda source: (at(f"{source}+mlm", SINGLE), PIVOT))(ledger)
+    targets = learned_targets(ledger).names
+    parts = [versus((name, PIVOT), (f"{name}+mlm", PIVOT), targets) for name in studies.MIXED]
+    return shown_beside(found, full_dose(ledger, mean_contrast(parts)))
 
 
 def in_translation(source: str) -> Source:
@@ -245,6 +250,20 @@ def plain_beats(variant: Callable[[str], Source]) -> Callable[[Ledger], Finding]
         return judged(ledger, [targets, learned_sources(ledger, compared)], finding)
 
     return measure
+
+
+def full_dose(ledger: Ledger, weights: Weights) -> str:
+    """An estimate at the steps of all tasks together, which is shown beside the one at equal steps."""
+    try:
+        gap = ledger.gap(weights)
+    except Short:
+        return ""
+    return f"with the steps of all tasks {gap.mean:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}], not judged"
+
+
+def shown_beside(finding: Finding, note: str) -> Finding:
+    """A finding with a further note."""
+    return replace(finding, note=join(finding.note, note))
 
 
 def join(*notes: str) -> str:

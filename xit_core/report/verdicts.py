@@ -110,7 +110,7 @@ def table(scale: str, found: dict[str, Finding] | None = None, ledger: Ledger | 
 
 
 def numbers(finding: Finding, tests: int) -> dict[str, float | None]:
-    """The numbers of a row, rounded to three decimals. `tests`: how many claims are tested together."""
+    """The numbers of a row, rounded to ten decimals. `tests`: how many claims are tested together."""
     interval = finding.interval
     joint = interval and interval.half(LEVEL / max(1, tests))
     values = {
@@ -121,7 +121,7 @@ def numbers(finding: Finding, tests: int) -> dict[str, float | None]:
         "joint_high": interval and interval.mean + joint,
         "detectable": interval and interval.detectable(),
     }
-    return {name: None if value is None else round(value, 3) for name, value in values.items()}
+    return {name: None if value is None else round(value, 10) for name, value in values.items()}
 
 
 def noted(finding: Finding, ledger: Ledger) -> str:
