@@ -85,11 +85,12 @@ def target_fields(run, gain, shared, rng, noise, floor):
 
 def stage_fields(run, stage):
     return {
+        "guess": dict.fromkeys(("ccg", "udtag", *studies.MIXED), 12.0),
         "scores": [
             {"lang": "en", "metric": metric, "protocol": f"{task.name}: made-up", "n": 1000,
              "value": stage(task.name) if callable(stage) else stage}
             for task in run.stages[-1].tasks for metric in task.metrics if task.name != "mlm"
-        ]
+        ],
     }  # fmt: skip
 
 
@@ -152,7 +153,6 @@ def test_every_measured_claim_can_fail(judge):
     rows = judge(backwards)
     # the best model of each target may be the baseline, so it loses only what chance makes it lose
     assert directions({**rows, "best": rows["squad"]}) == {"fails"}
-    assert rows["mlm"]["not_worse"] == "open"  # it is worse by a point, the margin itself
     worse = judge(lambda s, lang, t: 3 * backwards(s, lang, t))
     assert worse["mlm"]["not_worse"] == worse["translated"]["not_worse"] == "fails"
 
@@ -234,7 +234,7 @@ def test_a_small_certain_gain_of_one_task_on_xnli_is_a_benefit(judge):
 
 
 def test_no_benefit_tells_no_effect_from_harm(judge):
-    rows = judge(lambda s, lang, t: {"mnli": 0.2, "qqp": -6.0}.get(s, 0.0) if s else 0.0, instance_sd=0.01)
+    rows = judge(lambda s, lang, t: {"qqp": -6.0}.get(s, -0.1) if s else 0.0, instance_sd=0.01)
     assert rows["xnli"]["direction"] == "holds" and "harms: qqp" in rows["xnli"]["note"]
     assert "no effect: anli, mnli, squad2" in rows["xnli"]["note"]
 
@@ -282,7 +282,7 @@ def test_every_measured_claim_can_be_not_testable(judge):
     rows = judge(as_published, floor=unlearned(*TARGETS))
     assert directions(rows) == {"not testable"}
     assert "not learned: xnli" in rows["squad"]["note"] and rows["squad"]["estimate"] > 5
-    assert directions(judge(as_published, stage=20.0)) == {"not testable"}
+    assert directions(judge(as_published, stage=5.0)) == {"not testable"}
 
 
 def test_an_average_is_tested_on_the_targets_that_are_learned(judge):
@@ -299,7 +299,7 @@ def test_an_average_is_tested_on_the_targets_that_are_learned(judge):
 @pytest.mark.parametrize(("lost", "expected"), [(3, "holds"), (4, "not testable")])
 def test_a_claim_about_the_nine_tasks_is_tested_on_those_that_are_learned(judge, lost, expected):
     names = [t for t in INTERMEDIATES if t not in studies.MIXED][:lost]
-    rows = judge(as_published, stage=lambda task: 15.0 if task in names else 90.0)
+    rows = judge(as_published, stage=lambda task: 5.0 if task in names else 90.0)
     nine = ("multitask", "retrieval", "tydiqa", "xnli", "best")
     assert {rows[name]["direction"] for name in nine} == {expected}
     assert rows["squad"]["direction"] == rows["mlm"]["direction"] == "holds"
@@ -393,7 +393,7 @@ def test_a_stand_in_counts_as_one_of_the_nine_and_the_note_says_so(judge):
 def test_a_number_of_a_reduced_scale_says_how_it_is_reduced(judge):
     rows = judge(as_published, scale="mini")
     reduced = {name for name, row in rows.items() if row["note"].endswith(SCALES["mini"].note)}
-    assert SCALES["mini"].note and reduced == set(MEASURED) - {"tydiqa"} | {"tydiqa"}
+    assert SCALES["mini"].note and reduced == set(MEASURED)
 
 
 def test_further_seeds_of_some_cells_count_there_and_are_not_needed_elsewhere(judge):

@@ -36,7 +36,10 @@ class Version(argparse.Action):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status: 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
+    """Run one command and return the exit status.
+
+    0 done, 1 a run failed or two ledgers do not agree, 2 bad input, 130 interrupted.
+    """
     from .run.launch import Failed
 
     try:
@@ -44,8 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = vars(parser().parse_args(argv))
         if arguments.get("scale") is not None:
             arguments["scale"] = scale_of(arguments["scale"])
-        arguments.pop("does")(**arguments)
-        return 0
+        return arguments.pop("does")(**arguments) or 0
     except BrokenPipeError:  # `xit tasks | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -103,6 +105,7 @@ def parser() -> Parser:
     add_study_arguments(command(study, scale="micro", to_json=False))
     add_results_arguments(command(results, to_json=False))
     command(claims, scale="micro")
+    add_compare_arguments(command(compare))
     add_data_arguments(command(data, scale="micro"))
     add_score_arguments(command(score))
     add_export_arguments(command(export, to_json=False))
@@ -177,6 +180,18 @@ def add_results_arguments(given: Parser) -> None:
     given.add_argument("folder", nargs="?", type=filled, metavar="DIR", help=folder_help)
     given.add_argument("--study", help=f"publish: its name, or other for the rows of no study ({MAIN})")
     given.add_argument("--scale", help=f"publish: one of {' '.join(SCALES)} (every one with rows)")
+
+
+def add_compare_arguments(given: Parser) -> None:
+    """The arguments of `xit compare`."""
+    for name, what in {"first": "the reference", "second": "its repetition"}.items():
+        folder_help = f"the folder of {what}, as XIT_RESULTS names one"
+        given.add_argument(name, type=filled, metavar="LEDGER", help=folder_help)
+    given.add_argument("--scale", help=f"one of {' '.join(SCALES)} (every one that both have)")
+    record_help = "keep the report for the book, in the folder compare of the ledger that XIT_RESULTS names"
+    given.add_argument("--record", action="store_true", help=record_help)
+    label_help = "its name, after the scale's (the processor's instructions)"
+    given.add_argument("--label", type=filled, metavar="NAME", help=label_help)
 
 
 def add_data_arguments(given: Parser) -> None:
@@ -393,6 +408,28 @@ def claims(scale: Scale, as_json: bool) -> None:
     for note in (scale.note, environments_differ(results.rows(scale.name))):
         if note and not as_json:
             print(f"{scale.name}: {note}")
+
+
+def compare(
+    first: str, second: str, scale: Scale | None, as_json: bool, record: bool, label: str | None
+) -> int:
+    """whether two ledgers agree: claims and runs, beside what noise allows; exit status 1 if they do not"""
+    from .report import compare as module
+
+    if label and not record:
+        raise Bad(f"--label {label}: it names what --record keeps; give both, or neither")
+    folders = Path(first), Path(second)
+    names = module.common_scales(*folders, scale.name if scale else None)
+    reports = [module.compare(*folders, name) for name in names]
+    if record:
+        from .report.repeat import keep
+
+        say([f"kept in {keep(report, label)}" for report in reports])
+    if as_json:
+        tell(reports, as_json)
+    else:
+        print("\n\n".join(map(module.text, reports)))
+    return int(not all(report["agrees"] for report in reports))
 
 
 def data(scale: Scale, as_json: bool, pack: str | None, most: int) -> None:

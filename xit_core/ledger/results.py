@@ -290,6 +290,11 @@ def row_files(scale: str | None) -> list[Path]:
     return sorted(path for path in paths if path.suffix.lower() == ".json" and not path.name.startswith("."))
 
 
+def scales() -> list[str]:
+    """The scales that the ledger has files of, in the order of their declaration. Raises: Bad as `survey`."""
+    return [name for name in SCALES if volumes.volume_files(name) or row_files(name)]
+
+
 def frame(scale: str | None = None) -> "pandas.DataFrame":
     """The ledger of a scale, or of all scales, in the form of `tidy`."""
     return tidy(rows(scale))

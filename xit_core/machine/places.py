@@ -1,6 +1,9 @@
 """The folders of the project: the package, and the folders that environment variables may name."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from .errors import Bad
@@ -11,10 +14,23 @@ CHECKOUT = (PACKAGE.parent / "notebooks/1_pretrained.ipynb").is_file()
 ROOT = PACKAGE.parent if CHECKOUT else Path.cwd()
 PARTS = PACKAGE.parent if CHECKOUT else PACKAGE  # where the notebooks and the Snakefile are
 
+# the ledger that `reading` names
+NAMED: ContextVar[Path | None] = ContextVar("NAMED", default=None)
+
 
 def results_dir() -> Path:
-    """The ledger's folder (XIT_RESULTS, else book/results)."""
-    return Path(os.environ.get("XIT_RESULTS") or ROOT / "book/results")
+    """The ledger's folder (that of `reading`, else XIT_RESULTS, else book/results)."""
+    return NAMED.get() or Path(os.environ.get("XIT_RESULTS") or ROOT / "book/results")
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Within the block, the ledger is the one in `folder`; no other thread or process is affected."""
+    token = NAMED.set(folder)
+    try:
+        yield
+    finally:
+        NAMED.reset(token)
 
 
 def executed_dir() -> Path:

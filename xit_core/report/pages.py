@@ -26,7 +26,7 @@ from ..ledger import results
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import ROOT, executed_dir, results_dir
-from . import chapters, claims, mini, performance, published, questions, rules
+from . import chapters, claims, compare, mini, performance, published, questions, repeat, rules
 from .chapters import (
     EMPTY,
     MARK,
@@ -426,6 +426,8 @@ def build(out: Path | None = None) -> Path:
         "data.md": per_scale(shown, data_tables),
         "catalogue.md": catalogue(),
         "runs.md": per_scale(shown, runs_table),
+        "repeat.md": repeat.page(),
+        "repeat_rule.md": compare.RULE + "\n",
         "performance_train.md": performance.training_tables(out),
         "performance_retrieval.md": performance.retrieval_tables(),
         "performance_study.md": performance.study_hours(),

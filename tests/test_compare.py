@@ -1,0 +1,221 @@
+"""Two ledgers agree where noise explains their differences, and whatever is off is named."""
+
+import json
+
+import numpy as np
+import pytest
+
+from synthetic import fill
+from test_claims import flat, ledger
+from xit_core import cli
+from xit_core.machine import places as machine_places
+from xit_core.machine.errors import Bad
+from xit_core.report import compare, repeat
+
+HERE = {"machine": "x86_64", "instructions": "AVX512", "threads": 1, "variables": {}}
+THERE = HERE | {"instructions": "AVX2"}
+SD = 2.0  # between seeds
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A function that makes two ledgers of micro with equal scores, the second as made elsewhere."""
+
+    def made(second=THERE, **noise):
+        folders = tmp_path / "first", tmp_path / "second"
+        for folder, environment in zip(folders, (HERE, second), strict=True):
+            ledger(folder, flat(-3.0), sd=SD, **noise)
+            edit(folder, lambda row, where=environment: row["provenance"].update(environment=where))
+        return folders
+
+    return made
+
+
+def edit(folder, change, pattern="*"):
+    """Change rows of a ledger; returns their ids."""
+    files = sorted((folder / "micro").glob(f"{pattern}.json"))
+    for file in files:
+        row = json.loads(file.read_text())
+        change(row)
+        file.write_text(json.dumps(row))
+    return [file.stem for file in files]
+
+
+def move(points):
+    """A change that moves every score of a row by so many points, or by `points()`."""
+
+    def change(row):
+        by = points() if callable(points) else points
+        for score in row["scores"]:
+            score["value"] += by
+        row["items"] = [item + by / len(row["items"]) for item in row["items"]]
+
+    return change
+
+
+def told(capsys, *words):
+    """(exit status, output) of xit compare."""
+    status = cli.main(["compare", *map(str, words)])
+    out, err = capsys.readouterr()
+    assert status < 2, err
+    return status, out
+
+
+def refused(capsys, *words):
+    assert cli.main(["compare", *map(str, words)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("xit: ") and err.count("\n") == 1
+    return err
+
+
+def test_equal_ledgers_agree(pair, capsys):
+    status, out = told(capsys, *pair(HERE))
+    assert status == 0 and "agrees: 486 of 486 runs equal to the digit" in out
+    assert "0.000 points (allowed 0.000)" in out and "OFF" not in out
+
+
+def test_a_repetition_elsewhere_that_differs_as_seeds_do_agrees(pair, capsys):
+    draw = np.random.default_rng(3)
+    first, second = pair()
+    edit(second, move(lambda: draw.normal(0, SD)))
+    status, out = told(capsys, first, second)
+    assert status == 0 and "agrees: 0 of 486 runs equal to the digit" in out
+    report = compare.compare(first, second, "micro")
+    assert all(line["rms"] == pytest.approx(SD, rel=0.35) for line in report["targets"])
+    assert all(line["seed_sd"] == pytest.approx(SD, rel=0.35) for line in report["targets"])
+    assert any(claim["difference"] for claim in report["claims"])
+
+
+def test_a_run_that_moved_too_far_is_named_and_the_exit_status_is_1(pair, capsys):
+    first, second = pair()
+    (moved,) = edit(second, move(30.0), "mnli.xnli-s2-*")
+    status, out = told(capsys, first, second)
+    assert status == 1 and "does not agree: more than noise allows in 1 run" in out
+    assert moved in out and "further than a seed" in out
+    # the moved run does not widen what is allowed, because the reference alone says that
+    report = compare.compare(first, second, "micro")
+    assert [run["id"] for run in report["runs"] if run["off"]] == [moved]
+
+
+def test_in_one_environment_a_hundredth_of_a_point_is_off(pair, capsys):
+    first, second = pair(HERE)
+    (moved,) = edit(second, move(0.01), "mnli.xnli-s2-*")
+    status, out = told(capsys, first, second)
+    assert status == 1 and moved in out and "same environment" in out and "485 of 486" in out
+
+
+def test_in_another_environment_it_is_not(pair, capsys):
+    first, second = pair()
+    edit(second, move(0.01), "mnli.xnli-s2-*")
+    assert told(capsys, first, second)[0] == 0
+
+
+@pytest.mark.parametrize("change", [{"environment": THERE}, {"packages": {"torch": "9"}}, {"device": "x"}])
+def test_environments_are_equal_only_in_everything(change):
+    row = {"provenance": {"environment": HERE, "packages": {"torch": "2"}, "device": "cpu"}}
+    assert compare.same_environment(row, row)
+    assert not compare.same_environment(row, {"provenance": row["provenance"] | change})
+    assert not compare.same_environment({"provenance": {}}, {"provenance": {}})
+
+
+def test_a_whole_claim_that_moved_is_off_though_no_run_is(pair, capsys):
+    first, second = pair()
+    edit(second, move(2.2 * SD), "squad1.*")
+    report = compare.compare(first, second, "micro")
+    assert [claim["id"] for claim in report["claims"] if claim["off"]][0] == "squad"
+    assert not any(run["off"] for run in report["runs"]) and not report["agrees"]
+    assert "more than noise allows in" in report["sentence"] and "claim" in report["sentence"]
+
+
+def test_what_is_missing_in_one_ledger_is_said(pair, capsys):
+    first, second = pair(HERE)
+    for file in (second / "micro").glob("squad1.*-s3-*"):
+        file.unlink()
+    gone = len(list((first / "micro").iterdir())) - len(list((second / "micro").iterdir()))
+    status, out = told(capsys, first, second)
+    assert status == 0 and f"{gone} runs are only in {first}: squad1." in out
+    assert f"claim 1 is not measured in {second}" in out and f"{486 - gone} of {486 - gone} runs" in out
+
+
+def test_a_changed_verdict_is_shown_and_not_judged(pair):
+    first, second = pair()
+    edit(second, move(0.5))
+    lines = compare.compare(first, second, "micro")["claims"]
+    line = lines[0] | {"first_verdict": "fails", "second_verdict": "open"}
+    assert "fails → open" in compare.claim_cells(line) and not line["off"]
+
+
+def test_json_is_the_same_as_data(pair, capsys):
+    status, out = told(capsys, *pair(), "--scale", "micro", "--json")
+    (report,) = json.loads(out)
+    assert status == 0 and report["agrees"] and len(report["runs"]) == 486
+    assert report["first"]["environments"] == [
+        {"rows": 486, "device": None, "environment": HERE, "packages": None}
+    ]
+    assert report["second"]["environments"][0]["environment"] == THERE
+    keys = ["id", "on", "first", "second", "difference", "allowed", "same_environment", "equal", "off"]
+    assert list(report["runs"][0]) == keys
+
+
+def test_the_environment_of_the_process_is_not_touched(pair, monkeypatch):
+    first, second = pair()
+    before = machine_places.results_dir()
+    with machine_places.reading(first):
+        assert machine_places.results_dir() == first
+    compare.compare(first, second, "micro")
+    assert machine_places.results_dir() == before
+
+
+def test_few_seeds_allow_more():
+    two, many = compare.Noise(1.0, 2), compare.Noise(1.0, 1000)
+    assert many.limit == pytest.approx(4 * 2**0.5, rel=0.02) and two.limit > 20 * many.limit
+
+
+def test_wrong_ledgers_are_one_line(pair, places, capsys, monkeypatch):
+    first, second = pair()
+    (places / "empty").mkdir()
+    monkeypatch.setenv("XIT_RESULTS", str(places / "other"))
+    fill("smoke")
+    for words, said in (
+        ((first, places / "nowhere"), "no folder"),
+        ((first, places / "empty"), "is no ledger"),
+        ((first, first), "are the same folder"),
+        ((first, places / "other"), "no scale in common: "),
+        ((first, second, "--scale", "mini"), "scale 'mini' is not in both"),
+        ((first, second, "--scale", "huge"), "no scale 'huge'"),
+        ((first, second, "--label", "x"), "give both, or neither"),
+        ((first,), "required: LEDGER"),
+    ):
+        assert said in refused(capsys, *words)
+    for file in (second / "micro").iterdir():
+        file.write_text("[]")
+    assert "has no row of scale 'micro' that can be used (486 damaged)" in refused(capsys, first, second)
+
+
+def test_ledgers_of_other_runs_cannot_be_compared(pair):
+    first, second = pair()
+    for folder, pattern in ((first, "*-s1-*"), (second, "*-s[23]-*")):
+        for file in (folder / "micro").glob(pattern):
+            file.unlink()
+    with pytest.raises(Bad, match="no run of micro in common"):
+        compare.compare(first, second, "micro")
+
+
+def test_a_recorded_comparison_is_a_page_of_the_book(pair, capsys):
+    assert repeat.page() == repeat.NONE
+    first, second = pair()
+    (moved,) = edit(second, move(30.0), "mnli.xnli-s2-*")
+    assert told(capsys, first, second, "--record")[0] == 1
+    assert told(capsys, first, second, "--record", "--label", "Two Threads")[0] == 1
+    reports, damaged = repeat.kept()
+    assert [*reports] == ["micro-avx2", "micro-two-threads"] and not damaged
+    assert [run["id"] for run in reports["micro-avx2"]["runs"]] == [moved]
+    text = repeat.page()
+    assert "### `micro-avx2`" in text and moved in text and "instructions AVX2" in text
+    assert "does not agree" in text and "| 1 squad |" in text
+    file = repeat.folder() / "micro-avx2.json"
+    before = file.read_bytes()
+    told(capsys, first, second, "--record")
+    assert file.read_bytes() == before  # nothing in it depends on the time
+    file.write_text("{}")
+    assert "Left out: micro-avx2.json is damaged" in repeat.page()
