@@ -14,7 +14,7 @@ ifeq ($(wildcard xit_core/cli.py),)
 $(error not the folder of the project: run make there, or with -C FOLDER)
 endif
 # What is removed lies in these: behind a link it would be a person's.
-LINKS := $(shell for name in _build book book/_generated book/executed book/results xit_core xit_core/encoders .venv; do \
+LINKS := $(shell for name in _build _repeat book book/_generated book/executed book/results xit_core xit_core/encoders .venv; do \
   if test -L "$$name"; then printf '%s ' "$$name"; fi; done)
 ifneq ($(strip $(LINKS)),)
 $(error $(LINKS)is a link: make removes what lies in that folder; put a folder there, and name others with XIT_RUNS and XIT_RESULTS)
@@ -58,9 +58,11 @@ export JUPYTER_DATA_DIR := $(CURDIR)/.venv/jupyter/data
 export IPYTHONDIR := $(CURDIR)/.venv/ipython
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
+# a study whose ledger is published is repeated in _repeat; then the report says whether the two agree
 study: .venv/.ready
-	.venv/bin/python -m xit_core.cli study --scale="$$SCALE"
+	bash tools/study
 	"$(MAKE)" --no-print-directory book
+	bash tools/study report
 
 book: .venv/.ready
 	.venv/bin/python -m xit_core.report.pages
@@ -73,7 +75,7 @@ check: .venv/.ready
 	.venv/bin/python -m ruff check .
 	mkdir -p _build
 	.venv/bin/python tools/recipes.py Makefile >_build/recipes.sh
-	.venv/bin/shellcheck --norc .ci/run tools/setup tools/smoke _build/recipes.sh
+	.venv/bin/shellcheck --norc .ci/run tools/setup tools/smoke tools/study _build/recipes.sh
 	.venv/bin/python -m pytest tests -q
 
 # and every notebook at the smallest scale, in a ledger of its own, and the book
@@ -99,7 +101,7 @@ constraints:
 	bash tools/setup constraints
 
 clean:
-	rm -rf _build _runs book/_generated book/executed/smoke book/executed/micro book/results/smoke book/results/micro
+	rm -rf _build _runs _repeat book/_generated book/executed/smoke book/executed/micro book/results/smoke book/results/micro
 
 # also in a folder that was moved or copied: what is in .venv knows its name
 ifneq ($(shell cat .venv/.ready 2>/dev/null),$(CURDIR))

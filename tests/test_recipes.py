@@ -156,7 +156,8 @@ def test_recipes_name_nothing_by_the_name_of_the_folder(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["_build", "book/results", "book/executed", "book/_generated", "xit_core/encoders", ".venv"]
+    "name",
+    ["_build", "_repeat", "book/results", "book/executed", "book/_generated", "xit_core/encoders", ".venv"],
 )
 @pytest.mark.parametrize("target", ["book", "test", "clean", "constraints"])
 def test_what_lies_behind_a_link_is_a_persons_and_stays(tmp_path, name, target):
@@ -207,6 +208,51 @@ def test_the_entry_of_the_ci_works_from_anywhere(cdpath, tmp_path):
         )
         assert done.returncode == 0, done.stderr
         assert len(calls(folder)) == LINES["test"]
+
+
+# -- a study that is published -------------------------------------------------------------------------------
+
+OFF = STUB + 'case "$*" in *" compare "*) exit {status} ;; esac\n'
+
+
+def published(folder: Path, status: int) -> Path:
+    """A project whose ledger of micro is published, and whose comparison ends with this status."""
+    project(folder)
+    (folder / "book/results").mkdir(parents=True)
+    (folder / "book/results/main-micro.jsonl").touch()
+    program(folder / ".venv/bin/python", OFF.replace("{status}", str(status)))
+    return folder
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_published_study_is_repeated_elsewhere_and_compared_after_the_book_is_built(status, tmp_path):
+    folder = published(tmp_path / "a b", status)
+    done = make(folder, "study")
+    assert done.returncode == (2 if status else 0)
+    told = [" ".join(word.rstrip("]") for word in words) for _, *words in calls(folder)]
+    pair = "-m xit_core.cli compare book/results _repeat/results"
+    assert told[0] == "-m xit_core.cli study --scale=micro"
+    assert told[1] == f"{pair} --record --scale=micro" and told[-1] == f"{pair} --scale=micro"
+    assert len(told) == LINES["study"] + 2
+    assert {name: reached(folder)[name] for name in ("XIT_RESULTS", "XIT_EXECUTED", "XIT_RUNS")} == {
+        "XIT_RESULTS": {"_repeat/results"},
+        "XIT_EXECUTED": {"_repeat/executed"},
+        "XIT_RUNS": {"_repeat/runs"},
+    }
+
+
+def test_a_comparison_that_could_not_be_made_ends_the_study(tmp_path):
+    folder = published(tmp_path / "a b", 2)
+    assert make(folder, "study").returncode == 2 and len(calls(folder)) == 2
+
+
+@pytest.mark.parametrize("words", [{"SCALE": "pocket"}, {"XIT_RESULTS": "mine"}])
+def test_a_study_that_is_not_published_or_has_its_own_ledger_is_made_there_and_not_compared(words, tmp_path):
+    folder = published(tmp_path / "a b", 1)
+    given = [f"{name}={value}" for name, value in words.items() if name == "SCALE"]
+    done = make(folder, "study", *given, **{n: v for n, v in words.items() if n != "SCALE"})
+    assert done.returncode == 0 and "not compared with a published ledger" in done.stdout.splitlines()[-1]
+    assert len(calls(folder)) == LINES["study"] and "_repeat" not in (folder / "calls").read_text()
 
 
 # -- what a person has set -----------------------------------------------------------------------------------
