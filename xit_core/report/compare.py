@@ -16,7 +16,7 @@ from ..machine.errors import Bad
 from ..machine.places import reading
 from . import verdicts
 
-LEVEL = 0.05  # at most this often something is off among the claims of a repetition that noise explains
+LEVEL = 0.05  # how often, about, a claim is off in a repetition whose every training ends like another seed
 SDS = 4  # a run may move by this many standard deviations of the difference between two seeds
 CELL = tuple(
     name for name in results.RUN_FIELDS if name != "seed"
@@ -40,8 +40,8 @@ degrees of freedom, {SDS} is replaced by the quantile of Student's t that is exc
 has two seeds, or a run has no headline score, the run is shown and not judged. For the estimate of a claim it
 is *z* √2 SE, where SE is half the width of the 95 % interval in the reference over 1.96. That is an upper
 bound: the interval also covers other test instances, and both ledgers have the same. For one claim *z* is
-1.96, for all that both ledgers measure that of Bonferroni's correction; without it, a quarter of the
-repetitions in which every training diverges would be called off.
+1.96, for all that both ledgers measure that of Bonferroni's correction: without it, too many repetitions in
+which every training diverges would be called off.
 
 The differences between the runs themselves set no bound, because then any difference would pass. Verdicts are
 shown side by side and not judged: an estimate near the edge may change its verdict within noise."""

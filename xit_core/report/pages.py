@@ -493,7 +493,7 @@ def _valid(notebook: Path) -> bool:
 def readme(path: Path) -> None:
     """Rewrite the part of README.md between the markers.
 
-    Raises: Bad if it shows a scale whose rows are not in this ledger. Rows of `micro` are not committed.
+    Raises: Bad if it shows a scale whose rows are not in this ledger.
     """
     before, after = path.read_text(encoding="utf8").split(BEGIN)
     shown = views_of(FRONT, [])
