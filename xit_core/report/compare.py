@@ -160,18 +160,10 @@ def compare(first: Path, second: Path, scale: str) -> dict:
         raise Bad(f"{first} and {second} have no run of {scale} in common: other recipes; name other ledgers")
     noise = seed_noise(sides[1]) | seed_noise(sides[0])
     runs = [compared_run(*sides, run_id, noise) for run_id in shared]
-    exact = all(run["same_environment"] for run in runs) and sides[0].rows.keys() == sides[1].rows.keys()
-    pairs = [[side.claims[name] for side in sides] for name in sides[0].claims]
-    measured = [pair for pair in pairs if any(row["low"] is not None for row in pair)]
-    factor = 0.0 if exact else widening(measured)
     report = {
-        "scale": scale,
-        "first": described(sides[0], shared),
-        "second": described(sides[1], shared),
-        "claims": [compared_claim(*pair, factor) for pair in measured],
-        "runs": runs,
-        "targets": by_target(runs, noise),
-    }
+        "scale": scale, "first": described(sides[0], shared), "second": described(sides[1], shared),
+        "claims": compared_claims(*sides, runs), "runs": runs, "targets": by_target(runs, noise),
+    }  # fmt: skip
     agrees = not any(each["off"] for each in report["claims"] + runs)
     return {"agrees": agrees, "sentence": sentence(report, agrees)} | report
 
@@ -206,6 +198,15 @@ def compared_run(first: Side, second: Side, run_id: str, noise: dict[str, Noise]
         "allowed": allowed, "same_environment": same, "equal": equal,
         "off": judged and (same or abs(difference or 0.0) > allowed),
     }  # fmt: skip
+
+
+def compared_claims(first: Side, second: Side, runs: list[dict]) -> list[dict]:
+    """Every claim that at least one ledger measures; `runs`: the compared ones."""
+    pairs = [[side.claims[name] for side in (first, second)] for name in first.claims]
+    measured = [pair for pair in pairs if any(row["low"] is not None for row in pair)]
+    exact = all(run["same_environment"] for run in runs) and first.rows.keys() == second.rows.keys()
+    factor = 0.0 if exact else widening(measured)
+    return [compared_claim(*pair, factor) for pair in measured]
 
 
 def widening(pairs: list[list[dict]]) -> float:
