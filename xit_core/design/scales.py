@@ -75,8 +75,8 @@ class Scale:
     # the scale whose intermediate trainings it makes longer, to ask whether the dose matters
     prolongs: str = ""
     first: tuple[str, ...] = ()  # the sources that such a scale runs first
-    # its published rows are older than two rules, and are repeated without them: training rows equal to an
-    # evaluation row are dropped, and the instances of a score are told apart by the id of their row
+    # Its published rows are older than two rules (training rows equal to an evaluation row are dropped; the
+    # instances of a score are told apart by the id of their row) and are repeated without them.
     early: bool = False
 
     def longest(self, kind: str) -> int:
@@ -102,7 +102,7 @@ MINI = Scale(
     gaps=("udpos/th", "panx/th"), lacks=LACKED,
     steps=250, stage_steps=200, batch=16, lr=3e-4, stage_lr=3e-4, max_len=128, seeds=(1, 2, 3, 4, 5),
     save_every=100,
-    bf16=True, probes=2, stand_ins=(("ccg", "udtag"),), by_seed=True,
+    bf16=True, probes=2, stand_ins=(("ccg", "udtag"),), by_seed=True, early=True,
     note=(
         "reduced design at CPU size: 4 layers of 256 on a public embedding table, 15 languages, few "
         "rows and steps"
@@ -133,9 +133,10 @@ SCALES = {
         ),
         Scale(
             "pocket", REAL, shipped("pocket"), rows=4000, stage_rows=4000, eval_rows=150,
-            langs=TABLED, gaps=("udpos/th", "panx/th"), lacks=LACKED, early=True,
+            langs=TABLED, gaps=("udpos/th", "panx/th"), lacks=LACKED,
             steps=120, stage_steps=120, lr=3e-4, stage_lr=3e-4, max_len=128, bf16=True, probes=2,
             sources=("", "squad1", "csqa", "mnli"), targets=("xquad", "xnli", "udpos", "panx", "tatoeba"),
+            early=True,
             note=(
                 "first look at CPU size: 4 layers of 256 on a public embedding table, 15 languages, "
                 "few tasks, rows, steps"
