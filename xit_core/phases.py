@@ -11,11 +11,11 @@ from functools import wraps
 import numpy as np
 import torch
 
-from .data import reading
+from .data import contamination, reading
 from .design.encoders import fingerprint
 from .design.run import PRETRAINED, Run, joint_steps, runs_of
 from .design.scales import PIVOT, Scale
-from .design.tasks import EVERY, TASKS, Task, train_languages
+from .design.tasks import TASKS, Task
 from .ledger import predictions, results
 from .ledger.outcomes import Evaluation, Training
 from .machine import files
@@ -191,6 +191,7 @@ def run_target(run: Run, tuned: dict[str, tuple[Model, Training]]) -> dict:
     tuned[name] = net, training
     evaluation = evaluate.target(net, run.target, run.scale)
     refuse_training_rows(run, training.seen, evaluation.seen)
+    evaluation = replace(evaluation, more=evaluation.more | {"overlap": contamination.of_run(run)})
     return enter(run, evaluation, training, begin)
 
 
@@ -260,13 +261,7 @@ def training_set(
     features, data = {}, []
     torch.manual_seed(seed)
     for task in tasks:
-        langs = train_languages(task, s)
-        wanted = PIVOT if task.train_lang == EVERY else lang
-        parts = [reading.examples(task, "train", x, s, -(-rows // len(langs)), wanted) for x in langs]
-        examples, read = (
-            [example for part in parts for example in part[0]],
-            [x for part in parts for x in part[1]],
-        )
+        examples, read = reading.training_examples(task, s, rows, lang)
         net.add_head(task, labels(task, examples))
         features[task.name] = encoded(task, examples, read, net.tokenizer, s, net.labels[task.name])
         data = data + counted(read, features[task.name].lost)

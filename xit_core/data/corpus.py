@@ -8,6 +8,7 @@ from itertools import chain
 
 import numpy as np
 
+from ..design.languages import UNSPACED
 from ..design.scales import Pretraining, Scale
 from ..design.tasks import TARGETS, TASKS, TEXT, languages
 from ..machine.places import mirror_dir
@@ -20,14 +21,6 @@ SHORT = 5  # an evaluation text of fewer units only removes a line that says not
 LEAST_UNITS = 3  # a line has at least this many units
 CHUNK = 20_000  # lines hashed at a time
 PRIME = np.uint64(0x100000001B3)  # multiplier of the rolling hash
-UNSPACED = [
-    (0xE00, 0xEFF),
-    (0x1000, 0x109F),
-    (0x1780, 0x17FF),
-    (0x3040, 0x30FF),
-    (0x3400, 0x9FFF),
-    (0xF900, 0xFAFF),
-]
 Texts = dict[str, list[str]]  # language -> lines
 
 

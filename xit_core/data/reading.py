@@ -5,13 +5,16 @@ import json
 import random
 from collections import Counter
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from ..design.languages import NAMES
 from ..design.readers import MISPLACED, Note, Wrong
 from ..design.scales import PIVOT, Scale
-from ..design.tasks import TASKS, Task
-from ..machine.errors import Bad
-from . import checklist, worlds
+from ..design.tasks import EVERY, TASKS, Task, languages, train_languages
+from ..machine.errors import Absent, Bad
+from ..machine.places import local_dir, mirror_dir
+from . import checklist, overlap, worlds
 from .local import Part
 
 EXPANDERS = {"checklist": checklist.checks}  # (templates, language, maximum number of rows; 0 = all) -> rows
@@ -58,16 +61,19 @@ def examples(
     objects as dictionaries, one for each source of rows.
     `n`: at most so many examples of each source, the same ones for every seed; 0 = all.
     `data_lang`: "mt" for the rows in machine translation.
+    Training rows with the text of an evaluation row are dropped before a sample is drawn, unless the scale is
+    `early`.
 
     Raises: Bad when the rows cannot be had, or when one of them is not what the task declares (naming source,
     row and field).
     """
     parts = worlds.of(scale).parts(task, split, lang, scale, n, data_lang)
+    evaluated, lacking = evaluated_texts(task, lang, scale, data_lang) if split == "train" else ({}, "")
     collected, records = [], []
     for number, part in enumerate(parts):
         candidates, counts = read_part(task, part, lang, split == "train", n)
-        if split == "train" and task.no_overlap_with and not scale.world.made:
-            candidates, counts = without_overlap(candidates, counts, task.no_overlap_with, scale)
+        if split == "train":
+            candidates, counts = unevaluated(task, candidates, counts, evaluated, scale)
         indices = range(len(candidates))
         if n and len(candidates) > n and not task.expand:
             indices = sorted(random.Random(f"{task.name} {split}").sample(indices, n))
@@ -78,20 +84,39 @@ def examples(
         records.append(asdict(Seen(
             task.name, split, lang, len(selected), dropped, digest, part.source, part.revision, part.stand_in,
             licence,
-            {str(k): v for k, v in counts.items()}, part.note,
+            {str(k): v for k, v in counts.items()}, "; ".join(filter(None, [part.note, lacking])),
         )))  # fmt: skip
         collected += [
             {"id": f"{number}-{i}" if number else str(i)} | example
             for i, example in zip(indices, selected, strict=True)
         ]
     if not collected:
-        raise Bad(
-            f"{task.name}/{split}/{lang}: no example could be read from "
-            f"{', '.join(p.source for p in parts)}; see `xit data`"
-        )
+        refuse_empty(f"{task.name}/{split}/{lang}", records)
     if split != "train":
         labelled(task, lang, collected)
     return collected, records
+
+
+def refuse_empty(name: str, records: list[dict]) -> None:
+    """Raise Bad for a split without examples, saying what was read and why it gave none."""
+    sources = ", ".join(entry["source"] for entry in records)
+    reasons = "; ".join(f"{n}: {why}" for entry in records for why, n in entry["counts"].items())
+    told = f"{sources} ({reasons})" if reasons else sources
+    raise Bad(f"{name}: no example could be read from {told}; see `xit data`")
+
+
+def training_examples(
+    task: Task, scale: Scale, rows: int, data_lang: str = PIVOT
+) -> tuple[list[dict], list[dict]]:
+    """Training examples of a task in every language that trains it, returned as `examples` returns them.
+
+    `rows`: rows from each source, shared out among the languages; 0 = all. `data_lang`: "mt" for the rows in
+    machine translation; a task that trains on every language is never translated.
+    """
+    langs = train_languages(task, scale)
+    wanted = PIVOT if task.train_lang == EVERY else data_lang
+    parts = [examples(task, "train", lang, scale, -(-rows // len(langs)), wanted) for lang in langs]
+    return [x for found, _ in parts for x in found], [entry for _, read in parts for entry in read]
 
 
 def gold_pairs(
@@ -103,6 +128,15 @@ def gold_pairs(
     are made to fit as many pairs as the scale evaluates.
     """
     return examples(task, split, lang, scale, scale.eval_rows if scale.world.made else 0)
+
+
+def unevaluated(
+    task: Task, found: list[dict], counts: Counter, evaluated: dict[str, set[int]], scale: Scale
+) -> tuple[list[dict], Counter]:
+    """The training examples of a task that repeat no evaluation row, and the updated counts."""
+    if task.no_overlap_with and not scale.world.made:
+        found, counts = without_overlap(found, counts, task.no_overlap_with, scale)
+    return overlap.without_equal(found, counts, evaluated) if evaluated else (found, counts)
 
 
 def without_overlap(
@@ -121,6 +155,38 @@ def without_overlap(
     matches = [evaluated_in.get(" ".join(example["context"].split()), "") for example in found]
     counts = counts + Counter(f"context is evaluated in {name}" for name in matches if name)
     return [example for example, name in zip(found, matches, strict=True) if not name], counts
+
+
+def evaluated_texts(task: Task, lang: str, scale: Scale, data_lang: str) -> tuple[dict[str, set[int]], str]:
+    """The texts that no training row of a task may have, as hashes by task, and which sets are not at hand.
+
+    They are those of evaluation rows in the language of the training rows; for rows in machine translation,
+    which are in several, in every language.
+    """
+    texts, lacking = {}, []
+    for other in overlap.compared(task) if not scale.early else ():
+        for code in languages(other, scale):
+            if code == lang or data_lang != PIVOT:
+                try:
+                    found = whole_texts(other, code, scale, mirror_dir(), local_dir())
+                    texts[other.name] = texts.get(other.name, set()) | found
+                except Absent:
+                    lacking.append(f"{other.name}/{code}")
+    return texts, f"not compared with rows that are not at hand: {', '.join(lacking)}" if lacking else ""
+
+
+@lru_cache(maxsize=512)
+def whole_texts(
+    task: Task, lang: str, scale: Scale, _mirror: Path | None, _local: Path | None
+) -> frozenset[int]:
+    """The whole texts of a task's evaluation rows as hashes, read once per process.
+
+    Real sets are read whole, however many of their rows are evaluated. The folders only say which rows are
+    meant.
+    """
+    n = scale.eval_rows if scale.world.made else 0
+    parts = worlds.of(scale).parts(task, "validation", lang, scale, n)
+    return frozenset(overlap.whole(row) for part in parts for row in read_part(task, part, lang, False, n)[0])
 
 
 class Watched(dict):

@@ -2,7 +2,7 @@
 
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import TRANSLATED, Task, located
-from ..machine.errors import Bad
+from ..machine.errors import Absent
 from ..machine.places import mirror_dir
 from . import mining_pools, originals, sources
 from .local import Part, from_local
@@ -14,7 +14,7 @@ HELD_OUT = 50  # where a text corpus has no validation split, every 50th page is
 def parts(task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT) -> list[Part]:
     """Rows of one split: the user's, the mirror's with its stand-ins, or the hub's at the declared commit.
 
-    Raises: Bad when the rows cannot be had.
+    Raises: Absent when they are nowhere to be had, Bad when they are damaged.
     """
     if data_lang == "mt" and split == "train":
         return translations(task, scale)
@@ -34,7 +34,8 @@ def parts(task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang
             ]
     if not collected:
         advice = task.obtain or "unset XIT_MIRROR to use the hub"
-        raise Bad(f"{task.name}/{split}/{lang}: the mirror holds no {'/'.join(task.config(lang))}; {advice}")
+        place = "/".join(task.config(lang))
+        raise Absent(f"{task.name}/{split}/{lang}: the mirror holds no {place}; {advice}")
     if task.train == task.validation:  # one corpus, two splits
         held_out = split == "validation"
         collected = [
@@ -52,13 +53,13 @@ def translations(task: Task, scale: Scale) -> list[Part]:
     The languages are those of MNLI's published translation, or those that the user has in
     XIT_LOCAL/mt/<task>/<language>.
 
-    Raises: Bad when no language is available.
+    Raises: Absent when no language is available.
     """
     langs = [code for code in TRANSLATED if code in (scale.langs or TRANSLATED)]
     by_language = {lang: translation(task, lang) for lang in langs}
     available = [lang for lang in langs if by_language[lang]]
     if not available:
-        raise Bad(
+        raise Absent(
             f"{task.name}: no machine translation of its rows is at hand; put your own into "
             f"XIT_LOCAL/mt/{task.name}/"
             f"<language>/train.jsonl ({' '.join(langs)}), or take lang=en"

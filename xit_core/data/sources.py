@@ -2,7 +2,7 @@
 commit.
 """
 
-from ..machine.errors import Bad
+from ..machine.errors import Absent
 from ..machine.places import mirror_dir
 from .hub import from_hub
 from .local import Part, from_local
@@ -15,12 +15,12 @@ def fetch(repository: str, config: str, split: str, revision: str, obtain: str =
     The result is [] only where there is a mirror and it lacks the split.
     `obtain`: how to get the split when the hub has it at no known commit.
 
-    Raises: Bad when the rows cannot be had, or are not what was asked for.
+    Raises: Absent when they are nowhere to be had, Bad when they are not what was asked for.
     """
     if parts := from_local(repository, config, split):
         return parts
     if mirror_dir():
         return from_mirror(repository, config, split)
     if obtain:
-        raise Bad(f"{repository}/{config}/{split}: the hub has it at no known commit; {obtain}")
+        raise Absent(f"{repository}/{config}/{split}: the hub has it at no known commit; {obtain}")
     return from_hub(repository, config, split, revision)

@@ -1,4 +1,4 @@
-"""Names of languages as data sets write them."""
+"""Names of languages as data sets write them, and the scripts that have no spaces."""
 
 # XTREME's code -> the names its configs use: Universal Dependencies' and Tatoeba's (ISO 639-3)
 NAMES = {
@@ -16,3 +16,8 @@ NAMES = {
     "ur": "Urdu urd",
     "vi": "Vietnamese vie", "yo": "Yoruba yor", "zh": "Chinese cmn",
 }  # fmt: skip
+
+# first and last character of scripts without spaces: Thai and Lao, Burmese, Khmer, kana, Chinese
+UNSPACED = (
+    (0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF),
+)  # fmt: skip

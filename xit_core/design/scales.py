@@ -98,7 +98,7 @@ TABLED = ("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it"
 # nyu-mll/jiant@daa5a25, scripts/benchmarks/xtreme
 JIANT = {"span_len": 384, "span_step": 128, "retrieve_len": 512}
 MINI = Scale(
-    "mini", REAL, shipped("mini"), rows=8000, stage_rows=8000, eval_rows=250, langs=TABLED, early=True,
+    "mini", REAL, shipped("mini"), rows=8000, stage_rows=8000, eval_rows=250, langs=TABLED,
     gaps=("udpos/th", "panx/th"), lacks=LACKED,
     steps=250, stage_steps=200, batch=16, lr=3e-4, stage_lr=3e-4, max_len=128, seeds=(1, 2, 3, 4, 5),
     save_every=100,

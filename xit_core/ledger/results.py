@@ -52,7 +52,7 @@ REST = {
     "dose?": {"share?": {"*": float}, "*": float}, "language_share?": [float], "thresholds?": {"*": float},
     "layers?": [{"lang": str, "layer": int, "centred": bool, "value": float}],
     "probe?": [{"lang": str, "layer": int, "accuracy": float, "n": int}], "commonest?": float,
-    "guess?": {"*": float},
+    "guess?": {"*": float}, "overlap?": [{"task": str, "lang": str, "rows": int, "shared?": int}],
 }  # fmt: skip
 
 

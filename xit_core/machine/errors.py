@@ -1,5 +1,9 @@
-"""The one exception for mistakes of a user."""
+"""The exception for mistakes of a user."""
 
 
 class Bad(ValueError):
     """A user's mistake. The message is one line: what was given, what is allowed, what to do."""
+
+
+class Absent(Bad):
+    """Rows that are not on this machine and cannot be fetched; nothing is damaged."""
