@@ -208,6 +208,8 @@ def test_a_machine_without_parquet_and_notebooks_makes_the_same_rows_from_a_parc
         for s in ("train", "validation")
     ]
     told += [("google/xtreme", "tatoeba.deu", "validation", micro.rows("tatoeba", "validation", "al", 30))]
+    both = {"sentence1": told[0][-1][5]["premise"], "sentence2": told[0][-1][5]["hypothesis"], "label": "0"}
+    told += [("google/xtreme", "PAWS-X.en", "validation", [both])]  # not a target of the scale
     text = zip(("en", "de"), ("en", "al"), strict=True)
     told += [("pretrain_text", lang, "train", micro.rows("mlm", "train", of, 200)) for lang, of in text]
     for split in told:
@@ -215,6 +217,9 @@ def test_a_machine_without_parquet_and_notebooks_makes_the_same_rows_from_a_parc
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path / "mirror"))
     parcel.pack_mirror(SCALES["smoke"], tmp_path / "pack")
     ours = phases.targets("squad1+mlm > xnli, tatoeba", scale="smoke")
+    assert [d["counts"] for d in ours[0]["provenance"]["data"] if d["task"] == "mnli"] == [
+        {"row is evaluated in pawsx": 1}
+    ]
     ours.append(results.read(Run("squad1+mlm")))
     for name, value in {"MIRROR": "pack", "RESULTS": "there", "RUNS": "there/runs"}.items():
         monkeypatch.setenv(f"XIT_{name}", str(tmp_path / value))

@@ -19,7 +19,7 @@ from ..design.tasks import PARALLEL, TAGGED, TASKS, TEXT, Task, languages, locat
 from ..machine.errors import Bad
 from ..machine.files import write_whole
 from ..machine.places import mirror_dir
-from . import corpus
+from . import corpus, overlap
 from .inventory import wanted
 from .local import file_hash
 from .mirror import SQUEEZED, from_mirror, manifest
@@ -106,6 +106,8 @@ def splits_read(scale: Scale, listed: dict[Split, dict]) -> tuple[list[Split], l
         task for run in studies.runs(studies.MAIN, scale) for stage in run.stages for task in stage.tasks
     }
     tasks |= {TASKS[task.train_on] for task in tasks if task.train_on}
+    # its training rows are compared with their evaluation rows
+    tasks |= {other for task in tasks if task.train_on == task.name for other in overlap.compared(task)}
     read = {place[:3] for task in tasks for place in wanted(task, scale)}
     read |= {key for task in tasks for key in stand_in_splits(task, scale)}
     text = stand_in_splits(TEXT, scale)
