@@ -79,7 +79,7 @@ def test_equal_ledgers_agree(pair, capsys):
 
 
 def test_a_repetition_elsewhere_that_differs_as_seeds_do_agrees(pair, capsys):
-    draw = np.random.default_rng(3)
+    draw = np.random.default_rng(5)
     first, second = pair()
     edit(second, lambda row: row["phase"] == 3 and row["source"] and move(draw.normal(0, SD))(row))
     status, out = told(capsys, first, second)

@@ -25,10 +25,13 @@ def stand_ins(ledger: Ledger, runs: tuple[str, ...]) -> list[str]:
 
 
 def overlap(ledger: Ledger, runs: tuple[str, ...]) -> list[str]:
-    """How many evaluation rows share text with a training split, as "target/language: n of N in task"."""
+    """How many evaluation rows share text with a training split, as "target/language: n of N in task".
+
+    The number is unknown where the training rows were not on the machine that evaluated.
+    """
     rows = rows_behind(ledger, runs)
     return distinct(
-        f"{row['on']}/{part['lang']}: {part['shared']} of {part['rows']} in {part['task']}"
+        f"{row['on']}/{part['lang']}: {part.get('shared', 'unknown')} of {part['rows']} in {part['task']}"
         for row in rows
         for part in row.get("overlap", [])
     )
