@@ -1,42 +1,129 @@
+"""Intervals and corrections, against scipy, against numeric integrals, and against draws of whole studies."""
+
 import numpy as np
 import pytest
-from scipy.stats import nct, norm, t, ttest_1samp
+from scipy.integrate import quad
+from scipy.special import polygamma
+from scipy.stats import chi2, invgamma, nct, norm, t, ttest_1samp
 
-from xit_core.report.stats import Interval, at_least, holm, paired, pooled
+from xit_core.report import stats
+from xit_core.report.stats import Interval, Part, at_least, holm, paired
 
 
-def test_without_instance_variance_the_interval_is_the_t_interval():
+def test_without_instances_the_interval_is_the_t_interval():
     values = np.array([1.0, 2.0, 4.0, 3.5])
-    got = paired(values, [])
+    got = paired(values)
     low, high = t.interval(0.95, 3, values.mean(), values.std(ddof=1) / 2)
     assert (got.low, got.high) == pytest.approx((low, high))
-    assert got.p() == pytest.approx(ttest_1samp(values, 0).pvalue)
+    assert 2 * got.above() == pytest.approx(ttest_1samp(values, 0).pvalue)
 
 
 def test_without_seed_variance_the_interval_is_the_normal_one_of_the_paired_instances():
     difference = np.array([0.0, 0.1, 0.3, 0.2, -0.1])  # sums to the difference of the two scores
-    got = paired([0.5, 0.5, 0.5], [difference])
+    got = paired([0.5, 0.5, 0.5], [np.tile(difference, (3, 1))])
     assert got.half() == pytest.approx(norm.ppf(0.975) * (5 * difference.var(ddof=1)) ** 0.5)
 
 
 def test_p_and_interval_agree_at_every_null():
-    interval = Interval(2.0, 0.3, 0.2, 2)
-    assert interval.p(interval.low) == pytest.approx(0.05, abs=1e-6)
-    assert interval.p(interval.low - 0.01) < 0.05 < interval.p(interval.low + 0.01)
-    assert interval.above() == interval.p() and interval.below() == 1.0
+    interval = Interval(2.0, 0.3, 2)
+    assert interval.above(interval.low) == pytest.approx(0.025)
+    assert interval.above(interval.low - 0.01) < 0.025 < interval.above(interval.low + 0.01)
+    assert interval.above() == pytest.approx(1 - interval.below())
 
 
 @pytest.mark.parametrize(("df", "slack"), [(2, 0.08), (8, 0.02), (50, 0.005)])
 def test_a_detectable_effect_is_found_in_eight_of_ten_studies(df, slack):
-    delta = Interval(0.0, 1.0, 0.0, df).detectable()
+    delta = Interval(0.0, 1.0, df).detectable()
     found = 1 - nct.cdf(t.ppf(0.975, df), df, delta) + nct.cdf(-t.ppf(0.975, df), df, delta)
     assert found == pytest.approx(0.8, abs=slack)
-    assert Interval(5.0, 0.0, 4.0, df).detectable() == pytest.approx(2 * (norm.ppf(0.975) + norm.ppf(0.8)))
+    assert Interval(5.0, 4.0).detectable() == pytest.approx(2 * (norm.ppf(0.975) + norm.ppf(0.8)))
 
 
-def test_an_exact_zero_is_not_above_zero():
-    nothing = paired([0.0, 0.0, 0.0], [np.zeros(9)])
-    assert nothing.above() == 1.0 and nothing.below() == 0.0
+def test_an_exact_value_is_above_what_is_less_and_not_above_itself():
+    nothing = paired([0.0, 0.0, 0.0], [np.zeros((3, 9))])
+    assert nothing.above() == nothing.below() == 1.0
+    assert nothing.above(-1) == nothing.below(1) == 0.0
+
+
+def test_degrees_of_freedom_of_a_sum_of_variances():
+    two = stats.satterthwaite([Part(1.0, 4), Part(1.0, 4)])
+    assert (two.variance, two.df) == pytest.approx((2.0, 8.0))
+    assert stats.satterthwaite([Part(1.0, 4), Part(3.0, np.inf)]).df == pytest.approx(64.0)
+    assert stats.satterthwaite([Part(1.0, 4), Part(1.0, 4)], most=6).df == 6
+    assert stats.satterthwaite([Part(0.0, 4)]).df == np.inf
+
+
+@pytest.mark.parametrize("value", [1e-6, 0.01, 1.0, 1.6449340668482264, 50.0, 1e6])
+def test_the_inverse_of_the_trigamma_function(value):
+    assert polygamma(1, stats.inverse_trigamma(value)) == pytest.approx(value, rel=1e-9)
+
+
+def test_a_moderated_variance_is_the_inverse_of_the_mean_precision_given_what_was_seen():
+    """With prior variances d s / chi-square(d): 1 / E[1 / variance | observed], by numeric integral."""
+    observed, df = np.array([0.4, 1.0, 2.5, 0.9, 7.0, 1.4]), 4.0
+    got, prior = stats.moderated(observed, df)
+    common = (got[0] * (prior + df) - df * observed[0]) / prior
+
+    def joint(variance, x):
+        density = invgamma.pdf(variance, prior / 2, scale=prior * common / 2)
+        return density * chi2.pdf(df * x / variance, df) * df / variance
+
+    for x, moderated in zip(observed, got, strict=True):
+        weight = quad(joint, 0, np.inf, args=(x,), limit=200)[0]
+        precision = quad(lambda v, x=x: joint(v, x) / v, 0, np.inf, limit=200)[0] / weight
+        assert 1 / precision == pytest.approx(moderated, rel=1e-4)
+
+
+@pytest.mark.parametrize(("prior", "df"), [(4.0, 2), (10.0, 4)])
+def test_the_prior_of_variances_is_found_in_many_of_them(prior, df):
+    draw = np.random.default_rng(1)
+    true = prior * 2.0 / draw.chisquare(prior, 4000)
+    _, got = stats.moderated(true * draw.chisquare(df, 4000) / df, df)
+    assert got == pytest.approx(prior, rel=0.2)
+
+
+def test_variances_that_do_not_differ_lend_each_other_the_most_allowed():
+    draw = np.random.default_rng(2)
+    got, prior = stats.moderated(draw.chisquare(4, 50) / 4, 4)
+    assert prior == stats.MOST_PRIOR and got.std() < 0.1
+    assert stats.moderated(np.array([3.0]), 4)[1] == 0.0  # one variance has nobody to borrow from
+    assert stats.moderated(np.zeros(5), 4)[1] == 0.0
+
+
+def test_two_sources_are_compared_as_by_the_paired_t_test():
+    means = np.array([[1.0, 2.0, 4.0], [0.5, 2.5, 1.0]])
+    plain = paired(means[0] - means[1])
+    got = stats.source_variance(means, np.array([1, -1]), np.array([False, True]))
+    assert (got.variance, got.df) == pytest.approx((plain.variance, plain.df))
+
+
+def test_a_single_source_without_a_partner_is_judged_by_its_own_seeds():
+    means = np.array([[1.0, 2.0, 4.0], [0.5, 2.5, 1.0], [7.0, 7.1, 7.2]])
+    got = stats.source_variance(means, np.array([0, 2.0, 0]), np.zeros(3, bool))
+    assert got.variance == pytest.approx(4 * means[1].var(ddof=1) / 3) and got.df == 2
+
+
+def test_what_a_seed_does_to_all_sources_cancels_in_a_difference_and_counts_in_a_mean():
+    draw, alone = np.random.default_rng(3), np.zeros(9, bool)
+    means = draw.normal(0, 5.0, 3) + draw.normal(0, 0.1, (9, 3))
+    gap = stats.source_variance(means, np.array([1, -1, *[0] * 7]), alone)
+    mean = stats.source_variance(means, np.full(9, 1 / 9), alone)
+    assert gap.variance < 0.05 < 1 < mean.variance
+    assert mean.variance == pytest.approx(means.mean(0).var(ddof=1) / 3, rel=0.05) and mean.df < 2.1
+
+
+def test_one_seed_has_no_variance():
+    assert np.isnan(stats.source_variance(np.ones((3, 1)), np.ones(3), np.zeros(3, bool)).variance)
+    assert np.isnan(paired([1.0]).variance) and stats.instance_variance(np.ones((1, 4))) == 0.0
+
+
+def test_noise_of_single_seeds_is_no_variance_of_instances():
+    draw = np.random.default_rng(4)
+    noise = draw.normal(0, 1, (3, 20000)) / 20000
+    shared = draw.normal(0, 2, 20000) / 20000
+    assert stats.instance_variance(noise) < 0.1 * 20000 * noise.mean(0).var()
+    got = stats.instance_variance(noise + shared)
+    assert got == pytest.approx(4 / 20000, rel=0.05)
 
 
 def test_the_interval_covers_new_seeds_and_new_instances():
@@ -49,25 +136,20 @@ def test_the_interval_covers_new_seeds_and_new_instances():
         shared = rng.normal(0, 10, 200)  # of instance i, the same for every seed
         noise = rng.normal(0, 1, (3, 200))
         items = (seed_effects[:, None] + shared + noise) / 200
-        got = paired(items.sum(1), [items.mean(0)])
+        got = paired(items.sum(1), [items])
         hits += got.low <= 1.0 <= got.high
-        narrow += abs(got.mean - 1.0) <= t.ppf(0.975, 2) * got.seed_se
+        narrow += abs(got.mean - 1.0) <= paired(items.sum(1)).half()
     assert hits / 600 > 0.93
     assert narrow < hits
 
 
-def test_pooling_two_sources_is_the_paired_t_test_and_more_sources_keep_the_coverage():
-    means = np.array([[1.0, 2.0, 4.0], [0.5, 2.5, 1.0]])
-    plain = paired(means[0] - means[1], [])
-    assert pooled(plain, means, np.array([1, -1])).half() == pytest.approx(plain.half())
-    rng, hits = np.random.default_rng(0), 0
+def test_more_sources_keep_the_coverage():
+    rng, hits, weights = np.random.default_rng(0), 0, np.eye(12)[0] - np.eye(12)[1]
     for _ in range(600):
         means = rng.normal(0, 2.0, 3) + rng.normal(0, 0.5, (12, 3))
-        hits += (
-            abs((got := pooled(paired(means[0] - means[1], []), means, np.eye(12)[0] - np.eye(12)[1])).mean)
-            < got.half()
-        )
-    assert 0.93 < hits / 600 < 0.97
+        part = stats.source_variance(means, weights, np.arange(12) == 0)
+        hits += abs((means[0] - means[1]).mean()) < Interval(0.0, part.variance, part.df).half()
+    assert 0.93 < hits / 600 < 0.98
 
 
 def test_partial_conjunction_spans_any_to_all():
