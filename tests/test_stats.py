@@ -25,7 +25,7 @@ def test_without_seed_variance_the_interval_is_the_normal_one_of_the_paired_inst
 
 
 def test_p_and_interval_agree_at_every_null():
-    interval = Interval(2.0, 0.3, 2)
+    interval = Interval(2.0, (Part(0.3, 2),))
     assert interval.above(interval.low) == pytest.approx(0.025)
     assert interval.above(interval.low - 0.01) < 0.025 < interval.above(interval.low + 0.01)
     assert interval.above() == pytest.approx(1 - interval.below())
@@ -33,10 +33,10 @@ def test_p_and_interval_agree_at_every_null():
 
 @pytest.mark.parametrize(("df", "slack"), [(2, 0.08), (8, 0.02), (50, 0.005)])
 def test_a_detectable_effect_is_found_in_eight_of_ten_studies(df, slack):
-    delta = Interval(0.0, 1.0, df).detectable()
+    delta = Interval(0.0, (Part(1.0, df),)).detectable()
     found = 1 - nct.cdf(t.ppf(0.975, df), df, delta) + nct.cdf(-t.ppf(0.975, df), df, delta)
     assert found == pytest.approx(0.8, abs=slack)
-    assert Interval(5.0, 4.0).detectable() == pytest.approx(2 * (norm.ppf(0.975) + norm.ppf(0.8)))
+    assert Interval(5.0, (Part(4.0),)).detectable() == pytest.approx(2 * (norm.ppf(0.975) + norm.ppf(0.8)))
 
 
 def test_an_exact_value_is_above_what_is_less_and_not_above_itself():
@@ -93,28 +93,32 @@ def test_variances_that_do_not_differ_lend_each_other_the_most_allowed():
 def test_two_sources_are_compared_as_by_the_paired_t_test():
     means = np.array([[1.0, 2.0, 4.0], [0.5, 2.5, 1.0]])
     plain = paired(means[0] - means[1])
-    got = stats.source_variance(means, np.array([1, -1]), np.array([False, True]))
-    assert (got.variance, got.df) == pytest.approx((plain.variance, plain.df))
+    parts = stats.source_variance(means, np.array([1, -1]), np.zeros(2, bool))
+    assert Interval(0.0, tuple(parts)).half() == pytest.approx(plain.half())
 
 
 def test_a_single_source_without_a_partner_is_judged_by_its_own_seeds():
     means = np.array([[1.0, 2.0, 4.0], [0.5, 2.5, 1.0], [7.0, 7.1, 7.2]])
-    got = stats.source_variance(means, np.array([0, 2.0, 0]), np.zeros(3, bool))
+    (got,) = stats.source_variance(means, np.array([0, 2.0, 0]), np.zeros(3, bool))
     assert got.variance == pytest.approx(4 * means[1].var(ddof=1) / 3) and got.df == 2
 
 
 def test_what_a_seed_does_to_all_sources_cancels_in_a_difference_and_counts_in_a_mean():
     draw, alone = np.random.default_rng(3), np.zeros(9, bool)
     means = draw.normal(0, 5.0, 3) + draw.normal(0, 0.1, (9, 3))
-    gap = stats.source_variance(means, np.array([1, -1, *[0] * 7]), alone)
-    mean = stats.source_variance(means, np.full(9, 1 / 9), alone)
-    assert gap.variance < 0.05 < 1 < mean.variance
-    assert mean.variance == pytest.approx(means.mean(0).var(ddof=1) / 3, rel=0.05) and mean.df < 2.1
+    (gap,) = stats.source_variance(means, np.array([1, -1, *[0] * 7]), alone)
+    own, block = stats.source_variance(means, np.full(9, 1 / 9), alone)
+    assert gap.variance < 0.05 < 1 < block.variance and own.variance < 0.01
+    assert block.variance == pytest.approx(means.mean(0).var(ddof=1) / 3, rel=0.05) and block.df == 2
 
 
 def test_one_seed_has_no_variance():
-    assert np.isnan(stats.source_variance(np.ones((3, 1)), np.ones(3), np.zeros(3, bool)).variance)
-    assert np.isnan(paired([1.0]).variance) and stats.instance_variance(np.ones((1, 4))) == 0.0
+    assert np.isnan(stats.source_variance(np.ones((3, 1)), np.ones(3), np.zeros(3, bool))[0].variance)
+    assert (
+        np.isnan(paired([1.0]).half())
+        and np.isnan(paired([1.0]).above())
+        and stats.instance_variance(np.ones((1, 4))) == 0.0
+    )
 
 
 def test_noise_of_single_seeds_is_no_variance_of_instances():
@@ -147,9 +151,16 @@ def test_more_sources_keep_the_coverage():
     rng, hits, weights = np.random.default_rng(0), 0, np.eye(12)[0] - np.eye(12)[1]
     for _ in range(600):
         means = rng.normal(0, 2.0, 3) + rng.normal(0, 0.5, (12, 3))
-        part = stats.source_variance(means, weights, np.arange(12) == 0)
-        hits += abs((means[0] - means[1]).mean()) < Interval(0.0, part.variance, part.df).half()
-    assert 0.93 < hits / 600 < 0.98
+        parts = stats.source_variance(means, weights, np.arange(12) == 0)
+        hits += abs((means[0] - means[1]).mean()) < Interval(0.0, tuple(parts)).half()
+    assert hits / 600 > 0.94
+
+
+def test_choices_on_other_seeds_widen_the_interval_of_what_was_chosen():
+    values = [1.0, 2.0, 4.0]
+    assert stats.held_out_variance(values).variance == pytest.approx(
+        2.5 * stats.own_variance(values).variance
+    )
 
 
 def test_partial_conjunction_spans_any_to_all():

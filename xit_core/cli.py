@@ -106,6 +106,7 @@ def parser() -> Parser:
     add_results_arguments(command(results, to_json=False))
     command(claims, scale="micro")
     add_compare_arguments(command(compare))
+    add_simulate_arguments(command(simulate))
     add_data_arguments(command(data, scale="micro"))
     add_score_arguments(command(score))
     add_export_arguments(command(export, to_json=False))
@@ -142,6 +143,14 @@ def add_run_arguments(given: Parser) -> None:
             given.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default!r}")
     again_help = "execute a finished run once more: same scores? keep its predictions"
     given.add_argument("--again", action="store_true", help=again_help)
+
+
+def add_simulate_arguments(given: Parser) -> None:
+    """The arguments of `xit simulate`."""
+    ledgers_help = "studies for each scenario and truth (100)"
+    given.add_argument("--ledgers", type=positive, default=100, help=ledgers_help)
+    given.add_argument("--cores", type=positive, default=os.cpu_count() or 1, help="processes (every core)")
+    given.add_argument("--keep", action="store_true", help="store the result, which the book shows")
 
 
 def add_export_arguments(given: Parser) -> None:
@@ -430,6 +439,16 @@ def compare(
     else:
         print("\n\n".join(map(module.text, reports)))
     return int(not all(report["agrees"] for report in reports))
+
+
+def simulate(ledgers: int, cores: int, keep: bool, as_json: bool) -> None:
+    """how often the intervals cover the truth and the rules err, in made-up studies"""
+    from .report import simulate
+
+    records = simulate.simulate(ledgers, cores)
+    if keep:
+        simulate.keep(records)
+    tell(records if as_json else simulate.summary(records), as_json)
 
 
 def data(scale: Scale, as_json: bool, pack: str | None, most: int) -> None:

@@ -44,13 +44,17 @@ CAPTIONS = {
         "Accuracy of a linear classifier of parts of speech, trained on English, that reads one layer of "
         "the frozen encoder."
     ),
+    "simulation": (
+        "Made-up studies of known truth. Left: how often the interval of each claim's estimate covers it; "
+        "none should be left of the dashed line. Right: how often a verdict is wrong at the edge of its "
+        "rule, each side by itself; none should be right of the line."
+    ),
     "roofline": (
         "Achieved FLOP/s on real tokens of each task and each way to train, against the limits of the "
         "device that were measured in the same process: its memory bandwidth (the slope) and its fastest "
         "matmul (the flat part)."
     ),
 }
-MEASURED_CLAIMS = 10  # claims 1 to 10 are measured; the others are checked by code
 EMPTY = "*No runs yet at this scale.*\n"
 MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open", "not testable": "– not testable"}
 

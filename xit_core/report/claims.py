@@ -31,6 +31,8 @@ from .rules import (
     tydiqa,
 )
 
+MEASURED = 10  # claims 1 to 10 are measured; the others are checked by code
+
 
 @dataclass(frozen=True)
 class Claim:

@@ -12,7 +12,7 @@ from ..design.scales import PIVOT, Scale
 from ..design.scales import scale as scale_of
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
-from .stats import SEEDS, Interval, instance_variance, interval, source_variance
+from .stats import SEEDS, Interval, Part, instance_variance, source_variance
 
 BASELINE = ("", PIVOT)
 EQUAL_STEPS = ", equal steps"  # in the name of a joint source that took as many steps as a single task
@@ -140,8 +140,9 @@ class Ledger:
         """
         self.scale, self.least, self.gates = scale, least, None
         stored = results.rows(scale.name) if stored is None else stored
-        self.cells = entries(stored, studies.runs(study, scale), cell_of)
-        self.stages = stage_rows(stored, studies.runs(study, scale))
+        planned = studies.runs(study, scale)
+        self.cells = entries(stored, planned, cell_of)
+        self.stages = stage_rows(stored, planned)
         self.control = controls(scale, stored)
         self.targets = tuple(t for t in TARGETS if ("", PIVOT, t) in self.cells)
         self.nine, self.multi = nine(scale), at(studies.multi(scale), SINGLE)
@@ -192,8 +193,8 @@ class Ledger:
         scores = [sum(w * self.cells[cell][seed].score for cell, w in weights.items()) for seed in seeds]
         pool = self.pool(seeds, targets)
         share = {source: sum(weights.get((*source, t), 0.0) for t in targets) for source in pool.sources}
-        over_seeds = source_variance(pool.means, np.array(list(share.values())), pool.alone)
-        return interval(np.mean(scores), over_seeds, self.over_instances(weights, seeds))
+        parts = source_variance(pool.means, np.array(list(share.values())), pool.alone)
+        return Interval(float(np.mean(scores)), (*parts, Part(self.over_instances(weights, seeds))))
 
     def pool(self, seeds: list[int], targets: tuple[str, ...]) -> "Pool":
         """The means over targets of every source that trains something and has these seeds of them."""
@@ -211,17 +212,12 @@ class Ledger:
 
     def over_instances(self, weights: Weights, seeds: list[int]) -> float:
         """The part of the variance of a weighted sum that comes from the test instances."""
-        return sum(
-            instance_variance(np.array([self.differences(weights, seed)[target] for seed in seeds]))
-            for target in dict.fromkeys(cell[2] for cell in weights)
-        )
-
-    def differences(self, weights: Weights, seed: int) -> dict[str, np.ndarray]:
-        """What each instance of each target adds to a weighted sum at a seed. Shape: (N,) for each target."""
-        found: dict[str, np.ndarray] = {}
+        # for each target, what each instance adds to the sum at each seed: (S, N)
+        differences: dict[str, np.ndarray] = {}
         for cell, weight in weights.items():
-            found[cell[2]] = found.get(cell[2], 0.0) + weight * self.cells[cell][seed].items
-        return found
+            items = np.array([self.cells[cell][seed].items for seed in seeds])
+            differences[cell[2]] = differences.get(cell[2], 0.0) + weight * items
+        return sum(map(instance_variance, differences.values()))
 
     def ids(self, cells: Iterable[Cell]) -> tuple[str, ...]:
         """Ids of the runs behind the cells, at the seeds that all cells have. Raises: Short."""

@@ -15,7 +15,6 @@ from ..design.tasks import TARGETS, TASKS, languages, nine
 from . import chapters, contrasts, plots, published
 from .chapters import (
     EMPTY,
-    MEASURED_CLAIMS,
     SIGNED,
     View,
     correlation,
@@ -28,6 +27,7 @@ from .chapters import (
     small,
     verdict_cell,
 )
+from .claims import MEASURED
 
 MINI_SCALES = ("mini", "mini-long", "mini-scratch")
 # the kinds of the targets, as readers call them
@@ -151,7 +151,7 @@ def verdicts(view: View) -> str:
         ]
         + [view.findings[row["id"]].note or "–"]
         for row in view.claims
-        if row["number"] <= MEASURED_CLAIMS
+        if row["number"] <= MEASURED
     ]
     return small(markdown_table(["#", "claim", "claimed", "estimate and interval", "verdict", "note"], lines))
 

@@ -26,11 +26,22 @@ from ..ledger import results
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import ROOT, executed_dir, results_dir
-from . import chapters, claims, compare, mini, performance, published, questions, repeat, rules
+from . import (
+    chapters,
+    claims,
+    compare,
+    mini,
+    performance,
+    plots,
+    published,
+    questions,
+    repeat,
+    rules,
+    simulate,
+)
 from .chapters import (
     EMPTY,
     MARK,
-    MEASURED_CLAIMS,
     SIGNED,
     View,
     count,
@@ -42,6 +53,7 @@ from .chapters import (
     small,
     verdict_cell,
 )
+from .claims import MEASURED
 from .sensitivity import Variant
 
 FRONT = ("micro", "mini", "paper")  # side by side on the front page
@@ -77,7 +89,7 @@ def front(shown: list[View], plain: bool = False) -> str:
         row = verdict_rows[0]
         says = row["says"] if plain else f"[{row['says']}](#claim-{row['id']})"
         line = [row["number"], says, count(row["published"])]
-        if row["number"] <= MEASURED_CLAIMS:
+        if row["number"] <= MEASURED:
             cells = [
                 _cell(scale_row, plain) if view.rows else "not run"
                 for view, scale_row in zip(shown, verdict_rows, strict=True)
@@ -92,7 +104,7 @@ def front(shown: list[View], plain: bool = False) -> str:
         + "\n"
     )
     if plain:
-        sides = [row["direction"] for row in shown[0].claims[MEASURED_CLAIMS:]]
+        sides = [row["direction"] for row in shown[0].claims[MEASURED:]]
         return f"{text}Of the other {len(sides)} claims, checked by code, {sides.count('holds')} hold.\n\n"
     return text + markdown_table([*head, "counted", "verdict"], checked)
 
@@ -101,9 +113,9 @@ def _tally(view: View) -> str:
     """A list item for a scale: its verdicts on direction, its number of runs, and how it is reduced."""
     if not view.rows:
         return "; ".join(filter(None, [f"- `{view.scale}`: not run", view.left_out])) + ".\n"
-    sides = [row["direction"] for row in view.claims[:MEASURED_CLAIMS]]
+    sides = [row["direction"] for row in view.claims[:MEASURED]]
     summary = (
-        f"{sides.count('holds')} of {MEASURED_CLAIMS} hold, {sides.count('fails')} fail, "
+        f"{sides.count('holds')} of {MEASURED} hold, {sides.count('fails')} fail, "
         f"{sides.count('open')} are open, {sides.count('not testable')} are not testable"
     )
     parts = [
@@ -377,13 +389,34 @@ def book_numbers(shown: list[View]) -> dict:
     blank = {"claims": {row["id"]: dict.fromkeys(row) for row in shown[0].claims}}
     numbers = {name: dict.fromkeys(("runs", "seconds", *MARK)) | blank for name in SCALES}
     for view in (view for view in shown if view.rows):
-        directions = [row["direction"] for row in view.claims if row["number"] <= MEASURED_CLAIMS]
+        directions = [row["direction"] for row in view.claims if row["number"] <= MEASURED]
         numbers[view.scale] = {direction: directions.count(direction) for direction in MARK} | {
             "runs": len(view.rows),
             "seconds": sum(row["provenance"].get("seconds", 0) for row in view.rows),
             "claims": {row["id"]: row | {"runs": len(row["runs"])} for row in view.claims},
         }
     return numbers
+
+
+def simulation(out: Path) -> str:
+    """What the stored simulation of the rules found: a line a scenario, and the figure."""
+    records = simulate.kept()
+    if not records:
+        return "*Not simulated yet: `xit simulate --keep` does it.*\n"
+    head = [
+        "seeds", "studies", "lowest coverage (%)", "of", "most often wrong (%)", "rule",
+        "any wrong after correction (%)",
+    ]  # fmt: skip
+    lines = [
+        [
+            each["says"], count(each["studies"]), number(100 * each["coverage"]), each["of"],
+            number(100 * each["wrong"]), each["rule"], number(100 * each["family"]),
+        ]
+        for each in simulate.summary(records)
+    ]  # fmt: skip
+    limits = {"covered": simulate.LEAST_COVERAGE, "wrong": simulate.MOST_ERRORS}
+    chart = chapters.figure(out, None, "simulation", plots.simulation(records, limits))
+    return small(markdown_table(head, lines)) + chart
 
 
 def views_of(scales: tuple[str, ...], shown: list[View]) -> list[View]:
@@ -427,6 +460,7 @@ def build(out: Path | None = None) -> Path:
         "catalogue.md": catalogue(),
         "runs.md": per_scale(shown, runs_table),
         "repeat.md": repeat.page(),
+        "simulation.md": simulation(out),
         "repeat_rule.md": compare.RULE + "\n",
         "performance_train.md": performance.training_tables(out),
         "performance_retrieval.md": performance.retrieval_tables(),

@@ -395,6 +395,31 @@ def speed_frame(kept: list[dict]) -> pd.DataFrame:
 
 
 @plt.rc_context(STYLE)
+def simulation(records: list[dict], limits: dict[str, float]) -> Figure | None:
+    """Two panels: how often each interval covers, and how often each side of each rule is wrong, in percent.
+
+    One mark for each scenario and truth; `limits`: by panel, the line that no mark may cross.
+    """
+    if not records:
+        return None
+    frame = pd.DataFrame(records)
+    frame = frame[frame.what != "family"].assign(
+        percent=100 * frame.share, panel=np.where(frame.what == "covered", "covered", "wrong")
+    )
+    figure, grid = _grid(2, 2, 4.2)
+    for axes, (panel, limit) in zip(grid, limits.items(), strict=True):
+        part = frame[frame.panel == panel]
+        sns.stripplot(
+            part, x="percent", y="claim", hue="scenario", ax=axes, size=6, jitter=0.25, alpha=0.8,
+            palette=list(COLOURS.values())[: part.scenario.nunique()],
+        )  # fmt: skip
+        axes.axvline(100 * limit, color="black", linewidth=1.2, linestyle="--")
+        axes.set(xlabel=f"{panel} (%)", ylabel="")
+        axes.get_legend().remove()
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    return figure
+
+
 def roofline(kept: list[dict]) -> Figure | None:
     """Points: the speed that each task achieved, against the limits of the device's measured memory bandwidth
     and matmul. One panel per device and scale.

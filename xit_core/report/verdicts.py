@@ -9,8 +9,6 @@ from .findings import FAILS, HOLDS, OPEN, UNTESTABLE, Finding
 from .rules import SHARE
 from .stats import LEVEL, Interval, holm
 
-NARROW = 0.1  # 1 - the level of the interval that must lie around a claimed number
-
 
 def findings(scale: str) -> dict[str, Finding]:
     """Every claim's uncorrected finding, by claim id; `note` says what was counted or why it is open."""
@@ -42,12 +40,11 @@ def second_verdicts(found: dict[str, Finding]) -> dict[str, str]:
 def magnitude(interval: Interval, expect: float) -> tuple[str, float]:
     """The side of a claimed number that an interval is on, and its p-value.
 
-    It is reached within expect / SHARE (two one-sided tests), and missed when the interval misses that range.
+    It is reached when the interval lies within expect / SHARE of it, and missed when it misses that range.
     """
     low, high = sorted((expect * (1 - 1 / SHARE), expect * (1 + 1 / SHARE)))
-    inside = max(interval.above(low), interval.below(high))
+    inside = 2 * max(interval.above(low), interval.below(high))
     outside = 2 * min(interval.below(low), interval.above(high))
-    # both sides are compared with LEVEL: a 90 % interval inside, a 95 % interval outside
     return (HOLDS, inside) if inside <= outside else (FAILS, outside)
 
 
