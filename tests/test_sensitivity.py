@@ -85,8 +85,8 @@ def test_a_restriction_that_does_not_touch_a_claim_is_not_told(view):
     assert set(view.sensitivity) == {name for name, finding in view.findings.items() if finding.interval}
 
 
-def test_the_page_of_a_claim_says_the_range_and_changes_with_one_score(view):
-    before = pages.sections([view])["claims/squad.md"]
+def test_the_page_of_a_claim_says_the_range_and_changes_with_one_score(view, tmp_path):
+    before = pages.sections([view], tmp_path)["claims/squad.md"]
     assert "the same runs, counted in other ways" in before and "without `panx`" in before
     row = next(
         row for row in view.rows if (row["source"], row["on"], row["lang"]) == ("squad1", "panx", "en")
@@ -95,5 +95,5 @@ def test_the_page_of_a_claim_says_the_range_and_changes_with_one_score(view):
     other = chapters.View("micro")
     other.rows = [each | {"scores": scores} if each["id"] == row["id"] else each for each in view.rows]
     other.findings = view.findings
-    after = pages.sections([other])["claims/squad.md"]
+    after = pages.sections([other], tmp_path)["claims/squad.md"]
     assert "the same runs, counted in other ways" in after and after != before

@@ -14,6 +14,7 @@ from ..design.scales import PIVOT, SCALES
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
 from . import findings, plots, verdicts
+from .contrasts import Ledger
 from .gates import chance_level
 from .sensitivity import Variant, sensitivity
 
@@ -43,6 +44,10 @@ CAPTIONS = {
     "probe": (
         "Accuracy of a linear classifier of parts of speech, trained on English, that reads one layer of "
         "the frozen encoder."
+    ),
+    "forest": (
+        "The estimate on all targets that the claim is tested on (diamond), and on each target by itself, "
+        "with 95 % intervals."
     ),
     "simulation": (
         "Made-up studies of known truth. Left: how often the interval of each claim's estimate covers it; "
@@ -100,14 +105,19 @@ class View:
         return results.tidy(self.rows)
 
     @cached_property
+    def ledger(self) -> Ledger:
+        """The finished runs of the main study."""
+        return Ledger(self.declared, stored=self.rows)
+
+    @cached_property
     def findings(self) -> dict[str, findings.Finding]:
         """Every claim's finding."""
-        return verdicts.findings(self.scale)
+        return verdicts.found_in(self.ledger)
 
     @cached_property
     def claims(self) -> list[dict]:
         """One row per claim, with its verdict."""
-        return verdicts.table(self.scale, self.findings)
+        return verdicts.table(self.scale, self.findings, self.ledger)
 
     @cached_property
     def sensitivity(self) -> dict[str, list[Variant]]:
@@ -191,11 +201,14 @@ def folded(parts: list[str], between: str = " ") -> str:
     return text if len(parts) < 4 else f"<details><summary>{len(parts)}</summary>{text}</details>"
 
 
-def figure(out: Path, view: View | None, kind: str, drawn: "plots.Figure | None") -> str:
-    """Save a figure and return its directive; "" when it is None. `view` None: a figure of all scales."""
+def figure(out: Path, view: View | None, kind: str, drawn: "plots.Figure | None", of: str = "") -> str:
+    """Save a figure and return its directive; "" when it is None.
+
+    `view` None: a figure of all scales. `of`: what it is of, where there are several of a kind.
+    """
     if drawn is None:
         return ""
-    name = f"{view.scale}-{kind}" if view else kind
+    name = "-".join(filter(None, (view.scale if view else "", kind, of)))
     file = plots.save(drawn, out / "figures" / f"{name}.svg")
     caption, path = CAPTIONS[kind], f"_generated/figures/{file.name}"
     return f":::{{figure}} {path}\n:name: {name}\n:alt: {caption}\n\n{caption}\n:::\n\n"

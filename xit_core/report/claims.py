@@ -36,7 +36,10 @@ MEASURED = 10  # claims 1 to 10 are measured; the others are checked by code
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim. `measure` reads the ledger or the declarations; `expect` is the claimed number, if any."""
+    """One claim. `measure` reads the ledger or the declarations; `expect` is the claimed number, if any.
+
+    `estimand`: in words and as a formula, what a measured claim estimates.
+    """
 
     id: str
     number: int
@@ -44,6 +47,7 @@ class Claim:
     where: str
     measure: Callable[[Ledger], Finding]
     expect: float | None = None
+    estimand: str = ""
 
 
 AVERAGE = "mean over the nine targets, development sets"
@@ -51,7 +55,35 @@ AVERAGE = "mean over the nine targets, development sets"
 
 def claim(number: int, name: str, says: str, where: str, measure: Callable[[Ledger], Finding]) -> Claim:
     """A claim whose number, if it states one, is in published.csv under its name."""
-    return Claim(name, number, says, where, measure, claimed(name))
+    return Claim(name, number, says, where, measure, claimed(name), ESTIMANDS.get(name, ""))
+
+
+MEANS = (
+    r"Here $\bar y_{k,t}$ is the mean over seeds of the score of target $t$ after the intermediate training "
+    r"$k$ (0: none), and $T$ are the targets and $K$ the intermediate tasks that count."
+)
+GAIN = (
+    r"the mean over targets of the gain over the baseline, "
+    r"$\frac{1}{|T|}\sum_{t \in T} (\bar y_{k,t} - \bar y_{0,t})$, for this $k$. " + MEANS
+)
+OVER_TASKS = (
+    r"the mean over intermediate tasks and targets of the gain over the baseline, "
+    r"$\frac{1}{|K||T|}\sum_{k \in K}\sum_{t \in T} (\bar y_{k,t} - \bar y_{0,t})$; the verdict is about the "
+    r"tasks one by one. " + MEANS
+)
+AGAINST = (
+    r"the mean over SQuAD, MNLI, HellaSwag and the targets of plain English training less its variant, "
+    r"$\frac{1}{3|T|}\sum_{k}\sum_{t \in T} (\bar y_{k,t} - \bar y_{k',t})$. " + MEANS
+)
+ESTIMANDS = {
+    "squad": GAIN, "mnli": GAIN, "hellaswag": GAIN, "multitask": GAIN, "retrieval": OVER_TASKS,
+    "tydiqa": OVER_TASKS, "xnli": OVER_TASKS, "mlm": AGAINST, "translated": AGAINST,
+    "best": (
+        r"the mean over targets of the gain of the best source of each, "
+        r"$\frac{1}{|T|}\sum_{t \in T} (\bar y_{k(t),t} - \bar y_{0,t})$, where $k(t)$ is chosen on "
+        r"other seeds and the other half of the instances. " + MEANS
+    ),
+}  # fmt: skip
 
 
 # fmt: off

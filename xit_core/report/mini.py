@@ -28,6 +28,7 @@ from .chapters import (
     verdict_cell,
 )
 from .claims import MEASURED
+from .gates import chance_level
 
 MINI_SCALES = ("mini", "mini-long", "mini-scratch")
 # the kinds of the targets, as readers call them
@@ -252,7 +253,7 @@ def dosed(source: str, view: View) -> list[str]:
         _steps(view),
         f"{view.declared.stage_lr:g}",
         score,
-        number(chapters.guessing(source)),
+        number(chance_level(TASKS[source])),
         distance,
     ]
 

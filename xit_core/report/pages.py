@@ -30,6 +30,7 @@ from . import (
     chapters,
     claims,
     compare,
+    forest,
     mini,
     performance,
     plots,
@@ -136,9 +137,9 @@ def _cell(row: dict, plain: bool) -> str:
 VERDICTS = ["scale", "estimate and interval", "detectable", "verdict", "note"]
 
 
-def sections(shown: list[View]) -> dict[str, str]:
-    """One file per claim: heading and anchor, verdicts at every scale, runs, and published values with their
-    sources.
+def sections(shown: list[View], out: Path) -> dict[str, str]:
+    """One file per claim: heading and anchor, estimand, verdicts at every scale, forest plot, what else the
+    runs give, the runs, and published values with their sources.
     """
     texts = {}
     for claim, *scale_rows in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
@@ -146,24 +147,72 @@ def sections(shown: list[View]) -> dict[str, str]:
             [f"`{r['scale']}`", estimate_cell(r), number(r["detectable"]), verdict_cell(r), r["note"]]
             for r in scale_rows
         ]
-        rows = [
-            r
-            for r in published.csv_table("published")
-            if r["claim"] == claim.id and (r["claimed"] or r["sourced"])
-        ]
-        values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in rows]
         texts[f"claims/{claim.id}.md"] = "\n".join([
             (
                 f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n\nWhere the paper says it: "
                 f"{claim.where}.\n"
             ),
+            f"*Estimated:* {claim.estimand}\n" if claim.estimand else "",
             small(markdown_table(VERDICTS, lines)),
+            _changes(scale_rows),
+            _forest(claim, shown, out),
             *(_sensitivity(view.sensitivity.get(claim.id, []), view.scale) for view in shown),
+            *(_data_behind(row) for row in scale_rows),
             *(_runs_of(row) for row in scale_rows if row["runs"]),
-            small(markdown_table(["value", "under test", "sourced", "unit", "source"],
-            values)) if values else "",
+            _published_values(claim),
         ])  # fmt: skip
     return texts
+
+
+def _changes(rows: list[dict]) -> str:
+    """For each scale at which a claim was measured, what would change its verdict."""
+    told = [f"- At `{row['scale']}`: {change(row)}\n" for row in rows if row["low"] is not None]
+    return f"What would change the verdict:\n\n{''.join(told)}" if told else ""
+
+
+def change(row: dict) -> str:
+    """What would change the verdict of a measured claim, in words."""
+    if row["direction"] == "not testable":
+        return "an encoder, or a dose, with which what the note names is learned; no number of seeds would."
+    if row["direction"] == "open":
+        return (
+            f"less noise: a true difference of {number(row['detectable'])} points would have been found in "
+            "eight of ten such studies."
+        )
+    nearest = min((row["joint_low"], row["joint_high"]), key=abs)
+    return f"an estimate {number(abs(nearest))} points nearer to zero would be open, where zero is the limit."
+
+
+def _forest(claim: claims.Claim, shown: list[View], out: Path) -> str:
+    """The figure of a measured claim."""
+    if claim.number > MEASURED:
+        return ""
+    lines = [line for view in shown for line in forest.lines(claim, view.findings[claim.id], view.ledger)]
+    return chapters.figure(out, None, "forest", plots.forest(lines), claim.id)
+
+
+def _data_behind(row: dict) -> str:
+    """The stand-ins and the shared text of the data behind a claim at a scale, folded; "" without any."""
+    parts = {"stand-ins": row["stand_ins"], "evaluation rows that share text with training": row["overlap"]}
+    return "".join(
+        f"<details><summary>{what} at {row['scale']}: {len(lines)}</summary>\n\n"
+        + "".join(f"- {line}\n" for line in lines)
+        + "\n</details>\n"
+        for what, lines in parts.items()
+        if lines
+    )
+
+
+def _published_values(claim: claims.Claim) -> str:
+    """The published values of a claim with their sources, as a table."""
+    rows = [
+        r
+        for r in published.csv_table("published")
+        if r["claim"] == claim.id and (r["claimed"] or r["sourced"])
+    ]
+    values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in rows]
+    head = ["value", "under test", "sourced", "unit", "source"]
+    return small(markdown_table(head, values)) if values else ""
 
 
 def _sensitivity(variants: list[Variant], scale: str) -> str:
@@ -450,7 +499,7 @@ def build(out: Path | None = None) -> Path:
         [view for view in shown if not view.real],
         [view for view in shown if view.real and view.scale not in mini.MINI_SCALES],
     )
-    texts = sections(shown) | {f"{name}.md": per_scale(made_up, block) for name, block in phases.items()}
+    texts = sections(shown, out) | {f"{name}.md": per_scale(made_up, block) for name, block in phases.items()}
     texts |= {
         "front.md": front(views_of(FRONT, shown)),
         "scales.md": scales_table(),

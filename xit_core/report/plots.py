@@ -22,6 +22,7 @@ from ..design.run import SUM
 from ..design.scales import PIVOT
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
 from ..ledger import results
+from .forest import Line
 from .stats import paired
 
 COLOURS = {
@@ -395,6 +396,27 @@ def speed_frame(kept: list[dict]) -> pd.DataFrame:
 
 
 @plt.rc_context(STYLE)
+def forest(shown: list[Line]) -> Figure | None:
+    """Estimates with 95 % intervals: one panel for each scale, a line for all targets and one for each."""
+    scales = list(dict.fromkeys(line.scale for line in shown))
+    if not scales:
+        return None
+    most = max(sum(line.scale == scale for line in shown) for scale in scales)
+    figure, grid = _grid(len(scales), min(2, len(scales)), 0.3 * most + 1.0)
+    for axes, scale in zip(grid, scales, strict=True):
+        part = [line for line in shown if line.scale == scale][::-1]
+        for y, line in enumerate(part):
+            whole = line.target == part[-1].target
+            colour = COLOURS["classify" if whole else "span"]
+            axes.plot([line.low, line.high], [y, y], color=colour, linewidth=2.5 if whole else 1.5)
+            axes.plot(line.estimate, y, marker="D" if whole else "o", color=colour, markersize=6)
+        axes.axvline(0, color="grey", linewidth=1)
+        axes.set(title=scale, xlabel="points", ylabel="")
+        axes.set_yticks(range(len(part)), [line.target for line in part])
+    return figure
+
+
+@plt.rc_context(STYLE)
 def simulation(records: list[dict], limits: dict[str, float]) -> Figure | None:
     """Two panels: how often each interval covers, and how often each side of each rule is wrong, in percent.
 
@@ -420,6 +442,7 @@ def simulation(records: list[dict], limits: dict[str, float]) -> Figure | None:
     return figure
 
 
+@plt.rc_context(STYLE)
 def roofline(kept: list[dict]) -> Figure | None:
     """Points: the speed that each task achieved, against the limits of the device's measured memory bandwidth
     and matmul. One panel per device and scale.
