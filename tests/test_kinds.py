@@ -17,7 +17,7 @@ from xit_core.metrics.protocols import PROTOCOLS
 from xit_core.model import kinds, origins, packed
 from xit_core.model.kinds import KINDS, choose, labels, mlm, span, tag
 
-ROWS = Path(__file__).parent / "rows"
+ROWS = json.loads((Path(__file__).parent / "rows.json").read_text(encoding="utf-8"))  # raw rows of each task
 MIRROR = places.mirror_dir()  # where it is; within a test it is not seen
 CODED = [t for t in TASKS.values() if KINDS[t.kind].answers]
 
@@ -28,10 +28,7 @@ def pieces():
 
 
 def stored(task):
-    rows, lang = (
-        json.loads((ROWS / f"{task.name}.json").read_text()),
-        "de" if task.scored else task.train_lang,
-    )
+    rows, lang = (ROWS[task.name], "de" if task.scored else task.train_lang)
     rows = EXPANDERS[task.expand](rows, lang, 0)[:100] if task.expand else rows
     return [e for row in rows for e in task.read(row, lang) if not isinstance(e, str)]
 

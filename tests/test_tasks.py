@@ -1,5 +1,6 @@
 """Every declaration: its rows read, its revision is a commit, its languages are XTREME's."""
 
+import copy
 import json
 import re
 from dataclasses import replace
@@ -15,7 +16,7 @@ from xit_core.design.worlds import MICRO, REAL
 from xit_core.machine.errors import Bad
 from xit_core.metrics.protocols import PROTOCOLS
 
-ROWS = Path(__file__).parent / "rows"
+ROWS = json.loads((Path(__file__).parent / "rows.json").read_text(encoding="utf-8"))  # raw rows of each task
 COUNTS = {
     "xnli": 15,
     "pawsx": 7,
@@ -36,7 +37,7 @@ FIELDS = {
 
 
 def stored(name):
-    rows = json.loads((ROWS / f"{name}.json").read_text())
+    rows = copy.deepcopy(ROWS[name])
     return EXPANDERS[TASKS[name].expand](rows, "de", 0) if TASKS[name].expand else rows
 
 
