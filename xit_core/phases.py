@@ -49,7 +49,7 @@ def once(phase: int) -> Callable:
             refuse_other_phases((run,), phase)
             if finished := results.read(run):
                 return finished
-            fix_threads()
+            fix_threads(run.scale.instructions)
             return do(run, *given)
 
         return row

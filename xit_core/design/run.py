@@ -30,7 +30,7 @@ LATER = ("steps",)  # fields that are not in the ids of runs that have their def
 ARRANGED = (  # fields of a scale that only arrange the work, or are recorded elsewhere
     "name", "world", "encoder", "seeds", "together", "save_every", "pretraining", "lacks", "note", "sources",
     "targets",
-    "stand_ins", "by_seed", "prolongs", "first", "early",
+    "stand_ins", "by_seed", "prolongs", "first", "early", "instructions",
 )  # fmt: skip
 
 

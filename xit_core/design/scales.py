@@ -78,6 +78,9 @@ class Scale:
     # Its published rows are older than two rules (training rows equal to an evaluation row are dropped; the
     # instances of a score are told apart by the id of their row) and are repeated without them.
     early: bool = False
+    # the processor's instructions that its runs use, a value of XIT_INSTRUCTIONS: with fewer than all, scores
+    # are the same on processors with more
+    instructions: str = "all"
 
     def longest(self, kind: str) -> int:
         """Tokens of the longest sequence that a task of this kind reads."""
@@ -116,7 +119,7 @@ SCALES = {
     for s in (
         Scale(
             "smoke", MICRO, Encoder(borrowed="micro"), rows=48, stage_rows=48, eval_rows=12,
-            langs=("en", "al", "zi"), steps=6,
+            langs=("en", "al", "zi"), steps=6, instructions="avx2",
             stage_steps=6, batch=8, lr=1e-3, stage_lr=1e-3, max_len=96, seeds=(1,), probes=2,
             sources=("", "mnli", "squad1+mlm"), targets=("xnli", "tatoeba"),
             pretraining=Pretraining(2, 32, 2, 1200, steps=8, batch=8, length=64, lr=1e-3, rows=100),
@@ -124,7 +127,7 @@ SCALES = {
         Scale(
             "micro", MICRO, shipped("micro"), rows=2000, stage_rows=2000, eval_rows=100, steps=200,
             stage_steps=200, batch=16,
-            lr=1e-3, stage_lr=1e-3, max_len=96, probes=4,
+            lr=1e-3, stage_lr=1e-3, max_len=96, probes=4, instructions="avx2",
             note="a laboratory: constructed languages, 4 layers of 64",
             pretraining=Pretraining(
                 4, 64, 4, 1200, steps=5000, batch=64, length=96, lr=3e-3, rows=30000, packed=False,

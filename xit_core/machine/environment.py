@@ -4,6 +4,7 @@ import os
 import re
 from collections import Counter
 from fnmatch import fnmatch
+from pathlib import Path
 
 from .errors import Bad
 
@@ -27,14 +28,24 @@ OTHERS = (
     "TORCH_CPP_*", "TQDM_*",
 )  # fmt: skip
 NEEDED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+# values of XIT_INSTRUCTIONS: settings with which a processor computes as one without newer instructions
+INSTRUCTIONS = {
+    "all": {},
+    "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"},
+    "sse4": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "SSE4_2"},
+}
 
 
-def fix_environment() -> None:
+CPU_LIST = Path("/proc/cpuinfo")
+
+
+def fix_environment(preferred: str = "all") -> None:
     """Set the environment that scores may depend on, for this process and those that it starts.
 
-    Call it before numerical libraries are loaded. Raises: Bad as `threads`.
+    `preferred`: the instructions to use where XIT_INSTRUCTIONS names none and the processor has them.
+    Call it before numerical libraries are loaded. Raises: Bad as `threads` and `instructions`.
     """
-    wanted = FIXED | dict.fromkeys(THREADED, str(threads()))
+    wanted = FIXED | dict.fromkeys(THREADED, str(threads())) | instructions(preferred)
     others = [name for name in os.environ if any(fnmatch(name, pattern) for pattern in OTHERS)]
     for name in (name for name in (*numeric(), *others) if name not in NEEDED):
         del os.environ[name]
@@ -51,6 +62,36 @@ def threads() -> int:
     if not re.fullmatch("[0-9]{1,4}", named) or not 1 <= int(named) <= os.cpu_count():
         raise Bad(f"XIT_THREADS={named}; allowed: 1 to {os.cpu_count()}, the cores of this machine")
     return int(named)
+
+
+def instructions(preferred: str = "all") -> dict[str, str]:
+    """The settings that hold libraries to the instructions that XIT_INSTRUCTIONS names, or to the preferred.
+
+    With them one processor shows how much scores move on another. Raises: Bad for an unknown name.
+    """
+    named = os.environ.get("XIT_INSTRUCTIONS") or (preferred if has_instructions(preferred) else "all")
+    if named not in INSTRUCTIONS or not has_instructions(named):
+        raise Bad(f"XIT_INSTRUCTIONS={named}; allowed on this processor: {', '.join(usable())}")
+    return INSTRUCTIONS[named]
+
+
+def usable() -> list[str]:
+    """The values of XIT_INSTRUCTIONS that this processor can compute with."""
+    return [name for name in INSTRUCTIONS if has_instructions(name)]
+
+
+def has_instructions(name: str) -> bool:
+    """Whether the processor has them; unknown, so no, where it is not x86 or Linux does not list them.
+
+    Libraries do not check: with instructions that a processor lacks a process would be killed.
+    """
+    if name == "all":
+        return True
+    try:
+        listed = CPU_LIST.read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return bool(re.search(r"^flags\s.*\bsse4_1\b", listed, re.M)) and (name != "avx2" or " avx2 " in listed)
 
 
 def numeric() -> dict[str, str]:

@@ -14,9 +14,12 @@ def device() -> str:
     return f"{platform.machine()} CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
 
 
-def fix_threads() -> None:
-    """Fix the environment where torch was loaded earlier, as in a user's own notebook."""
-    fix_environment()  # accelerate reads its settings when a training begins
+def fix_threads(instructions: str = "all") -> None:
+    """Fix the environment where torch was loaded earlier, as in a user's own notebook.
+
+    `instructions`: of the processor; they count if nothing was computed yet.
+    """
+    fix_environment(instructions)  # accelerate reads its settings when a training begins
     torch.set_num_threads(threads())
 
 
