@@ -448,7 +448,8 @@ def simulate(ledgers: int, cores: int, keep: bool, as_json: bool) -> None:
     records = simulate.simulate(ledgers, cores)
     if keep:
         simulate.keep(records)
-    tell(records if as_json else simulate.summary(records), as_json)
+    shown = records if as_json else simulate.summary(records)
+    tell(shown, as_json, *"scenario studies coverage of wrong rule family".split())
 
 
 def data(scale: Scale, as_json: bool, pack: str | None, most: int) -> None:

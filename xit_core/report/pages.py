@@ -458,8 +458,8 @@ def simulation(out: Path) -> str:
     ]  # fmt: skip
     lines = [
         [
-            each["says"], count(each["studies"]), number(100 * each["coverage"]), each["of"],
-            number(100 * each["wrong"]), each["rule"], number(100 * each["family"]),
+            each["says"], count(each["studies"]), number(each["coverage"]), each["of"],
+            number(each["wrong"]), each["rule"], number(each["family"]),
         ]
         for each in simulate.summary(records)
     ]  # fmt: skip

@@ -424,10 +424,9 @@ def simulation(records: list[dict], limits: dict[str, float]) -> Figure | None:
     """
     if not records:
         return None
-    frame = pd.DataFrame(records)
-    frame = frame[frame.what != "family"].assign(
-        percent=100 * frame.share, panel=np.where(frame.what == "covered", "covered", "wrong")
-    )
+    frame = pd.DataFrame([record for record in records if record["what"] != "family"])
+    frame["percent"] = 100 * frame.share
+    frame["panel"] = np.where(frame.what == "covered", "covered", "wrong")
     figure, grid = _grid(2, 2, 4.2)
     for axes, (panel, limit) in zip(grid, limits.items(), strict=True):
         part = frame[frame.panel == panel]

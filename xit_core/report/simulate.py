@@ -303,7 +303,7 @@ def kept() -> list[dict]:
 
 
 def summary(records: list[dict]) -> list[dict]:
-    """For each scenario: the lowest coverage, and the highest rate of wrong verdicts, with their claims."""
+    """For each scenario the lowest coverage and the highest rate of wrong verdicts (percent), with claims."""
     told = []
     for scenario in SCENARIOS:
         of = [record for record in records if record["scenario"] == scenario.name]
@@ -314,8 +314,8 @@ def summary(records: list[dict]) -> list[dict]:
             low, high = min(covered, key=share), max(errors, key=share)
             told.append({
                 "scenario": scenario.name, "says": scenario.says, "studies": of[0]["n"] * len(TRUTHS),
-                "coverage": low["share"], "of": low["claim"], "wrong": high["share"],
-                "rule": f"{high['claim']} {high['what']}", "family": max(map(share, family)),
+                "coverage": 100 * low["share"], "of": low["claim"], "wrong": 100 * high["share"],
+                "rule": f"{high['claim']} {high['what']}", "family": 100 * max(map(share, family)),
             })  # fmt: skip
     return told
 
