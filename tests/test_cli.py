@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from test_claims import KEYS
 from xit_core import cli, micro
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
@@ -77,22 +78,7 @@ def test_bigger_scales_cost_more():
 def test_claims_have_the_fixed_keys(capsys):
     rows = told(capsys, "claims", "--scale", "micro", "--json")
     assert [r["number"] for r in rows] == list(range(1, 23))
-    keys = [
-        "id",
-        "number",
-        "says",
-        "scale",
-        "published",
-        "estimate",
-        "low",
-        "high",
-        "detectable",
-        "direction",
-        "magnitude",
-        "runs",
-        "note",
-    ]
-    assert all(set(r) == set(keys) for r in rows)
+    assert all(list(r) == KEYS for r in rows)
 
 
 @pytest.mark.parametrize("scale", ["micro", "pocket"])

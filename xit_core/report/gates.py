@@ -5,13 +5,12 @@ guessing.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
 
 from ..design.scales import PIVOT
 from ..design.tasks import TARGETS, TASKS, Task
 from .contrasts import BASELINE, Entry, Ledger, Source
 from .published import stated, stated_count
-from .stats import LEVEL, SEEDS, Interval, paired, two_sided
+from .stats import LEVEL, SEEDS, Interval, Part, own_variance, paired, two_sided
 
 BEYOND = 5.0  # points by which the baseline must beat random weights
 ENOUGH = 6  # of nine targets, and of nine intermediate tasks, that must be learned
@@ -82,13 +81,10 @@ def lower_end(scores: list[tuple[float, int]]) -> float:
 
     Rows vary at most as right and wrong answers do; their part and that of the seeds are added.
     """
-    values, rows = np.array([value for value, _ in scores]), scores[0][1]
-    share = np.clip(values.mean() / 100, 0, 1)
-    sampled = 100**2 * share * (1 - share) / rows
-    over_seeds = values.var(ddof=1) / len(values)
-    total = over_seeds + sampled
-    df = total**2 / (over_seeds**2 / (len(values) - 1)) if over_seeds else np.inf
-    return float(values.mean() - t.ppf(1 - LEVEL / 2, df) * total**0.5)
+    values, rows = [value for value, _ in scores], scores[0][1]
+    share = np.clip(np.mean(values) / 100, 0, 1)
+    sampled = Part(100**2 * float(share * (1 - share)) / rows)
+    return Interval(float(np.mean(values)), (own_variance(values), sampled)).low
 
 
 def guessing(ledger: Ledger, task: Task) -> float:
