@@ -5,7 +5,7 @@ import pytest
 
 from synthetic import fill
 from xit_core.design.tasks import TARGETS, TASKS
-from xit_core.report import chapters, pages
+from xit_core.report import chapters, claim_pages
 from xit_core.report.sensitivity import by_protocol, is_trained
 
 
@@ -86,7 +86,7 @@ def test_a_restriction_that_does_not_touch_a_claim_is_not_told(view):
 
 
 def test_the_page_of_a_claim_says_the_range_and_changes_with_one_score(view, tmp_path):
-    before = pages.sections([view], tmp_path)["claims/squad.md"]
+    before = claim_pages.sections([view], tmp_path)["claims/squad.md"]
     assert "the same runs, counted in other ways" in before and "without `panx`" in before
     row = next(
         row for row in view.rows if (row["source"], row["on"], row["lang"]) == ("squad1", "panx", "en")
@@ -95,5 +95,5 @@ def test_the_page_of_a_claim_says_the_range_and_changes_with_one_score(view, tmp
     other = chapters.View("micro")
     other.rows = [each | {"scores": scores} if each["id"] == row["id"] else each for each in view.rows]
     other.findings = view.findings
-    after = pages.sections([other], tmp_path)["claims/squad.md"]
+    after = claim_pages.sections([other], tmp_path)["claims/squad.md"]
     assert "the same runs, counted in other ways" in after and after != before

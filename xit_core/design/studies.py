@@ -1,6 +1,7 @@
 """Which runs make up each study: a function of the scale for each study."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from ..machine.errors import Bad
 from .run import MACHINE_TRANSLATED, PRETRAINED, SINGLE, Run, parse
@@ -108,4 +109,10 @@ def runs(study: str, scale: Scale) -> list[Run]:
     """
     if study not in STUDIES:
         raise Bad(f"no study {study!r}; known: {', '.join(STUDIES)}")
-    return STUDIES[study](scale)
+    return list(planned(STUDIES[study], scale))
+
+
+@lru_cache
+def planned(plan: Callable[[Scale], list[Run]], scale: Scale) -> tuple[Run, ...]:
+    """The runs of a plan, resolved once in a process: a study has hundreds, and many ask for them."""
+    return tuple(plan(scale))

@@ -43,8 +43,8 @@ def difference(ours: list[Entry], theirs: list[Entry]) -> Interval:
 
 
 def stage_gate(ledger: Ledger, source: Source) -> Gate:
-    """Whether the tasks of a stage are learned: the lower end of the interval of their own development score
-    is above guessing. Of the nine tasks of a joint stage, ENOUGH must be.
+    """Whether the tasks of a stage are learned: the lower bound of their own development score is above
+    guessing. Of the nine tasks of a joint stage, ENOUGH must be.
     """
     rows = list(ledger.stages.get(source, {}).values())
     if len(rows) < SEEDS:
@@ -61,8 +61,8 @@ def stage_gate(ledger: Ledger, source: Source) -> Gate:
 def task_gate(ledger: Ledger, rows: list[dict], task: Task) -> Gate:
     """Whether the development score of one task of a stage is above guessing. `rows`: one for each seed."""
     scores = [scores_of(row, task) for row in rows]
-    mean, low = float(np.mean([value for value, _ in scores])), lower_end(scores)
-    floor = max([guessing(ledger, task), *(row.get("guess", {}).get(task.name, 0.0) for row in rows)])
+    mean, low = float(np.mean([value for value, _ in scores])), lower_bound(scores)
+    floor = max([guessing(ledger, task), *(guess_in(row, task) for row in rows)])
     return Gate(low > floor, f"{mean:.1f} on its own rows, at least {low:.1f}; guessing {floor:.1f}")
 
 
@@ -76,15 +76,27 @@ def scores_of(row: dict, task: Task) -> tuple[float, int] | None:
     return (float(np.mean([value for value, _ in found])), found[0][1]) if found else None
 
 
-def lower_end(scores: list[tuple[float, int]]) -> float:
-    """The lower end of the interval of a mean score over seeds, from (score, number of rows) of each.
+def guess_in(row: dict, task: Task) -> float:
+    """What the best constant answer scores on the rows of a stage's row; 0 where that is not known.
+
+    Older rows do not say it. There, exact match and F1 that are equal to the digit are those of "no answer"
+    to every question: the first answered one would bring a part of a point of F1.
+    """
+    values = {score["value"] for score in row["scores"] if score["protocol"].startswith(f"{task.name}: ")}
+    if "guess" not in row and stated(task.name, "unanswerable") and len(values) == 1:
+        return values.pop()
+    return row.get("guess", {}).get(task.name, 0.0)
+
+
+def lower_bound(scores: list[tuple[float, int]]) -> float:
+    """The lower 95 % bound (one-sided) of a mean score over seeds, from (score, number of rows) of each.
 
     Rows vary at most as right and wrong answers do; their part and that of the seeds are added.
     """
     values, rows = [value for value, _ in scores], scores[0][1]
     share = np.clip(np.mean(values) / 100, 0, 1)
     sampled = Part(100**2 * float(share * (1 - share)) / rows)
-    return Interval(float(np.mean(values)), (own_variance(values), sampled)).low
+    return float(np.mean(values)) - Interval(0.0, (own_variance(values), sampled)).half(2 * LEVEL)
 
 
 def guessing(ledger: Ledger, task: Task) -> float:

@@ -26,24 +26,10 @@ from ..ledger import results
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import ROOT, executed_dir, results_dir
-from . import (
-    chapters,
-    claims,
-    compare,
-    forest,
-    mini,
-    performance,
-    plots,
-    published,
-    questions,
-    repeat,
-    rules,
-    simulate,
-)
+from . import chapters, claim_pages, compare, mini, performance, plots, questions, repeat, rules, simulate
 from .chapters import (
     EMPTY,
     MARK,
-    SIGNED,
     View,
     count,
     estimate_cell,
@@ -55,7 +41,6 @@ from .chapters import (
     verdict_cell,
 )
 from .claims import MEASURED
-from .sensitivity import Variant
 
 FRONT = ("micro", "mini", "paper")  # side by side on the front page
 SHOWN_NOTEBOOKS = {  # page -> the executed notebook it shows
@@ -132,107 +117,6 @@ def _cell(row: dict, plain: bool) -> str:
     """A table cell with an estimate, its verdict and a link to its runs."""
     link = f' · <a href="claims.html#runs-{row["id"]}-{row["scale"]}">{len(row["runs"])} runs</a>'
     return f"{estimate_cell(row)}<br>{verdict_cell(row, plain)}{link if row['runs'] and not plain else ''}"
-
-
-VERDICTS = ["scale", "estimate and interval", "detectable", "verdict", "note"]
-
-
-def sections(shown: list[View], out: Path) -> dict[str, str]:
-    """One file per claim: heading and anchor, estimand, verdicts at every scale, forest plot, what else the
-    runs give, the runs, and published values with their sources.
-    """
-    texts = {}
-    for claim, *scale_rows in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
-        lines = [
-            [f"`{r['scale']}`", estimate_cell(r), number(r["detectable"]), verdict_cell(r), r["note"]]
-            for r in scale_rows
-        ]
-        texts[f"claims/{claim.id}.md"] = "\n".join([
-            (
-                f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n\nWhere the paper says it: "
-                f"{claim.where}.\n"
-            ),
-            f"*Estimated:* {claim.estimand}\n" if claim.estimand else "",
-            small(markdown_table(VERDICTS, lines)),
-            _changes(scale_rows),
-            _forest(claim, shown, out),
-            *(_sensitivity(view.sensitivity.get(claim.id, []), view.scale) for view in shown),
-            *(_data_behind(row) for row in scale_rows),
-            *(_runs_of(row) for row in scale_rows if row["runs"]),
-            _published_values(claim),
-        ])  # fmt: skip
-    return texts
-
-
-def _changes(rows: list[dict]) -> str:
-    """For each scale at which a claim was measured, what would change its verdict."""
-    told = [f"- At `{row['scale']}`: {change(row)}\n" for row in rows if row["low"] is not None]
-    return f"What would change the verdict:\n\n{''.join(told)}" if told else ""
-
-
-def change(row: dict) -> str:
-    """What would change the verdict of a measured claim, in words."""
-    if row["direction"] == "not testable":
-        return "an encoder, or a dose, with which what the note names is learned; no number of seeds would."
-    if row["direction"] == "open":
-        return (
-            f"less noise: a true difference of {number(row['detectable'])} points would have been found in "
-            "eight of ten such studies."
-        )
-    nearest = min((row["joint_low"], row["joint_high"]), key=abs)
-    return f"an estimate {number(abs(nearest))} points nearer to zero would be open, where zero is the limit."
-
-
-def _forest(claim: claims.Claim, shown: list[View], out: Path) -> str:
-    """The figure of a measured claim."""
-    if claim.number > MEASURED:
-        return ""
-    lines = [line for view in shown for line in forest.lines(claim, view.findings[claim.id], view.ledger)]
-    return chapters.figure(out, None, "forest", plots.forest(lines), claim.id)
-
-
-def _data_behind(row: dict) -> str:
-    """The stand-ins and the shared text of the data behind a claim at a scale, folded; "" without any."""
-    parts = {"stand-ins": row["stand_ins"], "evaluation rows that share text with training": row["overlap"]}
-    return "".join(
-        f"<details><summary>{what} at {row['scale']}: {len(lines)}</summary>\n\n"
-        + "".join(f"- {line}\n" for line in lines)
-        + "\n</details>\n"
-        for what, lines in parts.items()
-        if lines
-    )
-
-
-def _published_values(claim: claims.Claim) -> str:
-    """The published values of a claim with their sources, as a table."""
-    rows = [
-        r
-        for r in published.csv_table("published")
-        if r["claim"] == claim.id and (r["claimed"] or r["sourced"])
-    ]
-    values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in rows]
-    head = ["value", "under test", "sourced", "unit", "source"]
-    return small(markdown_table(head, values)) if values else ""
-
-
-def _sensitivity(variants: list[Variant], scale: str) -> str:
-    """The range of an estimate over restrictions, and all of them folded; "" where there is none."""
-    if not variants:
-        return ""
-    low, high = (of(variants, key=lambda variant: variant.estimate) for of in (min, max))
-    said = " to ".join(f"{number(each.estimate, SIGNED)} ({each.name})" for each in (low, high))
-    lines = [[each.name, *(number(x, SIGNED) for x in (each.estimate, each.change))] for each in variants]
-    return (
-        f"At `{scale}` the same runs, counted in other ways, give {said}. These are not judged.\n\n"
-        f"<details><summary>all {len(variants)} ways at {scale}</summary>\n\n"
-        f"{small(markdown_table(['counted', 'estimate', 'change'], lines))}\n</details>\n"
-    )
-
-
-def _runs_of(row: dict) -> str:
-    links = " · ".join(f'<a href="runs.html#run-{run}">{html.escape(run)}</a>' for run in row["runs"])
-    inside = f'<summary>{len(row["runs"])} runs at {row["scale"]}</summary>\n<p class="runs">{links}</p>'
-    return f'<details id="runs-{row["id"]}-{row["scale"]}">{inside}</details>\n'
 
 
 # -- runs and data -------------------------------------------------------------------------------------------
@@ -499,11 +383,14 @@ def build(out: Path | None = None) -> Path:
         [view for view in shown if not view.real],
         [view for view in shown if view.real and view.scale not in mini.MINI_SCALES],
     )
-    texts = sections(shown, out) | {f"{name}.md": per_scale(made_up, block) for name, block in phases.items()}
+    texts = claim_pages.sections(shown, out) | {
+        f"{name}.md": per_scale(made_up, block) for name, block in phases.items()
+    }
     texts |= {
         "front.md": front(views_of(FRONT, shown)),
         "scales.md": scales_table(),
         "rule.md": rules.RULE,
+        "tested.md": "".join(f"**`{view.scale}`**\n\n{claim_pages.tested(view)}" for view in shown),
         "real.md": per_scale(real_data, *phases.values(), data_tables),
         "data.md": per_scale(shown, data_tables),
         "catalogue.md": catalogue(),

@@ -1,0 +1,160 @@
+"""The part of the book on each claim, and on what can be tested at each scale."""
+
+import html
+from pathlib import Path
+
+from ..design.scales import PIVOT
+from . import chapters, claims, forest, plots, published
+from .chapters import EMPTY, SIGNED, View, estimate_cell, markdown_table, number, small, verdict_cell
+from .claims import MEASURED
+from .contrasts import Short
+from .gates import Gate, gates
+from .sensitivity import Variant
+from .stats import SEEDS, centred, homogeneity
+
+VERDICTS = ["scale", "estimate and interval", "detectable", "verdict", "note"]
+
+
+def sections(shown: list[View], out: Path) -> dict[str, str]:
+    """One file per claim: heading and anchor, estimand, verdicts at every scale, forest plot, what else the
+    runs give, the runs, and published values with their sources.
+    """
+    texts = {}
+    for claim, *scale_rows in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
+        lines = [
+            [f"`{r['scale']}`", estimate_cell(r), number(r["detectable"]), verdict_cell(r), r["note"]]
+            for r in scale_rows
+        ]
+        texts[f"claims/{claim.id}.md"] = "\n".join([
+            (
+                f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n\nWhere the paper says it: "
+                f"{claim.where}.\n"
+            ),
+            f"*Estimated:* {claim.estimand}\n" if claim.estimand else "",
+            small(markdown_table(VERDICTS, lines)),
+            _changes(scale_rows),
+            _forest(claim, shown, out),
+            *(_sensitivity(view.sensitivity.get(claim.id, []), view.scale) for view in shown),
+            *(_data_behind(row) for row in scale_rows),
+            *(_runs_of(row) for row in scale_rows if row["runs"]),
+            _published_values(claim),
+        ])  # fmt: skip
+    return texts
+
+
+def _changes(rows: list[dict]) -> str:
+    """For each scale at which a claim was measured, what would change its verdict."""
+    told = [f"- At `{row['scale']}`: {change(row)}\n" for row in rows if row["low"] is not None]
+    return f"What would change the verdict:\n\n{''.join(told)}" if told else ""
+
+
+def change(row: dict) -> str:
+    """What would change the verdict of a measured claim, in words."""
+    if row["direction"] == "not testable":
+        return "an encoder, or a dose, with which what the note names is learned; no number of seeds would."
+    if row["direction"] == "open":
+        return (
+            f"less noise: a true difference of {number(row['detectable'])} points would have been found in "
+            "eight of ten such studies."
+        )
+    nearest = min((row["joint_low"], row["joint_high"]), key=abs)
+    return f"an estimate {number(abs(nearest))} points nearer to zero would be open, where zero is the limit."
+
+
+def _forest(claim: claims.Claim, shown: list[View], out: Path) -> str:
+    """The figure of a measured claim."""
+    if claim.number > MEASURED:
+        return ""
+    lines = [line for view in shown for line in forest.lines(claim, view.findings[claim.id], view.ledger)]
+    return chapters.figure(out, None, "forest", plots.forest(lines), claim.id)
+
+
+def _data_behind(row: dict) -> str:
+    """The stand-ins and the shared text of the data behind a claim at a scale, folded; "" without any."""
+    parts = {"stand-ins": row["stand_ins"], "evaluation rows that share text with training": row["overlap"]}
+    return "".join(
+        f"<details><summary>{what} at {row['scale']}: {len(lines)}</summary>\n\n"
+        + "".join(f"- {line}\n" for line in lines)
+        + "\n</details>\n"
+        for what, lines in parts.items()
+        if lines
+    )
+
+
+def _published_values(claim: claims.Claim) -> str:
+    """The published values of a claim with their sources, as a table."""
+    rows = [
+        r
+        for r in published.csv_table("published")
+        if r["claim"] == claim.id and (r["claimed"] or r["sourced"])
+    ]
+    values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in rows]
+    head = ["value", "under test", "sourced", "unit", "source"]
+    return small(markdown_table(head, values)) if values else ""
+
+
+def tested(view: View) -> str:
+    """What is learned at a scale, so that claims about it can be tested, folded; and whether sources vary
+    equally over the seeds.
+    """
+    found = gates(view.ledger)
+    lines = [[f"`{target}`", "target", learned(gate), gate.says] for target, gate in found.targets.items()]
+    lines += [
+        [f"`{shown_source(view, source)}`", "training", learned(gate), gate.says]
+        for source, gate in found.stages.items()
+    ]
+    if not lines:
+        return EMPTY
+    yes = [sum(bool(gate.passed) for gate in of.values()) for of in (found.targets, found.stages)]
+    summary = (
+        f"{yes[0]} of {len(found.targets)} targets and {yes[1]} of {len(found.stages)} trainings are learned"
+    )
+    text = small(markdown_table(["", "what", "learned", "why"], lines))
+    return f"<details><summary>{summary}</summary>\n\n{text}\n</details>\n\n{equal_spread(view)}"
+
+
+def learned(gate: Gate) -> str:
+    """The word for a gate."""
+    return {True: "yes", False: "no", None: "not known yet"}[gate.passed]
+
+
+def shown_source(view: View, source: tuple[str, str]) -> str:
+    """The name of a training for readers: the nine together are "multi"."""
+    name = source[0].replace("+".join(view.ledger.nine), "multi")
+    return name if source[1] == PIVOT else f"{name} ({source[1]})"
+
+
+def equal_spread(view: View) -> str:
+    """A sentence on whether the sources of a scale vary equally over the seeds; "" for too few."""
+    try:
+        seeds = view.ledger.seeds({("", PIVOT, target) for target in view.ledger.targets})
+    except Short:
+        return ""
+    pool = view.ledger.pool(seeds[:SEEDS], view.ledger.targets)
+    if len(pool.sources) < 2:
+        return ""
+    p = homogeneity(centred(pool.means))
+    return (
+        f"That all {len(pool.sources)} sources vary equally over the seeds, in the mean over the targets: "
+        f"p = {p:.2g} (Bartlett).\n\n"
+    )
+
+
+def _sensitivity(variants: list[Variant], scale: str) -> str:
+    """The range of an estimate over restrictions, and all of them folded; "" where there is none."""
+    if not variants:
+        return ""
+    low, high = (of(variants, key=lambda variant: variant.estimate) for of in (min, max))
+    said = " to ".join(f"{number(each.estimate, SIGNED)} ({each.name})" for each in (low, high))
+    lines = [[each.name, *(number(x, SIGNED) for x in (each.estimate, each.change))] for each in variants]
+    return (
+        f"At `{scale}` the same runs, counted in other ways, give {said}. These are not judged.\n\n"
+        f"<details><summary>all {len(variants)} ways at {scale}</summary>\n\n"
+        f"{small(markdown_table(['counted', 'estimate', 'change'], lines))}\n</details>\n"
+    )
+
+
+def _runs_of(row: dict) -> str:
+    links = " · ".join(f'<a href="runs.html#run-{run}">{html.escape(run)}</a>' for run in row["runs"])
+    inside = f'<summary>{len(row["runs"])} runs at {row["scale"]}</summary>\n<p class="runs">{links}</p>'
+    return f'<details id="runs-{row["id"]}-{row["scale"]}">{inside}</details>\n'
