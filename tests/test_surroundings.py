@@ -12,6 +12,7 @@ from xit_core.design.run import Run
 from xit_core.ledger import results
 from xit_core.machine import environment
 from xit_core.machine.errors import Bad
+from xit_core.run import launch
 
 DIRECT = """
 import sys
@@ -103,3 +104,26 @@ def test_rows_of_several_environments_are_told_apart():
     )
     other = row(environment=avx | {"variables": {"OPENBLAS_CORETYPE": "Haswell"}})
     assert "OPENBLAS_CORETYPE=Haswell" in environment.environments_differ([row(environment=avx), other])
+
+
+def test_instructions_are_held_to_what_is_named_and_what_the_processor_has(monkeypatch, tmp_path):
+    listed = tmp_path / "cpuinfo"
+    monkeypatch.setattr(environment, "CPU_LIST", listed)
+    monkeypatch.delenv("XIT_INSTRUCTIONS", raising=False)
+    assert environment.instructions() == {} == environment.instructions("avx2")  # no list: nothing is risked
+    listed.write_text("model name : Made up 9\nflags\t\t: fpu sse4_1 avx avx2 avx512f\n")
+    assert environment.processor() == "Made up 9" and environment.usable() == ["all", "avx2", "sse4"]
+    assert environment.instructions("avx2")["ATEN_CPU_CAPABILITY"] == "avx2"
+    monkeypatch.setenv("XIT_INSTRUCTIONS", "all")
+    assert environment.instructions("avx2") == {}
+    listed.write_text("flags\t\t: fpu sse4_1 avx\n")
+    monkeypatch.setenv("XIT_INSTRUCTIONS", "avx2")
+    with pytest.raises(Bad, match="XIT_INSTRUCTIONS=avx2; allowed on this processor: all, sse4"):
+        environment.instructions()
+
+
+def test_a_generated_scale_computes_with_avx2_and_its_row_says_so(places):
+    if not environment.has_instructions("avx2"):
+        pytest.skip("a processor without AVX2")
+    launch.execute("pretrained", scale="smoke")
+    assert results.read(Run("pretrained"))["provenance"]["environment"]["instructions"] == "AVX2"

@@ -44,7 +44,9 @@ MADE = {
     "commit?": (str, type(None)), "clean?": bool, "data?": [DATA], "encoder?": {"name": str, "sha256": str},
     "device?": str, "packages?": {"*": str}, "seconds?": float, "tokens_per_second?": float,
     "predictions_sha256?": str, "recipe?": dict, "started?": str,
-    "environment?": {"machine?": str, "instructions?": str, "threads?": int, "variables?": {"*": str}},
+    "environment?": {
+        "machine?": str, "processor?": str, "instructions?": str, "threads?": int, "variables?": {"*": str},
+    },
 }  # fmt: skip
 # The rest of a row that has no hash. All such rows are known, so any other field is damage.
 REST = {

@@ -1,6 +1,7 @@
 """Keeps the environment of a process from changing a score: variables that are set, removed or recorded."""
 
 import os
+import platform
 import re
 from collections import Counter
 from fnmatch import fnmatch
@@ -92,6 +93,13 @@ def has_instructions(name: str) -> bool:
     except OSError:
         return False
     return bool(re.search(r"^flags\s.*\bsse4_1\b", listed, re.M)) and (name != "avx2" or " avx2 " in listed)
+
+
+def processor() -> str:
+    """The model of the processor, as the system names it."""
+    listed = CPU_LIST.read_text(encoding="utf-8") if CPU_LIST.is_file() else ""
+    named = re.search(r"^model name\s*:\s*(.+)$", listed, re.M)
+    return named[1].strip() if named else platform.processor() or platform.machine()
 
 
 def numeric() -> dict[str, str]:

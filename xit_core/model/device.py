@@ -4,7 +4,7 @@ import platform
 
 import torch
 
-from ..machine.environment import fix_environment, numeric, threads
+from ..machine.environment import fix_environment, numeric, processor, threads
 
 
 def device() -> str:
@@ -27,6 +27,7 @@ def recorded() -> dict:
     """The surroundings that can change a number and cannot be fixed, as a row of the ledger stores them."""
     return {
         "machine": platform.machine(),
+        "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "variables": numeric(),

@@ -90,7 +90,7 @@ def _published_values(claim: claims.Claim) -> str:
     ]
     values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in rows]
     head = ["value", "under test", "sourced", "unit", "source"]
-    return small(markdown_table(head, values)) if values else ""
+    return (small(markdown_table(head, values)) if values else "") + published.consistency(claim.id)
 
 
 def tested(view: View) -> str:
