@@ -16,7 +16,7 @@ from xit_core.machine import places
 from xit_core.machine.errors import Bad
 from xit_core.metrics.checklist import clean_answer, failure
 
-TEMPLATES = json.loads((Path(__file__).parent / "rows/multichecklist.json").read_text())
+TEMPLATES = json.loads((Path(__file__).parent / "rows.json").read_text(encoding="utf-8"))["multichecklist"]
 MIRROR = places.mirror_dir()  # where it is; within a test it is not seen
 TASK = TASKS["multichecklist"]
 

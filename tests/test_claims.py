@@ -351,7 +351,7 @@ def test_a_joint_training_is_learned_when_six_of_its_nine_tasks_are(judge):
 def test_holm_opens_a_borderline_verdict():
     alone = verdicts.corrected({"squad": 0.03})
     among = verdicts.corrected({"squad": 0.03, "mnli": 0.04, "hellaswag": 0.2})
-    finding = findings.Finding(2.0, stats.Interval(2.0, (stats.Part(0.8, 2),)), "holds", 0.03)
+    finding = findings.Finding(2.0, stats.Interval(2.0, (stats.Spread(0.8, 2),)), "holds", 0.03)
     assert verdicts.verdict(finding, alone["squad"]) == "holds"
     assert verdicts.verdict(finding, among["squad"]) == "open"
 
@@ -361,7 +361,7 @@ def test_holm_opens_a_borderline_verdict():
     [(8.0, 0.5, "holds"), (8.0, 3.0, "open"), (12.0, 0.3, "fails"), (10.2, 0.3, "open")],
 )
 def test_a_number_is_reached_within_a_quarter_or_missed(mean, se, expected):
-    side, p = verdicts.magnitude(stats.Interval(mean, (stats.Part(se**2),)), 8.2)
+    side, p = verdicts.magnitude(stats.Interval(mean, (stats.Spread(se**2),)), 8.2)
     assert (side if p < stats.LEVEL else "open") == expected
 
 

@@ -84,7 +84,7 @@ def test_a_repetition_elsewhere_that_differs_as_seeds_do_agrees(pair, capsys):
     edit(second, lambda row: row["phase"] == 3 and row["source"] and move(draw.normal(0, SD))(row))
     status, out = told(capsys, first, second)
     assert status == 0 and "runs equal to the digit" in out
-    report = compare.compare(first, second, "micro")
+    report = compare.compare_ledgers(first, second, "micro")
     varied = [line for line in report["targets"] if line["target"] in TARGETS]
     assert all(line["rms"] == pytest.approx(SD, rel=0.35) for line in varied) and len(varied) == len(TARGETS)
     assert all(line["seed_sd"] == pytest.approx(SD, rel=0.35) for line in varied)
@@ -98,7 +98,7 @@ def test_a_run_that_moved_too_far_is_named_and_the_exit_status_is_1(pair, capsys
     assert status == 1 and "does not agree: more than noise allows in 1 run" in out
     assert moved in out and "further than a seed" in out
     # the moved run does not widen what is allowed, because the reference alone says that
-    report = compare.compare(first, second, "micro")
+    report = compare.compare_ledgers(first, second, "micro")
     assert [run["id"] for run in report["runs"] if run["off"]] == [moved]
 
 
@@ -126,7 +126,7 @@ def test_environments_are_equal_only_in_everything(change):
 def test_a_whole_claim_that_moved_is_off_though_no_run_is(pair, capsys):
     first, second = pair()
     edit(second, move(2.2 * SD), "squad1.*")
-    report = compare.compare(first, second, "micro")
+    report = compare.compare_ledgers(first, second, "micro")
     assert [claim["id"] for claim in report["claims"] if claim["off"]][0] == "squad"
     assert not any(run["off"] for run in report["runs"]) and not report["agrees"]
     assert "more than noise allows in" in report["sentence"] and "claim" in report["sentence"]
@@ -145,7 +145,7 @@ def test_what_is_missing_in_one_ledger_is_said(pair, capsys):
 def test_a_changed_verdict_is_shown_and_not_judged(pair):
     first, second = pair()
     edit(second, move(0.5))
-    lines = compare.compare(first, second, "micro")["claims"]
+    lines = compare.compare_ledgers(first, second, "micro")["claims"]
     line = lines[0] | {"first_verdict": "fails", "second_verdict": "open"}
     assert "fails → open" in compare.claim_cells(line) and not line["off"]
 
@@ -167,7 +167,7 @@ def test_the_environment_of_the_process_is_not_touched(pair, monkeypatch):
     before = machine_places.results_dir()
     with machine_places.reading(first):
         assert machine_places.results_dir() == first
-    compare.compare(first, second, "micro")
+    compare.compare_ledgers(first, second, "micro")
     assert machine_places.results_dir() == before
 
 
@@ -203,22 +203,22 @@ def test_ledgers_of_other_runs_cannot_be_compared(pair):
         for file in (folder / "micro").glob(pattern):
             file.unlink()
     with pytest.raises(Bad, match="no run of micro in common"):
-        compare.compare(first, second, "micro")
+        compare.compare_ledgers(first, second, "micro")
 
 
 def test_a_recorded_comparison_is_a_page_of_the_book(pair, capsys):
-    assert repeat.page() == repeat.NONE
+    assert repeat.page() == repeat.NOT_STORED
     first, second = pair()
     (moved,) = edit(second, move(30.0), "mnli.xnli-s2-*")
     assert told(capsys, first, second, "--record")[0] == 1
     assert told(capsys, first, second, "--record", "--label", "Two Threads")[0] == 1
-    reports, damaged = repeat.kept()
+    reports, damaged = repeat.kept_comparisons()
     assert [*reports] == ["micro-avx2", "micro-two-threads"] and not damaged
     assert [run["id"] for run in reports["micro-avx2"]["runs"]] == [moved]
     text = repeat.page()
     assert "### `micro-avx2`" in text and moved in text and "instructions AVX2" in text
     assert "does not agree" in text and "| 1 squad |" in text
-    file = repeat.folder() / "micro-avx2.json"
+    file = repeat.comparisons_dir() / "micro-avx2.json"
     before = file.read_bytes()
     told(capsys, first, second, "--record")
     assert file.read_bytes() == before  # nothing in it depends on the time

@@ -14,7 +14,7 @@ MULTI = (simulate.at(simulate.studies.multi(simulate.DESIGN), "single"), "en")
 
 
 def test_a_study_has_the_cells_of_the_design_and_the_truth_it_was_given():
-    ledger = simulate.study(np.random.default_rng(0), simulate.SCENARIOS[0], simulate.edge)
+    ledger = simulate.drawn_study(np.random.default_rng(0), simulate.SCENARIOS[0], simulate.edge)
     wanted = {cell for cell in contrasts.Ledger(simulate.DESIGN, stored=[]).cells if cell[0] != "mlm"}
     assert set(ledger.cells) == wanted
     bucc = [np.mean([e.score for e in ledger.cells[(t, "en", "bucc")].values()]) for t in INTERMEDIATES]
@@ -50,22 +50,22 @@ def test_a_wrong_interval_would_be_seen(monkeypatch):
 
 def test_the_result_does_not_depend_on_the_processes_and_is_kept_for_the_book(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XIT_RESULTS", str(tmp_path))
-    assert "Not simulated yet" in pages.simulation(tmp_path)
+    assert "Not simulated yet" in pages.simulation_section(tmp_path)
     assert cli.main(["simulate", "--ledgers", "2", "--cores", "2", "--keep"]) == 0
     out = capsys.readouterr().out
     assert all(scenario.name in out for scenario in simulate.SCENARIOS)
-    kept = simulate.kept()
-    assert kept == simulate.simulate(2, 1)
-    text = pages.simulation(tmp_path)
+    kept = simulate.kept_simulation()
+    assert kept == simulate.simulate_all(2, 1)
+    text = pages.simulation_section(tmp_path)
     assert "lowest coverage" in text and "figures/simulation.svg" in text
     changed = [record | {"share": 0.123} for record in kept if record["what"] == "covered"]
-    simulate.keep(changed + [record for record in kept if record["what"] != "covered"])
-    assert "12.3" in pages.simulation(tmp_path)
+    simulate.keep_simulation(changed + [record for record in kept if record["what"] != "covered"])
+    assert "12.3" in pages.simulation_section(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["{", json.dumps({"records": [{"share": 1.0}]})])
 def test_a_damaged_result_is_one_line(tmp_path, monkeypatch, damage):
     monkeypatch.setenv("XIT_RESULTS", str(tmp_path))
-    simulate.file().write_text(damage)
+    simulate.simulation_file().write_text(damage)
     with pytest.raises(Bad, match=r"simulation.json.*restore it from git"):
-        simulate.kept()
+        simulate.kept_simulation()

@@ -7,7 +7,7 @@ from scipy.special import polygamma
 from scipy.stats import chi2, invgamma, nct, norm, t, ttest_1samp
 
 from xit_core.report import stats
-from xit_core.report.stats import Interval, Part, at_least, holm, paired
+from xit_core.report.stats import Interval, Spread, at_least, holm, paired
 
 
 def test_without_instances_the_interval_is_the_t_interval():
@@ -25,7 +25,7 @@ def test_without_seed_variance_the_interval_is_the_normal_one_of_the_paired_inst
 
 
 def test_p_and_interval_agree_at_every_null():
-    interval = Interval(2.0, (Part(0.3, 2),))
+    interval = Interval(2.0, (Spread(0.3, 2),))
     assert interval.above(interval.low) == pytest.approx(0.025)
     assert interval.above(interval.low - 0.01) < 0.025 < interval.above(interval.low + 0.01)
     assert interval.above() == pytest.approx(1 - interval.below())
@@ -33,10 +33,10 @@ def test_p_and_interval_agree_at_every_null():
 
 @pytest.mark.parametrize(("df", "slack"), [(2, 0.08), (8, 0.02), (50, 0.005)])
 def test_a_detectable_effect_is_found_in_eight_of_ten_studies(df, slack):
-    delta = Interval(0.0, (Part(1.0, df),)).detectable()
+    delta = Interval(0.0, (Spread(1.0, df),)).detectable()
     found = 1 - nct.cdf(t.ppf(0.975, df), df, delta) + nct.cdf(-t.ppf(0.975, df), df, delta)
     assert found == pytest.approx(0.8, abs=slack)
-    assert Interval(5.0, (Part(4.0),)).detectable() == pytest.approx(2 * (norm.ppf(0.975) + norm.ppf(0.8)))
+    assert Interval(5.0, (Spread(4.0),)).detectable() == pytest.approx(2 * (norm.ppf(0.975) + norm.ppf(0.8)))
 
 
 def test_an_exact_value_is_above_what_is_less_and_not_above_itself():
@@ -46,11 +46,11 @@ def test_an_exact_value_is_above_what_is_less_and_not_above_itself():
 
 
 def test_degrees_of_freedom_of_a_sum_of_variances():
-    two = stats.satterthwaite([Part(1.0, 4), Part(1.0, 4)])
+    two = stats.satterthwaite([Spread(1.0, 4), Spread(1.0, 4)])
     assert (two.variance, two.df) == pytest.approx((2.0, 8.0))
-    assert stats.satterthwaite([Part(1.0, 4), Part(3.0, np.inf)]).df == pytest.approx(64.0)
-    assert stats.satterthwaite([Part(1.0, 4), Part(1.0, 4)], most=6).df == 6
-    assert stats.satterthwaite([Part(0.0, 4)]).df == np.inf
+    assert stats.satterthwaite([Spread(1.0, 4), Spread(3.0, np.inf)]).df == pytest.approx(64.0)
+    assert stats.satterthwaite([Spread(1.0, 4), Spread(1.0, 4)], most=6).df == 6
+    assert stats.satterthwaite([Spread(0.0, 4)]).df == np.inf
 
 
 @pytest.mark.parametrize("value", [1e-6, 0.01, 1.0, 1.6449340668482264, 50.0, 1e6])

@@ -429,11 +429,11 @@ def compare(
         raise Bad(f"--label {label}: it names what --record keeps; give both, or neither")
     folders = Path(first), Path(second)
     names = module.common_scales(*folders, scale.name if scale else None)
-    reports = [module.compare(*folders, name) for name in names]
+    reports = [module.compare_ledgers(*folders, name) for name in names]
     if record:
-        from .report.repeat import keep
+        from .report.repeat import keep_comparison
 
-        say([f"kept in {keep(report, label)}" for report in reports])
+        say([f"kept in {keep_comparison(report, label)}" for report in reports])
     if as_json:
         tell(reports, as_json)
     else:
@@ -445,9 +445,9 @@ def simulate(ledgers: int, cores: int, keep: bool, as_json: bool) -> None:
     """how often the intervals cover the truth and the rules err, in made-up studies"""
     from .report import simulate
 
-    records = simulate.simulate(ledgers, cores)
+    records = simulate.simulate_all(ledgers, cores)
     if keep:
-        simulate.keep(records)
+        simulate.keep_simulation(records)
     shown = records if as_json else simulate.summary(records)
     tell(shown, as_json, *"scenario studies coverage of wrong rule family".split())
 

@@ -22,7 +22,7 @@ def of_run(run: Run) -> list[dict]:
     """
     entries, trained = [], trained_segments(run)
     for lang in languages(run.target, run.scale) if trained else ():
-        rows = evaluated(run.target, lang, run.scale)
+        rows = evaluated_rows(run.target, lang, run.scale)
         for name, segments in trained.items():
             entry = {"task": name, "lang": lang, "rows": len(rows)}
             if segments is None:
@@ -61,7 +61,7 @@ def segments_of(
     return overlap.hashed(reading.training_examples(task, scale, rows, lang)[0])
 
 
-def evaluated(task: Task, lang: str, scale: Scale) -> list[dict]:
+def evaluated_rows(task: Task, lang: str, scale: Scale) -> list[dict]:
     """The rows that a target is evaluated on in a language; of pools that are mined, every sentence."""
     if task.pools:
         source, target, *_ = worlds.of(scale).pools(lang, "validation", scale.eval_rows)

@@ -10,7 +10,7 @@ from .claims import MEASURED
 from .contrasts import Short
 from .gates import Gate, gates
 from .sensitivity import Variant
-from .stats import SEEDS, centred, homogeneity
+from .stats import SEEDS, homogeneity, residuals
 
 VERDICTS = ["scale", "estimate and interval", "detectable", "verdict", "note"]
 
@@ -93,7 +93,7 @@ def _published_values(claim: claims.Claim) -> str:
     return (small(markdown_table(head, values)) if values else "") + published.consistency(claim.id)
 
 
-def tested(view: View) -> str:
+def testable_section(view: View) -> str:
     """What is learned at a scale, so that claims about it can be tested, folded; and whether sources vary
     equally over the seeds.
     """
@@ -133,7 +133,7 @@ def equal_spread(view: View) -> str:
     pool = view.ledger.pool(seeds[:SEEDS], view.ledger.targets)
     if len(pool.sources) < 2:
         return ""
-    p = homogeneity(centred(pool.means))
+    p = homogeneity(residuals(pool.means))
     return (
         f"That all {len(pool.sources)} sources vary equally over the seeds, in the mean over the targets: "
         f"p = {p:.2g} (Bartlett).\n\n"

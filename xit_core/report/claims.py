@@ -27,7 +27,7 @@ from .rules import (
     multitask,
     no_benefit,
     plain_beats,
-    retrieval,
+    retrieval_rule,
     tydiqa,
 )
 
@@ -98,7 +98,7 @@ CLAIMS = (
           AVERAGE, multitask),
     claim(5, "retrieval", "BUCC and Tatoeba, which have no training data, improve dramatically with almost "
           "every intermediate task",
-          "development sets", retrieval),
+          "development sets", retrieval_rule),
     claim(6, "tydiqa", "TyDiQA improves consistently with many intermediate tasks",
           "development set", tydiqa),
     claim(7, "xnli", "XNLI does not benefit from intermediate training",

@@ -16,7 +16,9 @@ from ..machine.errors import Bad
 from ..machine.places import reading
 from . import verdicts
 
-LEVEL = 0.05  # how often, about, a claim is off in a repetition whose every training ends like another seed
+FALSE_ALARMS = (
+    0.05  # how often, about, a claim is off in a repetition whose every training ends like another seed
+)
 SDS = 4  # a run may move by this many standard deviations of the difference between two seeds
 CELL = tuple(
     name for name in results.RUN_FIELDS if name != "seed"
@@ -26,7 +28,7 @@ CLAIM_HEAD = ["claim", "first", "second", "difference", "allowed", "verdicts", "
 RUN_HEAD = ["run", "first", "second", "difference", "allowed", "why it is off"]
 TARGET_HEAD = ["target", "equal runs", "root mean square difference", "between seeds"]
 
-RULE = f"""\
+ALLOWANCE = f"""\
 The first of two ledgers is the reference, the second repeats it.
 
 **Same environment.** Two rows whose records of environment (machine, instructions, threads, settings of
@@ -100,7 +102,7 @@ def scales_of(folder: Path) -> list[str]:
     return names
 
 
-def read(folder: Path, scale: str) -> Side:
+def read_side(folder: Path, scale: str) -> Side:
     """What a ledger holds of a scale. Raises: Bad for a damaged volume, or no usable row."""
     with reading(folder):
         rows = {row["id"]: row for row in results.rows(scale)}
@@ -147,28 +149,28 @@ def pooled(residuals: list[np.ndarray]) -> Noise:
 # -- comparing -----------------------------------------------------------------------------------------------
 
 
-def compare(first: Path, second: Path, scale: str) -> dict:
+def compare_ledgers(first: Path, second: Path, scale: str) -> dict:
     """The report on two ledgers of a scale, as plain data.
 
     Its keys: scale, agrees, sentence, first and second (folder, rows, left_out, environments, and only_here:
     the ids of runs that the other lacks), claims, runs, targets.
     Raises: Bad as `read`, and when no run is in both.
     """
-    sides = read(first, scale), read(second, scale)
+    sides = read_side(first, scale), read_side(second, scale)
     shared = [run_id for run_id in sides[0].rows if run_id in sides[1].rows]
     if not shared:
         raise Bad(f"{first} and {second} have no run of {scale} in common: other recipes; name other ledgers")
     noise = seed_noise(sides[1]) | seed_noise(sides[0])
     runs = [compared_run(*sides, run_id, noise) for run_id in shared]
     report = {
-        "scale": scale, "first": described(sides[0], shared), "second": described(sides[1], shared),
+        "scale": scale, "first": described_side(sides[0], shared), "second": described_side(sides[1], shared),
         "claims": compared_claims(*sides, runs), "runs": runs, "targets": by_target(runs, noise),
     }  # fmt: skip
     agrees = not any(each["off"] for each in report["claims"] + runs)
     return {"agrees": agrees, "sentence": sentence(report, agrees)} | report
 
 
-def described(side: Side, shared: list[str]) -> dict:
+def described_side(side: Side, shared: list[str]) -> dict:
     """What the report says of one ledger."""
     return {
         "folder": side.folder,
@@ -212,7 +214,7 @@ def compared_claims(first: Side, second: Side, runs: list[dict]) -> list[dict]:
 def widening(pairs: list[list[dict]]) -> float:
     """What is allowed of a claim, as a multiple of half the width of its 95 % interval: z sqrt(2) / 1.96."""
     both = sum(None not in (before["estimate"], after["estimate"]) for before, after in pairs)
-    return float(norm.isf(LEVEL / 2 / max(both, 1)) / norm.isf(LEVEL / 2) * 2**0.5)
+    return float(norm.isf(FALSE_ALARMS / 2 / max(both, 1)) / norm.isf(FALSE_ALARMS / 2) * 2**0.5)
 
 
 def compared_claim(before: dict, after: dict, factor: float) -> dict:
@@ -226,12 +228,12 @@ def compared_claim(before: dict, after: dict, factor: float) -> dict:
     return {
         "number": before["number"], "id": before["id"], "says": before["says"],
         "first": estimates[0], "second": estimates[1], "difference": difference, "allowed": allowed,
-        "first_verdict": verdict(before), "second_verdict": verdict(after),
+        "first_verdict": verdict_words(before), "second_verdict": verdict_words(after),
         "off": None not in (difference, allowed) and abs(difference) > allowed,
     }  # fmt: skip
 
 
-def verdict(row: dict) -> str:
+def verdict_words(row: dict) -> str:
     """The words of a claim's verdict: "fails · open"."""
     return " · ".join(filter(None, (row["direction"], row.get("magnitude"))))
 

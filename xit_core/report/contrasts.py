@@ -12,7 +12,7 @@ from ..design.scales import PIVOT, Scale
 from ..design.scales import scale as scale_of
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
-from .stats import SEEDS, Interval, Part, instance_variance, source_variance
+from .stats import SEEDS, Interval, Spread, instance_variance, source_variance
 
 BASELINE = ("", PIVOT)
 EQUAL_STEPS = ", equal steps"  # in the name of a joint source that took as many steps as a single task
@@ -71,7 +71,7 @@ def runs_by_cell(
 
 
 @dataclass(frozen=True)
-class Pool:
+class SourcePool:
     """Sources that share seeds and targets. Shapes: means (K, S), over the targets; alone (K,)."""
 
     sources: tuple[Source, ...]
@@ -194,9 +194,9 @@ class Ledger:
         pool = self.pool(seeds, targets)
         share = {source: sum(weights.get((*source, t), 0.0) for t in targets) for source in pool.sources}
         parts = source_variance(pool.means, np.array(list(share.values())), pool.alone)
-        return Interval(float(np.mean(scores)), (*parts, Part(self.over_instances(weights, seeds))))
+        return Interval(float(np.mean(scores)), (*parts, Spread(self.over_instances(weights, seeds))))
 
-    def pool(self, seeds: list[int], targets: tuple[str, ...]) -> "Pool":
+    def pool(self, seeds: list[int], targets: tuple[str, ...]) -> "SourcePool":
         """The means over targets of every source that trains something and has these seeds of them."""
         sources = [
             source
@@ -208,7 +208,9 @@ class Ledger:
             [np.mean([self.cells[(*source, t)][seed].score for t in targets]) for seed in seeds]
             for source in sources
         ]
-        return Pool(tuple(sources), np.array(means), np.array([source == BASELINE for source in sources]))
+        return SourcePool(
+            tuple(sources), np.array(means), np.array([source == BASELINE for source in sources])
+        )
 
     def over_instances(self, weights: Weights, seeds: list[int]) -> float:
         """The part of the variance of a weighted sum that comes from the test instances."""

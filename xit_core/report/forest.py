@@ -6,11 +6,11 @@ from .claims import Claim
 from .contrasts import Ledger
 from .findings import Finding
 
-ALL = "all that it is tested on"
+EVERY_TARGET = "all that it is tested on"
 
 
 @dataclass(frozen=True)
-class Line:
+class Estimate:
     """One estimate with its 95 % interval, in points. `target`: a target's name, or ALL."""
 
     scale: str
@@ -20,15 +20,15 @@ class Line:
     high: float
 
 
-def lines(claim: Claim, found: Finding, ledger: Ledger) -> list[Line]:
+def lines(claim: Claim, found: Finding, ledger: Ledger) -> list[Estimate]:
     """The estimates of a claim at one scale: on all targets, then on each by itself where possible."""
     if not found.interval:
         return []
-    parts = {ALL: found}
+    parts = {EVERY_TARGET: found}
     for target in ledger.targets if len(found.targets or ledger.targets) > 1 else ():
         parts[target] = claim.measure(ledger.restricted(lambda cell, _, only=target: cell[2] == only))
     return [
-        Line(ledger.scale.name, name, part.interval.mean, part.interval.low, part.interval.high)
+        Estimate(ledger.scale.name, name, part.interval.mean, part.interval.low, part.interval.high)
         for name, part in parts.items()
         if part.interval
     ]

@@ -10,7 +10,7 @@ from ..design.scales import PIVOT
 from ..design.tasks import TARGETS, TASKS, Task
 from .contrasts import BASELINE, Entry, Ledger, Source
 from .published import stated, stated_count
-from .stats import LEVEL, SEEDS, Interval, Part, own_variance, paired, two_sided
+from .stats import LEVEL, SEEDS, Interval, Spread, own_variance, paired, two_sided
 
 BEYOND = 5.0  # points by which the baseline must beat random weights
 ENOUGH = 6  # of nine targets, and of nine intermediate tasks, that must be learned
@@ -31,12 +31,12 @@ def target_gate(ledger: Ledger, target: str) -> Gate:
     seeds = sorted(trained.keys() & random.keys())
     if len(seeds) < SEEDS:
         return Gate(None, f"{len(seeds)} seeds with a control of random weights, {SEEDS} needed")
-    gap = difference([trained[seed] for seed in seeds], [random[seed] for seed in seeds])
+    gap = score_gap([trained[seed] for seed in seeds], [random[seed] for seed in seeds])
     p = two_sided(gap.above())
     return Gate(gap.mean >= BEYOND and p < LEVEL, f"{gap.mean:+.1f} points from random weights, p = {p:.2g}")
 
 
-def difference(ours: list[Entry], theirs: list[Entry]) -> Interval:
+def score_gap(ours: list[Entry], theirs: list[Entry]) -> Interval:
     """The interval of the mean difference of two cells over the same seeds."""
     pairs = list(zip(ours, theirs, strict=True))
     return paired([a.score - b.score for a, b in pairs], [np.array([a.items - b.items for a, b in pairs])])
@@ -95,7 +95,7 @@ def lower_bound(scores: list[tuple[float, int]]) -> float:
     """
     values, rows = [value for value, _ in scores], scores[0][1]
     share = np.clip(np.mean(values) / 100, 0, 1)
-    sampled = Part(100**2 * float(share * (1 - share)) / rows)
+    sampled = Spread(100**2 * float(share * (1 - share)) / rows)
     return float(np.mean(values)) - Interval(0.0, (own_variance(values), sampled)).half(2 * LEVEL)
 
 

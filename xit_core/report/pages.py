@@ -331,9 +331,9 @@ def book_numbers(shown: list[View]) -> dict:
     return numbers
 
 
-def simulation(out: Path) -> str:
+def simulation_section(out: Path) -> str:
     """What the stored simulation of the rules found: a line a scenario, and the figure."""
-    records = simulate.kept()
+    records = simulate.kept_simulation()
     if not records:
         return "*Not simulated yet: `xit simulate --keep` does it.*\n"
     head = [
@@ -373,6 +373,15 @@ def build(out: Path | None = None) -> Path:
     out = out or ROOT / "book/_generated"
     shutil.rmtree(out, ignore_errors=True)
     shown = views()
+    for name, text in generated(shown, out).items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text, encoding="utf8")
+    _copies(out, shown)
+    return out
+
+
+def generated(shown: list[View], out: Path) -> dict[str, str]:
+    """The text of every file that the pages include, by name; figures are saved in `out`."""
     phase_sections = {
         "pretrained": chapters.encoder_phase,
         "intermediate": chapters.stage_phase,
@@ -386,18 +395,18 @@ def build(out: Path | None = None) -> Path:
     texts = claim_pages.sections(shown, out) | {
         f"{name}.md": per_scale(made_up, block) for name, block in phases.items()
     }
-    texts |= {
+    return texts | {
         "front.md": front(views_of(FRONT, shown)),
         "scales.md": scales_table(),
         "rule.md": rules.RULE,
-        "tested.md": "".join(f"**`{view.scale}`**\n\n{claim_pages.tested(view)}" for view in shown),
+        "tested.md": "".join(f"**`{view.scale}`**\n\n{claim_pages.testable_section(view)}" for view in shown),
         "real.md": per_scale(real_data, *phases.values(), data_tables),
         "data.md": per_scale(shown, data_tables),
         "catalogue.md": catalogue(),
         "runs.md": per_scale(shown, runs_table),
         "repeat.md": repeat.page(),
-        "simulation.md": simulation(out),
-        "repeat_rule.md": compare.RULE + "\n",
+        "simulation.md": simulation_section(out),
+        "repeat_rule.md": compare.ALLOWANCE + "\n",
         "performance_train.md": performance.training_tables(out),
         "performance_retrieval.md": performance.retrieval_tables(),
         "performance_study.md": performance.study_hours(),
@@ -409,11 +418,6 @@ def build(out: Path | None = None) -> Path:
         **micro.pages(),
         **mini.chapter_parts(views_of(mini.MINI_SCALES, shown), out),
     }
-    for name, text in texts.items():
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        (out / name).write_text(text, encoding="utf8")
-    _copies(out, shown)
-    return out
 
 
 def _copies(out: Path, shown: list[View]) -> None:

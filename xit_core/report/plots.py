@@ -22,7 +22,7 @@ from ..design.run import SUM
 from ..design.scales import PIVOT
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
 from ..ledger import results
-from .forest import Line
+from .forest import Estimate
 from .stats import paired
 
 COLOURS = {
@@ -396,7 +396,7 @@ def speed_frame(kept: list[dict]) -> pd.DataFrame:
 
 
 @plt.rc_context(STYLE)
-def forest(shown: list[Line]) -> Figure | None:
+def forest(shown: list[Estimate]) -> Figure | None:
     """Estimates with 95 % intervals: one panel for each scale, a line for all targets and one for each."""
     scales = list(dict.fromkeys(line.scale for line in shown))
     if not scales:

@@ -12,8 +12,10 @@ from ..machine.places import results_dir
 from . import compare
 from .chapters import markdown_table, small
 
-NONE = "*No comparison is stored yet: `make study` makes one where the ledger of its scale is published.*\n"
-POINTS = (float, type(None))
+NOT_STORED = (
+    "*No comparison is stored yet: `make study` makes one where the ledger of its scale is published.*\n"
+)
+FIGURE = (float, type(None))
 SIDE = {
     "folder": str, "rows": int, "left_out": str, "only_here": [str],
     "environments": [{
@@ -21,48 +23,48 @@ SIDE = {
         "packages": (dict, type(None)),
     }],
 }  # fmt: skip
-NUMBERS = {"first": POINTS, "second": POINTS, "difference": POINTS, "allowed": POINTS, "off": bool}
-RECORD = {
+NUMBERS = {"first": FIGURE, "second": FIGURE, "difference": FIGURE, "allowed": FIGURE, "off": bool}
+COMPARISON = {
     "scale": str, "agrees": bool, "sentence": str, "first": SIDE, "second": SIDE,
     "claims": [NUMBERS | {
         "number": int, "id": str, "says": str, "first_verdict": str, "second_verdict": str,
     }],
     "runs": [NUMBERS | {"id": str, "on": str, "same_environment": bool, "equal": bool}],
-    "targets": [{"target": str, "runs": int, "equal": int, "rms": float, "seed_sd": POINTS}],
+    "targets": [{"target": str, "runs": int, "equal": int, "rms": float, "seed_sd": FIGURE}],
 }  # fmt: skip
 
 # -- records -------------------------------------------------------------------------------------------------
 
 
-def folder() -> Path:
+def comparisons_dir() -> Path:
     """The folder of the stored comparisons."""
     return results_dir() / "compare"
 
 
-def keep(report: dict, label: str | None = None) -> Path:
+def keep_comparison(report: dict, label: str | None = None) -> Path:
     """Store a report, without the runs that are equal, as <scale>-<label>.json; return the file.
 
     `label`: by default the instructions of the processor that made the second ledger. An earlier report of
     that name is replaced. Raises: Bad when it cannot be written.
     """
-    name = re.sub("[^a-z0-9]+", "-", (label or instructions(report["second"])).lower()).strip("-")
+    name = re.sub("[^a-z0-9]+", "-", (label or instructions_of(report["second"])).lower()).strip("-")
     stored = report | {"runs": [run for run in report["runs"] if not run["equal"]]}
     text = json.dumps(files.sealed(stored), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    return files.write_text(folder() / f"{report['scale']}-{name or 'other'}.json", text, ELSEWHERE)
+    return files.write_text(comparisons_dir() / f"{report['scale']}-{name or 'other'}.json", text, ELSEWHERE)
 
 
-def instructions(side: dict) -> str:
+def instructions_of(side: dict) -> str:
     """The instructions of the processors that made a ledger: one name, "several", or "unknown"."""
     names = {(made["environment"] or {}).get("instructions", "unknown") for made in side["environments"]}
     return names.pop() if len(names) == 1 else "several"
 
 
-def kept() -> tuple[dict[str, dict], list[str]]:
+def kept_comparisons() -> tuple[dict[str, dict], list[str]]:
     """The stored reports by the name of their file, and a line for each damaged one."""
     reports, damaged = {}, []
-    for path in sorted(file for file in folder().glob("*.json") if not file.name.startswith(".")):
+    for path in sorted(file for file in comparisons_dir().glob("*.json") if not file.name.startswith(".")):
         try:
-            reports[path.stem] = files.load(path, RECORD, "restore it from git, or record it again")
+            reports[path.stem] = files.load(path, COMPARISON, "restore it from git, or record it again")
         except Bad as error:
             damaged.append(str(error))
     return reports, damaged
@@ -73,8 +75,8 @@ def kept() -> tuple[dict[str, dict], list[str]]:
 
 def page() -> str:
     """Every stored comparison as Markdown, and the names of damaged ones."""
-    reports, damaged = kept()
-    text = "".join(f"### `{name}`\n\n{section(report)}" for name, report in reports.items()) or NONE
+    reports, damaged = kept_comparisons()
+    text = "".join(f"### `{name}`\n\n{section(report)}" for name, report in reports.items()) or NOT_STORED
     names = [Path(line.split(": ")[0]).name for line in damaged]
     return text + "".join(f"*Left out: {name} is damaged.*\n\n" for name in names)
 
@@ -87,15 +89,15 @@ def section(report: dict) -> str:
     return "".join([
         f"At `{report['scale']}` the second ledger **{report['sentence']}**.\n\n",
         small(markdown_table(head, sides)),
-        small(table(compare.CLAIM_HEAD, compare.claim_cells, report["claims"])),
-        small(table(compare.TARGET_HEAD, compare.target_cells, report["targets"])),
-        small(table(compare.RUN_HEAD, compare.run_cells, off)) if off else "",
+        small(comparison_table(compare.CLAIM_HEAD, compare.claim_cells, report["claims"])),
+        small(comparison_table(compare.TARGET_HEAD, compare.target_cells, report["targets"])),
+        small(comparison_table(compare.RUN_HEAD, compare.run_cells, off)) if off else "",
         "".join(f"- {line}\n" for line in compare.gaps(report)),
         "\n",
     ])  # fmt: skip
 
 
-def table(head: list[str], cells: Callable[[dict], list[str]], rows: list[dict]) -> str:
+def comparison_table(head: list[str], cells: Callable[[dict], list[str]], rows: list[dict]) -> str:
     """A Markdown table of rows, in the words that the terminal has, too."""
     return markdown_table(head, [cells(row) for row in rows])
 
@@ -103,15 +105,16 @@ def table(head: list[str], cells: Callable[[dict], list[str]], rows: list[dict])
 def environment_cells(side: dict) -> list[list[object]]:
     """A line of a table for each environment of a ledger."""
     return [
-        [f"`{side['folder']}`", made["rows"], made["device"] or "–", pairs(made["environment"]),
-         pairs(made["packages"])]
+        [f"`{side['folder']}`", made["rows"], made["device"] or "–", numbered_pairs(made["environment"]),
+         numbered_pairs(made["packages"])]
         for made in side["environments"]
     ]  # fmt: skip
 
 
-def pairs(told: dict | None) -> str:
+def numbered_pairs(told: dict | None) -> str:
     """Names with their values: "threads 1, instructions AVX2"; a dash for none."""
     flat = {
-        name: value if not isinstance(value, dict) else pairs(value) for name, value in (told or {}).items()
+        name: value if not isinstance(value, dict) else numbered_pairs(value)
+        for name, value in (told or {}).items()
     }
     return ", ".join(f"{name} {value}" for name, value in flat.items() if value != "–") or "–"

@@ -24,7 +24,7 @@ from .findings import (
     learned_tasks,
 )
 from .gates import BEYOND, ENOUGH
-from .stats import LEVEL, SEEDS, Interval, Part, at_least, held_out_variance, two_sided
+from .stats import LEVEL, SEEDS, Interval, Spread, at_least, held_out_variance, two_sided
 
 MARGIN = 1.0  # points; a difference of less than this is none
 DRAMATIC = 5.0  # points; more than this is a dramatic improvement
@@ -99,7 +99,7 @@ def average(ledger: Ledger, tasks: tuple[str, ...], targets: tuple[str, ...]) ->
     return mean_contrast([versus((task, PIVOT), BASELINE, targets) for task in tasks])
 
 
-def retrieval(ledger: Ledger) -> Finding:
+def retrieval_rule(ledger: Ledger) -> Finding:
     """Do both retrieval targets gain more than DRAMATIC with all intermediate tasks but one?"""
     targets, singles = learned_targets(ledger, RETRIEVAL, len(RETRIEVAL)), learned_tasks(ledger)
     names = singles.names
@@ -191,7 +191,7 @@ def best(ledger: Ledger) -> Finding:
         # which source is chosen differs by seed, so that no part of this is noise of single seeds
         over_instances = sum(part.shape[1] * part.mean(0).var(ddof=1) for part in parts)
         values = sum(part.sum(1) for part in parts)
-        gap = Interval(float(values.mean()), (held_out_variance(values), Part(over_instances)))
+        gap = Interval(float(values.mean()), (held_out_variance(values), Spread(over_instances)))
         return decide(
             gap, two_sided(gap.above()), two_sided(gap.below()), ledger.ids(cells), note=ledger.instead,
             targets=targets.names, tasks=singles.names,

@@ -54,7 +54,7 @@ def measured(claim: Claim, ledger: Ledger) -> float | None:
 def restricted(full: Ledger, runs: Rows) -> Iterator[tuple[str, Ledger]]:
     """The ledger without each target, without each seed, and without the targets that stages have trained."""
     targets = [t for t in TARGETS if t in {row["on"] for row in runs}]
-    trained = {row["on"] for row in runs if is_trained(row["source"], row["on"])}
+    trained = {row["on"] for row in runs if trains_on_target(row["source"], row["on"])}
     if len(targets) > 1:
         for target in targets:
             yield f"without `{target}`", full.restricted(other_than({target}))
@@ -65,7 +65,7 @@ def restricted(full: Ledger, runs: Rows) -> Iterator[tuple[str, Ledger]]:
         yield f"without seed {seed}", full.restricted(lambda _, other, seed=seed: other != seed)
 
 
-def is_trained(source: str, target: str) -> bool:
+def trains_on_target(source: str, target: str) -> bool:
     """Whether a source trains on the data that its target is fine-tuned on."""
     return bool(source) and TASKS[target].train_on in source.split("+")
 

@@ -30,7 +30,7 @@ from .stats import LEVEL, Interval, holm
 from .verdicts import magnitude
 
 DESIGN = SCALES["micro"]
-SEEDS = (1, 2, 3)
+SEED_NUMBERS = (1, 2, 3)
 INSTANCES = 200  # clusters of rows of a target
 SEED_SD = 1.5  # points, of a cell
 BLOCK_SD = 0.5  # points, what a seed does to all sources alike
@@ -54,7 +54,7 @@ OBSERVED = {
     "tatoeba": (0.53, 0.86, 0.88, 0.93, 1.19, 1.55, 1.77, 2.36, 2.42, 2.68, 3.14, 3.61, 4.15, 4.95, 5.95,
                 8.3),
 }  # fmt: skip
-NUMBER = 8.0  # a claimed magnitude
+CLAIMED_NUMBER = 8.0  # a claimed magnitude
 LEAST_COVERAGE, MOST_ERRORS = 0.93, 0.035  # of every quantity, and of every side of a rule
 
 Truth = Callable[[Source, str], float]
@@ -75,12 +75,12 @@ class Scenario:
 
 
 def moderated_spread(draw: np.random.Generator, k: int) -> np.ndarray:
-    """Standard deviations whose squares are draws of a scaled inverse chi-square distribution."""
+    """Standard deviations as the rule assumes them. Shape: (k, targets)."""
     return SEED_SD * np.sqrt(PRIOR / draw.chisquare(PRIOR, (k, len(TARGETS))))
 
 
 def raw_spread(draw: np.random.Generator, k: int) -> np.ndarray:
-    """Standard deviations as they were observed."""
+    """Standard deviations as they were observed. Shape: (k, targets)."""
     return np.stack([draw.choice(OBSERVED[target], k) for target in TARGETS], axis=1)
 
 
@@ -151,7 +151,7 @@ ERRORS = {
 # -- drawing studies -----------------------------------------------------------------------------------------
 
 
-def sources() -> list[Source]:
+def source_names() -> list[Source]:
     """The sources of the design, the baseline first."""
     joint = [studies.multi(DESIGN), *(source for source in studies.mixed() if "+" in source)]
     english = [*INTERMEDIATES, *joint, *(at(source, SINGLE) for source in joint)]
@@ -159,30 +159,30 @@ def sources() -> list[Source]:
     return [BASELINE, *((name, PIVOT) for name in english), *translated]
 
 
-def instances(draw: np.random.Generator, scenario: Scenario, truth: Truth) -> np.ndarray:
+def drawn_instances(draw: np.random.Generator, scenario: Scenario, truth: Truth) -> np.ndarray:
     """What each instance adds to each score. Shape: (sources, targets, seeds, instances)."""
-    names = sources()
-    shape = (len(names), len(TARGETS), len(SEEDS))
+    names = source_names()
+    shape = (len(names), len(TARGETS), len(SEED_NUMBERS))
     trained = np.array([[is_trained((*source, target)) for target in TARGETS] for source in names])
     seeds = draw.normal(0, 1, shape) * scenario.spread(draw, len(names))[..., None]
     seeds += draw.normal(0, BLOCK_SD, shape[1:])
     values = np.array([[truth(source, target) for target in TARGETS] for source in names])[..., None]
     values = 50.0 + values + seeds * trained[..., None]
     if scenario.collapses:
-        fallen = draw.random((len(names), len(SEEDS))) < COLLAPSE
+        fallen = draw.random((len(names), len(SEED_NUMBERS))) < COLLAPSE
         values[1:, TARGETS.index("xnli")] += (COLLAPSED * (fallen - COLLAPSE))[1:]
     shared = draw.normal(0, SHARED_SD, (*shape[:2], 1, INSTANCES)) + draw.normal(0, 30, (1, 1, 1, INSTANCES))
     noise = draw.normal(0, NOISE_SD, (*shape, INSTANCES)) * trained[..., None, None]
     return (values[..., None] + shared + noise) / INSTANCES
 
 
-def study(draw: np.random.Generator, scenario: Scenario, truth: Truth) -> Ledger:
+def drawn_study(draw: np.random.Generator, scenario: Scenario, truth: Truth) -> Ledger:
     """A finished study in which everything counts as learned."""
-    ledger, items, names = copy.copy(empty()), instances(draw, scenario, truth), sources()
+    ledger, items, names = copy.copy(empty_ledger()), drawn_instances(draw, scenario, truth), source_names()
     ledger.cells = {
         (*source, target): {
             seed: Entry(f"{k}.{j}.{seed}", float(items[k, j, i].sum()), items[k, j, i], {})
-            for i, seed in enumerate(SEEDS)
+            for i, seed in enumerate(SEED_NUMBERS)
         }
         for k, source in enumerate(names)
         for j, target in enumerate(TARGETS)
@@ -193,12 +193,12 @@ def study(draw: np.random.Generator, scenario: Scenario, truth: Truth) -> Ledger
 
 
 @lru_cache
-def empty() -> Ledger:
+def empty_ledger() -> Ledger:
     """A ledger of the design without any run."""
     return Ledger(DESIGN, stored=[])
 
 
-def measured(ledger: Ledger) -> dict[str, Finding]:
+def measured_findings(ledger: Ledger) -> dict[str, Finding]:
     """The findings of the measured claims."""
     return {claim.id: claim.measure(ledger) for claim in CLAIMS[:MEASURED]}
 
@@ -206,11 +206,11 @@ def measured(ledger: Ledger) -> dict[str, Finding]:
 def true_values(truth: Truth) -> dict[str, float]:
     """The true value of the estimate of each claim, by measuring a study without any noise."""
     still = Scenario("", "", lambda _, k: np.zeros((k, len(TARGETS))))
-    ledger = study(np.random.default_rng(0), still, truth)
+    ledger = drawn_study(np.random.default_rng(0), still, truth)
     for cell, entries in ledger.cells.items():
         exact = truth(cell[:2], cell[2]) + 50.0
         ledger.cells[cell] = {seed: flat(exact) for seed in entries}
-    return {name: found.estimate for name, found in measured(ledger).items()}
+    return {name: found.estimate for name, found in measured_findings(ledger).items()}
 
 
 def flat(value: float) -> Entry:
@@ -221,7 +221,7 @@ def flat(value: float) -> Entry:
 # -- counting ------------------------------------------------------------------------------------------------
 
 
-def simulate(ledgers: int, cores: int = 1) -> list[dict]:
+def simulate_all(ledgers: int, cores: int = 1) -> list[dict]:
     """One record for each quantity, scenario and truth: scenario, truth, claim, what, share, n.
 
     `what`: "covered", the share of studies whose interval has the true value; "holds" or "fails", the share
@@ -239,7 +239,7 @@ def simulated(number: int, name: str, ledgers: int) -> list[dict]:
     scenario, draw = SCENARIOS[number], np.random.default_rng([number, list(TRUTHS).index(name)])
     truth, counts = true_values(TRUTHS[name]), {}
     for _ in range(ledgers):
-        for key, happened in outcomes(study(draw, scenario, TRUTHS[name]), truth, name):
+        for key, happened in outcomes(drawn_study(draw, scenario, TRUTHS[name]), truth, name):
             counts[key] = counts.get(key, 0) + bool(happened)
     return [
         {
@@ -252,7 +252,7 @@ def simulated(number: int, name: str, ledgers: int) -> list[dict]:
 
 def outcomes(ledger: Ledger, truth: dict[str, float], name: str) -> Iterator[tuple[tuple[str, str], bool]]:
     """What one study shows: by (claim, what), whether it happened."""
-    found = measured(ledger)
+    found = measured_findings(ledger)
     for claim, finding in found.items():
         if claim != "best" or name == "nothing":  # what the best is, is itself chosen by noise
             yield (claim, "covered"), finding.interval.low <= truth[claim] <= finding.interval.high
@@ -272,34 +272,36 @@ def outcomes(ledger: Ledger, truth: dict[str, float], name: str) -> Iterator[tup
 
 def magnitude_errors(interval: Interval, truth: float) -> Iterator[tuple[tuple[str, str], bool]]:
     """Whether a claimed number is called reached or missed, where the truth is the edge of what counts."""
-    reach = NUMBER / SHARE
-    moved = Interval(interval.mean - truth + NUMBER + reach, interval.parts)
-    side, p = magnitude(moved, NUMBER)
+    reach = CLAIMED_NUMBER / SHARE
+    moved = Interval(interval.mean - truth + CLAIMED_NUMBER + reach, interval.parts)
+    side, p = magnitude(moved, CLAIMED_NUMBER)
     for wrong in (HOLDS, FAILS):
         yield ("a number", wrong), side == wrong and p < LEVEL
 
 
 # -- kept for the book ---------------------------------------------------------------------------------------
 
-RECORD = {"scenario": str, "truth": str, "claim": str, "what": str, "share": float, "n": int}
+SIMULATED = {"scenario": str, "truth": str, "claim": str, "what": str, "share": float, "n": int}
 
 
-def file() -> Path:
+def simulation_file() -> Path:
     """The file of the kept simulation."""
     return results_dir() / "simulation.json"
 
 
-def keep(records: list[dict]) -> Path:
+def keep_simulation(records: list[dict]) -> Path:
     """Store the records, one a line, in the ledger's folder. Raises: Bad when they cannot be written."""
     lines = ",\n".join(json.dumps(record, sort_keys=True) for record in records)
-    return files.write_text(file(), f'{{"records": [\n{lines}\n]}}\n', ELSEWHERE)
+    return files.write_text(simulation_file(), f'{{"records": [\n{lines}\n]}}\n', ELSEWHERE)
 
 
-def kept() -> list[dict]:
+def kept_simulation() -> list[dict]:
     """The stored records; [] where there are none. Raises: Bad for a damaged file."""
-    if not file().is_file():
+    if not simulation_file().is_file():
         return []
-    return files.load(file(), {"records": [RECORD]}, "restore it from git, or simulate again")["records"]
+    return files.load(simulation_file(), {"records": [SIMULATED]}, "restore it from git, or simulate again")[
+        "records"
+    ]
 
 
 def summary(records: list[dict]) -> list[dict]:
@@ -311,15 +313,15 @@ def summary(records: list[dict]) -> list[dict]:
         errors = [record for record in of if record["what"] not in ("covered", "family")]
         family = [record for record in of if record["what"] == "family"]
         if of:
-            low, high = min(covered, key=share), max(errors, key=share)
+            low, high = min(covered, key=share_of), max(errors, key=share_of)
             told.append({
                 "scenario": scenario.name, "says": scenario.says, "studies": of[0]["n"] * len(TRUTHS),
                 "coverage": 100 * low["share"], "of": low["claim"], "wrong": 100 * high["share"],
-                "rule": f"{high['claim']} {high['what']}", "family": 100 * max(map(share, family)),
+                "rule": f"{high['claim']} {high['what']}", "family": 100 * max(map(share_of, family)),
             })  # fmt: skip
     return told
 
 
-def share(record: dict) -> float:
+def share_of(record: dict) -> float:
     """The share of a record."""
     return record["share"]

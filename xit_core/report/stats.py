@@ -20,7 +20,7 @@ MOST_PRIOR = 30.0  # degrees of freedom that other sources lend a source's varia
 
 
 @dataclass(frozen=True)
-class Part:
+class Spread:
     """One part of the variance of an estimate, estimated with some degrees of freedom (inf: known)."""
 
     variance: float
@@ -40,7 +40,7 @@ class Interval:
     """
 
     mean: float
-    parts: tuple[Part, ...]
+    parts: tuple[Spread, ...]
 
     def half(self, level: float = LEVEL) -> float:
         """Half the width at `1 - level`."""
@@ -85,14 +85,14 @@ class Interval:
         return float(brentq(lambda level: self.half(level) - within, *ends, xtol=1e-12))
 
 
-def satterthwaite(parts: Sequence[Part], most: float = np.inf) -> Part:
+def satterthwaite(parts: Sequence[Spread], most: float = np.inf) -> Spread:
     """The sum of independent variance estimates, with its approximate degrees of freedom, at most `most`.
 
     Source: Satterthwaite (1946), An approximate distribution of estimates of variance components.
     """
     total = sum(part.variance for part in parts)
     spread = sum(part.variance**2 / part.df for part in parts)
-    return Part(total, min(total**2 / spread, most) if spread else np.inf)
+    return Spread(total, min(total**2 / spread, most) if spread else np.inf)
 
 
 def moderated(variances: np.ndarray, df: float) -> tuple[np.ndarray, float]:
@@ -126,15 +126,15 @@ def homogeneity(residuals: np.ndarray) -> float:
     return float(bartlett(*residuals).pvalue) if len(residuals) > 1 else 1.0
 
 
-def own_variance(values: Sequence[float]) -> Part:
+def own_variance(values: Sequence[float]) -> Spread:
     """The variance of a mean over seeds from these seeds alone. Shape: (S,)."""
     values = np.asarray(values, float)
     if len(values) < 2:
-        return Part(np.nan, np.nan)
-    return Part(float(values.var(ddof=1) / len(values)), len(values) - 1)
+        return Spread(np.nan, np.nan)
+    return Spread(float(values.var(ddof=1) / len(values)), len(values) - 1)
 
 
-def held_out_variance(values: Sequence[float]) -> Part:
+def held_out_variance(values: Sequence[float]) -> Spread:
     """The same where each value is of a model that was chosen on the other seeds.
 
     Choices on seeds that overlap are alike, so that the values vary less than their mean does. Shape: (S,).
@@ -142,10 +142,10 @@ def held_out_variance(values: Sequence[float]) -> Part:
     Source: Nadeau and Bengio (2003), Inference for the generalization error.
     """
     part = own_variance(values)
-    return Part(part.variance * (1 + len(values) / (len(values) - 1)), part.df)
+    return Spread(part.variance * (1 + len(values) / (len(values) - 1)), part.df)
 
 
-def source_variance(means: np.ndarray, weights: np.ndarray, alone: np.ndarray) -> list[Part]:
+def source_variance(means: np.ndarray, weights: np.ndarray, alone: np.ndarray) -> list[Spread]:
     """The parts of the variance of a weighted sum of sources that come from their seeds.
 
     Sources and seeds form a two-way table, seeds as blocks: what a seed does to all sources alike cancels in
@@ -157,17 +157,17 @@ def source_variance(means: np.ndarray, weights: np.ndarray, alone: np.ndarray) -
     """
     (k, s), total = means.shape, float(weights.sum())
     if s < 2:
-        return [Part(np.nan, np.nan)]
+        return [Spread(np.nan, np.nan)]
     if np.count_nonzero(weights) == 1:
         single = own_variance(means[weights != 0][0])
-        return [Part(single.variance * total**2, single.df)]
+        return [Spread(single.variance * total**2, single.df)]
     variances, df = moderated_sources(means, alone)
     parts = [
-        satterthwaite([Part(w**2 * v / s, d) for w, v, d in zip(*of, strict=True) if w], (k - 1) * (s - 1))
+        satterthwaite([Spread(w**2 * v / s, d) for w, v, d in zip(*of, strict=True) if w], (k - 1) * (s - 1))
         for of in ((weights[x], variances[x], df[x]) for x in (alone, ~alone))
     ]
-    block = max(0.0, means.mean(0).var(ddof=1) - (centred(means) ** 2).sum() / ((k - 1) * (s - 1)) / k)
-    blocks = [Part(total**2 * block / s, s - 1)] if abs(total) > 1e-9 else []
+    block = max(0.0, means.mean(0).var(ddof=1) - (residuals(means) ** 2).sum() / ((k - 1) * (s - 1)) / k)
+    blocks = [Spread(total**2 * block / s, s - 1)] if abs(total) > 1e-9 else []
     return [part for part in parts if part.variance] + blocks
 
 
@@ -178,14 +178,14 @@ def moderated_sources(means: np.ndarray, alone: np.ndarray) -> tuple[np.ndarray,
     """
     k, s = means.shape
     # unbiased where all vary equally; elsewhere a K-th of each comes from the others
-    variances = (centred(means) ** 2).sum(1) / (s - 1) * k / (k - 1)
+    variances = (residuals(means) ** 2).sum(1) / (s - 1) * k / (k - 1)
     df = np.full(k, s - 1.0)
     variances[~alone], prior = moderated(variances[~alone], s - 1)
     df[~alone] += prior
     return variances, df
 
 
-def centred(means: np.ndarray) -> np.ndarray:
+def residuals(means: np.ndarray) -> np.ndarray:
     """Residuals of a two-way table without interaction. Shape: (K, S)."""
     return means - means.mean(0) - means.mean(1, keepdims=True) + means.mean()
 
@@ -200,7 +200,7 @@ def instance_variance(differences: np.ndarray) -> float:
     s, n = differences.shape
     if n < 2:
         return 0.0
-    noise = (centred(differences) ** 2).sum() / ((n - 1) * (s - 1)) if s > 1 else 0.0
+    noise = (residuals(differences) ** 2).sum() / ((n - 1) * (s - 1)) if s > 1 else 0.0
     return max(0.0, n * float(differences.mean(0).var(ddof=1) - noise / s))
 
 
@@ -210,7 +210,7 @@ def paired(values: Sequence[float], differences: Sequence[np.ndarray] = ()) -> I
     Shapes: values (S,), one difference for each seed, in points; differences: for each target (S, N_t), what
     each instance adds to it.
     """
-    instances = Part(sum(map(instance_variance, differences)))
+    instances = Spread(sum(map(instance_variance, differences)))
     return Interval(float(np.mean(values)), (own_variance(values), instances))
 
 

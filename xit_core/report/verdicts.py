@@ -54,7 +54,7 @@ def magnitudes(scale: str, found: dict[str, Finding], directions: dict[str, str]
     Counted numbers must be equal; measured ones are judged at the paper's own scale only.
     """
     told = {
-        claim.id: counted(claim, found[claim.id])
+        claim.id: counted_number(claim, found[claim.id])
         for claim in CLAIMS
         if claim.expect is not None and not found[claim.id].interval
     }
@@ -69,7 +69,7 @@ def magnitudes(scale: str, found: dict[str, Finding], directions: dict[str, str]
     return told
 
 
-def counted(claim: Claim, finding: Finding) -> str:
+def counted_number(claim: Claim, finding: Finding) -> str:
     """The verdict on a number that was counted."""
     return OPEN if finding.estimate is None else HOLDS if finding.estimate == claim.expect else FAILS
 
@@ -100,7 +100,7 @@ def table(scale: str, found: dict[str, Finding] | None = None, ledger: Ledger | 
             "magnitude": sizes.get(claim.id, ""), "targets": list(found[claim.id].targets),
             "tasks": list(found[claim.id].tasks), "stand_ins": stand_ins(ledger, found[claim.id].runs),
             "overlap": overlap(ledger, found[claim.id].runs), "runs": list(found[claim.id].runs),
-            "note": noted(found[claim.id], ledger),
+            "note": with_notes(found[claim.id], ledger),
         }
         for claim in CLAIMS
     ]  # fmt: skip
@@ -121,6 +121,6 @@ def numbers(finding: Finding, tests: int) -> dict[str, float | None]:
     return {name: None if value is None else round(value, 10) for name, value in values.items()}
 
 
-def noted(finding: Finding, ledger: Ledger) -> str:
+def with_notes(finding: Finding, ledger: Ledger) -> str:
     """The note of a finding, and how its scale is reduced."""
     return "; ".join(filter(None, (finding.note, finding.interval and ledger.scale.note)))

@@ -27,7 +27,7 @@ def clusters(keys: Ties) -> dict[str, list[int]]:
     Clusters are numbered as they appear. Shapes: (N_lang,) for each language.
     """
     roots: dict[Hashable, Hashable] = {}
-    for row in every(keys):
+    for row in every_row(keys):
         first, *others = [root(roots, key) for key in row]
         roots.update((other, first) for other in others if other != first)
     numbers: dict[Hashable, int] = {}
@@ -37,7 +37,7 @@ def clusters(keys: Ties) -> dict[str, list[int]]:
     }
 
 
-def every(keys: Ties) -> Iterable[tuple[Hashable, ...]]:
+def every_row(keys: Ties) -> Iterable[tuple[Hashable, ...]]:
     """The keys of each row of every language."""
     return (row for rows in keys.values() for row in rows)
 
