@@ -93,9 +93,10 @@ def tokens() -> dict[str, tuple[int, int]]:
     """
     trained, read, counted = defaultdict(int), defaultdict(int), set()
     for run in studies.runs(studies.MAIN, PAPER):
-        if cost.train_tokens(run, counted):
-            for task in cost.trained_tasks(run):
-                trained[task.kind] += tokens_alone(run, task)
+        if whole := cost.train_tokens(run, counted):
+            alone = {task: tokens_alone(run, task) for task in cost.trained_tasks(run)}
+            for task, amount in alone.items():  # at equal steps a joint stage takes less than its tasks alone
+                trained[task.kind] += round(amount * whole / sum(alone.values()))
         read[(run.target or PARALLEL).kind] += cost.eval_tokens(run)
     return {kind: (trained[kind], read[kind]) for kind in trained | read}
 
