@@ -35,8 +35,6 @@ INSTRUCTIONS = {
     "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"},
     "sse4": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "SSE4_2"},
 }
-
-
 CPU_LIST = Path("/proc/cpuinfo")
 
 
@@ -88,17 +86,21 @@ def has_instructions(name: str) -> bool:
     """
     if name == "all":
         return True
-    try:
-        listed = CPU_LIST.read_text(encoding="utf-8")
-    except OSError:
-        return False
+    listed = cpu_list()
     return bool(re.search(r"^flags\s.*\bsse4_1\b", listed, re.M)) and (name != "avx2" or " avx2 " in listed)
+
+
+def cpu_list() -> str:
+    """What Linux lists of the processors; "" elsewhere."""
+    try:
+        return CPU_LIST.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def processor() -> str:
     """The model of the processor, as the system names it."""
-    listed = CPU_LIST.read_text(encoding="utf-8") if CPU_LIST.is_file() else ""
-    named = re.search(r"^model name\s*:\s*(.+)$", listed, re.M)
+    named = re.search(r"^model name\s*:\s*(.+)$", cpu_list(), re.M)
     return named[1].strip() if named else platform.processor() or platform.machine()
 
 

@@ -84,22 +84,30 @@ def is_trained(cell: Cell) -> bool:
     return bool(cell[0]) or bool(TASKS[cell[2]].train_on)
 
 
+def scored(stored: list[dict]) -> dict[str, Entry]:
+    """The entry of each row that has a headline score, by run id."""
+    rows = {row["id"]: row for row in stored if row["phase"] == 3}
+    scores = results.headline(results.tidy([*rows.values()])).set_index("id")["score"] if rows else {}
+    return {
+        name: Entry(name, float(scores[name]), np.asarray(row["items"], float), row)
+        for name, row in rows.items()
+        if name in scores
+    }
+
+
 def entries(
-    stored: list[dict], planned: Iterable[Run], cell_of: Callable[[Run], Cell | None]
+    found: dict[str, Entry], planned: Iterable[Run], cell_of: Callable[[Run], Cell | None]
 ) -> dict[Cell, dict[int, Entry]]:
     """The finished target runs of a study: cell -> seed -> entry. A cell without a finished run is empty.
 
     Raises: ValueError when two runs are the same seed of the same cell.
     """
-    rows = {row["id"]: row for row in stored}
-    scores = results.headline(results.tidy(stored)).set_index("id")["score"] if rows else {}
-    found: dict[Cell, dict[int, Entry]] = {}
+    cells: dict[Cell, dict[int, Entry]] = {}
     for (cell, seed), run in runs_by_cell(planned, cell_of).items():
-        seeds = found.setdefault(cell, {})
-        if run.id in rows and run.id in scores:
-            row = rows[run.id]
-            seeds[seed] = Entry(run.id, float(scores[run.id]), np.asarray(row["items"], float), row)
-    return found
+        seeds = cells.setdefault(cell, {})
+        if run.id in found:
+            seeds[seed] = found[run.id]
+    return cells
 
 
 def stage_rows(stored: list[dict], planned: Iterable[Run]) -> dict[Source, dict[int, dict]]:
@@ -111,15 +119,15 @@ def stage_rows(stored: list[dict], planned: Iterable[Run]) -> dict[Source, dict[
     return found
 
 
-def controls(scale: Scale, stored: list[dict]) -> dict[str, dict[int, Entry]]:
+def controls(scale: Scale, found: dict[str, Entry]) -> dict[str, dict[int, Entry]]:
     """The finished runs of the control of random weights: target -> seed -> entry.
 
     A scale that prolongs another uses that one's.
     """
     if scale.prolongs:
-        scale, stored = scale_of(scale.prolongs), results.rows(scale.prolongs)
-    found = entries(stored, studies.runs(studies.MAIN, scale), control_cell)
-    return {target: seeds for (_, _, target), seeds in found.items()}
+        scale, found = scale_of(scale.prolongs), scored(results.rows(scale.prolongs))
+    cells = entries(found, studies.runs(studies.MAIN, scale), control_cell)
+    return {target: seeds for (_, _, target), seeds in cells.items()}
 
 
 class Ledger:
@@ -140,10 +148,10 @@ class Ledger:
         """
         self.scale, self.least, self.gates = scale, least, None
         stored = results.rows(scale.name) if stored is None else stored
-        planned = studies.runs(study, scale)
-        self.cells = entries(stored, planned, cell_of)
+        planned, found = studies.runs(study, scale), scored(stored)
+        self.cells = entries(found, planned, cell_of)
         self.stages = stage_rows(stored, planned)
-        self.control = controls(scale, stored)
+        self.control = controls(scale, found)
         self.targets = tuple(t for t in TARGETS if ("", PIVOT, t) in self.cells)
         self.nine, self.multi = nine(scale), at(studies.multi(scale), SINGLE)
         self.instead = ", ".join(

@@ -16,20 +16,19 @@ def rows_behind(ledger: Ledger, runs: tuple[str, ...]) -> list[dict]:
     return list({row["id"]: row for row in rows}.values())
 
 
-def stand_ins(ledger: Ledger, runs: tuple[str, ...]) -> list[str]:
+def stand_ins(rows: list[dict]) -> list[str]:
     """Which splits other data stood in for, as "task/split: source"."""
-    parts = (part for row in rows_behind(ledger, runs) for part in row["provenance"].get("data", []))
+    parts = (part for row in rows for part in row["provenance"].get("data", []))
     return distinct(
         f"{part['task']}/{part['split']}: {part['source']}" for part in parts if part.get("stand_in")
     )
 
 
-def overlap(ledger: Ledger, runs: tuple[str, ...]) -> list[str]:
+def overlap(rows: list[dict]) -> list[str]:
     """How many evaluation rows share text with a training split, as "target/language: n of N in task".
 
     The number is unknown where the training rows were not on the machine that evaluated.
     """
-    rows = rows_behind(ledger, runs)
     return distinct(
         f"{row['on']}/{part['lang']}: {part.get('shared', 'unknown')} of {part['rows']} in {part['task']}"
         for row in rows

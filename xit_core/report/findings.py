@@ -103,22 +103,29 @@ def judged(ledger: Ledger, conditions: list[Tested], measure: Callable[[], Findi
     except Short as short:
         finding = Finding(note=str(short))
     untestable, pending = (
-        "; ".join(filter(None, (getattr(each, field) for each in conditions)))
-        for field in ("untestable", "pending")
+        joined(*(getattr(each, field) for each in conditions)) for field in ("untestable", "pending")
     )
     if untestable:
         return replace(finding, side=UNTESTABLE, p=None, second=None, note=untestable)
     if pending or finding.interval is None:
-        notes = (finding.note, pending)
-        return replace(finding, side=OPEN, p=None, second=None, note="; ".join(filter(None, notes)))
+        return replace(finding, side=OPEN, p=None, second=None, note=joined(finding.note, pending))
     notes = [finding.note, *(each.note for each in conditions), constant_answers(ledger, finding.runs)]
-    return replace(finding, note="; ".join(filter(None, notes)))
+    return replace(finding, note=joined(*notes))
+
+
+def likelier(holds: float, fails: float) -> tuple[str, float]:
+    """The side with the smaller p-value, and that p-value."""
+    return (HOLDS, holds) if holds <= fails else (FAILS, fails)
+
+
+def joined(*notes: str | None) -> str:
+    """Notes as one text; empty ones are left out."""
+    return "; ".join(filter(None, notes))
 
 
 def decide(interval: Interval, holds: float, fails: float, runs: tuple[str, ...], **more) -> Finding:
     """A finding on the side with the smaller p-value."""
-    side, p = (HOLDS, holds) if holds <= fails else (FAILS, fails)
-    return Finding(interval.mean, interval, side, p, runs, **more)
+    return Finding(interval.mean, interval, *likelier(holds, fails), runs, **more)
 
 
 def check(holds: bool, counted: float | None = None, note: str = "") -> Finding:

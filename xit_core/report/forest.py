@@ -11,7 +11,7 @@ EVERY_TARGET = "all that it is tested on"
 
 @dataclass(frozen=True)
 class Estimate:
-    """One estimate with its 95 % interval, in points. `target`: a target's name, or ALL."""
+    """One estimate with its 95 % interval, in points. `target`: a target's name, or EVERY_TARGET."""
 
     scale: str
     target: str

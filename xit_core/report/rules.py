@@ -18,10 +18,12 @@ from .findings import (
     Finding,
     Tested,
     decide,
+    joined,
     judged,
     learned_sources,
     learned_targets,
     learned_tasks,
+    likelier,
 )
 from .gates import BEYOND, ENOUGH
 from .stats import LEVEL, SEEDS, Interval, Spread, at_least, held_out_variance, two_sided
@@ -80,7 +82,7 @@ def multitask(ledger: Ledger) -> Finding:
         )
         runs = ledger.ids(mean_contrast(comparisons))
         return decide(
-            gaps[0], two_sided(holds), two_sided(fails), runs, note=join(note, ledger.instead),
+            gaps[0], two_sided(holds), two_sided(fails), runs, note=joined(note, ledger.instead),
             targets=targets.names, tasks=singles.names,
         )  # fmt: skip
 
@@ -115,7 +117,7 @@ def retrieval_rule(ledger: Ledger) -> Finding:
         return decide(
             ledger.gap(weights), two_sided(at_least(single, max(1, enough))),
             two_sided(at_least([gap.below(DRAMATIC) for gap in means], min(2, len(names)))),
-            ledger.ids(weights), note=join(note, ledger.instead), targets=targets.names, tasks=names,
+            ledger.ids(weights), note=joined(note, ledger.instead), targets=targets.names, tasks=names,
         )  # fmt: skip
 
     return judged(ledger, [targets, singles], measure)
@@ -138,7 +140,7 @@ def tydiqa(ledger: Ledger) -> Finding:
         note = f"{up} of {len(gaps)} tasks above zero taken singly, {down} below"
         return decide(
             ledger.gap(weights), max(worst, two_sided(at_least(above, many))),
-            two_sided(at_least(below, many)), ledger.ids(weights), note=join(note, ledger.instead),
+            two_sided(at_least(below, many)), ledger.ids(weights), note=joined(note, ledger.instead),
             targets=("tydiqa",), tasks=singles.names,
         )  # fmt: skip
 
@@ -155,8 +157,9 @@ def no_benefit(ledger: Ledger) -> Finding:
         fails = two_sided(at_least([gap.above() for gap in gaps], 1))
         holds = max(gap.below(MARGIN) for gap in gaps)
         side, p = (FAILS, fails) if fails < LEVEL else (HOLDS, holds)
-        finding = Finding(ledger.gap(weights).mean, ledger.gap(weights), side, p, ledger.ids(weights))
-        note = join(effects(gaps, singles.names), ledger.instead)
+        mean = ledger.gap(weights)
+        finding = Finding(mean.mean, mean, side, p, ledger.ids(weights))
+        note = joined(effects(gaps, singles.names), ledger.instead)
         return replace(finding, note=note, targets=("xnli",), tasks=singles.names)
 
     return judged(ledger, [targets, singles], measure)
@@ -245,10 +248,8 @@ def plain_beats(variant: Callable[[str], Source]) -> Callable[[Ledger], Finding]
                 [versus((name, PIVOT), variant(name), targets.names) for name in studies.MIXED]
             )
             superior = difference(ledger, weights, targets=targets.names, tasks=studies.MIXED)
-            holds, fails = (
-                two_sided(superior.interval.above(-MARGIN)), two_sided(superior.interval.below(-MARGIN))
-            )  # fmt: skip
-            return replace(superior, second=(HOLDS, holds) if holds <= fails else (FAILS, fails))
+            above, below = superior.interval.above(-MARGIN), superior.interval.below(-MARGIN)
+            return replace(superior, second=likelier(two_sided(above), two_sided(below)))
 
         return judged(ledger, [targets, learned_sources(ledger, compared)], finding)
 
@@ -266,9 +267,4 @@ def full_dose(ledger: Ledger, weights: Weights) -> str:
 
 def shown_beside(finding: Finding, note: str) -> Finding:
     """A finding with a further note."""
-    return replace(finding, note=join(finding.note, note))
-
-
-def join(*notes: str) -> str:
-    """Notes as one text; empty ones are left out."""
-    return "; ".join(filter(None, notes))
+    return replace(finding, note=joined(finding.note, note))

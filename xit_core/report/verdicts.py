@@ -4,19 +4,14 @@ from ..design.scales import PAPER
 from ..design.scales import scale as scale_of
 from .claims import CLAIMS, Claim
 from .contrasts import Ledger
-from .evidence import overlap, stand_ins
-from .findings import FAILS, HOLDS, OPEN, UNTESTABLE, Finding
+from .evidence import overlap, rows_behind, stand_ins
+from .findings import FAILS, HOLDS, OPEN, UNTESTABLE, Finding, joined, likelier
 from .rules import SHARE
 from .stats import LEVEL, Interval, holm
 
 
-def findings(scale: str) -> dict[str, Finding]:
-    """Every claim's uncorrected finding, by claim id; `note` says what was counted or why it is open."""
-    return found_in(Ledger(scale_of(scale)))
-
-
 def found_in(ledger: Ledger) -> dict[str, Finding]:
-    """The same of a ledger."""
+    """Every claim's uncorrected finding, by claim id; `note` says what was counted or why it is open."""
     return {claim.id: claim.measure(ledger) for claim in CLAIMS}
 
 
@@ -45,7 +40,7 @@ def magnitude(interval: Interval, expect: float) -> tuple[str, float]:
     low, high = sorted((expect * (1 - 1 / SHARE), expect * (1 + 1 / SHARE)))
     inside = 2 * max(interval.above(low), interval.below(high))
     outside = 2 * min(interval.below(low), interval.above(high))
-    return (HOLDS, inside) if inside <= outside else (FAILS, outside)
+    return likelier(inside, outside)
 
 
 def magnitudes(scale: str, found: dict[str, Finding], directions: dict[str, str]) -> dict[str, str]:
@@ -88,6 +83,7 @@ def table(scale: str, found: dict[str, Finding] | None = None, ledger: Ledger | 
     tests = {name: finding.p for name, finding in found.items() if finding.p is not None}
     adjusted = corrected(tests)
     directions = {name: verdict(finding, adjusted.get(name, 0.0)) for name, finding in found.items()}
+    behind = {name: rows_behind(ledger, finding.runs) for name, finding in found.items()}
     seconds, sizes = second_verdicts(found), magnitudes(scale, found, directions)
     return [
         {
@@ -98,8 +94,8 @@ def table(scale: str, found: dict[str, Finding] | None = None, ledger: Ledger | 
         | {
             "direction": directions[claim.id], "not_worse": seconds.get(claim.id, ""),
             "magnitude": sizes.get(claim.id, ""), "targets": list(found[claim.id].targets),
-            "tasks": list(found[claim.id].tasks), "stand_ins": stand_ins(ledger, found[claim.id].runs),
-            "overlap": overlap(ledger, found[claim.id].runs), "runs": list(found[claim.id].runs),
+            "tasks": list(found[claim.id].tasks), "stand_ins": stand_ins(behind[claim.id]),
+            "overlap": overlap(behind[claim.id]), "runs": list(found[claim.id].runs),
             "note": with_notes(found[claim.id], ledger),
         }
         for claim in CLAIMS
@@ -123,4 +119,4 @@ def numbers(finding: Finding, tests: int) -> dict[str, float | None]:
 
 def with_notes(finding: Finding, ledger: Ledger) -> str:
     """The note of a finding, and how its scale is reduced."""
-    return "; ".join(filter(None, (finding.note, finding.interval and ledger.scale.note)))
+    return joined(finding.note, ledger.scale.note if finding.interval else "")

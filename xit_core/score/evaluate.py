@@ -1,7 +1,7 @@
 """Zero-shot scores of a model in every language."""
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,7 +45,8 @@ def by_rows(net: Model, task: Task, s: Scale) -> Evaluation:
     """Score a task that its head answers row by row, by its protocols."""
     parts, keys = {}, {}
     for lang in languages(task, s):
-        parts[lang], keys[lang] = by_language(net, task, TASKS[task.train_on], lang, s)
+        parts[lang], rows = by_language(net, task, TASKS[task.train_on], lang, s)
+        keys[lang] = instances.ties(rows, lang, s.world.made)
     predictions = [prediction for part in parts.values() for prediction in part.predictions]
     return Evaluation(
         [score for part in parts.values() for score in part.scores],
@@ -73,12 +74,10 @@ def constant_score(rows: list[dict]) -> float:
     return round(100 * commonest(gold), 6)
 
 
-def by_language(
-    net: Model, task: Task, trained: Task, lang: str, s: Scale
-) -> tuple[Evaluation, list[tuple[Hashable, ...]]]:
+def by_language(net: Model, task: Task, trained: Task, lang: str, s: Scale) -> tuple[Evaluation, list[dict]]:
     """Score one task in one language, with the head of the task that was trained for it.
 
-    Returns the scores, and the keys by which rows belong together.
+    Returns the scores, and the rows that were scored.
     """
     names = net.labels[trained.name]
     rows, seen = reading.examples(task, "validation", lang, s, s.eval_rows)
@@ -97,8 +96,7 @@ def by_language(
         {"task": task.name, "lang": lang, "id": e["id"], "prediction": y} | extra
         for e, y, extra in zip(rows, answers, extras, strict=True)
     ]
-    keys = instances.ties(rows, lang, s.world.made)
-    return Evaluation(scores, {lang: points}, predictions, seen, other_scores), keys
+    return Evaluation(scores, {lang: points}, predictions, seen, other_scores), rows
 
 
 def stage(net: Model, tasks: tuple[Task, ...], s: Scale) -> tuple[Evaluation, dict[str, float]]:
@@ -111,10 +109,9 @@ def stage(net: Model, tasks: tuple[Task, ...], s: Scale) -> tuple[Evaluation, di
         if kind(task).measured == MASKS:
             scores += masked(net, s)
             continue
-        evaluation, _ = by_language(net, task, task, task.train_lang, s)
+        evaluation, rows = by_language(net, task, task, task.train_lang, s)
         scores += [replace(score, protocol=f"{task.name}: {score.protocol}") for score in evaluation.scores]
         predictions, seen = predictions + evaluation.predictions, seen + evaluation.seen
-        rows, _ = reading.examples(task, "validation", task.train_lang, s, s.eval_rows)
         guess[task.name] = constant_score(rows)
     after = retrieval.retrieve(net, PARALLEL, s)
     more = after.more | {"guess": guess}
