@@ -90,6 +90,15 @@ def test_variances_that_do_not_differ_lend_each_other_the_most_allowed():
     assert stats.moderated(np.zeros(5), 4)[1] == 0.0
 
 
+def test_moderated_sources_keep_their_mean_variance():
+    means = np.random.default_rng(3).normal(0, np.linspace(0.1, 3, 12)[:, None], (12, 3))
+    alone = np.arange(12) == 0
+    variances, _ = stats.moderated_sources(means, alone)
+    raw = (stats.residuals(means) ** 2).sum(1) / 2 * 12 / 11
+    assert variances[0] == raw[0] and variances[1:].mean() == pytest.approx(raw[1:].mean())
+    assert np.ptp(variances[1:]) < np.ptp(raw[1:])
+
+
 def test_two_sources_are_compared_as_by_the_paired_t_test():
     means = np.array([[1.0, 2.0, 4.0], [0.5, 2.5, 1.0]])
     plain = paired(means[0] - means[1])

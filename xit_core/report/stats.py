@@ -180,7 +180,9 @@ def moderated_sources(means: np.ndarray, alone: np.ndarray) -> tuple[np.ndarray,
     # unbiased where all vary equally; elsewhere a K-th of each comes from the others
     variances = (residuals(means) ** 2).sum(1) / (s - 1) * k / (k - 1)
     df = np.full(k, s - 1.0)
-    variances[~alone], prior = moderated(variances[~alone], s - 1)
+    lent, prior = moderated(variances[~alone], s - 1)
+    # moderation keeps precisions right on average; a sum of variances needs their own mean
+    variances[~alone] = lent * (variances[~alone].mean() / lent.mean() if lent.any() else 1)
     df[~alone] += prior
     return variances, df
 
