@@ -8,7 +8,7 @@ from torch.nn import functional
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS  # noqa: F401  names "sdpa"
 
 from xit_core.design.tasks import TASKS
-from xit_core.model import schedule, train
+from xit_core.model import schedule
 from xit_core.model.features import sequences
 from xit_core.model.kinds import mlm
 from xit_core.model.methods import full
@@ -77,9 +77,12 @@ def hidden(net, name, features, at):
 
 def fit(net, mixture, lr, seed, gradient=loss):
     """Every step's loss of a plain loop over the whole embedding table."""
-    optimiser = torch.optim.AdamW(
-        train.groups(full.trained(net)), lr=lr, betas=(0.9, 0.999), eps=schedule.EPSILON, fused=True
-    )
+    learned = full.trained(net)
+    groups = [
+        {"params": [p for p in learned if p.ndim > 1], "weight_decay": schedule.DECAY},
+        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999), eps=schedule.EPSILON, fused=True)
     rates, losses = (
         torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: schedule.slope(step, mixture.steps)),
         [],

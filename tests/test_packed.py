@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import plain
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
-from xit_core.model import compact, origins, packed, schedule, train
+from xit_core.model import compact, flat, origins, packed, schedule, train
 from xit_core.model.features import piece_ids
 from xit_core.model.mixture import BUDGET, Mixture, cut
 from xit_core.phases import training_set
@@ -124,7 +124,7 @@ def test_twenty_steps_are_those_of_the_padded_path_over_the_whole_table(name, tm
 
 
 def test_without_decay_the_compact_vocabulary_is_exact_to_the_bit(tmp_path, monkeypatch):
-    for module in (compact, train):
+    for module in (compact, flat, schedule, train):
         monkeypatch.setattr(module, "DECAY", 0.0, raising=False)
         # a norm is added up in another order over less rows
         monkeypatch.setattr(module, "CLIP", 1e9, raising=False)

@@ -10,7 +10,7 @@ import torch
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
-from xit_core.model import origins, schedule, train
+from xit_core.model import flat, origins, schedule, train
 from xit_core.model.kinds import KINDS
 from xit_core.model.methods import full
 from xit_core.model.mixture import Mixture
@@ -102,9 +102,9 @@ DAMAGE = {
         torch.load(file, weights_only=True) | {"losses": "x", "random": 3}, file
     ),
     "field": lambda file: torch.save(
-        {k: v for k, v in torch.load(file, weights_only=True).items() if k != "schedule"}, file
+        {k: v for k, v in torch.load(file, weights_only=True).items() if k != "probed"}, file
     ),
-    "schedule": lambda file: torch.save(torch.load(file, weights_only=True) | {"schedule": [1]}, file),
+    "probed": lambda file: torch.save(torch.load(file, weights_only=True) | {"probed": [1]}, file),
 }
 
 
@@ -143,9 +143,10 @@ def test_the_rate_warms_up_and_decays():
 
 def test_biases_and_norms_do_not_decay():
     net = origins.start(SCALES["smoke"])
-    decayed, free = train.groups(full.trained(net))
-    assert decayed["weight_decay"] == 0.01 and free["weight_decay"] == 0
-    assert {p.ndim for p in decayed["params"]} == {2} and {p.ndim for p in free["params"]} == {1}
+    flats = flat.flattened(net, full.trained(net))
+    for part in flats:
+        assert {p.ndim for p in part.parameters} == ({2} if part.group["weight_decay"] == 0.01 else {1})
+    assert [part.group["weight_decay"] for part in flats] == [0.01, 0.0]
 
 
 @pytest.mark.parametrize("name", ["mnli", "csqa", "squad1", "udpos"])

@@ -67,6 +67,24 @@ def examples(
     Raises: Bad when the rows cannot be had, or when one of them is not what the task declares (naming source,
     row and field).
     """
+    given = (task, split, lang, scale, n, data_lang)
+    # generated rows are always the same; files may change
+    rows, seen = generated(*given) if scale.world.made else read(*given)
+    return [*rows], [*seen]
+
+
+@lru_cache(maxsize=256)  # a notebook reads the same rows for every seed of its runs
+def generated(
+    task: Task, split: str, lang: str, scale: Scale, n: int, data_lang: str
+) -> tuple[list[dict], list[dict]]:
+    """What `read` returns for generated rows; cached, so it must not be changed."""
+    return read(task, split, lang, scale, n, data_lang)
+
+
+def read(
+    task: Task, split: str, lang: str, scale: Scale, n: int, data_lang: str
+) -> tuple[list[dict], list[dict]]:
+    """What `examples` returns."""
     parts = worlds.of(scale).parts(task, split, lang, scale, n, data_lang)
     evaluated, lacking = evaluated_texts(task, lang, scale, data_lang) if split == "train" else ({}, "")
     collected, records = [], []

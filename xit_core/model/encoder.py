@@ -13,8 +13,9 @@ from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
 from ..design.scales import Pretraining, Scale
 from ..design.tasks import Task
-from . import packed
+from . import fused, packed
 from .kinds import kind as kind_of
+from .kinds.classify import Head as PooledHead
 from .kinds.kind import Kind
 from .mixture import batches
 
@@ -53,18 +54,25 @@ class Model(nn.Module):
             head.load_state_dict(self.lm_head)
         head.to(self.encoder.device)
 
-    def states(self, batch: dict, depth: int | None = None) -> Iterator[Tensor]:
+    def states(self, batch: dict, depth: int | None = None, first: bool = False) -> Iterator[Tensor]:
         """Yield the states (T, H) of packed sequences (`packed.pack`): of the embeddings, then of each layer.
 
-        `depth`: the last layer to compute; None for all.
+        `depth`: the last layer to compute; None for all. `first`: whether of the last one only the states
+        (N, H) of the sequences' first tokens are computed.
         """
-        s = batch["sequences"]
+        s, layers = batch["sequences"], self.encoder.encoder.layer[:depth]
         positions = s.at + self.encoder.config.pad_token_id + 1  # as XLM-R counts
-        x = self.encoder.embeddings(input_ids=batch["input_ids"][None], position_ids=positions[None])
-        yield x[0]
-        for layer in self.encoder.encoder.layer[:depth]:
-            x = layer(x, sequences=s)
-            yield x[0]
+        x = self.encoder.embeddings(input_ids=batch["input_ids"][None], position_ids=positions[None])[0]
+        yield x
+        half = torch.is_autocast_enabled(x.device.type)
+        for k, layer in enumerate(layers, 1):
+            wanted = s.firsts if first and k == len(layers) else s
+            if fused.fits(layer, x.device):
+                x = fused.run(layer, x, s, wanted, half)
+            else:
+                x = layer(x[None], sequences=s)[0]
+                x = x if wanted is s else x[s.begins]
+            yield x
 
     def passes(self, features: Sequence[dict]) -> Iterator[tuple[list[int], dict]]:
         """Yield forward passes for scoring a model: indices of some features, and the batch made of them.
@@ -80,11 +88,15 @@ class Model(nn.Module):
 
         Shapes: tokens (T,) -> logits (B, C), or (T, C) by token.
         """
-        for states in self.states(batch):  # noqa: B007  only the last states are used
+        head = self.heads[name]
+        first = isinstance(head, PooledHead) and head.pooling == "first"
+        for states in self.states(batch, first=first):  # noqa: B007  only the last states are used
             pass
+        if first:
+            batch = batch | {"sequences": batch["sequences"].firsts}
         if self.kinds[name].tied:
             batch = batch | {"table": self.encoder.get_input_embeddings().weight}
-        return self.heads[name](states, batch)
+        return head(states, batch)
 
 
 def shape(p: Pretraining, vocabulary: int) -> XLMRobertaConfig:

@@ -51,6 +51,21 @@ class Sequences:
         """(N, 1, 1, longest): whether a place of the padded form has a token."""
         return (torch.arange(self.longest, device=self.cu.device) < self.cu.diff()[:, None])[:, None, None]
 
+    @cached_property
+    def bias(self) -> Tensor:
+        """(N, 1, 1, longest): what attention adds to a score, nothing or minus infinity at empty places."""
+        return torch.zeros(self.real.shape, device=self.cu.device).masked_fill_(~self.real, -torch.inf)
+
+    @cached_property
+    def begins(self) -> Tensor:
+        """(N,): the first token of each sequence."""
+        return self.cu[:-1].long()
+
+    @cached_property
+    def firsts(self) -> "Sequences":
+        """The first tokens alone, as N sequences of one token."""
+        return Sequences([1] * len(self.lengths), self.cu.device)
+
     def means(self, states: Tensor) -> Tensor:
         """(T, H) -> (N, H), float32: the mean over each sequence."""
         return torch.segment_reduce(states.float(), "mean", offsets=self.cu.long(), axis=0, unsafe=True)

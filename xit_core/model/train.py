@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from ..machine import files
 from ..machine.errors import Bad
 from . import mixture, packed
 from .compact import CompactEmbedding
 from .encoder import Model
+from .flat import Flat, flattened
 from .kinds.kind import IGNORED
 from .methods import full
-from .schedule import CLIP, DECAY, EPSILON, slope
+from .schedule import CLIP, EPSILON, slope
 
 POINTS = 40  # points in a training curve
 
@@ -39,12 +39,12 @@ def fit(
     torch.manual_seed(seed)
     net.to(accelerator.device)
     table = CompactEmbedding(net, batches, lr)
-    optimiser = torch.optim.AdamW(groups(trained(net)), lr=lr, betas=(0.9, beta2), eps=EPSILON, fused=True)
-    schedule = LambdaLR(optimiser, lambda step: slope(step, batches.steps))
-    wrapped, wrapped_optimiser = accelerator.prepare(net, optimiser)
-    # listed once, not in every step
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    first, losses, probed, earlier = resume(folder, net, optimiser, schedule)
+    wrapped = accelerator.prepare(net)
+    flats = flattened(net, trained(net))
+    optimiser = torch.optim.AdamW(
+        [flat.group for flat in flats], lr=lr, betas=(0.9, beta2), eps=EPSILON, fused=True
+    )
+    first, losses, probed, earlier = resume(folder, net, optimiser)
     begin = time.time() - earlier
     net.train()
     for step in range(first, batches.steps):
@@ -56,12 +56,11 @@ def fit(
         name, features = batches.at(step)
         part, count = share(name, features, net, (seed, step), masking, accelerator)
         losses.append(learn(wrapped, name, part, count, table.lookup, accelerator))
-        torch.nn.utils.clip_grad_norm_(parameters, CLIP)
-        wrapped_optimiser.step()
-        schedule.step()
-        wrapped_optimiser.zero_grad()
+        move(optimiser, flats, name, lr * slope(step, batches.steps))
         if (step + 1) % save_every == 0 and step + 1 < batches.steps:
-            save_state(folder, net, optimiser, schedule, losses, probed, time.time() - begin)
+            save_state(folder, net, optimiser, losses, probed, time.time() - begin)
+    for flat in flats:
+        flat.release()
     table.restore(batches.steps)
     net.eval()
     (folder / "resume.pt").unlink(missing_ok=True)
@@ -104,22 +103,25 @@ def learn(
     return torch.stack(losses).sum()
 
 
-def groups(learned: list[nn.Parameter]) -> list[dict]:
-    """Parameter groups with and without weight decay; biases and norms have none."""
-    return [
-        {"params": [p for p in learned if p.ndim > 1], "weight_decay": DECAY},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+def move(optimiser: torch.optim.Optimizer, flats: list[Flat], name: str, rate: float) -> None:
+    """One optimiser step on the encoder and the head of a task, and gradients of zero after it."""
+    for flat in flats:
+        flat.use(flat.owner in ("", name))
+    torch.nn.utils.clip_grad_norm_([flat.whole for flat in flats], CLIP)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.step()
+    for flat in flats:
+        flat.clear()
 
 
 def save_state(
-    folder: Path, net: Model, optimiser, schedule, losses: list[Tensor], probed: dict, seconds: float
+    folder: Path, net: Model, optimiser, losses: list[Tensor], probed: dict, seconds: float
 ) -> None:
     """Save everything that an exact resume needs, in one atomic move. Shapes: losses are scalars."""
     state = {
         "net": net.state_dict(),
         "optimiser": optimiser.state_dict(),
-        "schedule": schedule.state_dict(),
         "probed": probed,
         "seconds": seconds,
         "losses": torch.stack(losses).cpu(),
@@ -129,7 +131,7 @@ def save_state(
     files.write_whole(folder / "resume.pt", lambda part: torch.save(state, part), full=RuntimeError)
 
 
-def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict, float]:
+def resume(folder: Path, net: Model, optimiser) -> tuple[int, list[Tensor], dict, float]:
     """Return (first step, losses so far, probes so far, seconds spent) of an interrupted or a new run.
 
     Raises: Bad for a damaged checkpoint.
@@ -138,12 +140,10 @@ def resume(folder: Path, net: Model, optimiser, schedule) -> tuple[int, list[Ten
     if not file.exists():
         return 0, [], {}, 0.0
     advice = "delete it, the training then starts again"
-    return files.read_foreign(
-        file, lambda file: restored(file, net, optimiser, schedule), advice, "damaged checkpoint"
-    )
+    return files.read_foreign(file, lambda file: restored(file, net, optimiser), advice, "damaged checkpoint")
 
 
-def restored(file: Path, net: Model, optimiser, schedule) -> tuple[int, list[Tensor], dict, float]:
+def restored(file: Path, net: Model, optimiser) -> tuple[int, list[Tensor], dict, float]:
     """The same from a checkpoint file that exists.
 
     Raises: ValueError, or what torch raises, for a damaged one.
@@ -155,7 +155,6 @@ def restored(file: Path, net: Model, optimiser, schedule) -> tuple[int, list[Ten
     state = torch.load(file, weights_only=True)
     net.load_state_dict(state["net"])
     optimiser.load_state_dict(state["optimiser"])
-    schedule.load_state_dict(state["schedule"])
     torch.set_rng_state(state["random"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])

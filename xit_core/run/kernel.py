@@ -1,10 +1,10 @@
 """Notebook kernels that always run this interpreter, whatever kernels are installed on this machine."""
 
+import contextlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from jupyter_client import AsyncKernelManager
@@ -13,6 +13,7 @@ from traitlets import default
 from traitlets.config import Config
 
 from ..machine.errors import Bad
+from . import warm
 
 LONGEST = 107 - len("/kernel-12345")  # bytes; the path of a Unix socket has at most 107
 # Settings of a kernel: no warnings in the outputs; figures as SVG, byte for byte the same for the same data.
@@ -44,8 +45,18 @@ class ThisInterpreter(AsyncKernelManager):
     def _kernel_spec_manager_default(self) -> KernelSpecManager:
         return KernelSpecManager(kernel_dirs=[])
 
+    async def _async_launch_kernel(self, kernel_cmd: list[str], **given) -> None:
+        """Fork the kernel where a process for that is running, else start it."""
+        provisioner = self.provisioner
+        if place := os.environ.get(warm.VARIABLE):
+            with contextlib.suppress(OSError):  # it has ended
+                provisioner.process = warm.ForkedKernel(place, kernel_cmd, given["env"], given["cwd"])
+                provisioner.pid = provisioner.pgid = provisioner.process.pid
+                return self._reconcile_connection_info(provisioner.connection_info)
+        await super()._async_launch_kernel(kernel_cmd, **given)
 
-@contextmanager
+
+@contextlib.contextmanager
 def kernel_folder() -> Iterator[Config]:
     """Create a folder for one kernel, and yield the configuration that keeps all its files there.
 

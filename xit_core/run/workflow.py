@@ -21,7 +21,7 @@ from ..machine.errors import Bad
 from ..machine.locks import Owned, Unlockable, locked
 from ..machine.places import PARTS, executed_dir, results_dir, runs_dir
 from ..report.cost import parents
-from . import launch
+from . import launch, warm
 from .clock import GRACE, Clock
 
 # -- the work ------------------------------------------------------------------------------------------------
@@ -102,6 +102,7 @@ def snakemake(
     with (
         open(logs / "snakemake.log", "w", encoding="utf-8") as log,
         tqdm(total=len(files), unit="run", mininterval=interval, disable=False) as bar,
+        warm.ready(log if pending[0].scale.together and not profile else None) as leads,
     ):
         # its own session, so that one signal reaches every process; it inherits the lock in case this process
         # is killed
@@ -111,7 +112,7 @@ def snakemake(
             stderr=log,
             start_new_session=True,
             pass_fds=descriptors,
-            env=child_environment(work),
+            env=child_environment(work) | leads,
         )
         try:
             while child.returncode is None and time.time() < clock.end:

@@ -1,0 +1,86 @@
+"""Kernels that are forked from a process that has loaded everything."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from xit_core.run import warm
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux alone")
+COMMAND = [sys.executable, "-m"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The socket of a process that forks, and a module that it can turn into."""
+    folder = tmp_path_factory.mktemp("modules")
+    (folder / "kernel_like.py").write_text(
+        "import os, sys, time\n"
+        "if __name__ == '__main__':\n"
+        "    with open('told', 'w') as file:\n"
+        "        print(os.environ['GIVEN'], sys.argv[1], 'torch' in sys.modules, file=file)\n"
+        "    time.sleep(float(sys.argv[1]))\n"
+        "    sys.exit(int(sys.argv[2]))\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{folder}:{os.environ.get('PYTHONPATH', '')}")
+        with warm.ready(subprocess.DEVNULL) as leads:
+            yield leads[warm.VARIABLE]
+
+
+def start(place, folder, *arguments):
+    env = {"GIVEN": "here", "PATH": os.environ["PATH"]}
+    return warm.ForkedKernel(place, [*COMMAND, "kernel_like", *map(str, arguments)], env, str(folder))
+
+
+def gone(pid, seconds=10.0):
+    """Whether a process has ended within some seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_kernel_has_its_own_surroundings_and_what_was_loaded_and_tells_its_exit_status(place, tmp_path):
+    kernel = start(place, tmp_path, 0, 3)
+    assert kernel.wait() == 3 == kernel.poll()
+    assert (tmp_path / "told").read_text() == "here 0 True\n"
+    kernel.send_signal(signal.SIGTERM)  # to nobody
+    assert start(place, tmp_path, 0, 0).wait() == 0
+
+
+def test_a_signal_ends_a_kernel(place, tmp_path):
+    kernel = start(place, tmp_path, 60, 0)
+    assert kernel.poll() is None
+    kernel.kill()
+    assert kernel.wait() == -signal.SIGKILL
+
+
+def test_a_kernel_whose_user_is_gone_is_ended(place, tmp_path):
+    kernel = start(place, tmp_path, 60, 0)
+    kernel.line.close()
+    assert gone(kernel.pid)
+
+
+def test_no_kernel_outlives_the_process_and_then_none_is_forked(tmp_path):
+    with warm.ready(subprocess.DEVNULL) as leads:
+        kernel = warm.ForkedKernel(
+            leads[warm.VARIABLE], [*COMMAND, "http.server", "0"], dict(os.environ), "/"
+        )
+        assert kernel.poll() is None
+    assert gone(kernel.pid) and kernel.wait() == -signal.SIGKILL
+    with pytest.raises(OSError):
+        start(leads[warm.VARIABLE], tmp_path, 0, 0)
+
+
+def test_nothing_is_started_where_it_is_not_wanted():
+    with warm.ready(None) as leads:
+        assert leads == {}

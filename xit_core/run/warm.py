@@ -1,0 +1,210 @@
+"""Kernels forked from one process that has loaded everything, because loading takes longer than small runs.
+
+`ready` keeps that process while a study runs. `ForkedKernel` is a kernel of it, with the methods of
+`subprocess.Popen` that jupyter_client calls. Where there is no such process, kernels start as always.
+"""
+
+import contextlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from typing import IO, NoReturn
+
+VARIABLE = "XIT_WARM"  # names the socket of the process that forks kernels
+LOADED = (
+    "ipykernel.kernelapp",
+    "matplotlib_inline.backend_inline",
+    "xit_core.phases",
+    "xit_core.report.plots",
+)
+POLL = 0.05  # seconds
+SIZE, PID = 8, 10  # bytes of a request's length and of a process's number
+
+Kernels = dict[int, socket.socket]  # process -> the connection of who asked for it
+
+
+# -- who asks ------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def ready(log: IO | int | None) -> Iterator[dict[str, str]]:
+    """Within the block, a process that forks kernels runs; yields the variable that leads others to it.
+
+    `log`: where it writes; None for no such process. There is none either where this is not Linux.
+    """
+    if log is None or sys.platform != "linux":
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="xit-") as folder, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(place := f"{folder}/warm")
+        listening.listen(64)  # those who come while it is loading wait
+        # it ends when its standard input does, also if this process is killed
+        child = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(listening.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            pass_fds=[listening.fileno()],
+        )
+        listening.close()
+        try:
+            yield {VARIABLE: place}
+        finally:
+            child.stdin.close()
+            child.wait()
+
+
+class ForkedKernel:
+    """A kernel that was forked, from its start to its exit status.
+
+    Raises: OSError when no process forks kernels at `place`.
+    """
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, place: str, command: list[str], env: dict[str, str], cwd: str):
+        self.returncode: int | None = None
+        self.line = socket.socket(socket.AF_UNIX)
+        self.line.connect(place)
+        request = json.dumps({"argv": command, "env": env, "cwd": cwd}).encode()
+        socket.send_fds(self.line, [len(request).to_bytes(SIZE)], [1, 2])
+        self.line.sendall(request)
+        if not (told := self.line.recv(PID, socket.MSG_WAITALL)):
+            raise ConnectionError("the process that forks kernels has ended")
+        self.pid = int(told)
+        self.line.setblocking(False)
+
+    def poll(self) -> int | None:
+        """The exit status; None while the kernel runs."""
+        if self.returncode is None:
+            with contextlib.suppress(BlockingIOError):
+                # without a word, the process that forks kernels has ended, and with it the kernel
+                self.returncode = int(self.line.recv(PID) or -signal.SIGKILL)
+        return self.returncode
+
+    def wait(self) -> int:
+        """Wait for the kernel's end."""
+        while self.poll() is None:
+            time.sleep(POLL)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless the kernel has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask the kernel to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the kernel."""
+        self.send_signal(signal.SIGKILL)
+
+
+# -- who forks -----------------------------------------------------------------------------------------------
+
+
+def serve(listening: socket.socket) -> None:
+    """Load everything, then fork a kernel for each connection, until standard input ends.
+
+    A kernel is killed when who asked for it closes the connection; at the end every kernel is.
+    """
+    for name in LOADED:
+        import_module(name)
+    kernels: Kernels = {}
+    while True:
+        waiting, _, _ = select.select([sys.stdin, listening], [], [], POLL)
+        if sys.stdin in waiting:
+            kill(kernels)
+            break
+        if listening in waiting:
+            line, _ = listening.accept()
+            if pid := forked(line, [listening, *kernels.values()]):
+                kernels[pid] = line
+        kill([pid for pid, line in kernels.items() if closed(line)])
+        for pid in ended(kernels):
+            kernels.pop(pid).close()
+    for pid in kernels:
+        os.waitpid(pid, 0)
+
+
+def closed(line: socket.socket) -> bool:
+    """Whether the other end of a connection was closed: nobody waits for this kernel."""
+    try:
+        return not line.recv(1, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+
+
+def ended(kernels: Kernels) -> list[int]:
+    """The kernels that have ended since the last call; who asked for them is told their exit status."""
+    over = []
+    for pid, line in kernels.items():
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            with contextlib.suppress(OSError):  # nobody waits for it
+                line.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+            over.append(pid)
+    return over
+
+
+def kill(kernels: Iterable[int]) -> None:
+    """End kernels with all that they have started."""
+    for pid in kernels:
+        with contextlib.suppress(ProcessLookupError):  # it has no session of its own yet
+            os.killpg(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
+
+
+def forked(line: socket.socket, others: list[socket.socket]) -> int:
+    """Fork the kernel that a connection asks for; returns its process, or 0 when who asked is gone."""
+    head, streams, *_ = socket.recv_fds(line, SIZE, 2)
+    request = line.recv(int.from_bytes(head), socket.MSG_WAITALL) if len(head) == SIZE else b""
+    if len(streams) < 2 or len(request) < int.from_bytes(head):
+        line.close()
+        return 0
+    if pid := os.fork():
+        with contextlib.suppress(OSError):  # seen again as a closed connection
+            line.sendall(f"{pid:{PID}d}".encode())
+        for stream in streams:
+            os.close(stream)
+        return pid
+    for other in (line, *others):
+        other.close()
+    become(json.loads(request), streams)
+
+
+def become(request: dict, streams: list[int]) -> NoReturn:
+    """Turn this fork into the kernel that was asked for, with its streams, surroundings and command line."""
+    status = 1
+    try:
+        os.setsid()
+        for stream, number in zip((os.open(os.devnull, os.O_RDONLY), *streams), range(3), strict=True):
+            os.dup2(stream, number)
+        os.chdir(request["cwd"])
+        os.environ.clear()
+        os.environ.update(request["env"], JPY_PARENT_PID=str(os.getppid()))
+        _, _, module, *arguments = request["argv"]  # python -m ipykernel_launcher …
+        sys.argv, sys.path[0] = [module, *arguments], ""
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        status = 0
+    except SystemExit as stopped:
+        status = stopped.code if isinstance(stopped.code, int) else int(bool(stopped.code))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))
