@@ -50,7 +50,8 @@ class ThisInterpreter(AsyncKernelManager):
         provisioner = self.provisioner
         if place := os.environ.get(warm.VARIABLE):
             with contextlib.suppress(OSError):  # it has ended
-                provisioner.process = warm.ForkedKernel(place, kernel_cmd, given["env"], given["cwd"])
+                folder = given.get("cwd") or os.getcwd()
+                provisioner.process = warm.ForkedKernel(place, kernel_cmd, given["env"], folder)
                 provisioner.pid = provisioner.pgid = provisioner.process.pid
                 return self._reconcile_connection_info(provisioner.connection_info)
         await super()._async_launch_kernel(kernel_cmd, **given)
