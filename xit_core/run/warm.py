@@ -20,12 +20,8 @@ from importlib import import_module
 from typing import IO, NoReturn
 
 VARIABLE = "XIT_WARM"  # names the socket of the process that forks kernels
-LOADED = (
-    "ipykernel.kernelapp",
-    "matplotlib_inline.backend_inline",
-    "xit_core.phases",
-    "xit_core.report.plots",
-)
+# pandas and matplotlib look where they are loaded, and would draw for a terminal in every kernel
+LOADED = ("ipykernel.kernelapp", "xit_core.phases")
 POLL = 0.05  # seconds
 SIZE, PID = 8, 10  # bytes of a request's length and of a process's number
 
