@@ -102,7 +102,8 @@ def snakemake(
     with (
         open(logs / "snakemake.log", "w", encoding="utf-8") as log,
         tqdm(total=len(files), unit="run", mininterval=interval, disable=False) as bar,
-        warm.ready(log if pending[0].scale.together and not profile else None) as leads,
+        open(logs / "kernels.log", "w", encoding="utf-8") as loading,
+        warm.ready(loading if pending[0].scale.together and not profile else None) as leads,
     ):
         # its own session, so that one signal reaches every process; it inherits the lock in case this process
         # is killed
