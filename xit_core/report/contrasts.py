@@ -212,12 +212,12 @@ class Ledger:
             if any(is_trained((*source, t)) for t in targets)
             and all(set(seeds) <= set(self.cells.get((*source, t), ())) for t in targets)
         ]
-        means = [
-            [np.mean([self.cells[(*source, t)][seed].score for t in targets]) for seed in seeds]
-            for source in sources
+        scores = [
+            [[self.cells[(*source, t)][seed].score for t in targets] for seed in seeds] for source in sources
         ]
+        alone = np.array([source == BASELINE for source in sources])
         return SourcePool(
-            tuple(sources), np.array(means), np.array([source == BASELINE for source in sources])
+            tuple(sources), np.array(scores).reshape(-1, len(seeds), len(targets)).mean(2), alone
         )
 
     def over_instances(self, weights: Weights, seeds: list[int]) -> float:

@@ -147,9 +147,10 @@ def gates(ledger: Ledger) -> Gates:
 def constant_answers(ledger: Ledger, ids: tuple[str, ...]) -> str:
     """How many runs give one answer to every row, by target, in words; "" where none does."""
     counted: dict[str, list[bool]] = {}
+    wanted = set(ids)
     for (_, _, target), seeds in ledger.cells.items():
         for entry in seeds.values():
-            if entry.id in ids and "commonest" in entry.row:
+            if entry.id in wanted and "commonest" in entry.row:
                 counted.setdefault(target, []).append(entry.row["commonest"] >= CONSTANT)
     told = [f"{sum(found)} of {len(found)} on {target}" for target, found in counted.items() if any(found)]
     return f"runs that give one answer to every row: {', '.join(told)}" if told else ""

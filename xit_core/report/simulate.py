@@ -5,6 +5,7 @@ data; nine targets; three seeds; test instances that are the same for all models
 """
 
 import copy
+import gc
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -238,6 +239,7 @@ def simulated(number: int, name: str, ledgers: int) -> list[dict]:
     """The records of one truth in the scenario of this number."""
     scenario, draw = SCENARIOS[number], np.random.default_rng([number, list(TRUTHS).index(name)])
     truth, counts = true_values(TRUTHS[name]), {}
+    gc.freeze()  # statsmodels collects garbage at every call: let it not look at all that is loaded
     for _ in range(ledgers):
         for key, happened in outcomes(drawn_study(draw, scenario, TRUTHS[name]), truth, name):
             counts[key] = counts.get(key, 0) + bool(happened)
