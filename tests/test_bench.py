@@ -13,11 +13,14 @@ import pytest
 import torch
 
 from xit_core import bench, cli
-from xit_core.bench import train
+from xit_core.bench import study, train
+from xit_core.design import studies
+from xit_core.design.run import runs_of
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
+from xit_core.ledger import results
 from xit_core.machine.errors import Bad
-from xit_core.machine.places import ROOT
+from xit_core.machine.places import ROOT, reading
 from xit_core.model import origins
 from xit_core.model.features import Encoded
 from xit_core.report import cost, estimate, performance, plots
@@ -176,7 +179,7 @@ def test_the_chapter_shows_what_was_kept_and_nothing_else(made, places, tmp_path
     text = performance.training_tables(tmp_path)
     assert (tmp_path / "figures/roofline.svg").is_file() and "roofline.svg" in text
     assert all(r["name"] in text for r in records) and "scale `smoke`" in text
-    assert "No GPU was measured" in performance.study_hours()
+    assert "No GPU was measured" in performance.paper_hours()
 
 
 def test_the_roofline_has_a_point_a_task_and_way_and_is_the_same_file_twice(made, tmp_path):
@@ -188,8 +191,37 @@ def test_the_roofline_has_a_point_a_task_and_way_and_is_the_same_file_twice(made
     assert files[0] == files[1]
 
 
+def test_where_the_time_of_a_study_went(monkeypatch, tmp_path):
+    monkeypatch.setitem(studies.STUDIES, "main", lambda s: runs_of("mnli > xnli, bucc", scale=s, seed=1))
+
+    def finish(folder, spent, seconds):
+        with reading(folder):
+            for run in studies.runs("main", SMOKE):
+                told = {"spent": spent if run.target.train_on else {}} if spent else {}
+                results.write(
+                    run.described | {"scores": [], "items": [], "provenance": {"seconds": seconds, **told}}
+                )
+
+    finish(tmp_path / "new", {"data": 60.0, "training": 180.0}, 300.0)
+    finish(tmp_path / "old", None, 900.0)
+    monkeypatch.setenv("XIT_RESULTS", str(tmp_path / "new"))
+    told = {
+        r["name"]: (r["value"], r["baseline_value"])
+        for r in bench.benchmark("study", scale="smoke", before=str(tmp_path / "old"))
+    }
+    assert told == {
+        f"targets: {study.READ}": (1, None),
+        f"targets: {study.TRAINED}": (3, None),
+        f"targets: {study.SCORED}": (1, None),
+        f"retrieval targets: {study.SCORED}": (5, None),
+        f"targets: {study.OTHER}": (None, 15),
+        f"retrieval targets: {study.OTHER}": (None, 15),
+        "all runs": (10, 30),
+    }
+
+
 def test_without_a_gpu_the_study_is_arithmetic_and_says_so():
-    records = bench.benchmark("study")
+    records = bench.benchmark("paper")
     assert all(r["value"] is None for r in records)
     assert {r["baseline"] for r in records} == {estimate.ARITHMETIC, estimate.UNKNOWN_ROWS}
     total = records[-1]
@@ -213,17 +245,17 @@ def test_the_study_costs_what_the_measured_rates_say():
 
     keep("x86_64 CPU, 2 threads", "paper", 7.0)
     keep("some GPU", "pocket", 7.0)
-    assert bench.benchmark("study")[-1]["value"] is None, (
+    assert bench.benchmark("paper")[-1]["value"] is None, (
         "neither a CPU nor another scale stands for the paper's GPU"
     )
     keep("some GPU", "paper", 1e5)
-    one = {r["name"]: r for r in bench.benchmark("study")}
+    one = {r["name"]: r for r in bench.benchmark("paper")}
     rows = estimate.trainings()["mnli"] / 256
     assert one["one training of mnli"]["value"] == pytest.approx(rows * 64 / 1e5 / 60)
     assert one["one training of udpos"]["value"] == pytest.approx(estimate.trainings()["udpos"] / 1e5 / 60), (
         "the slowest stands in"
     )
-    faster = bench.benchmark("study", rate=200_000)[-1]["value"]
+    faster = bench.benchmark("paper", rate=200_000)[-1]["value"]
     assert faster == pytest.approx(one["the study"]["value"] / 2)
 
 
@@ -233,8 +265,10 @@ def test_the_study_costs_what_the_measured_rates_say():
         ("bench", "what"),
         ("bench dance", "'dance'"),
         ("bench train --rows 3", "has no --rows"),
-        ("bench study --keep", "has no --keep"),
-        ("bench study --rate 0", "--rate"),
+        ("bench paper --keep", "has no --keep"),
+        ("bench paper --rate 0", "--rate"),
+        ("bench study --scale smoke", "runs at scale smoke are missing"),
+        ("bench study --rate 3", "has no --rate"),
         ("bench train --steps 1 --scale smoke", "--steps 1"),
         ("bench train --scale huge", "no scale 'huge'"),
         ("bench train --scale paper", "the hub gave no"),
@@ -267,6 +301,6 @@ def test_the_extra_is_the_same_in_both_places():
 
 def test_the_estimate_needs_no_torch():
     program = (
-        "import sys; from xit_core import bench; bench.benchmark('study'); sys.exit('torch' in sys.modules)"
+        "import sys; from xit_core import bench; bench.benchmark('paper'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

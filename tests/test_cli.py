@@ -17,6 +17,7 @@ from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.ledger import results
 from xit_core.machine.errors import Bad
+from xit_core.machine.places import published_dir, reading
 from xit_core.model import checkpoints, origins
 from xit_core.report import cost
 from xit_core.run import launch, workflow
@@ -53,15 +54,24 @@ def test_tasks_lists_every_task(capsys):
 
 def test_plan_lists_runs_with_their_cost(capsys):
     plan = told(capsys, "plan", "--scale", "micro", "--json")
-    assert set(plan) == {"runs", "gpu_hours"}
+    assert set(plan) == {"runs", "hours", "paced", "gpu_hours", "gb"}
     assert all(
-        set(r) == set(["id", "path", "on", "seed", "parents", "done", "tokens", "flops"])
+        set(r) == set(["id", "path", "on", "seed", "parents", "done", "tokens", "flops", "seconds"])
         for r in plan["runs"]
     )
     ids = [r["id"] for r in plan["runs"]]
     assert len(set(ids)) == len(ids) and {r["seed"] for r in plan["runs"]} >= {1, 2, 3}
     assert all(p in ids[: ids.index(r["id"])] for r in plan["runs"] for p in r["parents"])
-    assert plan["gpu_hours"] > 0 and not any(r["done"] for r in plan["runs"])
+    assert plan["gpu_hours"] > 0 and plan["gb"] > 0 and not any(r["done"] for r in plan["runs"])
+
+
+def test_the_time_of_a_plan_is_what_the_published_runs_took(capsys):
+    plan = told(capsys, "plan", "--scale", "micro", "--json")
+    with reading(published_dir()):
+        took = sum(row["provenance"]["seconds"] for row in results.rows("micro"))
+    assert plan["hours"] == pytest.approx(took / 3600, rel=0.01)
+    assert plan["paced"] == "the machine of the published rows"
+    assert told(capsys, "plan", "--scale", "paper", "--json")["hours"] is None
 
 
 def test_a_shared_training_is_counted_once():

@@ -97,7 +97,7 @@ def learned(monkeypatch):
 
 
 def test_a_run_is_expected_to_take_what_its_like_took_here_for_its_arithmetic(learned):
-    flops = [learned.flops[Run(p).id] for p in ("squad1", "mnli", "csqa")]
+    flops = [learned.pace.flops[Run(p).id] for p in ("squad1", "mnli", "csqa")]
     assert learned.expected(Run("csqa")) == pytest.approx(100 * flops[2] / (flops[0] + flops[1]))
     assert learned.latest([Run("csqa")]) == pytest.approx(
         learned.end - clock.CARE * learned.expected(Run("csqa"))
@@ -112,7 +112,7 @@ def test_what_was_measured_on_another_machine_or_not_at_all_may_start_until_the_
 
 
 def test_a_run_that_is_longer_than_all_the_time_may_start_at_its_beginning(learned):
-    learned.spent[2][0] *= 1e6
+    learned.pace.spent[2][0] *= 1e6
     assert learned.latest([Run("csqa")]) == pytest.approx(learned.end - 0.9 * 990)
 
 

@@ -233,14 +233,16 @@ def add_score_arguments(given: Parser) -> None:
 
 def add_bench_arguments(timed: Parser) -> None:
     """The arguments of `xit bench`."""
-    timed.add_argument("what", choices=("train", "retrieval", "study"))
-    timed.add_argument("--scale", help=f"train: one of {' '.join(SCALES)} (pocket)")
+    timed.add_argument("what", choices=("train", "retrieval", "study", "paper"))
+    timed.add_argument("--scale", help=f"train (pocket), study (micro): one of {' '.join(SCALES)}")
     timed.add_argument(
         "--random",
         action="store_true",
         help="train: the scale's shape with random weights, drawn rows; no hub",
     )
-    timed.add_argument("--keep", action="store_true", help="train, retrieval: keep the numbers for the book")
+    timed.add_argument("--keep", action="store_true", help="not paper: keep the numbers for the book")
+    before_help = "study: the ledger of the same study that was made before"
+    timed.add_argument("--before", type=filled, metavar="LEDGER", help=before_help)
     for name, description in COUNTS.items():
         timed.add_argument(f"--{name}", type=positive, help=description)
 
@@ -251,7 +253,7 @@ COUNTS = {
     "long": "train: steps of one more training, whose host work is added up",
     "rows": "retrieval: sentences on each side",
     "dims": "retrieval: dimensions of their vectors",
-    "rate": "study: tokens/s of training, instead of measured ones",
+    "rate": "paper: tokens/s of training, instead of measured ones",
 }
 
 
@@ -331,10 +333,13 @@ def plan(study: str, scale: Scale, as_json: bool) -> None:
     estimate = costs(study, scale)
     if as_json:
         return tell(estimate, as_json)
-    tell(estimate["runs"], as_json, "id", "on", "seed", "done", "tokens", "flops")
+    tell(estimate["runs"], as_json, "id", "on", "seed", "done", "tokens", "flops", "seconds")
+    hours = estimate["hours"]
+    known = "unknown: no run of each kind was timed" if hours is None else f"{hours:.3g} at the pace of"
     print(
-        f"{sum(row['done'] for row in estimate['runs'])} of {len(estimate['runs'])} runs done; "
-        f"{estimate['gpu_hours']:.3g} GPU-hours to do"
+        f"{sum(row['done'] for row in estimate['runs'])} of {len(estimate['runs'])} runs done; to do: "
+        f"{estimate['gpu_hours']:.3g} GPU-hours, {estimate['gb']:.2g} GB of checkpoints; "
+        f"hours of one process {known}{'' if hours is None else ' ' + estimate['paced']}"
     )
 
 

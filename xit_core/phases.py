@@ -113,7 +113,7 @@ def intermediate(run: Run) -> dict:
     training = train_stage(net, run)
     evaluation, after = evaluate.stage(net, run.stages[-1].tasks, run.scale)
     last_point = {"step": training.dose["steps"]} | after | {"distance": training.dose["distance"]}
-    training = Training([*training.curve, last_point], training.dose, training.seen, training.tokens)
+    training = replace(training, curve=[*training.curve, last_point])
     method_of(run).write(net, run.folder)
     return enter(run, evaluation, training, begin)
 
@@ -125,8 +125,9 @@ def method_of(run: Run):
 
 def train_stage(net: Model, run: Run) -> Training:
     """Train the last stage of a run on `net`, in place; return its curve, dose, data and number of tokens."""
-    s, method, tasks = run.scale, method_of(run), run.stages[-1].tasks
+    s, method, tasks, begin = run.scale, method_of(run), run.stages[-1].tasks, time.time()
     features, data = training_set(net, tasks, s, run.size or s.stage_rows, run.seed, run.lang)
+    read, earlier = time.time(), spent(run.folder)
     method.add(net)
     # with what the method added
     before = {name: weights.clone() for name, weights in net.encoder.state_dict().items()}
@@ -148,7 +149,15 @@ def train_stage(net: Model, run: Run) -> Training:
         "share": batches.share,
         "distance": encoder.distance(net, before),
     }
-    return Training(curve, dose, data, batches.tokens())
+    return Training(curve, dose, data, batches.tokens(), parts_of_time(begin, read, earlier))
+
+
+def parts_of_time(begin: float, read: float, earlier: float) -> dict[str, float]:
+    """Seconds of a training that has just ended, by part.
+
+    `begin`, `read`: when reading its data began, and ended. `earlier`: seconds of interrupted attempts.
+    """
+    return {"data": round(read - begin, 2), "training": round(time.time() - read + earlier, 2)}
 
 
 def stages(path: str, **fields) -> list[dict]:
@@ -185,7 +194,7 @@ def run_target(run: Run, tuned: dict[str, tuple[Model, Training]]) -> dict:
     begin = time.time() - spent(run.folder)
     if name in tuned:
         training = tuned[name][1]
-        training = Training(training.curve, training.dose, training.seen)  # count shared training tokens once
+        training = replace(training, tokens=0.0, spent={})  # a shared training counts once
     else:
         training = tune(net, run) if name else Training()
     tuned[name] = net, training
@@ -217,14 +226,16 @@ def refuse_training_rows(run: Run, trained: list[dict], evaluated: list[dict]) -
 
 def tune(net: Model, run: Run) -> Training:
     """Fine-tune `net`, in place, on the English rows of the task that trains a run's target."""
-    s, method, task = run.scale, method_of(run), TASKS[run.target.train_on]
+    s, method, task, begin = run.scale, method_of(run), TASKS[run.target.train_on], time.time()
     features, data = training_set(net, (task,), s, s.rows, run.seed)
+    read, earlier = time.time(), spent(run.folder)
     method.add(net)
     batch, rows = s.batch or run.target.batch, len(features[task.name])
     steps = s.steps or run.target.epochs * -(-rows // batch)
     batches = mixture.Mixture(features, batch, steps, run.seed)
     curve = fit(net, batches, s.lr, run.seed, run.folder, s.save_every, trained=method.trained)
-    return Training(curve, {"steps": steps, "rate": s.lr, "rows": rows}, data, batches.tokens())
+    dose = {"steps": steps, "rate": s.lr, "rows": rows}
+    return Training(curve, dose, data, batches.tokens(), parts_of_time(begin, read, earlier))
 
 
 # -- stages --------------------------------------------------------------------------------------------------
@@ -301,7 +312,7 @@ def enter(run: Run, found: Evaluation, left: Training, begin: float) -> dict:
         **CODE, "data": left.seen + found.seen,
         "encoder": {"name": run.model or s.encoder.name or "random", "sha256": fingerprint(s.encoder)},
         "packages": versions(), "device": device(), "environment": recorded(), "seconds": round(seconds, 2),
-        "tokens_per_second": round(left.tokens / seconds),
+        "spent": left.spent, "tokens_per_second": round(left.tokens / seconds),
         "predictions_sha256": predictions.write_predictions(run, found.predictions),
         "recipe": run.recipe, "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
     }  # fmt: skip

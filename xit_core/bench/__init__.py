@@ -1,8 +1,8 @@
 """Speed and memory compared with what people would otherwise run, in one process and in turns.
 
-`train.measure`, `retrieval.measure` and `report.estimate.measure` each return records {name, unit, value,
-baseline, baseline_value, ratio}; ratio = value / baseline_value. Measured numbers enter the book only from
-files that `--keep` wrote.
+`measure` of `train`, `retrieval`, `study` and `report.estimate` returns records {name, unit, value, baseline,
+baseline_value, ratio}; ratio = value / baseline_value. Measured numbers enter the book only from files that
+`--keep` wrote.
 """
 
 import json
@@ -23,12 +23,14 @@ from ..machine.errors import Bad
 OPTIONS = {
     "train": ("scale", "steps", "rounds", "long", "random", "keep"),
     "retrieval": ("rows", "dims", "rounds", "keep"),
-    "study": ("rate",),
+    "study": ("scale", "before", "keep"),
+    "paper": ("rate",),
 }
 
 
 # modules, imported on demand
-PLACES = {"train": ".train", "retrieval": ".retrieval", "study": "..report.estimate"}
+PLACES = {"train": ".train", "retrieval": ".retrieval", "study": ".study", "paper": "..report.estimate"}
+SCALED = {"train": "pocket", "study": "micro"}  # what is measured at a scale, and the default one
 
 
 def benchmark(what: str, **given) -> list[dict]:
@@ -41,12 +43,13 @@ def benchmark(what: str, **given) -> list[dict]:
         raise Bad(
             f"xit bench {what} has no --{wrong[0]}; it has: {', '.join(f'--{k}' for k in OPTIONS[what])}"
         )
-    if low := [k for k, v in named.items() if k != "scale" and v < 1]:
+    if low := [k for k, v in named.items() if k not in ("scale", "before") and v < 1]:
         raise Bad(f"--{low[0]} {named[low[0]]}; allowed: 1 or more")
     keep = named.pop("keep", False)
     records = import_module(PLACES[what], __name__).measure(**named)
     if keep:
-        keep_measurement(what, scale(named.get("scale", "pocket")).name if what == "train" else "", records)
+        at = scale(named.get("scale", SCALED[what])).name if what in SCALED else ""
+        keep_measurement(what, at, records)
     return records
 
 
@@ -71,6 +74,7 @@ def keep_measurement(what: str, scale: str, records: list[dict]) -> Path:
     }
     packages = "torch transformers tokenizers accelerate" if what == "train" else "torch faiss-cpu"
     details |= phases.CODE | {"packages": {p: version(p) for p in packages.split()}}
-    path = folder() / f"{re.sub(r'[^a-z0-9]+', '-', details['device'].lower())}-{scale or what}.json"
+    marks = [details["device"], *([what] if what != "train" else []), *([scale] if scale else [])]
+    path = folder() / f"{re.sub(r'[^a-z0-9]+', '-', '-'.join(marks).lower())}.json"
     content = json.dumps(details | {"records": records}, indent=1, allow_nan=False) + "\n"
     return files.write_text(path, content, "name another folder with XIT_RESULTS")

@@ -26,6 +26,9 @@ class Training:
     dose: dict = field(default_factory=dict)  # steps, rate, rows, share of each task, distance moved
     seen: list[dict] = field(default_factory=list)  # the data that were read, as `data.reading.Seen`
     tokens: float = 0.0  # number of tokens that its steps read
+    spent: dict[str, float] = field(
+        default_factory=dict
+    )  # seconds for reading and encoding "data", in "training"
 
     def row(self) -> dict:
         """The fields that it adds to a row of the ledger."""

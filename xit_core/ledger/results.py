@@ -42,8 +42,8 @@ DATA = {
 }  # fmt: skip
 MADE = {
     "commit?": (str, type(None)), "clean?": bool, "data?": [DATA], "encoder?": {"name": str, "sha256": str},
-    "device?": str, "packages?": {"*": str}, "seconds?": float, "tokens_per_second?": float,
-    "predictions_sha256?": str, "recipe?": dict, "started?": str,
+    "device?": str, "packages?": {"*": str}, "seconds?": float, "spent?": {"*": float},
+    "tokens_per_second?": float, "predictions_sha256?": str, "recipe?": dict, "started?": str,
     "environment?": {
         "machine?": str, "processor?": str, "instructions?": str, "threads?": int, "variables?": {"*": str},
     },

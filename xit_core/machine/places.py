@@ -20,7 +20,12 @@ NAMED: ContextVar[Path | None] = ContextVar("NAMED", default=None)
 
 def results_dir() -> Path:
     """The ledger's folder (that of `reading`, else XIT_RESULTS, else book/results)."""
-    return NAMED.get() or Path(os.environ.get("XIT_RESULTS") or ROOT / "book/results")
+    return NAMED.get() or Path(os.environ.get("XIT_RESULTS") or published_dir())
+
+
+def published_dir() -> Path:
+    """The ledger that comes with the project."""
+    return ROOT / "book/results"
 
 
 @contextmanager

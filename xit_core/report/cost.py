@@ -1,21 +1,65 @@
-"""The cost of a study: tokens and FLOP of every run."""
+"""The cost of a study: tokens, FLOP and time of every run, and the disk space for checkpoints."""
 
 import math
+from dataclasses import dataclass, field
 
 from ..data.inventory import rows_of
 from ..design import studies
 from ..design.run import SINGLE, SUM, Run, joint_steps
 from ..design.scales import Scale
 from ..design.tasks import PARALLEL, TASKS, Task, languages
-from ..ledger import results
+from ..ledger import predictions, results
+from ..machine.places import published_dir, reading, results_dir
 
+PIECES = 250_002  # vocabulary of XLM-R's tokenizer
 GPU = 2.6e14  # FLOP/s sustained in practice: a third of one H200's 790 TFLOP/s in bf16
 
 
-def costs(study: str, scale: Scale) -> dict:
-    """The runs of a study with parents, state and estimated cost, and the GPU-hours of those not yet done.
+@dataclass
+class Pace:
+    """How many seconds runs took for their FLOP: by target (phase 3) or by phase, total seconds and FLOP."""
 
-    A run's cost is the tokens it reads and the FLOP of the encoder's layers.
+    flops: dict[str, float]  # by run id
+    spent: dict[str | int, list[float]] = field(default_factory=dict)
+
+    def learn(self, run: Run, seconds: float) -> None:
+        """Record how many seconds a run took."""
+        totals = self.spent.setdefault(alike(run), [0.0, 0.0])
+        totals[0] += seconds
+        totals[1] += self.flops.get(run.id, 0.0)
+
+    def expected(self, run: Run) -> float | None:
+        """Seconds that a run is expected to take; None if no run like it was learned."""
+        seconds, flops = self.spent.get(alike(run), (0.0, 0.0))
+        return seconds * self.flops.get(run.id, 0.0) / flops if flops else None
+
+
+def alike(run: Run) -> str | int:
+    """What runs have in common that take as long per FLOP: their target, or their phase."""
+    return run.on if run.phase == 3 else run.phase
+
+
+def paces(runs: list[Run], flops: dict[str, float]) -> tuple[Pace, Pace]:
+    """The paces of this machine, and of those that made the published rows.
+
+    Rows whose predictions are on this machine were made by it.
+    """
+    here, elsewhere = Pace(flops), Pace(flops)
+    own = results_dir()
+    for folder in dict.fromkeys((own, published_dir())):
+        with reading(folder):
+            for run in runs:
+                if results.finished(run) and (row := results.read(run)):
+                    pace = here if folder == own and predictions.predictions_file(run) else elsewhere
+                    pace.learn(run, row["provenance"].get("seconds", 0.0))
+    return here, elsewhere
+
+
+def costs(study: str, scale: Scale) -> dict:
+    """The runs of a study with parents, state and estimated cost, and what those not yet done will take.
+
+    A run's cost is the tokens it reads, the FLOP of the encoder's layers, and the seconds that runs like it
+    took, on this machine if there are any: None where there are none. `gb` is the space for checkpoints.
     """
     runs, per_token = studies.runs(study, scale), 2 * layer_weights(scale)
     planned, counted, rows = {r.id: r for r in runs}, set(), []
@@ -26,13 +70,33 @@ def costs(study: str, scale: Scale) -> dict:
             "parents": parents(r, planned), "done": results.finished(r),
             "tokens": trained + read, "flops": per_token * (3 * trained + read),
         })  # fmt: skip
-    return {"runs": rows, "gpu_hours": sum(r["flops"] for r in rows if not r["done"]) / GPU / 3600}
+    both = paces(runs, {row["id"]: row["flops"] for row in rows})
+    for r, row in zip(runs, rows, strict=True):
+        row["seconds"] = next(filter(None, (pace.expected(r) for pace in both)), None)
+    todo = [row for row in rows if not row["done"]]
+    seconds = [row["seconds"] for row in todo]
+    stages = sum(r.phase == 2 and not row["done"] for r, row in zip(runs, rows, strict=True))
+    return {
+        "runs": rows, "hours": None if None in seconds else sum(seconds) / 3600,
+        "paced": "this machine" if both[0].spent else "the machine of the published rows",
+        "gpu_hours": sum(row["flops"] for row in todo) / GPU / 3600,
+        "gb": stages * checkpoint_bytes(scale) / 1e9,
+    }  # fmt: skip
 
 
 def layer_weights(scale: Scale) -> int:
     """The number of weights in the encoder's layers. Embeddings do not count: they need no multiplication."""
     shape = scale.pretraining or scale.encoder
     return 12 * shape.layers * shape.hidden**2
+
+
+def checkpoint_bytes(scale: Scale) -> int:
+    """The size of a stage's checkpoint: layers and embedding table in float32."""
+    shape, pieces = (
+        scale.pretraining or scale.encoder,
+        scale.pretraining.pieces if scale.pretraining else PIECES,
+    )
+    return 4 * (layer_weights(scale) + pieces * shape.hidden)
 
 
 def parents(run: Run, planned: dict[str, Run]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`xit bench study`: GPU-hours of the whole paper, from rates measured on a GPU. Without such rates only the
+"""`xit bench paper`: GPU-hours of the whole paper, from rates measured on a GPU. Without such rates only the
 arithmetic bound is given.
 
 Rows and steps are those of `xit plan`. Tokens per row are measured values for the kinds of task that were

@@ -409,7 +409,8 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "repeat_rule.md": compare.ALLOWANCE + "\n",
         "performance_train.md": performance.training_tables(out),
         "performance_retrieval.md": performance.retrieval_tables(),
-        "performance_study.md": performance.study_hours(),
+        "performance_study.md": performance.study_tables(),
+        "performance_paper.md": performance.paper_hours(),
         "results.json": json.dumps(book_numbers(shown), indent=1, sort_keys=True),
         **{
             f"questions/{question.id}.md": per_scale(shown, partial(question.page, out=out))

@@ -36,8 +36,16 @@ def retrieval_tables() -> str:
     )
 
 
-def study_hours() -> str:
-    """GPU-hours of the study, at the measured rates and at the arithmetic roof, with a warning if no GPU was
+def study_tables() -> str:
+    """One table per device and scale."""
+    return (
+        "".join(f"### {_title(kept)}\n\n{_records(kept)}" for kept in measurements.kept_measurements("study"))
+        or NONE
+    )
+
+
+def paper_hours() -> str:
+    """GPU-hours of the paper, at the measured rates and at the arithmetic roof, with a warning if no GPU was
     measured.
     """
     records = study.measure()

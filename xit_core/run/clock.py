@@ -5,13 +5,13 @@ import math
 import signal
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..design import studies
 from ..design.run import Run
 from ..design.scales import Scale
-from ..ledger import predictions, results
-from ..report.cost import costs
+from ..ledger import results
+from ..report.cost import Pace, costs, paces
 
 GRACE = 10.0  # seconds kept at the end of a budget to stop what is running
 FOREVER = 1e9  # seconds; a longer budget means no limit
@@ -29,39 +29,27 @@ class Over(BaseException):
 class Clock:
     """When a study must end, and by when a run must start so that it can be expected to end in time.
 
-    A run is expected to take as long per FLOP as runs with the same target (phase 3) or of the same phase
-    took on this machine. A run that is expected to take longer than the whole budget may start in its first
-    tenth, because its training resumes from checkpoints later.
+    A run is expected to take what runs like it took on this machine. A run that is expected to take longer
+    than the whole budget may start in its first tenth, because its training resumes from checkpoints later.
     """
 
     end: float = math.inf  # seconds since the epoch
     span: float = math.inf  # seconds from the beginning to the end
-    flops: dict[str, float] = field(default_factory=dict)  # by run id
-    spent: dict[str | int, list[float]] = field(
-        default_factory=dict
-    )  # by target or phase: total seconds and FLOP
+    pace: Pace | None = None
 
     @classmethod
     def of(cls, study: str, scale: Scale, budget: float | None) -> "Clock":
-        """The clock for a budget in seconds (None or 0: no limit).
-
-        It starts from the times of rows whose predictions are on this machine, which therefore made them.
-        """
+        """The clock for a budget in seconds (None or 0: no limit)."""
         if not budget or budget > FOREVER:
             return cls()
         span = budget - min(GRACE, budget / 5)
-        clock = cls(time.time() + span, span)
-        clock.flops = {cost["id"]: cost["flops"] for cost in costs(study, scale)["runs"]}
-        for run in studies.runs(study, scale):
-            if predictions.predictions_file(run) and results.finished(run) and (row := results.read(run)):
-                clock.learn(run, row["provenance"].get("seconds", 0.0))
-        return clock
+        flops = {cost["id"]: cost["flops"] for cost in costs(study, scale)["runs"]}
+        return cls(time.time() + span, span, paces(studies.runs(study, scale), flops)[0])
 
     def learn(self, run: Run, seconds: float) -> None:
         """Record how many seconds a run took."""
-        totals = self.spent.setdefault(run.on if run.phase == 3 else run.phase, [0.0, 0.0])
-        totals[0] += seconds
-        totals[1] += self.flops.get(run.id, 0.0)
+        if self.pace:
+            self.pace.learn(run, seconds)
 
     def latest(self, runs: Iterable[Run]) -> float:
         """The latest start of these runs, in seconds since the epoch.
@@ -79,8 +67,7 @@ class Clock:
 
     def expected(self, run: Run) -> float:
         """Seconds that a run is expected to take; 0, so that it may start, if no similar run was measured."""
-        seconds, flops = self.spent.get(run.on if run.phase == 3 else run.phase, (0.0, 0.0))
-        return seconds * self.flops.get(run.id, 0.0) / flops if flops else 0.0
+        return self.pace and self.pace.expected(run) or 0.0
 
 
 @contextlib.contextmanager
