@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 
 from stores import mirrored
+from xit_core import cli
 from xit_core.data import reading
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import runs_dir
-from xit_core.model import mixture, origins
+from xit_core.model import encoded, mixture, origins
 from xit_core.model.features import Encoded, piece_ids, sequences
 from xit_core.model.mixture import Mixture
 
@@ -281,6 +283,25 @@ def test_what_is_encoded_comes_back_from_its_file_unread(tmp_path):
     )
     with pytest.raises(IndexError):
         found[3]
+
+
+def test_files_of_encoded_rows_are_bounded_and_the_oldest_go_first(capsys):
+    made = []
+
+    def make(number):
+        made.append(number)
+        return Encoded.of([{"ids": [number] * 100_000, "gold": [0]}])
+
+    for key in (1, 2, 3, 1):  # the first is used again
+        encoded.shared([key], lambda key=key: make(key))
+        time.sleep(0.01)
+    (size,) = {file.stat().st_size for file in encoded.folder().iterdir()}
+    assert made == [1, 2, 3] and cli.main("data --prune 1 --json".split()) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told == {"deleted": 1, "freed": size, "kept": 2, "bytes": 2 * size}
+    for key in (1, 3, 2):
+        assert encoded.shared([key], lambda key=key: make(key)).ids[0] == key
+    assert made == [1, 2, 3, 2]
 
 
 def test_examples_are_encoded_once_and_anew_when_anything_changed(monkeypatch):

@@ -218,6 +218,8 @@ def add_data_arguments(given: Parser) -> None:
         metavar="MIB",
         help="its size, at most: longer texts are cut (60)",
     )
+    prune_help = "delete encoded rows, the least recently used first, until at most MIB are left (2048)"
+    given.add_argument("--prune", type=positive, nargs="?", const=2048, metavar="MIB", help=prune_help)
 
 
 def add_score_arguments(given: Parser) -> None:
@@ -457,12 +459,16 @@ def simulate(ledgers: int, cores: int, keep: bool, as_json: bool) -> None:
     tell(shown, as_json, *"scenario studies coverage of wrong rule family".split())
 
 
-def data(scale: Scale, as_json: bool, pack: str | None, most: int) -> None:
+def data(scale: Scale, as_json: bool, pack: str | None, most: int, prune: int | None) -> None:
     """what is present, what is missing and how to get it; or a small mirror for a machine without network and
     Parquet
     """
     from .data.inventory import presence
 
+    if prune:
+        from .model.encoded import prune as delete
+
+        return tell([delete(prune << 20)], as_json, "deleted", "freed", "kept", "bytes")
     if pack:
         from .data.parcel import pack_mirror as write
 

@@ -3,9 +3,6 @@
 Each is a module with a `KIND` that declares it (`kind.Kind`).
 """
 
-import hashlib
-import json
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -14,11 +11,10 @@ from tokenizers import Tokenizer
 
 from ...design.scales import Scale
 from ...design.tasks import Task
-from ...machine.places import runs_dir
+from .. import encoded as files
 from ..features import Encoded
 from .kind import Kind
 
-FORM = "begins with its hash"  # format of the cache files; those of another format have other names
 MODULES = {m.name: import_module(f".{m.name}", __name__) for m in iter_modules(__path__) if m.name != "kind"}
 KINDS: dict[str, Kind] = {name: module.KIND for name, module in MODULES.items()}
 
@@ -46,22 +42,19 @@ def encoded(
     s: Scale,
     names: tuple[str, ...] = (),
 ) -> Encoded:
-    """What training needs of `encode`. Equal examples are encoded once and then mapped from a cache file.
+    """What training needs of `encode`. Equal examples are encoded once and then mapped from a file.
 
     `seen`: what was read, with the hash of the examples.
     """
     tokenizer.no_truncation()
     code = Path(MODULES[task.kind].__file__).read_text(encoding="utf-8")
-    sources = [FORM, code, tokenizer.to_str(), *(x["sha256"] for x in seen)]
-    key = [sources, task.kind, s.max_len, s.span_len, s.span_step, names or task.labels]
-    file = runs_dir() / "encoded" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.npy"
-    with suppress(OSError, ValueError):  # not there yet, or damaged
-        return Encoded.read(file)
-    plain = encode(task, examples, tokenizer, s, names)
-    gold = kind(task).gold
-    features = Encoded.of([f | {"gold": gold(f)} for f in plain], kind(task).lost(plain, examples))
-    features.write(file)
-    return features
+    sources = [code, tokenizer.to_str(), *(x["sha256"] for x in seen)]
+
+    def make() -> Encoded:
+        plain = encode(task, examples, tokenizer, s, names)
+        return Encoded.of([f | {"gold": kind(task).gold(f)} for f in plain], kind(task).lost(plain, examples))
+
+    return files.shared([sources, task.kind, s.max_len, s.span_len, s.span_step, names or task.labels], make)
 
 
 def labels(task: Task, examples: list[dict]) -> tuple[str, ...]:
