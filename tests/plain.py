@@ -35,10 +35,13 @@ def logits(net, name, features):
     if kind in ("classify", "choose"):
         vector = (
             (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-            if net.pooling == "mean"
+            if net.pooling != "first"
             else states[:, 0]
         )
         found = head.out(torch.tanh(head.dense(vector)))
+        if kind == "choose" and net.pooling == "match":
+            cosines = [alike(*both) for both in zip(ids, states, strict=True)]
+            found = found + head.likeness * torch.stack(cosines)[:, None]
         return found.view(len(features), -1) if kind == "choose" else found
     if kind == "mlm":
         table = net.encoder.get_input_embeddings().weight
@@ -46,6 +49,12 @@ def logits(net, name, features):
     return (
         head.out(states) if kind == "tag" else head.out(states).masked_fill(mask[..., None] == 0, -torch.inf)
     )
+
+
+def alike(ids, states):
+    """The cosine of the mean states before and after the first </s>. Shapes: (T,), (T, H) -> scalar."""
+    first, *_, last = (ids == 2).nonzero().flatten().tolist()
+    return functional.cosine_similarity(states[1:first].mean(0), states[first + 2 : last].mean(0), dim=0)
 
 
 def loss(net, name, features):

@@ -23,8 +23,9 @@ OTHER = plain.twin(SMALL).eval()
 LENGTHS = st.lists(st.integers(1, 90), min_size=1, max_size=9)
 
 
-def setting(name, rows=40, batch=8, steps=20):
+def setting(name, rows=40, batch=8, steps=20, pooling="first"):
     net = origins.start(SCALES["smoke"], seed=5)
+    net.pooling = pooling
     features, _ = training_set(net, (TASKS[name],), SCALES["smoke"], rows, seed=5)
     return net, Mixture(features, batch, steps, seed=5)
 
@@ -75,11 +76,11 @@ def test_neither_states_nor_gradients_leak_between_sequences(lengths):
     assert not x.grad[a:].any() and x.grad[:a].any()
 
 
-@pytest.mark.parametrize("pooling", ["first", "mean"])
+@pytest.mark.parametrize("pooling", ["first", "mean", "match"])
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_logits_are_those_of_the_padded_path(name, pooling):
-    net, mixture = setting(name)
-    net.eval().pooling = net.heads[name].pooling = pooling
+    net, mixture = setting(name, pooling=pooling)
+    net.eval()
     features = plain.hidden(net, name, mixture.at(0)[1], (5, 0))
     batch = packed.pack(features, CPU)
     with torch.inference_mode():

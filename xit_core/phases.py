@@ -257,7 +257,7 @@ def reach(run: Run) -> Model:
     if not parent.has_checkpoint:  # its row was there already
         train_stage(net := reach(parent), parent)
         method.write(net, parent.folder)
-    return method.read(parent.folder, origins.tokenizer(run.scale), run.scale)
+    return method.read(parent)
 
 
 def training_set(

@@ -13,7 +13,7 @@ from ..machine.places import PACKAGE
 # relative depth of the layer whose sentence vectors are compared: jiant scores hidden_states[14] of 24 layers
 DEPTH = 14 / 24
 INDEX = "model.safetensors.index.json"  # lists the parts of split weights; the name is transformers'
-SHIPPED, HUB, INSTALLED, RANDOM = "shipped", "hub", "installed", "random"
+SHIPPED, HUB, QUANTISED, RANDOM = "shipped", "hub", "quantised", "random"
 
 
 @dataclass(frozen=True)
@@ -21,26 +21,33 @@ class Encoder:
     """An encoder and where it comes from.
 
     `origin`: "shipped", a folder of xit_core/encoders; "hub", a repository of the hub at a commit;
-    "installed", a folder in another Python package, in transformers' layout; "random", no files: weights are
-    drawn at random in the shape of the scale's pretraining.
+    "quantised", a file in another Python package, in four bits (`model.quantised`); "random", no files:
+    weights are drawn at random in the shape of the scale's pretraining.
     """
 
-    name: str = ""  # the shipped folder, the hub's repository, or "package/folder"
+    name: str = ""  # the shipped folder, the hub's repository, or "package/file"
     origin: str = RANDOM
-    revision: str = ""  # the commit on the hub, or the sha256 of an installed package's weights
+    revision: str = ""  # the commit on the hub, or the sha256 of a package's file
     layers: int = 0  # 0 where the scale's pretraining says it
     hidden: int = 0
     borrowed: str = ""  # the shipped folder whose tokenizer random weights use
 
     @property
     def folder(self) -> Path:
-        """The folder of its files, whether or not it exists; for a hub model it does not.
-
-        Raises: Bad when the package that holds it is not installed.
-        """
-        if self.origin == INSTALLED:
-            return _installed(self.name)
+        """The folder of its files, whether or not it exists; for a hub model it does not."""
         return PACKAGE / "encoders" / (self.name or self.borrowed)
+
+    @property
+    def file(self) -> Path:
+        """The file in another Python package that has all of a quantised encoder.
+
+        Raises: Bad when that package is not installed.
+        """
+        package, _, name = self.name.partition("/")
+        spec = importlib.util.find_spec(package)
+        if not spec or not spec.submodule_search_locations:
+            raise Bad(f"encoder {self.name}: no package {package} is installed; `make encoder SCALE=small`")
+        return Path(spec.submodule_search_locations[0]) / name
 
 
 def shipped(name: str) -> Encoder:
@@ -53,17 +60,9 @@ def hub(name: str, commit: str, layers: int, hidden: int) -> Encoder:
     return Encoder(name, HUB, commit, layers, hidden)
 
 
-def installed(name: str, sha256: str, layers: int, hidden: int) -> Encoder:
-    """An encoder in a folder "package/folder" of another Python package, its weights pinned by their hash."""
-    return Encoder(name, INSTALLED, sha256, layers, hidden)
-
-
-def _installed(name: str) -> Path:
-    package, _, folder = name.partition("/")
-    spec = importlib.util.find_spec(package)
-    if not spec or not spec.submodule_search_locations:
-        raise Bad(f"encoder {name!r}: no Python package {package!r} is installed; pip install it")
-    return Path(spec.submodule_search_locations[0]) / folder
+def quantised(name: str, sha256: str, layers: int, hidden: int) -> Encoder:
+    """An encoder in a file "package/file" of another Python package, pinned by its hash."""
+    return Encoder(name, QUANTISED, sha256, layers, hidden)
 
 
 def fingerprint(encoder: Encoder) -> str:

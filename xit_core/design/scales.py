@@ -57,7 +57,11 @@ class Scale:
     retrieve_len: int = 0  # tokens of a sentence that is only embedded, 0 = max_len
     cap: int = 0  # multi-task sampling: p ~ min(rows, cap) ** (1 / temperature); 0 = no cap
     temperature: float = 1.0
-    pooling: str = "first"  # sentence vector of `classify` and `choose`: "first" token, as XLM-R, or "mean"
+    # the embedding table is never trained, and checkpoints are without it
+    frozen_table: bool = False
+    # sentence vector of `classify` and `choose`: the "first" token, as XLM-R, or the "mean"; with "match" the
+    # mean, and a choice is also scored by how alike it and its prompt are
+    pooling: str = "first"
     seeds: tuple[int, ...] = (1, 2, 3)
     save_every: int = 1000  # steps between the checkpoints a killed run resumes from
     # autocast also on the CPU (always where a GPU has it): 1.4 times faster at 256 dimensions, slower below

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from transformers.conversion_mapping import register_checkpoint_conversion_mappi
 from transformers.core_model_loading import Concatenate, WeightConverter
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
-from ..design.encoders import INDEX, INSTALLED, Encoder, weight_files
+from ..design.encoders import INDEX, Encoder, weight_files
 from ..design.scales import Scale
 from ..design.tasks import TEXT
 from ..machine import files
@@ -37,16 +38,17 @@ register_checkpoint_conversion_mapping("xlm-roberta", [JOIN], overwrite=True)
 
 def to_restore(encoder: Encoder) -> str:
     """Advice for an encoder whose files are missing or damaged."""
-    if encoder.origin == INSTALLED:
-        return "install its package again"
     return f"{files.RESTORE}, or make it: `make encoder SCALE={encoder.name}`"
 
 
-def read_model(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
+def read_model(
+    folder: Path, pieces: Tokenizer, s: Scale, table: Callable[[], Tensor] | None = None
+) -> Model:  # fmt: skip
     """Read a model from a folder in transformers' layout.
 
-    The folder has config.json with model.safetensors, or with weights in parts and their index.
-    Raises: Bad for a missing or damaged file.
+    The folder has config.json with model.safetensors, or with weights in parts and their index. `table`:
+    gives the embedding table of a checkpoint that is without it.
+    Raises: Bad for a missing or damaged file. Shapes: table () -> (V, H).
     """
     own = s.encoder.name and folder == s.encoder.folder
     advice = to_restore(s.encoder) if own else "delete the folder, it is made again"
@@ -54,7 +56,7 @@ def read_model(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
     if missing := [file.name for file in (folder / "config.json", *parts) if not file.is_file()]:
         raise Bad(f"no encoder at {folder} ({missing[0]} is missing); {advice}")
     encoder, tensors = files.read_foreign(
-        folder, lambda folder: loaded(folder, parts), advice, "damaged checkpoint"
+        folder, lambda folder: loaded(folder, parts, table), advice, "damaged checkpoint"
     )
     return Model(encoder, pieces, s, lm_head(tensors))
 
@@ -70,7 +72,9 @@ def lm_head(found: dict[str, Tensor]) -> dict[str, Tensor] | None:
     return head or None
 
 
-def loaded(folder: Path, parts: list[Path]) -> tuple[XLMRobertaModel, dict[str, Tensor]]:
+def loaded(
+    folder: Path, parts: list[Path], table: Callable[[], Tensor] | None = None
+) -> tuple[XLMRobertaModel, dict[str, Tensor]]:
     """Return the encoder of a folder, and all of its tensors.
 
     Raises: ValueError for files that differ from their stored hashes, and many other errors for files of
@@ -82,6 +86,8 @@ def loaded(folder: Path, parts: list[Path]) -> tuple[XLMRobertaModel, dict[str, 
         raise ValueError(f"not as it was written: {SUMS.format('*')}")
     config = XLMRobertaConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
     tensors = whole_tensors({k: v.float() for file in parts for k, v in load_file(file).items()})
+    if table and f"{TABLE}.weight" not in tensors:
+        tensors[f"{TABLE}.weight"] = table()
     encoder = empty(config)
     encoder.load_state_dict(
         {k.removeprefix("roberta."): v for k, v in tensors.items() if k.startswith("roberta.")}
@@ -97,6 +103,7 @@ def summed(folder: Path, parts: list[Path]) -> str:
 def write_model(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> None:
     """Save the encoder and the masked-LM head in transformers' layout.
 
+    A table that is never trained is left out, and what is trained beside it is rounded to 16 bits.
     The weights, or their index, are put in place last, so their presence means that the checkpoint is
     complete. In bf16, the form that is shipped, weights of more than PART bytes are written in parts. The
     file of hashes is put in place first, under a name made of its own hash. While two processes write, a
@@ -106,6 +113,9 @@ def write_model(model: Model, folder: Path, dtype: torch.dtype = torch.float32) 
     tensors = {f"roberta.{k}": v for k, v in model.encoder.state_dict().items()}
     head = model.heads[TEXT.name].state_dict() if TEXT.name in model.heads else model.lm_head or {}
     tensors |= {f"lm_head.{LM_HEAD[k]}": v for k, v in head.items()}
+    if model.frozen_table:
+        del tensors[f"{TABLE}.weight"]
+        dtype = torch.float16
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in tensors.items()}
     parts = parted(tensors) if dtype == torch.bfloat16 else {WHOLE: tensors}
 

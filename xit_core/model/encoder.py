@@ -29,10 +29,12 @@ class Model(nn.Module):
     def __init__(self, encoder: XLMRobertaModel, tokenizer: Tokenizer, s: Scale, lm_head: dict | None = None):
         super().__init__()
         self.encoder, self.heads, self.tokenizer = encoder, nn.ModuleDict(), tokenizer
-        self.pooling, self.lm_head = s.pooling, lm_head
+        self.pooling, self.lm_head, self.frozen_table = s.pooling, lm_head, s.frozen_table
         self.labels: dict[str, tuple[str, ...]] = {}
         self.kinds: dict[str, Kind] = {}
         encoder.set_attn_implementation("packed")
+        if s.frozen_table:
+            encoder.get_input_embeddings().weight.requires_grad_(False)
         self.bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else s.bf16
         # the device that training uses; a model that is only scored is just as fast there
         self.to(PartialState().device)

@@ -12,20 +12,25 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
 
-from ..design.encoders import HUB, INSTALLED, RANDOM, SHIPPED, Encoder, weights_hash
+from ..design.encoders import HUB, QUANTISED, RANDOM, SHIPPED, Encoder
 from ..design.scales import Scale
 from ..machine import files
 from ..machine.errors import Bad
+from . import quantised
 from .checkpoints import lm_head, read_model, to_restore
 from .encoder import Model, empty, shape
+
+INSTALL = "install the version that environment.yml names"
 
 
 @lru_cache
 def tokenizer(s: Scale) -> Tokenizer:
-    """The encoder's own tokenizer: from the package, or from the hub at the pinned commit.
+    """The encoder's own tokenizer: from its folder or file, or from the hub at the pinned commit.
 
     Raises: Bad when it is missing or damaged.
     """
+    if s.encoder.origin == QUANTISED:
+        return files.read_foreign(declared(s.encoder), quantised.tokenizer, INSTALL)
     file = (
         hub_file(s.encoder, "tokenizer.json")
         if s.encoder.origin == HUB
@@ -67,15 +72,21 @@ def from_folder(s: Scale, seed: int = 1) -> Model:
 
 
 def from_package(s: Scale, seed: int = 1) -> Model:
-    """Read an encoder from another Python package.
+    """Read a quantised encoder from another Python package."""
+    return Model(files.read_foreign(declared(s.encoder), quantised.encoder, INSTALL), tokenizer(s), s)
 
-    Raises: Bad when its weights are not the declared ones.
+
+def declared(encoder: Encoder) -> Path:
+    """The file of a quantised encoder.
+
+    Raises: Bad when it is missing or not the declared one.
     """
-    actual = weights_hash(s.encoder.folder)
-    if actual != s.encoder.revision:
-        mismatch = f"sha256 {actual[:12] or 'of nothing'}, declared is {s.encoder.revision[:12]}"
-        raise Bad(f"{s.encoder.folder}: {mismatch}; install the version that environment.yml names")
-    return from_folder(s)
+    file = encoder.file
+    actual = files.sha256(file) if file.is_file() else ""
+    if actual != encoder.revision:
+        mismatch = f"sha256 {actual[:12] or 'of nothing'}, declared is {encoder.revision[:12]}"
+        raise Bad(f"{file}: {mismatch}; {INSTALL}")
+    return file
 
 
 def hub_model(s: Scale, seed: int = 1) -> Model:
@@ -116,6 +127,8 @@ def empty_shape(s: Scale, pieces: Tokenizer) -> XLMRobertaModel:
     """
     if s.encoder.origin == HUB:
         return empty(fetched(s.encoder)[0].config)
+    if s.encoder.origin == QUANTISED:
+        return empty(from_package(s).encoder.config)
     if s.encoder.name and (s.encoder.folder / "config.json").is_file():
         return files.read_foreign(
             s.encoder.folder,
@@ -127,7 +140,7 @@ def empty_shape(s: Scale, pieces: Tokenizer) -> XLMRobertaModel:
 
 ORIGINS: dict[str, Callable[[Scale, int], Model]] = {
     SHIPPED: from_folder,
-    INSTALLED: from_package,
+    QUANTISED: from_package,
     HUB: hub_model,
     RANDOM: random_model,
 }

@@ -120,7 +120,7 @@ def save_state(
 ) -> None:
     """Save everything that an exact resume needs, in one atomic move. Shapes: losses are scalars."""
     state = {
-        "net": net.state_dict(),
+        "net": learned_state(net),
         "optimiser": optimiser.state_dict(),
         "probed": probed,
         "seconds": seconds,
@@ -129,6 +129,12 @@ def save_state(
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
     files.write_whole(folder / "resume.pt", lambda part: torch.save(state, part), full=RuntimeError)
+
+
+def learned_state(net: Model) -> dict[str, Tensor]:
+    """A model's tensors by name, without those that are frozen. Shapes: tensors of any shape."""
+    frozen = {name for name, weights in net.named_parameters() if not weights.requires_grad}
+    return {name: x for name, x in net.state_dict().items() if name not in frozen}
 
 
 def resume(folder: Path, net: Model, optimiser) -> tuple[int, list[Tensor], dict, float]:
@@ -153,7 +159,9 @@ def restored(file: Path, net: Model, optimiser) -> tuple[int, list[Tensor], dict
         if damaged := parts.testzip():  # torch does not check the checksums of its own file
             raise ValueError(f"{damaged} is not as it was written")
     state = torch.load(file, weights_only=True)
-    net.load_state_dict(state["net"])
+    if state["net"].keys() != learned_state(net).keys():
+        raise ValueError("it is of another model")
+    net.load_state_dict(state["net"], strict=False)
     optimiser.load_state_dict(state["optimiser"])
     torch.set_rng_state(state["random"])
     if state["cuda"]:

@@ -1,12 +1,17 @@
 """One of several continuations: each choice is read with the prompt and gets one score."""
 
+import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from ...design.tasks import Task
+from ..packed import Sequences
 from . import classify
 from .classify import answers, gold, loss
 from .kind import Kind
+
+LIKENESS = 20.0  # what the cosine counts before training
 
 
 def encode(
@@ -28,14 +33,41 @@ def encode(
 
 
 class Head(classify.Head):
-    """One score for every choice, from the vector of its sequence."""
+    """One score for every choice, from the vector of its sequence.
+
+    With the pooling "match", a learned multiple of the cosine of prompt and choice is added to it.
+    """
 
     def __init__(self, hidden: int, labels: int = 1, pooling: str = "first"):
         super().__init__(hidden, 1, pooling)
+        self.likeness = nn.Parameter(torch.tensor([LIKENESS])) if pooling == "match" else None
 
     def forward(self, states: Tensor, batch: dict) -> Tensor:
         """(T, H) of B * C sequences -> (B, C)."""
-        return super().forward(states, batch).view(batch["rows"], -1)
+        scores = super().forward(states, batch).flatten()
+        if self.likeness is not None:
+            scores = scores + self.likeness * functional.cosine_similarity(*halves(states, batch))
+        return scores.view(batch["rows"], -1)
+
+
+def halves(states: Tensor, batch: dict) -> tuple[Tensor, Tensor]:
+    """The mean states of the first and of the second text of each sequence, without special tokens.
+
+    Each text ends with the token that ends the sequence. Shapes: (T, H) of N sequences -> (N, H) twice.
+    """
+    s, ids = batch["sequences"], batch["input_ids"]
+    end = ids == ids[s.cu[1:].long() - 1][s.member]
+    passed = torch.cumsum(end, 0)
+    passed = passed - (passed - end.long())[s.begins][s.member]  # how many texts have ended, in each sequence
+    first, second = (passed == 0) & (s.at > 0), (passed > 0) & ~end
+    return tuple(mean_of(states.float(), part, s) for part in (first, second))
+
+
+def mean_of(states: Tensor, part: Tensor, s: Sequences) -> Tensor:
+    """The mean over some tokens of each sequence. Shapes: (T, H), part (T,) -> (N, H)."""
+    sums = states.new_zeros(len(s.lengths), states.shape[1]).index_add_(0, s.member[part], states[part])
+    counts = torch.bincount(s.member[part], minlength=len(s.lengths))
+    return sums / counts.clamp(min=1)[:, None]
 
 
 KIND = Kind(encode, gold, Head, loss, answers, outputs=lambda config, labels: 1)

@@ -3,7 +3,7 @@
 add(net)                         changes the encoder before a stage is trained
 trained(net) -> [Parameter]      what the optimiser gets
 write(net, folder)               saves what the next stage needs; the last file marks it complete
-read(folder, pieces, s) -> Model the model with what was saved
+read(run) -> Model               the model with what a run saved
 """
 
 from importlib import import_module

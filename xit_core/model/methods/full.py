@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
-from ...design.scales import Scale
-from .. import checkpoints
+from ...design.run import Run
+from .. import checkpoints, origins
 from ..encoder import Model
 
 
@@ -15,7 +14,7 @@ def add(net: Model) -> None:
 
 
 def trained(net: Model) -> list[nn.Parameter]:
-    """All parameters; an encoder that is being pretrained may have its embedding table frozen."""
+    """All parameters, but for an embedding table that is frozen."""
     return [p for p in net.parameters() if p.requires_grad]
 
 
@@ -24,9 +23,13 @@ def write(net: Model, folder: Path) -> None:
     checkpoints.write_model(net, folder)
 
 
-def read(folder: Path, pieces: Tokenizer, s: Scale) -> Model:
-    """Read the encoder as it was saved.
+def read(run: Run) -> Model:
+    """Read the encoder that a run saved.
 
     Raises: Bad for a missing or damaged file.
     """
-    return checkpoints.read_model(folder, pieces, s)
+
+    def table() -> Tensor:
+        return origins.start(run.scale, run.model, run.seed).encoder.get_input_embeddings().weight.detach()
+
+    return checkpoints.read_model(run.folder, origins.tokenizer(run.scale), run.scale, table)
