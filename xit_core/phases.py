@@ -131,7 +131,7 @@ def train_stage(net: Model, run: Run) -> Training:
     method.add(net)
     # with what the method added
     before = {name: weights.clone() for name, weights in net.encoder.state_dict().items()}
-    batch = s.batch or max(task.batch for task in tasks)
+    batch = max(s.batch_of(task.kind) or task.batch for task in tasks)
     steps = steps_of(tasks, features, s, batch, run.steps)
     batches = mixture.Mixture(features, batch, steps, run.seed, s.cap, s.temperature)
 
@@ -230,7 +230,7 @@ def tune(net: Model, run: Run) -> Training:
     features, data = training_set(net, (task,), s, s.rows, run.seed)
     read, earlier = time.time(), spent(run.folder)
     method.add(net)
-    batch, rows = s.batch or run.target.batch, len(features[task.name])
+    batch, rows = s.batch_of(task.kind) or run.target.batch, len(features[task.name])
     steps = s.steps or run.target.epochs * -(-rows // batch)
     batches = mixture.Mixture(features, batch, steps, run.seed)
     curve = fit(net, batches, s.lr, run.seed, run.folder, s.save_every, trained=method.trained)

@@ -388,7 +388,7 @@ def timed_trainings(s: Scale, steps: int, random: bool, folder: Path) -> list[Ti
     jobs = []
     for name in DRAWN if random else MEASURED_TASKS:
         net = (shaped(s) if random else origins.start(s)).cpu()  # each training takes a copy to the device
-        batch = s.batch or TASKS[name].batch
+        batch = s.batch_of(TASKS[name].kind) or TASKS[name].batch
         count = batch * max(steps, POOL)
         features = (
             drawn_features(net, name, s, count)

@@ -66,4 +66,4 @@ def evaluated_rows(task: Task, lang: str, scale: Scale) -> list[dict]:
     if task.pools:
         source, target, *_ = worlds.of(scale).pools(lang, "validation", scale.eval_rows)
         return [{"a": row["sentence"]} for row in (*source, *target)]
-    return reading.examples(task, "validation", lang, scale, scale.eval_rows)[0]
+    return reading.examples(task, "validation", lang, scale, scale.scored(task.name))[0]

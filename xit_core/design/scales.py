@@ -41,13 +41,15 @@ class Scale:
     rows: int = 0  # training rows of a target task, of each of its sources; 0 = all
     stage_rows: int = 0  # training rows of an intermediate task, likewise
     eval_rows: int = 0  # evaluation rows a language, 0 = all
+    whole: tuple[str, ...] = ()  # tasks that are evaluated on all their rows
     langs: tuple[str, ...] = ()  # () = every language of the task
     gaps: tuple[str, ...] = ()  # "task/language" that the scale's data lack, listed in book/deviations.md
     # the same for tasks added later; these enter the recipe of their own runs only
     lacks: tuple[str, ...] = ()
     steps: int = 0  # optimiser steps of the target stage, 0 = the task's epochs
     stage_steps: int = 0  # steps each intermediate task of a stage contributes, 0 = the task's epochs
-    batch: int = 0  # sequences a step, 0 = the task's own
+    batch: int = 0  # examples a step, 0 = the task's own
+    long_batch: int = 0  # the same of tasks of kind span and choose, whose examples are long; 0 = batch
     lr: float = 1e-5
     stage_lr: float = 1e-5
     max_len: int = 256  # tokens
@@ -85,6 +87,14 @@ class Scale:
     # the processor's instructions that its runs use, a value of XIT_INSTRUCTIONS: with fewer than all, scores
     # are the same on processors with more
     instructions: str = "all"
+
+    def scored(self, task: str) -> int:
+        """Evaluation rows a language of a task, 0 = all."""
+        return 0 if task in self.whole else self.eval_rows
+
+    def batch_of(self, kind: str) -> int:
+        """Examples a step of a task of this kind, 0 = the task's own."""
+        return (kind in ("span", "choose") and self.long_batch) or self.batch
 
     def longest(self, kind: str) -> int:
         """Tokens of the longest sequence that a task of this kind reads."""

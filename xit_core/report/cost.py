@@ -128,7 +128,7 @@ def train_tokens(run: Run, counted: set) -> int:
     for task in tasks:
         rows = rows_of(task, task.train) or cap
         alone[task] = fixed or math.ceil(min(rows, cap or rows) * task.epochs / task.batch)
-        total += alone[task] * (scale.batch or task.batch) * scale.longest(task.kind)
+        total += alone[task] * (scale.batch_of(task.kind) or task.batch) * scale.longest(task.kind)
     return total if run.steps == SUM else round(total * joint_steps(alone, SINGLE) / sum(alone.values()))
 
 
@@ -144,7 +144,7 @@ def eval_tokens(run: Run) -> int:
     scale, task = run.scale, run.target or PARALLEL
     texts = 2 if task.retrieves else 1
     rows = (
-        min(rows_of(task, task.validation, lang) or 1000, scale.eval_rows or 10**9)
+        min(rows_of(task, task.validation, lang) or 1000, scale.scored(task.name) or 10**9)
         for lang in languages(task, scale)
     )
     return texts * scale.longest(task.kind) * sum(rows)

@@ -131,7 +131,7 @@ def predicted_examples(run: Run, lang: str, ids: list[str]) -> list[dict]:
     scale = run.scale
     if run.target.pools:  # predictions are mined pairs, examples gold pairs; real ones are never sampled
         return reading.gold_pairs(run.target, lang, scale)[0]
-    rows, _ = reading.examples(run.target, "validation", lang, scale, scale.eval_rows)
+    rows, _ = reading.examples(run.target, "validation", lang, scale, scale.scored(run.target.name))
     if [row["id"] for row in rows] != ids:
         raise Bad(
             f"{run.id}/{lang}: the rows at hand are not those that were predicted; use the data the ledger "

@@ -80,7 +80,7 @@ def by_language(net: Model, task: Task, trained: Task, lang: str, s: Scale) -> t
     Returns the scores, and the rows that were scored.
     """
     names = net.labels[trained.name]
-    rows, seen = reading.examples(task, "validation", lang, s, s.eval_rows)
+    rows, seen = reading.examples(task, "validation", lang, s, s.scored(task.name))
     features = encode(task, rows, net.tokenizer, s, names)
     logits = predict(net, trained.name, features)
     answers, extras = kind(task).answers(task, logits, features, rows, names)

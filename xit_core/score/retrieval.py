@@ -49,7 +49,7 @@ def nearest_sentence(net: Model, task: Task, s: Scale) -> Evaluation:
     """
     headline, scores, layers, points, predictions, seen, groups = headline_layer(net), [], [], {}, {}, [], {}
     for lang in languages(task, s):
-        rows, read = reading.examples(task, "validation", lang, s, s.eval_rows)
+        rows, read = reading.examples(task, "validation", lang, s, s.scored(task.name))
         other, pivot = (embed(net, [r[side] for r in rows], s, first=True) for side in "ab")
         neighbours, depth = ways(pivot, other), len(other) // 2
         groups[lang], groups[PIVOT], seen = other[:depth], pivot[:depth], seen + read
@@ -301,7 +301,7 @@ def entities(net: Model, task: Task, s: Scale) -> Evaluation:
     """
     queries, pool, seen = {}, {}, []
     for lang in languages(task, s):
-        rows, read = reading.examples(task, "validation", lang, s, s.eval_rows)
+        rows, read = reading.examples(task, "validation", lang, s, s.scored(task.name))
         queries[lang], seen = (
             [{"id": e["id"], "text": e["mention"], "gold": [e["entity"]]} for e in rows],
             seen + read,
