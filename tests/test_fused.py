@@ -6,7 +6,7 @@ from torch import nn
 
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
-from xit_core.model import encoder, fused, origins, packed
+from xit_core.model import encoder, families, fused, origins, packed
 from xit_core.model.flat import flattened
 from xit_core.model.methods import full
 
@@ -17,7 +17,7 @@ LENGTHS = {"uneven": [3, 7, 1, 12], "even": [5, 5, 5], "one": [9]}
 @pytest.fixture
 def layer():
     torch.manual_seed(1)
-    net = encoder.empty(encoder.shape(SCALES["micro"].pretraining, 50))
+    net = families.empty(encoder.shape(SCALES["micro"].pretraining, 50))
     net.set_attn_implementation("packed")
     for p in net.encoder.layer[0].parameters():
         nn.init.normal_(p, std=0.3)

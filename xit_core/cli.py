@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import shorten
 
-from .design.run import DEFAULTS
-from .design.scales import SCALES, Scale
+from .design.run import DEFAULTS, MODELS
+from .design.scales import SCALES, Scale, know_own
 from .design.scales import scale as scale_of
 from .design.studies import MAIN
 from .machine.environment import environments_differ, fix_environment
@@ -78,6 +78,7 @@ def prepare_process() -> None:
             "name another folder"
         )
     fix_environment()
+    know_own()
 
 
 def parser() -> Parser:
@@ -175,6 +176,8 @@ def add_study_arguments(given: Parser) -> None:
     given.add_argument(
         "--direct", action="store_true", help="rows only, in this process: without papermill and Snakemake"
     )
+    model_help = "an encoder of your own: a folder in transformers' layout, or NAME@COMMIT of the hub"
+    given.add_argument("--model", type=filled, help=model_help)
 
 
 def add_results_arguments(given: Parser) -> None:
@@ -345,11 +348,22 @@ def plan(study: str, scale: Scale, as_json: bool) -> None:
     )
 
 
+def started_from(scale: Scale, model: str) -> Scale:
+    """The scale with an encoder of the user's own. Its name is printed: other commands take it as --scale."""
+    from .model.own import scale_from
+
+    scale = scale_from(scale, model)
+    print(f"scale {scale.name}", file=sys.stderr)
+    return scale
+
+
 def run(path: str, as_json: bool, again: bool, **given: str | int | Scale) -> None:
     """a path (or several, with commas) through its notebook"""
     from .ledger import results
     from .run import launch
 
+    if given["model"] not in MODELS:
+        given |= {"scale": started_from(given["scale"], given["model"]), "model": ""}
     job = launch.job(path, **({"scale": given["scale"]} if path.strip() == launch.ANALYSIS else given))
     say(left_aside())
     output = launch.again(job) if again else launch.execute(job)
@@ -362,7 +376,13 @@ def run(path: str, as_json: bool, again: bool, **given: str | int | Scale) -> No
 
 
 def study(
-    study: str, scale: Scale, cores: int, profile: str | None, budget: float | None, direct: bool
+    study: str,
+    scale: Scale,
+    cores: int,
+    profile: str | None,
+    budget: float | None,
+    direct: bool,
+    model: str | None,
 ) -> None:
     """a whole study through Snakemake, then the analysis; finished runs are skipped"""
     from .run.direct import run_direct
@@ -378,6 +398,7 @@ def study(
         )
     if profile and not list(Path(profile).glob("config*.yaml")):
         raise Bad(f"--profile {profile}: no config.yaml there; name the folder of a Snakemake profile")
+    scale = started_from(scale, model) if model else scale
     say(damaged(scale) + left_aside())
     run_direct(study, scale, budget) if direct else run_study(study, scale, cores, profile, budget)
 

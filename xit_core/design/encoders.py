@@ -13,29 +13,33 @@ from ..machine.places import PACKAGE
 # relative depth of the layer whose sentence vectors are compared: jiant scores hidden_states[14] of 24 layers
 DEPTH = 14 / 24
 INDEX = "model.safetensors.index.json"  # lists the parts of split weights; the name is transformers'
-SHIPPED, HUB, QUANTISED, RANDOM = "shipped", "hub", "quantised", "random"
+SHIPPED, HUB, FOLDER, QUANTISED, RANDOM = "shipped", "hub", "folder", "quantised", "random"
 
 
 @dataclass(frozen=True)
 class Encoder:
     """An encoder and where it comes from.
 
-    `origin`: "shipped", a folder of xit_core/encoders; "hub", a repository of the hub at a commit;
-    "quantised", a file in another Python package, in four bits (`model.quantised`); "random", no files:
-    weights are drawn at random in the shape of the scale's pretraining.
+    `origin`: "shipped", a folder of xit_core/encoders; "hub", a repository of the hub at a commit; "folder",
+    a folder of the user's in transformers' layout; "quantised", a file in another Python package, in four
+    bits (`model.quantised`); "random", no files: weights are drawn at random in the shape of the scale's
+    pretraining.
     """
 
-    name: str = ""  # the shipped folder, the hub's repository, or "package/file"
+    name: str = ""  # the shipped folder, the hub's repository, the name of a folder, or "package/file"
     origin: str = RANDOM
-    revision: str = ""  # the commit on the hub, or the sha256 of a package's file
+    revision: str = ""  # the commit on the hub, or the sha256 of a folder's weights or of a package's file
     layers: int = 0  # 0 where the scale's pretraining says it
     hidden: int = 0
     borrowed: str = ""  # the shipped folder whose tokenizer random weights use
+    place: str = ""  # where a folder of the user's is, on this machine
 
     @property
     def folder(self) -> Path:
         """The folder of its files, whether or not it exists; for a hub model it does not."""
-        return PACKAGE / "encoders" / (self.name or self.borrowed)
+        return (
+            Path(self.place) if self.origin == FOLDER else PACKAGE / "encoders" / (self.name or self.borrowed)
+        )
 
     @property
     def file(self) -> Path:

@@ -1,8 +1,16 @@
-"""Scales: where the data come from, which encoder is used, and how much of everything."""
+"""Scales: where the data come from, which encoder is used, and how much of everything.
 
-from dataclasses import dataclass, replace
+A scale with an encoder of the user's own is a scale of its own, named in the ledger's folder.
+"""
 
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from ..machine import files
 from ..machine.errors import Bad
+from ..machine.places import results_dir
 from .encoders import Encoder, hub, shipped
 from .worlds import MICRO, REAL, World
 
@@ -204,5 +212,55 @@ def scale(name: str | Scale) -> Scale:
     if isinstance(name, Scale):
         return name
     if name not in SCALES:
+        know_own()
+    if name not in SCALES:
         raise Bad(f"no scale {name!r}; known: {', '.join(SCALES)}")
+    return SCALES[name]
+
+
+# -- scales with an encoder of the user's own ----------------------------------------------------------------
+
+OWN = {"*": {"scale": str, "encoder": {
+    "name": str, "origin": str, "revision": str, "layers": int, "hidden": int, "borrowed": str, "place": str,
+}}}  # fmt: skip
+
+
+def own_file() -> Path:
+    """The file that names the scales with an encoder of the user's own."""
+    return results_dir() / "encoders.json"
+
+
+def known_own() -> dict[str, dict]:
+    """What that file says: by name, the scale that each is made from, and its encoder.
+
+    Raises: Bad for a damaged file.
+    """
+    advice = "restore it, or delete it and name the encoders again with --model"
+    return files.load(own_file(), OWN, advice) if own_file().is_file() else {}
+
+
+def know_own() -> None:
+    """Add the scales with an encoder of the user's own to SCALES."""
+    for name, told in known_own().items():
+        SCALES.setdefault(name, with_encoder(SCALES[told["scale"]], Encoder(**told["encoder"]), name))
+
+
+def with_encoder(s: Scale, encoder: Encoder, name: str) -> Scale:
+    """A scale with another encoder, under another name."""
+    note = f"`{s.name}` from {encoder.name}@{encoder.revision[:8]}, an encoder of the user's own"
+    return replace(s, name=name, encoder=encoder, pretraining=None, note=note)
+
+
+def own_scale(s: Scale, encoder: Encoder) -> Scale:
+    """The scale that is like `s` with an encoder of the user's own; it is named in the ledger's folder.
+
+    Raises: Bad when that cannot be written.
+    """
+    word = re.sub(r"[^a-z0-9]+", "-", encoder.name.rpartition("/")[2].lower()).strip("-") or "encoder"
+    name = f"{s.name}-{word}-{encoder.revision[:8]}"
+    told = known_own() | {name: {"scale": s.name, "encoder": asdict(encoder)}}
+    if told != known_own():
+        text = json.dumps(told, indent=1) + "\n"
+        files.write_text(own_file(), text, "name another folder with XIT_RESULTS")
+    know_own()
     return SCALES[name]

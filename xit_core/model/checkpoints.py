@@ -11,16 +11,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
+from transformers import AutoConfig, PreTrainedModel
 from transformers.conversion_mapping import register_checkpoint_conversion_mapping
 from transformers.core_model_loading import Concatenate, WeightConverter
-from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
 from ..design.encoders import INDEX, Encoder, weight_files
 from ..design.scales import Scale
 from ..design.tasks import TEXT
 from ..machine import files
 from ..machine.errors import Bad
-from .encoder import Model, empty
+from .encoder import Model
+from .families import architecture, empty, table_name
 
 # names of the masked-LM head: ours -> XLMRobertaForMaskedLM's, so that its from_pretrained reads our files
 LM_HEAD = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "norm.weight": "layer_norm.weight",
@@ -74,7 +75,7 @@ def lm_head(found: dict[str, Tensor]) -> dict[str, Tensor] | None:
 
 def loaded(
     folder: Path, parts: list[Path], table: Callable[[], Tensor] | None = None
-) -> tuple[XLMRobertaModel, dict[str, Tensor]]:
+) -> tuple[PreTrainedModel, dict[str, Tensor]]:
     """Return the encoder of a folder, and all of its tensors.
 
     Raises: ValueError for files that differ from their stored hashes, and many other errors for files of
@@ -84,14 +85,14 @@ def loaded(
     sums = [file.read_text(encoding="utf-8") for file in folder.glob(SUMS.format("*"))]
     if sums and summed(folder, parts) not in sums:
         raise ValueError(f"not as it was written: {SUMS.format('*')}")
-    config = XLMRobertaConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    config = AutoConfig.for_model(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
     tensors = whole_tensors({k: v.float() for file in parts for k, v in load_file(file).items()})
-    if table and f"{TABLE}.weight" not in tensors:
-        tensors[f"{TABLE}.weight"] = table()
     encoder = empty(config)
-    encoder.load_state_dict(
-        {k.removeprefix("roberta."): v for k, v in tensors.items() if k.startswith("roberta.")}
-    )
+    prefix, name = f"{encoder.base_model_prefix}.", table_name(encoder)
+    own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    if table and name not in own:
+        own[name] = table()
+    encoder.load_state_dict(own)
     return encoder, tensors
 
 
@@ -110,11 +111,12 @@ def write_model(model: Model, folder: Path, dtype: torch.dtype = torch.float32) 
     reader therefore finds the hashes of each.
     Raises: Bad when the files cannot be written.
     """
-    tensors = {f"roberta.{k}": v for k, v in model.encoder.state_dict().items()}
+    prefix = f"{model.encoder.base_model_prefix}."
+    tensors = {prefix + k: v for k, v in model.encoder.state_dict().items()}
     head = model.heads[TEXT.name].state_dict() if TEXT.name in model.heads else model.lm_head or {}
     tensors |= {f"lm_head.{LM_HEAD[k]}": v for k, v in head.items()}
     if model.frozen_table:
-        del tensors[f"{TABLE}.weight"]
+        del tensors[prefix + table_name(model.encoder)]
         dtype = torch.float16
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in tensors.items()}
     parts = parted(tensors) if dtype == torch.bfloat16 else {WHOLE: tensors}
@@ -151,7 +153,7 @@ def saved(folder: Path, parts: dict[str, dict[str, Tensor]], config: str) -> lis
 def configured(model: Model) -> str:
     """The text of config.json."""
     config = json.loads(model.encoder.config.to_json_string(use_diff=False)) | {
-        "architectures": ["XLMRobertaForMaskedLM"]
+        "architectures": [architecture(model.encoder.config)]
     }
     config = {
         k: v for k, v in sorted(config.items()) if not k.startswith("_") and k != "transformers_version"

@@ -1,22 +1,26 @@
-"""An XLM-R-shaped encoder with one head per task.
+"""An encoder with one head per task.
 
 The encoder goes from stage to stage; its heads are dropped.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import islice
 
 import torch
 from accelerate import PartialState
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
+from transformers import PreTrainedModel
+from transformers.models.xlm_roberta import XLMRobertaConfig
 
 from ..design.scales import Pretraining, Scale
 from ..design.tasks import Task
 from . import fused, packed
+from .families import embedded, family, padded_states
 from .kinds import kind as kind_of
 from .kinds.classify import Head as PooledHead
-from .kinds.kind import Kind
+from .kinds.kind import Kind, Vocabulary
 from .mixture import batches
 
 
@@ -26,13 +30,15 @@ class Model(nn.Module):
     By task name: `heads`, `labels` (the label sets the heads were made for), and `kinds` of the tasks.
     """
 
-    def __init__(self, encoder: XLMRobertaModel, tokenizer: Tokenizer, s: Scale, lm_head: dict | None = None):
+    def __init__(self, encoder: PreTrainedModel, tokenizer: Tokenizer, s: Scale, lm_head: dict | None = None):
         super().__init__()
         self.encoder, self.heads, self.tokenizer = encoder, nn.ModuleDict(), tokenizer
+        self.family = family(encoder.config)
         self.pooling, self.lm_head, self.frozen_table = s.pooling, lm_head, s.frozen_table
         self.labels: dict[str, tuple[str, ...]] = {}
         self.kinds: dict[str, Kind] = {}
-        encoder.set_attn_implementation("packed")
+        if self.family.packed:
+            encoder.set_attn_implementation("packed")
         if s.frozen_table:
             encoder.get_input_embeddings().weight.requires_grad_(False)
         self.bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else s.bf16
@@ -42,6 +48,11 @@ class Model(nn.Module):
     def autocast(self) -> torch.autocast:
         """bf16 on a GPU that supports it, and on the CPU where the scale says that it pays."""
         return torch.autocast(next(self.parameters()).device.type, torch.bfloat16, enabled=self.bf16)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What masked LM must know of the tokenizer."""
+        return Vocabulary.of(self.tokenizer)
 
     def add_head(self, task: Task, labels: tuple[str, ...]) -> None:
         """Add a new head for a task; masked LM continues with its pretrained head where there is one."""
@@ -62,9 +73,12 @@ class Model(nn.Module):
         `depth`: the last layer to compute; None for all. `first`: whether of the last one only the states
         (N, H) of the sequences' first tokens are computed.
         """
-        s, layers = batch["sequences"], self.encoder.encoder.layer[:depth]
-        positions = s.at + self.encoder.config.pad_token_id + 1  # as XLM-R counts
-        x = self.encoder.embeddings(input_ids=batch["input_ids"][None], position_ids=positions[None])[0]
+        s = batch["sequences"]
+        if not self.family.packed:
+            states = list(islice(padded_states(self.encoder, batch), depth and depth + 1))
+            yield from [*states[:-1], states[-1][s.begins] if first else states[-1]]
+            return
+        layers, x = self.encoder.encoder.layer[:depth], embedded(self.encoder, batch)
         yield x
         half = torch.is_autocast_enabled(x.device.type)
         for k, layer in enumerate(layers, 1):
@@ -113,11 +127,6 @@ def shape(p: Pretraining, vocabulary: int) -> XLMRobertaConfig:
 
 
 POSITIONS = 256
-
-
-def empty(config: XLMRobertaConfig) -> XLMRobertaModel:
-    """An encoder with the given configuration and random weights."""
-    return XLMRobertaModel(config, add_pooling_layer=False)
 
 
 def distance(model: Model, before: dict[str, Tensor]) -> float:

@@ -1,6 +1,6 @@
 """The model and tokenizer that a path starts from.
 
-The model is a shipped or installed encoder, one from the hub, or has random weights.
+The model is a shipped or installed encoder, one from the hub or from a user's folder, or has random weights.
 """
 
 from collections.abc import Callable
@@ -10,17 +10,19 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel
 
-from ..design.encoders import HUB, QUANTISED, RANDOM, SHIPPED, Encoder
+from ..design.encoders import FOLDER, HUB, QUANTISED, RANDOM, SHIPPED, Encoder, weights_hash
 from ..design.scales import Scale
 from ..machine import files
 from ..machine.errors import Bad
 from . import quantised
 from .checkpoints import lm_head, read_model, to_restore
-from .encoder import Model, empty, shape
+from .encoder import Model, shape
+from .families import empty, family
 
 INSTALL = "install the version that environment.yml names"
+OWN = "it must hold config.json, model.safetensors and a tokenizer, as transformers writes them"
 
 
 @lru_cache
@@ -31,6 +33,8 @@ def tokenizer(s: Scale) -> Tokenizer:
     """
     if s.encoder.origin == QUANTISED:
         return files.read_foreign(declared(s.encoder), quantised.tokenizer, INSTALL)
+    if s.encoder.origin == FOLDER:
+        return files.read_foreign(s.encoder.folder, folder_tokenizer, OWN)
     file = (
         hub_file(s.encoder, "tokenizer.json")
         if s.encoder.origin == HUB
@@ -39,6 +43,14 @@ def tokenizer(s: Scale) -> Tokenizer:
     if not file.is_file():
         raise Bad(f"scale {s.name!r}: no encoder at {file.parent}; make one: `make encoder SCALE={s.name}`")
     return files.read_foreign(file, lambda file: Tokenizer.from_file(str(file)), files.RESTORE)
+
+
+def folder_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a folder in transformers' layout, which makes one from older files too."""
+    found = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+    found.no_padding()
+    found.no_truncation()
+    return found
 
 
 def hub_file(encoder: Encoder, name: str) -> Path:
@@ -95,22 +107,44 @@ def hub_model(s: Scale, seed: int = 1) -> Model:
     return Model(encoder, tokenizer(s), s, lm_head)
 
 
-def fetched(encoder: Encoder) -> tuple[XLMRobertaModel, dict[str, Tensor] | None]:
+def from_own_folder(s: Scale, seed: int = 1) -> Model:
+    """Read an encoder from a folder of the user's, in transformers' layout.
+
+    Raises: Bad when its weights are missing, or not those of its first run.
+    """
+    actual = weights_hash(s.encoder.folder)
+    if actual != s.encoder.revision:
+        mismatch = f"sha256 {actual[:12] or 'of nothing'}, at first it was {s.encoder.revision[:12]}"
+        raise Bad(f"{s.encoder.folder}: {mismatch}; put its files back, or name it anew with --model")
+    encoder, lm_head = files.read_foreign(s.encoder.folder, read_transformers, OWN)
+    return Model(encoder, tokenizer(s), s, lm_head)
+
+
+def read_transformers(place: Path | str, **pinned: str) -> tuple[PreTrainedModel, dict[str, Tensor] | None]:
+    """The weights of an encoder in transformers' layout, and its masked-LM head's where it is like XLM-R's.
+
+    Raises: Bad for a family that is not known. Shapes: dense (H, H), norm (H,), bias (V,).
+    """
+    pinned |= {"use_safetensors": True, "output_loading_info": True}
+    family(AutoConfig.from_pretrained(place, **{k: v for k, v in pinned.items() if k == "revision"}))
+    model, told = AutoModelForMaskedLM.from_pretrained(place, **pinned)
+    made_up = any(name.startswith("lm_head.") for name in told["missing_keys"])
+    return model.base_model, None if made_up else lm_head(model.state_dict())
+
+
+def fetched(encoder: Encoder) -> tuple[PreTrainedModel, dict[str, Tensor] | None]:
     """The weights of an encoder from the hub, and its masked-LM head's; None where it has no whole one.
 
     Raises: Bad when the hub does not provide them. Shapes: dense (H, H), norm (H,), bias (V,).
     """
-    pinned = {"revision": encoder.revision, "use_safetensors": True, "output_loading_info": True}
     try:
-        model, told = XLMRobertaForMaskedLM.from_pretrained(encoder.name, **pinned)
+        return read_transformers(encoder.name, revision=encoder.revision)
     except OSError as error:
         reason = (
             f"{encoder.name}@{encoder.revision[:8]}: the hub gave no weights "
             f"({str(error).splitlines()[0][:120]})"
         )
         raise Bad(f"{reason}; connect, or choose a scale that needs no hub, such as micro") from None
-    made_up = any(name.startswith("lm_head.") for name in told["missing_keys"])
-    return model.roberta, None if made_up else lm_head(model.state_dict())
 
 
 def random_model(s: Scale, seed: int = 1) -> Model:
@@ -120,7 +154,7 @@ def random_model(s: Scale, seed: int = 1) -> Model:
     return Model(empty_shape(s, pieces), pieces, s)
 
 
-def empty_shape(s: Scale, pieces: Tokenizer) -> XLMRobertaModel:
+def empty_shape(s: Scale, pieces: Tokenizer) -> PreTrainedModel:
     """An encoder with random weights, in the shape of the scale's encoder.
 
     If the scale has no encoder yet, it has the shape that its pretraining would make.
@@ -131,9 +165,7 @@ def empty_shape(s: Scale, pieces: Tokenizer) -> XLMRobertaModel:
         return empty(from_package(s).encoder.config)
     if s.encoder.name and (s.encoder.folder / "config.json").is_file():
         return files.read_foreign(
-            s.encoder.folder,
-            lambda folder: empty(XLMRobertaConfig.from_pretrained(folder)),
-            to_restore(s.encoder),
+            s.encoder.folder, lambda folder: empty(AutoConfig.from_pretrained(folder)), to_restore(s.encoder)
         )
     return empty(shape(s.pretraining, pieces.get_vocab_size()))
 
@@ -142,5 +174,6 @@ ORIGINS: dict[str, Callable[[Scale, int], Model]] = {
     SHIPPED: from_folder,
     QUANTISED: from_package,
     HUB: hub_model,
+    FOLDER: from_own_folder,
     RANDOM: random_model,
 }

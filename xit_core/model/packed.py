@@ -100,6 +100,19 @@ def pack(features: list[dict], device: torch.device, lookup: np.ndarray | None =
     return batch
 
 
+def ends(batch: dict) -> Tensor:
+    """(T,): whether a token of packed sequences ends a text; such tokens are like a sequence's last one."""
+    s, ids = batch["sequences"], batch["input_ids"]
+    return ids == ids[s.cu[1:].long() - 1][s.member]
+
+
+def ended(batch: dict) -> Tensor:
+    """(T,): how many texts of its sequence have ended before each token of packed sequences."""
+    s, last = batch["sequences"], ends(batch).long()
+    before = torch.cumsum(last, 0) - last
+    return before - before[s.begins][s.member]
+
+
 def placed(x: np.ndarray, device: torch.device) -> Tensor:
     """Copy an array to the device without waiting for the copy. Shapes: any shape, kept."""
     x = torch.from_numpy(x)

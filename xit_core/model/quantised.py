@@ -15,7 +15,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from torch import Tensor
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
-from .encoder import empty
+from .families import empty
 
 MAGIC = b"E5S1"
 BLOCK = np.dtype([("scale", "<f2"), ("weights", "u1", 16)])  # 32 weights: low nibbles, then high nibbles

@@ -78,8 +78,7 @@ def share(
     if len(features) < accelerator.num_processes:
         got = f"a step of {name} has {len(features)} features for {accelerator.num_processes} processes"
         raise Bad(f"{got}; allowed: at least one for each; start fewer processes, or train on more rows")
-    hide, vocabulary = net.kinds[name].hide, net.encoder.config.vocab_size
-    features = hide(features, masking, vocabulary, np.random.default_rng(at))
+    features = net.kinds[name].hide(features, masking, net.vocabulary, np.random.default_rng(at))
     gold = np.concatenate([f["gold"] for f in features])
     count = max(1, np.count_nonzero(gold != IGNORED)) / accelerator.num_processes
     return features[accelerator.process_index :: accelerator.num_processes], count

@@ -20,7 +20,7 @@ import pandas as pd
 
 from .. import micro
 from ..design import run as design_run
-from ..design.scales import SCALES
+from ..design.scales import SCALES, know_own
 from ..design.tasks import TASKS, Task
 from ..ledger import results
 from ..machine import files
@@ -488,6 +488,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--readme", action="store_true", help="also rewrite the block of README.md")
     try:
+        know_own()
         if parser.parse_args().readme:
             readme(ROOT / "README.md")
         print(build())

@@ -7,6 +7,7 @@ from ..design.encoders import DEPTH
 from ..design.scales import Scale
 from ..design.tasks import PARALLEL
 from ..model.encoder import Model
+from ..model.families import positions
 from ..model.kinds.retrieve import sentences as sentences_of
 
 
@@ -37,8 +38,7 @@ def embed(
     """
     config = net.encoder.config
     index_of = {text: i for i, text in enumerate(dict.fromkeys(sentences))}
-    # positions start at 2
-    limit = min(max_len or s.longest(PARALLEL.kind), config.max_position_embeddings - 2)
+    limit = min(max_len or s.longest(PARALLEL.kind), positions(config))
     features = sentences_of(list(index_of), net.tokenizer, limit)
     layers = layers or tuple(range(config.num_hidden_layers + 1))
     out = torch.empty(len(layers) * (1 + first), len(index_of), config.hidden_size)

@@ -150,8 +150,8 @@ def guessed(net: Model, lang: str, s: Scale) -> list[Score]:
     """The same in one language."""
     rows, _ = reading.examples(TEXT, "validation", lang, s, s.eval_rows)
     features = encode(TEXT, rows, net.tokenizer, s)
-    draw, vocabulary = np.random.default_rng(len(features)), net.encoder.config.vocab_size
-    features = kind(TEXT).hide(features, MASKING, vocabulary, draw)
+    draw = np.random.default_rng(len(features))
+    features = kind(TEXT).hide(features, MASKING, net.vocabulary, draw)
     correct, loss, n = 0, 0.0, sum(len(f["gold"]) for f in features)
     for _, batch in net.passes(features):
         with net.autocast():

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...design.tasks import Task
-from ..packed import Sequences
+from ..packed import Sequences, ended, ends
 from . import classify
 from .classify import answers, gold, loss
 from .kind import Kind
@@ -53,13 +53,10 @@ class Head(classify.Head):
 def halves(states: Tensor, batch: dict) -> tuple[Tensor, Tensor]:
     """The mean states of the first and of the second text of each sequence, without special tokens.
 
-    Each text ends with the token that ends the sequence. Shapes: (T, H) of N sequences -> (N, H) twice.
+    Shapes: (T, H) of N sequences -> (N, H) twice.
     """
-    s, ids = batch["sequences"], batch["input_ids"]
-    end = ids == ids[s.cu[1:].long() - 1][s.member]
-    passed = torch.cumsum(end, 0)
-    passed = passed - (passed - end.long())[s.begins][s.member]  # how many texts have ended, in each sequence
-    first, second = (passed == 0) & (s.at > 0), (passed > 0) & ~end
+    s, before, inside = batch["sequences"], ended(batch), ~ends(batch)
+    first, second = inside & (before == 0) & (s.at > 0), inside & (before > 0)
     return tuple(mean_of(states.float(), part, s) for part in (first, second))
 
 

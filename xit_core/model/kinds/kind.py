@@ -13,8 +13,30 @@ IGNORED = -100  # the gold label of a piece that has none, as torch's cross entr
 Answers = tuple[list, list[dict]]  # per example: what protocols compare, and extra fields to store
 
 
+@dataclass(frozen=True)
+class Vocabulary:
+    """The pieces of a tokenizer, as masked LM needs them.
+
+    `special`: ids that are never hidden. `plain`: the first id and the end of the longest range without any.
+    `mask`: the id that hides a piece; None where the tokenizer has none.
+    """
+
+    special: tuple[int, ...]
+    plain: tuple[int, int]
+    mask: int | None
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> "Vocabulary":
+        """The vocabulary of a tokenizer, whose special tokens are marked as such."""
+        tokens = {i: token for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+        bounds = [-1, *sorted(tokens), tokenizer.get_vocab_size()]
+        start, end = max(zip(bounds, bounds[1:], strict=False), key=lambda pair: pair[1] - pair[0])
+        mask = next((i for i, token in tokens.items() if token.content.strip("<[]>").lower() == "mask"), None)
+        return cls(tuple(sorted(tokens)), (start + 1, end), mask)
+
+
 def nothing_hidden(
-    features: list[dict], masking: float, vocabulary: int, draw: np.random.Generator
+    features: list[dict], masking: float, vocabulary: Vocabulary, draw: np.random.Generator
 ) -> list[dict]:
     """The features unchanged. Only masked LM hides something, anew in every step."""
     return features
@@ -50,6 +72,6 @@ class Kind:
     # the output weights are the embedding table, and the head starts from the pretrained one
     tied: bool = False
     outputs: Callable[..., int] = one_a_label  # (encoder config, label set) -> size of the head
-    hide: Callable[[list[dict], float, int, np.random.Generator], list[dict]] = nothing_hidden
+    hide: Callable[[list[dict], float, Vocabulary, np.random.Generator], list[dict]] = nothing_hidden
     # examples whose answer is in no feature
     lost: Callable[[list[dict], list[dict]], Sequence[int]] = nothing_lost

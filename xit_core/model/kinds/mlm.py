@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...design.tasks import Task
-from .kind import Kind
-
-SPECIAL = 4  # <s> <pad> </s> <unk> come first in XLM-R's vocabulary and are never hidden
+from ...machine.errors import Bad
+from .kind import Kind, Vocabulary
 
 
 def encode(
@@ -51,19 +50,23 @@ def gold(feature: dict) -> list[int]:
     return []
 
 
-def hide(features: list[dict], masking: float, vocabulary: int, draw: np.random.Generator) -> list[dict]:
-    """Hide some pieces: 80 % of these become <mask>, 10 % a random piece, and 10 % stay.
+def hide(
+    features: list[dict], masking: float, vocabulary: Vocabulary, draw: np.random.Generator
+) -> list[dict]:
+    """Hide some pieces: 80 % of these become the mask, 10 % a random piece, and 10 % stay.
 
-    <mask> is the last piece. In the result, "gold" has the original pieces and "hidden" their positions in
-    the feature.
+    In the result, "gold" has the original pieces and "hidden" their positions in the feature.
+    Raises: Bad for a tokenizer without a mask.
     """
+    if vocabulary.mask is None:
+        raise Bad("masked LM with a tokenizer that has no mask token; take another encoder, or no MLM")
     ids = np.concatenate([f["ids"] for f in features])
-    hidden = (draw.random(len(ids)) < masking) & (ids >= SPECIAL)
+    hidden = (draw.random(len(ids)) < masking) & ~np.isin(ids, vocabulary.special)
     if not hidden.any():
         hidden[1] = True
-    chance, replacements = draw.random(len(ids)), draw.integers(SPECIAL, vocabulary - 1, len(ids))
+    chance, replacements = draw.random(len(ids)), draw.integers(*vocabulary.plain, len(ids))
     inputs = np.where(
-        hidden & (chance < 0.8), vocabulary - 1, np.where(hidden & (chance >= 0.9), replacements, ids)
+        hidden & (chance < 0.8), vocabulary.mask, np.where(hidden & (chance >= 0.9), replacements, ids)
     )
     ends = np.cumsum([len(f["ids"]) for f in features])[:-1]
     rows = zip(features, *(np.split(x, ends) for x in (inputs, ids, hidden)), strict=True)

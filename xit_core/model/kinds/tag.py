@@ -3,6 +3,8 @@
 Long sentences are split, not truncated, so each token gets one label.
 """
 
+import json
+
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
@@ -26,9 +28,12 @@ def encode(
     """
     tokenizer.no_truncation()
     words = sorted({w for e in examples for w in e["tokens"]})
-    encoded = tokenizer.encode_batch([[w] for w in words], is_pretokenized=True, add_special_tokens=False)
+    space = " " * spaced(tokenizer)
+    encoded = tokenizer.encode_batch(
+        [[space + w] for w in words], is_pretokenized=True, add_special_tokens=False
+    )
     pieces = {w: x.ids[: max_len - 2] for w, x in zip(words, encoded, strict=True)}
-    start, end = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("</s>")
+    start, end = tokenizer.encode("").ids
     index = {t: i for i, t in enumerate(names or task.labels)}
     blank = next((index[t] for t in ("O", "X") if t in index), 0)  # label for tokens without subword pieces
     return [
@@ -43,6 +48,12 @@ def encode(
         for i, e in enumerate(examples)
         for ids, first, tags in split(e, pieces, max_len - 2)
     ]
+
+
+def spaced(tokenizer: Tokenizer) -> bool:
+    """Whether a word begins with its space, as in byte-level BPE that adds none of its own."""
+    rules = json.loads(tokenizer.pre_tokenizer.__getstate__()) if tokenizer.pre_tokenizer else {}
+    return rules.get("type") == "ByteLevel" and not rules["add_prefix_space"]
 
 
 def split(example: dict, pieces: dict[str, list[int]], room: int):

@@ -1,0 +1,60 @@
+"""An encoder of the user's own: what it is, and the scale that runs the study from it."""
+
+import re
+from pathlib import Path
+
+from transformers import AutoConfig, PreTrainedConfig
+
+from ..design.encoders import FOLDER, HUB, Encoder, weights_hash
+from ..design.scales import Scale, own_scale
+from ..machine import files
+from ..machine.errors import Bad
+from . import origins
+from .families import family, positions
+
+COMMIT = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+
+
+def scale_from(s: Scale, model: str) -> Scale:
+    """The scale `s` with the encoder that a user names: a folder in transformers' layout, or NAME@COMMIT of
+    the hub.
+
+    Raises: Bad when there is no such encoder, or one that cannot read what the scale has.
+    """
+    pinned = COMMIT.fullmatch(model)
+    if not pinned and not Path(model).is_dir():
+        allowed = "random, remake, a folder, or NAME@COMMIT (40 hex digits)"
+        raise Bad(f"--model {model}: no such folder; allowed: {allowed}")
+    config = hub_config(*pinned.groups()) if pinned else folder_config(Path(model))
+    family(config)
+    longest = max(s.max_len, s.span_len, s.retrieve_len)
+    if (most := positions(config)) < longest:
+        raise Bad(f"--model {model}: it reads {most} tokens at most; scale {s.name} needs {longest}")
+    shape = config.num_hidden_layers, config.hidden_size
+    if pinned:
+        return own_scale(s, Encoder(pinned[1], HUB, pinned[2], *shape))
+    folder = Path(model).resolve()
+    return own_scale(s, Encoder(folder.name, FOLDER, weights_hash(folder), *shape, place=str(folder)))
+
+
+def folder_config(folder: Path) -> PreTrainedConfig:
+    """The configuration of the encoder in a folder.
+
+    Raises: Bad for a folder without an encoder, or a damaged one.
+    """
+    config = files.read_foreign(folder, AutoConfig.from_pretrained, origins.OWN)
+    if not weights_hash(folder):
+        raise Bad(f"{folder}: no weights there; {origins.OWN}")
+    return config
+
+
+def hub_config(name: str, commit: str) -> PreTrainedConfig:
+    """The configuration of an encoder of the hub.
+
+    Raises: Bad when the hub does not give it.
+    """
+    try:
+        return AutoConfig.from_pretrained(name, revision=commit)
+    except OSError as error:
+        reason = str(error).splitlines()[0][:120]
+        raise Bad(f"--model {name}@{commit[:8]}: the hub gave no configuration ({reason}); connect") from None
