@@ -87,14 +87,10 @@ test: check
 bench: .venv/.ready
 	.venv/bin/python -m xit_core.cli bench train --scale="$$SCALE" --keep
 
-# an encoder that the package ships, pretrained anew: make encoder SCALE=micro (12 minutes of one core; XIT_THREADS=2 for two)
+# an encoder: SCALE=small is installed (90 MB); one that the package ships is pretrained anew, SCALE=micro in 12 minutes of one
+# core (XIT_THREADS=2 for two)
 encoder: .venv/.ready
-	.venv/bin/python -m xit_core.cli run pretrained --scale="$$SCALE" --model=remake
-	ls "$${XIT_RUNS:-_runs}/$${SCALE:?}"/encoder/model*  # the old weights are only removed where there are new ones
-	test ! -L "xit_core/encoders/$${SCALE:?}"  # behind a link the weights would be a person's
-	mkdir -p "xit_core/encoders/$${SCALE:?}"
-	rm -f "xit_core/encoders/$${SCALE:?}"/model*
-	cp "$${XIT_RUNS:-_runs}/$${SCALE:?}"/encoder/* "xit_core/encoders/$${SCALE:?}/"
+	bash tools/encoder
 
 # constraints.txt anew: the newest versions that environment.yml allows
 constraints:

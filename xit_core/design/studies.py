@@ -65,20 +65,23 @@ def by_seed(scale: Scale) -> list[Run]:
 
     It also has intermediate tasks in other languages than English. First come the cells that claims 1 to 8
     read, with the fewest seeds that a verdict needs, one seed after the other: baseline and random weights,
-    the sources that a claim names, the other single tasks. Then come the variants, then the first cells with
-    further seeds. Translated data come last because most machines have none.
+    the sources that a claim names, the other single tasks. Then come the joint training at its full dose and
+    the variants, then the first cells with further seeds. Translated data come last because most machines
+    have none.
     """
     others = (name for name in nine(scale) if name not in MIXED)
-    claimed = [(paths(source, TARGETS), {}) for source in ("", *MIXED, multi(scale), *others)]
+    named = [(paths(source, TARGETS), {}) for source in ("", *MIXED)]
     control = ([PRETRAINED, *TARGETS], {"model": "random"})
-    single = [(paths(source, TARGETS), {"steps": SINGLE}) for source in equal_steps(scale)]
+    joint, *single = [(paths(source, TARGETS), {"steps": SINGLE}) for source in equal_steps(scale)]
+    whole = (paths(multi(scale), TARGETS), {})
+    claimed = [*named[1:], joint, *((paths(source, TARGETS), {}) for source in others)]
     variants = [(paths(source, TARGETS), {}) for source in (*mixed(), *OTHER_LANGUAGES)]
     translated = [(paths(source, TARGETS), {"lang": MACHINE_TRANSLATED}) for source in MIXED]
     first, more = scale.seeds[:LEAST_SEEDS], scale.seeds[LEAST_SEEDS:]
     rounds = (
-        (first, [claimed[0], control, *claimed[1:]]),
-        (first, [*single, *variants]),
-        (more, [*claimed, single[0]]),
+        (first, [named[0], control, *claimed]),
+        (first, [whole, *single, *variants]),
+        (more, [named[0], *claimed, whole]),
         (first, translated),
     )
     cells = [(seed, cell) for seeds, cells in rounds for seed in seeds for cell in cells]
