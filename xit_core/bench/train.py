@@ -223,6 +223,7 @@ def counterpart(job: TimedTraining) -> torch.nn.Module:
     for layer, place in places.items():
         weights |= {f"{place}.{k}": v for k, v in getattr(head, layer).state_dict().items()}
     model.load_state_dict(weights)
+    model.get_input_embeddings().weight.requires_grad_(not net.frozen_table)
     return model
 
 

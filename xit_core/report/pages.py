@@ -20,7 +20,7 @@ import pandas as pd
 
 from .. import micro
 from ..design import run as design_run
-from ..design.scales import SCALES, know_own
+from ..design.scales import SCALES, know_own, known_own
 from ..design.tasks import TASKS, Task
 from ..ledger import results
 from ..machine import files
@@ -42,7 +42,7 @@ from .chapters import (
 )
 from .claims import MEASURED
 
-FRONT = ("micro", "mini", "paper")  # side by side on the front page
+FRONT = ("micro", "mini", "small", "paper")  # side by side on the front page, then a reader's own encoders
 SHOWN_NOTEBOOKS = {  # page -> the executed notebook it shows
     "1_pretrained": "pretrained-*.ipynb",
     "2_intermediate": "mnli-*.ipynb",
@@ -388,19 +388,23 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "target": chapters.target_phase,
     }
     phases = {name: partial(section, out=out) for name, section in phase_sections.items()}
-    made_up, real_data = (
-        [view for view in shown if not view.real],
-        [view for view in shown if view.real and view.scale not in mini.MINI_SCALES],
-    )
+    made_up = [view for view in shown if not view.real]
+    chapters_of = {"small": ("small",), "own": tuple(known_own())}
+    elsewhere = (*mini.MINI_SCALES, *chapters_of["small"], *chapters_of["own"])
+    real_data = [view for view in shown if view.real and view.scale not in elsewhere]
     texts = claim_pages.sections(shown, out) | {
         f"{name}.md": per_scale(made_up, block) for name, block in phases.items()
     }
     return texts | {
-        "front.md": front(views_of(FRONT, shown)),
+        "front.md": front(views_of((*FRONT, *known_own()), shown)),
         "scales.md": scales_table(),
         "rule.md": rules.RULE,
         "tested.md": "".join(f"**`{view.scale}`**\n\n{claim_pages.testable_section(view)}" for view in shown),
         "real.md": per_scale(real_data, *phases.values(), data_tables),
+        **{
+            f"{name}.md": per_scale(views_of(scales, shown), *phases.values(), data_tables)
+            for name, scales in chapters_of.items()
+        },
         "data.md": per_scale(shown, data_tables),
         "catalogue.md": catalogue(),
         "runs.md": per_scale(shown, runs_table),
