@@ -72,7 +72,7 @@ def keep_measurement(what: str, scale: str, records: list[dict]) -> Path:
         "device": phases.device(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
-    packages = "torch transformers tokenizers accelerate" if what == "train" else "torch faiss-cpu"
+    packages = "torch faiss-cpu" if what == "retrieval" else "torch transformers tokenizers accelerate"
     details |= phases.CODE | {"packages": {p: version(p) for p in packages.split()}}
     marks = [details["device"], *([what] if what != "train" else []), *([scale] if scale else [])]
     path = folder() / f"{re.sub(r'[^a-z0-9]+', '-', '-'.join(marks).lower())}.json"
