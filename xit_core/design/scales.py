@@ -197,7 +197,7 @@ SCALES = {
             "small", REAL, E5_SMALL, rows=10000, stage_rows=20000, eval_rows=250, whole=("xnli", "tatoeba"),
             gaps=(*TEST_ONLY, "panx/th", "bucc/de", "bucc/fr", "bucc/ru"),
             lacks=("lareqa/ru", "lareqa/tr", "lareqa/vi"),
-            steps=300, stage_steps=300, batch=32, long_batch=16, lr=1.5e-4, stage_lr=1.5e-4, max_len=128,
+            steps=300, stage_steps=300, batch=32, long_batch=16, lr=1e-4, stage_lr=1e-4, max_len=128,
             span_len=384, span_step=128, pooling="match", frozen_table=True, bf16=True, save_every=100,
             stand_ins=(("ccg", "udtag"),), by_seed=True,
             note=(
