@@ -2,12 +2,14 @@
 
 import struct
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from xit_core import cli
 from xit_core.design import encoders
 from xit_core.design.encoders import QUANTISED, Encoder
 from xit_core.design.run import Run
@@ -123,6 +125,16 @@ def test_states_are_those_of_the_bert_whose_weights_the_file_has(small):
 )  # fmt: skip
 def test_text_is_cut_as_xlm_r_cuts_it(small, text, tokens):
     assert origins.tokenizer(small[0]).encode(text).tokens == ["<s>", *tokens, "</s>"]
+
+
+def test_the_list_of_data_says_how_to_get_the_encoder(places, monkeypatch, capsys):
+    of = encoders.quantised("nowhere_at_all/x.bin", "0" * 64, LAYERS, HIDDEN)
+    monkeypatch.setitem(SCALES, "toy", replace(SCALES["smoke"], encoder=of))
+    assert cli.main(["data", "--scale", "toy"]) == 0
+    assert "no package nowhere_at_all is installed; `make encoder" in capsys.readouterr().err
+    assert cli.main(["run", "pretrained", "--scale", "toy"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "`make encoder SCALE=small`" in err
 
 
 def test_a_pair_has_xlm_r_s_template(small):

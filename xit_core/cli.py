@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import shorten
 
+from .design.encoders import lacking
 from .design.run import DEFAULTS, MODELS
 from .design.scales import SCALES, Scale, know_own
 from .design.scales import scale as scale_of
@@ -495,7 +496,7 @@ def data(scale: Scale, as_json: bool, pack: str | None, most: int, prune: int | 
 
         return tell(write(scale, Path(pack), most << 20), as_json, "repo", "config", "split", "rows", "note")
     rows = presence(scale)
-    say(left_aside())
+    say(left_aside() + list(filter(None, [lacking(scale.encoder)])))
     if not as_json:
         rows = [row | {"stand_in": shorten(row["stand_in"], 60)} for row in rows]
     tell(rows, as_json, "task", "split", "source", "expected_rows", "rows", "state", "stand_in")

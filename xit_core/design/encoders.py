@@ -54,6 +54,16 @@ class Encoder:
         return Path(spec.submodule_search_locations[0]) / name
 
 
+def lacking(encoder: Encoder) -> str:
+    """What to do where an encoder's file in another package is not at hand; "" where nothing is."""
+    if encoder.origin == QUANTISED:
+        try:
+            encoder.file  # noqa: B018
+        except Bad as absent:
+            return str(absent)
+    return ""
+
+
 def shipped(name: str) -> Encoder:
     """An encoder that this package ships."""
     return Encoder(name, SHIPPED)

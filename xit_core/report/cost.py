@@ -91,11 +91,11 @@ def layer_weights(scale: Scale) -> int:
 
 
 def checkpoint_bytes(scale: Scale) -> int:
-    """The size of a stage's checkpoint: layers and embedding table in float32."""
-    shape, pieces = (
-        scale.pretraining or scale.encoder,
-        scale.pretraining.pieces if scale.pretraining else PIECES,
-    )
+    """The size of a stage's checkpoint: layers and table in float32, or layers alone in 16 bits."""
+    if scale.frozen_table:
+        return 2 * layer_weights(scale)
+    shape = scale.pretraining or scale.encoder
+    pieces = scale.pretraining.pieces if scale.pretraining else PIECES
     return 4 * (layer_weights(scale) + pieces * shape.hidden)
 
 

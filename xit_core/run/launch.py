@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO
 
+from ..design.encoders import lacking
 from ..design.run import DEFAULTS, Run, runs_of
 from ..design.scales import Scale
 from ..design.scales import scale as scale_of
@@ -206,9 +207,11 @@ def elsewhere(folder: Path) -> Iterator[None]:
 def check_places(todo: Job) -> None:
     """Check what would stop a job, before it computes anything.
 
-    Raises: Bad for folders that cannot be written, a damaged volume of the ledger, and real data with neither
-    a mirror nor the hub.
+    Raises: Bad for folders that cannot be written, a damaged volume of the ledger, an encoder that is not
+    installed, and real data with neither a mirror nor the hub.
     """
+    if absent := lacking(todo.scale.encoder):
+        raise Bad(absent)
     for folder in (todo.output.parent, results_dir() / todo.scale.name, runs_dir()):
         try:
             folder.mkdir(parents=True, exist_ok=True)
