@@ -42,7 +42,7 @@ from .chapters import (
 )
 from .claims import MEASURED
 
-FRONT = ("micro", "mini", "small", "paper")  # side by side on the front page, then a reader's own encoders
+FRONT = ("micro", "mini", "paper")  # side by side on the front page, then a reader's own encoders
 SHOWN_NOTEBOOKS = {  # page -> the executed notebook it shows
     "1_pretrained": "pretrained-*.ipynb",
     "2_intermediate": "mnli-*.ipynb",
