@@ -1,6 +1,8 @@
 """Encoders of five families, as transformers writes them, run the study: states, checkpoints, masks, rows."""
 
 import json
+import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -32,6 +34,7 @@ from xit_core.model.kinds import encode, mlm
 from xit_core.model.methods import full
 
 SMOKE = SCALES["smoke"]
+NAMELESS = {"gone-x-1": {"scale": "gone", "encoder": asdict(SMOKE.encoder)}}
 SHAPE = {
     "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
     "max_position_embeddings": 130,
@@ -207,8 +210,24 @@ def test_an_encoder_that_is_too_short_or_unknown_is_one_line(folder, places, tmp
             own.scale_from(SMOKE, str(tmp_path))
 
 
+def test_a_folder_that_was_moved_is_named_anew(folder, places, tmp_path):
+    place = tmp_path / folder.name
+    shutil.copytree(folder, place)
+    name = own.scale_from(SMOKE, str(place)).name
+    place.rename(tmp_path / "moved")
+    weights_hash.cache_clear()  # as in another process
+    with pytest.raises(Bad, match="name it anew with --model"):
+        origins.start(scales.scale(name))
+    again = tmp_path / "elsewhere" / folder.name
+    again.parent.mkdir()
+    (tmp_path / "moved").rename(again)
+    assert own.scale_from(SMOKE, str(again)).name == name
+    assert origins.start(scales.scale(name)).encoder.config.num_hidden_layers == 2
+
+
 def test_a_damaged_list_of_encoders_is_one_line(places):
     scales.own_file().parent.mkdir(parents=True, exist_ok=True)
-    scales.own_file().write_text("{")
-    with pytest.raises(Bad, match="encoders.json"):
-        scales.scale("no-such-scale")
+    for content, said in (("{", "encoders.json"), (json.dumps(NAMELESS), "no known scale; take it out")):
+        scales.own_file().write_text(content)
+        with pytest.raises(Bad, match=said):
+            scales.scale("no-such-scale")

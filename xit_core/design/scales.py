@@ -256,8 +256,13 @@ def known_own() -> dict[str, dict]:
 
 
 def know_own() -> None:
-    """Add the scales with an encoder of the user's own to SCALES."""
+    """Add the scales with an encoder of the user's own to SCALES.
+
+    Raises: Bad for a damaged file, or one that names an unknown scale.
+    """
     for name, told in known_own().items():
+        if told["scale"] not in SCALES:
+            raise Bad(f"{own_file()}: {name} is made from {told['scale']!r}, no known scale; take it out")
         SCALES.setdefault(name, with_encoder(SCALES[told["scale"]], Encoder(**told["encoder"]), name))
 
 
@@ -278,5 +283,6 @@ def own_scale(s: Scale, encoder: Encoder) -> Scale:
     if told != known_own():
         text = json.dumps(told, indent=1) + "\n"
         files.write_text(own_file(), text, "name another folder with XIT_RESULTS")
+        SCALES.pop(name, None)  # its folder may have been moved
     know_own()
     return SCALES[name]
