@@ -75,7 +75,7 @@ check: .venv/.ready
 	.venv/bin/python -m ruff check .
 	mkdir -p _build
 	.venv/bin/python tools/recipes.py Makefile >_build/recipes.sh
-	.venv/bin/shellcheck --norc .ci/run tools/encoder tools/setup tools/smoke tools/study _build/recipes.sh
+	.venv/bin/shellcheck --norc .ci/run tools/setup tools/smoke tools/study _build/recipes.sh
 	.venv/bin/python -m pytest tests -q
 
 # and every notebook at the smallest scale, in a ledger of its own, and the book
@@ -90,7 +90,7 @@ bench: .venv/.ready
 # an encoder: SCALE=small is installed (90 MB); one that the package ships is pretrained anew, SCALE=micro in 12 minutes of one
 # core (XIT_THREADS=2 for two)
 encoder: .venv/.ready
-	bash tools/encoder
+	bash tools/setup encoder
 
 # constraints.txt anew: the newest versions that environment.yml allows
 constraints:
