@@ -30,7 +30,6 @@ OPTIONS = {
 
 # modules, imported on demand
 PLACES = {"train": ".train", "retrieval": ".retrieval", "study": ".study", "paper": "..report.estimate"}
-SCALED = {"train": "pocket", "study": "micro"}  # what is measured at a scale, and the default one
 
 
 def benchmark(what: str, **given) -> list[dict]:
@@ -46,9 +45,10 @@ def benchmark(what: str, **given) -> list[dict]:
     if low := [k for k, v in named.items() if k not in ("scale", "before") and v < 1]:
         raise Bad(f"--{low[0]} {named[low[0]]}; allowed: 1 or more")
     keep = named.pop("keep", False)
-    records = import_module(PLACES[what], __name__).measure(**named)
+    module = import_module(PLACES[what], __name__)
+    records = module.measure(**named)
     if keep:
-        at = scale(named.get("scale", SCALED[what])).name if what in SCALED else ""
+        at = scale(named.get("scale", module.SCALE)).name if "scale" in OPTIONS[what] else ""
         keep_measurement(what, at, records)
     return records
 

@@ -279,8 +279,9 @@ def own_scale(s: Scale, encoder: Encoder) -> Scale:
     """
     word = re.sub(r"[^a-z0-9]+", "-", encoder.name.rpartition("/")[2].lower()).strip("-") or "encoder"
     name = f"{s.name}-{word}-{encoder.revision[:8]}"
-    told = known_own() | {name: {"scale": s.name, "encoder": asdict(encoder)}}
-    if told != known_own():
+    before = known_own()
+    told = before | {name: {"scale": s.name, "encoder": asdict(encoder)}}
+    if told != before:
         text = json.dumps(told, indent=1) + "\n"
         files.write_text(own_file(), text, "name another folder with XIT_RESULTS")
         SCALES.pop(name, None)  # its folder may have been moved

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel
 
+from ..data.local import file_hash
 from ..design.encoders import FOLDER, HUB, QUANTISED, RANDOM, SHIPPED, Encoder, weights_hash
 from ..design.scales import Scale
 from ..machine import files
@@ -94,7 +95,7 @@ def declared(encoder: Encoder) -> Path:
     Raises: Bad when it is missing or not the declared one.
     """
     file = encoder.file
-    actual = files.sha256(file) if file.is_file() else ""
+    actual = file_hash(file) if file.is_file() else ""
     if actual != encoder.revision:
         mismatch = f"sha256 {actual[:12] or 'of nothing'}, declared is {encoder.revision[:12]}"
         raise Bad(f"{file}: {mismatch}; {INSTALL}")

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, normalizers
 from torch import Tensor
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
+from .embeddings import SPECIAL, unigram_tokenizer
 from .families import empty
 
 MAGIC = b"E5S1"
@@ -26,7 +27,6 @@ LAYER = {
     "attention.output.dense": "ao", "attention.output.LayerNorm": "aln",
     "intermediate.dense": "fi", "output.dense": "fo", "output.LayerNorm": "oln",
 }  # fmt: skip
-SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 # XLM-R's rules are NFKC, but for these: control characters vanish, spaces of all kinds are one plain space,
 CONTROL = r"[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]"
 SPACES = r"[\s\u200b-\u200f\u2581\ufeff\ufffd]+"
@@ -154,15 +154,10 @@ def tokenizer(file: Path) -> Tokenizer:
     Raises: ValueError for a damaged file.
     """
     of = Quantised(file)
-    pieces = Tokenizer(models.Unigram(list(zip(of.pieces, of.scores, strict=True)), unk_id=3))
+    special = len(SPECIAL)  # these come first and <mask> last, as in the tokenizers that are made here
+    made = unigram_tokenizer(list(zip(of.pieces, of.scores, strict=True))[special:-1])
     hide = [normalizers.Replace(x, y) for x, y in HIDDEN.items()]
     show = [normalizers.Replace(y, x) for x, y in HIDDEN.items()]
     spaces = [normalizers.Replace(Regex(CONTROL), ""), normalizers.Replace(Regex(SPACES), " ")]
-    pieces.normalizer = normalizers.Sequence([*hide, normalizers.NFKC(), *show, *spaces])
-    pieces.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
-    pieces.decoder = decoders.Metaspace(prepend_scheme="always")
-    pieces.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    pieces.add_special_tokens([*SPECIAL, AddedToken("<mask>", lstrip=True, special=True)])
-    return pieces
+    made.normalizer = normalizers.Sequence([*hide, normalizers.NFKC(), *show, *spaces])
+    return made

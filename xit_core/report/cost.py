@@ -55,13 +55,9 @@ def paces(runs: list[Run], flops: dict[str, float]) -> tuple[Pace, Pace]:
     return here, elsewhere
 
 
-def costs(study: str, scale: Scale) -> dict:
-    """The runs of a study with parents, state and estimated cost, and what those not yet done will take.
-
-    A run's cost is the tokens it reads, the FLOP of the encoder's layers, and the seconds that runs like it
-    took, on this machine if there are any: None where there are none. `gb` is the space for checkpoints.
-    """
-    runs, per_token = studies.runs(study, scale), 2 * layer_weights(scale)
+def arithmetic(runs: list[Run], scale: Scale) -> list[dict]:
+    """The runs of a study with parents, state, the tokens they read and the FLOP of the encoder's layers."""
+    per_token = 2 * layer_weights(scale)
     planned, counted, rows = {r.id: r for r in runs}, set(), []
     for r in runs:
         trained, read = train_tokens(r, counted), eval_tokens(r)
@@ -70,6 +66,17 @@ def costs(study: str, scale: Scale) -> dict:
             "parents": parents(r, planned), "done": results.finished(r),
             "tokens": trained + read, "flops": per_token * (3 * trained + read),
         })  # fmt: skip
+    return rows
+
+
+def costs(study: str, scale: Scale) -> dict:
+    """The runs of a study with parents, state and estimated cost, and what those not yet done will take.
+
+    A run's cost is its `arithmetic` and the seconds that runs like it took, on this machine if there are any:
+    None where there are none. `gb` is the space for checkpoints.
+    """
+    runs = studies.runs(study, scale)
+    rows = arithmetic(runs, scale)
     both = paces(runs, {row["id"]: row["flops"] for row in rows})
     for r, row in zip(runs, rows, strict=True):
         row["seconds"] = next(filter(None, (pace.expected(r) for pace in both)), None)

@@ -11,7 +11,7 @@ from ..design import studies
 from ..design.run import Run
 from ..design.scales import Scale
 from ..ledger import results
-from ..report.cost import Pace, costs, paces
+from ..report.cost import Pace, arithmetic, paces
 
 GRACE = 10.0  # seconds kept at the end of a budget to stop what is running
 FOREVER = 1e9  # seconds; a longer budget means no limit
@@ -43,8 +43,9 @@ class Clock:
         if not budget or budget > FOREVER:
             return cls()
         span = budget - min(GRACE, budget / 5)
-        flops = {cost["id"]: cost["flops"] for cost in costs(study, scale)["runs"]}
-        return cls(time.time() + span, span, paces(studies.runs(study, scale), flops)[0])
+        runs = studies.runs(study, scale)
+        flops = {row["id"]: row["flops"] for row in arithmetic(runs, scale)}
+        return cls(time.time() + span, span, paces(runs, flops)[0])
 
     def learn(self, run: Run, seconds: float) -> None:
         """Record how many seconds a run took."""
