@@ -30,7 +30,9 @@ def test_every_split_that_the_paper_scale_reads_is_listed_with_its_rows():
     assert unstated == {
         ("ccg", "ccgbank"),
         ("mlm", "wikimedia/wikipedia"),
-        ("squad1", "mt/squad1"),
+        ("squad1", "squad_mt_fi"),
+        ("snli", "snli_mt_fi"),
+        ("paws", "paws_mt_id"),
         ("hellaswag", "mt/hellaswag"),
     }
     assert all(r["state"] and r["licence"] and r["rows"] is None for r in told)
@@ -63,7 +65,8 @@ def test_what_the_hub_has_at_no_known_commit_says_how_to_get_it():
     assert found["ccg", "ccgbank/supertags", "train"]["state"].startswith(
         "missing: CCGbank is licensed (LDC2005T13)"
     )
-    assert "XIT_LOCAL/mt/squad1" in found["squad1", "mt/squad1/<language>", "train"]["state"]
+    assert "XIT_LOCAL/mt/hellaswag" in found["hellaswag", "mt/hellaswag/<language>", "train"]["state"]
+    assert "TurkuNLP/squad2-fi" in found["squad1", "squad_mt_fi/squad_v1", "train"]["state"]
     assert found["qqp", "nyu-mll/glue/qqp", "train"]["state"] == "on the hub: fetched when needed"
 
 

@@ -111,28 +111,43 @@ def test_the_cells_of_claims_1_to_6_have_every_seed_and_all_others_three(sliced)
     assert studies.LEAST_SEEDS == stats.SEEDS == 3
     for (source, lang, arm, _), found in seeds.items():
         assert tuple(found) == (scale.seeds if (source, arm) in claimed and lang == "en" else (1, 2, 3))
-    variants = {"mlm", "squad1+mlm", "mnli+mlm", "hellaswag+mlm", "ocnli", "jcqa"}
+    variants = {
+        "mlm",
+        "squad1+mlm",
+        "mnli+mlm",
+        "hellaswag+mlm",
+        "ocnli",
+        "jcqa",
+        *dict(scale.translated).values(),
+    }
     assert {c[0] for c in seeds if c[1] == "en"} == {source for source, _ in claimed} | variants
-    assert {c[0] for c in seeds if c[1] == "mt"} == set(studies.MIXED)
+    assert {c[0] for c in seeds if c[1] == "mt"} == set(studies.translated(scale))
     assert {c[3] for c in seeds} == set(TARGETS) and len(seeds) % len(TARGETS) == 0
 
 
-def test_any_prefix_of_a_sliced_plan_is_a_balanced_design(sliced):
-    stages = [(r.source, r.lang, r.seed) for r in sliced if r.phase == 2]
+def test_any_prefix_of_a_sliced_plan_is_a_balanced_design_in_each_of_its_rounds(sliced):
+    stages = [(r.source, r.seed) for r in sliced if r.phase == 2 and r.lang == "en"]
+    later = [name for name in nine(sliced[0].scale) if name not in studies.MIXED]
     for n in range(len(stages)):
-        counts = {}
-        for source, lang, _ in stages[:n]:
-            counts[source, lang] = counts.get((source, lang), 0) + 1
-        first = [
-            c for (source, lang), c in counts.items() if source in nine(sliced[0].scale) and lang == "en"
-        ]
-        # among the sources begun, no seed is ahead by more than one
-        assert not first or max(first) - min(first) <= 1
+        for sources in (studies.MIXED, later):
+            counts = [sum(cell[0] == source for cell in stages[:n]) for source in sources]
+            # no seed is ahead by more than one
+            assert max(counts) - min(counts) <= 1
+
+
+def test_claims_1_to_3_have_their_seeds_first_then_claims_4_to_8_then_9_and_10(sliced):
+    cells = list(dict.fromkeys((r.source, r.seed, r.lang, r.model) for r in sliced if r.phase == 3))
     scale = sliced[0].scale
-    assert [s[0] for s in stages[:4]] == [*studies.MIXED, studies.multi(scale)] and {
-        s[2] for s in stages[:10]
-    } == {1}
-    assert [s[2] for s in stages[:30]] == [1] * 10 + [2] * 10 + [3] * 10
+    plain = [name for name in studies.translated(scale) if name not in studies.MIXED]
+    rounds = [
+        ["", "", *studies.MIXED],  # the first with random weights
+        [studies.multi(scale), *(name for name in nine(scale) if name not in studies.MIXED)],
+        [*(f"{name}+mlm" for name in studies.MIXED), *plain, *studies.translated(scale)],
+    ]
+    for sources in rounds:
+        found, cells = cells[: 3 * len(sources)], cells[3 * len(sources) :]
+        assert [cell[0] for cell in found] == 3 * sources
+        assert [cell[1] for cell in found] == sorted(cell[1] for cell in found)
 
 
 def test_controls_come_before_the_sources_and_random_weights_are_probed_themselves(sliced):

@@ -70,7 +70,10 @@ def test_a_declaration_is_complete(declared):
     assert declared.train_on in (*TASKS, "") and len(set(declared.langs.split())) == len(
         declared.langs.split()
     )
-    assert all(re.search("@[0-9a-f]{40}$", spec) for spec in (*declared.joined, *declared.translated))
+    assert all(
+        re.search("@[0-9a-f]{40}$", spec)
+        for spec in (*declared.joined, *(x.spec for x in declared.translated))
+    )
     assert declared.protocol in (*PROTOCOLS, "mlm/masked-accuracy", "bucc/jiant-dev", "tatoeba/jiant")
 
 

@@ -231,7 +231,7 @@ def tune(net: Model, run: Run) -> Training:
     read, earlier = time.time(), spent(run.folder)
     method.add(net)
     batch, rows = s.batch_of(task.kind) or run.target.batch, len(features[task.name])
-    steps = s.steps or run.target.epochs * -(-rows // batch)
+    steps = s.target_steps(run.target.name) or run.target.epochs * -(-rows // batch)
     batches = mixture.Mixture(features, batch, steps, run.seed)
     curve = fit(net, batches, s.lr, run.seed, run.folder, s.save_every, trained=method.trained)
     dose = {"steps": steps, "rate": s.lr, "rows": rows}

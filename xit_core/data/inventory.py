@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..design.scales import PIVOT, Scale
 from ..design.studies import MIXED
-from ..design.tasks import EVERY, TASKS, TRANSLATED, Task, languages, located
+from ..design.tasks import EVERY, TASKS, Task, languages, located, translation_languages
 from ..machine.errors import Bad
 from ..machine.places import PACKAGE, local_dir, mirror_dir
 from . import hub, mining_pools, originals
@@ -104,16 +104,21 @@ def _own(task: Task, split: str, lang: str) -> Place:
     return Place(*task.config(lang), split, task.revision, lang, task.obtain, task.original)
 
 
-def _spec(spec: str, lang: str = "en") -> Place:
-    return Place(*located(spec.format(lang=lang)), lang, trains=True)
+def _spec(spec: str, lang: str = "en", obtain: str = "") -> Place:
+    return Place(*located(spec.format(lang=lang)), lang, obtain, trains=True)
+
+
+def _translated(task: Task) -> list[Place]:
+    """The published machine translations of a task's training rows."""
+    return [_spec(x.spec, lang, x.obtain) for x in task.translated for lang in x.langs.split()]
 
 
 def translation_places(task: Task) -> list[Place]:
     """Machine translations of a task's training rows: the published ones, and the user's own."""
-    places = [_spec(spec, lang) for spec in task.translated for lang in TRANSLATED]
+    places = _translated(task)
     folder = local_dir()
     own = sorted(folder.glob(f"mt/{task.name}/*")) if folder and task.train_on == task.name else []
-    own = [path for path in own if path.name in TRANSLATED]
+    own = [path for path in own if path.name in translation_languages(task)]
     places += [Place("mt", f"{task.name}/{path.name}", "train", lang=path.name, trains=True) for path in own]
     if places or task.name not in MIXED:
         return places
@@ -176,8 +181,10 @@ def _known(path: Path, splits: dict[tuple[str, str], set[str]]) -> bool:
     if path.parts[0] in ORIGINAL:
         return bool(re.fullmatch(ORIGINAL[path.parts[0]], "/".join(path.parts[1:])))
     if path.parts[0] == "mt":
-        trained = folders[1:2] and folders[1] in TASKS and TASKS[folders[1]].train_on == folders[1]
-        return bool(trained) and len(folders) == 3 and folders[2] in TRANSLATED and is_split(name, "train")
+        if len(folders) != 3 or folders[1] not in TASKS or not is_split(name, "train"):
+            return False
+        task = TASKS[folders[1]]
+        return task.train_on == task.name and folders[2] in translation_languages(task)
     return any(
         is_split(name, split) for split in splits.get(("/".join(folders[:-1]), "".join(folders[-1:])), ())
     )
@@ -190,7 +197,7 @@ def declared(task: Task) -> list[Place]:
         _own(task, part, lang) for lang in langs for part in f"{task.train},{task.validation}".split(",")
     ]
     places += [_spec(spec, lang) for spec in (*task.joined, *task.stand_ins) for lang in langs]
-    places += [_spec(spec, lang) for spec in task.translated for lang in TRANSLATED]
+    places += _translated(task)
     return places + ([_own(task, task.candidates, PIVOT)] if task.candidates else [])
 
 

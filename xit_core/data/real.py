@@ -1,7 +1,7 @@
 """Rows of real data sets: the user's folder, a mirror with stand-ins, or the hub at the declared commit."""
 
 from ..design.scales import PIVOT, Scale
-from ..design.tasks import TRANSLATED, Task, located
+from ..design.tasks import Task, located, translation_languages
 from ..machine.errors import Absent
 from ..machine.places import mirror_dir
 from . import mining_pools, originals, sources
@@ -50,12 +50,13 @@ def translations(task: Task, scale: Scale) -> list[Part]:
 
     There are as many rows as in English. If some languages are missing, no rows are left out: the languages
     that are available take turns, and the part's note says how many they are.
-    The languages are those of MNLI's published translation, or those that the user has in
+    The languages are those of its published translations, or those that the user has in
     XIT_LOCAL/mt/<task>/<language>.
 
     Raises: Absent when no language is available.
     """
-    langs = [code for code in TRANSLATED if code in (scale.langs or TRANSLATED)]
+    known = translation_languages(task)
+    langs = [code for code in known if code in (scale.langs or known)]
     by_language = {lang: translation(task, lang) for lang in langs}
     available = [lang for lang in langs if by_language[lang]]
     if not available:
@@ -65,7 +66,9 @@ def translations(task: Task, scale: Scale) -> list[Part]:
             f"<language>/train.jsonl ({' '.join(langs)}), or take lang=en"
         )
     coverage = (
-        f"translated into {len(available)} of {len(langs)} languages" if len(available) < len(langs) else ""
+        f"translated into {len(available)} of {len(langs)} languages ({', '.join(available)})"
+        if len(available) < len(langs)
+        else ""
     )
     return [
         part._replace(
@@ -79,8 +82,9 @@ def translations(task: Task, scale: Scale) -> list[Part]:
 def translation(task: Task, lang: str) -> list[Part]:
     """The training rows in one language: the user's own, else the published ones; [] where there are none."""
     own = from_local("mt", f"{task.name}/{lang}", "train")
-    published = () if own else (located(spec.format(lang=lang)) for spec in task.translated)
-    return own or [part for location in published for part in sources.fetch(*location)]
+    published = [x for x in task.translated if lang in x.langs.split() and not own]
+    locations = [(*located(x.spec.format(lang=lang)), x.obtain) for x in published]
+    return own or [part for location in locations for part in sources.fetch(*location)]
 
 
 def pools(lang: str, split: str = "validation", n: int = 0) -> mining_pools.Pools:

@@ -30,7 +30,7 @@ LATER = ("steps",)  # fields that are not in the ids of runs that have their def
 ARRANGED = (  # fields of a scale that only arrange the work, or are recorded elsewhere
     "name", "world", "encoder", "seeds", "together", "save_every", "pretraining", "lacks", "note", "sources",
     "targets",
-    "stand_ins", "by_seed", "prolongs", "first", "early", "instructions",
+    "stand_ins", "translated", "by_seed", "prolongs", "first", "early", "instructions",
 )  # fmt: skip
 
 
@@ -230,7 +230,10 @@ def revisions(run: Run) -> list[tuple[str, str]]:
     used |= {member.train_on: TASKS[member.train_on] for member in used.values() if member.train_on}
     if not run.stages and run.scale.world.made:
         used[TEXT.name] = TEXT
-    return [(name, used[name].version(run.scale.world)) for name in sorted(used)]
+    found = [(name, used[name].version(run.scale.world)) for name in sorted(used)]
+    if run.lang == MACHINE_TRANSLATED and not run.scale.world.made:
+        found += [(x.spec, x.langs) for name in sorted(used) for x in used[name].translated]
+    return found
 
 
 def differing(row, leave: tuple[str, ...] = ()) -> dict:

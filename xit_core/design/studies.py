@@ -9,7 +9,7 @@ from .scales import PIVOT, Scale
 from .tasks import INTERMEDIATES, TARGETS, TEXT, nine
 
 MAIN = "main"  # the paper's own study, the one that the claims read
-MIXED = ("squad1", "mnli", "hellaswag")  # the three tasks that are also mixed with MLM, and translated
+MIXED = ("squad1", "mnli", "hellaswag")  # the three tasks that are also mixed with MLM
 OTHER_LANGUAGES = ("ocnli", "jcqa")  # intermediate tasks in Chinese and Japanese: the control for English
 # seeds of every cell; where a scale runs seed by seed, the cells of claims 1 to 8 get its other seeds too
 LEAST_SEEDS = 3
@@ -28,6 +28,12 @@ def equal_steps(scale: Scale) -> tuple[str, ...]:
 def mixed() -> tuple[str, ...]:
     """The sources with masked language modelling: alone, and with each of MIXED."""
     return (TEXT.name, *(f"{name}+{TEXT.name}" for name in MIXED))
+
+
+def translated(scale: Scale) -> tuple[str, ...]:
+    """The three tasks that are also trained on in translation: MIXED, with the scale's stand-ins in place."""
+    replacements = dict(scale.translated)
+    return tuple(replacements.get(name, name) for name in MIXED)
 
 
 def paths(source: str, targets: tuple[str, ...]) -> list[str]:
@@ -55,34 +61,35 @@ def main_study(scale: Scale) -> list[Run]:
         Run(PRETRAINED, scale),
         *grid(scale, sources, targets),
         *grid(scale, () if scale.sources else equal_steps(scale), targets, steps=SINGLE),
-        *grid(scale, () if scale.sources else MIXED, targets, lang=MACHINE_TRANSLATED),
+        *grid(scale, () if scale.sources else translated(scale), targets, lang=MACHINE_TRANSLATED),
         *grid(scale, ("",), targets, model="random"),
     ]
 
 
 def by_seed(scale: Scale) -> list[Run]:
-    """The main study in seed order, so that every finished seed is a balanced design.
+    """The main study in the order of its claims, and seed by seed: every finished seed is a balanced design.
 
-    It also has intermediate tasks in other languages than English. First come the cells that claims 1 to 8
-    read, with the fewest seeds that a verdict needs, one seed after the other: baseline and random weights,
-    the sources that a claim names, the other single tasks. Then come the joint training at its full dose and
-    the variants, then the first cells with further seeds. Translated data come last because most machines
-    have none.
+    It also has intermediate tasks in other languages than English. First come, with the fewest seeds that a
+    verdict needs, the baseline, random weights and the single tasks that claims 1 to 3 name; then what claims
+    4 to 8 read besides, the joint training at equal steps and the other single tasks; then masked language
+    modelling and translated data for claims 9 and 10. Then come the joint training at its full dose, which no
+    claim is judged on, and the variants, and at last the cells of claims 1 to 8 with further seeds.
     """
-    others = (name for name in nine(scale) if name not in MIXED)
-    named = [(paths(source, TARGETS), {}) for source in ("", *MIXED)]
+    others = [(paths(name, TARGETS), {}) for name in nine(scale) if name not in MIXED]
+    baseline, *named = [(paths(source, TARGETS), {}) for source in ("", *MIXED)]
     control = ([PRETRAINED, *TARGETS], {"model": "random"})
     joint, *single = [(paths(source, TARGETS), {"steps": SINGLE}) for source in equal_steps(scale)]
     whole = (paths(multi(scale), TARGETS), {})
-    claimed = [*named[1:], joint, *((paths(source, TARGETS), {}) for source in others)]
     variants = [(paths(source, TARGETS), {}) for source in (*mixed(), *OTHER_LANGUAGES)]
-    translated = [(paths(source, TARGETS), {"lang": MACHINE_TRANSLATED}) for source in MIXED]
+    plain = [(paths(source, TARGETS), {}) for source in translated(scale) if source not in MIXED]
+    in_translation = [(paths(s, TARGETS), {"lang": MACHINE_TRANSLATED}) for s in translated(scale)]
     first, more = scale.seeds[:LEAST_SEEDS], scale.seeds[LEAST_SEEDS:]
     rounds = (
-        (first, [named[0], control, *claimed]),
-        (first, [whole, *single, *variants]),
-        (more, [named[0], *claimed, whole]),
-        (first, translated),
+        (first, [baseline, control, *named]),
+        (first, [joint, *others]),
+        (first, [*single, *plain, *in_translation]),
+        (first, [whole, *variants]),
+        (more, [baseline, *named, joint, *others, whole]),
     )
     cells = [(seed, cell) for seeds, cells in rounds for seed in seeds for cell in cells]
     return [

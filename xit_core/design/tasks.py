@@ -3,6 +3,7 @@ scored.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..machine.errors import Bad
 from .languages import NAMES
@@ -33,6 +34,14 @@ NLI = "entailment neutral contradiction".split()
 EVERY = "*"  # as a language: all that the task is evaluated in
 XNLI_LANGS = "ar bg de el en es fr hi ru sw th tr ur vi zh"
 TRANSLATED = "ar bg de el es fr hi ru sw th tr ur vi zh".split()  # what XNLI translates MNLI into
+
+
+class Translation(NamedTuple):
+    """The training rows of a task in machine translation: "repository/config/split@commit", with {lang}."""
+
+    spec: str
+    langs: str  # the languages that it is in
+    obtain: str = ""  # where to get it when the hub has it at no known commit; "" = the hub
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity, not by fields
@@ -82,8 +91,7 @@ class Task:
     stand_ins: tuple[str, ...] = ()
     # span tasks whose evaluation contexts no training row may have: a stand-in could
     no_overlap_with: tuple[str, ...] = ()
-    # "repository/config/split@commit": the training rows by machine, {lang} by {lang}
-    translated: tuple[str, ...] = ()
+    translated: tuple["Translation", ...] = ()  # the training rows by machine
 
     @property
     def scored(self) -> bool:
@@ -121,7 +129,26 @@ GLUE = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 XTREME_COMMIT = "ec5f1f46e9af79639a90684a7a70a956c4998f04"
 # google-research/xtreme, for what only its scripts make
 XTREME_CODE = "838c13b69daafb9328785d16caae2711e4012123"
-XNLI = "facebook/xnli/{lang}/train@b8dd5d7af51114dbda02c0e3f6133f332186418e"  # MNLI by machine; 14 languages
+# MNLI by machine
+XNLI = Translation(
+    "facebook/xnli/{lang}/train@b8dd5d7af51114dbda02c0e3f6133f332186418e", " ".join(TRANSLATED)
+)
+SQUAD_FI = Translation(
+    "squad_mt_fi/squad_v1/train@6034cec31c4261b3f5e4f92ddee871ff874d7473",
+    "fi",
+    "the answerable questions of TurkuNLP/squad2-fi, as XIT_LOCAL/squad_mt_fi/squad_v1/train.jsonl",
+)
+SNLI_FI = Translation(
+    "snli_mt_fi/fi/train@26939267e1a0491880d64f3da59023f3e00cb7d0",
+    "fi",
+    "the SNLI tasks of luukkonenr/natural-instructions-fi (columns premise, hypothesis, label 0-2), as "
+    "XIT_LOCAL/snli_mt_fi/fi/train.jsonl",
+)
+PAWS_ID = Translation(
+    "paws_mt_id/id/train@f19b665f7f439ba8dee0a43ecab5bb6e3da71173",
+    "id",
+    "paraphrase/paws of Wikidepia/indonesian_datasets, as XIT_LOCAL/paws_mt_id/id/train.jsonl",
+)
 QA = {
     "kind": "span", "genre": "qa", "columns": "id context question answers", "metrics": ("exact_match", "f1"),
     "protocol": "qa/squad-en", "epochs": 2, "batch": 16,
@@ -165,7 +192,8 @@ declare(
 declare(
     "squad1", role="intermediate", source="rajpurkar/squad/plain_text",
     revision="7b6d24c440a36b6815f21b70d25016731768db1f",
-    read=question, train_on="squad1", licence="CC BY-SA 4.0", citation="Rajpurkar et al. 2016, EMNLP", **QA,
+    read=question, train_on="squad1", licence="CC BY-SA 4.0", citation="Rajpurkar et al. 2016, EMNLP",
+    translated=(SQUAD_FI,), **QA,
 )  # fmt: skip
 declare(
     "hellaswag", "choose", "intermediate", "Rowan/hellaswag/default",
@@ -378,6 +406,18 @@ declare(
     obtain="datasets/jcommonsenseqa-v1.3 of yahoojapan/JGLUE (choices as a list), as "
     "XIT_LOCAL/shunk031/JGLUE/JCommonsenseQA/train.jsonl",
 )  # fmt: skip
+# two whose rows exist in machine translation, where those of MNLI and HellaSwag cannot be had
+declare(
+    "snli", role="alternative", source="stanfordnlp/snli/plain_text",
+    revision="cdb5c3d5eed6ead6e5a341c8e56e669bb666725b", train_on="snli", translated=(SNLI_FI,),
+    licence="CC BY-SA 4.0", citation="Bowman et al. 2015, EMNLP", **ENTAILMENT, **NLI_LABELS,
+)  # fmt: skip
+declare(
+    "paws", "classify", "alternative", "google/xtreme/PAWS-X.en", XTREME_COMMIT,
+    pair("sentence1", "sentence2"), "paraphrase", "sentence1 sentence2 label", train_on="paws",
+    labels=("different", "paraphrase"), epochs=5, translated=(PAWS_ID,), licence="free, with attribution",
+    citation="Zhang et al. 2019, NAACL",
+)  # fmt: skip
 for lang in ("ko", "sw"):
     declare(
         f"tydiqa_{lang}", role="alternative", source="google/xtreme/tydiqa", revision=XTREME_COMMIT,
@@ -414,6 +454,11 @@ def nine(scale: Scale) -> tuple[str, ...]:
     """The names of the nine single intermediate tasks of a scale, with its stand-ins in place."""
     replacements = dict(scale.stand_ins)
     return tuple(replacements.get(name, name) for name in INTERMEDIATES)
+
+
+def translation_languages(task: Task) -> tuple[str, ...]:
+    """The languages that a task's training rows may be in by machine: XNLI's, and those of its own."""
+    return tuple(dict.fromkeys((*TRANSLATED, *(code for x in task.translated for code in x.langs.split()))))
 
 
 def located(spec: str) -> tuple[str, str, str, str]:

@@ -128,9 +128,10 @@ def train_tokens(run: Run, counted: set) -> int:
     if not tasks or key in counted:
         return 0
     counted.add(key)
-    fixed, cap = (
-        (scale.stage_steps, run.size or scale.stage_rows) if run.phase == 2 else (scale.steps, scale.rows)
-    )
+    if run.phase == 2:
+        fixed, cap = scale.stage_steps, run.size or scale.stage_rows
+    else:
+        fixed, cap = scale.target_steps(run.target.name), scale.rows
     total, alone = 0, {}  # tokens, and the steps of each task
     for task in tasks:
         rows = rows_of(task, task.train) or cap

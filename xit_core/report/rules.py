@@ -7,7 +7,7 @@ import numpy as np
 
 from ..design import studies
 from ..design.run import MACHINE_TRANSLATED, SINGLE
-from ..design.scales import PIVOT
+from ..design.scales import PIVOT, Scale
 from ..design.tasks import TASKS, languages
 from ..machine.places import PACKAGE
 from .best import standing
@@ -231,23 +231,29 @@ def beats_mlm(ledger: Ledger) -> Finding:
     return shown_beside(found, full_dose(ledger, mean_contrast(parts)))
 
 
-def in_translation(source: str) -> Source:
-    """The source trained on machine-translated data, which take as many steps as English data."""
-    return source, MACHINE_TRANSLATED
+def beats_translated(ledger: Ledger) -> Finding:
+    """Does English training beat the same on machine-translated data, which take as many steps?"""
+    found = plain_beats(lambda source: (source, MACHINE_TRANSLATED), studies.translated)(ledger)
+    return shown_beside(found, ", ".join(f"{has} stands in for {t}" for t, has in ledger.scale.translated))
 
 
-def plain_beats(variant: Callable[[str], Source]) -> Callable[[Ledger], Finding]:
-    """Does English training on SQuAD, MNLI and HellaSwag beat `variant` of the same training?"""
+def three(_scale: Scale) -> tuple[str, ...]:
+    """SQuAD, MNLI and HellaSwag."""
+    return studies.MIXED
+
+
+def plain_beats(
+    variant: Callable[[str], Source], tasks: Callable[[Scale], tuple[str, ...]] = three
+) -> Callable[[Ledger], Finding]:
+    """Does English training on three tasks beat `variant` of the same training?"""
 
     def measure(ledger: Ledger) -> Finding:
-        targets = learned_targets(ledger)
-        compared = tuple(each for name in studies.MIXED for each in ((name, PIVOT), variant(name)))
+        targets, names = learned_targets(ledger), tasks(ledger.scale)
+        compared = tuple(each for name in names for each in ((name, PIVOT), variant(name)))
 
         def finding() -> Finding:
-            weights = mean_contrast(
-                [versus((name, PIVOT), variant(name), targets.names) for name in studies.MIXED]
-            )
-            superior = difference(ledger, weights, targets=targets.names, tasks=studies.MIXED)
+            weights = mean_contrast([versus((name, PIVOT), variant(name), targets.names) for name in names])
+            superior = difference(ledger, weights, targets=targets.names, tasks=names)
             above, below = superior.interval.above(-MARGIN), superior.interval.below(-MARGIN)
             return replace(superior, second=likelier(two_sided(above), two_sided(below)))
 

@@ -45,7 +45,7 @@ def by_rows(net: Model, task: Task, s: Scale) -> Evaluation:
     """Score a task that its head answers row by row, by its protocols."""
     parts, keys = {}, {}
     for lang in languages(task, s):
-        parts[lang], rows = by_language(net, task, TASKS[task.train_on], lang, s)
+        parts[lang], rows = by_language(net, task, TASKS[task.train_on], lang, s, s.scored(task.name))
         keys[lang] = instances.ties(rows, lang, s.world.made)
     predictions = [prediction for part in parts.values() for prediction in part.predictions]
     return Evaluation(
@@ -74,13 +74,15 @@ def constant_score(rows: list[dict]) -> float:
     return round(100 * commonest(gold), 6)
 
 
-def by_language(net: Model, task: Task, trained: Task, lang: str, s: Scale) -> tuple[Evaluation, list[dict]]:
+def by_language(
+    net: Model, task: Task, trained: Task, lang: str, s: Scale, most: int
+) -> tuple[Evaluation, list[dict]]:
     """Score one task in one language, with the head of the task that was trained for it.
 
-    Returns the scores, and the rows that were scored.
+    `most`: rows to score, 0 = all. Returns the scores, and the rows that were scored.
     """
     names = net.labels[trained.name]
-    rows, seen = reading.examples(task, "validation", lang, s, s.scored(task.name))
+    rows, seen = reading.examples(task, "validation", lang, s, most)
     features = encode(task, rows, net.tokenizer, s, names)
     logits = predict(net, trained.name, features)
     answers, extras = kind(task).answers(task, logits, features, rows, names)
@@ -109,18 +111,18 @@ def stage(net: Model, tasks: tuple[Task, ...], s: Scale) -> tuple[Evaluation, di
         if kind(task).measured == MASKS:
             scores += masked(net, s)
             continue
-        evaluation, rows = by_language(net, task, task, task.train_lang, s)
+        evaluation, rows = by_language(net, task, task, task.train_lang, s, s.dev_rows or s.eval_rows)
         scores += [replace(score, protocol=f"{task.name}: {score.protocol}") for score in evaluation.scores]
         predictions, seen = predictions + evaluation.predictions, seen + evaluation.seen
         guess[task.name] = constant_score(rows)
-    after = retrieval.retrieve(net, PARALLEL, s)
+    after = retrieval.alignment(net, s)
     more = after.more | {"guess": guess}
     return Evaluation(scores, predictions=predictions, seen=seen, more=more), probed(after)
 
 
 def encoder(net: Model, s: Scale) -> Evaluation:
     """Phase 1: masked-token accuracy in every language, and retrieval at every layer."""
-    retrieved = retrieval.retrieve(net, PARALLEL, s)
+    retrieved = retrieval.alignment(net, s)
     # unrounded in every published row, with which a repetition must agree
     return replace(retrieved, exact=masked(net, s) if net.lm_head or TEXT.name in net.heads else [])
 

@@ -40,8 +40,23 @@ def retrieve(net: Model, task: Task, s: Scale) -> Evaluation:
     return WAYS[task.retrieves](net, task, s)
 
 
-def nearest_sentence(net: Model, task: Task, s: Scale) -> Evaluation:
+def alignment(net: Model, s: Scale) -> Evaluation:
+    """How aligned the languages of an encoder are, by layer: as `nearest_sentence`, on a scale's usual rows.
+
+    They are the rows that `probe_retrieval` reads; `tatoeba` as a target may be scored on more.
+    """
+    return nearest_sentence(net, PARALLEL, s, s.eval_rows)
+
+
+def nearest_target(net: Model, task: Task, s: Scale) -> Evaluation:
+    """As `nearest_sentence`, on the rows of a target."""
+    return nearest_sentence(net, task, s, s.scored(task.name))
+
+
+def nearest_sentence(net: Model, task: Task, s: Scale, most: int) -> Evaluation:
     """Find each English sentence's nearest neighbour in the other language, by layer.
+
+    `most`: rows of each language, 0 = all.
 
     Vectors are raw and language-centred. The scores are those of tatoeba/jiant. `protocols`: the other
     direction (tatoeba/mteb), layer 10 of 24 (tatoeba/pr104), and the first token's vector instead of the mean
@@ -49,7 +64,7 @@ def nearest_sentence(net: Model, task: Task, s: Scale) -> Evaluation:
     """
     headline, scores, layers, points, predictions, seen, groups = headline_layer(net), [], [], {}, {}, [], {}
     for lang in languages(task, s):
-        rows, read = reading.examples(task, "validation", lang, s, s.scored(task.name))
+        rows, read = reading.examples(task, "validation", lang, s, most)
         other, pivot = (embed(net, [r[side] for r in rows], s, first=True) for side in "ab")
         neighbours, depth = ways(pivot, other), len(other) // 2
         groups[lang], groups[PIVOT], seen = other[:depth], pivot[:depth], seen + read
@@ -360,4 +375,4 @@ def ranked_answer(query: dict, ranked: list[str]) -> dict:
     return {"id": query["id"], "prediction": ranked, "gold": query["gold"]}
 
 
-WAYS = {"nearest": nearest_sentence, "mined": mined_pairs, "answers": answer_sentences, "entities": entities}
+WAYS = {"nearest": nearest_target, "mined": mined_pairs, "answers": answer_sentences, "entities": entities}
