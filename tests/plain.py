@@ -11,7 +11,6 @@ from xit_core.design.tasks import TASKS
 from xit_core.model import schedule
 from xit_core.model.features import sequences
 from xit_core.model.kinds import mlm
-from xit_core.model.methods import full
 
 
 def twin(net):
@@ -86,7 +85,7 @@ def hidden(net, name, features, at):
 
 def fit(net, mixture, lr, seed, gradient=loss):
     """Every step's loss of a plain loop over the whole embedding table."""
-    learned = full.trained(net)
+    learned = net.trained
     groups = [
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": schedule.DECAY},
         {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},

@@ -20,7 +20,7 @@ from transformers import (
     XLMRobertaConfig,
 )  # fmt: skip
 
-from xit_core import cli
+from xit_core import cli, phases
 from xit_core.data import reading
 from xit_core.design import scales
 from xit_core.design.encoders import weights_hash
@@ -139,6 +139,21 @@ def test_the_second_text_of_a_pair_has_the_type_that_transformers_gives_it(folde
         assert families.types(net.encoder.config, batch)["token_type_ids"].tolist() == sum(theirs, [])
     else:
         assert not families.types(net.encoder.config, batch)
+
+
+@pytest.mark.parametrize("method", ["adapter", "lora"])
+def test_a_stage_trains_what_a_method_adds(net, folder, method):
+    run = Run("mnli", own.scale_from(SMOKE, str(folder)), method=method)
+    if method == "adapter" and net.encoder.config.model_type == "modernbert":
+        with pytest.raises(Bad, match="no layer of modernbert ends in a norm; take 'full' or 'lora'"):
+            phases.intermediate(run)
+        return
+    dose = phases.intermediate(run)["dose"]
+    again = phases.reach(Run("mnli > tatoeba", run.scale, method=method)).encoder.state_dict()
+    start = net.encoder.state_dict()
+    changed = [name for name, x in start.items() if not torch.equal(x, again[name])]
+    assert 0 < dose["trained"] < sum(x.numel() for x in start.values()) / 4
+    assert bool(changed) == (method == "lora") and (len(again) > len(start)) == (method == "adapter")
 
 
 def test_a_checkpoint_of_a_stage_is_read_again(net, folder):

@@ -8,7 +8,6 @@ from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.model import encoder, families, fused, origins, packed
 from xit_core.model.flat import flattened
-from xit_core.model.methods import full
 
 CPU = torch.device("cpu")
 LENGTHS = {"uneven": [3, 7, 1, 12], "even": [5, 5, 5], "one": [9]}
@@ -85,7 +84,7 @@ def test_a_step_moves_the_encoder_and_the_head_of_its_task_alone():
     for name in ("mnli", "qqp"):
         net.add_head(TASKS[name], TASKS[name].labels)
     before = {name: p.detach().clone() for name, p in net.named_parameters()}
-    flats = flattened(net, full.trained(net))
+    flats = flattened(net, net.trained)
     assert [flat.owner for flat in flats] == ["", "", "mnli", "mnli", "qqp", "qqp"]
     optimiser = torch.optim.AdamW([flat.group for flat in flats], lr=0.1)
     for p in net.parameters():

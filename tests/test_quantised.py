@@ -145,12 +145,12 @@ def test_a_checkpoint_is_without_the_frozen_table_and_read_with_it(small, places
     s, _ = small
     run, net = Run("mnli", s), origins.start(s)
     table = net.encoder.get_input_embeddings().weight
-    assert not table.requires_grad and not any(p is table for p in full.trained(net))
+    assert not table.requires_grad and not any(p is table for p in net.trained)
     with torch.no_grad():
-        for weights in full.trained(net):
+        for weights in net.trained:
             weights.mul_(0.5)
     full.write(net, run.folder)
-    layers = sum(p.numel() for p in full.trained(net))
+    layers = sum(p.numel() for p in net.trained)
     assert run.has_checkpoint and (run.folder / "model.safetensors").stat().st_size < 2 * layers + 8192
     again = full.read(run)
     assert not again.encoder.get_input_embeddings().weight.requires_grad

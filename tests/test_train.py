@@ -12,7 +12,6 @@ from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
 from xit_core.model import flat, origins, schedule, train
 from xit_core.model.kinds import KINDS
-from xit_core.model.methods import full
 from xit_core.model.mixture import Mixture
 from xit_core.phases import training_set
 
@@ -143,7 +142,7 @@ def test_the_rate_warms_up_and_decays():
 
 def test_biases_and_norms_do_not_decay():
     net = origins.start(SCALES["smoke"])
-    flats = flat.flattened(net, full.trained(net))
+    flats = flat.flattened(net, net.trained)
     for part in flats:
         assert {p.ndim for p in part.parameters} == ({2} if part.group["weight_decay"] == 0.01 else {1})
     assert [part.group["weight_decay"] for part in flats] == [0.01, 0.0]

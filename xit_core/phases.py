@@ -125,10 +125,11 @@ def method_of(run: Run):
 
 def train_stage(net: Model, run: Run) -> Training:
     """Train the last stage of a run on `net`, in place; return its curve, dose, data and number of tokens."""
-    s, method, tasks, begin = run.scale, method_of(run), run.stages[-1].tasks, time.time()
+    s, stage, begin = run.scale, run.stages[-1], time.time()
+    tasks, rate = stage.tasks, s.stage_lr * stage.method.rate
     features, data = training_set(net, tasks, s, run.size or s.stage_rows, run.seed, run.lang)
     read, earlier = time.time(), spent(run.folder)
-    method.add(net)
+    methods.of(stage.method).add(net)
     # with what the method added
     before = {name: weights.clone() for name, weights in net.encoder.state_dict().items()}
     batch = max(s.batch_of(task.kind) or task.batch for task in tasks)
@@ -139,12 +140,11 @@ def train_stage(net: Model, run: Run) -> Training:
         return retrieval.probe_retrieval(now, s) | {"distance": encoder.distance(now, before)}
 
     probed = (s.probes, look) if s.probes else None
-    curve = fit(
-        net, batches, s.stage_lr, run.seed, run.folder, s.save_every, probe=probed, trained=method.trained
-    )
+    curve = fit(net, batches, rate, run.seed, run.folder, s.save_every, probe=probed)
     dose = {
         "steps": batches.steps,
-        "rate": s.stage_lr,
+        "rate": rate,
+        "trained": trained_weights(net),
         "rows": sum(map(len, features.values())),
         "share": batches.share,
         "distance": encoder.distance(net, before),
@@ -210,10 +210,13 @@ def refuse_training_rows(run: Run, trained: list[dict], evaluated: list[dict]) -
     This can happen because one stand-in may serve as training and as evaluation data.
     Raises: Bad when it does.
     """
-    parent = run.parent
-    while parent and parent.phase == 2:
-        training = results.read(parent)  # None when the checkpoint came without its row
-        trained, parent = trained + (training["provenance"]["data"] if training else []), parent.parent
+    parents = list(run.parents)
+    while parents:
+        parent = parents.pop()
+        # None where a checkpoint came without its row
+        training = results.read(parent) if parent.phase == 2 else None
+        trained = trained + (training["provenance"]["data"] if training else [])
+        parents += parent.parents
     training = [part for part in trained if part["split"] == "train" and TASKS[part["task"]].role != "text"]
     used = {(part.get("source"), part["lang"]) for part in training}
     shared = [part for part in evaluated if (part["source"], part["lang"]) in used]
@@ -226,15 +229,16 @@ def refuse_training_rows(run: Run, trained: list[dict], evaluated: list[dict]) -
 
 def tune(net: Model, run: Run) -> Training:
     """Fine-tune `net`, in place, on the English rows of the task that trains a run's target."""
-    s, method, task, begin = run.scale, method_of(run), TASKS[run.target.train_on], time.time()
+    s, method, task, begin = run.scale, run.stages[-1].method, TASKS[run.target.train_on], time.time()
     features, data = training_set(net, (task,), s, s.rows, run.seed)
     read, earlier = time.time(), spent(run.folder)
-    method.add(net)
+    methods.of(method).add(net)
     batch, rows = s.batch_of(task.kind) or run.target.batch, len(features[task.name])
     steps = s.target_steps(run.target.name) or run.target.epochs * -(-rows // batch)
     batches = mixture.Mixture(features, batch, steps, run.seed)
-    curve = fit(net, batches, s.lr, run.seed, run.folder, s.save_every, trained=method.trained)
-    dose = {"steps": steps, "rate": s.lr, "rows": rows}
+    rate = s.lr * method.rate
+    curve = fit(net, batches, rate, run.seed, run.folder, s.save_every)
+    dose = {"steps": steps, "rate": rate, "trained": trained_weights(net), "rows": rows}
     return Training(curve, dose, data, batches.tokens(), parts_of_time(begin, read, earlier))
 
 
@@ -248,16 +252,29 @@ def reach(run: Run) -> Model:
     without its checkpoint, and a copied checkpoint may lack a file. The stage is then trained once more, and
     its row stays as it is.
     """
-    parent = run.parent
-    if parent.phase == 1:
+    first, *others = run.parents
+    if first.phase == 1:
         return origins.start(run.scale, run.model, run.seed)
-    method = method_of(parent)
-    if not parent.has_checkpoint:
-        intermediate(parent)
-    if not parent.has_checkpoint:  # its row was there already
-        train_stage(net := reach(parent), parent)
-        method.write(net, parent.folder)
-    return method.read(parent)
+    net = left_by(first, lambda: reach(first))
+    for parent in others:  # a fusion's adapters, one beside the other
+        net = left_by(parent, lambda net=net: net)
+    return net
+
+
+def left_by(run: Run, start: Callable[[], Model]) -> Model:
+    """The model that a stage left, which is trained where it is not here. `start`: what it started from."""
+    method = method_of(run)
+    if not run.has_checkpoint:
+        intermediate(run)
+    if not run.has_checkpoint:  # its row was there already
+        train_stage(net := reach(run), run)
+        method.write(net, run.folder)
+    return method.read(run, start)
+
+
+def trained_weights(net: Model) -> int:
+    """How many weights of the encoder a stage trains; heads are not counted."""
+    return sum(weights.numel() for weights in net.encoder.parameters() if weights.requires_grad)
 
 
 def training_set(

@@ -13,7 +13,7 @@ from ..machine.errors import Bad
 from ..machine.files import MOST
 from ..machine.places import runs_dir
 from .encoders import RANDOM, fingerprint, weight_files
-from .methods import Method, canonical, methods
+from .methods import FUSION, Method, canonical, methods
 from .scales import PIVOT, Scale, scale
 from .tasks import TASKS, TEXT, Task, languages, nine, ordered, task
 
@@ -81,13 +81,7 @@ class Run:
 
     def __post_init__(self):
         object.__setattr__(self, "scale", scale(self.scale))
-        choices = {"lang": (PIVOT, MACHINE_TRANSLATED), "model": tuple(MODELS), "steps": (SUM, SINGLE)}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise Bad(f"{name}={getattr(self, name)!r}; allowed: {', '.join(map(repr, allowed))}")
-        for name, least in {"seed": 1, "size": 0}.items():
-            if type(getattr(self, name)) is not int or not least <= getattr(self, name) <= MOST:
-                raise Bad(f"{name}={getattr(self, name)!r}; allowed: a whole number from {least} to {MOST}")
+        self.refuse_values()
         paths = parse(self.path)
         if len(paths) != 1:
             raise Bad(
@@ -95,10 +89,30 @@ class Run:
             )
         object.__setattr__(self, "path", paths[0])
         object.__setattr__(self, "method", canonical(methods(self.method, len(self.stages) or 1)))
-        if all(len(stage.tasks) == 1 for stage in self.stages):  # both are the same
+        fused = bool(self.stages) and self.stages[-1].method.name == FUSION
+        if fused:
+            self.refuse_fusion()
+        if fused or all(len(stage.tasks) == 1 for stage in self.stages):  # both are the same
             object.__setattr__(self, "steps", SUM)
         for trained in (member for stage in self.stages for member in stage.tasks):
             languages(trained, self.scale)  # raises for a task that the scale's world does not have
+
+    def refuse_values(self) -> None:
+        """Check the fields that are one of a few values, or whole numbers. Raises: Bad for a wrong one."""
+        choices = {"lang": (PIVOT, MACHINE_TRANSLATED), "model": tuple(MODELS), "steps": (SUM, SINGLE)}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise Bad(f"{name}={getattr(self, name)!r}; allowed: {', '.join(map(repr, allowed))}")
+        for name, least in {"seed": 1, "size": 0}.items():
+            if type(getattr(self, name)) is not int or not least <= getattr(self, name) <= MOST:
+                raise Bad(f"{name}={getattr(self, name)!r}; allowed: a whole number from {least} to {MOST}")
+
+    def refuse_fusion(self) -> None:
+        """Check that a fusion has adapters to join and rows to train on. Raises: Bad."""
+        if not self.target or not self.target.train_on:
+            raise Bad(f"path {self.path!r}: {FUSION!r} is trained on a target's rows, and {self.on} has none")
+        if len(self.stages[0].tasks) < 2:
+            raise Bad(f"path {self.path!r}: {FUSION!r} joins several tasks; name them with + in one stage")
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -145,6 +159,13 @@ class Run:
         return replace(self, path=" > ".join(stage.name for stage in earlier), method=method)
 
     @property
+    def parents(self) -> "tuple[Run, ...]":
+        """The runs whose checkpoints it reads: its parent, or for a fusion those of each task alone."""
+        if self.phase == 3 and self.stages[-1].method.name == FUSION:
+            return tuple(replace(self.parent, path=member.name) for member in self.stages[0].tasks)
+        return (self.parent,) if self.parent else ()
+
+    @property
     def named(self) -> dict[str, str | int]:
         """Its fields as texts and numbers, as in a notebook, a ledger row and the command line."""
         return {field.name: getattr(self, field.name) for field in fields(self)} | {"scale": self.scale.name}
@@ -182,6 +203,8 @@ class Run:
         values |= {name: value for name, value in named.items() if value or name == "encoder"}
         if gaps := [gap for gap in s.lacks if gap.startswith(f"{self.on}/")]:
             values["lacks"] = gaps
+        if rates := {stage.method.name: stage.method.rate for stage in self.stages if stage.method.rate != 1}:
+            values["rates"] = rates
         if s.pretraining and (self.model or s.encoder.origin == RANDOM):
             values["pretraining"] = differing(s.pretraining)
         return json.loads(json.dumps(values))

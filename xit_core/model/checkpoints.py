@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 from transformers.conversion_mapping import register_checkpoint_conversion_mapping
 from transformers.core_model_loading import Concatenate, WeightConverter
@@ -82,9 +82,7 @@ def loaded(
     another kind.
     Shapes: each tensor as the encoder's configuration says.
     """
-    sums = [file.read_text(encoding="utf-8") for file in folder.glob(SUMS.format("*"))]
-    if sums and summed(folder, parts) not in sums:
-        raise ValueError(f"not as it was written: {SUMS.format('*')}")
+    check_sums(folder, parts)
     config = AutoConfig.for_model(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
     tensors = whole_tensors({k: v.float() for file in parts for k, v in load_file(file).items()})
     encoder = empty(config)
@@ -94,6 +92,13 @@ def loaded(
         own[name] = table()
     encoder.load_state_dict(own)
     return encoder, tensors
+
+
+def check_sums(folder: Path, parts: list[Path]) -> None:
+    """Check files against their stored hashes, where there are any. Raises: ValueError when they differ."""
+    sums = [file.read_text(encoding="utf-8") for file in folder.glob(SUMS.format("*"))]
+    if sums and summed(folder, parts) not in sums:
+        raise ValueError(f"not as it was written: {SUMS.format('*')}")
 
 
 def summed(folder: Path, parts: list[Path]) -> str:
@@ -131,6 +136,39 @@ def write_model(model: Model, folder: Path, dtype: torch.dtype = torch.float32) 
     files.write_together(folder, make, f"the checkpoint {folder}", full=SafetensorError)
     for stale in set(folder.glob("model*.safetensors")) - {folder / name for name in parts}:
         stale.unlink(missing_ok=True)
+
+
+def write_part(weights: dict[str, nn.Parameter], settings: dict, folder: Path) -> None:
+    """Save some weights of a model, in the layout of a whole one. `settings` become its config.json.
+
+    Raises: Bad when the files cannot be written. Shapes: weights of any shape.
+    """
+    tensors = {name: x.detach().cpu().contiguous() for name, x in weights.items()}
+    config = json.dumps(settings, indent=1) + "\n"
+    files.write_together(
+        folder,
+        lambda aside: saved(aside, {WHOLE: tensors}, config),
+        f"the checkpoint {folder}",
+        full=SafetensorError,
+    )
+
+
+def read_part(folder: Path, weights: dict[str, nn.Parameter]) -> None:
+    """Put what `write_part` saved into the weights of a model.
+
+    Raises: Bad for a missing or damaged file, or one of other weights. Shapes: weights of any shape.
+    """
+
+    def load(folder: Path) -> None:
+        check_sums(folder, [folder / WHOLE])
+        found = load_file(folder / WHOLE)
+        if found.keys() != weights.keys():
+            raise ValueError("it has other weights")
+        with torch.no_grad():
+            for name, x in found.items():
+                weights[name].copy_(x)
+
+    files.read_foreign(folder, load, "delete the folder, it is made again", "damaged checkpoint")
 
 
 def saved(folder: Path, parts: dict[str, dict[str, Tensor]], config: str) -> list[str]:

@@ -49,6 +49,13 @@ class Model(nn.Module):
         """bf16 on a GPU that supports it, and on the CPU where the scale says that it pays."""
         return torch.autocast(next(self.parameters()).device.type, torch.bfloat16, enabled=self.bf16)
 
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """What an optimiser gets: all parameters but those that a method, or a frozen table, leaves as they
+        are.
+        """
+        return [p for p in self.parameters() if p.requires_grad]
+
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """What masked LM must know of the tokenizer."""

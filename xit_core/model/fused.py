@@ -2,6 +2,7 @@
 
 transformers computes a layer in some thirty small operations, and autograd its gradient in as many again. In
 a small encoder, calling them takes as long as computing them. Here a layer is a dozen, with the same result.
+What is not trained gets no gradient.
 """
 
 import torch
@@ -13,7 +14,7 @@ from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaLayer
 from .packed import Sequences
 
 aten = torch.ops.aten
-ALL = [True, True, True]  # gradients of a layer norm: of its input, its weight and its bias
+LORA = "get_delta_weight"  # what peft's layers have; peft is imported only where it is used
 
 
 def fits(layer: nn.Module, device: torch.device) -> bool:
@@ -23,10 +24,20 @@ def fits(layer: nn.Module, device: torch.device) -> bool:
     if type(layer) is not XLMRobertaLayer or device.type != "cpu":
         return False
     own, after, within, last = layer.attention.self, layer.attention.output, layer.intermediate, layer.output
-    linear = (own.query, own.key, own.value, after.dense, within.dense, last.dense)
     drops = layer.training and any(part.dropout.p for part in (own, after, last))
-    plain = all(type(part) is nn.Linear for part in linear)
-    return plain and not drops and type(within.intermediate_act_fn) is GELUActivation
+    known = all(type(part) is nn.Linear or hasattr(part, LORA) for part in linear(layer))
+    return known and not drops and type(within.intermediate_act_fn) is GELUActivation
+
+
+def linear(layer: XLMRobertaLayer) -> tuple[nn.Module, ...]:
+    """The linear parts of a layer, in the order of `Layer`."""
+    own, after = layer.attention.self, layer.attention.output
+    return own.query, own.key, own.value, after.dense, layer.intermediate.dense, layer.output.dense
+
+
+def weight(part: nn.Module) -> Tensor:
+    """(out, in): the weight of a linear part, with what LoRA adds to it."""
+    return part.weight + getattr(part, LORA)("default") if hasattr(part, LORA) else part.weight
 
 
 def run(layer: XLMRobertaLayer, x: Tensor, s: Sequences, wanted: Sequences, half: bool) -> Tensor:
@@ -34,17 +45,17 @@ def run(layer: XLMRobertaLayer, x: Tensor, s: Sequences, wanted: Sequences, half
 
     `wanted`: `s`, or its `firsts`. `half`: whether matrix products are in bf16, as with autocast.
     """
-    own, after = layer.attention.self, layer.attention.output
-    linear = (own.query, own.key, own.value, after.dense, layer.intermediate.dense, layer.output.dense)
-    weights = [p for part in linear for p in (part.weight, part.bias)]
+    weights = [w for part in linear(layer) for w in (weight(part), part.bias)]
     weights = [w.bfloat16() for w in weights] if half else weights
-    norms = [p for norm in (after.LayerNorm, layer.output.LayerNorm) for p in (norm.weight, norm.bias)]
-    shape = own.num_attention_heads, after.LayerNorm.eps
-    return Layer.apply(x.float(), s, wanted, shape, *weights, *norms)
+    norm = layer.attention.output.LayerNorm
+    shape = layer.attention.self.num_attention_heads, norm.eps
+    # the last norm stays a module of its own: it may have adapters
+    return layer.output.LayerNorm(Layer.apply(x.float(), s, wanted, shape, *weights, norm.weight, norm.bias))
 
 
 class Layer(torch.autograd.Function):
-    """Attention within each sequence, and the feed-forward network, each added to its input and normalised.
+    """Attention within each sequence, added to its input and normalised, and the feed-forward network, added
+    to its own.
 
     With T tokens read in `s`, and R states wanted: x (T, H) -> (R, H), float32.
     """
@@ -53,7 +64,7 @@ class Layer(torch.autograd.Function):
     def forward(
         ctx, x: Tensor, s: Sequences, wanted: Sequences, shape: tuple[int, float],
         wq: Tensor, bq: Tensor, wk: Tensor, bk: Tensor, wv: Tensor, bv: Tensor, wo: Tensor, bo: Tensor,
-        w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, n1: Tensor, c1: Tensor, n2: Tensor, c2: Tensor,
+        w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, n1: Tensor, c1: Tensor,
     ) -> Tensor:  # fmt: skip
         """The layer. Shapes: `w` are weights (out, in), `b` and `c` biases, `n` the norms' weights."""
         (heads, eps), dtype, size = shape, wq.dtype, x.shape[-1:]
@@ -72,25 +83,23 @@ class Layer(torch.autograd.Function):
         half = a.to(dtype)
         u = torch.addmm(b1, half, w1.t())
         h = functional.gelu(u)
-        y0 = torch.addmm(b2, h, w2.t()).float().add_(a)
-        y, *m2 = aten.native_layer_norm(y0, size, n2, c2, eps)
         ctx.save_for_backward(
-            read, asked, q, k, v, out, lse, o, a0, *m1, half, u, h, y0, *m2, wq, wk, wv, wo, w1, w2, n1, c1,
-            n2, c2,
-        )  # fmt: skip
+            read, asked, q, k, v, out, lse, o, a0, *m1, half, u, h, wq, wk, wv, wo, w1, w2, n1, c1
+        )
         ctx.s, ctx.wanted, ctx.heads, ctx.options = s, wanted, heads, options
-        return y
+        return torch.addmm(b2, h, w2.t()).float().add_(a)
 
     @staticmethod
     def backward(ctx, gy: Tensor):
-        """The gradients of x and of the weights. Shapes: gy (R, H)."""
-        read, asked, q, k, v, out, lse, o, a0, m1, r1, half, u, h, y0, m2, r2 = ctx.saved_tensors[:17]
-        wq, wk, wv, wo, w1, w2, n1, c1, n2, c2 = ctx.saved_tensors[17:]
+        """The gradients of x and of the weights that are trained. Shapes: gy (R, H)."""
+        read, asked, q, k, v, out, lse, o, a0, m1, r1, half, u, h = ctx.saved_tensors[:14]
+        wq, wk, wv, wo, w1, w2, n1, c1 = ctx.saved_tensors[14:]
         s, wanted, dtype, size = ctx.s, ctx.wanted, wq.dtype, gy.shape[-1:]
-        g2, gn2, gc2 = aten.native_layer_norm_backward(gy, y0, size, m2, r2, n2, c2, ALL)
-        gf = g2.to(dtype)
+        learned = ctx.needs_input_grad[4:]
+        gf = gy.to(dtype)
         gu = aten.gelu_backward(gf @ w2, u)
-        g1, gn1, gc1 = aten.native_layer_norm_backward(added(g2, gu, w1), a0, size, m1, r1, n1, c1, ALL)
+        of_norm = [True, *learned[12:]]
+        g1, *gn = aten.native_layer_norm_backward(added(gy, gu, w1), a0, size, m1, r1, n1, c1, of_norm)
         go = g1.to(dtype)
         (gout,) = spread(go @ wo, wanted, 1, ctx.heads, zeros=True)
         parts = aten._scaled_dot_product_flash_attention_for_cpu_backward(
@@ -103,9 +112,11 @@ class Layer(torch.autograd.Function):
         if wanted is not s:
             gx = torch.zeros_like(read, dtype=gx.dtype).index_copy_(0, s.begins, gx)
         gx = added(added(gx, gk, wk), gv, wv)
-        linear = [(gq, asked), (gk, read), (gv, read), (go, o), (gu, half), (gf, h)]
-        weights = [part for g, seen in linear for part in (g.t() @ seen, g.sum(0))]
-        return gx, None, None, None, *weights, gn1, gc1, gn2, gc2
+        weights = []
+        for g, seen in ((gq, asked), (gk, read), (gv, read), (go, o), (gu, half), (gf, h)):
+            of_weight, of_bias = learned[len(weights) : len(weights) + 2]
+            weights += [g.t() @ seen if of_weight else None, g.sum(0) if of_bias else None]
+        return gx, None, None, None, *weights, *gn
 
 
 def projected(x: Tensor, *parts: tuple[Tensor, Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..machine import files
 from ..machine.errors import Bad
@@ -18,7 +18,6 @@ from .compact import CompactEmbedding
 from .encoder import Model
 from .flat import Flat, flattened
 from .kinds.kind import IGNORED
-from .methods import full
 from .schedule import CLIP, EPSILON, slope
 
 POINTS = 40  # points in a training curve
@@ -27,7 +26,6 @@ POINTS = 40  # points in a training curve
 def fit(
     net: Model, batches: mixture.Mixture, lr: float, seed: int, folder: Path, save_every: int = 1000,
     masking: float = 0.15, beta2: float = 0.999, probe: tuple[int, Callable[[Model], dict]] | None = None,
-    trained: Callable[[Model], list[nn.Parameter]] = full.trained,
 ) -> list[dict]:  # fmt: skip
     """Train for `batches.steps` steps and return the curve: step, loss, rate, and the probe's values.
 
@@ -40,7 +38,7 @@ def fit(
     net.to(accelerator.device)
     table = CompactEmbedding(net, batches, lr)
     wrapped = accelerator.prepare(net)
-    flats = flattened(net, trained(net))
+    flats = flattened(net, net.trained)
     optimiser = torch.optim.AdamW(
         [flat.group for flat in flats], lr=lr, betas=(0.9, beta2), eps=EPSILON, fused=True
     )

@@ -108,9 +108,10 @@ def checkpoint_bytes(scale: Scale) -> int:
 
 def parents(run: Run, planned: dict[str, Run]) -> list[str]:
     """Ids of the planned runs that this run starts from. All seeds start from the same pretrained encoder."""
-    parent = run.parent
-    if not parent or parent.id in planned:
-        return [parent.id] if parent else []
+    found = [parent.id for parent in run.parents if parent.id in planned]
+    if found or not run.parents:
+        return found
+    (parent,) = run.parents
     return [
         run_id
         for run_id, candidate in planned.items()

@@ -58,11 +58,8 @@ class Clock:
         Their time includes stages that have a row but no checkpoint here and must be trained again.
         """
         todo = [run for run in runs if not results.finished(run)]
-        retrained = {
-            run.parent
-            for run in todo
-            if run.parent and run.parent.phase == 2 and results.finished(run.parent)
-        }
+        needed = {parent for run in todo for parent in run.parents}
+        retrained = {parent for parent in needed if parent.phase == 2 and results.finished(parent)}
         todo += [run for run in retrained if not run.has_checkpoint]
         return self.end - min(CARE * sum(map(self.expected, todo)), 0.9 * self.span)
 

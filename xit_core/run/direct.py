@@ -67,7 +67,7 @@ def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> It
     for run in job.runs:
         if time.time() >= clock.latest([run]):
             raise Over
-        if run.parent and (reason := broken.get(run.parent.id)):
+        if reason := next((broken[parent.id] for parent in run.parents if parent.id in broken), None):
             broken[run.id] = reason
             continue
         begin = time.time()

@@ -1,8 +1,9 @@
 """Train every weight and save the whole encoder."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...design.run import Run
 from .. import checkpoints, origins
@@ -10,12 +11,9 @@ from ..encoder import Model
 
 
 def add(net: Model) -> None:
-    """Add nothing."""
-
-
-def trained(net: Model) -> list[nn.Parameter]:
-    """All parameters, but for an embedding table that is frozen."""
-    return [p for p in net.parameters() if p.requires_grad]
+    """Add nothing; train everything, but for an embedding table that is frozen."""
+    net.encoder.requires_grad_(True)
+    net.encoder.get_input_embeddings().weight.requires_grad_(not net.frozen_table)
 
 
 def write(net: Model, folder: Path) -> None:
@@ -23,8 +21,8 @@ def write(net: Model, folder: Path) -> None:
     checkpoints.write_model(net, folder)
 
 
-def read(run: Run) -> Model:
-    """Read the encoder that a run saved.
+def read(run: Run, start: Callable[[], Model] | None = None) -> Model:
+    """Read the encoder that a run saved; what it started from is not needed.
 
     Raises: Bad for a missing or damaged file.
     """
