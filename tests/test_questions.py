@@ -2,11 +2,13 @@
 edit.
 """
 
+import json
 from dataclasses import replace
 
 import pytest
 
 import synthetic
+from xit_core import cli
 from xit_core.design import studies
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
@@ -22,7 +24,7 @@ def question(monkeypatch):
     monkeypatch.setattr(studies, "STUDIES", studies.STUDIES)
     weights = contrasts.versus(("mnli", "en"), contrasts.BASELINE, ("xnli",))
     made = questions.Question(
-        "made_up", 9, "Does it?",
+        "made_up", 9, "Does it?", ("micro",),
         runs=lambda scale: [Run(p, scale, seed) for seed in (1, 2, 3) for p in ("xnli", "mnli",
         "mnli > xnli")],
         contrasts=lambda scale: {"gain": weights, "elsewhere": {("qqp", "en", "xnli"): 1.0}},
@@ -54,7 +56,7 @@ def test_runs_that_differ_in_rows_are_cells_of_their_own(monkeypatch):
         monkeypatch.setattr(module, "STUDIES", known)
     sizes = (100, 200)
     made = questions.Question(
-        "sizes", 9, "Does more help?",
+        "sizes", 9, "Does more help?", ("micro",),
         runs=lambda scale: [Run("mnli > xnli", scale, seed, size=n) for n in sizes for seed in (1, 2, 3)],
         contrasts=lambda scale: {"more": contrasts.versus(("200", "en"), ("100", "en"), ("xnli",))},
         page=lambda view, out: "",
@@ -80,3 +82,96 @@ def test_its_page_is_written_for_every_scale_with_rows(question, tmp_path):
 def test_every_question_has_its_chapter_in_the_book():
     chapters = {p.stem for p in (pages.ROOT / "book/questions").glob("*.md")}
     assert chapters == set(questions.QUESTIONS) and len(TARGETS) == 9
+
+
+# -- question 1: adapters
+
+
+def adapters_ledger(add):
+    """Rows of the whole study at micro; `add(run)` points are planted in every score of a run."""
+    rows = {}
+    control = [run for run in studies.runs("main", SCALES["micro"]) if run.model and run.seed <= 3]
+    for run in (*studies.runs("adapters", SCALES["micro"]), *control):
+        row = synthetic.row(run)
+        points = add(run) if run.phase == 3 else 0.0
+        scores = [score | {"value": score["value"] + points} for score in row["scores"]]
+        rows[run.id] = row | {"scores": scores}
+    return list(rows.values())
+
+
+def joint_by_adapters(run):
+    return run.method == "adapter" and run.source.count("+") and run.steps == "single"
+
+
+@pytest.mark.parametrize(
+    ("points", "word"), [(6.0, "yes"), (0.0, "no difference"), (-6.0, "no, the opposite")]
+)
+def test_a_planted_effect_of_joint_adapters_is_found_and_a_null_is_not(points, word):
+    question = questions.QUESTIONS["adapters"]
+    rows = adapters_ledger(lambda run: points * bool(joint_by_adapters(run)))
+    found = {row["name"]: row for row in questions.answers(question, SCALES["micro"], rows)}
+    first, *rest = found.values()
+    assert first["estimate"] == pytest.approx(points, abs=1.5) and first["low"] < points < first["high"]
+    assert first["verdict"] in ((word,) if points else (word, "open"))
+    assert abs(found["joint − mean of single tasks, full training"]["estimate"]) < 1.5
+    interaction = found["adapters − full training, in joint − single"]
+    assert interaction["low"] < points < interaction["high"]
+    assert all(row["estimate"] is not None for row in rest)
+
+
+def test_the_best_single_task_is_chosen_on_other_seeds():
+    def lucky(run):  # another task is lucky at each seed
+        name = ("mnli", "squad1", "hellaswag", "ccg")[run.seed % 4]
+        return 20.0 * (run.source == name and run.method == "adapter")
+
+    rows = adapters_ledger(lucky)
+    found = questions.answers(questions.QUESTIONS["adapters"], SCALES["micro"], rows)[1]
+    assert found["low"] < found["estimate"] < found["high"] and found["estimate"] > -10
+
+
+def test_the_adapters_question_reads_f1_alone():
+    rows = adapters_ledger(lambda run: 0.0)
+    for score in (score for row in rows if row["phase"] == 3 for score in row["scores"]):
+        if score["metric"] == "exact_match":
+            score["value"] = 0.0
+    found = questions.answers(questions.QUESTIONS["adapters"], SCALES["micro"], rows)
+    assert (
+        found[0]
+        == questions.answers(
+            questions.QUESTIONS["adapters"], SCALES["micro"], adapters_ledger(lambda run: 0.0)
+        )[0]
+    )
+
+
+def test_a_question_whose_targets_are_not_learned_is_not_testable():
+    def untaught(run):
+        return -30.0 * (not run.model)  # at the level of random weights
+
+    rows = adapters_ledger(untaught)
+    first = questions.answers(questions.QUESTIONS["adapters"], SCALES["micro"], rows)[0]
+    assert first["verdict"] == "not testable" and "0 of 5, 3 needed" in first["note"]
+
+
+def test_the_adapters_study_shares_its_full_runs_with_the_main_study():
+    main = {run.id for run in studies.runs("main", SCALES["micro"])}
+    own = studies.runs("adapters", SCALES["micro"])
+    shared = {run.id for run in own if run.method == "full" and run.seed <= 3}
+    assert len(shared) > 300 and shared <= main
+    small = studies.runs("adapters", SCALES["small"])
+    assert {run.on for run in small if run.phase == 3} == {"udpos", "panx", "xquad", "tydiqa"}
+
+
+def test_its_page_answers_shows_gates_and_draws_its_figure(tmp_path):
+    for row in adapters_ledger(lambda run: 6.0 * bool(joint_by_adapters(run))):
+        results.write(row | {"dose": row["dose"] | {"trained": 8 if "adapter" in row["method"] else 100}})
+    text = (pages.build(tmp_path / "book") / "questions/adapters.md").read_text()
+    assert "**Short answer: yes**. joint − mean of single tasks, adapters: +" in text
+    assert "| targets learned | 5 of 5, 3 needed | passed |" in text and "could have been seen" not in text
+    assert (tmp_path / "book/figures/micro-adapters.svg").is_file()
+
+
+def test_the_command_tells_every_contrast_of_every_question(capsys):
+    assert cli.main(["questions", "--json", "--scale", "micro"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {row["question"] for row in told} == set(questions.QUESTIONS)
+    assert {row["scale"] for row in told} == {"micro"} and all("verdict" in row for row in told)

@@ -107,6 +107,7 @@ def parser() -> Parser:
     add_study_arguments(command(study, scale="micro", to_json=False))
     add_results_arguments(command(results, to_json=False))
     command(claims, scale="micro")
+    add_questions_arguments(command(questions))
     add_compare_arguments(command(compare))
     add_simulate_arguments(command(simulate))
     add_data_arguments(command(data, scale="micro"))
@@ -193,6 +194,11 @@ def add_results_arguments(given: Parser) -> None:
     given.add_argument("folder", nargs="?", type=filled, metavar="DIR", help=folder_help)
     given.add_argument("--study", help=f"publish: its name, or other for the rows of no study ({MAIN})")
     given.add_argument("--scale", help=f"publish: one of {' '.join(SCALES)} (every one with rows)")
+
+
+def add_questions_arguments(subparser: Parser) -> None:
+    """The arguments of `xit questions`."""
+    subparser.add_argument("--scale", help="one scale (default: every scale of a question's design)")
 
 
 def add_compare_arguments(given: Parser) -> None:
@@ -446,6 +452,22 @@ def claims(scale: Scale, as_json: bool) -> None:
     for note in (scale.note, environments_differ(results.rows(scale.name))):
         if note and not as_json:
             print(f"{scale.name}: {note}")
+
+
+def questions(scale: Scale | None, as_json: bool) -> None:
+    """the answers of the research questions"""
+    from .report import questions as module
+
+    told = [
+        {"question": question.id, "number": question.number, "scale": name} | row
+        for question in sorted(module.QUESTIONS.values(), key=lambda question: question.number)
+        for name in question.scales
+        if not scale or scale.name == name
+        for row in module.answers(question, SCALES[name])
+    ]
+    tell(
+        told, as_json, "question", "scale", "name", "estimate", "low", "high", "detectable", "verdict", "note"
+    )
 
 
 def compare(

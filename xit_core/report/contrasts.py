@@ -110,12 +110,14 @@ def entries(
     return cells
 
 
-def stage_rows(stored: list[dict], planned: Iterable[Run]) -> dict[Source, dict[int, dict]]:
+def stage_rows(
+    stored: list[dict], planned: Iterable[Run], cell_of: Callable[[Run], Cell | None]
+) -> dict[Source, dict[int, dict]]:
     """The rows of finished intermediate trainings of a study: source -> seed -> row."""
     rows, found = {row["id"]: row for row in stored}, {}
     for run in planned:
-        if run.phase == 2 and run.id in rows and not run.model:
-            found.setdefault((at(run.source, run.steps), run.lang), {})[run.seed] = rows[run.id]
+        if run.phase == 2 and run.id in rows and (cell := cell_of(run)):
+            found.setdefault(cell[:2], {})[run.seed] = rows[run.id]
     return found
 
 
@@ -150,7 +152,7 @@ class Ledger:
         stored = results.rows(scale.name) if stored is None else stored
         planned, found = studies.runs(study, scale), scored(stored)
         self.cells = entries(found, planned, cell_of)
-        self.stages = stage_rows(stored, planned)
+        self.stages = stage_rows(stored, planned, cell_of)
         self.control = controls(scale, found)
         self.targets = tuple(t for t in TARGETS if ("", PIVOT, t) in self.cells)
         self.nine, self.multi = nine(scale), at(studies.multi(scale), SINGLE)

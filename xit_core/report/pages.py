@@ -417,7 +417,9 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "performance_paper.md": performance.paper_hours(),
         "results.json": json.dumps(book_numbers(shown), indent=1, sort_keys=True),
         **{
-            f"questions/{question.id}.md": per_scale(shown, partial(question.page, out=out))
+            f"questions/{question.id}.md": per_scale(
+                views_of(question.scales, shown), partial(question.page, out=out)
+            )
             for question in questions.QUESTIONS.values()
         },
         **micro.pages(),

@@ -524,3 +524,20 @@ def _grid(number: int, columns: int, height: float, width: float = WIDTH) -> tup
     for unused in grid.flat[number:]:
         unused.set_axis_off()
     return figure, list(grid.flat[:number])
+
+
+@plt.rc_context(STYLE)
+def trained(table: pd.DataFrame) -> Figure | None:
+    """Points: the mean score of each source against the weights that are trained for one target."""
+    table = table[table.trained > 0]
+    if table.empty:
+        return None
+    figure, (axes,) = _grid(1, 1, 3.6)
+    colours = dict(zip(sorted(set(table.method)), COLOURS.values(), strict=False))
+    for method, part in table.groupby("method"):
+        axes.scatter(part.trained, part.score, s=22, color=colours[method], label=method, alpha=0.8)
+    axes.set(
+        xscale="log", xlabel="trained weights of the encoder", ylabel="mean F1 over languages and targets"
+    )
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure

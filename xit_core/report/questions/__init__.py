@@ -22,7 +22,20 @@ from ...design.studies import STUDIES
 
 if TYPE_CHECKING:  # a study can also be run where pandas is not installed
     from ..chapters import View
-    from ..contrasts import Cell, Weights
+    from ..contrasts import Cell, Ledger, Weights
+    from ..gates import Gate
+    from ..stats import Interval
+
+    Contrast = Weights | Callable[[Ledger], Interval]
+
+YES, NO, SAME, OPEN, UNTESTABLE = "yes", "no, the opposite", "no difference", "open", "not testable"
+DATED = "2026-11-28"  # when these words and their rule were fixed, before any run of a question
+RULE = (
+    "A contrast is *yes* or *no, the opposite* where its 95 % interval is above or below zero; otherwise it "
+    "is *no difference* where two one-sided tests place it within {margin:g} points of zero, and *open* "
+    "where they do not. The first contrast answers the question, or is *not testable* where a gate fails. "
+    "Words and rule were fixed on {dated}, before the first run of a question."
+)
 
 
 @dataclass(frozen=True)
@@ -32,26 +45,74 @@ class Question:
     id: str  # also of its study and its chapter
     number: int
     asks: str  # in the words of the study documents
+    scales: tuple[str, ...]  # that its design is made for
     runs: Callable[[Scale], list[Run]]
-    contrasts: "Callable[[Scale], dict[str, Weights]]"  # name -> weights of the cells of its runs
+    # name -> weights of the cells of its runs, or how the interval is found; the first is the answer
+    contrasts: "Callable[[Scale], dict[str, Contrast]]"
     # (view, folder) -> the chapter's Markdown for one scale; figures are saved in the folder
     page: "Callable[[View, Path], str]"
     # what a run is an observation of; its own where runs differ in method, rows or start
     cell_of: "Callable[[Run], Cell | None] | None" = None
+    # what of a ledger's rows the contrasts read: a metric of their own, or all
+    read: Callable[[list[dict]], list[dict]] = list
+    # what must be learned before the answer can be given: name -> gate
+    gates: "Callable[[Ledger], dict[str, Gate]] | None" = None
 
 
-def answers(question: Question, scale: Scale) -> list[dict]:
-    """Every contrast of a question at a scale: name, estimate, low and high in points, or a note why not."""
-    from ..contrasts import Ledger, Short, main_cell
+def ledger_of(question: Question, scale: Scale, stored: list[dict] | None = None) -> "Ledger":
+    """The finished runs of a question. `stored`: rows to use in place of the ledger's files."""
+    from ...ledger import results
+    from ..contrasts import Ledger, main_cell
 
-    ledger, rows = Ledger(scale, question.id, question.cell_of or main_cell), []
-    for name, weights in question.contrasts(scale).items():
-        try:
-            gap = ledger.gap(weights)
-            rows.append({"name": name, "estimate": gap.mean, "low": gap.low, "high": gap.high, "note": ""})
-        except Short as short:
-            rows.append({"name": name, "estimate": None, "low": None, "high": None, "note": str(short)})
+    rows = results.rows(scale.name) if stored is None else stored
+    return Ledger(scale, question.id, question.cell_of or main_cell, question.read(rows))
+
+
+def answers(question: Question, scale: Scale, stored: list[dict] | None = None) -> list[dict]:
+    """Every contrast of a question at a scale, the answer first.
+
+    Keys: name; estimate, low, high and the smallest detectable difference, in points; verdict; note, why
+    there is no estimate or which gate failed.
+    """
+    ledger = ledger_of(question, scale, stored)
+    rows = [answer(ledger, name, contrast) for name, contrast in question.contrasts(scale).items()]
+    failed = [
+        f"{name}: {gate.says}" for name, gate in gates_of(question, ledger).items() if gate.passed is False
+    ]
+    if rows and failed:
+        rows[0] |= {"verdict": UNTESTABLE, "note": "; ".join(failed)}
     return rows
+
+
+def gates_of(question: Question, ledger: "Ledger") -> "dict[str, Gate]":
+    """The gates of a question's answer, by name."""
+    return question.gates(ledger) if question.gates else {}
+
+
+def answer(ledger: "Ledger", name: str, contrast: "Contrast") -> dict:
+    """One contrast, measured, or why it cannot be."""
+    from ..contrasts import Short
+
+    row = dict.fromkeys(("estimate", "low", "high", "detectable"))
+    try:
+        gap = contrast(ledger) if callable(contrast) else ledger.gap(contrast)
+    except Short as short:
+        return {"name": name} | row | {"verdict": OPEN, "note": str(short)}
+    row = {"estimate": gap.mean, "low": gap.low, "high": gap.high, "detectable": gap.detectable()}
+    return {"name": name} | row | {"verdict": verdict(gap), "note": ""}
+
+
+def verdict(gap: "Interval") -> str:
+    """The word for an interval, by RULE."""
+    from ..rules import MARGIN
+    from ..stats import LEVEL, two_sided
+
+    tests = {
+        YES: two_sided(gap.above()),
+        NO: two_sided(gap.below()),
+        SAME: max(gap.above(-MARGIN), gap.below(MARGIN)),
+    }
+    return next((word for word, p in tests.items() if p < LEVEL), OPEN)
 
 
 def add(question: Question) -> None:

@@ -1,0 +1,92 @@
+"""The chapters of the research questions: the question, its short answer, contrasts, gates and figure."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ..design import studies
+from . import plots, questions
+from .chapters import SIGNED, View, count, figure, markdown_table, number
+from .questions import OPEN, UNTESTABLE, Question
+from .rules import MARGIN
+
+
+def standard(question: Question, view: View, out: Path, drawn: "plots.Figure | None") -> str:
+    """The chapter's page for one scale. `drawn`: the figure of its result."""
+    found = questions.answers(question, view.declared, view.rows)
+    ledger = questions.ledger_of(question, view.declared, view.rows)
+    gates = questions.gates_of(question, ledger)
+    rule = questions.RULE.format(margin=MARGIN, dated=questions.DATED)
+    tables = contrast_table(found) + f"{rule}\n\n" + gate_table(gates)
+    drawing = figure(out, view, question.id, drawn)
+    return f"{short_answer(found[0])}\n\n{progress(question, view)}\n\n{tables}{drawing}"
+
+
+def short_answer(row: dict) -> str:
+    """The answer in words, with its interval."""
+    if row["estimate"] is None:
+        return f"**Not answered yet**: {row['note']}."
+    because = f" ({row['note']})" if row["verdict"] == UNTESTABLE else ""
+    seen = (
+        f"; a difference of {number(row['detectable'])} could have been seen"
+        if row["verdict"] == OPEN
+        else ""
+    )
+    return f"**Short answer: {row['verdict']}**{because}. {row['name']}: {interval_cell(row)} points{seen}."
+
+
+def interval_cell(row: dict) -> str:
+    """ "+1.2 [−0.3, +2.6]"."""
+    mean, low, high = (number(row[key], SIGNED) for key in ("estimate", "low", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def progress(question: Question, view: View) -> str:
+    """How many of the planned runs are finished."""
+    planned, done = studies.runs(question.id, view.declared), {row["id"] for row in view.rows}
+    return f"{count(sum(run.id in done for run in planned))} of {count(len(planned))} runs are in the ledger."
+
+
+def contrast_table(found: list[dict]) -> str:
+    """Every contrast with its interval, the smallest difference that it could have seen, and its word."""
+    head = ["contrast", "points [95 %]", "detectable", "word"]
+    lines = [
+        [row["name"], "–", "–", row["note"]]
+        if row["estimate"] is None
+        else [row["name"], interval_cell(row), number(row["detectable"]), row["verdict"]]
+        for row in found
+    ]
+    return markdown_table(head, lines)
+
+
+def gate_table(gates: dict) -> str:
+    """What must be learned before the question can be answered."""
+    words = {True: "passed", False: "failed", None: "not known yet"}
+    lines = [[name, gate.says, words[gate.passed]] for name, gate in gates.items()]
+    return markdown_table(["gate", "found", ""], lines) if lines else ""
+
+
+def by_trained_weights(question: Question, view: View, on: tuple[str, ...]) -> pd.DataFrame:
+    """Mean score over targets against the weights that are trained for one target, a line for each source.
+
+    Columns: source, method, trained, score.
+    """
+    ledger = questions.ledger_of(question, view.declared, view.rows)
+    runs = {run.id: run for run in studies.runs(question.id, view.declared) if run.phase == 3}
+    trained = {row["id"]: row["dose"]["trained"] for row in view.rows if "trained" in row.get("dose", {})}
+    lines = []
+    for cell, entries in ledger.cells.items():
+        if cell[2] in on and entries:
+            method = runs[next(iter(entries.values())).id].stages[-1].method.name
+            known = [trained[entry.id] for entry in entries.values() if entry.id in trained]
+            score = sum(entry.score for entry in entries.values()) / len(entries)
+            lines.append(
+                {"source": cell[0], "method": method, "trained": max(known, default=0), "score": score}
+            )
+    table = pd.DataFrame(lines, columns=["source", "method", "trained", "score"])
+    whole = table.groupby("source").score.transform("size") == len(on)
+    found = (
+        table[whole].groupby(["source", "method"], as_index=False).agg({"trained": "max", "score": "mean"})
+    )
+    full = found.groupby("method").trained.transform("max")  # rows of before this was recorded
+    return found.assign(trained=full)

@@ -1,0 +1,206 @@
+"""Question 1: does adapter training on several intermediate tasks at once beat training on single ones?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...design.methods import ADAPTER, FULL, FUSION, LORA
+from ...design.run import PRETRAINED, SINGLE, SUM, Run, parse
+from ...design.scales import PIVOT, Scale
+from ...design.studies import MIXED, paths
+from ...design.tasks import TARGETS, TASKS, nine
+from . import Question
+
+if TYPE_CHECKING:
+    from ..chapters import View
+    from ..contrasts import Cell, Ledger, Source, Weights
+    from ..gates import Gate
+    from ..stats import Interval
+
+F1 = tuple(name for name in TARGETS if "f1" in TASKS[name].metrics and TASKS[name].train_on)
+SEEDS = {"micro": 8}  # elsewhere as many as a verdict needs
+FUSED = f"{ADAPTER} > {FUSION}"
+LEARNED = 3  # of the targets with F1 that must be learned, and of the single tasks more than half
+
+
+def whole(scale: Scale) -> bool:
+    """Whether a scale has the whole design: in a constructed world runs are cheap."""
+    return scale.world.made
+
+
+def singles(scale: Scale) -> tuple[str, ...]:
+    """The intermediate tasks that are trained alone and jointly: all nine, or three on real data."""
+    return nine(scale) if whole(scale) else MIXED
+
+
+def joint(scale: Scale) -> str:
+    """The source that trains on all of them jointly."""
+    return parse("+".join(singles(scale)))[0]
+
+
+def targets(scale: Scale) -> tuple[str, ...]:
+    """All nine targets, or those with F1 on real data."""
+    return TARGETS if whole(scale) else tuple(name for name in F1 if name != "mlqa")
+
+
+def runs(scale: Scale) -> list[Run]:
+    """The runs seed by seed: none, each task alone and all jointly, in full and by adapters; LoRA without the
+    single tasks; and the fusion of the adapters of single tasks.
+    """
+    alone, together, on = singles(scale), joint(scale), targets(scale)
+    doses = (SINGLE, SUM) if whole(scale) else (SINGLE,)
+    jointly = [(together, steps) for steps in doses]
+    plan = [
+        (path, {"method": method, "steps": steps})
+        for method, sources in {
+            FULL: [("", SUM), *((name, SUM) for name in alone), *jointly],
+            ADAPTER: [("", SUM), *((name, SUM) for name in alone), *jointly],
+            LORA: [("", SUM), *jointly] if whole(scale) else [],
+        }.items()
+        for source, steps in sources
+        for path in paths(source, on)
+    ]
+    fused = [(f"{together} > {target}", {"method": FUSED}) for target in on if TASKS[target].train_on]
+    seeds = range(1, SEEDS.get(scale.name, len(scale.seeds[:3])) + 1)
+    return [
+        Run(PRETRAINED, scale),
+        *(Run(path, scale, seed, **given) for seed in seeds for path, given in (*plan, *fused)),
+    ]
+
+
+def cell_of(run: Run) -> "Cell | None":
+    """What a run is an observation of: its source is named with its method, unless that is the usual one."""
+    from ..contrasts import at
+
+    if run.model:
+        return None
+    method = run.stages[-1].method.name if run.stages else FULL
+    return named(method, at(run.source, run.steps)), run.lang, run.on
+
+
+def named(method: str, source: str) -> str:
+    """The name of a source trained by a method."""
+    return source if method == FULL else f"{method}: {source}".strip()
+
+
+def source(method: str, name: str, steps: str = SUM) -> "Source":
+    """A source as the contrasts name it."""
+    from ..contrasts import at
+
+    return named(method, at(name, steps)), PIVOT
+
+
+def over_singles(scale: Scale, method: str, ours: "Source", on: tuple[str, ...]) -> "Weights":
+    """The weights of a source minus the mean of the single tasks trained by a method."""
+    from ..contrasts import mean_contrast, versus
+
+    return mean_contrast([versus(ours, source(method, name), on) for name in singles(scale)])
+
+
+def contrasts(scale: Scale) -> "dict[str, Weights | object]":
+    """The contrasts on the targets with F1, then the first of them on all nine targets."""
+    from ..contrasts import versus
+
+    on = tuple(name for name in targets(scale) if name in F1)
+    together = joint(scale)
+    equal = {method: source(method, together, SINGLE) for method in (FULL, ADAPTER, LORA)}
+    first, usual = (over_singles(scale, method, equal[method], on) for method in (ADAPTER, FULL))
+    found = {
+        "joint − mean of single tasks, adapters": first,
+        "joint − best single task, adapters": lambda ledger: over_best(ledger, equal[ADAPTER], on),
+        "fusion of single tasks − their mean": over_singles(scale, ADAPTER, source(FUSION, together), on),
+        "joint − mean of single tasks, full training": usual,
+        "adapters − full training, in joint − single": difference(first, usual),
+        "mean of single tasks − none, adapters": {
+            cell: -weight
+            for cell, weight in over_singles(scale, ADAPTER, source(ADAPTER, ""), on).items()
+        },
+        "adapters − full training, no intermediate task": versus(source(ADAPTER, ""), source(FULL, ""), on),
+        "SQuAD − none on XQuAD, adapters": versus(source(ADAPTER, "squad1"), source(ADAPTER, ""), ("xquad",)),
+    }  # fmt: skip
+    if whole(scale):
+        all_steps = source(ADAPTER, together)
+        found["joint − mean of single tasks, adapters, steps of all tasks"] = over_singles(
+            scale, ADAPTER, all_steps, on
+        )
+        found["joint: LoRA − full training"] = versus(equal[LORA], equal[FULL], on)
+    return found
+
+
+def difference(a: "Weights", b: "Weights") -> "Weights":
+    """The weights of one contrast minus another."""
+    return {cell: a.get(cell, 0.0) - b.get(cell, 0.0) for cell in dict.fromkeys((*a, *b))}
+
+
+def over_best(ledger: "Ledger", ours: "Source", on: tuple[str, ...]) -> "Interval":
+    """A source minus the best single task by adapters, which is chosen for each seed on the other seeds.
+
+    Raises: Short.
+    """
+    import numpy as np
+
+    from ..contrasts import Short, mean_contrast, versus
+    from ..stats import Interval, Spread, held_out_variance
+
+    others = [source(ADAPTER, name) for name in singles(ledger.scale)]
+    seeds = ledger.seeds({(*each, target) for each in (ours, *others) for target in on})
+    if len(seeds) < 2:
+        raise Short("one seed: nothing to choose on")
+    scores = np.array([mean_scores(ledger, each, on, seeds) for each in (ours, *others)])
+    rest = np.array([np.delete(scores[1:], k, axis=1).mean(1).argmax() for k in range(len(seeds))])
+    values = scores[0] - scores[1:][rest, np.arange(len(seeds))]
+    weights = mean_contrast([versus(ours, others[k], on) for k in rest])
+    instances = Spread(ledger.over_instances(weights, seeds))
+    return Interval(float(values.mean()), (held_out_variance(values), instances))
+
+
+def mean_scores(ledger: "Ledger", of: "Source", on: tuple[str, ...], seeds: list[int]) -> list[float]:
+    """The mean score over targets of a source, at each seed."""
+    return [sum(ledger.cells[(*of, target)][seed].score for target in on) / len(on) for seed in seeds]
+
+
+def f1_alone(stored: list[dict]) -> list[dict]:
+    """Rows with F1 as the only score of a target that has it: the question's own measure."""
+    return [
+        row | {"scores": [score for score in row["scores"] if score["metric"] == "f1"]}
+        if row["on"] in F1
+        else row
+        for row in stored
+    ]
+
+
+def gates(ledger: "Ledger") -> "dict[str, Gate]":
+    """Enough targets and single tasks are learned, and the joint training is."""
+    from ..gates import Gate
+    from ..gates import gates as of
+
+    found, needed = of(ledger), len(singles(ledger.scale)) // 2 + 1
+    alone = [found.stages.get(source(ADAPTER, name)) for name in singles(ledger.scale)]
+    on = [found.targets.get(name) for name in targets(ledger.scale) if name in F1]
+    told = {"targets learned": (on, LEARNED), "single tasks learned by adapters": (alone, needed)}
+    return {name: enough(Gate, parts, least) for name, (parts, least) in told.items()}
+
+
+def enough(make, parts: "list[Gate | None]", least: int) -> "Gate":
+    """Whether enough of some gates are passed; not known while those that are not known could decide it."""
+    passed = sum(bool(part and part.passed) for part in parts)
+    unknown = sum(part is None or part.passed is None for part in parts)
+    says = f"{passed} of {len(parts)}, {least} needed"
+    return make(True if passed >= least else None if passed + unknown >= least else False, says)
+
+
+def page(view: "View", out: Path) -> str:
+    """The chapter for one scale."""
+    from .. import plots
+    from .. import question_pages as pages
+
+    on = tuple(name for name in targets(view.declared) if name in F1)
+    return pages.standard(QUESTION, view, out, plots.trained(pages.by_trained_weights(QUESTION, view, on)))
+
+
+QUESTION = Question(
+    "adapters", 1,
+    "Can adapter-based intermediate-task training on multiple intermediate tasks simultaneously improve "
+    "zero-shot cross-lingual transfer performance on XTREME compared to single intermediate-task training, "
+    "as measured by average F1-score across languages?",
+    ("micro", "small"), runs, contrasts, page, cell_of, f1_alone, gates,
+)  # fmt: skip
