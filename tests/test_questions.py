@@ -15,6 +15,7 @@ from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TARGETS
 from xit_core.ledger import results
 from xit_core.report import chapters, contrasts, pages, questions
+from xit_core.run import launch
 
 
 @pytest.fixture
@@ -175,3 +176,10 @@ def test_the_command_tells_every_contrast_of_every_question(capsys):
     told = json.loads(capsys.readouterr().out)
     assert {row["question"] for row in told} == set(questions.QUESTIONS)
     assert {row["scale"] for row in told} == {"micro"} and all("verdict" in row for row in told)
+
+
+def test_seeds_that_a_study_adds_to_those_of_the_scale_have_notebooks_of_their_own():
+    jobs = launch.jobs(studies.runs("adapters", SCALES["micro"]))
+    assert {job.seed for job in jobs} == {0, 1, *range(4, 9)}
+    for job in jobs:
+        assert {run.id for run in launch.job(**job.parameters).runs} == {run.id for run in job.runs}

@@ -121,11 +121,11 @@ def jobs(planned: list[Run]) -> list[Job]:
 
     The targets and seeds of a source share one, unless the scale runs them separately. At small scales,
     starting a kernel with its imports costs as much as a training. A scale that runs seed by seed has one
-    execution for each seed.
+    execution for each seed, and so has a seed that a study adds to those of the scale.
     """
     groups: dict[tuple, dict[Run, None]] = {}
     for run in planned:
-        seed = run.seed if run.scale.by_seed else 1
+        seed = run.seed if run.scale.by_seed or run.seed not in run.scale.seeds else 0
         settings = tuple({**run.named, "path": "", "seed": seed}.items())
         key = (run.phase, run.source, settings) if run.scale.together else (run,)
         groups.setdefault(key, {})[run] = None
