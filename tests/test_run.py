@@ -177,3 +177,18 @@ def test_a_stage_of_a_path_can_have_its_own_method(monkeypatch):
         Run("xnli", method="half > full")
     with pytest.raises(Bad, match="names 3 methods; allowed: one, or one for each of the 2 stages$"):
         Run("mnli > xnli", method="half > full > half")
+
+
+def test_a_recipe_has_what_a_scale_says_of_its_own_tasks_alone():
+    small, other = scales.SCALES["small"], Run("panx", "small")
+    assert Run("paws > pawsx", small).recipe["lr_of"] == [["pawsx", 5e-5], ["paws", 5e-5]]
+    assert "lr_of" not in other.recipe and other.recipe["steps_of"] == [["panx", 200]]
+    changed = replace(small, lr_of=(("pawsx", 1e-5),), steps_of=small.steps_of[::-1])
+    assert Run("panx", changed).id == other.id and Run("pawsx", changed).id != Run("pawsx", small).id
+
+
+def test_a_task_may_have_a_rate_of_its_own_where_it_is_trained_alone():
+    s = replace(scales.SCALES["small"], lr=3e-4, stage_lr=2e-4)
+    assert s.rate(("pawsx",), target=True) == s.rate(("paws",), target=False) == 5e-5
+    assert s.rate(("xnli",), target=True) == 3e-4 and s.rate(("mnli",), target=False) == 2e-4
+    assert s.rate(("paws", "mnli"), target=False) == 2e-4

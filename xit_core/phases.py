@@ -126,7 +126,8 @@ def method_of(run: Run):
 def train_stage(net: Model, run: Run) -> Training:
     """Train the last stage of a run on `net`, in place; return its curve, dose, data and number of tokens."""
     s, stage, begin = run.scale, run.stages[-1], time.time()
-    tasks, rate = stage.tasks, s.stage_lr * stage.method.rate
+    tasks, names = stage.tasks, tuple(task.name for task in stage.tasks)
+    rate = s.rate(names, target=False) * stage.method.rate
     features, data = training_set(net, tasks, s, run.size or s.stage_rows, run.seed, run.lang)
     read, earlier = time.time(), spent(run.folder)
     methods.of(stage.method).add(net)
@@ -236,7 +237,7 @@ def tune(net: Model, run: Run) -> Training:
     batch, rows = s.batch_of(task.kind) or run.target.batch, len(features[task.name])
     steps = s.target_steps(run.target.name) or run.target.epochs * -(-rows // batch)
     batches = mixture.Mixture(features, batch, steps, run.seed)
-    rate = s.lr * method.rate
+    rate = s.rate((run.target.name,), target=True) * method.rate
     curve = fit(net, batches, rate, run.seed, run.folder, s.save_every)
     dose = {"steps": steps, "rate": rate, "trained": trained_weights(net), "rows": rows}
     return Training(curve, dose, data, batches.tokens(), parts_of_time(begin, read, earlier))

@@ -32,6 +32,8 @@ ARRANGED = (  # fields of a scale that only arrange the work, or are recorded el
     "targets",
     "stand_ins", "translated", "by_seed", "prolongs", "first", "early", "instructions",
 )  # fmt: skip
+# fields of a scale of which a recipe has only what is said of its own tasks
+BY_TASK = ("eval_rows_of", "steps_of", "lr_of")
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,10 @@ class Run:
         makes the encoder or starts from random weights.
         """
         s = self.scale
-        values = differing(s, leave=ARRANGED) | {"world": s.world.name}
+        values = differing(s, leave=(*ARRANGED, *BY_TASK)) | {"world": s.world.name}
+        trained = {member.name for stage in self.stages for member in stage.tasks}
+        own = {name: [x for x in getattr(s, name) if x[0] in trained] for name in BY_TASK}
+        values |= {name: found for name, found in own.items() if found}
         named = {"encoder": s.encoder.name, "revision": s.encoder.revision}
         values |= {name: value for name, value in named.items() if value or name == "encoder"}
         if gaps := [gap for gap in s.lacks if gap.startswith(f"{self.on}/")]:

@@ -62,6 +62,7 @@ class Scale:
     long_batch: int = 0  # the same of tasks of kind span and choose, whose examples are long; 0 = batch
     lr: float = 1e-5
     stage_lr: float = 1e-5
+    lr_of: tuple[tuple[str, float], ...] = ()  # (a task that needs another rate when it is trained alone, it)
     max_len: int = 256  # tokens
     span_len: int = 0  # tokens of a question with its window of context, 0 = max_len
     # tokens from one window to the next ("doc_stride"), 0 = windows overlap by a third of their length
@@ -107,6 +108,11 @@ class Scale:
     def target_steps(self, task: str) -> int:
         """Optimiser steps of a target's own training, 0 = its epochs."""
         return dict(self.steps_of).get(task, self.steps)
+
+    def rate(self, tasks: tuple[str, ...], target: bool) -> float:
+        """The learning rate of a training on these tasks: a target's own, or an intermediate stage."""
+        usual = self.lr if target else self.stage_lr
+        return dict(self.lr_of).get(tasks[0], usual) if len(tasks) == 1 else usual
 
     def batch_of(self, kind: str) -> int:
         """Examples a step of a task of this kind, 0 = the task's own."""
@@ -206,8 +212,9 @@ SCALES = {
             eval_rows_of=(("xnli", 1000), ("tydiqa", 200), ("tatoeba", 0)),
             gaps=(*TEST_ONLY, "panx/th", "bucc/de", "bucc/fr", "bucc/ru"),
             lacks=("lareqa/ru", "lareqa/tr", "lareqa/vi"),
-            steps=400, steps_of=(("pawsx", 150), ("udpos", 150), ("panx", 200)),
-            stage_steps=400, batch=16, long_batch=4, lr=1e-4, stage_lr=1e-4, max_len=128,
+            steps=400, steps_of=(("udpos", 150), ("panx", 200)),
+            stage_steps=400, batch=16, long_batch=4, lr=1e-4, stage_lr=1e-4,
+            lr_of=(("pawsx", 5e-5), ("paws", 5e-5)), max_len=128,
             span_len=384, span_step=128, pooling="match", frozen_table=True, bf16=True, save_every=100,
             stand_ins=(("ccg", "udtag"),), translated=(("mnli", "snli"), ("hellaswag", "paws")), by_seed=True,
             note=(
