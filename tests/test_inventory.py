@@ -34,6 +34,8 @@ def test_every_split_that_the_paper_scale_reads_is_listed_with_its_rows():
         ("snli", "snli_mt_fi"),
         ("paws", "paws_mt_id"),
         ("hellaswag", "mt/hellaswag"),
+        ("prefer", "Anthropic/hh-rlhf"),
+        ("prefer_sham", "Anthropic/hh-rlhf"),
     }
     assert all(r["state"] and r["licence"] and r["rows"] is None for r in told)
 

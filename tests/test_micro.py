@@ -26,6 +26,8 @@ COLUMNS = {
     "ccg": "tokens supertags",
     "cosmosqa": "id context question answer0 answer1 answer2 answer3 label",
     "csqa": "id question question_concept choices answerKey",
+    "prefer": "prompt chosen rejected",
+    "prefer_sham": "prompt chosen rejected",
     "mlm": "text source",
     "xnli": "language sentence1 sentence2 gold_label",
     "pawsx": "sentence1 sentence2 label",

@@ -9,8 +9,8 @@ from stores import rows
 from xit_core import cli
 from xit_core.data import parcel
 from xit_core.data.mirror import from_mirror, manifest
-from xit_core.data.real import HELD_OUT
 from xit_core.design.scales import SCALES
+from xit_core.design.tasks import HELD_OUT
 from xit_core.design.worlds import REAL
 from xit_core.machine.errors import Bad
 

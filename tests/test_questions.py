@@ -88,16 +88,20 @@ def test_every_question_has_its_chapter_in_the_book():
 # -- question 1: adapters
 
 
-def adapters_ledger(add):
-    """Rows of the whole study at micro; `add(run)` points are planted in every score of a run."""
+def planted(study, add):
+    """Rows of a whole study at micro; `add(run)` points are planted in every score of a target's run."""
     rows = {}
     control = [run for run in studies.runs("main", SCALES["micro"]) if run.model and run.seed <= 3]
-    for run in (*studies.runs("adapters", SCALES["micro"]), *control):
+    for run in (*studies.runs(study, SCALES["micro"]), *control):
         row = synthetic.row(run)
         points = add(run) if run.phase == 3 else 0.0
         scores = [score | {"value": score["value"] + points} for score in row["scores"]]
         rows[run.id] = row | {"scores": scores}
     return list(rows.values())
+
+
+def adapters_ledger(add):
+    return planted("adapters", add)
 
 
 def joint_by_adapters(run):
@@ -183,3 +187,56 @@ def test_seeds_that_a_study_adds_to_those_of_the_scale_have_notebooks_of_their_o
     assert {job.seed for job in jobs} == {0, 1, *range(4, 9)}
     for job in jobs:
         assert {run.id for run in launch.job(**job.parameters).runs} == {run.id for run in job.runs}
+
+
+# -- question 2: alignment
+
+
+def alignment_rows(add):
+    """Rows of the whole study at micro, with `add(run)` points planted, and preferences that are learned."""
+    rows = planted("alignment", add)
+    for row in rows:
+        for score in row["scores"] if row["on"].startswith("prefer") else ():
+            score |= {"value": 85.0 if row["on"] == "prefer" else 50.0, "n": 100}
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("points", "word"), [(5.0, "yes"), (0.0, "no difference"), (-5.0, "no, the opposite")]
+)
+def test_a_planted_interaction_of_alignment_is_found_and_a_null_is_not(points, word):
+    def add(run):  # the tasks add 3 points after any start, and more after the alignment
+        stages = run.source.split(" > ")
+        return 3.0 * (stages[-1] in ("squad1", "mnli")) + points * (run.source.startswith("prefer > "))
+
+    rows = alignment_rows(add)
+    found = questions.answers(questions.QUESTIONS["alignment"], SCALES["micro"], rows)
+    assert found[0]["verdict"] in ((word,) if points else (word, "open"))
+    assert found[0]["low"] < points < found[0]["high"]
+    assert found[1]["estimate"] == pytest.approx(3 + points, abs=1) and abs(found[4]["estimate"]) < 1
+
+
+def test_a_level_that_alignment_raises_is_no_interaction():
+    rows = alignment_rows(lambda run: 8.0 * (run.source.split(" > ")[0] == "prefer"))
+    found = questions.answers(questions.QUESTIONS["alignment"], SCALES["micro"], rows)
+    assert found[0]["verdict"] in ("no difference", "open") and found[4]["verdict"] == "yes"
+
+
+def test_preferences_that_are_not_learned_or_a_sham_that_is_leave_the_question_untestable():
+    rows = alignment_rows(lambda run: 0.0)
+    for row in rows:
+        for score in row["scores"] if row["on"].startswith("prefer") else ():
+            score["value"] = 50.0 if row["on"] == "prefer" else 85.0
+    first = questions.answers(questions.QUESTIONS["alignment"], SCALES["micro"], rows)[0]
+    assert first["verdict"] == "not testable"
+    assert "preferences are learned" in first["note"] and "by lot" in first["note"]
+
+
+def test_the_alignment_study_trains_the_sham_as_the_treatment():
+    own = studies.runs("alignment", SCALES["small"])
+    assert {run.on for run in own if run.phase == 3} == {"xnli", "panx", "xquad"}
+    pairs = [
+        {(run.path.replace("prefer_sham", "prefer"), run.seed) for run in own if run.path.startswith(start)}
+        for start in ("prefer_sham", "prefer ", "prefer")
+    ]
+    assert pairs[0] == pairs[2] > pairs[1] and len(pairs[0]) == 3 * 8

@@ -89,6 +89,35 @@ def test_a_row_of_another_language_or_without_a_label_gives_nothing():
     assert not list(TASKS["tydiqa"].read(korean, "de")) and list(TASKS["tydiqa"].read(korean, "ko"))
 
 
+def read(name, row, lang="en"):
+    return list(TASKS[name].read(row, lang))
+
+
+def test_a_preference_is_read_from_two_dialogues_or_from_two_replies():
+    said = "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: How old is it?\n\nAssistant: "
+    (one,) = read("prefer", {"chosen": f"{said}A year.", "rejected": f"{said}I see."})
+    assert one["a"] == "How old is it?" and one["choices"][one["label"]] == "A year."
+    assert set(one["choices"]) == {"A year.", "I see."}
+    turns = [{"role": "assistant", "text": "Hello."}, {"role": "prompter", "text": "How old is it?"}]
+    assert read("prefer", {"prompt": turns, "chosen": "A year.", "rejected": "I see."}) == [one]
+    (other,) = read("prefer", {"prompt": "How old is it?", "chosen": "I see.", "rejected": "A year."})
+    assert other == one | {"label": 1 - one["label"]}  # the order does not tell which is preferred
+    other_dialogue = said.replace("Hello", "Hi")
+    assert (
+        "differ before the last reply"
+        in read("prefer", {"chosen": f"{said}A.", "rejected": f"{other_dialogue}B."})[0]
+    )
+
+
+def test_a_preference_by_lot_differs_in_labels_alone():
+    rows = [{"prompt": f"Which {i}?", "chosen": f"yes {i}", "rejected": f"no {i}"} for i in range(400)]
+    pairs = [(read("prefer", row)[0], read("prefer_sham", row)[0]) for row in rows]
+    assert all(a | {"label": 0} == b | {"label": 0} for a, b in pairs)
+    same = sum(a["label"] == b["label"] for a, b in pairs)
+    assert 160 < same < 240 and 160 < sum(b["label"] for _, b in pairs) < 240
+    assert [read("prefer_sham", row)[0] for row in rows] == [b for _, b in pairs]
+
+
 def test_labels_are_words_in_one_data_set_digits_in_another_and_numbers_in_a_third():
     words, digits, numbers = (stored(name)[0] for name in ("xnli", "pawsx", "mnli"))
     assert (

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..design import studies
 from ..design.scales import Scale
-from ..design.tasks import PARALLEL, TAGGED, TASKS, TEXT, Task, languages, located, train_languages
+from ..design.tasks import HELD_OUT, PARALLEL, TAGGED, TASKS, TEXT, Task, languages, located, train_languages
 from ..machine.errors import Bad
 from ..machine.files import write_whole
 from ..machine.places import mirror_dir
@@ -23,7 +23,6 @@ from . import corpus, overlap
 from .inventory import wanted
 from .local import file_hash
 from .mirror import SQUEEZED, from_mirror, manifest
-from .real import HELD_OUT
 
 PARCEL_BYTES = 60 << 20  # the default size limit of a parcel
 SPARE = 0.9  # stretches of a text compress worse than the whole, because they repeat less

@@ -8,8 +8,6 @@ from . import mining_pools, originals, sources
 from .local import Part, from_local
 from .mirror import from_mirror
 
-HELD_OUT = 50  # where a text corpus has no validation split, every 50th page is held out of training
-
 
 def parts(task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang: str = PIVOT) -> list[Part]:
     """Rows of one split: the user's, the mirror's with its stand-ins, or the hub's at the declared commit.
@@ -39,7 +37,9 @@ def parts(task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang
     if task.train == task.validation:  # one corpus, two splits
         held_out = split == "validation"
         collected = [
-            part._replace(rows=[row for i, row in enumerate(part.rows) if (i % HELD_OUT == 0) == held_out])
+            part._replace(
+                rows=[row for i, row in enumerate(part.rows) if (i % task.held_out == 0) == held_out]
+            )
             for part in collected
         ]
     return collected

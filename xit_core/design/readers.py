@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from zlib import crc32
 
 from .languages import NAMES
 
@@ -253,6 +254,43 @@ def answer_sentence(row, lang):
         "sentences": row["sentences"],
     }
     yield example | {"answer": index} if index is not None else MISPLACED
+
+
+REPLY = "\n\nAssistant:"  # before each reply in a dialogue of hh-rlhf
+TURN = "\n\nHuman:"
+OTHER_DIALOGUE = "two dialogues that differ before the last reply"
+
+
+def preference(row, lang):
+    """Two replies to a message, of which people prefer one. Their order does not depend on which.
+
+    The message is the last one of the dialogue. The replies are given with it, or end two whole dialogues.
+    """
+    if "prompt" in row:
+        turns = row["prompt"]
+        message = turns if isinstance(turns, str) else text_value(list_value(turns)[-1]["text"])
+        replies = {name: text_value(row[name]) for name in ("chosen", "rejected")}
+    else:
+        parts = {name: text_value(row[name]).rpartition(REPLY) for name in ("chosen", "rejected")}
+        if parts["chosen"][0] != parts["rejected"][0]:
+            yield OTHER_DIALOGUE
+            return
+        message = parts["chosen"][0].rpartition(TURN)[2].strip()
+        replies = {name: part[2].strip() for name, part in parts.items()}
+    choices = sorted(replies.values(), key=drawn)
+    yield {"a": message, "choices": choices, "label": choices.index(replies["chosen"])}
+
+
+def drawn(text: str) -> int:
+    """A number drawn for a text: the same wherever the text is."""
+    return crc32(text.encode())
+
+
+def shuffled_preference(row, lang):
+    """The same two replies in the same order, with a preference that is drawn by lot."""
+    for found in preference(row, lang):
+        lot = drawn(" ".join([*found["choices"], found["a"]])) % 2 if isinstance(found, dict) else 0
+        yield found | {"label": lot} if isinstance(found, dict) else found
 
 
 MEWSLIX = "ar de en es fa ja pl ro ta tr uk"

@@ -19,7 +19,9 @@ from .readers import (
     mention,
     pair,
     plain_text,
+    preference,
     question,
+    shuffled_preference,
     social_iqa,
     swag,
     tagged,
@@ -31,6 +33,7 @@ from .worlds import World
 UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
 IOB2 = "O B-PER I-PER B-ORG I-ORG B-LOC I-LOC".split()
 NLI = "entailment neutral contradiction".split()
+HELD_OUT = 50  # where a text corpus has no validation split, every 50th page is held out of training
 EVERY = "*"  # as a language: all that the task is evaluated in
 XNLI_LANGS = "ar bg de el en es fr hi ru sw th tr ur vi zh"
 TRANSLATED = "ar bg de el es fr hi ru sw th tr ur vi zh".split()  # what XNLI translates MNLI into
@@ -69,6 +72,8 @@ class Task:
     train_on: str = ""
     train: str = "train"  # split names, "," joins several
     validation: str = "validation"
+    # where training and validation name the same splits, every so manyth row is held out of training
+    held_out: int = HELD_OUT
     # in the order of the label numbers; () with kind tag: collected from the training rows
     labels: tuple[str, ...] = ()
     no_answer: bool = False  # some questions have no answer
@@ -406,6 +411,15 @@ declare(
     obtain="datasets/jcommonsenseqa-v1.3 of yahoojapan/JGLUE (choices as a list), as "
     "XIT_LOCAL/shunk031/JGLUE/JCommonsenseQA/train.jsonl",
 )  # fmt: skip
+# what people prefer of two replies, and the same replies with a preference drawn by lot: the training is the
+# Bradley-Terry model's, since the softmax over two scores is the logistic function of their difference
+for name, reader in (("prefer", preference), ("prefer_sham", shuffled_preference)):
+    declare(
+        name, "choose", "alternative", "Anthropic/hh-rlhf/harmless-base",
+        "09be8c5bbc57cb3887f3a9732ad6aa7ec602a1fa", reader, "preference", "chosen rejected", train_on=name,
+        train="train,test", validation="train,test", held_out=5, licence="MIT",
+        citation="Bai et al. 2022, arXiv 2204.05862", stand_ins=("oasst1_pairs/en/validation",),
+    )  # fmt: skip
 # two whose rows exist in machine translation, where those of MNLI and HellaSwag cannot be had
 declare(
     "snli", role="alternative", source="stanfordnlp/snli/plain_text",

@@ -28,6 +28,7 @@ from .world import (
     pick,
 )
 
+DISAGREE = 0.1  # share of the preferences that are the other way round
 BUCC_GOLD = 1 / 3  # share of the sentences in each BUCC pool that have a translation on the other side
 HAVING = {
     field: tuple(v for v in VERBS if getattr(VERBS[v], field)) for field in ("patients", "place", "role")
@@ -284,6 +285,21 @@ def csqa(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     return row | {"choices": {"label": list("ABCDE"), "text": texts}, "answerKey": "ABCDE"[gold]}
 
 
+def prefer(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """A story with a question about it, and two replies: what the story says, and what it does not speak of.
+
+    The former is preferred, but in one pair of ten the latter: people do not agree either.
+    """
+    events = world.story(rng, split, 2, detail=0.3)
+    e = rng.choice(events)
+    replies = [tell.say(e), tell.say(event(rng, split))]
+    if rng.random() < DISAGREE:
+        replies.reverse()
+    ask = rng.choice([part for part in ("agent", "patient", "place") if getattr(e, part)])
+    prompt = f"{tell.story(events)} {tell.say(e, ask)}"
+    return {"prompt": prompt, "chosen": replies[0], "rejected": replies[1]}
+
+
 def _sentence(rng: Dice, split: str, code: str, names: float = 0.0) -> Tokens:
     """One sentence of a random form.
 
@@ -447,6 +463,7 @@ NAMESAKES = (
     ccg,
     cosmosqa,
     csqa,
+    prefer,
     mlm,
     xnli,
     pawsx,
@@ -457,6 +474,8 @@ NAMESAKES = (
     tatoeba,
 )
 MAKERS = {make.__name__: make for make in NAMESAKES} | {"mlqa": xquad, "tydiqa": squad1}
+SAME = {"prefer_sham": "prefer"}  # tasks with the very rows of another
+MAKERS |= {name: MAKERS[other] for name, other in SAME.items()}
 TELLS = tuple(t for t in TASKS if t in MAKERS)  # the tasks that have rows in the micro-world
 OWN = ("udpos", "panx", "tydiqa", "bucc", "mlm")  # not parallel: different content in each language
 
@@ -476,6 +495,7 @@ def rows(config: str, split: str, lang: str, n: int, seed: int = 0) -> list[dict
             f"no micro rows {config!r} {split!r}; known: {', '.join(MAKERS)} (train, validation), bucc_pool "
             "(source, target)"
         )
+    config = SAME.get(config, config)
     make, own = MAKERS[config], lang if config in OWN else "*"
     error = TRANSLATION_ERROR if TASKS[config].role == "intermediate" and lang != "en" else 0.0
     dice = (Dice(f"{config} {split} {own} {seed} {i}") for i in range(n))

@@ -25,6 +25,7 @@ CAPTIONS = {
         "vector of each language subtracted, and the share of the variance of sentence vectors that "
         "language identity explains. Means over languages and seeds."
     ),
+    "alignment": "What the intermediate tasks add after each start, with 95 % intervals.",
     "adapters": "Mean F1 of each source against the weights of the encoder that are trained for one target.",
     "dose": (
         "Sentence retrieval along each intermediate training, against the distance that the encoder has "

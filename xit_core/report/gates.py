@@ -126,6 +126,14 @@ def english(row: dict) -> float:
     )
 
 
+def enough(parts: list[Gate | None], least: int) -> Gate:
+    """Whether enough of some gates are passed; not known while those that are not known could decide it."""
+    passed = sum(bool(part and part.passed) for part in parts)
+    unknown = sum(part is None or part.passed is None for part in parts)
+    says = f"{passed} of {len(parts)}, {least} needed"
+    return Gate(True if passed >= least else None if passed + unknown >= least else False, says)
+
+
 @dataclass(frozen=True)
 class Gates:
     """The gates of a study: by target, and by source."""

@@ -541,3 +541,19 @@ def trained(table: pd.DataFrame) -> Figure | None:
     )
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
+
+
+@plt.rc_context(STYLE)
+def contrasts(measured: list[dict]) -> Figure | None:
+    """Contrasts of a question with 95 % intervals, the answer first."""
+    if not measured:
+        return None
+    figure, (axes,) = _grid(1, 1, 0.32 * len(measured) + 0.6)
+    for y, row in enumerate(measured[::-1]):
+        colour = COLOURS["classify" if row is measured[0] else "span"]
+        axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2)
+        axes.plot(row["estimate"], y, marker="D" if row is measured[0] else "o", color=colour, markersize=6)
+    axes.axvline(0, color="grey", linewidth=1)
+    axes.set(xlabel="points", ylabel="")
+    axes.set_yticks(range(len(measured)), [row["name"] for row in measured[::-1]])
+    return figure

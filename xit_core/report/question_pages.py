@@ -66,6 +66,12 @@ def gate_table(gates: dict) -> str:
     return markdown_table(["gate", "found", ""], lines) if lines else ""
 
 
+def measured(question: Question, view: View) -> list[dict]:
+    """The contrasts of a question that are measured."""
+    found = questions.answers(question, view.declared, view.rows)
+    return [row for row in found if row["estimate"] is not None]
+
+
 def by_trained_weights(question: Question, view: View, on: tuple[str, ...]) -> pd.DataFrame:
     """Mean score over targets against the weights that are trained for one target, a line for each source.
 

@@ -59,6 +59,18 @@ class Question:
     gates: "Callable[[Ledger], dict[str, Gate]] | None" = None
 
 
+def mean_of(parts: "list[Weights]") -> "Weights":
+    """The mean of several contrasts as one."""
+    from ..contrasts import mean_contrast
+
+    return mean_contrast(parts)
+
+
+def minus(a: "Weights", b: "Weights") -> "Weights":
+    """One contrast minus another as one."""
+    return {cell: a.get(cell, 0.0) - b.get(cell, 0.0) for cell in dict.fromkeys((*a, *b))}
+
+
 def ledger_of(question: Question, scale: Scale, stored: list[dict] | None = None) -> "Ledger":
     """The finished runs of a question. `stored`: rows to use in place of the ledger's files."""
     from ...ledger import results

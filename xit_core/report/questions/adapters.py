@@ -8,7 +8,7 @@ from ...design.run import PRETRAINED, SINGLE, SUM, Run, parse
 from ...design.scales import PIVOT, Scale
 from ...design.studies import MIXED, paths
 from ...design.tasks import TARGETS, TASKS, nine
-from . import Question
+from . import Question, mean_of, minus
 
 if TYPE_CHECKING:
     from ..chapters import View
@@ -91,9 +91,9 @@ def source(method: str, name: str, steps: str = SUM) -> "Source":
 
 def over_singles(scale: Scale, method: str, ours: "Source", on: tuple[str, ...]) -> "Weights":
     """The weights of a source minus the mean of the single tasks trained by a method."""
-    from ..contrasts import mean_contrast, versus
+    from ..contrasts import versus
 
-    return mean_contrast([versus(ours, source(method, name), on) for name in singles(scale)])
+    return mean_of([versus(ours, source(method, name), on) for name in singles(scale)])
 
 
 def contrasts(scale: Scale) -> "dict[str, Weights | object]":
@@ -109,7 +109,7 @@ def contrasts(scale: Scale) -> "dict[str, Weights | object]":
         "joint − best single task, adapters": lambda ledger: over_best(ledger, equal[ADAPTER], on),
         "fusion of single tasks − their mean": over_singles(scale, ADAPTER, source(FUSION, together), on),
         "joint − mean of single tasks, full training": usual,
-        "adapters − full training, in joint − single": difference(first, usual),
+        "adapters − full training, in joint − single": minus(first, usual),
         "mean of single tasks − none, adapters": {
             cell: -weight
             for cell, weight in over_singles(scale, ADAPTER, source(ADAPTER, ""), on).items()
@@ -126,11 +126,6 @@ def contrasts(scale: Scale) -> "dict[str, Weights | object]":
     return found
 
 
-def difference(a: "Weights", b: "Weights") -> "Weights":
-    """The weights of one contrast minus another."""
-    return {cell: a.get(cell, 0.0) - b.get(cell, 0.0) for cell in dict.fromkeys((*a, *b))}
-
-
 def over_best(ledger: "Ledger", ours: "Source", on: tuple[str, ...]) -> "Interval":
     """A source minus the best single task by adapters, which is chosen for each seed on the other seeds.
 
@@ -138,7 +133,7 @@ def over_best(ledger: "Ledger", ours: "Source", on: tuple[str, ...]) -> "Interva
     """
     import numpy as np
 
-    from ..contrasts import Short, mean_contrast, versus
+    from ..contrasts import Short, versus
     from ..stats import Interval, Spread, held_out_variance
 
     others = [source(ADAPTER, name) for name in singles(ledger.scale)]
@@ -148,7 +143,7 @@ def over_best(ledger: "Ledger", ours: "Source", on: tuple[str, ...]) -> "Interva
     scores = np.array([mean_scores(ledger, each, on, seeds) for each in (ours, *others)])
     rest = np.array([np.delete(scores[1:], k, axis=1).mean(1).argmax() for k in range(len(seeds))])
     values = scores[0] - scores[1:][rest, np.arange(len(seeds))]
-    weights = mean_contrast([versus(ours, others[k], on) for k in rest])
+    weights = mean_of([versus(ours, others[k], on) for k in rest])
     instances = Spread(ledger.over_instances(weights, seeds))
     return Interval(float(values.mean()), (held_out_variance(values), instances))
 
@@ -170,22 +165,14 @@ def f1_alone(stored: list[dict]) -> list[dict]:
 
 def gates(ledger: "Ledger") -> "dict[str, Gate]":
     """Enough targets and single tasks are learned, and the joint training is."""
-    from ..gates import Gate
+    from ..gates import enough
     from ..gates import gates as of
 
     found, needed = of(ledger), len(singles(ledger.scale)) // 2 + 1
     alone = [found.stages.get(source(ADAPTER, name)) for name in singles(ledger.scale)]
     on = [found.targets.get(name) for name in targets(ledger.scale) if name in F1]
     told = {"targets learned": (on, LEARNED), "single tasks learned by adapters": (alone, needed)}
-    return {name: enough(Gate, parts, least) for name, (parts, least) in told.items()}
-
-
-def enough(make, parts: "list[Gate | None]", least: int) -> "Gate":
-    """Whether enough of some gates are passed; not known while those that are not known could decide it."""
-    passed = sum(bool(part and part.passed) for part in parts)
-    unknown = sum(part is None or part.passed is None for part in parts)
-    says = f"{passed} of {len(parts)}, {least} needed"
-    return make(True if passed >= least else None if passed + unknown >= least else False, says)
+    return {name: enough(parts, least) for name, (parts, least) in told.items()}
 
 
 def page(view: "View", out: Path) -> str:

@@ -1,0 +1,101 @@
+"""Question 2: does intermediate training help more where the encoder was aligned with human preferences?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...design.run import PRETRAINED, Run
+from ...design.scales import PIVOT, Scale
+from ...design.studies import paths
+from ...design.tasks import TARGETS
+from . import Question, mean_of, minus
+
+if TYPE_CHECKING:
+    from ..chapters import View
+    from ..contrasts import Ledger, Weights
+    from ..gates import Gate
+
+ALIGNED, SHAM = "prefer", "prefer_sham"
+TASKS_AT = {"micro": ("squad1", "mnli")}  # the intermediate tasks after each start; elsewhere MNLI alone
+TARGETS_AT = {"micro": TARGETS}
+FEW_TARGETS = ("xnli", "panx", "xquad")  # elsewhere: one of each kind
+SEEDS = {"micro": 20}  # of the alignment and of what comes after it; elsewhere as many as a verdict needs
+LEARNED = {"micro": 6}  # of the targets that must be learned; elsewhere two of the three
+
+
+def tasks(scale: Scale) -> tuple[str, ...]:
+    """The intermediate tasks that come after a start."""
+    return TASKS_AT.get(scale.name, ("mnli",))
+
+
+def targets(scale: Scale) -> tuple[str, ...]:
+    """The targets that are scored."""
+    return TARGETS_AT.get(scale.name, FEW_TARGETS)
+
+
+def after(start: str, task: str) -> str:
+    """The source that trains a task after a start; either may be "", for nothing."""
+    return " > ".join(filter(None, (start, task)))
+
+
+def runs(scale: Scale) -> list[Run]:
+    """Seed by seed: no start, the sham and the alignment, each alone and before each task."""
+    sources = [after(start, task) for start in ("", SHAM, ALIGNED) for task in ("", *tasks(scale))]
+    seeds = range(1, SEEDS.get(scale.name, len(scale.seeds[:3])) + 1)
+    plan = [path for source in sources for path in paths(source, targets(scale))]
+    return [Run(PRETRAINED, scale), *(Run(path, scale, seed) for seed in seeds for path in plan)]
+
+
+def gain(scale: Scale, start: str) -> "Weights":
+    """The weights of what the tasks add after a start, as the mean over tasks and targets."""
+    from ..contrasts import versus
+
+    on, begin = targets(scale), (start, PIVOT)
+    return mean_of([versus((after(start, task), PIVOT), begin, on) for task in tasks(scale)])
+
+
+def contrasts(scale: Scale) -> "dict[str, Weights]":
+    """The difference in differences, and its parts."""
+    from ..contrasts import versus
+
+    on = targets(scale)
+    aligned, sham, plain = (gain(scale, start) for start in (ALIGNED, SHAM, ""))
+    return {
+        "gain after alignment − gain after the sham": minus(aligned, sham),
+        "gain after alignment": aligned,
+        "gain after the sham": sham,
+        "gain without either": plain,
+        "alignment − sham, no intermediate task": versus((ALIGNED, PIVOT), (SHAM, PIVOT), on),
+        "alignment − nothing, no intermediate task": versus((ALIGNED, PIVOT), ("", PIVOT), on),
+    }
+
+
+def gates(ledger: "Ledger") -> "dict[str, Gate]":
+    """The preferences are learned, those by lot are not, and enough targets are."""
+    from ..gates import Gate, enough
+    from ..gates import gates as of
+
+    found, scale = of(ledger), ledger.scale
+    unknown = Gate(None, "not trained yet")
+    lot = found.stages.get((SHAM, PIVOT), unknown)
+    on = [found.targets.get(name) for name in targets(scale)]
+    return {
+        "preferences are learned": found.stages.get((ALIGNED, PIVOT), unknown),
+        "preferences by lot are not": Gate(None if lot.passed is None else not lot.passed, lot.says),
+        "targets learned": enough(on, LEARNED.get(scale.name, 2)),
+    }
+
+
+def page(view: "View", out: Path) -> str:
+    """The chapter for one scale."""
+    from .. import plots
+    from .. import question_pages as pages
+
+    return pages.standard(QUESTION, view, out, plots.contrasts(pages.measured(QUESTION, view)))
+
+
+QUESTION = Question(
+    "alignment", 2,
+    "Does English intermediate-task training improve zero-shot cross-lingual performance on XTREME benchmark "
+    "tasks when the model is aligned with human feedback compared to unaligned models?",
+    ("micro", "small"), runs, contrasts, page, gates=gates,
+)  # fmt: skip
