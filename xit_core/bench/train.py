@@ -27,11 +27,12 @@ from transformers.models.xlm_roberta import modeling_xlm_roberta as theirs
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from ..design.encoders import HUB, RANDOM
+from ..design.methods import ADAPTER, FULL, LORA, METHODS
 from ..design.scales import Scale
 from ..design.scales import scale as scale_of
 from ..design.tasks import TASKS
 from ..machine.errors import Bad
-from ..model import mixture, origins, schedule, train
+from ..model import methods, mixture, origins, schedule, train
 from ..model.encoder import Model
 from ..model.features import Encoded, sequences
 from ..model.kinds import labels
@@ -148,9 +149,10 @@ def synchronize() -> None:
 # -- the trainings compared ----------------------------------------------------------------------------------
 
 
-def ours(job: TimedTraining) -> Watch:
-    """`train.fit`, called as the phases call it."""
+def ours(job: TimedTraining, method: str = FULL) -> Watch:
+    """`train.fit`, called as the phases call it, with what a method trains."""
     net = copy.deepcopy(job.net, {id(job.net.tokenizer): job.net.tokenizer})
+    methods.of(METHODS[method]).add(net)
     batches = mixture.Mixture({job.name: job.features}, job.batch, job.steps, SEED)
     with Watch(net.encoder, job.steps) as watch:
         points = train.fit(net, batches, job.s.lr, SEED, job.folder / "ours", job.s.save_every)
@@ -199,6 +201,7 @@ class Sorted(transformers.Trainer):
         return [i for k in torch.randperm(len(batches), generator=generator).tolist() for i in batches[k]]
 
 
+PARTIAL = (ADAPTER, LORA)  # methods that are timed beside full training
 CONTENDERS = {"ours": ours, PLAIN: trainer, GROUPED: partial(trainer, sampling="group_by_length")}
 
 
@@ -450,6 +453,7 @@ def measure(
             records += [
                 record(f"{job.name}: time, {part}", "%", share) for part, share in time_shares(job).items()
             ]
+        records += [x for name in PARTIAL for x in beside_full(jobs[1], name, rounds)]
         if long:
             records += host(jobs[1], long)
     return records
@@ -468,6 +472,16 @@ def side_by_side(job: TimedTraining, rounds: int) -> dict[str, dict[str, float]]
         name: {key: statistics.median(values) for key, values in series.items()}
         for name, series in measured.items()
     }
+
+
+def beside_full(job: TimedTraining, method: str, rounds: int) -> list[dict]:
+    """How fast a method trains, beside full training of the same rows; medians over interleaved rounds."""
+    rates = defaultdict(list)
+    for _ in range(rounds):
+        for name in (FULL, method):
+            rates[name].append(ours(job, name).told()["rate"])
+    usual, other = (statistics.median(rates[name]) for name in (FULL, method))
+    return [record(f"{job.name}: real tokens, {method}", "tokens/s", other, "full training", usual)]
 
 
 def task_records(job: TimedTraining, seen: dict, roof: float) -> list[dict]:

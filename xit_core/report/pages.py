@@ -26,7 +26,19 @@ from ..ledger import results
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import ROOT, executed_dir, results_dir
-from . import chapters, claim_pages, compare, mini, performance, plots, questions, repeat, rules, simulate
+from . import (
+    chapters,
+    claim_pages,
+    compare,
+    mini,
+    performance,
+    plots,
+    question_pages,
+    questions,
+    repeat,
+    rules,
+    simulate,
+)
 from .chapters import (
     EMPTY,
     MARK,
@@ -91,8 +103,9 @@ def front(shown: list[View], plain: bool = False) -> str:
     )
     if plain:
         sides = [row["direction"] for row in shown[0].claims[MEASURED:]]
-        return f"{text}Of the other {len(sides)} claims, checked by code, {sides.count('holds')} hold.\n\n"
-    return text + markdown_table([*head, "counted", "verdict"], checked)
+        told = f"Of the other {len(sides)} claims, checked by code, {sides.count('holds')} hold."
+        return f"{text}{told}\n\n{question_pages.overview(plain)}"
+    return text + markdown_table([*head, "counted", "verdict"], checked) + question_pages.overview()
 
 
 def _tally(view: View) -> str:
@@ -390,8 +403,6 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
     phases = {name: partial(section, out=out) for name, section in phase_sections.items()}
     made_up = [view for view in shown if not view.real]
     chapters_of = {"small": ("small",), "own": tuple(known_own())}
-    elsewhere = (*mini.MINI_SCALES, *chapters_of["small"], *chapters_of["own"])
-    real_data = [view for view in shown if view.real and view.scale not in elsewhere]
     texts = claim_pages.sections(shown, out) | {
         f"{name}.md": per_scale(made_up, block) for name, block in phases.items()
     }
@@ -400,7 +411,6 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "scales.md": scales_table(),
         "rule.md": rules.RULE,
         "tested.md": "".join(f"**`{view.scale}`**\n\n{claim_pages.testable_section(view)}" for view in shown),
-        "real.md": per_scale(real_data, *phases.values(), data_tables),
         **{
             f"{name}.md": per_scale(views_of(scales, shown), *phases.values(), data_tables)
             for name, scales in chapters_of.items()

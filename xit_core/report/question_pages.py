@@ -5,10 +5,33 @@ from pathlib import Path
 import pandas as pd
 
 from ..design import studies
+from ..design.scales import SCALES
 from . import plots, questions
 from .chapters import SIGNED, View, count, figure, markdown_table, number
 from .questions import OPEN, UNTESTABLE, Question
 from .rules import MARGIN
+
+
+def overview(plain: bool = False) -> str:
+    """A table of the questions with their answers, a column for each scale; "" where none is declared.
+
+    With `plain` the Markdown works outside the book.
+    """
+    asked = sorted(questions.QUESTIONS.values(), key=lambda question: question.number)
+    scales = list(dict.fromkeys(name for question in asked for name in question.scales))
+    lines = []
+    for question in asked:
+        title = question.short if plain else f"[{question.short}](questions/{question.id})"
+        cells = [answer_cell(question, name) if name in question.scales else "–" for name in scales]
+        lines.append([question.number, title, *cells])
+    head = ["#", "research question", *(f"at `{name}`" for name in scales)]
+    return markdown_table(head, lines) if lines else ""
+
+
+def answer_cell(question: Question, scale: str) -> str:
+    """The word of a question's answer at a scale, with its interval."""
+    row = questions.answers(question, SCALES[scale])[0]
+    return "not run" if row["estimate"] is None else f"{interval_cell(row)}<br>{row['verdict']}"
 
 
 def standard(question: Question, view: View, out: Path, drawn: "plots.Figure | None") -> str:

@@ -189,5 +189,6 @@ QUESTION = Question(
     "Can adapter-based intermediate-task training on multiple intermediate tasks simultaneously improve "
     "zero-shot cross-lingual transfer performance on XTREME compared to single intermediate-task training, "
     "as measured by average F1-score across languages?",
+    "Is a joint intermediate training by adapters better than single ones?",
     ("micro", "small"), runs, contrasts, page, cell_of, f1_alone, gates,
 )  # fmt: skip

@@ -97,5 +97,6 @@ QUESTION = Question(
     "alignment", 2,
     "Does English intermediate-task training improve zero-shot cross-lingual performance on XTREME benchmark "
     "tasks when the model is aligned with human feedback compared to unaligned models?",
+    "Does an intermediate task add more after training on preferences?",
     ("micro", "small"), runs, contrasts, page, gates=gates,
 )  # fmt: skip
