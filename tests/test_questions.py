@@ -70,7 +70,7 @@ def test_runs_that_differ_in_rows_are_cells_of_their_own(monkeypatch):
         results.write(row | {"scores": [s | {"value": run.size / 10} for s in row["scores"]]})
     told = replace(made, cell_of=lambda run: (str(run.size), run.lang, run.on))
     assert questions.answers(told, SCALES["micro"])[0]["estimate"] == pytest.approx(10)
-    assert chapters.View("micro").rows and not chapters.View("micro").main  # in its own chapter only
+    assert chapters.View("micro").stored and not chapters.View("micro").rows  # in its own chapter only
 
 
 def test_its_page_is_written_for_every_scale_with_rows(question, tmp_path):
@@ -240,3 +240,13 @@ def test_the_alignment_study_trains_the_sham_as_the_treatment():
         for start in ("prefer_sham", "prefer ", "prefer")
     ]
     assert pairs[0] == pairs[2] > pairs[1] and len(pairs[0]) == 3 * 8
+
+
+def test_runs_that_only_a_question_has_are_in_its_chapter_alone():
+    micro = SCALES["micro"]
+    others, main = questions.own_runs(micro), {run.id for run in studies.runs("main", micro)}
+    assert others and not others & main and questions.own_runs(SCALES["mini"]) == set()
+    for run in studies.runs("adapters", micro)[:700:7]:
+        results.write(synthetic.row(run))
+    view = chapters.View("micro")
+    assert {row["id"] for row in view.rows} <= main and len(view.stored) == 100 > len(view.rows) > 0

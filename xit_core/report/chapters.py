@@ -13,7 +13,7 @@ from ..design.run import SUM
 from ..design.scales import PIVOT, SCALES
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
-from . import findings, plots, verdicts
+from . import findings, plots, questions, verdicts
 from .contrasts import Ledger
 from .gates import chance_level
 from .sensitivity import Variant, sensitivity
@@ -83,7 +83,10 @@ class View:
         self.declared = SCALES[scale]
         self.real = not self.declared.world.made
         self.survey = results.survey(scale)
-        self.rows = self.survey.rows
+        self.stored = self.survey.rows
+        # without those that only a research question has; they are in its chapter
+        others = questions.own_runs(self.declared)
+        self.rows = [row for row in self.stored if row["id"] not in others]
 
     @property
     def left_out(self) -> str:

@@ -36,8 +36,8 @@ def answer_cell(question: Question, scale: str) -> str:
 
 def standard(question: Question, view: View, out: Path, drawn: "plots.Figure | None") -> str:
     """The chapter's page for one scale. `drawn`: the figure of its result."""
-    found = questions.answers(question, view.declared, view.rows)
-    ledger = questions.ledger_of(question, view.declared, view.rows)
+    found = questions.answers(question, view.declared, view.stored)
+    ledger = questions.ledger_of(question, view.declared, view.stored)
     gates = questions.gates_of(question, ledger)
     rule = questions.RULE.format(margin=MARGIN, dated=questions.DATED)
     tables = contrast_table(found) + f"{rule}\n\n" + gate_table(gates)
@@ -66,8 +66,10 @@ def interval_cell(row: dict) -> str:
 
 def progress(question: Question, view: View) -> str:
     """How many of the planned runs are finished."""
-    planned, done = studies.runs(question.id, view.declared), {row["id"] for row in view.rows}
-    return f"{count(sum(run.id in done for run in planned))} of {count(len(planned))} runs are in the ledger."
+    planned, have = studies.runs(question.id, view.declared), {row["id"] for row in view.stored}
+    done = sum(run.id in have for run in planned)
+    file = f"`{question.id}-{view.scale}.jsonl`"
+    return f"{count(done)} of {count(len(planned))} runs are in the ledger, {file}."
 
 
 def contrast_table(found: list[dict]) -> str:
@@ -91,7 +93,7 @@ def gate_table(gates: dict) -> str:
 
 def measured(question: Question, view: View) -> list[dict]:
     """The contrasts of a question that are measured."""
-    found = questions.answers(question, view.declared, view.rows)
+    found = questions.answers(question, view.declared, view.stored)
     return [row for row in found if row["estimate"] is not None]
 
 
@@ -100,9 +102,9 @@ def by_trained_weights(question: Question, view: View, on: tuple[str, ...]) -> p
 
     Columns: source, method, trained, score.
     """
-    ledger = questions.ledger_of(question, view.declared, view.rows)
+    ledger = questions.ledger_of(question, view.declared, view.stored)
     runs = {run.id: run for run in studies.runs(question.id, view.declared) if run.phase == 3}
-    trained = {row["id"]: row["dose"]["trained"] for row in view.rows if "trained" in row.get("dose", {})}
+    trained = {row["id"]: row["dose"]["trained"] for row in view.stored if "trained" in row.get("dose", {})}
     lines = []
     for cell, entries in ledger.cells.items():
         if cell[2] in on and entries:

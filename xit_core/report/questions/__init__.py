@@ -16,6 +16,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from ...design import studies
 from ...design.run import Run
 from ...design.scales import Scale
 from ...design.studies import STUDIES
@@ -126,6 +127,13 @@ def verdict(gap: "Interval") -> str:
         SAME: max(gap.above(-MARGIN), gap.below(MARGIN)),
     }
     return next((word for word, p in tests.items() if p < LEVEL), OPEN)
+
+
+def own_runs(scale: Scale) -> set[str]:
+    """The ids of runs at a scale that only questions have, and not the main study."""
+    asked = [name for name, question in QUESTIONS.items() if scale.name in question.scales]
+    found = {run.id for name in asked for run in studies.runs(name, scale)}
+    return found - {run.id for run in studies.runs(studies.MAIN, scale)} if found else set()
 
 
 def add(question: Question) -> None:
