@@ -29,7 +29,6 @@ def question(monkeypatch):
         runs=lambda scale: [Run(p, scale, seed) for seed in (1, 2, 3) for p in ("xnli", "mnli",
         "mnli > xnli")],
         contrasts=lambda scale: {"gain": weights, "elsewhere": {("qqp", "en", "xnli"): 1.0}},
-        page=lambda view, out: f"{len(view.rows)} rows at {view.scale}",
     )  # fmt: skip
     questions.add(made)
     yield made
@@ -60,7 +59,6 @@ def test_runs_that_differ_in_rows_are_cells_of_their_own(monkeypatch):
         "sizes", 9, "Does more help?", "More?", ("micro",),
         runs=lambda scale: [Run("mnli > xnli", scale, seed, size=n) for n in sizes for seed in (1, 2, 3)],
         contrasts=lambda scale: {"more": contrasts.versus(("200", "en"), ("100", "en"), ("xnli",))},
-        page=lambda view, out: "",
     )  # fmt: skip
     questions.add(made)
     with pytest.raises(ValueError, match="tell them apart"):
@@ -77,7 +75,7 @@ def test_its_page_is_written_for_every_scale_with_rows(question, tmp_path):
     for run in studies.runs("made_up", SCALES["micro"]):
         results.write(synthetic.row(run))
     text = (pages.build(tmp_path / "book") / "questions/made_up.md").read_text()
-    assert "## Scale `micro`" in text and "9 rows at micro" in text
+    assert "## Scale `micro`" in text and "9 of 9 runs are in the ledger" in text
 
 
 def test_every_question_has_its_chapter_in_the_book():
@@ -172,7 +170,7 @@ def test_its_page_answers_shows_gates_and_draws_its_figure(tmp_path):
     text = (pages.build(tmp_path / "book") / "questions/adapters.md").read_text()
     assert "**Short answer: yes**. joint − mean of single tasks, adapters: +" in text
     assert "| targets learned | 5 of 5, 3 needed | passed |" in text and "could have been seen" not in text
-    assert (tmp_path / "book/figures/micro-adapters.svg").is_file()
+    assert (tmp_path / "book/figures/micro-weights-adapters.svg").is_file()
 
 
 def test_the_command_tells_every_contrast_of_every_question(capsys):

@@ -25,8 +25,8 @@ CAPTIONS = {
         "vector of each language subtracted, and the share of the variance of sentence vectors that "
         "language identity explains. Means over languages and seeds."
     ),
-    "alignment": "What the intermediate tasks add after each start, with 95 % intervals.",
-    "adapters": "Mean F1 of each source against the weights of the encoder that are trained for one target.",
+    "contrasts": "The contrasts of the question with their 95 % intervals, the answer first.",
+    "weights": "Mean F1 of each source against the weights of the encoder that are trained for one target.",
     "dose": (
         "Sentence retrieval along each intermediate training, against the distance that the encoder has "
         "moved, in percent of the norm of its weights. Means over languages and seeds."
@@ -289,6 +289,8 @@ def learned_section(view: View) -> str:
     tasks = frame.protocol.str.extract(r"(\w+)", expand=False)
     own = [t in TASKS and metric in TASKS[t].metrics for t, metric in zip(tasks, frame.metric, strict=True)]
     learned = frame.assign(name=plots.source_names(frame), task=tasks)[own]
+    if learned.empty:
+        return ""
     scores = dict(list(learned.groupby(["name", "task", "seed"])["value"].mean().groupby(["name", "task"])))
     lines = [
         [name, f"`{task}`", " and ".join(TASKS[task].metrics).replace("_", " ").replace("f1", "F1"),

@@ -428,7 +428,7 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "results.json": json.dumps(book_numbers(shown), indent=1, sort_keys=True),
         **{
             f"questions/{question.id}.md": per_scale(
-                views_of(question.scales, shown), partial(question.page, out=out)
+                views_of(question.scales, shown), partial(question_pages.page, question, out=out)
             )
             for question in questions.QUESTIONS.values()
         },

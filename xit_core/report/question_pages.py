@@ -34,14 +34,14 @@ def answer_cell(question: Question, scale: str) -> str:
     return "not run" if row["estimate"] is None else f"{interval_cell(row)}<br>{row['verdict']}"
 
 
-def standard(question: Question, view: View, out: Path, drawn: "plots.Figure | None") -> str:
-    """The chapter's page for one scale. `drawn`: the figure of its result."""
+def page(question: Question, view: View, out: Path) -> str:
+    """The chapter's page for one scale; its figure is saved in the folder `out`."""
     found = questions.answers(question, view.declared, view.stored)
     ledger = questions.ledger_of(question, view.declared, view.stored)
     gates = questions.gates_of(question, ledger)
     rule = questions.RULE.format(margin=MARGIN, dated=questions.DATED)
     tables = contrast_table(found) + f"{rule}\n\n" + gate_table(gates)
-    drawing = figure(out, view, question.id, drawn)
+    drawing = figure(out, view, question.figure, FIGURES[question.figure](question, view), question.id)
     return f"{short_answer(found[0])}\n\n{progress(question, view)}\n\n{tables}{drawing}"
 
 
@@ -89,6 +89,25 @@ def gate_table(gates: dict) -> str:
     words = {True: "passed", False: "failed", None: "not known yet"}
     lines = [[name, gate.says, words[gate.passed]] for name, gate in gates.items()]
     return markdown_table(["gate", "found", ""], lines) if lines else ""
+
+
+def drawn_contrasts(question: Question, view: View) -> "plots.Figure | None":
+    """The contrasts that are measured, with their intervals."""
+    return plots.contrasts(measured(question, view))
+
+
+def drawn_by_weights(question: Question, view: View) -> "plots.Figure | None":
+    """The score of each source against the weights that are trained for one target."""
+    on = dict.fromkeys(
+        cell[2]
+        for weights in question.contrasts(view.declared).values()
+        if isinstance(weights, dict)
+        for cell in weights
+    )
+    return plots.trained(by_trained_weights(question, view, tuple(on)))
+
+
+FIGURES = {"contrasts": drawn_contrasts, "weights": drawn_by_weights}
 
 
 def measured(question: Question, view: View) -> list[dict]:

@@ -12,7 +12,6 @@ Nothing else needs to be edited.
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ from ...design.scales import Scale
 from ...design.studies import STUDIES
 
 if TYPE_CHECKING:  # a study can also be run where pandas is not installed
-    from ..chapters import View
     from ..contrasts import Cell, Ledger, Weights
     from ..gates import Gate
     from ..stats import Interval
@@ -51,14 +49,13 @@ class Question:
     runs: Callable[[Scale], list[Run]]
     # name -> weights of the cells of its runs, or how the interval is found; the first is the answer
     contrasts: "Callable[[Scale], dict[str, Contrast]]"
-    # (view, folder) -> the chapter's Markdown for one scale; figures are saved in the folder
-    page: "Callable[[View, Path], str]"
     # what a run is an observation of; its own where runs differ in method, rows or start
     cell_of: "Callable[[Run], Cell | None] | None" = None
     # what of a ledger's rows the contrasts read: a metric of their own, or all
     read: Callable[[list[dict]], list[dict]] = list
     # what must be learned before the answer can be given: name -> gate
     gates: "Callable[[Ledger], dict[str, Gate]] | None" = None
+    figure: str = "contrasts"  # of its chapter: a key of `question_pages.FIGURES`
 
 
 def mean_of(parts: "list[Weights]") -> "Weights":

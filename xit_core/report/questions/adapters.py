@@ -1,6 +1,5 @@
 """Question 1: does adapter training on several intermediate tasks at once beat training on single ones?"""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...design.methods import ADAPTER, FULL, FUSION, LORA
@@ -11,7 +10,6 @@ from ...design.tasks import TARGETS, TASKS, nine
 from . import Question, mean_of, minus
 
 if TYPE_CHECKING:
-    from ..chapters import View
     from ..contrasts import Cell, Ledger, Source, Weights
     from ..gates import Gate
     from ..stats import Interval
@@ -175,20 +173,11 @@ def gates(ledger: "Ledger") -> "dict[str, Gate]":
     return {name: enough(parts, least) for name, (parts, least) in told.items()}
 
 
-def page(view: "View", out: Path) -> str:
-    """The chapter for one scale."""
-    from .. import plots
-    from .. import question_pages as pages
-
-    on = tuple(name for name in targets(view.declared) if name in F1)
-    return pages.standard(QUESTION, view, out, plots.trained(pages.by_trained_weights(QUESTION, view, on)))
-
-
 QUESTION = Question(
     "adapters", 1,
     "Can adapter-based intermediate-task training on multiple intermediate tasks simultaneously improve "
     "zero-shot cross-lingual transfer performance on XTREME compared to single intermediate-task training, "
     "as measured by average F1-score across languages?",
     "Is a joint intermediate training by adapters better than single ones?",
-    ("micro", "small"), runs, contrasts, page, cell_of, f1_alone, gates,
+    ("micro", "small"), runs, contrasts, cell_of, f1_alone, gates, "weights",
 )  # fmt: skip

@@ -1,6 +1,5 @@
 """Question 2: does intermediate training help more where the encoder was aligned with human preferences?"""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...design.run import PRETRAINED, Run
@@ -10,7 +9,6 @@ from ...design.tasks import TARGETS
 from . import Question, mean_of, minus
 
 if TYPE_CHECKING:
-    from ..chapters import View
     from ..contrasts import Ledger, Weights
     from ..gates import Gate
 
@@ -85,18 +83,10 @@ def gates(ledger: "Ledger") -> "dict[str, Gate]":
     }
 
 
-def page(view: "View", out: Path) -> str:
-    """The chapter for one scale."""
-    from .. import plots
-    from .. import question_pages as pages
-
-    return pages.standard(QUESTION, view, out, plots.contrasts(pages.measured(QUESTION, view)))
-
-
 QUESTION = Question(
     "alignment", 2,
     "Does English intermediate-task training improve zero-shot cross-lingual performance on XTREME benchmark "
     "tasks when the model is aligned with human feedback compared to unaligned models?",
     "Does an intermediate task add more after training on preferences?",
-    ("micro", "small"), runs, contrasts, page, gates=gates,
+    ("micro", "small"), runs, contrasts, gates=gates,
 )  # fmt: skip
