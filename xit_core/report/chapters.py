@@ -215,7 +215,7 @@ def figure(out: Path, view: View | None, kind: str, drawn: "plots.Figure | None"
         return ""
     name = "-".join(filter(None, (view.scale if view else "", kind, of)))
     file = plots.save(drawn, out / "figures" / f"{name}.svg")
-    caption, path = CAPTIONS[kind], f"_generated/figures/{file.name}"
+    caption, path = CAPTIONS[kind], f"/_generated/figures/{file.name}"
     return f":::{{figure}} {path}\n:name: {name}\n:alt: {caption}\n\n{caption}\n:::\n\n"
 
 
