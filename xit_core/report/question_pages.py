@@ -68,8 +68,7 @@ def progress(question: Question, view: View) -> str:
     """How many of the planned runs are finished."""
     planned, have = studies.runs(question.id, view.declared), {row["id"] for row in view.stored}
     done = sum(run.id in have for run in planned)
-    file = f"`{question.id}-{view.scale}.jsonl`"
-    return f"{count(done)} of {count(len(planned))} runs are in the ledger, {file}."
+    return f"{count(done)} of {count(len(planned))} runs are in the ledger."
 
 
 def contrast_table(found: list[dict]) -> str:

@@ -31,7 +31,7 @@ YES, NO, SAME, OPEN, UNTESTABLE = "yes", "no, the opposite", "no difference", "o
 DATED = "2026-11-28"  # when these words and their rule were fixed, before any run of a question
 RULE = (
     "A contrast is *yes* or *no, the opposite* where its 95 % interval is above or below zero; otherwise it "
-    "is *no difference* where two one-sided tests place it within {margin:g} points of zero, and *open* "
+    "is *no difference* where two one-sided tests place it within {margin:g} point of zero, and *open* "
     "where they do not. The first contrast answers the question, or is *not testable* where a gate fails. "
     "Words and rule were fixed on {dated}, before the first run of a question."
 )
