@@ -280,7 +280,7 @@ def test_a_volume_of_a_newer_version_is_no_damage_but_cannot_be_read(monkeypatch
 
 
 def test_rows_that_are_not_published_are_counted_and_said(capsys, monkeypatch):
-    monkeypatch.setitem(studies.STUDIES, "main", lambda _: [ONE, TWO])
+    monkeypatch.setattr(studies, "STUDIES", {"main": lambda _: [ONE, TWO]})
     enter(ONE, TWO, STAGE)
     results.write_file(results.row_file(TWO), "{")
     gone = synthetic.row(ONE) | {"id": "gone-s1-00000000", "path": "gone"}
