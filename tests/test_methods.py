@@ -95,15 +95,18 @@ def test_lora_merged_equals_unmerged(net, batch):
     assert net.encoder.state_dict().keys() == origins.start(SMOKE).encoder.state_dict().keys()
 
 
-def test_lora_has_the_gradients_that_peft_s_own_layers_have(net, batch, monkeypatch):
-    lora.add(net)
+@pytest.mark.parametrize(
+    ("method", "weights"), [(lora, lora.added), (adapter, adapter.newest)], ids=["lora", "adapter"]
+)
+def test_the_fused_layer_has_the_gradients_of_the_plain_one(method, weights, net, batch, monkeypatch):
+    method.add(net)
     jolted(net)
     found = []
     for fits in (phases.encoder.fused.fits, lambda *_: False):
         monkeypatch.setattr(phases.encoder.fused, "fits", fits)
         net.zero_grad()
         list(net.states(batch))[-1].square().sum().backward()
-        found.append([x.grad.clone() for x in lora.added(net).values()])
+        found.append([x.grad.clone() for x in weights(net).values()])
     for ours, theirs in zip(*found, strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4) and theirs.abs().max() > 0
 
@@ -124,19 +127,6 @@ def test_an_adapter_is_the_equation_of_its_paper(net, batch, monkeypatch):
     inner = torch.relu(normed(y) @ down.weight.T + down.bias) @ up.weight.T + up.bias
     assert torch.allclose(list(net.states(batch, 1))[-1], normed(y + inner), atol=1e-5)
     assert down.weight.shape == (8, 32)
-
-
-def test_the_fused_layer_with_an_adapter_equals_the_plain_one(net, batch, monkeypatch):
-    adapter.add(net)
-    jolted(net)
-    found = []
-    for fits in (phases.encoder.fused.fits, lambda *_: False):
-        monkeypatch.setattr(phases.encoder.fused, "fits", fits)
-        net.zero_grad()
-        list(net.states(batch))[-1].square().sum().backward()
-        found.append([x.grad.clone() for x in adapter.newest(net).values()])
-    for ours, theirs in zip(*found, strict=True):
-        assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4) and theirs.abs().max() > 0
 
 
 def test_a_fusion_of_one_adapter_equals_that_adapter(net, batch):

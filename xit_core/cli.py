@@ -460,7 +460,7 @@ def questions(scale: Scale | None, as_json: bool) -> None:
 
     told = [
         {"question": question.id, "number": question.number, "scale": name} | row
-        for question in sorted(module.QUESTIONS.values(), key=lambda question: question.number)
+        for question in module.in_order()
         for name in question.scales
         if not scale or scale.name == name
         for row in module.answers(question, SCALES[name])

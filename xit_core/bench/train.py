@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -201,7 +202,6 @@ class Sorted(transformers.Trainer):
         return [i for k in torch.randperm(len(batches), generator=generator).tolist() for i in batches[k]]
 
 
-PARTIAL = (ADAPTER, LORA)  # methods that are timed beside full training
 CONTENDERS = {"ours": ours, PLAIN: trainer, GROUPED: partial(trainer, sampling="group_by_length")}
 
 
@@ -438,7 +438,7 @@ def measure(
             record("memory bandwidth", "GB/s", bandwidth / 1e9),
         ]
         for job in jobs:
-            medians = side_by_side(job, rounds)
+            medians = side_by_side(job, rounds, CONTENDERS)
             records += task_records(job, medians, peak_flops)
             for name in CONTENDERS:
                 rates[name].append(medians[name]["rate"])
@@ -453,19 +453,21 @@ def measure(
             records += [
                 record(f"{job.name}: time, {part}", "%", share) for part, share in time_shares(job).items()
             ]
-        records += [x for name in PARTIAL for x in beside_full(jobs[1], name, rounds)]
+        records += method_records(jobs[1], rounds)
         if long:
             records += host(jobs[1], long)
     return records
 
 
-def side_by_side(job: TimedTraining, rounds: int) -> dict[str, dict[str, float]]:
+def side_by_side(
+    job: TimedTraining, rounds: int, contenders: dict[str, Callable[[TimedTraining], Watch]]
+) -> dict[str, dict[str, float]]:
     """Medians over rounds for each contender. Who begins changes from round to round."""
-    measured = {name: defaultdict(list) for name in CONTENDERS}
-    order = list(CONTENDERS)
-    turns = [name for i in range(rounds) for name in order[i % 3 :] + order[: i % 3]]
+    measured = {name: defaultdict(list) for name in contenders}
+    order, n = list(contenders), len(contenders)
+    turns = [name for i in range(rounds) for name in order[i % n :] + order[: i % n]]
     for name in tqdm(turns, desc=job.name, unit="training", leave=False):
-        watch, memory = peak(CONTENDERS[name], job)
+        watch, memory = peak(contenders[name], job)
         for key, value in (watch.told() | {"memory": memory}).items():
             measured[name][key].append(value)
     return {
@@ -474,14 +476,15 @@ def side_by_side(job: TimedTraining, rounds: int) -> dict[str, dict[str, float]]
     }
 
 
-def beside_full(job: TimedTraining, method: str, rounds: int) -> list[dict]:
-    """How fast a method trains, beside full training of the same rows; medians over interleaved rounds."""
-    rates = defaultdict(list)
-    for _ in range(rounds):
-        for name in (FULL, method):
-            rates[name].append(ours(job, name).told()["rate"])
-    usual, other = (statistics.median(rates[name]) for name in (FULL, method))
-    return [record(f"{job.name}: real tokens, {method}", "tokens/s", other, "full training", usual)]
+def method_records(job: TimedTraining, rounds: int) -> list[dict]:
+    """How fast methods train that leave the encoder's own weights, beside full training of the same rows."""
+    contenders = {method: partial(ours, method=method) for method in (FULL, ADAPTER, LORA)}
+    rates = {method: told["rate"] for method, told in side_by_side(job, rounds, contenders).items()}
+    usual = rates.pop(FULL)
+    return [
+        record(f"{job.name}: real tokens, {method}", "tokens/s", rate, "full training", usual)
+        for method, rate in rates.items()
+    ]
 
 
 def task_records(job: TimedTraining, seen: dict, roof: float) -> list[dict]:

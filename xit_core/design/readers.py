@@ -289,8 +289,9 @@ def drawn(text: str) -> int:
 def shuffled_preference(row, lang):
     """The same two replies in the same order, with a preference that is drawn by lot."""
     for found in preference(row, lang):
-        lot = drawn(" ".join([*found["choices"], found["a"]])) % 2 if isinstance(found, dict) else 0
-        yield found | {"label": lot} if isinstance(found, dict) else found
+        if isinstance(found, dict):
+            found["label"] = drawn(" ".join([*found["choices"], found["a"]])) % 2
+        yield found
 
 
 MEWSLIX = "ar de en es fa ja pl ro ta tr uk"

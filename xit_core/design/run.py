@@ -91,10 +91,9 @@ class Run:
             )
         object.__setattr__(self, "path", paths[0])
         object.__setattr__(self, "method", canonical(methods(self.method, len(self.stages) or 1)))
-        fused = bool(self.stages) and self.stages[-1].method.name == FUSION
-        if fused:
+        if self.fuses:
             self.refuse_fusion()
-        if fused or all(len(stage.tasks) == 1 for stage in self.stages):  # both are the same
+        if self.fuses or all(len(stage.tasks) == 1 for stage in self.stages):  # both are the same
             object.__setattr__(self, "steps", SUM)
         for trained in (member for stage in self.stages for member in stage.tasks):
             languages(trained, self.scale)  # raises for a task that the scale's world does not have
@@ -127,6 +126,11 @@ class Run:
             Stage(tuple(TASKS[name] for name in stage), method)
             for stage, method in zip(names, chosen, strict=True)
         )
+
+    @property
+    def fuses(self) -> bool:
+        """Whether it joins the adapters of single tasks."""
+        return bool(self.stages) and self.stages[-1].method.name == FUSION
 
     @property
     def on(self) -> str:
@@ -163,7 +167,7 @@ class Run:
     @property
     def parents(self) -> "tuple[Run, ...]":
         """The runs whose checkpoints it reads: its parent, or for a fusion those of each task alone."""
-        if self.phase == 3 and self.stages[-1].method.name == FUSION:
+        if self.fuses:
             return tuple(replace(self.parent, path=member.name) for member in self.stages[0].tasks)
         return (self.parent,) if self.parent else ()
 

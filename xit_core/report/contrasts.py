@@ -253,3 +253,8 @@ def mean_contrast(parts: list[Weights]) -> Weights:
     """The mean of several contrasts as one contrast."""
     cells = dict.fromkeys(c for part in parts for c in part)
     return {cell: sum(part.get(cell, 0.0) for part in parts) / len(parts) for cell in cells}
+
+
+def minus(a: Weights, b: Weights) -> Weights:
+    """One contrast minus another as one contrast."""
+    return {cell: a.get(cell, 0.0) - b.get(cell, 0.0) for cell in dict.fromkeys((*a, *b))}

@@ -404,15 +404,9 @@ def forest(shown: list[Estimate]) -> Figure | None:
     most = max(sum(line.scale == scale for line in shown) for scale in scales)
     figure, grid = _grid(len(scales), min(2, len(scales)), 0.3 * most + 1.0)
     for axes, scale in zip(grid, scales, strict=True):
-        part = [line for line in shown if line.scale == scale][::-1]
-        for y, line in enumerate(part):
-            whole = line.target == part[-1].target
-            colour = COLOURS["classify" if whole else "span"]
-            axes.plot([line.low, line.high], [y, y], color=colour, linewidth=2.5 if whole else 1.5)
-            axes.plot(line.estimate, y, marker="D" if whole else "o", color=colour, markersize=6)
-        axes.axvline(0, color="grey", linewidth=1)
-        axes.set(title=scale, xlabel="points", ylabel="")
-        axes.set_yticks(range(len(part)), [line.target for line in part])
+        part = [line for line in shown if line.scale == scale]
+        _intervals(axes, [(line.target, line.estimate, line.low, line.high) for line in part])
+        axes.set(title=scale)
     return figure
 
 
@@ -516,6 +510,21 @@ def _lines(axes: Axes, table: pd.DataFrame, x: str, kind: str, xlabel: str, **lo
     axes.set(title=title, xlabel=xlabel, ylabel=unit, ylim=(0, top))
 
 
+def _intervals(axes: Axes, lines: list[tuple[str, float, float, float]]) -> None:
+    """Draw estimates with their intervals from top to bottom, the first one marked.
+
+    `lines`: name, estimate, low, high; in points.
+    """
+    for y, (_, estimate, low, high) in enumerate(lines[::-1]):
+        first = y == len(lines) - 1
+        colour = COLOURS["classify" if first else "span"]
+        axes.plot([low, high], [y, y], color=colour, linewidth=2.5 if first else 1.5)
+        axes.plot(estimate, y, marker="D" if first else "o", color=colour, markersize=6)
+    axes.axvline(0, color="grey", linewidth=1)
+    axes.set(xlabel="points", ylabel="")
+    axes.set_yticks(range(len(lines)), [line[0] for line in lines[::-1]])
+
+
 def _grid(number: int, columns: int, height: float, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
     """A figure of `number` panels in `columns` columns, each `height` inches high, and the list of panels."""
     rows = -(-number // columns)
@@ -549,11 +558,5 @@ def contrasts(measured: list[dict]) -> Figure | None:
     if not measured:
         return None
     figure, (axes,) = _grid(1, 1, 0.32 * len(measured) + 0.6)
-    for y, row in enumerate(measured[::-1]):
-        colour = COLOURS["classify" if row is measured[0] else "span"]
-        axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2)
-        axes.plot(row["estimate"], y, marker="D" if row is measured[0] else "o", color=colour, markersize=6)
-    axes.axvline(0, color="grey", linewidth=1)
-    axes.set(xlabel="points", ylabel="")
-    axes.set_yticks(range(len(measured)), [row["name"] for row in measured[::-1]])
+    _intervals(axes, [(row["name"], row["estimate"], row["low"], row["high"]) for row in measured])
     return figure

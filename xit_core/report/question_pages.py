@@ -8,6 +8,7 @@ from ..design import studies
 from ..design.scales import SCALES
 from . import plots, questions
 from .chapters import SIGNED, View, count, figure, markdown_table, number
+from .contrasts import Ledger
 from .questions import OPEN, UNTESTABLE, Question
 from .rules import MARGIN
 
@@ -17,7 +18,7 @@ def overview(plain: bool = False) -> str:
 
     With `plain` the Markdown works outside the book.
     """
-    asked = sorted(questions.QUESTIONS.values(), key=lambda question: question.number)
+    asked = questions.in_order()
     scales = list(dict.fromkeys(name for question in asked for name in question.scales))
     lines = []
     for question in asked:
@@ -36,12 +37,12 @@ def answer_cell(question: Question, scale: str) -> str:
 
 def page(question: Question, view: View, out: Path) -> str:
     """The chapter's page for one scale; its figure is saved in the folder `out`."""
-    found = questions.answers(question, view.declared, view.stored)
     ledger = questions.ledger_of(question, view.declared, view.stored)
-    gates = questions.gates_of(question, ledger)
+    found, gates = questions.answers_from(question, ledger), questions.gates_of(question, ledger)
     rule = questions.RULE.format(margin=MARGIN, dated=questions.DATED)
     tables = contrast_table(found) + f"{rule}\n\n" + gate_table(gates)
-    drawing = figure(out, view, question.figure, FIGURES[question.figure](question, view), question.id)
+    drawn = FIGURES[question.figure](question, view, ledger, found)
+    drawing = figure(out, view, question.figure, drawn, question.id)
     return f"{short_answer(found[0])}\n\n{progress(question, view)}\n\n{tables}{drawing}"
 
 
@@ -90,12 +91,16 @@ def gate_table(gates: dict) -> str:
     return markdown_table(["gate", "found", ""], lines) if lines else ""
 
 
-def drawn_contrasts(question: Question, view: View) -> "plots.Figure | None":
+def drawn_contrasts(
+    question: Question, view: View, ledger: Ledger, found: list[dict]
+) -> "plots.Figure | None":
     """The contrasts that are measured, with their intervals."""
-    return plots.contrasts(measured(question, view))
+    return plots.contrasts([row for row in found if row["estimate"] is not None])
 
 
-def drawn_by_weights(question: Question, view: View) -> "plots.Figure | None":
+def drawn_by_weights(
+    question: Question, view: View, ledger: Ledger, found: list[dict]
+) -> "plots.Figure | None":
     """The score of each source against the weights that are trained for one target."""
     on = dict.fromkeys(
         cell[2]
@@ -103,24 +108,17 @@ def drawn_by_weights(question: Question, view: View) -> "plots.Figure | None":
         if isinstance(weights, dict)
         for cell in weights
     )
-    return plots.trained(by_trained_weights(question, view, tuple(on)))
+    return plots.trained(by_trained_weights(question, view, ledger, tuple(on)))
 
 
 FIGURES = {"contrasts": drawn_contrasts, "weights": drawn_by_weights}
 
 
-def measured(question: Question, view: View) -> list[dict]:
-    """The contrasts of a question that are measured."""
-    found = questions.answers(question, view.declared, view.stored)
-    return [row for row in found if row["estimate"] is not None]
-
-
-def by_trained_weights(question: Question, view: View, on: tuple[str, ...]) -> pd.DataFrame:
+def by_trained_weights(question: Question, view: View, ledger: Ledger, on: tuple[str, ...]) -> pd.DataFrame:
     """Mean score over targets against the weights that are trained for one target, a line for each source.
 
     Columns: source, method, trained, score.
     """
-    ledger = questions.ledger_of(question, view.declared, view.stored)
     runs = {run.id: run for run in studies.runs(question.id, view.declared) if run.phase == 3}
     trained = {row["id"]: row["dose"]["trained"] for row in view.stored if "trained" in row.get("dose", {})}
     lines = []

@@ -9,7 +9,7 @@ the chapter book/questions/ID.md shows its page with
 Nothing else needs to be edited.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
@@ -58,16 +58,10 @@ class Question:
     figure: str = "contrasts"  # of its chapter: a key of `question_pages.FIGURES`
 
 
-def mean_of(parts: "list[Weights]") -> "Weights":
-    """The mean of several contrasts as one."""
-    from ..contrasts import mean_contrast
-
-    return mean_contrast(parts)
-
-
-def minus(a: "Weights", b: "Weights") -> "Weights":
-    """One contrast minus another as one."""
-    return {cell: a.get(cell, 0.0) - b.get(cell, 0.0) for cell in dict.fromkeys((*a, *b))}
+def seeds_at(scale: Scale, declared: dict[str, int]) -> Sequence[int]:
+    """The seeds of a question at a scale: as many as declared for it, else as many as a verdict needs."""
+    most = declared.get(scale.name)
+    return range(1, most + 1) if most else scale.seeds[: studies.LEAST_SEEDS]
 
 
 def ledger_of(question: Question, scale: Scale, stored: list[dict] | None = None) -> "Ledger":
@@ -85,8 +79,12 @@ def answers(question: Question, scale: Scale, stored: list[dict] | None = None) 
     Keys: name; estimate, low, high and the smallest detectable difference, in points; verdict; note, why
     there is no estimate or which gate failed.
     """
-    ledger = ledger_of(question, scale, stored)
-    rows = [answer(ledger, name, contrast) for name, contrast in question.contrasts(scale).items()]
+    return answers_from(question, ledger_of(question, scale, stored))
+
+
+def answers_from(question: Question, ledger: "Ledger") -> list[dict]:
+    """The same from the finished runs of the question."""
+    rows = [answer(ledger, name, contrast) for name, contrast in question.contrasts(ledger.scale).items()]
     failed = [
         f"{name}: {gate.says}" for name, gate in gates_of(question, ledger).items() if gate.passed is False
     ]
@@ -141,6 +139,11 @@ def add(question: Question) -> None:
     if question.id in STUDIES:
         raise ValueError(f"study {question.id!r} is declared twice")
     QUESTIONS[question.id], STUDIES[question.id] = question, question.runs
+
+
+def in_order() -> list[Question]:
+    """Every question, by its number."""
+    return sorted(QUESTIONS.values(), key=lambda question: question.number)
 
 
 QUESTIONS: dict[str, Question] = {}

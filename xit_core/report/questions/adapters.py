@@ -7,12 +7,13 @@ from ...design.run import PRETRAINED, SINGLE, SUM, Run, parse
 from ...design.scales import PIVOT, Scale
 from ...design.studies import MIXED, paths
 from ...design.tasks import TARGETS, TASKS, nine
-from . import Question, mean_of, minus
+from . import Question, seeds_at
 
 if TYPE_CHECKING:
     from ..contrasts import Cell, Ledger, Source, Weights
     from ..gates import Gate
     from ..stats import Interval
+    from . import Contrast
 
 F1 = tuple(name for name in TARGETS if "f1" in TASKS[name].metrics and TASKS[name].train_on)
 SEEDS = {"micro": 8}  # elsewhere as many as a verdict needs
@@ -44,25 +45,20 @@ def runs(scale: Scale) -> list[Run]:
     """The runs seed by seed: none, each task alone and all jointly, in full and by adapters; LoRA without the
     single tasks; and the fusion of the adapters of single tasks.
     """
-    alone, together, on = singles(scale), joint(scale), targets(scale)
-    doses = (SINGLE, SUM) if whole(scale) else (SINGLE,)
-    jointly = [(together, steps) for steps in doses]
+    together, on = joint(scale), targets(scale)
+    none, alone = [("", SUM)], [(name, SUM) for name in singles(scale)]
+    jointly = [(together, steps) for steps in ((SINGLE, SUM) if whole(scale) else (SINGLE,))]
+    trained = {FULL: none + alone + jointly, ADAPTER: none + alone + jointly}
+    trained |= {LORA: none + jointly} if whole(scale) else {}
     plan = [
         (path, {"method": method, "steps": steps})
-        for method, sources in {
-            FULL: [("", SUM), *((name, SUM) for name in alone), *jointly],
-            ADAPTER: [("", SUM), *((name, SUM) for name in alone), *jointly],
-            LORA: [("", SUM), *jointly] if whole(scale) else [],
-        }.items()
+        for method, sources in trained.items()
         for source, steps in sources
         for path in paths(source, on)
     ]
     fused = [(f"{together} > {target}", {"method": FUSED}) for target in on if TASKS[target].train_on]
-    seeds = range(1, SEEDS.get(scale.name, len(scale.seeds[:3])) + 1)
-    return [
-        Run(PRETRAINED, scale),
-        *(Run(path, scale, seed, **given) for seed in seeds for path, given in (*plan, *fused)),
-    ]
+    cells = [(seed, *cell) for seed in seeds_at(scale, SEEDS) for cell in (*plan, *fused)]
+    return [Run(PRETRAINED, scale), *(Run(path, scale, seed, **given) for seed, path, given in cells)]
 
 
 def cell_of(run: Run) -> "Cell | None":
@@ -89,14 +85,14 @@ def source(method: str, name: str, steps: str = SUM) -> "Source":
 
 def over_singles(scale: Scale, method: str, ours: "Source", on: tuple[str, ...]) -> "Weights":
     """The weights of a source minus the mean of the single tasks trained by a method."""
-    from ..contrasts import versus
+    from ..contrasts import mean_contrast, versus
 
-    return mean_of([versus(ours, source(method, name), on) for name in singles(scale)])
+    return mean_contrast([versus(ours, source(method, name), on) for name in singles(scale)])
 
 
-def contrasts(scale: Scale) -> "dict[str, Weights | object]":
-    """The contrasts on the targets with F1, then the first of them on all nine targets."""
-    from ..contrasts import versus
+def contrasts(scale: Scale) -> "dict[str, Contrast]":
+    """The contrasts, all on the targets with F1."""
+    from ..contrasts import minus, versus
 
     on = tuple(name for name in targets(scale) if name in F1)
     together = joint(scale)
@@ -108,10 +104,9 @@ def contrasts(scale: Scale) -> "dict[str, Weights | object]":
         "fusion of single tasks − their mean": over_singles(scale, ADAPTER, source(FUSION, together), on),
         "joint − mean of single tasks, full training": usual,
         "adapters − full training, in joint − single": minus(first, usual),
-        "mean of single tasks − none, adapters": {
-            cell: -weight
-            for cell, weight in over_singles(scale, ADAPTER, source(ADAPTER, ""), on).items()
-        },
+        "mean of single tasks − none, adapters": minus(
+            {}, over_singles(scale, ADAPTER, source(ADAPTER, ""), on)
+        ),
         "adapters − full training, no intermediate task": versus(source(ADAPTER, ""), source(FULL, ""), on),
         "SQuAD − none on XQuAD, adapters": versus(source(ADAPTER, "squad1"), source(ADAPTER, ""), ("xquad",)),
     }  # fmt: skip
@@ -131,7 +126,7 @@ def over_best(ledger: "Ledger", ours: "Source", on: tuple[str, ...]) -> "Interva
     """
     import numpy as np
 
-    from ..contrasts import Short, versus
+    from ..contrasts import Short, mean_contrast, versus
     from ..stats import Interval, Spread, held_out_variance
 
     others = [source(ADAPTER, name) for name in singles(ledger.scale)]
@@ -141,7 +136,7 @@ def over_best(ledger: "Ledger", ours: "Source", on: tuple[str, ...]) -> "Interva
     scores = np.array([mean_scores(ledger, each, on, seeds) for each in (ours, *others)])
     rest = np.array([np.delete(scores[1:], k, axis=1).mean(1).argmax() for k in range(len(seeds))])
     values = scores[0] - scores[1:][rest, np.arange(len(seeds))]
-    weights = mean_of([versus(ours, others[k], on) for k in rest])
+    weights = mean_contrast([versus(ours, others[k], on) for k in rest])
     instances = Spread(ledger.over_instances(weights, seeds))
     return Interval(float(values.mean()), (held_out_variance(values), instances))
 
@@ -162,7 +157,7 @@ def f1_alone(stored: list[dict]) -> list[dict]:
 
 
 def gates(ledger: "Ledger") -> "dict[str, Gate]":
-    """Enough targets and single tasks are learned, and the joint training is."""
+    """Enough targets and single tasks are learned."""
     from ..gates import enough
     from ..gates import gates as of
 

@@ -6,7 +6,7 @@ from ...design.run import PRETRAINED, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS
-from . import Question, mean_of, minus
+from . import Question, seeds_at
 
 if TYPE_CHECKING:
     from ..contrasts import Ledger, Weights
@@ -38,22 +38,24 @@ def after(start: str, task: str) -> str:
 def runs(scale: Scale) -> list[Run]:
     """Seed by seed: no start, the sham and the alignment, each alone and before each task."""
     sources = [after(start, task) for start in ("", SHAM, ALIGNED) for task in ("", *tasks(scale))]
-    seeds = range(1, SEEDS.get(scale.name, len(scale.seeds[:3])) + 1)
     plan = [path for source in sources for path in paths(source, targets(scale))]
-    return [Run(PRETRAINED, scale), *(Run(path, scale, seed) for seed in seeds for path in plan)]
+    return [
+        Run(PRETRAINED, scale),
+        *(Run(path, scale, seed) for seed in seeds_at(scale, SEEDS) for path in plan),
+    ]
 
 
 def gain(scale: Scale, start: str) -> "Weights":
     """The weights of what the tasks add after a start, as the mean over tasks and targets."""
-    from ..contrasts import versus
+    from ..contrasts import mean_contrast, versus
 
     on, begin = targets(scale), (start, PIVOT)
-    return mean_of([versus((after(start, task), PIVOT), begin, on) for task in tasks(scale)])
+    return mean_contrast([versus((after(start, task), PIVOT), begin, on) for task in tasks(scale)])
 
 
 def contrasts(scale: Scale) -> "dict[str, Weights]":
     """The difference in differences, and its parts."""
-    from ..contrasts import versus
+    from ..contrasts import minus, versus
 
     on = targets(scale)
     aligned, sham, plain = (gain(scale, start) for start in (ALIGNED, SHAM, ""))
