@@ -12,7 +12,7 @@ from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.model import compact, flat, origins, packed, schedule, train
 from xit_core.model.features import piece_ids
-from xit_core.model.mixture import BUDGET, Mixture, cut
+from xit_core.model.mixture import BUDGET, READ, Mixture, cut
 from xit_core.phases import training_set
 from xit_core.score import evaluate
 
@@ -153,7 +153,7 @@ def test_predictions_do_not_depend_on_the_token_budget(monkeypatch):
     net, mixture = setting("squad1")
     features = mixture.features["squad1"]
     whole = evaluate.predict(net, "squad1", features)
-    monkeypatch.setattr("xit_core.model.mixture.READ", 100)
+    monkeypatch.setitem(READ, "cpu", 100 * net.encoder.config.hidden_size)
     parts = evaluate.predict(net, "squad1", features)
     assert all(
         torch.allclose(x, y, atol=1e-5) and len(x) == f["length"]

@@ -141,13 +141,23 @@ def test_claims_1_to_3_have_their_seeds_first_then_claims_4_to_8_then_9_and_10(s
     plain = [name for name in studies.translated(scale) if name not in studies.MIXED]
     rounds = [
         ["", "", *studies.MIXED],  # the first with random weights
-        [studies.multi(scale), *(name for name in nine(scale) if name not in studies.MIXED)],
+        [name for name in nine(scale) if name not in studies.MIXED],
+        [studies.multi(scale)],
         [*(f"{name}+mlm" for name in studies.MIXED), *plain, *studies.translated(scale)],
     ]
     for sources in rounds:
         found, cells = cells[: 3 * len(sources)], cells[3 * len(sources) :]
         assert [cell[0] for cell in found] == 3 * sources
         assert [cell[1] for cell in found] == sorted(cell[1] for cell in found)
+
+
+def test_the_single_tasks_come_to_the_targets_of_claims_5_to_7_first(sliced):
+    singles = [name for name in nine(sliced[0].scale) if name not in studies.MIXED]
+    asked = [r.on for r in sliced if r.source in singles and r.phase == 3 and r.seed <= studies.LEAST_SEEDS]
+    count = len(singles) * studies.LEAST_SEEDS
+    first, second, rest = asked[: 3 * count], asked[3 * count : 4 * count], asked[4 * count :]
+    assert set(first) == {"tydiqa", "bucc", "tatoeba"} and set(second) == {"xnli"}
+    assert len(rest) == 5 * count and not set(rest) & {*first, *second}
 
 
 def test_controls_come_before_the_sources_and_random_weights_are_probed_themselves(sliced):
@@ -168,7 +178,7 @@ def test_parents_stand_before_their_children_in_a_sliced_plan(sliced):
         seen.add(r.id)
 
 
-def test_a_sliced_scale_has_a_notebook_for_every_source_and_seed(sliced):
+def test_a_sliced_scale_has_a_notebook_for_every_source_and_seed_and_turn(sliced):
     jobs = launch.jobs(sliced)
     assert all(len({(r.source, r.seed, r.lang, r.model) for r in j.runs}) == 1 for j in jobs)
     assert [r for j in jobs for r in j.runs] == sliced  # in the order of the plan

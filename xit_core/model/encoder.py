@@ -21,7 +21,7 @@ from .families import embedded, family, padded_states
 from .kinds import kind as kind_of
 from .kinds.classify import Head as PooledHead
 from .kinds.kind import Kind, Vocabulary
-from .mixture import batches
+from .mixture import READ, batches
 
 
 class Model(nn.Module):
@@ -103,8 +103,9 @@ class Model(nn.Module):
         Each feature is in exactly one pass.
         """
         self.eval()
-        for indices in batches(features):
-            yield indices, packed.pack([features[i] for i in indices], self.encoder.device)
+        device = self.encoder.device
+        for indices in batches(features, READ[device.type] // self.encoder.config.hidden_size):
+            yield indices, packed.pack([features[i] for i in indices], device)
 
     def forward(self, name: str, batch: dict) -> Tensor:
         """Logits of one batch of one task, from the task's head.

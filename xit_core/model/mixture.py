@@ -9,7 +9,8 @@ from .features import Encoded, longest, size
 
 # tokens of a training forward pass: as many as fit in GPU memory, or stay in the CPU's cache
 BUDGET = {"cuda": 2**14, "cpu": 2**11}
-READ = 2**13  # tokens of a forward pass without training
+# numbers in the states of a forward pass without training, likewise
+READ = {"cuda": 2**23, "cpu": 2**19}
 
 
 @dataclass
@@ -94,8 +95,8 @@ def cut(features: list[dict], budget: int) -> Iterator[list[dict]]:
         yield part
 
 
-def batches(features: Sequence[dict]) -> Iterator[list[int]]:
-    """Yield indices of features of similar length, in batches of at most READ tokens.
+def batches(features: Sequence[dict], most: int) -> Iterator[list[int]]:
+    """Yield indices of features of similar length, in batches of at most so many tokens.
 
     The order is the same on every machine.
     """
@@ -103,4 +104,4 @@ def batches(features: Sequence[dict]) -> Iterator[list[int]]:
         ({"ids": f["ids"], "length": f["length"], "i": i} for i, f in enumerate(features)),
         key=lambda f: f["length"],
     )
-    yield from ([f["i"] for f in part] for part in cut(ordered, READ))
+    yield from ([f["i"] for f in part] for part in cut(ordered, most))

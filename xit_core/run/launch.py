@@ -3,6 +3,7 @@
 import builtins
 import contextlib
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -121,15 +122,23 @@ def jobs(planned: list[Run]) -> list[Job]:
 
     The targets and seeds of a source share one, unless the scale runs them separately. At small scales,
     starting a kernel with its imports costs as much as a training. A scale that runs seed by seed has one
-    execution for each seed, and so has a seed that a study adds to those of the scale.
+    execution for each seed, and for each time that its plan comes to a source. A seed that a study adds to
+    those of the scale has its own, too.
     """
     groups: dict[tuple, dict[Run, None]] = {}
-    for run in planned:
-        seed = run.seed if run.scale.by_seed or run.seed not in run.scale.seeds else 0
-        settings = tuple({**run.named, "path": "", "seed": seed}.items())
-        key = (run.phase, run.source, settings) if run.scale.together else (run,)
-        groups.setdefault(key, {})[run] = None
+    turns = itertools.groupby(planned, sharing)
+    for turn, (key, runs) in enumerate(turns):
+        separate = (turn,) if planned[0].scale.by_seed else ()
+        groups.setdefault((*separate, *key), {}).update(dict.fromkeys(runs))
     return [Job(group[0].scale, group) for group in map(tuple, groups.values())]
+
+
+def sharing(run: Run) -> tuple:
+    """What the runs of one execution have in common."""
+    if not run.scale.together:
+        return (run,)
+    seed = run.seed if run.scale.by_seed or run.seed not in run.scale.seeds else 0
+    return (run.phase, run.source, *{**run.named, "path": "", "seed": seed}.items())
 
 
 def execute(what: Job | str, **given: str | int) -> Path:

@@ -18,20 +18,21 @@ from ..metrics.protocols import PROTOCOLS
 from ..model.encoder import Model
 from .embed import at_depth, centred, embed, headline_layer, language_share
 from .mining import Mined, above_threshold, mine, tuned
-from .search import both, search
+from .search import search
 
 RANKED = 20  # candidates ranked per query, for mAP@20
 
 
 # -- the tasks -----------------------------------------------------------------------------------------------
 
-# metric, protocol, search direction and variant, relative depth
+BY_LAYER = ("forward", "forward_centred")  # ways of searching that are followed through all layers
+# metric, protocol, way of searching, and for those the relative depth
 TATOEBA = (
     ("accuracy", "tatoeba/jiant", "forward", DEPTH),
     ("accuracy_centred", "tatoeba/jiant", "forward_centred", DEPTH),
-    ("accuracy", "tatoeba/mteb", "backward", DEPTH),
-    ("accuracy_centred", "tatoeba/mteb", "backward_centred", DEPTH),
-    ("accuracy", "tatoeba/pr104", "forward", 10 / 24), ("accuracy", "tatoeba/first", "forward_first", DEPTH),
+    ("accuracy", "tatoeba/mteb", "backward", None),
+    ("accuracy_centred", "tatoeba/mteb", "backward_centred", None),
+    ("accuracy", "tatoeba/pr104", "forward", 10 / 24), ("accuracy", "tatoeba/first", "forward_first", None),
 )  # fmt: skip
 
 
@@ -60,33 +61,29 @@ def nearest_sentence(net: Model, task: Task, s: Scale, most: int) -> Evaluation:
 
     Vectors are raw and language-centred. The scores are those of tatoeba/jiant. `protocols`: the other
     direction (tatoeba/mteb), layer 10 of 24 (tatoeba/pr104), and the first token's vector instead of the mean
-    (tatoeba/first). `predictions`: for each row its neighbour at every layer, in each direction and pooling.
+    (tatoeba/first). `predictions`: for each row its neighbour by each way of searching; of BY_LAYER, at every
+    layer.
     """
     headline, scores, layers, points, predictions, seen, groups = headline_layer(net), [], [], {}, {}, [], {}
     for lang in languages(task, s):
         rows, read = reading.examples(task, "validation", lang, s, most)
         other, pivot = (embed(net, [r[side] for r in rows], s, first=True) for side in "ab")
-        neighbours, depth = ways(pivot, other), len(other) // 2
+        found, depth = ways(pivot, other, headline), len(other) // 2
         groups[lang], groups[PIVOT], seen = other[:depth], pivot[:depth], seen + read
-        correct = {
-            way: (indices == torch.arange(len(rows))).float() * 100 for way, indices in neighbours.items()
-        }
-        scores += [
-            Score(lang, m, p, correct[way][at_depth(net, d)].mean().item(), len(rows))
-            for m, p, way, d in TATOEBA
-        ]
+        correct = {way: (indices == torch.arange(len(rows))).float() * 100 for way, indices in found.items()}
+        for metric, protocol, way, d in TATOEBA:
+            right = correct[way] if d is None else correct[way][at_depth(net, d)]
+            scores.append(Score(lang, metric, protocol, right.mean().item(), len(rows)))
         layers += [
-            {"lang": lang, "layer": k, "centred": centre, "value": round(v, 6)}
-            for centre in (False, True)
-            for k, v in enumerate(correct["forward" + "_centred" * centre].mean(1).tolist())
+            {"lang": lang, "layer": k, "centred": way != BY_LAYER[0], "value": round(v, 6)}
+            for way in BY_LAYER
+            for k, v in enumerate(correct[way].mean(1).tolist())
         ]
-        points[lang], predicted = (
-            correct["forward"][headline].tolist(),
-            {way: indices.T.tolist() for way, indices in neighbours.items()},
-        )
+        points[lang] = correct["forward"][headline].tolist()
+        told = {way: indices.movedim(-1, 0).tolist() for way, indices in found.items()}
         predictions[lang] = [
-            {"id": r["id"], "prediction": predicted["forward"][i][headline]}
-            | {way: by_layer[i] for way, by_layer in predicted.items()}
+            {"id": r["id"], "prediction": told["forward"][i][headline]}
+            | {way: x[i] for way, x in told.items()}
             for i, r in enumerate(rows)
         ]
     shares = language_share(list(groups.values()))
@@ -111,31 +108,29 @@ def probe_retrieval(net: Model, s: Scale) -> dict[str, float]:
     return {name: sum(values) / len(values) for name, values in accuracies.items()}
 
 
-def ways(pivot: Tensor, other: Tensor) -> dict[str, Tensor]:
-    """Nearest neighbours by way of searching, each (layers, N).
+def ways(pivot: Tensor, other: Tensor, headline: int) -> dict[str, Tensor]:
+    """Nearest neighbours by way of searching.
 
-    "forward" is from the pivot language to the other.
+    "forward" is from the pivot language to the other, (layers, N); the other direction and the first token's
+    vector are searched at the headline layer only, (N,).
     Shapes: pivot, other (2 layers, N, H), the means before the first tokens.
     """
-    indices, depth = {}, len(pivot) // 2
-    for name, layers, centre in (
-        ("", slice(depth), False),
-        ("_centred", slice(depth), True),
-        ("_first", slice(depth, None), False),
-    ):
-        indices["forward" + name], indices["backward" + name] = nearest(pivot[layers], other[layers], centre)
+    depth, indices = len(pivot) // 2, {}
+    for name, centre in (("", False), ("_centred", True)):
+        indices["forward" + name] = nearest(pivot[:depth], other[:depth], centre)
+        (indices["backward" + name],) = nearest(other[[headline]], pivot[[headline]], centre)
+    first = [depth + headline]
+    (indices["forward_first"],) = nearest(pivot[first], other[first])
     return indices
 
 
-def nearest(a: Tensor, b: Tensor, centre: bool = False) -> tuple[Tensor, Tensor]:
-    """Index of the most similar vector on the other side, by layer: (L, N, H), (L, M, H) -> (L, N), (L, M).
+def nearest(a: Tensor, b: Tensor, centre: bool = False) -> Tensor:
+    """Index of the most similar vector of b, by layer: (L, N, H), (L, M, H) -> (L, N).
 
     `centre`: subtract each side's mean vector first.
     """
-    results = [
-        both(centred(x) if centre else x, centred(y) if centre else y, 1) for x, y in zip(a, b, strict=True)
-    ]
-    return torch.stack([f[0][1][:, 0] for f in results]), torch.stack([f[1][1][:, 0] for f in results])
+    pairs = ((centred(x), centred(y)) if centre else (x, y) for x, y in zip(a, b, strict=True))
+    return torch.stack([search(x, y, 1)[1][:, 0] for x, y in pairs])
 
 
 def entry(
