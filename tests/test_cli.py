@@ -194,6 +194,12 @@ def test_a_study_is_a_graph_in_which_parents_come_first(places):
     assert all("xit_core.cli run" in j["command"] for j in plan["jobs"])
 
 
+def test_a_run_waits_for_no_other_seeds_start():
+    random = {"scale": "smoke", "model": "random"}
+    jobs = [launch.job("pretrained", seed=2, **random), launch.job("tatoeba", seed=1, **random)]
+    assert [job["needs"] for job in workflow.graph(jobs, Clock())["jobs"]] == [[], []]
+
+
 TINY = """
 import signal, sys
 # ignored where the tests run in the background of a script

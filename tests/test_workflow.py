@@ -111,6 +111,12 @@ def test_what_was_measured_on_another_machine_or_not_at_all_may_start_until_the_
     assert Clock.of("tiny", SCALES["smoke"], None).latest([Run("csqa")]) == math.inf
 
 
+def test_of_several_runs_the_first_must_be_expected_to_end(learned):
+    alone = learned.latest([Run("csqa")])
+    assert learned.latest([Run("csqa"), Run("cosmosqa")]) == alone < learned.end
+    assert learned.latest([Run("squad1"), Run("csqa")]) == alone  # it is finished
+
+
 def test_a_run_that_is_longer_than_all_the_time_may_start_at_its_beginning(learned):
     learned.pace.spent[2][0] *= 1e6
     assert learned.latest([Run("csqa")]) == pytest.approx(learned.end - 0.9 * 990)
@@ -136,7 +142,7 @@ def test_at_the_end_of_a_budget_what_runs_is_stopped_and_what_is_finished_is_kep
     order = quick(**{"squad1 > xnli": 77777})
     begin = time.time()
     workflow.run_study("tiny", SCALES["smoke"], 1, budget=15)
-    assert time.time() - begin < 15
+    assert time.time() - begin < 60  # and not 77,777
     said = "tiny at smoke: 2 of 7 runs are finished, 6 notebooks are missing; the same command resumes\n"
     assert capsys.readouterr().out == said
     assert (

@@ -63,7 +63,7 @@ def arithmetic(runs: list[Run], scale: Scale) -> list[dict]:
         trained, read = train_tokens(r, counted), eval_tokens(r)
         rows.append({
             "id": r.id, "path": r.path, "on": r.on, "seed": r.seed,
-            "parents": parents(r, planned), "done": results.finished(r),
+            "parents": [x.id for x in r.parents if x.id in planned], "done": results.finished(r),
             "tokens": trained + read, "flops": per_token * (3 * trained + read),
         })  # fmt: skip
     return rows
@@ -104,19 +104,6 @@ def checkpoint_bytes(scale: Scale) -> int:
     shape = scale.pretraining or scale.encoder
     pieces = scale.pretraining.pieces if scale.pretraining else PIECES
     return 4 * (layer_weights(scale) + pieces * shape.hidden)
-
-
-def parents(run: Run, planned: dict[str, Run]) -> list[str]:
-    """Ids of the planned runs that this run starts from. All seeds start from the same pretrained encoder."""
-    found = [parent.id for parent in run.parents if parent.id in planned]
-    if found or not run.parents:
-        return found
-    (parent,) = run.parents
-    return [
-        run_id
-        for run_id, candidate in planned.items()
-        if candidate.phase == parent.phase == 1 and candidate.model == parent.model
-    ]
 
 
 def train_tokens(run: Run, counted: set) -> int:

@@ -53,11 +53,12 @@ class Clock:
             self.pace.learn(run, seconds)
 
     def latest(self, runs: Iterable[Run]) -> float:
-        """The latest start of these runs, in seconds since the epoch.
+        """The latest start of these runs, in seconds since the epoch, at which the first is expected to end.
 
-        Their time includes stages that have a row but no checkpoint here and must be trained again.
+        The others resume where the time stops them. Its time includes stages that have a row but no
+        checkpoint here and must be trained again.
         """
-        todo = [run for run in runs if not results.finished(run)]
+        todo = [run for run in runs if not results.finished(run)][:1]
         needed = {parent for run in todo for parent in run.parents}
         retrained = {parent for parent in needed if parent.phase == 2 and results.finished(parent)}
         todo += [run for run in retrained if not run.has_checkpoint]

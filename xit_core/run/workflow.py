@@ -20,7 +20,6 @@ from ..ledger import results
 from ..machine.errors import Bad
 from ..machine.locks import Owned, Unlockable, locked
 from ..machine.places import PARTS, executed_dir, results_dir, runs_dir
-from ..report.cost import parents
 from . import launch, warm
 from .clock import GRACE, Clock
 
@@ -173,9 +172,8 @@ def graph(pending: list[launch.Job], clock: Clock) -> dict:
     untranslated = [run_id for run_id, run in planned.items() if run.lang == PIVOT]
     entries = []
     for job in pending:
-        needed = (
-            [parent for run in job.runs for parent in parents(run, planned)] if job.runs else untranslated
-        )
+        earlier = [parent.id for run in job.runs for parent in run.parents if parent.id in planned]
+        needed = earlier if job.runs else untranslated
         options = [f"--{k}={v}" for k, v in job.parameters.items() if k != "path"]
         # with exec, whoever stops the command waits for the run itself
         command = "exec " + shlex.join([sys.executable, "-m", "xit_core.cli", "run", job.path, *options])
