@@ -6,11 +6,11 @@ from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from xit_core.machine.errors import Bad
-from xit_core.report import stats
+from xit_core.report import contrasts, stats
 from xit_core.run import launch
 
 BY_SEED = [s for s in SCALES.values() if s.by_seed]
-LONGER = [s.name for s in SCALES.values() if s.prolongs]
+LONGER = [s.name for s in SCALES.values() if s.prolongs and not s.start]
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,21 @@ def test_a_longer_study_begins_with_every_seed_of_the_sources_it_asks_of_first(s
     assert [r.seed for r in begin] == sorted(r.seed for r in begin) and {r.seed for r in begin} == {1, 2, 3}
     others = {r for r in studies.by_seed(SCALES[scale]) if not r.model}
     assert plan[0].path == "pretrained" and set(plan) == others and len(plan) == len(others)
+
+
+def test_a_scale_may_begin_all_paths_with_a_stage_and_use_the_control_of_another():
+    scale = SCALES["small-mlm"]
+    plan = studies.runs("main", scale)
+    assert not [r for r in plan if not (r.path + " ").startswith("mlm ") or r.model]
+    cells = {contrasts.main_cell(r) for r in plan if r.phase == 3}
+    assert cells == {(source, "en", t) for source in ("", *nine(scale)) for t in ("bucc", "tatoeba")}
+    assert len(plan) == 3 * (3 + 3 * 9) and scale.prolongs == "small"
+    for run in plan:  # the baseline starts where the intermediate trainings start
+        assert run.path == "mlm" or run.parent in plan
+    assert contrasts.main_cell(Run("mlm", scale)) is None
+    assert contrasts.main_cell(Run("mlm", "small")) == ("mlm", "en", "mlm")
+    short, long = (Run("squad1 > tatoeba", name).recipe for name in ("small", "small-mlm"))
+    assert {k for k in short | long if short.get(k) != long.get(k)} == {"head_first", "probes"}
 
 
 def test_a_stand_in_takes_the_place_of_what_cannot_be_had():
@@ -190,7 +205,7 @@ def test_an_unknown_study_is_told():
         studies.runs("mian", SCALES["micro"])
 
 
-@pytest.mark.parametrize("scale", [name for name, s in SCALES.items() if not s.sources])
+@pytest.mark.parametrize("scale", [name for name, s in SCALES.items() if not s.sources and not s.start])
 def test_every_scale_plans_the_joint_sources_at_equal_steps_with_at_least_three_seeds(scale):
     plan = [r for r in studies.runs("main", SCALES[scale]) if r.steps == "single" and r.phase == 3]
     assert {r.source for r in plan} == {studies.multi(SCALES[scale]), *(f"{m}+mlm" for m in studies.MIXED)}

@@ -32,6 +32,23 @@ def weights(net):
     return torch.cat([p.detach().flatten() for p in net.parameters()])
 
 
+def test_the_first_steps_can_train_the_heads_alone(tmp_path):
+    net, batches = setting(("mlm",))
+    before = {name: x.clone() for name, x in net.state_dict().items()}
+
+    def look(now):
+        return {"moved": [n for n, x in now.state_dict().items() if not torch.equal(x, before[n])]}
+
+    curve = train.fit(net, batches, 1e-3, 5, tmp_path, probe=(3, look), alone=(8, 1e-2))
+    moved = {point["step"]: point["moved"] for point in curve if "moved" in point}
+    assert moved[4] == moved[8] and moved[4] and all(name.startswith("heads.") for name in moved[8])
+    assert any(name.startswith("encoder.") for name in look(net)["moved"])
+    rates = [point["rate"] for point in curve if "rate" in point]
+    assert rates[:8] == [1e-2] * 8 and rates[8:] == pytest.approx(
+        [1e-3 * schedule.slope(i, 4) for i in range(4)]
+    )
+
+
 def test_the_same_seed_gives_the_same_weights(tmp_path):
     (one, a), (two, b) = setting(), setting()
     first, second = train.fit(one, a, 1e-3, 5, tmp_path / "a"), train.fit(two, b, 1e-3, 5, tmp_path / "b")

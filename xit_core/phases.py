@@ -15,7 +15,7 @@ from .data import contamination, reading
 from .design.encoders import fingerprint
 from .design.run import PRETRAINED, Run, joint_steps, runs_of
 from .design.scales import PIVOT, Scale
-from .design.tasks import TASKS, Task
+from .design.tasks import TASKS, TEXT, Task
 from .ledger import predictions, results
 from .ledger.outcomes import Evaluation, Training
 from .machine import files
@@ -141,7 +141,8 @@ def train_stage(net: Model, run: Run) -> Training:
         return retrieval.probe_retrieval(now, s) | {"distance": encoder.distance(now, before)}
 
     probed = (s.probes, look) if s.probes else None
-    curve = fit(net, batches, rate, run.seed, run.folder, s.save_every, probe=probed)
+    alone = s.head_first if TEXT in tasks and not net.lm_head else (0, 0.0)
+    curve = fit(net, batches, rate, run.seed, run.folder, s.save_every, probe=probed, alone=alone)
     dose = {
         "steps": batches.steps,
         "rate": rate,
@@ -313,8 +314,8 @@ def steps_of(tasks: tuple[Task, ...], features: dict, s: Scale, batch: int, rule
     `rule`: a value of `Run.steps`.
     """
     rows = {task: len(features[task.name]) for task in tasks}
-    alone = {task: s.stage_steps or task.epochs * -(-min(n, s.cap or n) // batch) for task, n in rows.items()}
-    return joint_steps(alone, rule)
+    epochs = {task: task.epochs * -(-min(n, s.cap or n) // batch) for task, n in rows.items()}
+    return joint_steps({task: s.steps_alone(task.name) or epochs[task] for task in tasks}, rule)
 
 
 # -- the row -------------------------------------------------------------------------------------------------

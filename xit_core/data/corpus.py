@@ -1,104 +1,21 @@
 """The text that an encoder is pretrained on, without repeated lines and without evaluation texts."""
 
-import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import numpy as np
 
-from ..design.languages import UNSPACED
 from ..design.scales import Pretraining, Scale
 from ..design.tasks import TARGETS, TASKS, TEXT, languages
 from ..machine.places import mirror_dir
 from . import formats, reading, real
 from .mirror import from_mirror, manifest
+from .overlap import CHUNK, Held, units
 
 LEFT_OUT = ("panx_train", "tydiqa_train_contexts")  # sources: the target tasks' own training text
-GRAM = 13  # a line may not share this many consecutive units with an evaluation text
-SHORT = 5  # an evaluation text of fewer units only removes a line that says nothing else
 LEAST_UNITS = 3  # a line has at least this many units
-CHUNK = 20_000  # lines hashed at a time
-PRIME = np.uint64(0x100000001B3)  # multiplier of the rolling hash
 Texts = dict[str, list[str]]  # language -> lines
-
-
-def _spelled() -> dict[int, str]:
-    """The replacement of each character before the text is split into units.
-
-    A character that is not a letter, mark or digit becomes a space. A letter of a script without spaces
-    (Thai, Lao, Burmese, Khmer, kana, Chinese) becomes a unit of its own.
-    """
-    alone = {code: f" {chr(code)} " for first, last in UNSPACED for code in range(first, last + 1)}
-    between = {
-        code: " " for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code))[0] not in "LMN"
-    }
-    return alone | between
-
-
-SPELLED = _spelled()
-
-
-def units(text: str) -> list[str]:
-    """Lower-case words without punctuation; in scripts without spaces, single characters."""
-    return text.lower().translate(SPELLED).split()
-
-
-def windows(lines: list[list[str]]) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield for n = 1 to GRAM the hashes of all runs of n units within a line.
-
-    With each n come the hash of each run, the number of its line, and whether the run is the whole line.
-    Shapes: three arrays (runs,) for each n.
-    """
-    sizes = np.array([len(words) for words in lines])
-    hashes = np.fromiter(map(hash, chain.from_iterable(lines)), np.int64, sizes.sum()).view(np.uint64)
-    line_numbers, rolled = np.repeat(np.arange(len(lines)), sizes), hashes
-    for n in range(1, GRAM + 1):
-        inside = np.flatnonzero(line_numbers[: len(rolled)] == line_numbers[n - 1 :])
-        yield n, rolled[inside], line_numbers[inside], sizes[line_numbers[inside]] == n
-        rolled = rolled[:-1] * PRIME + hashes[n:]
-
-
-class Held:
-    """The text of the evaluation sets, as hashes.
-
-    Held are the hashes of texts of fewer than GRAM units, and of all GRAM-grams of longer ones.
-    """
-
-    def __init__(self, texts: Iterable[str]):
-        hashes: dict[int, list[np.ndarray]] = {n: [np.empty(0, np.uint64)] for n in range(1, GRAM + 1)}
-        distinct = list(dict.fromkeys(texts))
-        for start in range(0, len(distinct), CHUNK):
-            for n, rolled, _, is_full_line in windows([*map(units, distinct[start : start + CHUNK])]):
-                hashes[n].append(np.unique(rolled if n == GRAM else rolled[is_full_line]))
-        self.texts, self.grams = (
-            len(distinct),
-            {n: np.unique(np.concatenate(parts)) for n, parts in hashes.items()},
-        )
-
-    def within(self, lines: list[list[str]]) -> np.ndarray:
-        """Whether each line (as units) contains an evaluation text or a GRAM-gram of one.
-
-        An evaluation text of fewer than SHORT units matches only a line that consists of nothing else.
-        Shapes: -> (lines,) bool.
-        """
-        matches = np.zeros(len(lines), bool)
-        for n, rolled, line_numbers, is_full_line in windows(lines):
-            rolled, line_numbers = (
-                (rolled[is_full_line], line_numbers[is_full_line]) if n < SHORT else (rolled, line_numbers)
-            )
-            matches[line_numbers[_contained(rolled, self.grams[n])]] = True
-        return matches
-
-
-def _contained(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
-    positions = np.searchsorted(ordered, values)
-    return (
-        ordered[np.minimum(positions, len(ordered) - 1)] == values
-        if len(ordered)
-        else np.zeros(len(values), bool)
-    )
 
 
 def strings(value) -> Iterator[str]:

@@ -135,7 +135,7 @@ def unsqueezed(blob: bytes) -> list[dict]:
     return [json.loads(line) for line in lzma.decompress(blob).splitlines()]
 
 
-def without(rows: list[dict], held: corpus.Held) -> tuple[list[dict], int]:
+def without(rows: list[dict], held: overlap.Held) -> tuple[list[dict], int]:
     """Rows of text without the lines that evaluation sets hold, and the number of such lines.
 
     The lines become blank, so no row changes its place.
@@ -143,8 +143,8 @@ def without(rows: list[dict], held: corpus.Held) -> tuple[list[dict], int]:
     lines = [line for row in rows for line in row["text"].split("\n")]
     blanked = np.concatenate(
         [
-            held.within([*map(corpus.units, lines[i : i + corpus.CHUNK])])
-            for i in range(0, len(lines), corpus.CHUNK)
+            held.within([*map(overlap.units, lines[i : i + overlap.CHUNK])])
+            for i in range(0, len(lines), overlap.CHUNK)
         ]
     )
     cleaned = iter("" if blank else line for line, blank in zip(lines, blanked.tolist(), strict=True))

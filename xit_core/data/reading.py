@@ -1,5 +1,6 @@
 """Examples of a task: rows are read, checked, counted and hashed. Rows that are dropped are counted too."""
 
+import contextlib
 import hashlib
 import json
 import random
@@ -11,7 +12,7 @@ from pathlib import Path
 from ..design.languages import NAMES
 from ..design.readers import MISPLACED, Note, Wrong
 from ..design.scales import PIVOT, Scale
-from ..design.tasks import EVERY, TASKS, Task, languages, train_languages
+from ..design.tasks import EVERY, TARGETS, TASKS, TEXT, Task, languages, train_languages
 from ..machine.errors import Absent, Bad
 from ..machine.places import local_dir, mirror_dir
 from . import checklist, overlap, worlds
@@ -95,7 +96,11 @@ def read(
         indices = range(len(candidates))
         if n and len(candidates) > n and not task.expand:
             indices = sorted(random.Random(f"{task.name} {split}").sample(indices, n))
-        selected = [candidates[i] for i in indices]
+        chosen = {i: candidates[i] for i in indices}
+        if split == "train" and task.role == TEXT.role and not (scale.world.made or scale.early):
+            held = held_texts(lang, scale, mirror_dir(), local_dir())
+            chosen, counts = overlap.without_lines(chosen, counts, held)
+        selected = [*chosen.values()]
         digest = hashlib.sha256(json.dumps(selected, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
         dropped = sum(count for reason, count in counts.items() if not isinstance(reason, Note))
         licence = task.licence if not scale.world.made else "as this package"
@@ -105,8 +110,7 @@ def read(
             {str(k): v for k, v in counts.items()}, "; ".join(filter(None, [part.note, lacking])),
         )))  # fmt: skip
         collected += [
-            {"id": f"{number}-{i}" if number else str(i)} | example
-            for i, example in zip(indices, selected, strict=True)
+            {"id": f"{number}-{i}" if number else str(i)} | example for i, example in chosen.items()
         ]
     if not collected:
         refuse_empty(f"{task.name}/{split}/{lang}", records)
@@ -205,6 +209,23 @@ def whole_texts(
     n = scale.eval_rows if scale.world.made else 0
     parts = worlds.of(scale).parts(task, "validation", lang, scale, n)
     return frozenset(overlap.whole(row) for part in parts for row in read_part(task, part, lang, False, n)[0])
+
+
+@lru_cache(maxsize=64)
+def held_texts(lang: str, scale: Scale, _mirror: Path | None, _local: Path | None) -> overlap.Held:
+    """The texts of all targets' evaluation rows in a language, of those that are at hand; read once per
+    process.
+
+    English is in the rows of retrieval tasks in every language. The folders only say which rows are meant.
+    """
+    texts: list[str] = []
+    for task in (TASKS[name] for name in TARGETS):
+        for code in languages(task, scale):
+            if code == lang or lang == PIVOT and task.retrieves:
+                with contextlib.suppress(Absent):
+                    rows, _ = examples(task, "validation", code, scale)
+                    texts += [text for row in rows for text in overlap.segments(row)]
+    return overlap.Held(texts)
 
 
 class Watched(dict):

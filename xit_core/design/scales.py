@@ -56,7 +56,7 @@ class Scale:
     # the same for tasks added later; these enter the recipe of their own runs only
     lacks: tuple[str, ...] = ()
     steps: int = 0  # optimiser steps of the target stage, 0 = the task's epochs
-    steps_of: tuple[tuple[str, int], ...] = ()  # (a target, the same of that target)
+    steps_of: tuple[tuple[str, int], ...] = ()  # (a task, the same of its own training)
     stage_steps: int = 0  # steps each intermediate task of a stage contributes, 0 = the task's epochs
     batch: int = 0  # examples a step, 0 = the task's own
     long_batch: int = 0  # the same of tasks of kind span and choose, whose examples are long; 0 = batch
@@ -79,6 +79,8 @@ class Scale:
     save_every: int = 1000  # steps between the checkpoints a killed run resumes from
     # autocast also on the CPU (always where a GPU has it): 1.4 times faster at 256 dimensions, slower below
     bf16: bool = False
+    # steps of a stage in which a new head of masked LM is trained alone, and their rate
+    head_first: tuple[int, float] = (0, 0.0)
     probes: int = 0  # how often retrieval is scored along an intermediate stage
     together: bool = True  # one notebook takes every target of a source; False: one target a notebook
     note: str = ""  # how the scale is reduced, where its numbers are shown
@@ -91,7 +93,9 @@ class Scale:
     # (one of the three tasks of claim 10 whose translation it cannot have, the task in its place)
     translated: tuple[tuple[str, str], ...] = ()
     by_seed: bool = False  # one seed after the other, so that every finished seed is a balanced design
-    # the scale whose intermediate trainings it makes longer, to ask whether the dose matters
+    start: str = ""  # the stage with which every path of its main study begins
+    # the scale whose intermediate trainings it makes longer, or whose paths it gives another start; it uses
+    # that one's control of random weights
     prolongs: str = ""
     first: tuple[str, ...] = ()  # the sources that such a scale runs first
     # Its published rows are older than two rules (training rows equal to an evaluation row are dropped; the
@@ -108,6 +112,10 @@ class Scale:
     def target_steps(self, task: str) -> int:
         """Optimiser steps of a target's own training, 0 = its epochs."""
         return dict(self.steps_of).get(task, self.steps)
+
+    def steps_alone(self, task: str) -> int:
+        """Optimiser steps that a task adds to an intermediate stage, 0 = its epochs."""
+        return dict(self.steps_of).get(task, self.stage_steps)
 
     def rate(self, tasks: tuple[str, ...], target: bool) -> float:
         """The learning rate of a training on these tasks: a target's own, or an intermediate stage."""
@@ -152,6 +160,21 @@ MINI = Scale(
     ),
     pretraining=Pretraining(
         4, 256, 4, 42000, steps=8000, batch=32, length=128, lr=1e-3, rows=0, start="table", alpha=0.3
+    ),
+)  # fmt: skip
+SMALL = Scale(
+    "small", REAL, E5_SMALL, rows=10000, stage_rows=20000, eval_rows=100, dev_rows=500,
+    eval_rows_of=(("xnli", 1000), ("tydiqa", 200), ("tatoeba", 0)),
+    gaps=(*TEST_ONLY, "panx/th", "bucc/de", "bucc/fr", "bucc/ru"),
+    lacks=("lareqa/ru", "lareqa/tr", "lareqa/vi"),
+    steps=400, steps_of=(("udpos", 150), ("panx", 200)),
+    stage_steps=400, batch=16, long_batch=4, lr=1e-4, stage_lr=1e-4,
+    lr_of=(("pawsx", 5e-5), ("paws", 5e-5)), max_len=128,
+    span_len=384, span_step=128, pooling="match", frozen_table=True, bf16=True, save_every=100,
+    stand_ins=(("ccg", "udtag"),), translated=(("mnli", "snli"), ("hellaswag", "paws")), by_seed=True,
+    note=(
+        "a 12-layer encoder of XLM-R's family with its vocabulary, in four bits and aligned by "
+        "contrastive training before; table frozen, capped rows"
     ),
 )  # fmt: skip
 SCALES = {
@@ -207,20 +230,12 @@ SCALES = {
             pretraining=Pretraining(6, 384, 6, 48000, steps=12000, batch=256, length=256, lr=5e-4, rows=0,
             beta2=0.98, alpha=0.3),
         ),
-        Scale(
-            "small", REAL, E5_SMALL, rows=10000, stage_rows=20000, eval_rows=100, dev_rows=500,
-            eval_rows_of=(("xnli", 1000), ("tydiqa", 200), ("tatoeba", 0)),
-            gaps=(*TEST_ONLY, "panx/th", "bucc/de", "bucc/fr", "bucc/ru"),
-            lacks=("lareqa/ru", "lareqa/tr", "lareqa/vi"),
-            steps=400, steps_of=(("udpos", 150), ("panx", 200)),
-            stage_steps=400, batch=16, long_batch=4, lr=1e-4, stage_lr=1e-4,
-            lr_of=(("pawsx", 5e-5), ("paws", 5e-5)), max_len=128,
-            span_len=384, span_step=128, pooling="match", frozen_table=True, bf16=True, save_every=100,
-            stand_ins=(("ccg", "udtag"),), translated=(("mnli", "snli"), ("hellaswag", "paws")), by_seed=True,
-            note=(
-                "a 12-layer encoder of XLM-R's family with its vocabulary, in four bits and aligned by "
-                "contrastive training before; table frozen, capped rows"
-            ),
+        SMALL,
+        replace(
+            SMALL, name="small-mlm", start="mlm", prolongs="small", targets=("bucc", "tatoeba"),
+            steps_of=(*SMALL.steps_of, ("mlm", 2480)), lr_of=(*SMALL.lr_of, ("mlm", 1e-4)),
+            head_first=(80, 3e-3), probes=6, seeds=(1, 2, 3),
+            note=f"`small` after masked language modelling on the text of 48 languages: {SMALL.note}",
         ),
         Scale("base", REAL,
         hub("FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089", 12, 768),

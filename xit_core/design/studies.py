@@ -53,6 +53,8 @@ def main_study(scale: Scale) -> list[Run]:
     """The paper's study: baseline, single tasks, multi-task, MLM, translated, and a control of random
     weights.
     """
+    if scale.start:
+        return started(scale)
     if scale.prolongs:
         return prolonged(scale)
     if scale.by_seed:
@@ -119,6 +121,19 @@ def prolonged(scale: Scale) -> list[Run]:
     first = ("", *scale.first)
     plan = [run for run in by_seed(scale) if not run.model]
     return sorted(plan, key=lambda run: run.phase > 1 and (run.source not in first or run.lang != PIVOT))
+
+
+def started(scale: Scale) -> list[Run]:
+    """The study of a scale whose paths all begin with the same stage: it, and each single task after it.
+
+    It has no runs with random weights; those of the scale that it prolongs are used.
+    """
+    return [
+        Run(f"{scale.start} > {path}" if path != scale.start else path, scale, seed)
+        for seed in scale.seeds
+        for source in ("", *nine(scale))
+        for path in (paths(source, scale.targets) if source else (scale.start, *scale.targets))
+    ]
 
 
 # the research questions add theirs (report.questions)

@@ -8,7 +8,7 @@ import torch
 from . import mixture
 from .encoder import Model
 from .features import piece_ids
-from .schedule import DECAY, slope
+from .schedule import DECAY
 
 
 class CompactEmbedding:
@@ -20,9 +20,9 @@ class CompactEmbedding:
     trained.
     """
 
-    def __init__(self, net: Model, batches: mixture.Mixture, lr: float):
+    def __init__(self, net: Model, batches: mixture.Mixture, rates: list[float]):
         self.net, self.whole, self.lookup = net, net.encoder.get_input_embeddings(), None
-        self.rates = [lr * slope(step, batches.steps) for step in range(batches.steps)]
+        self.rates = rates
         self.before = self.whole.weight.detach()
         if any(net.kinds[name].tied for name in batches.features) or not self.whole.weight.requires_grad:
             return

@@ -18,7 +18,7 @@ from .compact import CompactEmbedding
 from .encoder import Model
 from .flat import Flat, flattened
 from .kinds.kind import IGNORED
-from .schedule import CLIP, EPSILON, slope
+from .schedule import CLIP, EPSILON, rates
 
 POINTS = 40  # points in a training curve
 
@@ -26,17 +26,20 @@ POINTS = 40  # points in a training curve
 def fit(
     net: Model, batches: mixture.Mixture, lr: float, seed: int, folder: Path, save_every: int = 1000,
     masking: float = 0.15, beta2: float = 0.999, probe: tuple[int, Callable[[Model], dict]] | None = None,
+    alone: tuple[int, float] = (0, 0.0),
 ) -> list[dict]:  # fmt: skip
     """Train for `batches.steps` steps and return the curve: step, loss, rate, and the probe's values.
 
     It uses linear warm-up and decay, AdamW without decay on biases and norms, and gradient clipping. An
     interrupted run resumes from `folder` and ends with exactly the same weights: batches and masks are
-    functions of the step, and the random state for dropout is saved.
+    functions of the step, and the random state for dropout is saved. `alone`: how many first steps train
+    new heads alone, and at which rate.
     """
     accelerator = Accelerator(mixed_precision="bf16" if net.bf16 else "no")
     torch.manual_seed(seed)
     net.to(accelerator.device)
-    table = CompactEmbedding(net, batches, lr)
+    rate = rates(lr, batches.steps, alone)
+    table = CompactEmbedding(net, batches, rate)
     wrapped = accelerator.prepare(net)
     flats = flattened(net, net.trained)
     optimiser = torch.optim.AdamW(
@@ -54,7 +57,7 @@ def fit(
         name, features = batches.at(step)
         part, count = share(name, features, net, (seed, step), masking, accelerator)
         losses.append(learn(wrapped, name, part, count, table.lookup, accelerator))
-        move(optimiser, flats, name, lr * slope(step, batches.steps))
+        move(optimiser, flats, (name,) if step < alone[0] else ("", name), rate[step])
         if (step + 1) % save_every == 0 and step + 1 < batches.steps:
             save_state(folder, net, optimiser, losses, probed, time.time() - begin)
     for flat in flats:
@@ -62,7 +65,7 @@ def fit(
     table.restore(batches.steps)
     net.eval()
     (folder / "resume.pt").unlink(missing_ok=True)
-    return curve(losses, lr, probed)
+    return curve(losses, rate, probed)
 
 
 def share(
@@ -100,10 +103,10 @@ def learn(
     return torch.stack(losses).sum()
 
 
-def move(optimiser: torch.optim.Optimizer, flats: list[Flat], name: str, rate: float) -> None:
-    """One optimiser step on the encoder and the head of a task, and gradients of zero after it."""
+def move(optimiser: torch.optim.Optimizer, flats: list[Flat], owners: tuple[str, ...], rate: float) -> None:
+    """One optimiser step on the parameters of these owners, and gradients of zero after it."""
     for flat in flats:
-        flat.use(flat.owner in ("", name))
+        flat.use(flat.owner in owners)
     torch.nn.utils.clip_grad_norm_([flat.whole for flat in flats], CLIP)
     for group in optimiser.param_groups:
         group["lr"] = rate
@@ -176,7 +179,7 @@ def spent(folder: Path) -> float:
         return 0.0
 
 
-def curve(losses: list[Tensor], lr: float, probed: dict) -> list[dict]:
+def curve(losses: list[Tensor], rate: list[float], probed: dict) -> list[dict]:
     """Means of the loss over about POINTS equal stretches, and the probes at their steps.
 
     Shapes: losses are scalars.
@@ -187,7 +190,7 @@ def curve(losses: list[Tensor], lr: float, probed: dict) -> list[dict]:
         {
             "step": min(i + width, len(values)),
             "loss": round(sum(part) / len(part), 6),
-            "rate": round(lr * slope(i, len(values)), 10),
+            "rate": round(rate[i], 10),
         }
         for i in range(0, len(values), width)
         for part in [values[i : i + width]]

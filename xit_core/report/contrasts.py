@@ -39,8 +39,14 @@ class Entry:
 
 
 def main_cell(run: Run) -> Cell | None:
-    """The cell of a run of the main study; None for the random-weights control, which is no source."""
-    return None if run.model else (at(run.source, run.steps), run.lang, run.on)
+    """The cell of a run of the main study; None for the random-weights control, which is no source.
+
+    Where all paths of a scale begin with the same stage, that is its baseline.
+    """
+    if run.model or run.path == run.scale.start:
+        return None
+    source = run.source.removeprefix(run.scale.start).removeprefix(" > ") if run.scale.start else run.source
+    return at(source, run.steps), run.lang, run.on
 
 
 def control_cell(run: Run) -> Cell | None:
