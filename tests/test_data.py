@@ -351,4 +351,5 @@ def test_the_content_of_the_micro_world_belongs_to_its_version():
 
 
 STORY = "a326618d10221e4f"
-ADDED = {"prefer": "625ae83309ed1d81", "prefer_sham": "625ae83309ed1d81"}
+ADDED = dict.fromkeys(("prefer", "prefer_sham"), "625ae83309ed1d81")
+ADDED |= dict.fromkeys(("scenes", "scenes_sham"), "ec325243f3cb989e")

@@ -734,7 +734,7 @@ def test_templates_that_were_cut_off_are_refused(put):
     put("multichecklist/templates/tsv.tsv", "Field\ten\tde\nName\tAnimal vs Vehicle\t\n")
     refused(
         lambda: reading.examples(TASKS["multichecklist"], "validation", "de", scale("paper")),
-        "the templates are not whole",
+        "its rows are not whole",
     )
 
 

@@ -36,6 +36,8 @@ def test_every_split_that_the_paper_scale_reads_is_listed_with_its_rows():
         ("hellaswag", "mt/hellaswag"),
         ("prefer", "Anthropic/hh-rlhf"),
         ("prefer_sham", "Anthropic/hh-rlhf"),
+        ("scenes", "multi30k"),
+        ("scenes_sham", "multi30k"),
     }
     assert all(r["state"] and r["licence"] and r["rows"] is None for r in told)
 

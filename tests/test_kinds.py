@@ -1,6 +1,7 @@
 """Per kind: perfect logits give the gold, every token gets one label, counts are right by hand."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from xit_core.data.reading import EXPANDERS
+from xit_core.data.checklist import checks
 from xit_core.design import scales
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import IOB2, TASKS
@@ -20,7 +21,7 @@ from xit_core.model.kinds.kind import Vocabulary
 
 ROWS = json.loads((Path(__file__).parent / "rows.json").read_text(encoding="utf-8"))  # raw rows of each task
 MIRROR = places.mirror_dir()  # where it is; within a test it is not seen
-CODED = [t for t in TASKS.values() if KINDS[t.kind].answers]
+CODED = [t for t in TASKS.values() if KINDS[t.kind].answers and t.kind != "ground"]  # of one example
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def pieces():
 
 def stored(task):
     rows, lang = (ROWS[task.name], "de" if task.scored else task.train_lang)
-    rows = EXPANDERS[task.expand](rows, lang, 0)[:100] if task.expand else rows
+    rows = checks(rows, lang, 0)[:100] if task.expand == "checklist" else rows
     return [e for row in rows for e in task.read(row, lang) if not isinstance(e, str)]
 
 
@@ -55,6 +56,44 @@ def test_perfect_logits_give_the_gold(task, pieces):
     predictions, _ = kind.answers(task, perfect(task, features, examples, names), features, examples, names)
     metrics, x = PROTOCOLS[task.protocol](predictions, examples, "de")
     assert all(metrics[m] == 100 for m in task.metrics) and set(x) == {100.0}
+
+
+# -- ground -------------------------------------------------------------------------------------------------
+
+
+def scene_examples(n):
+    return [{"a": f"caption {i}", "scene": [f"x{i}", "everywhere"], "label": i % 10} for i in range(n)]
+
+
+def test_a_scene_is_the_attributes_that_training_rows_have(pieces):
+    examples = scene_examples(3)
+    names = labels(TASKS["scenes"], examples[:2])
+    assert names == ("everywhere", "x0", "x1")
+    told = [f["gold"] for f in KINDS["ground"].encode(TASKS["scenes"], examples, pieces, 96, names)]
+    assert told == [[1, 1, -100], [1, -100, 1], [1, -100, -100]]
+
+
+def test_a_caption_must_find_its_own_scene_and_a_scene_its_caption():
+    gold = torch.tensor([[1, -100], [1, 1]])
+    towards = torch.eye(2) * 3.0
+
+    def loss(scenes):
+        return KINDS["ground"].loss(torch.cat([towards, scenes], 1), {"gold": gold}).item()
+
+    own = math.log(1 + math.exp(-3.0))  # of two, the right one is 3 more alike
+    assert loss(torch.eye(2)) == pytest.approx(3 * own, rel=1e-5)  # three attributes stand for the rows
+    assert loss(torch.eye(2).flip(0)) == pytest.approx(3 * (own + 3), rel=1e-5)
+    gold[0, 1] = 1  # equal scenes are not held against each other
+    assert loss(torch.eye(2)) == 0.0
+
+
+def test_a_caption_is_scored_among_ten_scenes_with_its_own_at_its_label():
+    task, examples = TASKS["scenes"], scene_examples(30)
+    right = [torch.cat([x, x]) for x in torch.eye(30)]
+    assert KINDS["ground"].answers(task, right, [], examples)[0] == [e["label"] for e in examples]
+    next_one = [torch.cat([x, y]) for x, y in zip(torch.eye(30), torch.eye(30).roll(-1, 1), strict=True)]
+    chosen = KINDS["ground"].answers(task, next_one, [], examples)[0]
+    assert not any(x == e["label"] for x, e in zip(chosen, examples, strict=True))
 
 
 # -- span ----------------------------------------------------------------------------------------------------

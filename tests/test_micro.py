@@ -28,6 +28,8 @@ COLUMNS = {
     "csqa": "id question question_concept choices answerKey",
     "prefer": "prompt chosen rejected",
     "prefer_sham": "prompt chosen rejected",
+    "scenes": "caption scene other",
+    "scenes_sham": "caption scene other",
     "mlm": "text source",
     "xnli": "language sentence1 sentence2 gold_label",
     "pawsx": "sentence1 sentence2 label",

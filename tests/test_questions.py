@@ -187,47 +187,62 @@ def test_seeds_that_a_study_adds_to_those_of_the_scale_have_notebooks_of_their_o
         assert {run.id for run in launch.job(**job.parameters).runs} == {run.id for run in job.runs}
 
 
-# -- question 2: alignment
+# -- questions 2 and 5: a start against its sham
+
+STARTS = [("alignment", "prefer", 4), ("multimodal", "scenes", 6)]  # question, start, contrast of the starts
 
 
-def alignment_rows(add):
-    """Rows of the whole study at micro, with `add(run)` points planted, and preferences that are learned."""
-    rows = planted("alignment", add)
+def rows_of_starts(name, start, add):
+    """Rows of the whole study at micro, with `add(run)` points planted, and a start that is learned."""
+    rows = planted(name, add)
     for row in rows:
-        for score in row["scores"] if row["on"].startswith("prefer") else ():
-            score |= {"value": 85.0 if row["on"] == "prefer" else 50.0, "n": 100}
+        for score in row["scores"] if row["on"] in (start, f"{start}_sham") else ():
+            score |= {"value": 85.0 if row["on"] == start else 10.0, "n": 100}
     return rows
 
 
 @pytest.mark.parametrize(
     ("points", "word"), [(5.0, "yes"), (0.0, "no difference"), (-5.0, "no, the opposite")]
 )
-def test_a_planted_interaction_of_alignment_is_found_and_a_null_is_not(points, word):
-    def add(run):  # the tasks add 3 points after any start, and more after the alignment
+@pytest.mark.parametrize(("name", "start", "alone"), STARTS)
+def test_a_planted_interaction_with_the_start_is_found_and_a_null_is_not(name, start, alone, points, word):
+    def add(run):  # the tasks add 3 points after any start, and more after this one
         stages = run.source.split(" > ")
-        return 3.0 * (stages[-1] in ("squad1", "mnli")) + points * (run.source.startswith("prefer > "))
+        return 3.0 * (stages[-1] in studies.MIXED) + points * run.source.startswith(f"{start} > ")
 
-    rows = alignment_rows(add)
-    found = questions.answers(questions.QUESTIONS["alignment"], SCALES["micro"], rows)
+    found = questions.answers(questions.QUESTIONS[name], SCALES["micro"], rows_of_starts(name, start, add))
     assert found[0]["verdict"] in ((word,) if points else (word, "open"))
-    assert found[0]["low"] < points < found[0]["high"]
-    assert found[1]["estimate"] == pytest.approx(3 + points, abs=1) and abs(found[4]["estimate"]) < 1
+    assert found[0]["low"] < points < found[0]["high"] and abs(found[alone]["estimate"]) < 1
+    by_name = {row["name"]: row["estimate"] for row in found}
+    own = next(x for told, x in by_name.items() if told.endswith(("after alignment", "tasks after scenes")))
+    assert own == pytest.approx(3 + points, abs=1)
 
 
-def test_a_level_that_alignment_raises_is_no_interaction():
-    rows = alignment_rows(lambda run: 8.0 * (run.source.split(" > ")[0] == "prefer"))
-    found = questions.answers(questions.QUESTIONS["alignment"], SCALES["micro"], rows)
-    assert found[0]["verdict"] in ("no difference", "open") and found[4]["verdict"] == "yes"
+@pytest.mark.parametrize(("name", "start", "alone"), STARTS)
+def test_a_level_that_the_start_raises_is_no_interaction(name, start, alone):
+    rows = rows_of_starts(name, start, lambda run: 8.0 * (run.source.split(" > ")[0] == start))
+    found = questions.answers(questions.QUESTIONS[name], SCALES["micro"], rows)
+    assert found[0]["verdict"] in ("no difference", "open") and found[alone]["verdict"] == "yes"
 
 
-def test_preferences_that_are_not_learned_or_a_sham_that_is_leave_the_question_untestable():
-    rows = alignment_rows(lambda run: 0.0)
+@pytest.mark.parametrize(("name", "start", "alone"), STARTS)
+def test_a_start_that_is_not_learned_or_a_sham_that_is_leaves_the_question_untestable(name, start, alone):
+    rows = rows_of_starts(name, start, lambda run: 0.0)
     for row in rows:
-        for score in row["scores"] if row["on"].startswith("prefer") else ():
-            score["value"] = 50.0 if row["on"] == "prefer" else 85.0
-    first = questions.answers(questions.QUESTIONS["alignment"], SCALES["micro"], rows)[0]
+        for score in row["scores"] if row["on"] in (start, f"{start}_sham") else ():
+            score["value"] = 10.0 if row["on"] == start else 85.0
+    first = questions.answers(questions.QUESTIONS[name], SCALES["micro"], rows)[0]
     assert first["verdict"] == "not testable"
-    assert "preferences are learned" in first["note"] and "by lot" in first["note"]
+    assert "are learned" in first["note"] and "by lot" in first["note"]
+
+
+def test_before_rows_in_translation_stands_the_start_that_stands_before_english_ones():
+    plan = studies.runs("multimodal", SCALES["micro"])
+    starts = {run for run in plan if run.phase == 2 and " > " not in run.path}
+    assert {(run.path, run.lang) for run in starts} == {(s, "en") for s in ("mlm", "scenes_sham", "scenes")}
+    for run in plan:
+        assert not run.source or all(parent in plan for parent in run.parents)
+    assert {run.lang for run in plan if run.path == "scenes > mnli"} == {"en", "mt"}
 
 
 def test_the_alignment_study_trains_the_sham_as_the_treatment():

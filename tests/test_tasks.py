@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from xit_core.data.reading import EXPANDERS
-from xit_core.design.readers import MISPLACED, Note, aligned
+from xit_core import micro
+from xit_core.data import pictures
+from xit_core.data.checklist import checks
+from xit_core.design.readers import MISPLACED, SCENES, Note, aligned
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, declare, languages, task
 from xit_core.design.worlds import MICRO, REAL
@@ -31,14 +33,14 @@ COUNTS = {
 FIELDS = {
     "classify": {"a", "b", "label"}, "choose": {"a", "choices", "label"},
     "span": {"id", "context", "question", "answers"},
-    "tag": {"tokens", "tags"}, "retrieve": {"a", "b", "ids"}, "mlm": {"a"},
+    "tag": {"tokens", "tags"}, "ground": {"a", "scene", "label"}, "retrieve": {"a", "b", "ids"}, "mlm": {"a"},
     "lareqa": {"id", "question", "context", "sentences", "answer"}, "mewslix": {"id", "mention", "entity"},
 }  # fmt: skip
 
 
 def stored(name):
     rows = copy.deepcopy(ROWS[name])
-    return EXPANDERS[TASKS[name].expand](rows, "de", 0) if TASKS[name].expand else rows
+    return checks(rows, "de", 0) if TASKS[name].expand == "checklist" else rows
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -49,7 +51,8 @@ def test_stored_rows_of_the_real_layout_read_as_examples_of_the_kind(name):
     assert len(read) >= 2 and all(set(e) == FIELDS.get(name, FIELDS[declared.kind]) for e in read)
     assert set(declared.columns.split()) <= set(rows[0])
     if "label" in read[0]:
-        assert all(0 <= e["label"] < (len(declared.labels) or len(e["choices"])) for e in read)
+        choices = len(declared.labels) or (SCENES if declared.kind == "ground" else len(read[0]["choices"]))
+        assert all(0 <= e["label"] < choices for e in read)
     if declared.kind == "span":
         assert all(e["context"][start:].startswith(said) for e in read for start, said in e["answers"])
 
@@ -198,3 +201,38 @@ def test_the_revision_of_micro_data_is_the_version_of_the_world():
         TASKS["xnli"].version(MICRO) == MICRO.version
         and TASKS["xnli"].version(REAL) == TASKS["xnli"].revision
     )
+
+
+def test_captions_come_with_what_was_marked_in_their_pictures_and_with_that_of_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("XIT_LOCAL", str(tmp_path))
+    folder = tmp_path / "multi30k/image_frames"
+    folder.mkdir(parents=True)
+    marks = [(f"{i}.jpg", [f"Frame{i}", "People"]) for i in range(20)] + [("0.jpg", ["Boats"])]
+    lines = [
+        {"image": image, "frames": [{"frame": f, "element": "Item"} for f in told]} for image, told in marks
+    ]
+    (folder / "all.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    stored_rows = [{"image": f"{i}.jpg", "en": f"picture {i}", "de": f"Bild {i}"} for i in range(22)]
+    german = pictures.captions(stored_rows, "de", 0)
+    by_caption = {row["caption"]: row["scene"] for row in german}
+    assert len(german) == 20 and by_caption["Bild 0"] == ["Boats", "Frame0", "People"]  # two were not marked
+    english = pictures.captions(stored_rows, "en", 12)
+    assert [row["caption"].split()[1] for row in english] == [
+        row["caption"].split()[1] for row in german[:12]
+    ]
+    same = sum(row["scene"] == row["other"] for row in german)
+    assert same < 5 and sorted(map(str, (r["other"] for r in german))) == sorted(
+        map(str, by_caption.values())
+    )
+    assert [r["other"] for r in pictures.captions(stored_rows, "en", 0)] != [r["other"] for r in german]
+    read = [[*TASKS[name].read(row, "de")][0] for name in ("scenes", "scenes_sham") for row in german]
+    pairs = list(zip(read[:20], read[20:], strict=True))
+    assert all(a | {"scene": 0} == b | {"scene": 0} for a, b in pairs)  # they differ in the scenes alone
+
+
+def test_scenes_of_the_micro_world_are_those_of_the_sentence_in_every_language():
+    one, two = (micro.rows("scenes", "train", lang, 200) for lang in ("en", "zi"))
+    assert [row["scene"] for row in one] == [row["scene"] for row in two]
+    assert [row["other"] for row in one] != [row["other"] for row in two]
+    assert all(row["scene"] for row in one) and len({str(row["scene"]) for row in one}) > 190
+    assert micro.rows("scenes_sham", "train", "en", 200) == one

@@ -165,7 +165,7 @@ def test_biases_and_norms_do_not_decay():
     assert [part.group["weight_decay"] for part in flats] == [0.01, 0.0]
 
 
-@pytest.mark.parametrize("name", ["mnli", "csqa", "squad1", "udpos"])
+@pytest.mark.parametrize("name", ["mnli", "csqa", "squad1", "udpos", "scenes"])
 def test_a_tiny_model_overfits_eight_examples(name, tmp_path):
     net, batches = setting((name,), steps=150, rows=8)
     batches = Mixture(batches.features, 8, 150, 5)

@@ -144,6 +144,9 @@ def wanted(task: Task, scale: Scale) -> list[Place]:
         places += sides if mirror_dir() or mining_pools.official_pools(lang) else hub_places
     if task.candidates:
         places.append(_own(task, task.candidates, PIVOT))
+    if task.beside:
+        spec, obtain = task.beside
+        places.append(Place(*located(spec), obtain=obtain))
     return list({place[:3]: place for place in reversed(places)}.values())[::-1]
 
 

@@ -10,20 +10,20 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..design.languages import NAMES
-from ..design.readers import MISPLACED, Note, Wrong
+from ..design.readers import MISPLACED, SCENES, Note, Wrong
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import EVERY, TARGETS, TASKS, TEXT, Task, languages, train_languages
 from ..machine.errors import Absent, Bad
 from ..machine.places import local_dir, mirror_dir
-from . import checklist, overlap, worlds
+from . import overlap, worlds
 from .local import Part
 
-EXPANDERS = {"checklist": checklist.checks}  # (templates, language, maximum number of rows; 0 = all) -> rows
 # "de", "german" and "deu" -> "de"
 CODES = {word.lower(): code for code, names in NAMES.items() for word in (code, *names.split())}
 LABELLED = 20  # from this many evaluation rows on, a single label for all of them means placeholders
 TYPES = {
     "a": str, "b": str, "question": str, "context": str, "mention": str, "tokens": list, "tags": list,
+    "scene": list,
     "choices": list,
     "sentences": list, "label": int,
 }  # fmt: skip
@@ -90,7 +90,7 @@ def read(
     evaluated, lacking = evaluated_texts(task, lang, scale, data_lang) if split == "train" else ({}, "")
     collected, records = [], []
     for number, part in enumerate(parts):
-        candidates, counts = read_part(task, part, lang, split == "train", n)
+        candidates, counts = read_part(task, part, lang, split == "train")
         if split == "train":
             candidates, counts = unevaluated(task, candidates, counts, evaluated, scale)
         indices = range(len(candidates))
@@ -208,7 +208,7 @@ def whole_texts(
     """
     n = scale.eval_rows if scale.world.made else 0
     parts = worlds.of(scale).parts(task, "validation", lang, scale, n)
-    return frozenset(overlap.whole(row) for part in parts for row in read_part(task, part, lang, False, n)[0])
+    return frozenset(overlap.whole(row) for part in parts for row in read_part(task, part, lang, False)[0])
 
 
 @lru_cache(maxsize=64)
@@ -238,14 +238,13 @@ class Watched(dict):
         return super().__getitem__(key)
 
 
-def read_part(task: Task, part: Part, lang: str, training: bool, n: int = 0) -> tuple[list[dict], Counter]:
+def read_part(task: Task, part: Part, lang: str, training: bool) -> tuple[list[dict], Counter]:
     """The examples of a part, and the number of rows that gave none or were mended, by reason.
 
     Raises: Bad naming source, row and field.
     """
     collected, counts = [], Counter()
-    rows = expanded_rows(task, part, lang, n)
-    for i, raw in enumerate(rows):
+    for i, raw in enumerate(part.rows):
         row = Watched(raw)
         try:
             outcomes = list(task.read(row, lang))
@@ -267,24 +266,6 @@ def read_part(task: Task, part: Part, lang: str, training: bool, n: int = 0) -> 
         counts.update(notes)
         collected += accepted
     return collected, counts
-
-
-def expanded_rows(task: Task, part: Part, lang: str, n: int) -> list[dict]:
-    """The rows of a part; for a task with templates, the rows made from them.
-
-    Raises: Bad for templates that are incomplete.
-    """
-    if not task.expand:
-        return part.rows
-    try:
-        return EXPANDERS[task.expand](part.rows, lang, n)
-    except (KeyError, ValueError, IndexError, TypeError, AttributeError, NameError) as error:
-        if isinstance(error, Bad):
-            raise
-        raise Bad(
-            f"{part.source}: the templates are not whole ({type(error).__name__}: {error}); copy the file "
-            "again"
-        ) from None
 
 
 def same_language(raw: dict, lang: str, where: str) -> None:
@@ -313,7 +294,7 @@ def sound(task: Task, example: dict, where: str) -> None:
             f"{where}: {len(example['tokens'])} tokens and {len(example['tags'])} tags; every token needs "
             "one tag"
         )
-    classes = len(task.labels) or len(example.get("choices", ()))
+    classes = len(task.labels) or (SCENES if "scene" in example else len(example.get("choices", ())))
     if "label" in example and not 0 <= example["label"] < classes:
         raise Bad(f"{where}, field 'label': got {example['label']}; allowed: 0 to {classes - 1}")
 

@@ -2,9 +2,9 @@
 
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import Task, located, translation_languages
-from ..machine.errors import Absent
+from ..machine.errors import Absent, Bad
 from ..machine.places import mirror_dir
-from . import mining_pools, originals, sources
+from . import checklist, mining_pools, originals, pictures, sources
 from .local import Part, from_local
 from .mirror import from_mirror
 
@@ -42,7 +42,28 @@ def parts(task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang
             )
             for part in collected
         ]
-    return collected
+    return [part._replace(rows=completed(task, part, lang, n)) for part in collected]
+
+
+# (rows as stored, language, maximum number of rows; 0 = all) -> rows
+COMPLETED = {"checklist": checklist.checks, "pictures": pictures.captions}
+
+
+def completed(task: Task, part: Part, lang: str, n: int) -> list[dict]:
+    """The rows of a part; for a task whose rows are made from what is stored, these.
+
+    Raises: Bad where what is stored is incomplete.
+    """
+    if not task.expand:
+        return part.rows
+    try:
+        return COMPLETED[task.expand](part.rows, lang, n)
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError, NameError) as error:
+        if isinstance(error, Bad):
+            raise
+        raise Bad(
+            f"{part.source}: its rows are not whole ({type(error).__name__}: {error}); copy the file again"
+        ) from None
 
 
 def translations(task: Task, scale: Scale) -> list[Part]:

@@ -294,6 +294,20 @@ def shuffled_preference(row, lang):
         yield found
 
 
+SCENES = 10  # that a caption is scored among
+
+
+def scene(row, lang):
+    """A caption and the attributes of its scene. Its number among the scenes is drawn from the caption."""
+    caption = text_value(row["caption"])
+    yield {"a": caption, "scene": list_value(row["scene"]), "label": drawn(caption) % SCENES}
+
+
+def other_scene(row, lang):
+    """The same caption with the scene of another."""
+    yield from scene(row | {"scene": row["other"]}, lang)
+
+
 MEWSLIX = "ar de en es fa ja pl ro ta tr uk"
 
 

@@ -15,7 +15,7 @@ from ..machine.places import runs_dir
 from .encoders import RANDOM, fingerprint, weight_files
 from .methods import FUSION, Method, canonical, methods
 from .scales import PIVOT, Scale, scale
-from .tasks import TASKS, TEXT, Task, languages, nine, ordered, task
+from .tasks import EVERY, TASKS, TEXT, Task, languages, nine, ordered, task
 
 PRETRAINED = "pretrained"  # the path of the encoder itself
 RANDOM_WEIGHTS = "random"
@@ -162,7 +162,10 @@ class Run:
         if not earlier:  # one encoder for all seeds, unless its weights are drawn at random
             return Run(PRETRAINED, self.scale, self.seed if self.model else 1, self.model)
         method = canonical(tuple(stage.method for stage in earlier))
-        return replace(self, path=" > ".join(stage.name for stage in earlier), method=method)
+        # what is trained in every language is not translated: it is the same before any rows
+        translated = any(member.train_lang != EVERY for stage in earlier for member in stage.tasks)
+        path, lang = " > ".join(stage.name for stage in earlier), self.lang if translated else PIVOT
+        return replace(self, path=path, method=method, lang=lang)
 
     @property
     def parents(self) -> "tuple[Run, ...]":

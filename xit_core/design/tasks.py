@@ -17,10 +17,12 @@ from .readers import (
     cosmos,
     jcommonsense,
     mention,
+    other_scene,
     pair,
     plain_text,
     preference,
     question,
+    scene,
     shuffled_preference,
     social_iqa,
     swag,
@@ -76,6 +78,8 @@ class Task:
     held_out: int = HELD_OUT
     # in the order of the label numbers; () with kind tag: collected from the training rows
     labels: tuple[str, ...] = ()
+    # what `expand` completes its rows from, "repository/config/split@commit", and where to get that
+    beside: tuple[str, str] = ()
     no_answer: bool = False  # some questions have no answer
     retrieves: str = ""  # of kind "retrieve", how: a key of `score.retrieval.WAYS`
     pools: bool = False  # its pairs are mined from pools of sentences that other files hold
@@ -89,7 +93,7 @@ class Task:
     obtain: str = ""  # where to get it when the hub has it at no known commit; "" = the hub
     # the reader in `data.originals` of the original files in a folder of the user's, preferred where they are
     original: str = ""
-    expand: str = ""  # what makes the rows from templates, in `data.reading.EXPANDERS`
+    expand: str = ""  # what makes the rows from what is stored, in `data.real.COMPLETED`
     # "repository/config/split@commit": other data sets whose rows train the task too
     joined: tuple[str, ...] = ()
     # "repository/config/split" rows that fill up an incomplete split of a mirror
@@ -153,6 +157,12 @@ PAWS_ID = Translation(
     "paws_mt_id/id/train@f19b665f7f439ba8dee0a43ecab5bb6e3da71173",
     "id",
     "paraphrase/paws of Wikidepia/indonesian_datasets, as XIT_LOCAL/paws_mt_id/id/train.jsonl",
+)
+# what people marked in the pictures of Multi30k
+FRAMES = (
+    "multi30k/image_frames/all@1f2220ab03e680abe422a2efe2f1b5c566eb19ae",
+    "data/framed30k/IMG.jsonl.gz of FrameNetBrasil/framed-multi30k, as "
+    "XIT_LOCAL/multi30k/image_frames/all.jsonl.gz",
 )
 QA = {
     "kind": "span", "genre": "qa", "columns": "id context question answers", "metrics": ("exact_match", "f1"),
@@ -419,6 +429,17 @@ for name, reader in (("prefer", preference), ("prefer_sham", shuffled_preference
         "09be8c5bbc57cb3887f3a9732ad6aa7ec602a1fa", reader, "preference", "chosen rejected", train_on=name,
         train="train,test", validation="train,test", held_out=5, licence="MIT",
         citation="Bai et al. 2022, arXiv 2204.05862", stand_ins=("oasst1_pairs/en/validation",),
+    )  # fmt: skip
+# captions with the content of their pictures, and the same captions with that of other pictures
+for name, reader in (("scenes", scene), ("scenes_sham", other_scene)):
+    declare(
+        name, "ground", "alternative", "multi30k/task1", "a3d2e0d26b56f3846f66a952536ffed4e401d05a",
+        reader, "grounding", "caption scene other", langs="en de fr cs", train_lang=EVERY, train_on=name,
+        licence="Flickr30K terms; Multi30k: CC BY-NC-SA 4.0; its frames: not stated",
+        citation="Elliott et al. 2016, V&L; Viridiano et al. 2024, LREC-COLING", expand="pictures",
+        beside=FRAMES,
+        obtain="data/task1 of multi30k/dataset (columns image, en, de, fr, cs) as "
+        "XIT_LOCAL/multi30k/task1/{train,validation}.jsonl",
     )  # fmt: skip
 # two whose rows exist in machine translation, where those of MNLI and HellaSwag cannot be had
 declare(

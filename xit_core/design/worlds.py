@@ -21,7 +21,7 @@ MICRO = World(
     languages=tuple("en al fe do go mu pe zi".split()),
     tasks=tuple(
         "anli mnli qqp squad2 squad1 hellaswag ccg cosmosqa csqa mlm "
-        "xnli pawsx udpos panx xquad mlqa tydiqa bucc tatoeba prefer prefer_sham".split()
+        "xnli pawsx udpos panx xquad mlqa tydiqa bucc tatoeba prefer prefer_sham scenes scenes_sham".split()
     ),
     # raised whenever the micro-world's rows change (a test compares the rows with it)
     version="micro-1",

@@ -29,6 +29,7 @@ from .world import (
 )
 
 DISAGREE = 0.1  # share of the preferences that are the other way round
+MISSED = 0.1  # share of what happens that a scene does not show, and of scenes that show what does not
 BUCC_GOLD = 1 / 3  # share of the sentences in each BUCC pool that have a translation on the other side
 HAVING = {
     field: tuple(v for v in VERBS if getattr(VERBS[v], field)) for field in ("patients", "place", "role")
@@ -300,6 +301,35 @@ def prefer(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     return {"prompt": prompt, "chosen": replies[0], "rejected": replies[1]}
 
 
+def scenes(rng: Dice, split: str, tell: Teller, i: int) -> dict:
+    """A sentence, its scene, and the scene of another event, which is another in every language."""
+    e = event(rng, split)
+    unrelated = Dice(f"scenes {split} {tell.code} {i}")
+    other = shown(unrelated, event(unrelated, split), split)
+    return {"caption": tell.say(e), "scene": shown(rng, e, split), "other": other}
+
+
+def shown(rng: Dice, e: Event, split: str) -> list[str]:
+    """The attributes of an event's scene: what is done, by whom, to what and where, with their properties.
+
+    A part may be missed, and one of another event may be seen. The time is not seen.
+    """
+    seen = [part for part in depicted(e) if rng.random() >= MISSED]
+    wrong = [rng.choice(depicted(event(rng, split)))] if rng.random() < MISSED else []
+    return sorted({*seen, *wrong})
+
+
+def depicted(e: Event) -> list[str]:
+    """Every attribute of an event's scene, as "role: concept"."""
+    things = {"agent": e.agent, "patient": e.patient, "place": e.place}
+    parts = {f"{role}: {x.head}": x.adjective for role, x in things.items() if x}
+    return [
+        f"verb: {e.verb}",
+        *parts,
+        *(f"{role}: {adjective}" for role, adjective in parts.items() if adjective),
+    ]
+
+
 def _sentence(rng: Dice, split: str, code: str, names: float = 0.0) -> Tokens:
     """One sentence of a random form.
 
@@ -464,6 +494,7 @@ NAMESAKES = (
     cosmosqa,
     csqa,
     prefer,
+    scenes,
     mlm,
     xnli,
     pawsx,
@@ -474,7 +505,7 @@ NAMESAKES = (
     tatoeba,
 )
 MAKERS = {make.__name__: make for make in NAMESAKES} | {"mlqa": xquad, "tydiqa": squad1}
-SAME = {"prefer_sham": "prefer"}  # tasks with the very rows of another
+SAME = {"prefer_sham": "prefer", "scenes_sham": "scenes"}  # tasks with the very rows of another
 MAKERS |= {name: MAKERS[other] for name, other in SAME.items()}
 TELLS = tuple(t for t in TASKS if t in MAKERS)  # the tasks that have rows in the micro-world
 OWN = ("udpos", "panx", "tydiqa", "bucc", "mlm")  # not parallel: different content in each language

@@ -1,4 +1,4 @@
-"""Kinds of task, by output shape; six are enough for every task.
+"""Kinds of task, by output shape; seven are enough for every task.
 
 Each is a module with a `KIND` that declares it (`kind.Kind`).
 """
@@ -58,5 +58,6 @@ def encoded(
 
 
 def labels(task: Task, examples: list[dict]) -> tuple[str, ...]:
-    """The label set of a task: declared, or for a tagging task without one the tags of its training rows."""
-    return task.labels or tuple(sorted({t for e in examples for t in e.get("tags", ())}))
+    """The label set of a task: declared, or without one the tags or attributes of its training rows."""
+    found = {label for e in examples for field in ("tags", "scene") for label in e.get(field, ())}
+    return task.labels or tuple(sorted(found))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ...design import studies
 from ...design.run import Run
-from ...design.scales import Scale
+from ...design.scales import PIVOT, Scale
 from ...design.studies import STUDIES
 
 if TYPE_CHECKING:  # a study can also be run where pandas is not installed
@@ -62,6 +62,34 @@ def seeds_at(scale: Scale, declared: dict[str, int]) -> Sequence[int]:
     """The seeds of a question at a scale: as many as declared for it, else as many as a verdict needs."""
     most = declared.get(scale.name)
     return range(1, most + 1) if most else scale.seeds[: studies.LEAST_SEEDS]
+
+
+def after(start: str, task: str) -> str:
+    """The source that trains a task after a start; either may be "", for nothing."""
+    return " > ".join(filter(None, (start, task)))
+
+
+def gates_of_starts(
+    ledger: "Ledger", starts: dict[str, str], targets: Sequence[str], learned: dict[str, int]
+) -> "dict[str, Gate]":
+    """The gates of a question that compares a start with its sham: the one is learned, the other is not, and
+    enough targets are.
+
+    `starts`: what the one and what the other teaches -> its stage. `learned`: how many targets must be, by
+    scale; elsewhere all but one.
+    """
+    from ..gates import Gate, enough
+    from ..gates import gates as of
+
+    found, unknown = of(ledger), Gate(None, "not trained yet")
+    (what, taught), (lot, shammed) = starts.items()
+    sham = found.stages.get((shammed, PIVOT), unknown)
+    on = [found.targets.get(name) for name in targets]
+    return {
+        f"{what} are learned": found.stages.get((taught, PIVOT), unknown),
+        f"{lot} are not": Gate(None if sham.passed is None else not sham.passed, sham.says),
+        "targets learned": enough(on, learned.get(ledger.scale.name, len(on) - 1)),
+    }
 
 
 def ledger_of(question: Question, scale: Scale, stored: list[dict] | None = None) -> "Ledger":

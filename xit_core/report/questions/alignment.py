@@ -6,7 +6,7 @@ from ...design.run import PRETRAINED, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS
-from . import Question, seeds_at
+from . import Question, after, gates_of_starts, seeds_at
 
 if TYPE_CHECKING:
     from ..contrasts import Ledger, Weights
@@ -28,11 +28,6 @@ def tasks(scale: Scale) -> tuple[str, ...]:
 def targets(scale: Scale) -> tuple[str, ...]:
     """The targets that are scored."""
     return TARGETS_AT.get(scale.name, FEW_TARGETS)
-
-
-def after(start: str, task: str) -> str:
-    """The source that trains a task after a start; either may be "", for nothing."""
-    return " > ".join(filter(None, (start, task)))
 
 
 def runs(scale: Scale) -> list[Run]:
@@ -71,18 +66,8 @@ def contrasts(scale: Scale) -> "dict[str, Weights]":
 
 def gates(ledger: "Ledger") -> "dict[str, Gate]":
     """The preferences are learned, those by lot are not, and enough targets are."""
-    from ..gates import Gate, enough
-    from ..gates import gates as of
-
-    found, scale = of(ledger), ledger.scale
-    unknown = Gate(None, "not trained yet")
-    lot = found.stages.get((SHAM, PIVOT), unknown)
-    on = [found.targets.get(name) for name in targets(scale)]
-    return {
-        "preferences are learned": found.stages.get((ALIGNED, PIVOT), unknown),
-        "preferences by lot are not": Gate(None if lot.passed is None else not lot.passed, lot.says),
-        "targets learned": enough(on, LEARNED.get(scale.name, 2)),
-    }
+    on = targets(ledger.scale)
+    return gates_of_starts(ledger, {"preferences": ALIGNED, "preferences by lot": SHAM}, on, LEARNED)
 
 
 QUESTION = Question(
