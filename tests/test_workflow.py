@@ -154,6 +154,16 @@ def test_at_the_end_of_a_budget_what_runs_is_stopped_and_what_is_finished_is_kep
     assert again() == [*PLAN[:3], *PLAN[2:], "analysis"]  # the first two were not done twice
 
 
+def test_a_study_of_fewer_seeds_is_a_part_of_it(quick, monkeypatch, capsys):
+    order = quick()
+    monkeypatch.setitem(studies.STUDIES, "tiny", lambda s: [*plan(s), Run("qqp", s, 2), Run("mnli", s, 3)])
+    studies.planned.cache_clear()
+    workflow.run_study("tiny", SCALES["smoke"], 1, seeds=1)
+    assert order() == [*PLAN, "analysis"]
+    assert [run.seed for run in studies.runs("tiny", SCALES["smoke"], 2)] == [1] * len(PLAN) + [2]
+    assert len(studies.runs("tiny", SCALES["smoke"])) == len(PLAN) + 2
+
+
 def test_what_would_end_too_late_is_not_started(quick, capsys, monkeypatch):
     order = quick()
     monkeypatch.setattr(Clock, "latest", lambda self, runs: self.end - 1e6 * (Run("mnli") in runs))

@@ -176,6 +176,9 @@ def add_study_arguments(given: Parser) -> None:
         "--budget", type=float, metavar="SECONDS", help="start nothing that would end later (default: no end)"
     )
     given.add_argument(
+        "--seeds", type=positive, default=0, metavar="N", help="only seeds 1 to N (default: every seed)"
+    )
+    given.add_argument(
         "--direct", action="store_true", help="rows only, in this process: without papermill and Snakemake"
     )
     model_help = "an encoder of your own: a folder in transformers' layout, or NAME@COMMIT of the hub"
@@ -388,6 +391,7 @@ def study(
     cores: int,
     profile: str | None,
     budget: float | None,
+    seeds: int,
     direct: bool,
     model: str | None,
 ) -> None:
@@ -407,7 +411,10 @@ def study(
         raise Bad(f"--profile {profile}: no config.yaml there; name the folder of a Snakemake profile")
     scale = started_from(scale, model) if model else scale
     say(damaged(scale) + left_aside())
-    run_direct(study, scale, budget) if direct else run_study(study, scale, cores, profile, budget)
+    if direct:
+        run_direct(study, scale, budget, seeds)
+    else:
+        run_study(study, scale, cores, profile, budget, seeds)
 
 
 def results(action: str, folder: str | None, study: str | None, scale: Scale | None) -> None:

@@ -140,14 +140,15 @@ def started(scale: Scale) -> list[Run]:
 STUDIES: dict[str, Callable[[Scale], list[Run]]] = {MAIN: main_study}
 
 
-def runs(study: str, scale: Scale) -> list[Run]:
+def runs(study: str, scale: Scale, seeds: int = 0) -> list[Run]:
     """Every run of the study at the scale, in the best order to make them, parents before children.
 
+    `seeds`: only those of seeds up to this number; 0 = all.
     Raises: Bad for an unknown study.
     """
     if study not in STUDIES:
         raise Bad(f"no study {study!r}; known: {', '.join(STUDIES)}")
-    return list(planned(STUDIES[study], scale))
+    return [run for run in planned(STUDIES[study], scale) if run.seed <= (seeds or run.seed)]
 
 
 @lru_cache

@@ -18,16 +18,16 @@ from .clock import Clock, Over, until
 from .workflow import state, study_lock
 
 
-def run_direct(study: str, scale: Scale, budget: float | None = None) -> None:
+def run_direct(study: str, scale: Scale, budget: float | None = None, seeds: int = 0) -> None:
     """Make the missing rows of a study in this process, in the order of the plan.
 
     This needs neither papermill nor Snakemake. Notebooks can be executed from the rows later, on any machine.
-    `budget`: seconds. Raises: Bad or Failed, as `run_study`.
+    `budget`: seconds. `seeds`: only seeds up to this number; 0 = all. Raises: Bad or Failed, as `run_study`.
     """
     clock, broken = Clock.of(study, scale, budget), {}
-    todo = launch.jobs([run for run in studies.runs(study, scale) if not results.finished(run)])
+    todo = launch.jobs([run for run in studies.runs(study, scale, seeds) if not results.finished(run)])
     if not todo:
-        print(state(study, scale))
+        print(state(study, scale, seeds=seeds))
         return
     launch.check_places(todo[0])
     launch.export_environment()
@@ -44,7 +44,7 @@ def run_direct(study: str, scale: Scale, budget: float | None = None) -> None:
     if broken:
         first = next(iter(broken.values()))
         message = (
-            f"{len(broken)} runs could not be made; {state(study, scale)}; logs: "
+            f"{len(broken)} runs could not be made; {state(study, scale, seeds=seeds)}; logs: "
             f"{runs_dir() / 'logs' / scale.name}"
         )
         raise (
@@ -52,7 +52,7 @@ def run_direct(study: str, scale: Scale, budget: float | None = None) -> None:
             if isinstance(first, Bad)
             else launch.Failed(f"{type(first).__name__}: {first}; {message}")
         )
-    print(state(study, scale))
+    print(state(study, scale, seeds=seeds))
 
 
 def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> Iterator[Run]:

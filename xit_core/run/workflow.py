@@ -27,16 +27,22 @@ from .clock import GRACE, Clock
 
 
 def run_study(
-    study: str, scale: Scale, cores: int, profile: str | None = None, budget: float | None = None
+    study: str,
+    scale: Scale,
+    cores: int,
+    profile: str | None = None,
+    budget: float | None = None,
+    seeds: int = 0,
 ) -> None:
     """Execute the missing runs of a study, then the analysis.
 
-    `budget`: seconds; only runs that are expected to end within it are started.
+    `budget`: seconds; only runs that are expected to end within it are started. `seeds`: only seeds up to
+    this number; 0 = all.
     Raises: Bad before anything starts, or when a user's mistake stopped a notebook; Failed when a notebook
     failed for another reason. The other notebooks are still executed.
     """
     clock = Clock.of(study, scale, budget)
-    jobs = launch.jobs(studies.runs(study, scale))
+    jobs = launch.jobs(studies.runs(study, scale, seeds))
     analysis = launch.job(launch.ANALYSIS, scale=scale)
     pending = [
         job for job in jobs if not job.done and not job.published
@@ -46,7 +52,7 @@ def run_study(
         and analysis.done
         and analysis.output.stat().st_mtime >= max(path.stat().st_mtime for job in jobs for path in job.rows)
     ):
-        print(f"{state(study, scale)}; nothing to do")
+        print(f"{state(study, scale, seeds=seeds)}; nothing to do")
         return
     pending.append(analysis)
     launch.check_places(pending[0])
@@ -59,7 +65,7 @@ def run_study(
         analysis.output.unlink(missing_ok=True)
         snakemake(pending, logs, cores, profile, lock, clock)
     if not report(pending, logs, clock):
-        print(state(study, scale, sum(not job.done for job in pending)))
+        print(state(study, scale, sum(not job.done for job in pending), seeds))
 
 
 def study_lock(scale: Scale) -> IO | Owned:
@@ -74,9 +80,9 @@ def study_lock(scale: Scale) -> IO | Owned:
     return lock
 
 
-def state(study: str, scale: Scale, notebooks: int = 0) -> str:
+def state(study: str, scale: Scale, notebooks: int = 0, seeds: int = 0) -> str:
     """One line that says how much of a study is done. `notebooks`: how many are still to be executed."""
-    runs = studies.runs(study, scale)
+    runs = studies.runs(study, scale, seeds)
     done = sum(map(results.finished, runs))
     if done == len(runs) and not notebooks:
         return f"{study} at {scale.name}: all {done} runs are finished"
