@@ -30,7 +30,7 @@ LATER = ("steps",)  # fields that are not in the ids of runs that have their def
 ARRANGED = (  # fields of a scale that only arrange the work, or are recorded elsewhere
     "name", "world", "encoder", "seeds", "together", "save_every", "pretraining", "lacks", "note", "sources",
     "targets",
-    "stand_ins", "translated", "by_seed", "start", "prolongs", "first", "early", "instructions",
+    "stand_ins", "translated", "by_seed", "start", "prolongs", "instructions",
 )  # fmt: skip
 # fields of a scale of which a recipe has only what is said of its own tasks
 BY_TASK = ("eval_rows_of", "steps_of", "lr_of")
