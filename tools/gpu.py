@@ -78,7 +78,7 @@ def study(scale: Scale, end: float) -> None:
 
 
 def collect(begin: float, out: Path) -> None:
-    """Collect what rows and measurements are new since `begin` (seconds since the epoch) in the folder `out`."""
+    """Collect rows and measurements since `begin` (seconds since the epoch) in the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     with tarfile.open(out / "rows.tar.gz", "w:gz") as archive:
         for file in sorted(path for path in results_dir().rglob("*.json") if path.stat().st_mtime >= begin):
