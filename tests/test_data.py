@@ -20,7 +20,7 @@ from xit_core.model import encoded, mixture, origins
 from xit_core.model.features import Encoded, piece_ids, sequences
 from xit_core.model.mixture import Mixture
 
-REAL = replace(SCALES["pocket"], langs=("de", "en"))
+REAL = replace(SCALES["small"], langs=("de", "en"))
 SMOKE = SCALES["smoke"]
 
 

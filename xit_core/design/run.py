@@ -12,7 +12,7 @@ from pathlib import Path
 from ..machine.errors import Bad
 from ..machine.files import MOST
 from ..machine.places import runs_dir
-from .encoders import RANDOM, fingerprint, weight_files
+from .encoders import RANDOM, WHOLE, fingerprint
 from .methods import FUSION, Method, canonical, methods
 from .scales import PIVOT, Scale, scale
 from .tasks import TASKS, TEXT, Task, languages, nine, ordered, task
@@ -194,7 +194,7 @@ class Run:
     @property
     def has_checkpoint(self) -> bool:
         """Whether all files of a stage's encoder are on this machine."""
-        return all(file.is_file() for file in (self.folder / "config.json", *weight_files(self.folder)))
+        return all((self.folder / name).is_file() for name in ("config.json", WHOLE))
 
     @cached_property
     def recipe(self) -> dict:
