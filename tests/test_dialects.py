@@ -871,13 +871,9 @@ def test_a_derivation_that_lost_a_leaf_is_refused(put, line):
 def test_a_parcel_of_nothing_or_of_no_size_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
     mirrored(tmp_path, "somebody", "else", "train", [{"x": 1}])
-    refused(
-        lambda: parcel.pack_mirror(SCALES["small"], tmp_path / "pack"), "nothing to pack for scale 'small'"
-    )
+    refused(lambda: parcel.pack_mirror(REAL, tmp_path / "pack"), "nothing to pack for scale 'small'")
     mirrored(tmp_path, "rajpurkar/squad", "plain_text", "train", [{"x": 1}])
-    refused(
-        lambda: parcel.pack_mirror(SCALES["small"], tmp_path / "pack", 0), "0 bytes; allowed: more than 0"
-    )
-    refused(lambda: parcel.pack_mirror(SCALES["small"], tmp_path / "pack", 10), "allow more")
-    refused(lambda: parcel.pack_mirror(SCALES["small"], tmp_path / ("n" * 300)), "cannot write")
+    refused(lambda: parcel.pack_mirror(REAL, tmp_path / "pack", 0), "0 bytes; allowed: more than 0")
+    refused(lambda: parcel.pack_mirror(REAL, tmp_path / "pack", 10), "allow more")
+    refused(lambda: parcel.pack_mirror(REAL, tmp_path / ("n" * 300)), "cannot write")
     assert sorted(f.name for f in tmp_path.iterdir()) == ["MANIFEST.csv", "rajpurkar", "somebody"]

@@ -63,14 +63,13 @@ def test_a_killed_pretraining_goes_on_where_it_was_and_gives_the_same_curve_and_
 
 
 def test_what_is_finished_is_not_made_again_unless_it_was_made_of_something_else(monkeypatch):
-    first = pretrain.remake(RUN)
+    first, training, seconds = pretrain.remake(RUN)
     with monkeypatch.context() as frozen:
         frozen.setattr(pretrain, "fit", lambda *_, **__: pytest.fail("it is finished"))
-        net, *told = pretrain.remake(RUN)
-    assert told == list(first[1:]) and all(
-        (x == first[0].state_dict()[k]).all() for k, x in net.state_dict().items()
-    )
-    assert pretrain.remake(replace(RUN, seed=2))[1] != first[1], "another seed starts anew"
+        net, told, spent = pretrain.remake(RUN)
+    assert (told.curve, told.dose, spent) == (training.curve, training.dose, seconds)
+    assert all((x == first.state_dict()[k]).all() for k, x in net.state_dict().items())
+    assert pretrain.remake(replace(RUN, seed=2))[1] != training, "another seed starts anew"
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", None], ids=ascii)

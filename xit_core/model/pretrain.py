@@ -59,7 +59,7 @@ def remake(run: Run) -> tuple[Model, Training, float]:
     checkpoints.write_model(net, folder, torch.bfloat16)
     rows = sum(entry["rows"] for entry in read)
     dose = {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}
-    training, seconds = Training(points, dose, tokens=batches.tokens()), round(time.time() - begin)
+    training, seconds = Training(points, dose, tokens=dose["tokens"]), round(time.time() - begin)
     keep_card(folder, pieces, training.row() | {"seconds": seconds}, recipe, read)
     return checkpoints.read_model(folder, pieces, s), training, seconds
 
