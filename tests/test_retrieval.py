@@ -523,6 +523,23 @@ def test_the_benchmark_searches_what_brute_force_searches():
     assert found["memory above the vectors"]["unit"] == "GiB"
 
 
+def test_sentences_of_the_pools_are_nearer_the_more_words_they_share(tmp_path, monkeypatch):
+    monkeypatch.setenv("XIT_LOCAL", str(tmp_path))
+    said = {
+        "zh": ["湖很深。", "湖很大。", "…"],
+        "en": ["The lake is deep.", "The lake is wide.", "A horse sleeps.", "The lake is deep."],
+    }
+    (tmp_path / "bucc2018").mkdir()
+    for code, lines in said.items():
+        text = "".join(f"{code}-{i}\t{line}\n" for i, line in enumerate(lines))
+        (tmp_path / f"bucc2018/zh-en.dev.{code}").write_text(text, encoding="utf-8")
+    ours, theirs = bench.bucc_vectors(64)
+    assert ours.shape == theirs.shape == (3, 64)  # equal sentences are one, one without a word is one too
+    assert torch.allclose(torch.cat([ours, theirs]).norm(dim=1), torch.ones(6), atol=1e-5)
+    near = theirs @ theirs.T
+    assert near[0, 1] > near[0, 2] + 0.3 and torch.equal(bench.bucc_vectors(64)[1], theirs)
+
+
 def test_the_benchmark_sees_a_wrong_neighbour():
     pools = bench.drawn_vectors(300, 16)
     forward, back = bench.our_search(*pools, 4)

@@ -15,8 +15,6 @@ from tqdm import tqdm
 
 from ..data import mining_pools, overlap
 from ..data.mirror import from_mirror
-from ..design.scales import SCALES
-from ..design.tasks import TASKS
 from ..machine.errors import Bad
 from ..machine.places import mirror_dir
 from ..score import embed, retrieval, search
@@ -63,7 +61,7 @@ def bucc_vectors(dims: int = 256, seed: int = 0) -> Sides:
 
     No encoder is needed: sentences that share words lie near each other, as they do in an encoder's space.
     """
-    pools = retrieval.pools_and_gold(TASKS["bucc"], LANGUAGE, SCALES["paper"])[:2]
+    pools = mining_pools.bucc_pools(LANGUAGE)[:2]
     sides = [[overlap.units(text) or [""] for text in retrieval.by_text(side)] for side in pools]
     words = {word: i for i, word in enumerate(dict.fromkeys(chain.from_iterable(chain(*sides))))}
     table = torch.randn(len(words), dims, generator=torch.Generator().manual_seed(seed))
