@@ -217,13 +217,13 @@ def test_a_machine_without_parquet_and_notebooks_makes_the_same_rows_from_a_parc
         assert all(here["provenance"][k] == there["provenance"][k] for k in ("data", "predictions_sha256"))
 
 
-def test_ones_own_treebank_trains_and_scores_by_its_splits(tmp_path, monkeypatch):
-    folder = tmp_path / "ud-treebanks-v2.5/UD_English-X"
+def test_ones_own_treebank_trains_and_scores_by_its_splits(mirror, tmp_path, monkeypatch):
+    folder = tmp_path / "own/ud-treebanks-v2.5/UD_English-X"
     folder.mkdir(parents=True)
     for split in ("train", "dev"):
         words = "".join(f"{i}\t{split}\t_\t{tag}\t_\t_\t0\t_\t_\t_\n" for i, tag in ((1, "X"), (2, "NOUN")))
         (folder / f"en_x-ud-{split}.conllu").write_text(f"{words}\n")
-    monkeypatch.setenv("XIT_LOCAL", str(tmp_path))
+    monkeypatch.setenv("XIT_LOCAL", str(tmp_path / "own"))
     run, task = Run("udpos", "small"), TASKS["udpos"]
     trained, scored = (reading.examples(task, split, "en", run.scale)[1] for split in ("train", "validation"))
     phases.refuse_training_rows(run, trained, scored)
