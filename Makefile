@@ -1,5 +1,5 @@
 # make [study] | test | book | check | bench | encoder | constraints | clean.  Needs python3 (3.11) with venv, make, bash and git;
-# uses uv if there.  make study SCALE=mini, make PYTHON=python3.11
+# uses uv if there.  make study SCALE=small, make PYTHON=python3.11
 #
 # The folder may have any name. Recipes name files relative to it; its own name, and what is given on the command line, reach a
 # program in its environment, where no shell reads them. `make check` has shellcheck read the recipes (tools/recipes.py).
@@ -83,7 +83,7 @@ test: check
 	bash tools/smoke
 	"$(MAKE)" --no-print-directory book
 
-# training beside Hugging Face's Trainer, kept for the book: make bench SCALE=pocket
+# training beside Hugging Face's Trainer, kept for the book: make bench SCALE=small
 bench: .venv/.ready
 	.venv/bin/python -m xit_core.cli bench train --scale="$$SCALE" --keep
 

@@ -39,16 +39,7 @@ def row(run: Run) -> dict:
         ],
         "language_share": draw.uniform(0.2, 0.8, LAYERS).round(3).tolist(),
         "provenance": provenance(run),
-    } | ({"probe": probed(langs, draw)} if run.phase == 1 else {})  # fmt: skip
-
-
-def probed(langs: tuple[str, ...], draw: np.random.Generator) -> list[dict]:
-    """What a linear probe for UPOS finds in every layer of an encoder."""
-    return [
-        {"layer": i, "lang": lang, "accuracy": float(draw.uniform(20, 80)), "n": 20}
-        for lang in ("en", *langs)
-        for i in range(LAYERS)
-    ]
+    }  # fmt: skip
 
 
 def scores(run: Run, draw: np.random.Generator) -> list[dict]:

@@ -244,7 +244,7 @@ def test_the_study_costs_what_the_measured_rates_say():
         (bench.folder() / f"{device}-{scale}.json").write_text(json.dumps(told))
 
     keep("x86_64 CPU, 2 threads", "paper", 7.0)
-    keep("some GPU", "pocket", 7.0)
+    keep("some GPU", "small", 7.0)
     assert bench.benchmark("paper")[-1]["value"] is None, (
         "neither a CPU nor another scale stands for the paper's GPU"
     )

@@ -41,8 +41,8 @@ def build(folder: Path) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize("ledger", ["empty", "partial"])
 def test_the_book_builds_and_all_its_links_lead_somewhere(ledger, tmp_path):
     if ledger == "partial":
-        fill("pocket", every=2)
-        fill("mini", every=9)
+        fill("small", every=4)
+        fill("small-mlm", every=9)
         fill("smoke")
     left_out = shutil.ignore_patterns("_generated", "results", "executed", "__pycache__")
     shutil.copytree(BOOK, tmp_path / "book", ignore=left_out)
@@ -68,12 +68,12 @@ def test_the_role_formats_numbers_and_says_what_is_not_measured():
     text = role()
     told = {
         "micro": {"runs": 12, "claims": {"squad": {"estimate": -1.25, "direction": "open"}}},
-        "mini": {"runs": None},
+        "small": {"runs": None},
     }
     assert text(told, "micro.runs") == "12"
     assert text(told, "micro.claims.squad.estimate | +.1f") == "−1.2"
     assert text(told, "micro.claims.squad.direction") == "open"
-    assert text(told, "mini.runs | d") == "not measured"
+    assert text(told, "small.runs | d") == "not measured"
     for wrong in ("micro.run", "micro.claims.squad.direction | .1f", "micro.runs.more"):
         with pytest.raises((KeyError, ValueError, TypeError)):
             text(told, wrong)
@@ -86,15 +86,15 @@ def test_every_claim_has_a_section_that_says_how_it_is_measured_and_how_it_can_f
 
 
 def test_every_measured_claim_is_cited_in_a_chapter_of_results():
-    chapters = "".join(PROSE[f"{name}.md"] for name in ("pretrained", "intermediate", "target", "mini"))
+    chapters = "".join(PROSE[f"{name}.md"] for name in ("pretrained", "intermediate", "target", "small"))
     cited = set(re.findall(r"#claim-(\w+)", chapters))
     assert cited >= {c.id for c in claims.CLAIMS if c.number <= claims.MEASURED}
 
 
 def test_the_front_page_shows_what_the_claims_say():
-    fill("pocket")
-    table = verdicts.table("pocket")
-    text = pages.front(pages.views_of(("micro", "pocket", "paper"), pages.views()))
+    fill("small", every=3)
+    table = verdicts.table("small")
+    text = pages.front(pages.views_of(("micro", "small", "paper"), pages.views()))
     for row in table:
         line = next(line for line in text.splitlines() if f"#claim-{row['id']}" in line)
         assert pages.estimate_cell(row) in line and pages.verdict_cell(row) in line
@@ -102,12 +102,12 @@ def test_the_front_page_shows_what_the_claims_say():
         assert line.count("not run") == 2 * (row["number"] <= claims.MEASURED)
 
 
-def test_the_front_page_has_micro_mini_and_paper_side_by_side_and_says_what_is_reduced():
-    fill("mini", every=40)
+def test_the_front_page_has_micro_small_and_paper_side_by_side_and_says_what_is_reduced():
+    fill("small", every=40)
     text = pages.front(pages.views_of(pages.FRONT, pages.views()))
-    assert "| at `micro` | at `mini` | at `paper` |" in text
+    assert "| at `micro` | at `small` | at `paper` |" in text
     assert (
-        SCALES["mini"].note in text and "`udtag` stands in for `ccg`" in text and "`paper`: not run" in text
+        SCALES["small"].note in text and "`udtag` stands in for `ccg`" in text and "`paper`: not run" in text
     )
 
 
@@ -126,12 +126,12 @@ def test_results_json_has_every_key_at_every_scale():
 def test_smoke_is_shown_only_when_it_is_alone():
     fill("smoke")
     assert [view.scale for view in pages.views()] == ["smoke"]
-    fill("pocket", every=20)
-    assert [view.scale for view in pages.views()] == ["pocket"]
+    fill("small", every=40)
+    assert [view.scale for view in pages.views()] == ["small"]
 
 
 def test_data_are_listed_with_hashes_and_stand_ins(tmp_path):
-    fill("pocket", every=20)
+    fill("small", every=40)
     text = pages.data_tables(pages.views()[0])
     cells = [line.split(" | ") for line in text.splitlines() if "made/up" in line]
     assert {line[3] for line in cells} == {"yes", "no"} and "enenenenen" in text
@@ -225,8 +225,8 @@ def test_damaged_files_of_the_ledger_and_damaged_notebooks_are_named_and_left_ou
 
 
 def test_a_scale_that_has_damaged_files_only_is_named_too(places):
-    spoil(places / "results/mini/x.json", "")
-    assert "- `mini`: not run; left out of the ledger: 1 damaged: `x.json`.\n" in pages.front(
+    spoil(places / "results/small/x.json", "")
+    assert "- `small`: not run; left out of the ledger: 1 damaged: `x.json`.\n" in pages.front(
         pages.views_of(pages.FRONT, pages.views())
     )
 
@@ -249,7 +249,7 @@ def test_pages_are_made_without_torch():
 
 
 def test_the_readme_says_what_the_ledger_says(tmp_path):
-    for scale in ("micro", "mini"):
+    for scale in ("micro", "small"):
         fill(scale, every=40)
     copy = tmp_path / "README.md"
     copy.write_text((ROOT / "README.md").read_text(encoding="utf8"), encoding="utf8")
@@ -258,11 +258,11 @@ def test_the_readme_says_what_the_ledger_says(tmp_path):
     once = copy.read_text()
     pages.readme(copy)
     assert copy.read_text() == once and once.startswith(before)
-    assert "at `mini`" in once and "`paper`: not run" in once and "](#" not in once
+    assert "at `small`" in once and "`paper`: not run" in once and "](#" not in once
 
 
 def test_the_readme_keeps_what_the_ledger_here_does_not_have(tmp_path):
-    fill("mini", every=40)
+    fill("small", every=40)
     copy = tmp_path / "README.md"
     text = (ROOT / "README.md").read_text(encoding="utf8")
     copy.write_text(text, encoding="utf8")

@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from xit_core.design import studies
 from xit_core.design.scales import SCALES
-from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS
+from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, languages
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import results_dir
 from xit_core.report import checks, claims, contrasts, findings, published, rules, stats, verdicts
@@ -128,7 +129,7 @@ def as_published(source, lang, target):
     if not source or target == "xnli":
         return 0.0
     points = (
-        {"squad1": 8.2, "mnli": 7.5, "hellaswag": 7.0, MULTI: 8.7, studies.multi(SCALES["mini"]): 8.7}.get(
+        {"squad1": 8.2, "mnli": 7.5, "hellaswag": 7.0, MULTI: 8.7, studies.multi(SCALES["small"]): 8.7}.get(
             source, 6.0
         )
         * 9
@@ -374,16 +375,24 @@ def test_the_interval_beside_a_verdict_covers_all_claims_together(judge):
     )
 
 
-def test_a_scale_without_all_targets_estimates_and_is_not_testable(judge):
-    rows = judge(as_published, scale="pocket")
+def test_a_scale_without_all_targets_estimates_and_is_not_testable(judge, monkeypatch):
+    few = replace(
+        SCALES["micro"], name="few", sources=("", "squad1", "csqa", "mnli"),
+        targets=("xquad", "xnli", "udpos", "panx", "tatoeba"),
+    )  # fmt: skip
+    monkeypatch.setitem(SCALES, "few", few)
+    rows = judge(as_published, scale="few")
     assert rows["squad"]["estimate"] > 5 and rows["squad"]["direction"] == "not testable"
     assert "not at this scale: pawsx, mlqa, tydiqa, bucc" in rows["squad"]["note"]
     assert rows["mlm"]["estimate"] is None
 
 
-def test_a_stand_in_counts_as_one_of_the_nine_and_the_note_says_so(judge):
-    rows = judge(as_published, scale="mini")
-    one_language = {"tydiqa"}  # which `mini` has in one language only
+def test_a_stand_in_counts_as_one_of_the_nine_and_the_note_says_so(judge, monkeypatch):
+    spoken = [lang for lang in languages(TASKS["tydiqa"], SCALES["small"]) if lang != "ko"]
+    gaps = (*SCALES["small"].gaps, *(f"tydiqa/{lang}" for lang in spoken))
+    monkeypatch.setitem(SCALES, "lone", replace(SCALES["small"], name="lone", gaps=gaps))
+    rows = judge(as_published, scale="lone")
+    one_language = {"tydiqa"}  # which this scale has in one language only
     assert {rows[n]["direction"] for n in MEASURED if n not in one_language} == {"holds"}
     assert rows["tydiqa"]["direction"] == "not testable" and "1 language" in rows["tydiqa"]["note"]
     told = {name for name in MEASURED if "udtag stands in for ccg" in rows[name]["note"]}
@@ -392,13 +401,14 @@ def test_a_stand_in_counts_as_one_of_the_nine_and_the_note_says_so(judge):
 
 
 def test_a_number_of_a_reduced_scale_says_how_it_is_reduced(judge):
-    rows = judge(as_published, scale="mini")
-    reduced = {name for name, row in rows.items() if row["note"].endswith(SCALES["mini"].note)}
-    assert SCALES["mini"].note and reduced == set(MEASURED)
+    rows = judge(as_published, scale="small")
+    reduced = {name for name, row in rows.items() if row["note"].endswith(SCALES["small"].note)}
+    assert SCALES["small"].note and reduced == set(MEASURED)
 
 
-def test_further_seeds_of_some_cells_count_there_and_are_not_needed_elsewhere(judge):
-    rows = judge(as_published, scale="mini", seeds=(1, 2, 3, 4, 5))
+def test_further_seeds_of_some_cells_count_there_and_are_not_needed_elsewhere(judge, monkeypatch):
+    monkeypatch.setitem(SCALES, "five", replace(SCALES["small"], name="five", seeds=(1, 2, 3, 4, 5)))
+    rows = judge(as_published, scale="five", seeds=(1, 2, 3, 4, 5))
     seeds = {
         name: {i.split("-s")[-1][0] for i in rows[name]["runs"]} for name in ("squad", "multitask", "mlm")
     }

@@ -93,7 +93,7 @@ def test_claims_have_the_fixed_keys(capsys):
     assert all(list(r) == KEYS for r in rows)
 
 
-@pytest.mark.parametrize("scale", ["micro", "pocket"])
+@pytest.mark.parametrize("scale", ["micro", "small"])
 def test_data_has_the_fixed_keys(capsys, scale):
     rows = told(capsys, "data", "--scale", scale, "--json")
     keys = [
@@ -125,7 +125,7 @@ def test_data_has_the_fixed_keys(capsys, scale):
         ("run xnli --seed=-1", "seed=-1"),
         ("run xnli --method magic", "method='magic'"),
         ("run xnli --lang zz", "lang='zz'"),
-        ("run xnli --scale pocket", "set XIT_MIRROR"),
+        ("run xnli --scale base", "set XIT_MIRROR"),
         ("plan --study none", "no study 'none'"),
         ("study main --scale huge", "no scale 'huge'"),
         ("study --cores 0", "--cores: got '0'"),
@@ -136,10 +136,10 @@ def test_data_has_the_fixed_keys(capsys, scale):
         ("study --budget 0", "--budget 0; allowed: more than 0"),
         ("study --budget nan", "--budget nan"),
         ("study --direct --profile slurm", "--profile goes with neither"),
-        ("study --direct --scale pocket", "set XIT_MIRROR"),
+        ("study --direct --scale base", "set XIT_MIRROR"),
         ("results merge nowhere", "no folder nowhere"),
         ("results split .", "invalid choice: 'split'"),
-        ("study --scale pocket", "set XIT_MIRROR"),
+        ("study --scale base", "set XIT_MIRROR"),
         ("claims --scale huge", "no scale 'huge'"),
         ("data --scale huge", "no scale 'huge'"),
         ("dance", "dance"),
@@ -152,7 +152,7 @@ def test_wrong_input_is_one_line_and_status_2(capsys, words, said):
 
 def test_a_mirror_that_is_none_is_named(capsys, places, monkeypatch):
     monkeypatch.setenv("XIT_MIRROR", str(places / "nowhere"))
-    assert "nowhere" in refused(capsys, "run", "xnli", "--scale", "pocket")
+    assert "nowhere" in refused(capsys, "run", "xnli", "--scale", "base")
 
 
 def test_a_results_folder_that_cannot_be_written_stops_before_the_work(capsys, places, monkeypatch):
@@ -243,8 +243,8 @@ def test_a_study_that_a_mistake_stops_says_the_mistake(places):
 
 
 def test_a_number_of_a_reduced_scale_is_never_printed_without_its_note(capsys):
-    assert cli.main(["claims", "--scale", "mini"]) == 0
-    assert capsys.readouterr().out.endswith(f"mini: {SCALES['mini'].note}\n")
+    assert cli.main(["claims", "--scale", "small"]) == 0
+    assert capsys.readouterr().out.endswith(f"small: {SCALES['small'].note}\n")
     assert cli.main(["claims", "--scale", "paper"]) == 0
     assert "paper:" not in capsys.readouterr().out
 

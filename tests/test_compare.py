@@ -186,7 +186,7 @@ def test_wrong_ledgers_are_one_line(pair, places, capsys, monkeypatch):
         ((first, places / "empty"), "is no ledger"),
         ((first, first), "are the same folder"),
         ((first, places / "other"), "no scale in common: "),
-        ((first, second, "--scale", "mini"), "scale 'mini' is not in both"),
+        ((first, second, "--scale", "small"), "scale 'small' is not in both"),
         ((first, second, "--scale", "huge"), "no scale 'huge'"),
         ((first, second, "--label", "x"), "give both, or neither"),
         ((first,), "required: LEDGER"),

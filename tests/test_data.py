@@ -20,7 +20,7 @@ from xit_core.model import encoded, mixture, origins
 from xit_core.model.features import Encoded, piece_ids, sequences
 from xit_core.model.mixture import Mixture
 
-REAL = replace(SCALES["pocket"], langs=("de", "en"))
+REAL = replace(SCALES["small"], langs=("de", "en"))
 SMOKE = SCALES["smoke"]
 
 
@@ -40,6 +40,7 @@ def nli(n, start=0):
 
 def test_rows_of_a_mirror_are_read_and_an_incomplete_split_is_filled_up_by_declared_stand_ins(mirror):
     mirror("nyu-mll/glue", "mnli", "train", nli(5), complete="partial")
+    mirror("nyu-mll/glue", "mnli", "validation_matched", nli(2, 50))
     mirror("metaeval/lingnli", "default", "train", nli(7, 100))
     rows, seen = reading.examples(TASKS["mnli"], "train", "en", REAL)
     assert len(rows) == 12 and [(s["rows"], s["stand_in"]) for s in seen] == [(5, False), (7, True)]
@@ -128,8 +129,8 @@ def squad(context, start, said):
 
 
 def test_answers_are_mended_and_what_cannot_be_trained_on_is_set_aside_and_counted(mirror):
-    rows = [squad("The lake.", 4, "lake"), squad("The lake.", 6, "lake"), squad("The lake.", 4, "mill")]
-    for split in ("train", "validation"):
+    for split, lake in (("train", "The lake."), ("validation", "One lake.")):
+        rows = [squad(lake, 4, "lake"), squad(lake, 6, "lake"), squad(lake, 4, "mill")]
         mirror("rajpurkar/squad", "plain_text", split, rows)
     trained, (told,) = reading.examples(TASKS["squad1"], "train", "en", REAL)
     assert [e["answers"][0][0] for e in trained] == [4, 4] and told["dropped"] == 1

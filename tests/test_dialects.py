@@ -29,7 +29,7 @@ from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
 
 OFTEN = settings(max_examples=200, deadline=None)
-REAL = SCALES["mini"]
+REAL = SCALES["small"]
 PAWSX = "google/xtreme/PAWS-X.de"
 
 
@@ -521,7 +521,7 @@ def test_a_manifest_with_a_byte_order_mark_or_without_optional_columns_is_read(t
         (f"{HEAD}\n{LINE}\n".encode("utf-16"), ["UTF-8"]),
     ],
 )
-@pytest.mark.parametrize("words", ["data --scale mini", "run xnli --scale mini"])
+@pytest.mark.parametrize("words", ["data --scale small", "run xnli --scale base"])
 def test_a_damaged_manifest_is_one_line_with_file_and_column(
     tmp_path, monkeypatch, capsys, text, said, words
 ):
@@ -566,7 +566,7 @@ def test_a_manifest_is_read_right_or_refused_in_one_line(changes):
             text = text[: at % len(text)] + what + text[at % len(text) + 1 :]
         file.write_text(text, encoding="utf-8", newline="")
         try:
-            rows = inventory.presence(SCALES["mini"])
+            rows = inventory.presence(SCALES["small"])
             assert len(mirrors.manifest(place)) >= 1 and all(
                 isinstance(row["rows"], int | None) for row in rows
             )
@@ -871,9 +871,9 @@ def test_a_derivation_that_lost_a_leaf_is_refused(put, line):
 def test_a_parcel_of_nothing_or_of_no_size_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
     mirrored(tmp_path, "somebody", "else", "train", [{"x": 1}])
-    refused(lambda: parcel.pack_mirror(SCALES["mini"], tmp_path / "pack"), "nothing to pack for scale 'mini'")
+    refused(lambda: parcel.pack_mirror(REAL, tmp_path / "pack"), "nothing to pack for scale 'small'")
     mirrored(tmp_path, "rajpurkar/squad", "plain_text", "train", [{"x": 1}])
-    refused(lambda: parcel.pack_mirror(SCALES["mini"], tmp_path / "pack", 0), "0 bytes; allowed: more than 0")
-    refused(lambda: parcel.pack_mirror(SCALES["mini"], tmp_path / "pack", 10), "allow more")
-    refused(lambda: parcel.pack_mirror(SCALES["mini"], tmp_path / ("n" * 300)), "cannot write")
+    refused(lambda: parcel.pack_mirror(REAL, tmp_path / "pack", 0), "0 bytes; allowed: more than 0")
+    refused(lambda: parcel.pack_mirror(REAL, tmp_path / "pack", 10), "allow more")
+    refused(lambda: parcel.pack_mirror(REAL, tmp_path / ("n" * 300)), "cannot write")
     assert sorted(f.name for f in tmp_path.iterdir()) == ["MANIFEST.csv", "rajpurkar", "somebody"]

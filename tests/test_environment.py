@@ -45,7 +45,7 @@ def test_the_constraints_pin_what_the_listed_packages_need():
 
 
 def test_the_extra_is_the_same_in_both_places():
-    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["table"]
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["small"]
     assert all(PIN.fullmatch(x) and x in (ROOT / "environment.yml").read_text() for x in extra)
 
 

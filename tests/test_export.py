@@ -235,6 +235,6 @@ def test_gold_of_another_scale_is_refused(tmp_path, every_language):
     export.write_submission([run.id], tmp_path / "said", tmp_path / "gold")
     listed = json.loads((tmp_path / "gold/export.json").read_text())
     listed.pop("sha256")
-    (tmp_path / "gold/export.json").write_text(json.dumps(listed | {"scale": "mini"}))
-    with pytest.raises(Bad, match="are of the scales smoke and mini"):
+    (tmp_path / "gold/export.json").write_text(json.dumps(listed | {"scale": "small"}))
+    with pytest.raises(Bad, match="are of the scales smoke and small"):
         submission.score_folder(tmp_path / "said", tmp_path / "gold")

@@ -3,14 +3,12 @@
 import subprocess
 import sys
 import tarfile
-from dataclasses import replace
 
 import pytest
 
 import gpu
-from xit_core.design import encoders, studies
+from xit_core.design import studies
 from xit_core.design.run import Run
-from xit_core.design.scales import SCALES
 from xit_core.ledger import merge, results
 from xit_core.machine.places import ROOT
 
@@ -45,23 +43,16 @@ def test_a_packed_path_that_is_not_the_plain_one_stops_the_visit(tmp_path, monke
         gpu.main(["check", "--scale", "smoke", "--to", str(tmp_path)])
 
 
-def test_a_visit_brings_home_an_encoder_and_rows_that_the_ledger_takes(tmp_path, monkeypatch):
-    monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], encoder=encoders.shipped("made")))
-    monkeypatch.setattr(encoders.Encoder, "folder", property(lambda _: tmp_path / "encoder"))
-    monkeypatch.setitem(studies.STUDIES, "main", lambda _: [Run("pretrained"), Run("tatoeba"), Run("udpos")])
-    remade = Run("pretrained", model="remake")
-    gpu.main(["pretrain", "--scale", "smoke", "--seconds", "0", "--to", str(tmp_path / "none")])
-    assert not results.read(remade) and not encoders.weight_files(tmp_path / "encoder")[0].exists()
-    gpu.main(["pretrain", "study", "--scale", "smoke", "--to", str(tmp_path / "out")])
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"model.safetensors", "rows.tar.gz"}
+def test_a_visit_brings_home_rows_that_the_ledger_takes(tmp_path, monkeypatch):
+    plan = [Run("pretrained"), Run("tatoeba"), Run("udpos")]
+    monkeypatch.setitem(studies.STUDIES, "main", lambda _: plan)
+    gpu.main(["study", "--scale", "smoke", "--to", str(tmp_path / "out")])
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["rows.tar.gz"]
     with tarfile.open(tmp_path / "out/rows.tar.gz") as archive:
         archive.extractall(tmp_path / "came", filter="data")
-    assert {p.name for p in (tmp_path / "came/encoder").iterdir()} == {
-        "config.json",
-        "card.json",
-        "tokenizer.json",
-    }
     monkeypatch.setenv("XIT_RESULTS", str(tmp_path / "home"))
-    assert merge.merge(tmp_path / "came") == (4, 0, 0) and results.read(remade)
-    monkeypatch.setattr(gpu.phases, "pretrained", lambda _: pytest.fail("pretrained again"))
-    gpu.main(["pretrain", "--scale", "smoke", "--to", str(tmp_path / "again")])
+    assert merge.merge(tmp_path / "came") == (3, 0, 0) and all(map(results.read, plan))
+    monkeypatch.setattr(gpu.direct, "run_direct", lambda *_: None)
+    gpu.main(["study", "--scale", "smoke", "--to", str(tmp_path / "again")])
+    with tarfile.open(tmp_path / "again/rows.tar.gz") as archive:
+        assert not archive.getnames()

@@ -11,6 +11,7 @@ import torch
 
 from xit_core.data.checklist import checks
 from xit_core.design import scales
+from xit_core.design.encoders import lacking
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import IOB2, TASKS
 from xit_core.machine import places
@@ -200,14 +201,17 @@ def test_a_tag_that_training_never_had_trains_nothing_and_counts_as_wrong(pieces
     assert said == [0, 0] and metrics["accuracy"] == 50
 
 
-@pytest.mark.skipif(not MIRROR, reason="needs the data mirror (XIT_MIRROR)")
+@pytest.mark.skipif(
+    not MIRROR or bool(lacking(SCALES["small"].encoder)),
+    reason="needs the data mirror (XIT_MIRROR) and the encoder of small",
+)
 @pytest.mark.parametrize(
     "where", "PAN-X.th PAN-X.zh PAN-X.ja PAN-X.ar PAN-X.de PAN-X.my udpos.Chinese udpos.Japanese".split()
 )
 def test_every_token_of_the_real_data_gets_its_tag_back(where):
     """Less than one token in a thousand has no piece: zero-width characters and, in Thai, empty strings."""
     tokenizer, task = (
-        origins.tokenizer(SCALES["pocket"]),
+        origins.tokenizer(SCALES["small"]),
         TASKS["panx" if where.startswith("PAN") else "udpos"],
     )
     for file in sorted((MIRROR / "google/xtreme" / where).glob("*.parquet")):

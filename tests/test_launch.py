@@ -38,7 +38,7 @@ def test_targets_and_seeds_of_one_source_share_a_notebook_at_small_scales_only()
 
 
 def test_a_sliced_plan_has_a_notebook_for_each_seed():
-    jobs = launch.jobs([Run(path=p, scale="mini", seed=s) for s in (1, 2) for p in ("xnli", "udpos")])
+    jobs = launch.jobs([Run(path=p, scale="small", seed=s) for s in (1, 2) for p in ("xnli", "udpos")])
     assert [(j.path, j.seed) for j in jobs] == [("xnli, udpos", 1), ("xnli, udpos", 2)]
     assert re.fullmatch(r"targets-s1-\w{8}", jobs[0].id)
 
@@ -165,7 +165,7 @@ def test_folders_that_cannot_be_written_are_named(places, monkeypatch):
 
 def test_real_data_need_a_mirror_or_the_hub():
     with pytest.raises(Bad, match="XIT_MIRROR"):
-        launch.check_places(launch.job("xnli", scale="pocket"))
+        launch.check_places(launch.job("xnli", scale="base"))
 
 
 def test_a_gpu_is_leased_once_and_never_when_the_scheduler_gave_one(places, monkeypatch):

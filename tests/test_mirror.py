@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+import scripts
 from plain import row_of
 from xit_core import phases
 from xit_core.bench import retrieval as bench_retrieval
@@ -24,8 +25,9 @@ MIRROR = os.environ.get("XIT_MIRROR")  # the tests' own environment has none
 pytestmark = pytest.mark.skipif(not MIRROR, reason="XIT_MIRROR names no mirror of real data")
 
 SMALL = replace(
-    SCALES["pocket"], langs=(), gaps=(), lacks=(), rows=20, stage_rows=20, eval_rows=20, max_len=96
-)
+    SCALES["small"], gaps=(), lacks=(), rows=20, stage_rows=20, eval_rows=20, eval_rows_of=(), dev_rows=0,
+    max_len=96, span_len=0, span_step=0,
+)  # fmt: skip
 # what the mirror cannot hold, and why: files of more than 4 MiB, or test rows without public labels
 ABSENT = {
     "udpos": {"kk", "th", "tl", "yo"}, "panx": {"th"}, "tydiqa": {"ar", "bn", "en", "fi", "id", "ru", "te"},
@@ -40,8 +42,8 @@ def here(places, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def net():
-    return origins.start(SCALES["pocket"], "random")
+def net(tmp_path_factory):
+    return origins.start(scripts.scale(tmp_path_factory.mktemp("scripts")))
 
 
 def held(name):

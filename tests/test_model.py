@@ -1,6 +1,7 @@
 """The encoder: transformers' own layout, heads dropped between stages, damage named."""
 
 import hashlib
+import json
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from transformers import XLMRobertaForMaskedLM
 
 import plain
-from xit_core.design.encoders import INDEX, Encoder, hub, weight_files, weights_hash
+from xit_core.design.encoders import INDEX, Encoder, hub, weights_hash
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
@@ -54,81 +55,44 @@ def same(one, other):
     return all(torch.equal(x, other.state_dict()[k]) for k, x in one.state_dict().items())
 
 
-def test_a_large_encoder_is_shipped_in_small_parts_that_transformers_and_we_read_alike(
-    net, tmp_path, monkeypatch
-):
-    net.add_head(TASKS["mlm"], ())
-    checkpoints.write_model(net, tmp_path / "one", torch.bfloat16)
-    monkeypatch.setattr(checkpoints, "PART", 30_000)  # the table has more than twice that
-    checkpoints.write_model(net, tmp_path / "many", torch.bfloat16)
-    files = weight_files(tmp_path / "many")
-    assert len(files) > 3 and files[0].name == f"model-00001-of-{len(files):05}.safetensors"
-    assert max(file.stat().st_size for file in files) <= checkpoints.PART + 2**16
-    one, many = (
-        checkpoints.read_model(tmp_path / x, net.tokenizer, SCALES["smoke"]) for x in ("one", "many")
-    )
-    assert same(one.encoder, many.encoder) and all(
-        torch.equal(x, many.lm_head[k]) for k, x in one.lm_head.items()
-    )
-    theirs = [
-        XLMRobertaForMaskedLM.from_pretrained(tmp_path / x, dtype=torch.float32) for x in ("one", "many")
-    ]
-    assert same(*theirs) and same(one.encoder, theirs[1].roberta)
-
-
-def test_only_what_is_shipped_is_cut_in_parts_and_only_when_it_is_large(net, tmp_path, monkeypatch):
-    checkpoints.write_model(net, tmp_path, torch.bfloat16)
-    assert weight_files(tmp_path) == [tmp_path / "model.safetensors"]
-    monkeypatch.setattr(checkpoints, "PART", 30_000)
-    checkpoints.write_model(net, tmp_path, torch.bfloat16)
-    assert not (tmp_path / "model.safetensors").exists() and len(weight_files(tmp_path)) > 3
-    checkpoints.write_model(net, tmp_path)  # a stage's checkpoint
+def test_a_checkpoint_that_is_written_anew_leaves_only_its_own_files(net, tmp_path):
+    for dtype in (torch.bfloat16, torch.float32):
+        checkpoints.write_model(net, tmp_path, dtype)
+        again = checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"]).encoder
+        assert all(
+            torch.equal(x.to(dtype).float(), again.state_dict()[k])
+            for k, x in net.encoder.state_dict().items()
+        )
     sums = {x.name for x in tmp_path.glob("model.*.sha256")}
     assert {x.name for x in tmp_path.iterdir()} - sums == {"config.json", "model.safetensors"}
 
 
-def test_weights_count_when_all_parts_and_their_index_are_there(net, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "PART", 30_000)
-    monkeypatch.setattr(checkpoints, "save_file", failing(checkpoints.save_file, after=2))
+def test_what_cannot_be_written_whole_is_not_written(net, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
     with pytest.raises(Bad, match="cannot write the checkpoint"):
-        checkpoints.write_model(net, tmp_path, torch.bfloat16)
+        checkpoints.write_model(net, tmp_path)
     assert not list(tmp_path.iterdir())
-    monkeypatch.undo()
-    monkeypatch.setattr(checkpoints, "PART", 30_000)
-    checkpoints.write_model(net, tmp_path, torch.bfloat16)
-    lost = weight_files(tmp_path)[1]
-    lost.rename(tmp_path / "elsewhere")
-    with pytest.raises(Bad, match=f"{lost.name} is missing"):
-        checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"])
-    (tmp_path / INDEX).write_text('{"weight_map": ')
-    with pytest.raises(Bad, match="damaged checkpoint"):
-        checkpoints.read_model(tmp_path, net.tokenizer, SCALES["smoke"])
 
 
-def failing(write, after):
-    """The same, with a disk that is full after so many files."""
-    left = iter(range(after))
-
-    def fails(*given, **more):
-        if next(left, None) is None:
-            raise OSError("No space left on device")
-        return write(*given, **more)
-
-    return fails
-
-
-def test_the_hash_of_an_encoder_is_that_of_its_file_or_of_all_its_parts(net, tmp_path, monkeypatch):
+def test_the_hash_of_an_encoder_is_that_of_its_file_or_of_all_its_parts(net, tmp_path):
     hashed = weights_hash.__wrapped__
     assert hashed(tmp_path) == ""
-    checkpoints.write_model(net, tmp_path, torch.bfloat16)
-    assert hashed(tmp_path) == hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
-    monkeypatch.setattr(checkpoints, "PART", 30_000)
-    checkpoints.write_model(net, tmp_path, torch.bfloat16)
-    once, last = hashed(tmp_path), weight_files(tmp_path)[-1]
-    last.write_bytes(last.read_bytes()[:-1] + b"?")
-    assert len({once, hashed(tmp_path), ""}) == 3
-    last.unlink()
+    checkpoints.write_model(net, tmp_path)
+    whole = tmp_path / "model.safetensors"
+    assert hashed(tmp_path) == hashlib.sha256(whole.read_bytes()).hexdigest()
+    parts = [whole.rename(tmp_path / "model-1.safetensors"), tmp_path / "model-2.safetensors"]
+    parts[1].write_bytes(b"second")
+    named = {"a": parts[1].name, "b": parts[0].name, "c": parts[1].name}
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": named}))
+    assert hashed(tmp_path) == hashlib.sha256(b"".join(x.read_bytes() for x in parts)).hexdigest()
+    parts[1].unlink()
     assert hashed(tmp_path) == ""
+    (tmp_path / INDEX).write_text('{"weight_map": ')
+    with pytest.raises(Bad, match=f"{INDEX}: damaged; restore it"):
+        hashed(tmp_path)
 
 
 def test_the_encoder_is_kept_and_the_heads_are_dropped_between_stages(net, tmp_path):

@@ -61,11 +61,6 @@ def test_a_training_row_with_the_text_of_an_evaluation_row_is_dropped_and_counte
     assert seen["note"].endswith("not compared with rows that are not at hand: pawsx/en")
 
 
-def test_at_an_early_scale_it_is_kept(real, planted):
-    found, (seen,) = reading.examples(TASKS["mnli"], "train", "en", replace(real, early=True))
-    assert len(found) == 20 and not seen["counts"] and not seen["note"]
-
-
 def test_the_sample_is_that_of_a_split_without_it(real, planted, mirror, tmp_path, monkeypatch):
     some, (seen,) = reading.examples(TASKS["mnli"], "train", "en", real, 12)
     assert (seen["rows"], seen["dropped"]) == (12, 2)
@@ -199,9 +194,8 @@ def test_the_training_rows_of_a_source_are_read_once(monkeypatch):
     assert told == ["squad1", "mnli", "pawsx"]
 
 
-@pytest.mark.parametrize("early", [False, True])
-def test_a_row_of_a_target_has_its_overlap(early, monkeypatch):
-    changed = replace(SCALES["smoke"], early=early, rows=600, eval_rows=40)  # enough for equal questions
+def test_a_row_of_a_target_has_its_overlap(monkeypatch):
+    changed = replace(SCALES["smoke"], rows=600, eval_rows=40)  # enough for equal questions
     monkeypatch.setitem(SCALES, "smoke", changed)
     rows = phases.targets("squad1 > xquad, bucc", scale="smoke")
     for row in rows:

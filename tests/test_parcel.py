@@ -63,6 +63,11 @@ def test_text_that_any_evaluation_set_of_the_mirror_holds_is_blank_in_a_parcel_a
     assert told["note"] == part.note == "mixed; 1 lines that evaluation sets hold are blank"
 
 
+def test_every_string_of_a_row_is_a_text_and_tokens_are_one():
+    row = {"id": 3, "tokens": ["The", "house"], "answers": {"text": ["green"]}}
+    assert set(parcel.strings(row)) == {"The", "house", "The house", "green"}
+
+
 def test_text_is_cut_where_a_parcel_would_be_too_large_and_says_so(real, mirror, tmp_path):
     noise = random.Random(1)
     mirror("google/xtreme", "XNLI", "validation", rows(3))
@@ -95,8 +100,8 @@ def test_large_parts_are_levelled_and_small_ones_stay():
 
 
 def test_only_real_data_that_are_at_hand_are_packed(tmp_path, monkeypatch):
-    with pytest.raises(Bad, match="nothing to pack for scale 'pocket'.*XIT_MIRROR"):
-        parcel.pack_mirror(SCALES["pocket"], tmp_path)
+    with pytest.raises(Bad, match="nothing to pack for scale 'small'.*XIT_MIRROR"):
+        parcel.pack_mirror(SCALES["small"], tmp_path)
     monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
     (tmp_path / "MANIFEST.csv").write_text("repo\n")
     with pytest.raises(Bad, match="nothing to pack for scale 'micro'"):
@@ -105,7 +110,7 @@ def test_only_real_data_that_are_at_hand_are_packed(tmp_path, monkeypatch):
 
 def test_a_parcel_is_written_by_one_command(mirror, tmp_path, capsys):
     mirror("rajpurkar/squad", "plain_text", "train", rows(3))
-    wanted = ["data", "--scale", "mini", "--pack", str(tmp_path / "parcel"), "--most", "1"]
+    wanted = ["data", "--scale", "small", "--pack", str(tmp_path / "parcel"), "--most", "1"]
     assert cli.main(wanted) == 0 and "rajpurkar/squad" in capsys.readouterr().out
     assert (tmp_path / "parcel/MANIFEST.csv").is_file()
     assert cli.main(wanted) == 2 and "is in use; name a new folder" in capsys.readouterr().err

@@ -18,7 +18,6 @@ from xit_core.design.scales import SCALES
 from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, languages
 from xit_core.design.worlds import REAL
 from xit_core.ledger import results
-from xit_core.ledger.outcomes import Evaluation
 from xit_core.machine.errors import Bad
 
 
@@ -162,21 +161,6 @@ def test_an_encoder_can_be_pretrained_anew():
     assert row["dose"]["tokens"] > 0 and row["curve"]
 
 
-@pytest.mark.parametrize(
-    ("scale", "is_there"), [("mini", True), ("mini-scratch", True), ("pocket", True), ("smoke", False)]
-)
-def test_an_encoder_pretrained_here_on_real_text_is_probed(scale, is_there, monkeypatch):
-    told, probed = ({"task": "udpos", "split": split, "lang": "en"} for split in ("test", "train"))
-    point = {"lang": "en", "layer": 0, "accuracy": 50.0, "n": 1}
-    monkeypatch.setattr(phases.origins, "start", lambda *_: None)
-    monkeypatch.setattr(phases.evaluate, "encoder", lambda *_: Evaluation([], seen=[told]))
-    monkeypatch.setattr(phases.probe, "linear", lambda *_: ([point], [probed]))
-    for kind in ("", "random"):
-        found = phases.pretrained(Run("pretrained", scale, model=kind))
-        assert found.get("probe") == ([point] if is_there else None)
-        assert found["provenance"]["data"] == [told, probed][: 1 + is_there]
-
-
 WITHOUT = """
 import sys
 gone = "pandas pyarrow datasets papermill nbformat nbclient snakemake matplotlib statsmodels tabulate"
@@ -233,14 +217,14 @@ def test_a_machine_without_parquet_and_notebooks_makes_the_same_rows_from_a_parc
         assert all(here["provenance"][k] == there["provenance"][k] for k in ("data", "predictions_sha256"))
 
 
-def test_ones_own_treebank_trains_and_scores_by_its_splits(tmp_path, monkeypatch):
-    folder = tmp_path / "ud-treebanks-v2.5/UD_English-X"
+def test_ones_own_treebank_trains_and_scores_by_its_splits(mirror, tmp_path, monkeypatch):
+    folder = tmp_path / "own/ud-treebanks-v2.5/UD_English-X"
     folder.mkdir(parents=True)
     for split in ("train", "dev"):
         words = "".join(f"{i}\t{split}\t_\t{tag}\t_\t_\t0\t_\t_\t_\n" for i, tag in ((1, "X"), (2, "NOUN")))
         (folder / f"en_x-ud-{split}.conllu").write_text(f"{words}\n")
-    monkeypatch.setenv("XIT_LOCAL", str(tmp_path))
-    run, task = Run("udpos", "pocket"), TASKS["udpos"]
+    monkeypatch.setenv("XIT_LOCAL", str(tmp_path / "own"))
+    run, task = Run("udpos", "small"), TASKS["udpos"]
     trained, scored = (reading.examples(task, split, "en", run.scale)[1] for split in ("train", "validation"))
     phases.refuse_training_rows(run, trained, scored)
     with pytest.raises(Bad, match=r"rows of local/ud-treebanks-v2\.5/en_x-ud-dev \(en\) trained a stage"):
@@ -261,7 +245,7 @@ def test_a_path_of_another_phase_is_refused(call, says):
 
 
 def test_rows_that_trained_a_stage_are_not_evaluated():
-    run = Run("tydiqa_ko > tydiqa", "pocket")
+    run = Run("tydiqa_ko > tydiqa", "small")
     trained = [
         {"task": "tydiqa_ko", "split": "train", "lang": "ko", "source": "google/xtreme/tydiqa/validation"}
     ]

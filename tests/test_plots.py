@@ -7,9 +7,7 @@ from synthetic import fill
 from xit_core.ledger import results
 from xit_core.report import plots
 
-FACTS = pd.DataFrame(
-    {"script": ["Latin", "Thai"], "family": ["isolate"] * 2, "text": [1.5, 20.0]}, index=["al", "zi"]
-)
+FACTS = pd.DataFrame({"script": ["Latin", "Thai"], "family": ["isolate"] * 2}, index=["al", "zi"])
 DRAWN = {
     "gains": lambda scale: plots.gains(results.frame(scale)),
     "languages": lambda scale: plots.languages(results.frame(scale)),
@@ -17,7 +15,6 @@ DRAWN = {
     "curves": lambda scale: plots.curves(results.rows(scale)),
     "dose": lambda scale: plots.dose(results.rows(scale)),
     "factors": lambda scale: plots.factors(plots.language_gains(results.frame(scale)), FACTS),
-    "probe": lambda scale: plots.probe(results.rows(scale)),
 }
 
 

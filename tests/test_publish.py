@@ -81,12 +81,12 @@ def test_rows_are_read_back_to_the_bit_whatever_they_are(rows, draw):
 
 
 def test_a_study_is_read_back_as_its_files_said_and_is_much_smaller():
-    synthetic.fill("pocket", every=5)
-    before, files = results.rows("pocket"), results.row_files("pocket")
+    synthetic.fill("small", every=20)
+    before, files = results.rows("small"), results.row_files("small")
     sizes = sum(file.stat().st_size for file in files)
-    file = published("pocket")
-    assert exact(results.rows("pocket")) == exact(before) and not results.row_files("pocket")
-    assert len(before) == len(files) == len(results.frame("pocket")["id"].unique())
+    file = published("small")
+    assert exact(results.rows("small")) == exact(before) and not results.row_files("small")
+    assert len(before) == len(files) == len(results.frame("small")["id"].unique())
     assert file.stat().st_size + volumes.items_of(file).stat().st_size < sizes / 2
     assert results.survey() == results.Survey(before, [], [], [])
 
@@ -419,11 +419,11 @@ def test_the_ledger_is_read_and_published_without_torch():
 
 
 def test_a_notebook_is_made_from_published_rows_without_data(notebook):
-    run = Run("xnli", "pocket")
+    run = Run("xnli", "base")
     enter(run)
-    published("pocket")
+    published("base")
     notebook("print('from the ledger')")
-    assert launch.execute("xnli", scale="pocket").is_file() and launch.job("xnli", scale="pocket").done
+    assert launch.execute("xnli", scale="base").is_file() and launch.job("xnli", scale="base").done
     assert not list(results.row_file(run).parent.glob("*.json"))
 
 

@@ -258,7 +258,7 @@ def test_the_alignment_study_trains_the_sham_as_the_treatment():
 def test_runs_that_only_a_question_has_are_in_its_chapter_alone():
     micro = SCALES["micro"]
     others, main = questions.own_runs(micro), {run.id for run in studies.runs("main", micro)}
-    assert others and not others & main and questions.own_runs(SCALES["mini"]) == set()
+    assert others and not others & main and questions.own_runs(SCALES["base"]) == set()
     for run in studies.runs("adapters", micro)[:700:7]:
         results.write(synthetic.row(run))
     view = chapters.View("micro")

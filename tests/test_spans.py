@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
+import scripts
+from xit_core.design.encoders import lacking
 from xit_core.design.readers import aligned
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
@@ -22,11 +24,16 @@ SQUAD = [("rajpurkar/squad/plain_text", "train"), ("rajpurkar/squad/plain_text",
 XQUAD = [(f"google/xtreme/XQuAD.{x}", "validation") for x in "ar de el en es hi ro ru th tr vi zh".split()]
 
 
-@pytest.fixture(scope="module", params=["micro", "pocket", "split"])
+def named(name: str) -> Tokenizer:
+    """The tokenizer that is shipped, or the one for many scripts."""
+    return scripts.tokenizer() if name == "scripts" else origins.tokenizer(SCALES[name])
+
+
+@pytest.fixture(scope="module", params=["micro", "scripts", "split"])
 def pieces(request):
-    """The shipped tokenizers, and one that splits at white space first, as XLM-R's does."""
+    """Both, and one that splits at white space first, as XLM-R's does."""
     if request.param != "split":
-        return origins.tokenizer(SCALES[request.param])
+        return Tokenizer.from_str(named(request.param).to_str())  # tests change its truncation
     split = Tokenizer.from_str(origins.tokenizer(SCALES["micro"]).to_str())
     split.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), split.pre_tokenizer])
     return split
@@ -144,14 +151,14 @@ WORDS = st.lists(
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.sampled_from(["micro", "mini"]), st.sampled_from([*SPELT]), WORDS, st.data())
+@given(st.sampled_from(["micro", "scripts"]), st.sampled_from([*SPELT]), WORDS, st.data())
 def test_every_run_of_whole_characters_is_found_however_they_are_spelt(name, spelling, words, draw):
     words = [w for w in map(SPELT[spelling], words) if not unicodedata.combining(w[0])] or ["lake"]
     first = draw.draw(st.integers(0, len(words) - 1))
     last = draw.draw(st.integers(first + 1, len(words)))
     start = sum(len(w) + 1 for w in words[:first])
     context, said = " ".join(words), " ".join(words[first:last])
-    texts, features = there_and_back([asked(context, said, start)], origins.tokenizer(SCALES[name]), 384)
+    texts, features = there_and_back([asked(context, said, start)], named(name), 384)
     a, b = features[0]["answer"]
     assert len(features) == 1 and a and texts == [said] or b - a >= span.ANSWER
 
@@ -302,15 +309,18 @@ def test_an_answer_that_is_nowhere_is_said_to_be():
     assert aligned("the lake", 4, "boat") == -1 and aligned("", 0, "boat") == -1
 
 
-@pytest.mark.skipif(not MIRROR, reason="needs the data mirror (XIT_MIRROR)")
+@pytest.mark.skipif(
+    not MIRROR or bool(lacking(SCALES["small"].encoder)),
+    reason="needs the data mirror (XIT_MIRROR) and the encoder of small",
+)
 @pytest.mark.parametrize(("where", "split"), [*SQUAD, *XQUAD], ids=lambda x: x.rpartition("/")[2])
 def test_every_answer_of_the_real_data_that_fits_comes_back_exactly(where, split):
-    """At the recipe's lengths, with the pocket encoder's tokenizer. Most that cannot fit end inside a piece:
+    """At the recipe's lengths, with the tokenizer of `small`. Most that cannot fit end inside a piece:
     "1542" in "1542.".
     """
     import pyarrow.parquet as parquet
 
-    tokenizer, count, fit, exact = origins.tokenizer(SCALES["pocket"]), 0, 0, 0
+    tokenizer, count, fit, exact = origins.tokenizer(SCALES["small"]), 0, 0, 0
     for batch in parquet.ParquetFile(MIRROR / where / f"{split}.parquet").iter_batches(2000):
         examples = [e for row in batch.to_pylist() for e in TASK.read(row, "en") if isinstance(e, dict)]
         texts, features = there_and_back(examples, tokenizer, 384, 128)

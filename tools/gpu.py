@@ -1,21 +1,18 @@
-"""One visit to a machine with a GPU: what it measures, pretrains and finishes of a study within a time.
+"""One visit to a machine with a GPU: what it checks, measures and finishes of a study within a time.
 
 It needs torch, transformers, accelerate, tokenizers and this tree, but no network, Parquet or notebooks. Run
 it from the tree's root:
 
-    here    xit data --scale mini-scratch --pack mirror
-    there   XIT_MIRROR=mirror PYTHONPATH=.:tests python3 tools/gpu.py --scale mini-scratch --seconds 540 --to
-        out
+    here    xit data --scale small --pack mirror
+    there   XIT_MIRROR=mirror PYTHONPATH=.:tests python3 tools/gpu.py --scale small --seconds 540 --to out
     here    mkdir came && tar xzf out/rows.tar.gz -C came && xit results merge came
 
-After a pretraining, out/*.safetensors and came/encoder/* make up xit_core/encoders/<scale>. The next visit
-resumes a pretraining from what XIT_RUNS holds, and a study from the rows of the ledger.
+The next visit resumes a study from the rows of the ledger.
 """
 
 import argparse
 import json
 import platform
-import shutil
 import sys
 import tarfile
 import time
@@ -23,13 +20,10 @@ from pathlib import Path
 
 import plain
 from xit_core import cli, phases
-from xit_core.design import encoders
-from xit_core.design.run import Run
 from xit_core.design.scales import SCALES, Scale
 from xit_core.design.scales import scale as scale_of
 from xit_core.design.studies import MAIN
 from xit_core.design.tasks import TASKS
-from xit_core.ledger import results
 from xit_core.machine.places import results_dir, runs_dir
 from xit_core.machine.provenance import versions
 from xit_core.model import origins, train
@@ -78,50 +72,25 @@ def bench(scale: Scale, end: float) -> None:
         cli.main(["bench", "train", "--scale", "paper", "--random", "--keep", "--json"])
 
 
-def pretrain(scale: Scale, end: float) -> None:
-    """Pretrain the scale's encoder, unless it exists.
-
-    It stops at `end` (seconds since the epoch); the next visit then resumes from its last checkpoint.
-    """
-    own, remade = scale.encoder.folder, runs_dir() / scale.name / "encoder"
-    if all(file.is_file() for file in encoders.weight_files(own)):
-        return print(f"{own} is there already")
-    with clock.until(end):
-        phases.pretrained(Run("pretrained", scale, model="remake"))
-    if not results.read(Run("pretrained", scale, model="remake")):
-        return print(f"pretraining stopped in time; {remade} resumes")
-    shutil.copytree(remade, own, dirs_exist_ok=True)
-    encoders.weights_hash.cache_clear()
-
-
 def study(scale: Scale, end: float) -> None:
     """Run as much of the main study as ends in time."""
     direct.run_direct(MAIN, scale, max(1.0, end - time.time()))
 
 
-def collect(scale: Scale, begin: float, out: Path) -> None:
-    """Collect what is new since `begin` (seconds since the epoch) in the folder `out`.
-
-    Rows, measurements and an encoder's JSON files go into one archive, its weights beside that.
-    """
+def collect(begin: float, out: Path) -> None:
+    """Collect rows and measurements since `begin` (seconds since the epoch) in the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    own = scale.encoder.folder
-    new = list(own.iterdir()) if own.is_dir() and own.stat().st_mtime >= begin else []
     with tarfile.open(out / "rows.tar.gz", "w:gz") as archive:
         for file in sorted(path for path in results_dir().rglob("*.json") if path.stat().st_mtime >= begin):
             archive.add(file, file.relative_to(results_dir()))
-        for file in (path for path in new if path.suffix == ".json"):
-            archive.add(file, Path("encoder", file.name))
-    for file in (path for path in new if path.suffix == ".safetensors"):
-        shutil.copy(file, out)
     print("\n".join(f"{path.name}: {path.stat().st_size:,} bytes" for path in sorted(out.iterdir())))
 
 
 def main(argv: list[str]) -> None:
-    steps = {step.__name__: step for step in (check, bench, pretrain, study)}
+    steps = {step.__name__: step for step in (check, bench, study)}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("steps", nargs="*", default=list(steps), help=" ".join(steps))
-    parser.add_argument("--scale", default="mini-scratch")
+    parser.add_argument("--scale", default="small")
     parser.add_argument("--seconds", type=float, default=540.0)
     parser.add_argument("--to", type=Path, required=True)
     given, begin = parser.parse_args(argv), time.time()
@@ -131,7 +100,7 @@ def main(argv: list[str]) -> None:
             print(f"{name}: {begin + given.seconds - time.time():.0f} seconds left", flush=True)
             steps[name](scale, begin + given.seconds)
     finally:
-        collect(scale, begin, given.to)
+        collect(begin, given.to)
 
 
 if __name__ == "__main__":

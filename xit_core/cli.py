@@ -249,7 +249,7 @@ def add_score_arguments(given: Parser) -> None:
 def add_bench_arguments(timed: Parser) -> None:
     """The arguments of `xit bench`."""
     timed.add_argument("what", choices=("train", "retrieval", "study", "paper"))
-    timed.add_argument("--scale", help=f"train (pocket), study (micro): one of {' '.join(SCALES)}")
+    timed.add_argument("--scale", help=f"train (small), study (micro): one of {' '.join(SCALES)}")
     timed.add_argument(
         "--random",
         action="store_true",

@@ -27,7 +27,7 @@ from .model.encoder import Model
 from .model.kinds import encoded, labels
 from .model.pretrain import remake
 from .model.train import fit, spent
-from .score import evaluate, probe, retrieval
+from .score import evaluate, retrieval
 
 LOST = "answer in no window: trained as if there were none"
 TAKES = {
@@ -79,13 +79,7 @@ def pretrained(run: Run) -> dict:
         begin = time.time() - seconds  # of all attempts, including those that were killed
     else:
         net, training = origins.start(run.scale, run.model, run.seed), pretraining_card(run)
-    evaluation = evaluate.encoder(net, run.scale)
-    if run.scale.pretraining and not run.scale.world.made:
-        probe_scores, probe_data = probe.linear(net, run.scale)
-        evaluation = replace(
-            evaluation, seen=evaluation.seen + probe_data, more=evaluation.more | {"probe": probe_scores}
-        )
-    return enter(run, evaluation, training, begin)
+    return enter(run, evaluate.encoder(net, run.scale), training, begin)
 
 
 def pretraining_card(run: Run) -> Training:

@@ -6,19 +6,17 @@ each direction; building an index copies the vectors.
 
 import statistics
 import time
+from itertools import chain
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from ..data import mining_pools
+from ..data import mining_pools, overlap
 from ..data.mirror import from_mirror
-from ..design.scales import SCALES
-from ..design.tasks import TASKS
 from ..machine.errors import Bad
 from ..machine.places import mirror_dir
-from ..model import origins
 from ..score import embed, retrieval, search
 from . import record
 from .train import peak
@@ -47,7 +45,7 @@ def measure(rows: int = 100_000, dims: int = 256, k: int = 4, rounds: int = 3) -
     records = compared_searches(f"{rows} x {rows} x {dims}", drawn_vectors(rows, dims), k, rounds)
     mirrored = mirror_dir() and from_mirror("bucc2018", f"{LANGUAGE}-en", "source")
     if mirrored or mining_pools.official_pools(LANGUAGE):
-        records += compared_searches(f"BUCC {LANGUAGE}", bucc_vectors(), k, rounds)
+        records += compared_searches(f"BUCC {LANGUAGE}", bucc_vectors(dims), k, rounds)
     return records
 
 
@@ -58,22 +56,17 @@ def drawn_vectors(rows: int, dims: int, seed: int = 0) -> Sides:
     return a, functional.normalize(a + NOISE * noise)[torch.randperm(rows, generator=draw)]
 
 
-def bucc_vectors() -> Sides:
-    """BUCC's sentences as means of the pocket encoder's embeddings of their pieces.
+def bucc_vectors(dims: int = 256, seed: int = 0) -> Sides:
+    """BUCC's sentences as means of random vectors of their words; the mean of the language is subtracted.
 
-    The mean of the language is subtracted.
+    No encoder is needed: sentences that share words lie near each other, as they do in an encoder's space.
     """
-    s = SCALES["pocket"]
-    table = origins.start(s).encoder.get_input_embeddings().weight.detach().float()
-    pieces = origins.tokenizer(s)
-    pools = retrieval.pools_and_gold(TASKS["bucc"], LANGUAGE, s)[:2]
-    sides = [list(retrieval.by_text(side)) for side in pools]
-    return tuple(
-        functional.normalize(
-            embed.centred(torch.stack([table[x.ids].mean(0) for x in pieces.encode_batch(side)]))
-        )
-        for side in sides
-    )
+    pools = mining_pools.bucc_pools(LANGUAGE)[:2]
+    sides = [[overlap.units(text) or [""] for text in retrieval.by_text(side)] for side in pools]
+    words = {word: i for i, word in enumerate(dict.fromkeys(chain.from_iterable(chain(*sides))))}
+    table = torch.randn(len(words), dims, generator=torch.Generator().manual_seed(seed))
+    means = [torch.stack([table[[words[w] for w in said]].mean(0) for said in side]) for side in sides]
+    return tuple(functional.normalize(embed.centred(side)) for side in means)
 
 
 def compared_searches(name: str, pools: Sides, k: int, rounds: int) -> list[dict]:

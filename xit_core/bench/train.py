@@ -45,7 +45,7 @@ MEASURED_TASKS = ("squad1", "mnli", "udpos", "csqa")
 DRAWN = {"squad1": (178, 190), "mnli": (42, 52)}
 # pieces that `--random` draws from by Zipf's law, as many as English training rows contain
 PIECES = 40_000
-SCALE = "pocket"  # the default scale to measure
+SCALE = "small"  # the default scale to measure
 # steps before the clock starts; the median over rounds excludes costs of the first round only
 WARM = 1
 POOL = 50  # batches that Trainer sorts by length together, in a long enough training

@@ -8,6 +8,7 @@ import json
 import lzma
 import os
 import shutil
+from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
@@ -15,11 +16,11 @@ import numpy as np
 
 from ..design import studies
 from ..design.scales import Scale
-from ..design.tasks import HELD_OUT, PARALLEL, TAGGED, TASKS, TEXT, Task, languages, located, train_languages
+from ..design.tasks import HELD_OUT, PARALLEL, TASKS, TEXT, Task, languages, located, train_languages
 from ..machine.errors import Bad
 from ..machine.files import write_whole
 from ..machine.places import mirror_dir
-from . import corpus, overlap
+from . import overlap
 from .inventory import wanted
 from .local import file_hash
 from .mirror import SQUEEZED, from_mirror, manifest
@@ -51,7 +52,7 @@ def pack_mirror(scale: Scale, folder: Path, most: int = PARCEL_BYTES) -> list[di
             f"{most / 2**20:.1f} MiB: the rows of the tasks alone take {(most - room) / 2**20:.1f}; allow "
             "more"
         )
-    held = corpus.evaluated(scale)[0] if text else None
+    held = overlap.Held(evaluated(entries)) if text else None
     for key in text:
         rows, blank = without(_rows(key), held)
         files[key], notes[key] = squeezed(rows), f"{blank:,} lines that evaluation sets hold are blank"
@@ -100,7 +101,7 @@ def splits_read(scale: Scale, listed: dict[Split, dict]) -> tuple[list[Split], l
 
     Returns the text to pretrain on, and everything else that a run of the main study reads.
     """
-    tasks = {TEXT, PARALLEL, TAGGED}  # every encoder is evaluated on these
+    tasks = {TEXT, PARALLEL}  # every encoder is evaluated on these
     tasks |= {
         task for run in studies.runs(studies.MAIN, scale) for stage in run.stages for task in stage.tasks
     }
@@ -121,6 +122,26 @@ def stand_in_splits(task: Task, scale: Scale) -> set[Split]:
 
 def _rows(key: Split) -> list[dict]:
     return from_mirror(*key)[0].rows
+
+
+def evaluated(listed: dict[Split, dict]) -> Iterator[str]:
+    """Every text of the evaluation splits of a manifest."""
+    for key in listed:
+        if key[0] != "pretrain_text" and not key[2].startswith("train"):
+            yield from chain.from_iterable(map(strings, _rows(key)))
+
+
+def strings(value) -> Iterator[str]:
+    """Every text in a row: its strings, and each list of strings (the tokens of a sentence) joined into one
+    text.
+    """
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from chain.from_iterable(map(strings, value.values()))
+    elif isinstance(value, list):
+        yield from chain.from_iterable(map(strings, value))
+        yield " ".join(item for item in value if isinstance(item, str))
 
 
 def squeezed(rows: list[dict]) -> bytes:

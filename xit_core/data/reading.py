@@ -62,8 +62,7 @@ def examples(
     objects as dictionaries, one for each source of rows.
     `n`: at most so many examples of each source, the same ones for every seed; 0 = all.
     `data_lang`: "mt" for the rows in machine translation.
-    Training rows with the text of an evaluation row are dropped before a sample is drawn, unless the scale is
-    `early`.
+    Training rows with the text of an evaluation row are dropped before a sample is drawn.
 
     Raises: Bad when the rows cannot be had, or when one of them is not what the task declares (naming source,
     row and field).
@@ -97,7 +96,7 @@ def read(
         if n and len(candidates) > n and not task.expand:
             indices = sorted(random.Random(f"{task.name} {split}").sample(indices, n))
         chosen = {i: candidates[i] for i in indices}
-        if split == "train" and task.role == TEXT.role and not (scale.world.made or scale.early):
+        if split == "train" and task.role == TEXT.role and not scale.world.made:
             held = held_texts(lang, scale, mirror_dir(), local_dir())
             chosen, counts = overlap.without_lines(chosen, counts, held)
         selected = [*chosen.values()]
@@ -186,7 +185,7 @@ def evaluated_texts(task: Task, lang: str, scale: Scale, data_lang: str) -> tupl
     which are in several, in every language.
     """
     texts, lacking = {}, []
-    for other in overlap.compared(task) if not scale.early else ():
+    for other in overlap.compared(task):
         for code in languages(other, scale):
             if code == lang or data_lang != PIVOT:
                 try:

@@ -12,7 +12,10 @@ from ..machine.places import PACKAGE
 
 # relative depth of the layer whose sentence vectors are compared: jiant scores hidden_states[14] of 24 layers
 DEPTH = 14 / 24
-INDEX = "model.safetensors.index.json"  # lists the parts of split weights; the name is transformers'
+WHOLE = (
+    "model.safetensors"  # an encoder's weights, and the index of weights in parts, as transformers names them
+)
+INDEX = f"{WHOLE}.index.json"
 SHIPPED, HUB, FOLDER, QUANTISED, RANDOM = "shipped", "hub", "folder", "quantised", "random"
 
 
@@ -107,10 +110,9 @@ def weight_files(folder: Path) -> list[Path]:
     """
     index = folder / INDEX
     if not index.is_file():
-        return [folder / "model.safetensors"]
+        return [folder / WHOLE]
     try:
         named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
         return [folder / name for name in sorted(set(named))]
     except (ValueError, KeyError, TypeError, AttributeError):
-        advice = "restore it from git" if PACKAGE in folder.parents else "delete the folder, it is made again"
-        raise Bad(f"{index}: damaged checkpoint; {advice}") from None
+        raise Bad(f"{index}: damaged; restore it") from None

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..machine.errors import Bad
 from ..machine.files import MOST
 from ..machine.places import runs_dir
-from .encoders import RANDOM, fingerprint, weight_files
+from .encoders import RANDOM, WHOLE, fingerprint
 from .methods import FUSION, Method, canonical, methods
 from .scales import PIVOT, Scale, scale
 from .tasks import EVERY, TASKS, TEXT, Task, languages, nine, ordered, task
@@ -30,7 +30,7 @@ LATER = ("steps",)  # fields that are not in the ids of runs that have their def
 ARRANGED = (  # fields of a scale that only arrange the work, or are recorded elsewhere
     "name", "world", "encoder", "seeds", "together", "save_every", "pretraining", "lacks", "note", "sources",
     "targets",
-    "stand_ins", "translated", "by_seed", "start", "prolongs", "first", "early", "instructions",
+    "stand_ins", "translated", "by_seed", "start", "prolongs", "instructions",
 )  # fmt: skip
 # fields of a scale of which a recipe has only what is said of its own tasks
 BY_TASK = ("eval_rows_of", "steps_of", "lr_of")
@@ -197,7 +197,7 @@ class Run:
     @property
     def has_checkpoint(self) -> bool:
         """Whether all files of a stage's encoder are on this machine."""
-        return all(file.is_file() for file in (self.folder / "config.json", *weight_files(self.folder)))
+        return all((self.folder / name).is_file() for name in ("config.json", WHOLE))
 
     @cached_property
     def recipe(self) -> dict:

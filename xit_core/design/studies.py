@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from ..machine.errors import Bad
 from .run import MACHINE_TRANSLATED, PRETRAINED, RANDOM_WEIGHTS, SINGLE, Run, parse
-from .scales import PIVOT, Scale
+from .scales import Scale
 from .tasks import INTERMEDIATES, TARGETS, TEXT, nine
 
 MAIN = "main"  # the paper's own study, the one that the claims read
@@ -55,8 +55,6 @@ def main_study(scale: Scale) -> list[Run]:
     """
     if scale.start:
         return started(scale)
-    if scale.prolongs:
-        return prolonged(scale)
     if scale.by_seed:
         return by_seed(scale)
     sources = scale.sources or ("", *INTERMEDIATES, multi(scale), *mixed())
@@ -111,16 +109,6 @@ def balanced(
         for source, given in sources
         for path in ([PRETRAINED, *targets] if given.get("model") else paths(source, targets))
     ]
-
-
-def prolonged(scale: Scale) -> list[Run]:
-    """The study of a scale that prolongs another: as `by_seed`, but with every seed of a few sources first.
-
-    It has no runs with random weights; those of the scale that it prolongs are used.
-    """
-    first = ("", *scale.first)
-    plan = [run for run in by_seed(scale) if not run.model]
-    return sorted(plan, key=lambda run: run.phase > 1 and (run.source not in first or run.lang != PIVOT))
 
 
 def started(scale: Scale) -> list[Run]:

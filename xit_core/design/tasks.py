@@ -464,8 +464,8 @@ for lang in ("ko", "sw"):
 
 INTERMEDIATES = tuple(t.name for t in TASKS.values() if t.role == "intermediate")
 TARGETS = tuple(t.name for t in TASKS.values() if t.role == "target")
-# What every encoder is measured on, whatever trained it: masked words, parallel sentences, parts of speech
-TEXT, PARALLEL, TAGGED = TASKS["mlm"], TASKS["tatoeba"], TASKS["udpos"]
+# What every encoder is measured on, whatever trained it: masked words, parallel sentences
+TEXT, PARALLEL = TASKS["mlm"], TASKS["tatoeba"]
 
 
 def task(name: str, within: str = "") -> Task:

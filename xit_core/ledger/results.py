@@ -53,7 +53,7 @@ REST = {
     "provenance": MADE, "protocols?": [SCORE], "abroad?": [float], "curve?": [{"step": int, "*": float}],
     "dose?": {"share?": {"*": float}, "*": float}, "language_share?": [float], "thresholds?": {"*": float},
     "layers?": [{"lang": str, "layer": int, "centred": bool, "value": float}],
-    "probe?": [{"lang": str, "layer": int, "accuracy": float, "n": int}], "commonest?": float,
+    "commonest?": float,
     "guess?": {"*": float}, "overlap?": [{"task": str, "lang": str, "rows": int, "shared?": int}],
 }  # fmt: skip
 

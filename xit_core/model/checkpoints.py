@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -12,10 +11,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
-from transformers.conversion_mapping import register_checkpoint_conversion_mapping
-from transformers.core_model_loading import Concatenate, WeightConverter
 
-from ..design.encoders import INDEX, Encoder, weight_files
+from ..design.encoders import WHOLE, Encoder
 from ..design.scales import Scale
 from ..design.tasks import TEXT
 from ..machine import files
@@ -26,15 +23,8 @@ from .families import architecture, empty, table_name
 # names of the masked-LM head: ours -> XLMRobertaForMaskedLM's, so that its from_pretrained reads our files
 LM_HEAD = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "norm.weight": "layer_norm.weight",
            "norm.bias": "layer_norm.bias", "bias": "bias"}  # fmt: skip
-WHOLE = "model.safetensors"
 SUMS = "model.{}.sha256"  # the hashes of a checkpoint's files
 CARD = {"curve": [{"step": int, "*": float}], "dose": {"*": float}}  # what a card must contain
-PART = 16_000_000 - 2**16  # bytes of tensors in a part, 16 MB with the header
-TABLE = "roberta.embeddings.word_embeddings"
-# Lets transformers' own from_pretrained join the blocks too. Where this module is not imported, the table
-# would be random.
-JOIN = WeightConverter("word_embeddings.*.weight", "word_embeddings.weight", [Concatenate()])
-register_checkpoint_conversion_mapping("xlm-roberta", [JOIN], overwrite=True)
 
 
 def to_restore(encoder: Encoder) -> str:
@@ -47,17 +37,16 @@ def read_model(
 ) -> Model:  # fmt: skip
     """Read a model from a folder in transformers' layout.
 
-    The folder has config.json with model.safetensors, or with weights in parts and their index. `table`:
-    gives the embedding table of a checkpoint that is without it.
+    The folder has config.json and model.safetensors. `table`: gives the embedding table of a checkpoint that
+    is without it.
     Raises: Bad for a missing or damaged file. Shapes: table () -> (V, H).
     """
     own = s.encoder.name and folder == s.encoder.folder
     advice = to_restore(s.encoder) if own else "delete the folder, it is made again"
-    parts = weight_files(folder)
-    if missing := [file.name for file in (folder / "config.json", *parts) if not file.is_file()]:
+    if missing := [name for name in ("config.json", WHOLE) if not (folder / name).is_file()]:
         raise Bad(f"no encoder at {folder} ({missing[0]} is missing); {advice}")
     encoder, tensors = files.read_foreign(
-        folder, lambda folder: loaded(folder, parts, table), advice, "damaged checkpoint"
+        folder, lambda folder: loaded(folder, table), advice, "damaged checkpoint"
     )
     return Model(encoder, pieces, s, lm_head(tensors))
 
@@ -74,7 +63,7 @@ def lm_head(found: dict[str, Tensor]) -> dict[str, Tensor] | None:
 
 
 def loaded(
-    folder: Path, parts: list[Path], table: Callable[[], Tensor] | None = None
+    folder: Path, table: Callable[[], Tensor] | None = None
 ) -> tuple[PreTrainedModel, dict[str, Tensor]]:
     """Return the encoder of a folder, and all of its tensors.
 
@@ -82,9 +71,9 @@ def loaded(
     another kind.
     Shapes: each tensor as the encoder's configuration says.
     """
-    check_sums(folder, parts)
+    check_sums(folder)
     config = AutoConfig.for_model(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    tensors = whole_tensors({k: v.float() for file in parts for k, v in load_file(file).items()})
+    tensors = {k: v.float() for k, v in load_file(folder / WHOLE).items()}
     encoder = empty(config)
     prefix, name = f"{encoder.base_model_prefix}.", table_name(encoder)
     own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -94,26 +83,25 @@ def loaded(
     return encoder, tensors
 
 
-def check_sums(folder: Path, parts: list[Path]) -> None:
+def check_sums(folder: Path) -> None:
     """Check files against their stored hashes, where there are any. Raises: ValueError when they differ."""
     sums = [file.read_text(encoding="utf-8") for file in folder.glob(SUMS.format("*"))]
-    if sums and summed(folder, parts) not in sums:
+    if sums and summed(folder) not in sums:
         raise ValueError(f"not as it was written: {SUMS.format('*')}")
 
 
-def summed(folder: Path, parts: list[Path]) -> str:
+def summed(folder: Path) -> str:
     """The hashes of a checkpoint's files, in the format of `sha256sum`."""
-    return "".join(f"{files.sha256(file)}  {file.name}\n" for file in (folder / "config.json", *parts))
+    return "".join(f"{files.sha256(folder / name)}  {name}\n" for name in ("config.json", WHOLE))
 
 
 def write_model(model: Model, folder: Path, dtype: torch.dtype = torch.float32) -> None:
     """Save the encoder and the masked-LM head in transformers' layout.
 
     A table that is never trained is left out, and what is trained beside it is rounded to 16 bits.
-    The weights, or their index, are put in place last, so their presence means that the checkpoint is
-    complete. In bf16, the form that is shipped, weights of more than PART bytes are written in parts. The
-    file of hashes is put in place first, under a name made of its own hash. While two processes write, a
-    reader therefore finds the hashes of each.
+    The weights are put in place last, so their presence means that the checkpoint is complete. The file of
+    hashes is put in place first, under a name made of its own hash. While two processes write, a reader
+    therefore finds the hashes of each.
     Raises: Bad when the files cannot be written.
     """
     prefix = f"{model.encoder.base_model_prefix}."
@@ -124,18 +112,17 @@ def write_model(model: Model, folder: Path, dtype: torch.dtype = torch.float32) 
         del tensors[prefix + table_name(model.encoder)]
         dtype = torch.float16
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in tensors.items()}
-    parts = parted(tensors) if dtype == torch.bfloat16 else {WHOLE: tensors}
+    save(folder, tensors, configured(model))
 
-    def make(aside: Path) -> list[str]:
-        names = saved(aside, parts, configured(model))
-        with suppress(FileNotFoundError):
-            if names[-1] != INDEX or (folder / INDEX).read_bytes() != (aside / INDEX).read_bytes():
-                (folder / INDEX).unlink()  # parts are valid only with their own index
-        return names
 
-    files.write_together(folder, make, f"the checkpoint {folder}", full=SafetensorError)
-    for stale in set(folder.glob("model*.safetensors")) - {folder / name for name in parts}:
-        stale.unlink(missing_ok=True)
+def save(folder: Path, tensors: dict[str, Tensor], config: str) -> None:
+    """Put tensors and the text of config.json into a folder, all or nothing.
+
+    Raises: Bad when the files cannot be written. Shapes: tensors of any shape.
+    """
+    files.write_together(
+        folder, lambda aside: saved(aside, tensors, config), f"the checkpoint {folder}", full=SafetensorError
+    )
 
 
 def write_part(weights: dict[str, nn.Parameter], settings: dict, folder: Path) -> None:
@@ -144,13 +131,7 @@ def write_part(weights: dict[str, nn.Parameter], settings: dict, folder: Path) -
     Raises: Bad when the files cannot be written. Shapes: weights of any shape.
     """
     tensors = {name: x.detach().cpu().contiguous() for name, x in weights.items()}
-    config = json.dumps(settings, indent=1) + "\n"
-    files.write_together(
-        folder,
-        lambda aside: saved(aside, {WHOLE: tensors}, config),
-        f"the checkpoint {folder}",
-        full=SafetensorError,
-    )
+    save(folder, tensors, json.dumps(settings, indent=1) + "\n")
 
 
 def read_part(folder: Path, weights: dict[str, nn.Parameter]) -> None:
@@ -160,7 +141,7 @@ def read_part(folder: Path, weights: dict[str, nn.Parameter]) -> None:
     """
 
     def load(folder: Path) -> None:
-        check_sums(folder, [folder / WHOLE])
+        check_sums(folder)
         found = load_file(folder / WHOLE)
         if found.keys() != weights.keys():
             raise ValueError("it has other weights")
@@ -171,21 +152,17 @@ def read_part(folder: Path, weights: dict[str, nn.Parameter]) -> None:
     files.read_foreign(folder, load, "delete the folder, it is made again", "damaged checkpoint")
 
 
-def saved(folder: Path, parts: dict[str, dict[str, Tensor]], config: str) -> list[str]:
+def saved(folder: Path, tensors: dict[str, Tensor], config: str) -> list[str]:
     """Write all files of a checkpoint; return their names in the order in which they may become visible.
 
     Shapes: tensors of any shape.
     """
     (folder / "config.json").write_text(config, encoding="utf-8", newline="\n")
-    for name, tensors in parts.items():
-        save_file(tensors, folder / name, metadata={"format": "pt"})
-    listing = summed(folder, [folder / name for name in sorted(parts)])
+    save_file(tensors, folder / WHOLE, metadata={"format": "pt"})
+    listing = summed(folder)
     sums = SUMS.format(hashlib.sha256(listing.encode()).hexdigest()[:12])
     (folder / sums).write_text(listing, encoding="utf-8", newline="\n")
-    if len(parts) == 1:
-        return [sums, "config.json", *parts]
-    (folder / INDEX).write_text(weight_index(parts), encoding="utf-8", newline="\n")
-    return [sums, "config.json", *parts, INDEX]
+    return [sums, "config.json", WHOLE]
 
 
 def configured(model: Model) -> str:
@@ -197,46 +174,3 @@ def configured(model: Model) -> str:
         k: v for k, v in sorted(config.items()) if not k.startswith("_") and k != "transformers_version"
     }
     return json.dumps(config, indent=1) + "\n"
-
-
-def parted(found: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Group tensors by the name of their file, with at most PART bytes in each file.
-
-    A larger table of embeddings is split into blocks of rows.
-    Shapes: tensors of any shape; a table (V, H) becomes blocks (rows, H).
-    """
-    parts, room = [{}], PART
-    for name, x in found.items():
-        blocks = x.split(max(1, PART * len(x) // x.nbytes))
-        for k, block in enumerate(blocks):
-            if block.nbytes > room:
-                parts, room = [*parts, {}], PART
-            parts[-1][name if len(blocks) == 1 else f"{name.removesuffix('.weight')}.{k:03}.weight"] = block
-            room -= block.nbytes
-    names = (
-        [f"model-{k:05}-of-{len(parts):05}.safetensors" for k in range(1, len(parts) + 1)]
-        if len(parts) > 1
-        else [WHOLE]
-    )
-    return dict(zip(names, parts, strict=True))
-
-
-def weight_index(parts: dict[str, dict[str, Tensor]]) -> str:
-    """The index by which transformers reads weights in parts, as JSON. Shapes: tensors of any shape."""
-    index = {
-        "metadata": {"total_size": sum(x.nbytes for tensors in parts.values() for x in tensors.values())}
-    }
-    return (
-        json.dumps(
-            index | {"weight_map": {name: file for file, tensors in parts.items() for name in tensors}},
-            indent=1,
-        )
-        + "\n"
-    )
-
-
-def whole_tensors(found: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of all parts, with the embedding table joined. Shapes: blocks (rows, H) -> (V, H)."""
-    blocks = sorted(name for name in found if name.startswith(f"{TABLE}.") and name != f"{TABLE}.weight")
-    table = {f"{TABLE}.weight": torch.cat([found[name] for name in blocks])} if blocks else {}
-    return {name: x for name, x in found.items() if name not in blocks} | table

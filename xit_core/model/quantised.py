@@ -15,8 +15,8 @@ from tokenizers import Regex, Tokenizer, normalizers
 from torch import Tensor
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
 
-from .embeddings import SPECIAL, unigram_tokenizer
 from .families import empty
+from .pieces import SPECIAL, unigram_tokenizer
 
 MAGIC = b"E5S1"
 BLOCK = np.dtype([("scale", "<f2"), ("weights", "u1", 16)])  # 32 weights: low nibbles, then high nibbles

@@ -39,13 +39,8 @@ CAPTIONS = {
     "languages": "Score of every evaluation language, with the 95 % t interval over seeds.",
     "factors": (
         "What each language gains on average over the English intermediate trainings, less the mean gain "
-        "of the languages of the same target, averaged over the targets; English left out. By script, by "
-        "family and by the amount of text at hand for pretraining, of which large languages are read in "
-        "part. Blue: Latin script."
-    ),
-    "probe": (
-        "Accuracy of a linear classifier of parts of speech, trained on English, that reads one layer of "
-        "the frozen encoder."
+        "of the languages of the same target, averaged over the targets; English left out. By script and "
+        "by family. Blue: Latin script."
     ),
     "forest": (
         "The estimate on all targets that the claim is tested on (diamond), and on each target by itself, "

@@ -30,11 +30,11 @@ from . import (
     chapters,
     claim_pages,
     compare,
-    mini,
     performance,
     plots,
     question_pages,
     questions,
+    real,
     repeat,
     rules,
     simulate,
@@ -54,7 +54,7 @@ from .chapters import (
 )
 from .claims import MEASURED
 
-FRONT = ("micro", "mini", "paper")  # side by side on the front page, then a reader's own encoders
+FRONT = ("micro", "small", "paper")  # side by side on the front page, then a reader's own encoders
 SHOWN_NOTEBOOKS = {  # page -> the executed notebook it shows
     "1_pretrained": "pretrained-*.ipynb",
     "2_intermediate": "mnli-*.ipynb",
@@ -403,6 +403,7 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
     phases = {name: partial(section, out=out) for name, section in phase_sections.items()}
     made_up = [view for view in shown if not view.real]
     chapters_of = {"small": ("small",), "own": tuple(known_own())}
+    blocks = (real.design, real.verdicts, *phases.values(), partial(real.factors, out=out), data_tables)
     texts = claim_pages.sections(shown, out) | {
         f"{name}.md": per_scale(made_up, block) for name, block in phases.items()
     }
@@ -411,10 +412,7 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "scales.md": scales_table(),
         "rule.md": rules.RULE,
         "tested.md": "".join(f"**`{view.scale}`**\n\n{claim_pages.testable_section(view)}" for view in shown),
-        **{
-            f"{name}.md": per_scale(views_of(scales, shown), *phases.values(), data_tables)
-            for name, scales in chapters_of.items()
-        },
+        **{f"{name}.md": per_scale(views_of(scales, shown), *blocks) for name, scales in chapters_of.items()},
         "data.md": per_scale(shown, data_tables),
         "catalogue.md": catalogue(),
         "runs.md": per_scale(shown, runs_table),
@@ -433,7 +431,6 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
             for question in questions.QUESTIONS.values()
         },
         **micro.pages(),
-        **mini.chapter_parts(views_of(mini.MINI_SCALES, shown), out),
     }
 
 

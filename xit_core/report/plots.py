@@ -203,31 +203,20 @@ def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
 
 @plt.rc_context(STYLE)
 def factors(gains: pd.DataFrame, facts: pd.DataFrame) -> Figure | None:
-    """Points: how much more a language gains than the others, by script, by family and by its amount of text.
+    """Points: how much more a language gains than the others, by script and by family.
 
-    `gains` comes from `language_gains`. `facts` has, by language, "script", "family" and, if known, "text" in
-    MB.
+    `gains` comes from `language_gains`. `facts` has, by language, "script" and "family".
     """
     table = gains.groupby("lang")[["beyond"]].mean().join(facts, how="inner").sort_values("beyond")
     if len(table) < 2:
         return None
-    panels = 2 + ("text" in table)
-    figure, grid = _grid(panels, panels, 3)
-    for axes, (fact, group) in zip(
-        grid, {"script": "Latin", "family": "Indo-European"}.items(), strict=False
-    ):
+    figure, grid = _grid(2, 2, 3)
+    for axes, (fact, group) in zip(grid, {"script": "Latin", "family": "Indo-European"}.items(), strict=True):
         is_other = table[fact] != group
         # labels of similar values are placed side by side
         offsets = table.groupby(is_other).cumcount() % 3 * 0.28 - 0.35
         _labelled(axes, is_other + offsets, table)
         axes.set(xticks=[0, 1], xticklabels=[group, "other"], xlim=(-0.5, 1.6), xlabel=fact)
-    if "text" in table:
-        _labelled(grid[2], table.text, table)
-        grid[2].set(xscale="log", xlabel="text at hand (MB)")
-        grid[2].xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        grid[2].xaxis.set_major_formatter("{x:,g}")
-        grid[2].xaxis.set_minor_formatter(NullFormatter())
-        grid[2].margins(x=0.2)
     for axes in grid:
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set_ylim(1.15 * table.beyond.min(), 1.15 * table.beyond.max())
@@ -281,39 +270,6 @@ def retrieval(rows: list[dict]) -> Figure | None:
         axes.xaxis.get_major_locator().set_params(integer=True)
     key.set_axis_off()
     key.legend(*grid[0].get_legend_handles_labels(), loc="center", ncols=2)
-    return figure
-
-
-def probe_frame(rows: list[dict]) -> pd.DataFrame:
-    """Accuracy (percent) of the linear UPOS probe by layer: name, where, layer, accuracy.
-
-    `where` is English, or the mean of the other languages.
-    """
-    points = [
-        {"name": _stage(row)} | point for row in rows if row["phase"] == 1 for point in row.get("probe", [])
-    ]
-    table = pd.DataFrame(points, columns=["name", "layer", "lang", "accuracy"])
-    where = np.where(table.lang == PIVOT, "English", "mean of the other languages")
-    return table.assign(where=where).groupby(["name", "where", "layer"], as_index=False).accuracy.mean()
-
-
-@plt.rc_context(STYLE)
-def probe(rows: list[dict]) -> Figure | None:
-    """Lines by layer: the accuracy of a linear probe on the frozen encoder, and on random weights."""
-    table = probe_frame(rows)
-    if table.empty:
-        return None
-    figure, (axes,) = _grid(1, 1, 2.6)
-    for (stage, where), part in table.groupby(["name", "where"]):
-        options = {
-            "color": "black" if stage == "before" else "#777777",
-            "linestyle": "-" if where == "English" else "--",
-        }
-        label = "pretrained" if stage == "before" else stage
-        axes.plot(part.layer, part.accuracy, marker="o", markersize=4, label=f"{label}, {where}", **options)
-    axes.set(xlabel="layer (0 = embeddings)", ylabel="UPOS accuracy (%)", ylim=(0, 100))
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 

@@ -1,1 +1,1 @@
-"""Evaluation of a model: predictions, sentence vectors, exact search, mining, and a linear probe."""
+"""Evaluation of a model: predictions, sentence vectors, exact search and mining."""

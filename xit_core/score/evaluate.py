@@ -55,7 +55,7 @@ def by_rows(net: Model, task: Task, s: Scale) -> Evaluation:
         [entry for part in parts.values() for entry in part.seen],
         [score for part in parts.values() for score in part.protocols],
         {"commonest": commonest([row["prediction"] for row in predictions])},
-        clusters={} if s.early else instances.clusters(keys),
+        clusters=instances.clusters(keys),
     )
 
 

@@ -1,0 +1,148 @@
+"""The chapter on real languages: every number from the ledger or the scale's declaration, each checked by
+hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+
+from synthetic import fill
+from xit_core.design import studies
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TARGETS, TASKS, languages
+from xit_core.report import chapters, pages, plots, published, real
+from xit_core.report.claims import MEASURED
+from xit_core.score import embed
+
+
+@pytest.fixture
+def view() -> chapters.View:
+    fill("small", every=3)
+    return chapters.View("small")
+
+
+def cells(text: str) -> dict[str, str]:
+    """The lines of a table with two columns."""
+    lines = [[x.strip() for x in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
+    return dict(line for line in lines if len(line) == 2)
+
+
+def test_the_design_is_what_the_scale_declares_and_how_much_of_it_has_run(view):
+    told, s = cells(real.design(view)), SCALES["small"]
+    planned = len(studies.runs("main", s))
+    assert told["runs"] == f"{len(view.rows):,} finished of {planned:,} planned" and len(view.rows) < planned
+    assert told["an intermediate task"] == (
+        f"{s.stage_steps:,} steps, {s.batch} rows a step, at most {s.stage_rows:,} rows of each source, "
+        f"rate {s.stage_lr:g}"
+    )
+    for target in TARGETS:
+        assert f"`{target}` {len(languages(TASKS[target], s))}" in told["languages of the targets"]
+    assert "`bucc` 1 (zh)" in told["languages of the targets"] and "`udpos` 150 steps" in told["otherwise"]
+    assert told["stand-ins"].startswith("`udtag` stands in for `ccg`; some or all rows of `")
+
+
+def test_the_design_of_a_scale_without_caps_says_all(monkeypatch):
+    monkeypatch.setitem(SCALES, "whole", replace(SCALES["base"], name="whole", stage_rows=0))
+    told = cells(real.design(chapters.View("whole")))
+    assert told["otherwise"] == told["stand-ins"] == "–" and told["evaluation"].startswith("all rows of each")
+    assert told["an intermediate task"].startswith("its own epochs, its own rows a step, all rows of each")
+
+
+def test_the_chapter_of_small_has_every_part_and_is_empty_without_runs(tmp_path):
+    assert pages.generated(pages.views(), tmp_path)["small.md"] == chapters.EMPTY
+    fill("small", every=3)
+    text = pages.generated(pages.views(), tmp_path)["small.md"]
+    assert SCALES["small"].note[1:] in text and "finished of" in text and "#claim-squad" in text
+    drawn = {file.name for file in (tmp_path / "figures").iterdir()}
+    assert drawn >= {"small-factors.svg", "small-gains.svg", "small-retrieval.svg"}
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "guess"),
+    [("mnli", "mnli", 100 / 3), ("csqa", "csqa", 20), ("squad1+mlm", "squad1", None)],
+)
+def test_what_a_training_learned_of_its_task_stands_beside_guessing(name, task, guess):
+    rows = [row for row in fill("small") if (row["path"], row["lang"], row["steps"]) == (name, "en", "sum")]
+    seeds = pd.Series(
+        [np.mean([s["value"] for s in row["scores"] if s["protocol"] == f"{task}: made-up"]) for row in rows]
+    )
+    text = chapters.learned_section(chapters.View("small"))
+    line = next(line for line in text.splitlines() if line.startswith(f"| {name} | `{task}` |"))
+    told = [chapters.number(x) for x in (seeds.mean(), chapters.plots.interval(seeds), guess)]
+    assert [cell.strip() for cell in line.split("|")[4:-1]] == [*told, str(len(rows))] and len(rows) >= 3
+
+
+def test_every_measured_claim_is_listed_with_its_interval(view):
+    text = real.verdicts(view)
+    for row in view.claims[:MEASURED]:
+        line = next(line for line in text.splitlines() if f"#claim-{row['id']}" in line)
+        assert chapters.estimate_cell(row) in line and chapters.verdict_cell(row) in line
+
+
+def test_a_language_stands_with_its_traits_and_its_gain_beyond_the_others(view, tmp_path):
+    text = real.factors(view, tmp_path)
+    gains = plots.language_gains(view.frame).groupby("lang")
+    line = next(line for line in text.splitlines() if line.startswith("| German (`de`) |"))
+    told = [x.strip() for x in line.split("|")[1:-1]]
+    assert told[1:3] == ["Latin", "Indo-European"] and told[3] == str(gains.size()["de"])
+    assert told[4:] == [chapters.number(gains[x].mean()["de"], chapters.SIGNED) for x in ("gain", "beyond")]
+    assert "Latin script" in text and "Indo-European family" in text
+
+
+def test_constructed_languages_have_no_family_to_compare(tmp_path):
+    fill("smoke")
+    assert real.factors(chapters.View("smoke"), tmp_path) == ""
+
+
+def test_a_correlation_is_spearmans_and_its_interval_holds_it():
+    draw = np.random.default_rng(1)
+    x, y = (pd.Series(draw.normal(size=14)) for _ in range(2))
+    x[3] = np.nan
+    said = chapters.correlation(x, y).replace("−", "-")
+    middle, low, high = map(float, said.replace("[", "").replace("]", "").replace(",", "").split())
+    assert (
+        middle == pytest.approx(spearmanr(x.drop(3), y.drop(3)).statistic, abs=0.005) and low < middle < high
+    )
+    assert chapters.correlation(x * 0, y) == "–" and chapters.correlation(x[:3], y[:3]) == "–"
+
+
+def test_every_language_of_a_real_task_has_a_script_and_a_family():
+    rows = published.csv_table("languages")
+    known = [row["lang"] for row in rows]
+    spoken = {lang for task in TASKS.values() for lang in task.langs.split()}
+    assert known == sorted(set(known)) and set(known) >= spoken and all(all(row.values()) for row in rows)
+
+
+def test_the_compared_layer_is_the_one_that_retrieval_scores():
+    assert chapters.DEPTH == embed.DEPTH
+
+
+def test_a_change_is_counted_from_the_encoder_before_training():
+    def row(source, seed, values):
+        layers = [
+            {"lang": "de", "layer": i, "centred": c, "value": v + 10 * c}
+            for i, v in enumerate(values)
+            for c in (False, True)
+        ]
+        fields = {
+            "source": source,
+            "lang": "en",
+            "model": "",
+            "phase": 1 if source == "pretrained" else 2,
+            "seed": seed,
+        }
+        return fields | {"layers": layers, "language_share": [v / 200 for v in values]}
+
+    class Told:
+        main = [
+            row("pretrained", 1, [9, 8, 20, 7, 6]),
+            row("mnli", 1, [0, 0, 25, 0, 0]),
+            row("mnli", 2, [0, 0, 27, 0, 0]),
+        ]
+
+    line = next(line for line in chapters.mechanism(Told).splitlines() if line.startswith("| mnli"))
+    cells = [cell.strip() for cell in line.split("|")[2:-1]]
+    assert cells[::2] == ["26.0", "36.0", "13.0"]
+    assert [cell.split("\N{NO-BREAK SPACE}")[0] for cell in cells[1::2]] == ["+6.0", "+6.0", "+3.0"]
