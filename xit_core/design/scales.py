@@ -33,7 +33,6 @@ class Pretraining:
     packed: bool = True  # neighbouring lines of a language share a sequence
     masking: float = 0.15
     beta2: float = 0.999  # AdamW's second moment
-    dropout: float = 0.0  # of the encoder, here and in later stages: small encoders underfit
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity, not by fields

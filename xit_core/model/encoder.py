@@ -124,13 +124,16 @@ class Model(nn.Module):
 
 
 def shape(p: Pretraining, vocabulary: int) -> XLMRobertaConfig:
-    """The configuration of an encoder that is pretrained here. Positions start at 2, as in XLM-R."""
+    """The configuration of an encoder that is pretrained here, without dropout, as small encoders underfit.
+
+    Positions start at 2, as in XLM-R.
+    """
     return XLMRobertaConfig(
         vocab_size=vocabulary, hidden_size=p.hidden, num_hidden_layers=p.layers, num_attention_heads=p.heads,
         intermediate_size=4 * p.hidden, max_position_embeddings=POSITIONS + 2, type_vocab_size=1,
         layer_norm_eps=1e-5,
-        pad_token_id=1, bos_token_id=0, eos_token_id=2, hidden_dropout_prob=p.dropout,
-        attention_probs_dropout_prob=p.dropout,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2, hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     )  # fmt: skip
 
 
