@@ -210,7 +210,10 @@ def test_a_planted_interaction_with_the_start_is_found_and_a_null_is_not(name, s
         stages = run.source.split(" > ")
         return 3.0 * (stages[-1] in studies.MIXED) + points * run.source.startswith(f"{start} > ")
 
-    found = questions.answers(questions.QUESTIONS[name], SCALES["micro"], rows_of_starts(name, start, add))
+    question, rows = questions.QUESTIONS[name], rows_of_starts(name, start, add)
+    ledger = questions.ledger_of(question, SCALES["micro"], rows)
+    assert [gate.passed for gate in questions.gates_of(question, ledger).values()] == [True] * 3
+    found = questions.answers_from(question, ledger)
     assert found[0]["verdict"] in ((word,) if points else (word, "open"))
     assert found[0]["low"] < points < found[0]["high"] and abs(found[alone]["estimate"]) < 1
     by_name = {row["name"]: row["estimate"] for row in found}

@@ -40,9 +40,12 @@ def targets(scale: Scale) -> tuple[str, ...]:
 
 
 def runs(scale: Scale) -> list[Run]:
-    """Seed by seed: text alone, the sham and the scenes, each alone and before each task."""
+    """Seed by seed: the baseline, which says what targets are learned, then text alone, the sham and the
+    scenes, each alone and before each task.
+    """
     tasks = (("", PIVOT), *english(scale), *foreign(scale))
-    plan = [
+    plan = [(target, PIVOT) for target in targets(scale)]
+    plan += [
         (path, lang)
         for start in STARTS
         for task, lang in tasks
