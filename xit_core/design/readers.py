@@ -45,7 +45,7 @@ def whole_number(value) -> int:
         and abs(value) < 1e15
         and value == value // 1
     ):
-        return int(float(value))
+        return int(float(digits[0] if digits else value))  # float knows fewer spaces than strip
     raise Wrong("a whole number")
 
 

@@ -48,6 +48,8 @@ def by_rows(net: Model, task: Task, s: Scale) -> Evaluation:
         parts[lang], rows = by_language(net, task, TASKS[task.train_on], lang, s, s.scored(task.name))
         keys[lang] = instances.ties(rows, lang, s.world.made)
     predictions = [prediction for part in parts.values() for prediction in part.predictions]
+    # where a case is several rows, cases of one number belong together
+    by_row = all(len(parts[lang].instances[lang]) == len(rows) for lang, rows in keys.items())
     return Evaluation(
         [score for part in parts.values() for score in part.scores],
         {lang: part.instances[lang] for lang, part in parts.items()},
@@ -55,7 +57,7 @@ def by_rows(net: Model, task: Task, s: Scale) -> Evaluation:
         [entry for part in parts.values() for entry in part.seen],
         [score for part in parts.values() for score in part.protocols],
         {"commonest": commonest([row["prediction"] for row in predictions])},
-        clusters=instances.clusters(keys),
+        clusters=instances.clusters(keys) if by_row else {},
     )
 
 
