@@ -488,7 +488,9 @@ def test_any_value_is_a_label_or_refused(value, names):
         assert value not in (0, 1, 2, "0", "1", "2") or isinstance(value, bool) or not names
         return
     label = -1 if told == "no label" else told["label"]
-    assert value == "-" or value in names or label == float(value.strip() if isinstance(value, str) else value)
+    assert (
+        value == "-" or value in names or label == float(value.strip() if isinstance(value, str) else value)
+    )
 
 
 # -- manifests -----------------------------------------------------------------------------------------------
