@@ -82,6 +82,11 @@ def test_a_shared_training_is_counted_once():
     assert both[0] > 0 and both[1:] == [0, 0]
 
 
+def test_a_stage_costs_the_steps_that_its_task_takes():
+    usual, longer = (cost.train_tokens(Run(path="mlm", scale=s), set()) for s in ("small", "small-mlm"))
+    assert (usual, longer) == (400 * 16 * 128, 2480 * 16 * 128)
+
+
 def test_bigger_scales_cost_more():
     hours = [cost.costs("main", SCALES[s])["gpu_hours"] for s in ("smoke", "micro", "base", "paper")]
     assert hours == sorted(hours)

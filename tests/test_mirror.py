@@ -13,8 +13,8 @@ from plain import row_of
 from xit_core import phases
 from xit_core.bench import retrieval as bench_retrieval
 from xit_core.data.mirror import from_mirror, manifest
-from xit_core.design.scales import PIVOT, SCALES
-from xit_core.design.tasks import EVERY, TASKS, languages
+from xit_core.design.scales import SCALES
+from xit_core.design.tasks import TASKS, languages
 from xit_core.machine.places import mirror_dir
 from xit_core.metrics import protocols
 from xit_core.model import origins, train
@@ -67,7 +67,7 @@ def test_a_task_is_trained_evaluated_and_scored(name, net, tmp_path):
         assert seen and all(len(x["sha256"]) == 64 for x in seen)
         assert train.fit(net, Mixture(features, 4, 2, seed=1), 1e-3, 1, tmp_path)
     found = row_of(evaluate.target(net, task, s) if task.scored else evaluate.stage(net, (task,), s)[0])
-    langs = set(languages(task, s)) if task.scored else {task.train_lang.replace(EVERY, PIVOT)}
+    langs = set(languages(task, s)) if task.scored else {task.pivot_lang}
     if name != "mlm":
         assert {x["lang"] for x in found["seen"]} == langs and {
             x["lang"] for x in found["predictions"]

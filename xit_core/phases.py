@@ -230,7 +230,7 @@ def tune(net: Model, run: Run) -> Training:
     read, earlier = time.time(), spent(run.folder)
     methods.of(method).add(net)
     batch, rows = s.batch_of(task.kind) or run.target.batch, len(features[task.name])
-    steps = s.target_steps(run.target.name) or run.target.epochs * -(-rows // batch)
+    steps = s.steps_for(run.target.name, target=True) or run.target.epochs * -(-rows // batch)
     batches = mixture.Mixture(features, batch, steps, run.seed)
     rate = s.rate((run.target.name,), target=True) * method.rate
     curve = fit(net, batches, rate, run.seed, run.folder, s.save_every)
@@ -309,7 +309,7 @@ def steps_of(tasks: tuple[Task, ...], features: dict, s: Scale, batch: int, rule
     """
     rows = {task: len(features[task.name]) for task in tasks}
     epochs = {task: task.epochs * -(-min(n, s.cap or n) // batch) for task, n in rows.items()}
-    return joint_steps({task: s.steps_alone(task.name) or epochs[task] for task in tasks}, rule)
+    return joint_steps({task: s.steps_for(task.name, target=False) or epochs[task] for task in tasks}, rule)
 
 
 # -- the row -------------------------------------------------------------------------------------------------

@@ -95,8 +95,7 @@ def training(task: Task) -> list[Place]:
     """The splits whose rows train a task, joined data sets last; [] if it does not train on its own rows."""
     if task.train_on != task.name:
         return []
-    lang = PIVOT if task.train_lang == EVERY else task.train_lang
-    own = [_own(task, part, lang)._replace(trains=True) for part in task.train.split(",")]
+    own = [_own(task, part, task.pivot_lang)._replace(trains=True) for part in task.train.split(",")]
     return own + [_spec(spec) for spec in task.joined]
 
 

@@ -10,6 +10,7 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
+from functools import cache
 from itertools import chain
 
 import numpy as np
@@ -89,7 +90,8 @@ def is_long(segment: str) -> bool:
     return len(segment.split()) >= LEAST_WORDS
 
 
-def _spelled() -> dict[int, str]:
+@cache  # it takes a quarter of a second, and few processes need it
+def spelled() -> dict[int, str]:
     """The replacement of each character before the text is split into units.
 
     A character that is not a letter, mark or digit becomes a space. A letter of a script without spaces
@@ -102,12 +104,9 @@ def _spelled() -> dict[int, str]:
     return alone | between
 
 
-SPELLED = _spelled()
-
-
 def units(text: str) -> list[str]:
     """Lower-case words without punctuation; in scripts without spaces, single characters."""
-    return text.lower().translate(SPELLED).split()
+    return text.lower().translate(spelled()).split()
 
 
 def windows(lines: list[list[str]]) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
@@ -137,10 +136,13 @@ class Held:
         for start in range(0, len(distinct), CHUNK):
             for n, rolled, _, is_full_line in windows([*map(units, distinct[start : start + CHUNK])]):
                 hashes[n].append(np.unique(rolled if n == GRAM else rolled[is_full_line]))
-        self.texts, self.grams = (
-            len(distinct),
-            {n: np.unique(np.concatenate(parts)) for n, parts in hashes.items()},
-        )
+        self.grams = {n: np.unique(np.concatenate(parts)) for n, parts in hashes.items()}
+
+    def holds(self, lines: list[str]) -> list[bool]:
+        """What `within` says of each line, given as a text; CHUNK lines are split at a time."""
+        starts = range(0, len(lines), CHUNK)
+        parts = (self.within([*map(units, lines[i : i + CHUNK])]).tolist() for i in starts)
+        return [*chain.from_iterable(parts)]
 
     def within(self, lines: list[list[str]]) -> np.ndarray:
         """Whether each line (as units) contains an evaluation text or a GRAM-gram of one.
@@ -173,8 +175,7 @@ def without_lines(pages: dict[int, dict], counts: Counter, held: Held) -> tuple[
     """
     lines = {number: page["a"].split("\n") for number, page in pages.items()}
     flat = [*chain.from_iterable(lines.values())]
-    parts = (held.within([*map(units, flat[i : i + CHUNK])]) for i in range(0, len(flat), CHUNK))
-    gone = iter(np.concatenate([*parts]).tolist() if flat else [])
+    gone = iter(held.holds(flat))
     kept = {number: [line for line in page if not next(gone)] for number, page in lines.items()}
     cut = {Note("line is evaluated"): len(flat) - sum(map(len, kept.values()))}
     found = {number: pages[number] | {"a": "\n".join(rest)} for number, rest in kept.items() if any(rest)}

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-import numpy as np
-
 from ..design import studies
 from ..design.scales import Scale
 from ..design.tasks import HELD_OUT, PARALLEL, TASKS, TEXT, Task, languages, located, train_languages
@@ -162,16 +160,10 @@ def without(rows: list[dict], held: overlap.Held) -> tuple[list[dict], int]:
     The lines become blank, so no row changes its place.
     """
     lines = [line for row in rows for line in row["text"].split("\n")]
-    blanked = np.concatenate(
-        [
-            held.within([*map(overlap.units, lines[i : i + overlap.CHUNK])])
-            for i in range(0, len(lines), overlap.CHUNK)
-        ]
-    )
-    cleaned = iter("" if blank else line for line, blank in zip(lines, blanked.tolist(), strict=True))
-    return [row | {"text": "\n".join(islice(cleaned, row["text"].count("\n") + 1))} for row in rows], int(
-        blanked.sum()
-    )
+    blanked = held.holds(lines)
+    cleaned = iter("" if blank else line for line, blank in zip(lines, blanked, strict=True))
+    texts = ["\n".join(islice(cleaned, row["text"].count("\n") + 1)) for row in rows]
+    return [row | {"text": text} for row, text in zip(rows, texts, strict=True)], sum(blanked)
 
 
 def write_split(folder: Path, entry: dict, blob: bytes, note: str) -> dict:

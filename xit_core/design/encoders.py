@@ -12,9 +12,8 @@ from ..machine.places import PACKAGE
 
 # relative depth of the layer whose sentence vectors are compared: jiant scores hidden_states[14] of 24 layers
 DEPTH = 14 / 24
-WHOLE = (
-    "model.safetensors"  # an encoder's weights, and the index of weights in parts, as transformers names them
-)
+# an encoder's weights, and the index of weights in parts, as transformers names them
+WHOLE = "model.safetensors"
 INDEX = f"{WHOLE}.index.json"
 SHIPPED, HUB, FOLDER, QUANTISED, RANDOM = "shipped", "hub", "folder", "quantised", "random"
 

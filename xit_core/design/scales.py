@@ -99,13 +99,9 @@ class Scale:
         """Evaluation rows a language of a task, 0 = all."""
         return dict(self.eval_rows_of).get(task, self.eval_rows)
 
-    def target_steps(self, task: str) -> int:
-        """Optimiser steps of a target's own training, 0 = its epochs."""
-        return dict(self.steps_of).get(task, self.steps)
-
-    def steps_alone(self, task: str) -> int:
-        """Optimiser steps that a task adds to an intermediate stage, 0 = its epochs."""
-        return dict(self.steps_of).get(task, self.stage_steps)
+    def steps_for(self, task: str, target: bool) -> int:
+        """Optimiser steps of a target's own training, or that a task adds to a stage; 0 = its epochs."""
+        return dict(self.steps_of).get(task, self.steps if target else self.stage_steps)
 
     def rate(self, tasks: tuple[str, ...], target: bool) -> float:
         """The learning rate of a training on these tasks: a target's own, or an intermediate stage."""

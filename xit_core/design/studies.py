@@ -116,12 +116,8 @@ def started(scale: Scale) -> list[Run]:
 
     It has no runs with random weights; those of the scale that it prolongs are used.
     """
-    return [
-        Run(f"{scale.start} > {path}" if path != scale.start else path, scale, seed)
-        for seed in scale.seeds
-        for source in ("", *nine(scale))
-        for path in (paths(source, scale.targets) if source else (scale.start, *scale.targets))
-    ]
+    sources = [scale.start, *(f"{scale.start} > {name}" for name in nine(scale))]
+    return balanced(scale, scale.seeds, [(source, {}) for source in sources], scale.targets)
 
 
 # the research questions add theirs (report.questions)

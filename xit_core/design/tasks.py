@@ -103,6 +103,11 @@ class Task:
     translated: tuple["Translation", ...] = ()  # the training rows by machine
 
     @property
+    def pivot_lang(self) -> str:
+        """The language of its training rows; English where they are in several."""
+        return PIVOT if self.train_lang == EVERY else self.train_lang
+
+    @property
     def scored(self) -> bool:
         """Whether a path may end in it: it is evaluated in every language, not only trained on."""
         return self.role in ("target", "xtreme-r", "shift")

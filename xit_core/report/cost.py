@@ -116,13 +116,11 @@ def train_tokens(run: Run, counted: set) -> int:
     if not tasks or key in counted:
         return 0
     counted.add(key)
-    if run.phase == 2:
-        fixed, cap = scale.stage_steps, run.size or scale.stage_rows
-    else:
-        fixed, cap = scale.target_steps(run.target.name), scale.rows
+    cap = scale.rows if run.target else run.size or scale.stage_rows
     total, alone = 0, {}  # tokens, and the steps of each task
     for task in tasks:
         rows = rows_of(task, task.train) or cap
+        fixed = scale.steps_for(run.target.name if run.target else task.name, target=bool(run.target))
         alone[task] = fixed or math.ceil(min(rows, cap or rows) * task.epochs / task.batch)
         total += alone[task] * (scale.batch_of(task.kind) or task.batch) * scale.longest(task.kind)
     return total if run.steps == SUM else round(total * joint_steps(alone, SINGLE) / sum(alone.values()))

@@ -36,8 +36,8 @@ def run_study(
 ) -> None:
     """Execute the missing runs of a study, then the analysis.
 
-    `budget`: seconds; only runs that are expected to end within it are started. `seeds`: only seeds up to
-    this number; 0 = all.
+    `budget`: seconds; a notebook is started if its first run is expected to end within it. `seeds`: only
+    seeds up to this number; 0 = all.
     Raises: Bad before anything starts, or when a user's mistake stopped a notebook; Failed when a notebook
     failed for another reason. The other notebooks are still executed.
     """

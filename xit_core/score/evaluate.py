@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..data import reading
-from ..design.scales import PIVOT, Scale
-from ..design.tasks import EVERY, PARALLEL, TASKS, TEXT, Task, languages
+from ..design.scales import Scale
+from ..design.tasks import PARALLEL, TASKS, TEXT, Task, languages
 from ..ledger.outcomes import Evaluation, Score
 from ..metrics import protocols
 from ..metrics.protocols import PROTOCOLS
@@ -113,8 +113,7 @@ def stage(net: Model, tasks: tuple[Task, ...], s: Scale) -> tuple[Evaluation, di
         if kind(task).measured == MASKS:
             scores += masked(net, s)
             continue
-        lang = PIVOT if task.train_lang == EVERY else task.train_lang
-        evaluation, rows = by_language(net, task, task, lang, s, s.dev_rows or s.eval_rows)
+        evaluation, rows = by_language(net, task, task, task.pivot_lang, s, s.dev_rows or s.eval_rows)
         scores += [replace(score, protocol=f"{task.name}: {score.protocol}") for score in evaluation.scores]
         predictions, seen = predictions + evaluation.predictions, seen + evaluation.seen
         guess[task.name] = constant_score(rows)

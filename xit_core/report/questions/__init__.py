@@ -21,7 +21,7 @@ from ...design.scales import PIVOT, Scale
 from ...design.studies import STUDIES
 
 if TYPE_CHECKING:  # a study can also be run where pandas is not installed
-    from ..contrasts import Cell, Ledger, Weights
+    from ..contrasts import Cell, Ledger, Source, Weights
     from ..gates import Gate
     from ..stats import Interval
 
@@ -67,6 +67,17 @@ def seeds_at(scale: Scale, declared: dict[str, int]) -> Sequence[int]:
 def after(start: str, task: str) -> str:
     """The source that trains a task after a start; either may be "", for nothing."""
     return " > ".join(filter(None, (start, task)))
+
+
+def gain_after(start: str, sources: "Sequence[Source]", targets: Sequence[str]) -> "Weights":
+    """The weights of what tasks add after a start, as the mean over tasks and targets.
+
+    `sources`: each task and the language of its rows.
+    """
+    from ..contrasts import mean_contrast, versus
+
+    begin = (start, PIVOT)
+    return mean_contrast([versus((after(start, task), lang), begin, targets) for task, lang in sources])
 
 
 def gates_of_starts(

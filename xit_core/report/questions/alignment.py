@@ -6,7 +6,7 @@ from ...design.run import PRETRAINED, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS
-from . import Question, after, gates_of_starts, seeds_at
+from . import Question, after, gain_after, gates_of_starts, seeds_at
 
 if TYPE_CHECKING:
     from ..contrasts import Ledger, Weights
@@ -40,20 +40,13 @@ def runs(scale: Scale) -> list[Run]:
     ]
 
 
-def gain(scale: Scale, start: str) -> "Weights":
-    """The weights of what the tasks add after a start, as the mean over tasks and targets."""
-    from ..contrasts import mean_contrast, versus
-
-    on, begin = targets(scale), (start, PIVOT)
-    return mean_contrast([versus((after(start, task), PIVOT), begin, on) for task in tasks(scale)])
-
-
 def contrasts(scale: Scale) -> "dict[str, Weights]":
     """The difference in differences, and its parts."""
     from ..contrasts import minus, versus
 
     on = targets(scale)
-    aligned, sham, plain = (gain(scale, start) for start in (ALIGNED, SHAM, ""))
+    sources = [(task, PIVOT) for task in tasks(scale)]
+    aligned, sham, plain = (gain_after(start, sources, on) for start in (ALIGNED, SHAM, ""))
     return {
         "gain after alignment − gain after the sham": minus(aligned, sham),
         "gain after alignment": aligned,

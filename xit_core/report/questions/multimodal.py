@@ -4,18 +4,17 @@ from typing import TYPE_CHECKING
 
 from ...design.run import MACHINE_TRANSLATED, PRETRAINED, Run
 from ...design.scales import PIVOT, Scale
-from ...design.studies import paths
+from ...design.studies import MIXED, paths
 from ...design.tasks import TARGETS, TEXT
-from . import Question, after, gates_of_starts, seeds_at
+from . import Question, after, gain_after, gates_of_starts, seeds_at
 
 if TYPE_CHECKING:
-    from ..contrasts import Ledger, Source, Weights
+    from ..contrasts import Ledger, Weights
     from ..gates import Gate
 
 SCENES, SHAM, ALONE = "scenes", "scenes_sham", TEXT.name
 STARTS = (ALONE, SHAM, SCENES)
 Tasks = tuple[tuple[str, str], ...]  # each a task and the language of its rows
-MIXED = ("squad1", "mnli", "hellaswag")
 ENGLISH: dict[str, Tasks] = {"micro": tuple((name, PIVOT) for name in MIXED)}  # elsewhere MNLI
 FOREIGN: dict[str, Tasks] = {"micro": tuple((name, MACHINE_TRANSLATED) for name in MIXED)}  # elsewhere OCNLI
 TARGETS_AT = {"micro": TARGETS}
@@ -57,22 +56,13 @@ def runs(scale: Scale) -> list[Run]:
     ]
 
 
-def gain(scale: Scale, start: str, tasks: Tasks) -> "Weights":
-    """The weights of what tasks add after a start, as the mean over tasks and targets."""
-    from ..contrasts import mean_contrast, versus
-
-    begin: Source = (start, PIVOT)
-    sources = [(after(start, task), lang) for task, lang in tasks]
-    return mean_contrast([versus(source, begin, targets(scale)) for source in sources])
-
-
 def contrasts(scale: Scale) -> "dict[str, Weights]":
     """The difference in differences, and its parts."""
     from ..contrasts import minus, versus
 
     on, away = targets(scale), foreign(scale)
-    scenes, sham, alone = (gain(scale, start, away) for start in (SCENES, SHAM, ALONE))
-    at_home = [gain(scale, start, english(scale)) for start in (SCENES, SHAM)]
+    scenes, sham, alone = (gain_after(start, away, on) for start in (SCENES, SHAM, ALONE))
+    at_home = [gain_after(start, english(scale), on) for start in (SCENES, SHAM)]
     return {
         "gain of non-English tasks after scenes − after the sham": minus(scenes, sham),
         "gain of non-English tasks after scenes − after text alone": minus(scenes, alone),
