@@ -13,7 +13,7 @@ from xit_core.data.checklist import checks
 from xit_core.design import scales
 from xit_core.design.encoders import lacking
 from xit_core.design.scales import SCALES
-from xit_core.design.tasks import IOB2, TASKS
+from xit_core.design.tasks import IOB2, REAL_TASKS, TASKS
 from xit_core.machine import places
 from xit_core.metrics.protocols import PROTOCOLS
 from xit_core.model import kinds, origins, packed
@@ -22,7 +22,9 @@ from xit_core.model.kinds.kind import Vocabulary
 
 ROWS = json.loads((Path(__file__).parent / "rows.json").read_text(encoding="utf-8"))  # raw rows of each task
 MIRROR = places.mirror_dir()  # where it is; within a test it is not seen
-CODED = [t for t in TASKS.values() if KINDS[t.kind].answers and t.kind != "ground"]  # of one example
+CODED = [
+    t for t in map(TASKS.get, REAL_TASKS) if KINDS[t.kind].answers and t.kind != "ground"
+]  # of one example
 
 
 @pytest.fixture(scope="module")

@@ -5,16 +5,17 @@ import itertools
 import math
 import subprocess
 import sys
+from random import Random
 
 import numpy as np
 import pytest
 
 from xit_core import micro
 from xit_core.machine.errors import Bad
-from xit_core.micro.languages import lexicon
-from xit_core.micro.layout import MAKERS
+from xit_core.micro.languages import lexicon, unknown_names
+from xit_core.micro.splits import MAKERS
 from xit_core.micro.tell import Teller, clause, ended
-from xit_core.micro.world import VERBS, Event, Thing
+from xit_core.micro.world import VERBS, Dice, Event, Thing
 
 COLUMNS = {
     "anli": "uid premise hypothesis label reason",
@@ -41,7 +42,11 @@ COLUMNS = {
     "bucc": "source_sentence target_sentence source_lang target_lang",
     "tatoeba": "source_sentence target_sentence source_lang target_lang",
 }
+TWINS = ("mnli xnli pawsx udpos panx xquad mlqa tydiqa tatoeba", "xnli pawsx xquad")
+for suffix, names in zip(("shift", "adversarial"), TWINS, strict=True):
+    COLUMNS |= {f"{name}_{suffix}": COLUMNS[name] for name in names.split()}
 LABELS = {"anli": 3, "mnli": 3, "qqp": 2, "hellaswag": 4, "cosmosqa": 4, "xnli": 3, "pawsx": 2}
+LABELS |= {"xnli_shift": 3, "xnli_adversarial": 3, "pawsx_adversarial": 2}
 
 
 def texts(row):
@@ -125,7 +130,7 @@ def test_words_alone_do_not_solve_paraphrase(config):
 
 
 def test_answers_lie_at_their_offsets():
-    for config in ("squad1", "squad2", "xquad", "mlqa", "tydiqa"):
+    for config in ("squad1", "squad2", "xquad", "mlqa", "tydiqa", "xquad_shift", "xquad_adversarial"):
         for lang in micro.LANGUAGES:
             for row in micro.rows(config, "validation", lang, 100):
                 for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
@@ -151,11 +156,64 @@ def test_parallel_rows_tell_the_same():
         return sorted(c for w in plain if (c := meaning[lang].get(w, w)) not in ("the", "<case>", case))
 
     columns = {"tatoeba": "source_sentence", "xnli": "sentence1", "pawsx": "sentence2", "mlqa": "context"}
+    columns |= {"xnli_adversarial": "sentence1", "xquad_adversarial": "context"}
     for config, column in columns.items():
         pivot = [concepts(row[column], "en") for row in micro.rows(config, "validation", "en", 50)]
         for lang in micro.LANGUAGES:
             told = [concepts(row[column], lang) for row in micro.rows(config, "validation", lang, 50)]
             assert told == pivot, (config, lang)
+
+
+def test_another_domain_has_longer_sentences_rare_words_and_unknown_names():
+    told = {
+        name: [row["sentence1"] for row in micro.rows(name, "validation", "en", 400)]
+        for name in ("pawsx", "pawsx_shift")
+    }
+    words = {name: collections.Counter(" ".join(texts).split()) for name, texts in told.items()}
+    rare, frequent = lexicon()["en"]["hurt"], lexicon()["en"]["see"]
+    shares = {name: found[rare] / found[frequent] for name, found in words.items()}
+    known = set(lexicon()["en"].values())
+    unknown = {name: set(found) - known for name, found in words.items()}
+    assert shares["pawsx_shift"] > 2 * shares["pawsx"]
+    assert not unknown["pawsx"] and unknown["pawsx_shift"] <= set(unknown_names()["en"].values())
+    lengths = [
+        np.mean([len(row["sentence1"].split()) for row in micro.rows(name, "validation", "en", 400)])
+        for name in ("xnli", "xnli_shift")
+    ]
+    assert lengths[1] > lengths[0] + 1
+
+
+def test_the_other_domain_is_the_same_in_every_language():
+    pairs = [micro.rows("tatoeba_shift", "validation", lang, 80) for lang in ("al", "zi")]
+    assert [row["target_sentence"] for row in pairs[0]] == [row["target_sentence"] for row in pairs[1]]
+
+
+def test_without_a_shift_the_dice_are_those_of_the_library():
+    assert [Dice("a").random(), Dice("a").randrange(9)] == [Random("a").random(), Random("a").randrange(9)]
+    assert Dice("a").more(0.3) == 0.3 and Dice("a", 0.5).more(0.4) == 0.7
+
+
+def test_words_in_common_do_not_tell_what_follows_in_adversarial_inference():
+    same = {"entailment": [], "neutral": [], "contradiction": []}
+    for row in micro.rows("xnli_adversarial", "validation", "en", 600):
+        premise, hypothesis = (set(row[key].split()) for key in ("sentence1", "sentence2"))
+        same[row["gold_label"]].append(len(premise & hypothesis) / len(premise | hypothesis))
+    assert np.mean(same["entailment"]) < 0.6 and np.mean(same["neutral"]) == 1
+    assert np.mean(same["contradiction"]) > 0.75
+
+
+def test_adversarial_paraphrases_have_the_same_words():
+    for row in micro.rows("pawsx_adversarial", "validation", "mu", 100):
+        assert sorted(row["sentence1"].split()) == sorted(row["sentence2"].split())
+
+
+def test_a_misleading_sentence_has_the_verb_of_the_question_and_not_its_answer():
+    verbs = {lexicon()["en"][verb] for verb in VERBS}
+    for row in micro.rows("xquad_adversarial", "validation", "en", 200):
+        (verb,) = verbs & set(row["question"].split())
+        having = [x for x in row["context"].split(" . ") if verb in x.split()]
+        answer = row["answers"]["text"][0]
+        assert len(having) == 2 and sum(answer in x for x in having) == 1
 
 
 def test_bilingual_share_is_the_declared_one():

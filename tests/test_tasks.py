@@ -13,7 +13,7 @@ from xit_core.data import pictures
 from xit_core.data.checklist import checks
 from xit_core.design.readers import MISPLACED, SCENES, Note, aligned
 from xit_core.design.scales import SCALES
-from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, declare, languages, task
+from xit_core.design.tasks import INTERMEDIATES, REAL_TASKS, TARGETS, TASKS, declare, languages, task
 from xit_core.design.worlds import MICRO, REAL
 from xit_core.machine.errors import Bad
 from xit_core.metrics.protocols import PROTOCOLS
@@ -43,7 +43,7 @@ def stored(name):
     return checks(rows, "de", 0) if TASKS[name].expand == "checklist" else rows
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", REAL_TASKS)
 def test_stored_rows_of_the_real_layout_read_as_examples_of_the_kind(name):
     declared, rows = TASKS[name], stored(name)
     lang = "de" if declared.scored else declared.train_lang

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..design.scales import PIVOT, Scale
 from ..design.studies import MIXED
-from ..design.tasks import EVERY, TASKS, Task, languages, located, translation_languages
+from ..design.tasks import EVERY, REAL_TASKS, TASKS, Task, languages, located, translation_languages
 from ..machine.errors import Bad
 from ..machine.places import PACKAGE, local_dir, mirror_dir
 from . import hub, mining_pools, originals
@@ -158,7 +158,7 @@ def unread_files() -> list[Path]:
     if not folder:
         return []
     splits: dict[tuple[str, str], set[str]] = {}
-    for place in (place for task in TASKS.values() for place in declared(task)):
+    for place in (place for name in REAL_TASKS for place in declared(TASKS[name])):
         splits.setdefault((place.repository, place.config), set()).add(place.split)
     try:
         paths = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir()]
@@ -232,7 +232,7 @@ def presence(scale: Scale) -> list[dict]:
             if split == "validation" or task.train_on == task.name
         ]
     else:
-        lines = [_line(task, place) for task in TASKS.values() for place in wanted(task, scale)]
+        lines = [_line(TASKS[name], place) for name in REAL_TASKS for place in wanted(TASKS[name], scale)]
     return [dict(zip(PRESENCE_KEYS, line, strict=True)) for line in lines]
 
 

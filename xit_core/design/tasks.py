@@ -2,7 +2,7 @@
 scored.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..machine.errors import Bad
@@ -101,6 +101,7 @@ class Task:
     # span tasks whose evaluation contexts no training row may have: a stand-in could
     no_overlap_with: tuple[str, ...] = ()
     translated: tuple["Translation", ...] = ()  # the training rows by machine
+    made: bool = False  # only a generated world has it
 
     @property
     def pivot_lang(self) -> str:
@@ -467,8 +468,27 @@ for lang in ("ko", "sw"):
         stand_ins=("google/xtreme/tydiqa/validation",), **QA,
     )  # fmt: skip
 
+# -- twins that only a generated world has: tasks in another domain, and targets with misleading rows
+
+
+def twin(of: str, suffix: str) -> None:
+    """Declare a twin of a task. That of a target is scored after the training of the target itself."""
+    task, name = TASKS[of], f"{of}_{suffix}"
+    role, train_on = ("shift", task.train_on) if task.scored else ("alternative", name)
+    TASKS[name] = replace(
+        task, name=name, role=role, train_on=train_on, source=f"micro/{name}", made=True, stand_ins=(),
+        translated=(), original="", obtain="none: the micro-world generates it, and no real data set has it",
+    )  # fmt: skip
+
+
+for name in "mnli xnli pawsx udpos panx xquad mlqa tydiqa tatoeba".split():
+    twin(name, "shift")
+for name in ("xnli", "pawsx", "xquad"):
+    twin(name, "adversarial")
+
 INTERMEDIATES = tuple(t.name for t in TASKS.values() if t.role == "intermediate")
 TARGETS = tuple(t.name for t in TASKS.values() if t.role == "target")
+REAL_TASKS = tuple(t.name for t in TASKS.values() if not t.made)  # that have rows outside of generated worlds
 # What every encoder is measured on, whatever trained it: masked words, parallel sentences
 TEXT, PARALLEL = TASKS["mlm"], TASKS["tatoeba"]
 
@@ -513,8 +533,8 @@ def languages(task: Task, scale: Scale) -> tuple[str, ...]:
     Raises: Bad for a task that the scale's world does not have.
     """
     world = scale.world
-    if world.tasks and task.name not in world.tasks:
-        names = ", ".join(world.tasks)
+    if task.name not in (world.tasks or REAL_TASKS):
+        names = ", ".join(world.tasks or REAL_TASKS)
         raise Bad(
             f"scale {scale.name!r}: the {world.name}-world has no {task.name!r}, only {names}; take another "
             "scale"

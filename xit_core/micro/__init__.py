@@ -1,8 +1,9 @@
 """The micro-world: eight constructed languages in which the whole study runs in minutes."""
 
 from .languages import LANGUAGES, Language, word_pieces
-from .layout import BUCC_GOLD, TELLS, rows
+from .layout import BUCC_GOLD
 from .pages import gloss, pages
+from .splits import TELLS, rows
 from .tell import TRANSLATION_ERROR
 
 __all__ = [

@@ -12,6 +12,7 @@ from .world import CLASS_OF, CLASSES, COMMON, HYPERNYM, NAMED, VERBS, Dice
 FUNCTION = "the in not that is say who what where do next two it and".split()
 CONTENT = (*VERBS, *(c for name in COMMON for c in CLASSES[name]), *dict.fromkeys(HYPERNYM.values()))
 PROPER_NAMES = tuple(c for name in NAMED for c in CLASSES[name])
+UNKNOWN = "unknown "  # before the concept of a name: the other name that no text has
 LATIN = "abdefghiklmnoprstuvz"
 ALPHABETS = {"Latin": LATIN, "Greek": "αβδεφγχικλμνοπρστυξζ", "Cyrillic": "абдефгхиклмнопрстувз"}
 
@@ -55,12 +56,13 @@ LANGUAGES = {language.code: language for language in DECLARED}
 
 
 def _construct(language: Language, concept: str, attempt: int) -> str:
+    name = concept.removeprefix(UNKNOWN) in PROPER_NAMES
     rng = Dice(f"{language.code} {concept} {attempt}")
-    size = 1 if concept in FUNCTION else rng.choice((2, 2, 3) if concept in PROPER_NAMES else (2, 2, 2, 3))
+    size = 1 if concept in FUNCTION else rng.choice((2, 2, 3) if name else (2, 2, 2, 3))
     word = "".join(rng.choice(language.consonants) + rng.choice(language.vowels) for _ in range(size))
     word += rng.choice(language.consonants) if rng.random() < 0.4 or size == 1 else ""
     word = word.translate(str.maketrans(LATIN, ALPHABETS[language.script]))
-    return word.title() if concept in PROPER_NAMES else word
+    return word.title() if name else word
 
 
 @cache
@@ -75,16 +77,35 @@ def lexicon() -> dict[str, dict[str, str]]:
     for code, x in LANGUAGES.items():
         words = out[code] = {".": ".", "?": "?"}
         for concept in (*FUNCTION, *CONTENT, *PROPER_NAMES):
-            share = (
-                0 if code == "en" or concept in FUNCTION else x.names if concept in PROPER_NAMES else x.words
-            )
-            shared = crc32(f"{code} {concept}".encode()) % 1000 < 1000 * share
-            attempts = map(_construct, repeat(x), repeat(concept), count())
-            words[concept] = (
-                out["en"][concept] if shared else next(word for word in attempts if word.lower() not in used)
-            )
-            used.add(words[concept].lower())
+            words[concept] = _word(x, concept, concept, out["en"], used)
         words["<case>"] = _construct(x, "the", 99)[-2:] if x.case else ""
+    return out
+
+
+def _word(x: Language, concept: str, form: str, pivot: dict[str, str], used: set[str]) -> str:
+    """The pivot's word, for the share of concepts that a language has from it, else the first word built from
+    `form` that is not used yet.
+    """
+    share = 0 if x.code == "en" or concept in FUNCTION else x.names if concept in PROPER_NAMES else x.words
+    shared = crc32(f"{x.code} {concept}".encode()) % 1000 < 1000 * share
+    attempts = map(_construct, repeat(x), repeat(form), count())
+    word = pivot[concept] if shared else next(word for word in attempts if word.lower() not in used)
+    used.add(word.lower())
+    return word
+
+
+@cache
+def unknown_names() -> dict[str, dict[str, str]]:
+    """Language code -> concept of a name -> another name, which no pretraining text has.
+
+    A language has as many of them from the pivot as of the known ones.
+    """
+    used = {word.lower() for words in lexicon().values() for word in words.values()}
+    out: dict[str, dict[str, str]] = {}
+    for code, x in LANGUAGES.items():
+        words = out[code] = {}
+        for name in PROPER_NAMES:
+            words[name] = _word(x, name, UNKNOWN + name, out["en"], used)
     return out
 
 

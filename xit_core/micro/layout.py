@@ -4,14 +4,12 @@ A row depends only on (config, split, language, seed, index), so asking for more
 Row i means the same in all languages, except where the real test sets are not parallel either (OWN).
 """
 
-from functools import lru_cache
 from zlib import crc32
 
-from ..design.tasks import IOB2, NLI, TASKS, UPOS
-from ..machine.errors import Bad
+from ..design.tasks import IOB2, NLI, UPOS
 from . import world
 from .languages import LANGUAGES
-from .tell import TRANSLATION_ERROR, Teller, Token, Tokens, clause, ended, phrase, reported
+from .tell import Teller, Token, Tokens, clause, ended, phrase, reported
 from .world import (
     CLASS_OF,
     CLASSES,
@@ -187,23 +185,34 @@ def pawsx(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     }
 
 
+def parts_of(e: Event) -> list[str]:
+    """The parts of an event that a question can ask for."""
+    return [part for part in ("agent", "patient", "place") if getattr(e, part)]
+
+
 def squad1(rng: Dice, split: str, tell: Teller, i: int, answerable: bool = True) -> dict:
     """A question about one of three sentences, with its answer in them, or none if not `answerable`."""
     events = world.story(rng, split, 3, detail=0.3)
     e = rng.choice(events)
-    ask = rng.choice([part for part in ("agent", "patient", "place") if getattr(e, part)])
+    ask = rng.choice(parts_of(e))
     while not answerable and (e.verb in {x.verb for x in events} or (ask == "patient" and not e.patient)):
         # the same people, but this did not happen
         e = event(rng, split, agent=rng.choice(events).agent, detail=1.0)
+    row = asked(events, e, ask, tell, i)
+    return {"id": row["id"], "title": "micro"} | row
+
+
+def asked(events: list[Event], e: Event, ask: str, tell: Teller, i: int) -> dict:
+    """A row that asks for a part of `e`; the answer is where `events` has `e` itself, or nowhere."""
     tokens = [
         token if x is e else token._replace(part="") for x in events for token in ended(clause(tell.code, x))
     ]
     words, inside = tell.list(tokens), [k for k, token in enumerate(tokens) if token.part == ask]
     context, starts = " ".join(words), [len(" ".join([*words[:k], ""])) for k in inside[:1]]
     answers = {"text": [" ".join(words[k] for k in inside)] if inside else [], "answer_start": starts}
-    row = {"id": f"{tell.code}-{crc32(context.encode()):08x}-{i}", "title": "micro", "context": context}
     question = tell.say(e._replace(time="", place=e.place if ask == "place" else None), ask)
-    return row | {"question": question, "answers": answers}
+    name = f"{tell.code}-{crc32(context.encode()):08x}-{i}"
+    return {"id": name, "context": context, "question": question, "answers": answers}
 
 
 def squad2(rng: Dice, split: str, tell: Teller, i: int) -> dict:
@@ -296,7 +305,7 @@ def prefer(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     replies = [tell.say(e), tell.say(event(rng, split))]
     if rng.random() < DISAGREE:
         replies.reverse()
-    ask = rng.choice([part for part in ("agent", "patient", "place") if getattr(e, part)])
+    ask = rng.choice(parts_of(e))
     prompt = f"{tell.story(events)} {tell.say(e, ask)}"
     return {"prompt": prompt, "chosen": replies[0], "rejected": replies[1]}
 
@@ -385,7 +394,7 @@ def tatoeba(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     e = event(rng, split, detail=0.8)
     return {
         "source_sentence": tell.say(e),
-        "target_sentence": Teller("en").say(e),
+        "target_sentence": tell.into("en").say(e),
         "source_lang": tell.code,
         "target_lang": "en",
     }
@@ -457,7 +466,7 @@ def _again(rng: Dice, tell: Teller, e: Event) -> str:
     """An event taken up again: asked about and answered, or with its time or place at the beginning."""
     if rng.random() < 0.3:
         return tell.say(e, fronted=rng.choice(("time", "place")))
-    ask = rng.choice([part for part in ("agent", "patient", "place") if getattr(e, part)])
+    ask = rng.choice(parts_of(e))
     return f"{tell.say(e._replace(time=''), ask)} {tell.text(ended(phrase(tell.code, getattr(e, ask))))}"
 
 
@@ -481,55 +490,3 @@ def _page(rng: Dice, split: str, n: int) -> list:
         elif dice < 0.65:
             events[k] = e._replace(negated=True)
     return events
-
-
-NAMESAKES = (
-    anli,
-    mnli,
-    qqp,
-    squad2,
-    squad1,
-    hellaswag,
-    ccg,
-    cosmosqa,
-    csqa,
-    prefer,
-    scenes,
-    mlm,
-    xnli,
-    pawsx,
-    udpos,
-    panx,
-    xquad,
-    bucc,
-    tatoeba,
-)
-MAKERS = {make.__name__: make for make in NAMESAKES} | {"mlqa": xquad, "tydiqa": squad1}
-SAME = {"prefer_sham": "prefer", "scenes_sham": "scenes"}  # tasks with the very rows of another
-MAKERS |= {name: MAKERS[other] for name, other in SAME.items()}
-TELLS = tuple(t for t in TASKS if t in MAKERS)  # the tasks that have rows in the micro-world
-OWN = ("udpos", "panx", "tydiqa", "bucc", "mlm")  # not parallel: different content in each language
-
-
-@lru_cache(maxsize=256)  # a notebook reads the same rows for every seed of its runs
-def rows(config: str, split: str, lang: str, n: int, seed: int = 0) -> list[dict]:
-    """`n` rows of a task as its real data set lays them out; cached, so they must not be changed.
-
-    Raises: Bad for a language, task or split that does not exist.
-    """
-    if lang not in LANGUAGES:
-        raise Bad(f"no micro language {lang!r}; known: {', '.join(LANGUAGES)}")
-    if config == "bucc_pool" and split in ("source", "target"):
-        return bucc_pool(split, lang, n, seed)
-    if config not in MAKERS or split not in ("train", "validation"):
-        raise Bad(
-            f"no micro rows {config!r} {split!r}; known: {', '.join(MAKERS)} (train, validation), bucc_pool "
-            "(source, target)"
-        )
-    config = SAME.get(config, config)
-    make, own = MAKERS[config], lang if config in OWN else "*"
-    error = TRANSLATION_ERROR if TASKS[config].role == "intermediate" and lang != "en" else 0.0
-    dice = (Dice(f"{config} {split} {own} {seed} {i}") for i in range(n))
-    return [
-        make(rng, split, Teller(lang, f"{config} {split} {seed} {i}", error), i) for i, rng in enumerate(dice)
-    ]

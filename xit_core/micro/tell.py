@@ -3,7 +3,7 @@
 from functools import cache
 from typing import NamedTuple
 
-from .languages import LANGUAGES, lexicon, siblings
+from .languages import LANGUAGES, lexicon, siblings, unknown_names
 from .world import CLASS_OF, Dice, Event, Thing
 
 TRANSLATION_ERROR = 0.1  # chance per content word that the noisy translator uses another word of its class
@@ -130,12 +130,24 @@ def ended(tokens: Tokens, mark: str = ".") -> Tokens:
 class Teller:
     """Turns tokens into words of one language.
 
-    With `error` > 0 it is the noisy translator, which has its own random generator, seeded by `seed`.
+    With `error` > 0 it is the noisy translator, which has its own random generator, seeded by `seed`. With
+    `shift` > 0 such a share of the names is replaced by names that no other text has, by the seed the same
+    ones in every language.
     """
 
-    def __init__(self, code: str, seed: str = "", error: float = 0.0):
-        self.code, self.error, self.words = code, error, lexicon()[code]
+    def __init__(self, code: str, seed: str = "", error: float = 0.0, shift: float = 0.0):
+        self.code, self.seed, self.error, self.shift = code, seed, error, shift
+        self.words = lexicon()[code]
         self.rng = Dice(f"translator {code} {seed}") if error else None
+        if shift:
+            dice = Dice(f"names {seed}")
+            self.words = self.words | {
+                name: word for name, word in unknown_names()[code].items() if dice.random() < shift
+            }
+
+    def into(self, code: str) -> "Teller":
+        """One who says the same in another language, without error."""
+        return Teller(code, self.seed, shift=self.shift)
 
     def word(self, token: Token) -> str:
         """The word of a token in the language."""

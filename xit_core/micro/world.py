@@ -6,7 +6,7 @@ frequent (Zipf).
 """
 
 from itertools import accumulate
-from random import Random as Dice
+from random import Random
 from typing import NamedTuple
 from zlib import crc32
 
@@ -65,6 +65,23 @@ SCRIPTS = (
 )  # fmt: skip
 
 
+class Dice(Random):
+    """Random numbers that a row is drawn with. The same seed always gives the same ones.
+
+    `shift`: how far the row is from the usual domain, from 0 (not at all) to 1. In such a share of the draws
+    rare and frequent words change places, and such a share of the times, places and properties that would not
+    be said is said.
+    """
+
+    def __init__(self, seed: str | float | None = None, shift: float = 0.0):
+        super().__init__(seed)
+        self.shift = shift
+
+    def more(self, chance: float) -> float:
+        """The chance of a detail that is said with this chance in the usual domain."""
+        return chance + (1 - chance) * self.shift
+
+
 class Thing(NamedTuple):
     """A person or thing: a concept, perhaps with an adjective and a second name.
 
@@ -94,6 +111,8 @@ class Event(NamedTuple):
 
 def pick(rng: Dice, options: tuple | list):
     """One of `options`; earlier ones are more frequent (Zipf-Mandelbrot, offset 4)."""
+    if rng.shift and rng.random() < rng.shift:
+        options = options[::-1]
     return rng.choices(options, cum_weights=ZIPF[: len(options)])[0]
 
 
@@ -110,7 +129,7 @@ def belongs(event: Event, split: str) -> bool:
 def thing(rng: Dice, kind: str, adjectives: float = 0.3) -> Thing:
     """A random thing of a class; names never have an adjective."""
     head = pick(rng, CLASSES[kind])
-    plain = kind in NAMED or rng.random() >= adjectives
+    plain = kind in NAMED or rng.random() >= rng.more(adjectives)
     return Thing(head, "" if plain else pick(rng, CLASSES["adjective"]))
 
 
@@ -143,6 +162,7 @@ def event(
         if belongs(candidate, split) and not (
             candidate.patient and candidate.patient.head == candidate.agent.head
         ):
+            detail = rng.more(detail)
             location = place(rng, verb) if rng.random() < detail else None
             return candidate._replace(
                 place=location, time=pick(rng, CLASSES["time"]) if rng.random() < detail else ""
