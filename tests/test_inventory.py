@@ -33,6 +33,8 @@ def test_every_split_that_the_paper_scale_reads_is_listed_with_its_rows():
         ("ccg", "ccgbank"),
         ("mlm", "wikimedia/wikipedia"),
         ("squad1", "squad_mt_fi"),
+        ("shift_gum", "ud_genre"),
+        ("shift_sick", "sick_multi"),
         ("snli", "snli_mt_fi"),
         ("paws", "paws_mt_id"),
         ("hellaswag", "mt/hellaswag"),

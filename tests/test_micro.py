@@ -42,11 +42,12 @@ COLUMNS = {
     "bucc": "source_sentence target_sentence source_lang target_lang",
     "tatoeba": "source_sentence target_sentence source_lang target_lang",
 }
-TWINS = ("mnli xnli pawsx udpos panx xquad mlqa tydiqa tatoeba", "xnli pawsx xquad")
+TWINS = ("mnli xnli pawsx udpos panx xquad mlqa tydiqa tatoeba", "xnli xquad mlqa")
 for suffix, names in zip(("shift", "adversarial"), TWINS, strict=True):
     COLUMNS |= {f"{name}_{suffix}": COLUMNS[name] for name in names.split()}
+COLUMNS["tydiqa_adversarial"] = COLUMNS["xquad"]
 LABELS = {"anli": 3, "mnli": 3, "qqp": 2, "hellaswag": 4, "cosmosqa": 4, "xnli": 3, "pawsx": 2}
-LABELS |= {"xnli_shift": 3, "xnli_adversarial": 3, "pawsx_adversarial": 2}
+LABELS |= {"xnli_shift": 3, "xnli_adversarial": 3}
 
 
 def texts(row):
@@ -198,13 +199,8 @@ def test_words_in_common_do_not_tell_what_follows_in_adversarial_inference():
     for row in micro.rows("xnli_adversarial", "validation", "en", 600):
         premise, hypothesis = (set(row[key].split()) for key in ("sentence1", "sentence2"))
         same[row["gold_label"]].append(len(premise & hypothesis) / len(premise | hypothesis))
-    assert np.mean(same["entailment"]) < 0.6 and np.mean(same["neutral"]) == 1
-    assert np.mean(same["contradiction"]) > 0.75
-
-
-def test_adversarial_paraphrases_have_the_same_words():
-    for row in micro.rows("pawsx_adversarial", "validation", "mu", 100):
-        assert sorted(row["sentence1"].split()) == sorted(row["sentence2"].split())
+    means = [np.mean(found) for found in same.values()]
+    assert max(means) - min(means) < 0.1 and max(means) < 0.6
 
 
 def test_a_misleading_sentence_has_the_verb_of_the_question_and_not_its_answer():

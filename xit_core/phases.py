@@ -3,6 +3,7 @@
 Every finished run becomes a row of the ledger.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -128,7 +129,7 @@ def train_stage(net: Model, run: Run) -> Training:
     # with what the method added
     before = {name: weights.clone() for name, weights in net.encoder.state_dict().items()}
     batch = max(s.batch_of(task.kind) or task.batch for task in tasks)
-    steps = steps_of(tasks, features, s, batch, run.steps)
+    steps = steps_of(tasks, features, run, batch)
     batches = mixture.Mixture(features, batch, steps, run.seed, s.cap, s.temperature)
 
     def look(now: Model) -> dict:
@@ -302,14 +303,12 @@ def counted(read: list[dict], lost: np.ndarray) -> list[dict]:
     return [part | {"counts": part["counts"] | {LOST: n}} if n else part for part, n in parts]
 
 
-def steps_of(tasks: tuple[Task, ...], features: dict, s: Scale, batch: int, rule: str) -> int:
-    """Optimiser steps of a stage, of which each task gets its share of the mixture.
-
-    `rule`: a value of `Run.steps`.
-    """
-    rows = {task: len(features[task.name]) for task in tasks}
+def steps_of(tasks: tuple[Task, ...], features: dict, run: Run, batch: int) -> int:
+    """Optimiser steps of a stage, of which each task gets its share of the mixture, by the run's rule."""
+    s, rows = run.scale, {task: len(features[task.name]) for task in tasks}
     epochs = {task: task.epochs * -(-min(n, s.cap or n) // batch) for task, n in rows.items()}
-    return joint_steps({task: s.steps_for(task.name, target=False) or epochs[task] for task in tasks}, rule)
+    fixed = {task: math.ceil(run.share * s.steps_for(task.name, target=False)) for task in tasks}
+    return joint_steps({task: fixed[task] or epochs[task] for task in tasks}, run.steps)
 
 
 # -- the row -------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ MODELS = {
     "remake": "the scale's encoder, pretrained anew",
 }
 MACHINE_TRANSLATED = "mt"
-SUM, SINGLE = "sum", "single"  # values of `Run.steps`
+RULES = SUM, SINGLE, PER_ROW = "sum", "single", "rows"  # values of `Run.steps`
 LATER = ("steps",)  # fields that are not in the ids of runs that have their defaults
 ARRANGED = (  # fields of a scale that only arrange the work, or are recorded elsewhere
     "name", "world", "encoder", "seeds", "together", "save_every", "pretraining", "lacks", "note", "sources",
@@ -52,9 +52,9 @@ class Stage:
 def joint_steps(alone: dict[Task, int], rule: str) -> int:
     """Optimiser steps of a stage, from those that each of its tasks takes alone.
 
-    `rule`: a value of `Run.steps`: their sum, or the mean over its tasks, masked LM not counted.
+    `rule`: a value of `Run.steps`: the mean over its tasks, masked LM not counted; otherwise their sum.
     """
-    if rule == SUM:
+    if rule != SINGLE:
         return sum(alone.values())
     labelled = [steps for task, steps in alone.items() if task.role != TEXT.role]
     return round(sum(labelled) / len(labelled))
@@ -78,7 +78,8 @@ class Run:
     # language of the intermediate data: "en", or "mt" = machine-translated into the target languages
     lang: str = PIVOT
     size: int = 0  # rows of intermediate data, 0 = all that the scale allows
-    # of a joint stage: the sum of what its tasks take alone, or "single" = as many as one of them takes
+    # of a joint stage: the sum of what its tasks take alone, or "single" = as many as one of them takes; of a
+    # stage with another number of rows: "rows" = in proportion to them
     steps: str = SUM
 
     def __post_init__(self):
@@ -93,20 +94,36 @@ class Run:
         object.__setattr__(self, "method", canonical(methods(self.method, len(self.stages) or 1)))
         if self.fuses:
             self.refuse_fusion()
-        if self.fuses or all(len(stage.tasks) == 1 for stage in self.stages):  # both are the same
+        if not self.differ_in_steps:
             object.__setattr__(self, "steps", SUM)
         for trained in (member for stage in self.stages for member in stage.tasks):
             languages(trained, self.scale)  # raises for a task that the scale's world does not have
 
     def refuse_values(self) -> None:
         """Check the fields that are one of a few values, or whole numbers. Raises: Bad for a wrong one."""
-        choices = {"lang": (PIVOT, MACHINE_TRANSLATED), "model": tuple(MODELS), "steps": (SUM, SINGLE)}
+        choices = {
+            "lang": (PIVOT, MACHINE_TRANSLATED),
+            "model": tuple(MODELS),
+            "steps": (SUM, SINGLE, PER_ROW),
+        }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise Bad(f"{name}={getattr(self, name)!r}; allowed: {', '.join(map(repr, allowed))}")
         for name, least in {"seed": 1, "size": 0}.items():
             if type(getattr(self, name)) is not int or not least <= getattr(self, name) <= MOST:
                 raise Bad(f"{name}={getattr(self, name)!r}; allowed: a whole number from {least} to {MOST}")
+
+    @property
+    def differ_in_steps(self) -> bool:
+        """Whether its rule for steps makes a difference to it."""
+        if self.steps == PER_ROW:
+            return self.share != 1
+        return not self.fuses and any(len(stage.tasks) > 1 for stage in self.stages)
+
+    @property
+    def share(self) -> float:
+        """The part of a scale's fixed number of steps that each task of its stages takes."""
+        return self.size / (self.scale.stage_rows or self.size) if self.steps == PER_ROW else 1.0
 
     def refuse_fusion(self) -> None:
         """Check that a fusion has adapters to join and rows to train on. Raises: Bad."""

@@ -387,6 +387,37 @@ declare(
     **ENTAILMENT, **NLI_LABELS,
 )  # fmt: skip
 
+declare(
+    "shift_snli", role="shift", source="stanfordnlp/snli/plain_text",
+    revision="cdb5c3d5eed6ead6e5a341c8e56e669bb666725b", train_on="mnli", licence="CC BY-SA 4.0",
+    citation="Bowman et al. 2015, EMNLP", **ENTAILMENT, **NLI_LABELS,
+)  # fmt: skip
+# the same sentences in three languages, translated or written by people; annotated anew in Japanese
+declare(
+    "shift_sick", role="shift", source="sick_multi/{lang}",
+    revision="b3034994192fae2f41b5937bcf69544e4282fc39", langs="en nl ja", train_on="mnli",
+    validation="test", licence="CC BY-NC-SA 3.0; Dutch: MIT; Japanese: CC BY 4.0",
+    citation="Marelli et al. 2014, LREC; Wijnholds and Moortgat 2021, EACL; Yanaka and Mineshima 2022, TACL",
+    obtain="SICK, SICK-NL of gijswijnholds/sick_nl and JSICK of verypluming/JSICK (the rows that all have; "
+    "columns premise, hypothesis, label 0-2), as XIT_LOCAL/sick_multi/<language>/test.jsonl",
+    **ENTAILMENT, **NLI_LABELS,
+)  # fmt: skip
+declare(
+    "shift_ocnli", role="shift", source="clue/ocnli/zh", revision="b53efdee17257a5c33993cf6fcf8ffff0497ea0e",
+    langs="zh", train_on="mnli", licence="CC BY-NC 4.0", citation="Hu et al. 2020, Findings of EMNLP",
+    obtain="data/ocnli of CLUEbenchmark/OCNLI (columns premise, hypothesis, label 0-2), as "
+    "XIT_LOCAL/clue/ocnli/zh/validation.jsonl",
+    **ENTAILMENT, **NLI_LABELS,
+)  # fmt: skip
+declare(
+    "shift_gum", "tag", "shift", "ud_genre/en_gum", "afb41ee9bca57991125814fa04d96a0e61470c8b",
+    tagged("pos_tags", UPOS), "tagging", "tokens pos_tags", train_on="udpos", labels=tuple(UPOS),
+    metrics=("f1",), protocol="udpos/seqeval-1.2.2", epochs=10, validation="test",
+    licence="CC BY, CC BY-NC-SA by document", citation="Zeldes 2017, LREV",
+    obtain="en_gum-ud-test.conllu of UniversalDependencies/UD_English-GUM (columns tokens, pos_tags), as "
+    "XIT_LOCAL/ud_genre/en_gum/test.jsonl",
+)  # fmt: skip
+
 # -- alternatives to the nine: open supertags, XTREME-R's own training data, languages other than English
 
 declare(
@@ -483,7 +514,7 @@ def twin(of: str, suffix: str) -> None:
 
 for name in "mnli xnli pawsx udpos panx xquad mlqa tydiqa tatoeba".split():
     twin(name, "shift")
-for name in ("xnli", "pawsx", "xquad"):
+for name in ("xnli", "xquad", "mlqa", "tydiqa"):
     twin(name, "adversarial")
 
 INTERMEDIATES = tuple(t.name for t in TASKS.values() if t.role == "intermediate")

@@ -23,7 +23,7 @@ MICRO = World(
         "anli mnli qqp squad2 squad1 hellaswag ccg cosmosqa csqa mlm "
         "xnli pawsx udpos panx xquad mlqa tydiqa bucc tatoeba prefer prefer_sham scenes scenes_sham "
         "mnli_shift xnli_shift pawsx_shift udpos_shift panx_shift xquad_shift mlqa_shift tydiqa_shift "
-        "tatoeba_shift xnli_adversarial pawsx_adversarial xquad_adversarial".split()
+        "tatoeba_shift xnli_adversarial xquad_adversarial mlqa_adversarial tydiqa_adversarial".split()
     ),
     # raised whenever the micro-world's rows change (a test compares the rows with it)
     version="micro-1",

@@ -13,10 +13,10 @@ NAMESAKES = (
     "anli mnli qqp squad2 squad1 hellaswag ccg cosmosqa csqa prefer scenes mlm xnli pawsx udpos panx xquad "
     "bucc tatoeba"
 ).split()
-ADVERSARIAL = ("xnli_adversarial", "pawsx_adversarial", "xquad_adversarial")
 MAKERS = {name: getattr(layout, name) for name in NAMESAKES}
 MAKERS |= {"mlqa": layout.xquad, "tydiqa": layout.squad1}
-MAKERS |= {name: getattr(twins, name) for name in ADVERSARIAL}
+MAKERS |= {"xnli_adversarial": twins.xnli_adversarial}
+MAKERS |= {f"{name}_adversarial": twins.xquad_adversarial for name in ("xquad", "mlqa", "tydiqa")}
 SAME = {"prefer_sham": "prefer", "scenes_sham": "scenes"}  # tasks with the very rows of another
 MAKERS |= {name: MAKERS[other] for name, other in SAME.items()}
 # tasks told in another domain; BUCC has no such twin, for its pools would need one, too
@@ -26,7 +26,14 @@ SHIFTED = {
 }
 MAKERS |= {name: MAKERS[other] for name, other in SHIFTED.items()}
 TELLS = tuple(t for t in TASKS if t in MAKERS)  # the tasks that have rows in the micro-world
-OWN = ("udpos", "panx", "tydiqa", "bucc", "mlm")  # not parallel: different content in each language
+OWN = (
+    "udpos",
+    "panx",
+    "tydiqa",
+    "tydiqa_adversarial",
+    "bucc",
+    "mlm",
+)  # not parallel: different content in each language
 
 
 @lru_cache(maxsize=256)  # a notebook reads the same rows for every seed of its runs

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ..data.inventory import rows_of
 from ..design import studies
-from ..design.run import SINGLE, SUM, Run, joint_steps
+from ..design.run import SINGLE, Run, joint_steps
 from ..design.scales import Scale
 from ..design.tasks import PARALLEL, TASKS, Task, languages
 from ..ledger import predictions, results
@@ -121,9 +121,10 @@ def train_tokens(run: Run, counted: set) -> int:
     for task in tasks:
         rows = rows_of(task, task.train) or cap
         fixed = scale.steps_for(run.target.name if run.target else task.name, target=bool(run.target))
+        fixed = fixed if run.target else math.ceil(run.share * fixed)
         alone[task] = fixed or math.ceil(min(rows, cap or rows) * task.epochs / task.batch)
         total += alone[task] * (scale.batch_of(task.kind) or task.batch) * scale.longest(task.kind)
-    return total if run.steps == SUM else round(total * joint_steps(alone, SINGLE) / sum(alone.values()))
+    return total if run.steps != SINGLE else round(total * joint_steps(alone, SINGLE) / sum(alone.values()))
 
 
 def trained_tasks(run: Run) -> tuple[Task, ...]:

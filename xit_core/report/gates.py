@@ -42,16 +42,16 @@ def score_gap(ours: list[Entry], theirs: list[Entry]) -> Interval:
     return paired([a.score - b.score for a, b in pairs], [np.array([a.items - b.items for a, b in pairs])])
 
 
-def stage_gate(ledger: Ledger, source: Source) -> Gate:
+def stage_gate(ledger: Ledger, source: Source, least: int = ENOUGH) -> Gate:
     """Whether the tasks of a stage are learned: the lower bound of their own development score is above
-    guessing. Of the nine tasks of a joint stage, ENOUGH must be.
+    guessing. Of the tasks of a joint stage, `least` must be.
     """
     rows = list(ledger.stages.get(source, {}).values())
     if len(rows) < SEEDS:
         return Gate(None, f"{len(rows)} seeds of the training, {SEEDS} needed")
     names = [name for name in rows[0]["on"].split("+") if scores_of(rows[0], TASKS[name])]
     parts = [task_gate(ledger, rows, TASKS[name]) for name in names]
-    passed, needed = sum(part.passed for part in parts), min(ENOUGH, len(parts))
+    passed, needed = sum(part.passed for part in parts), min(least, len(parts))
     says = (
         parts[0].says if len(parts) == 1 else f"{passed} of its {len(parts)} tasks learned, {needed} needed"
     )

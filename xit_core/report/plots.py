@@ -516,3 +516,44 @@ def contrasts(measured: list[dict]) -> Figure | None:
     figure, (axes,) = _grid(1, 1, 0.32 * len(measured) + 0.6)
     _intervals(axes, [(row["name"], row["estimate"], row["low"], row["high"]) for row in measured])
     return figure
+
+
+@plt.rc_context(STYLE)
+def pairs(table: pd.DataFrame) -> Figure | None:
+    """A panel for each pair: the score on other rows against the score on a target's own, a point for each
+    run. The joint training has a colour of its own.
+    """
+    if table.empty:
+        return None
+    names = list(dict.fromkeys(table.pair))
+    figure, grid = _grid(len(names), 4, 2.0)
+    for axes, pair in zip(grid, names, strict=True):
+        part = table[table.pair == pair]
+        joint = part.source.str.contains("+", regex=False)
+        for chosen, colour, label in (
+            (~joint, "span", "single tasks and none"),
+            (joint, "classify", "joint"),
+        ):
+            axes.scatter(
+                *part[chosen][["inside", "outside"]].to_numpy().T, s=9, color=COLOURS[colour], label=label
+            )
+        ends = [part[["inside", "outside"]].min(axis=None), part[["inside", "outside"]].max(axis=None)]
+        axes.plot(ends, ends, ":", color="grey", linewidth=1)
+        axes.set(title=pair, xlabel="own rows", ylabel="other rows")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+@plt.rc_context(STYLE)
+def sizes(table: pd.DataFrame) -> Figure | None:
+    """A panel for each rule for steps: what is lost on other rows against the rows of the training before."""
+    if table.empty:
+        return None
+    rules = list(dict.fromkeys(table.steps))
+    figure, grid = _grid(len(rules), 2, 3.0)
+    for axes, rule in zip(grid, rules, strict=True):
+        for task, part in table[table.steps == rule].groupby("task"):
+            axes.plot(part["size"], part["drop"], marker="o", markersize=4, label=task)
+        axes.set(title=rule, xscale="log", xlabel="rows of the intermediate task", ylabel="points lost")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure

@@ -9,6 +9,7 @@ from ..design.scales import SCALES
 from . import plots, questions
 from .chapters import SIGNED, View, count, figure, markdown_table, number
 from .contrasts import Ledger
+from .losses import matched
 from .questions import OPEN, UNTESTABLE, Question
 from .rules import MARGIN
 
@@ -39,7 +40,7 @@ def page(question: Question, view: View, out: Path) -> str:
     """The chapter's page for one scale; its figure is saved in the folder `out`."""
     ledger = questions.ledger_of(question, view.declared, view.stored)
     found, gates = questions.answers_from(question, ledger), questions.gates_of(question, ledger)
-    rule = questions.RULE.format(margin=MARGIN, dated=questions.DATED)
+    rule = questions.RULE.format(margin=question.margin or MARGIN, dated=questions.DATED)
     tables = contrast_table(found) + f"{rule}\n\n" + gate_table(gates)
     drawn = FIGURES[question.figure](question, view, ledger, found)
     drawing = figure(out, view, question.figure, drawn, question.id)
@@ -111,7 +112,38 @@ def drawn_by_weights(
     return plots.trained(by_trained_weights(question, view, ledger, tuple(on)))
 
 
-FIGURES = {"contrasts": drawn_contrasts, "weights": drawn_by_weights}
+def drawn_pairs(question: Question, view: View, ledger: Ledger, found: list[dict]) -> "plots.Figure | None":
+    """The score on other rows against the score on a target's own, a point for each run."""
+    return plots.pairs(scores_of_pairs(question, ledger))
+
+
+def drawn_sizes(question: Question, view: View, ledger: Ledger, found: list[dict]) -> "plots.Figure | None":
+    """What is lost on other rows against the rows of the intermediate task, a line for each task."""
+    table = scores_of_pairs(question, ledger)
+    told = table.source.str.extract(r"^(?P<task>\w+), (?P<size>\d+) rows, (?P<steps>.*)$")
+    table = table.join(told).dropna(subset=["size"])
+    table = table.assign(size=table["size"].astype(int), drop=table.inside - table.outside)
+    keys = ["steps", "task", "size"]
+    return plots.sizes(table.groupby(keys, as_index=False)["drop"].mean() if len(table) else table)
+
+
+FIGURES = {
+    "contrasts": drawn_contrasts,
+    "weights": drawn_by_weights,
+    "pairs": drawn_pairs,
+    "sizes": drawn_sizes,
+}
+
+
+def scores_of_pairs(question: Question, ledger: Ledger) -> pd.DataFrame:
+    """Both scores of every run of a pair. Columns: pair, source, seed, inside, outside."""
+    lines = [
+        {"pair": " / ".join(pair), "source": source[0], "seed": seed}
+        | dict(zip(("inside", "outside"), (side.score for side in sides), strict=True))
+        for pair in question.pairs(ledger.scale)
+        for (source, seed), sides in matched(ledger, pair).items()
+    ]
+    return pd.DataFrame(lines, columns=["pair", "source", "seed", "inside", "outside"])
 
 
 def by_trained_weights(question: Question, view: View, ledger: Ledger, on: tuple[str, ...]) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from ...design.studies import STUDIES
 if TYPE_CHECKING:  # a study can also be run where pandas is not installed
     from ..contrasts import Cell, Ledger, Source, Weights
     from ..gates import Gate
+    from ..losses import Pair
     from ..stats import Interval
 
     Contrast = Weights | Callable[[Ledger], Interval]
@@ -56,6 +57,9 @@ class Question:
     # what must be learned before the answer can be given: name -> gate
     gates: "Callable[[Ledger], dict[str, Gate]] | None" = None
     figure: str = "contrasts"  # of its chapter: a key of `question_pages.FIGURES`
+    # where it compares a target with the same task on other rows: each with that
+    pairs: "Callable[[Scale], tuple[Pair, ...]] | None" = None
+    margin: float = 0.0  # within which a contrast is no difference; 0 = that of the claims
 
 
 def seeds_at(scale: Scale, declared: dict[str, int]) -> Sequence[int]:
@@ -123,7 +127,10 @@ def answers(question: Question, scale: Scale, stored: list[dict] | None = None) 
 
 def answers_from(question: Question, ledger: "Ledger") -> list[dict]:
     """The same from the finished runs of the question."""
-    rows = [answer(ledger, name, contrast) for name, contrast in question.contrasts(ledger.scale).items()]
+    rows = [
+        answer(ledger, name, contrast, question.margin)
+        for name, contrast in question.contrasts(ledger.scale).items()
+    ]
     failed = [
         f"{name}: {gate.says}" for name, gate in gates_of(question, ledger).items() if gate.passed is False
     ]
@@ -137,7 +144,7 @@ def gates_of(question: Question, ledger: "Ledger") -> "dict[str, Gate]":
     return question.gates(ledger) if question.gates else {}
 
 
-def answer(ledger: "Ledger", name: str, contrast: "Contrast") -> dict:
+def answer(ledger: "Ledger", name: str, contrast: "Contrast", margin: float = 0.0) -> dict:
     """One contrast, measured, or why it cannot be."""
     from ..contrasts import Short
 
@@ -147,18 +154,20 @@ def answer(ledger: "Ledger", name: str, contrast: "Contrast") -> dict:
     except Short as short:
         return {"name": name} | row | {"verdict": OPEN, "note": str(short)}
     row = {"estimate": gap.mean, "low": gap.low, "high": gap.high, "detectable": gap.detectable()}
-    return {"name": name} | row | {"verdict": verdict(gap), "note": ""}
+    return {"name": name} | row | {"verdict": verdict(gap, margin), "note": ""}
 
 
-def verdict(gap: "Interval") -> str:
-    """The word for an interval, by RULE."""
+def verdict(gap: "Interval", margin: float = 0.0) -> str:
+    """The word for an interval, by RULE. `margin`: in place of that of the claims."""
     from ..rules import MARGIN
     from ..stats import LEVEL, two_sided
+
+    margin = margin or MARGIN
 
     tests = {
         YES: two_sided(gap.above()),
         NO: two_sided(gap.below()),
-        SAME: max(gap.above(-MARGIN), gap.below(MARGIN)),
+        SAME: max(gap.above(-margin), gap.below(margin)),
     }
     return next((word for word, p in tests.items() if p < LEVEL), OPEN)
 

@@ -1,0 +1,162 @@
+"""What a model loses from a target to the same task on other rows: of another domain, or adversarial."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit, logit
+
+from ..design.scales import PIVOT
+from ..design.tasks import TASKS
+from .contrasts import BASELINE, Cell, Entry, Ledger, Short, Source, Weights
+from .gates import Gate
+from .stats import LEVEL, instance_variance, two_sided
+
+WHOLE, ENGLISH, ABROAD = "all", PIVOT, "other"  # which languages count
+EXTREME = 0.5  # points from 0 and 100 at which the logit scale ends
+
+
+Pair = tuple[str, str]  # a target, and the task that asks the same of other rows after the same training
+# scores inside and outside of runs (K, 2), and the number of each run's source (K,) -> what is measured (K,),
+# and its gradient in both scores (K, 2)
+Measure = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def drop(scores: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The score inside minus the score outside, in points. Shapes: (K, 2), (K,) -> (K,), (K, 2)."""
+    return scores[:, 0] - scores[:, 1], np.tile([1.0, -1.0], (len(scores), 1))
+
+
+def relative_drop(scores: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The drop in percent of the score inside. Shapes: (K, 2), (K,) -> (K,), (K, 2)."""
+    inside, outside = np.maximum(scores[:, 0], EXTREME), scores[:, 1]
+    return 100 * (1 - outside / inside), 100 * np.stack([outside / inside**2, -1 / inside], 1)
+
+
+def effective_robustness(scores: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The score outside minus the one that is expected from the score inside, in points.
+
+    What is expected is a line on the logit scale through the sources, each the mean over its seeds: a model
+    that is better inside is better outside, too, and is robust only beyond that. A line through single runs
+    would be flattened by their noise, and call what is better inside robust.
+    Shapes: (K, 2), (K,) -> (K,), (K, 2).
+
+    Source: Taori et al. (2020), Measuring robustness to natural distribution shifts in image classification.
+    """
+    x, y = logit(np.clip(scores, EXTREME, 100 - EXTREME) / 100).T
+    means = np.array([[v[sources == k].mean() for k in np.unique(sources)] for v in (x, y)])
+    slope, start = np.polyfit(*means, 1) if np.ptp(means[0]) > 0 else (0.0, float(means[1].mean()))
+    expected, share = expit(start + slope * x), expit(x)
+    steepness = slope * expected * (1 - expected) / (share * (1 - share))
+    return scores[:, 1] - 100 * expected, np.stack([-steepness, np.ones(len(x))], 1)
+
+
+class Losses(Ledger):
+    """A ledger with what is measured on pairs of targets in place of scores; a cell is named by its task
+    outside.
+    """
+
+    def __init__(self, ledger: Ledger, pairs: Sequence[Pair], measure: Measure, part: str = WHOLE) -> None:
+        """`part`: which languages count, of those in which both tasks of a pair are scored."""
+        self.__dict__ |= ledger.__dict__
+        self.cells: dict[Cell, dict[int, Entry]] = {}
+        # by cell and seed: what each test instance adds, by task and languages
+        self.instances: dict[tuple[Cell, int], dict[tuple[str, str], np.ndarray]] = {}
+        for pair in pairs:
+            self.cells |= {cell: {} for cell in ledger.cells if cell[2] == pair[1]}
+            self.add(matched(ledger, pair, part), pair, measure)
+
+    def add(self, found: "Matched", pair: Pair, measure: Measure) -> None:
+        """Add the entries of one pair. `found`: both sides, by source and seed."""
+        if not found:
+            return
+        names = list(dict.fromkeys(source for source, _ in found))
+        sources = np.array([names.index(source) for source, _ in found])
+        scores = np.array([[side.score for side in sides] for sides in found.values()])
+        values, slopes = measure(scores, sources)
+        for ((source, seed), sides), value, of in zip(found.items(), values, slopes, strict=True):
+            cell, outside = (*source, pair[1]), sides[1].entry
+            entry = Entry(outside.id, float(value), outside.items, outside.row)
+            self.cells[cell][seed] = entry
+            self.instances[cell, seed] = {
+                (task, side.counted): slope * side.items
+                for task, side, slope in zip(pair, sides, of, strict=True)
+            }
+
+    def over_instances(self, weights: Weights, seeds: list[int]) -> float:
+        """As in a ledger of scores; a target that is in several pairs counts as the one sample that it is."""
+        differences: dict[tuple[str, str], np.ndarray] = {}
+        for cell, weight in weights.items():
+            for key in self.instances[cell, seeds[0]]:
+                items = np.array([self.instances[cell, seed][key] for seed in seeds])
+                differences[key] = differences.get(key, 0.0) + weight * items
+        return sum(map(instance_variance, differences.values()))
+
+
+class Side(NamedTuple):
+    """The score of one run in some languages, what each test instance adds to it, and of which languages that
+    is. Shapes: items (N,).
+    """
+
+    entry: Entry
+    score: float
+    items: np.ndarray
+    counted: str
+
+
+Matched = dict[tuple[Source, int], tuple[Side, Side]]  # both sides of a pair, by source and seed
+
+
+def matched(ledger: Ledger, pair: Pair, part: str = WHOLE) -> Matched:
+    """Both sides of a pair, where both runs are finished."""
+    (inside, outside), found = pair, {}
+    for cell, seeds in ledger.cells.items():
+        others = ledger.cells.get((*cell[:2], outside), {})
+        for seed in sorted(seeds.keys() & others.keys()) if cell[2] == inside else ():
+            entries = seeds[seed], others[seed]
+            if langs := languages(entries, part):
+                found[cell[:2], seed] = tuple(side(entry, langs) for entry in entries)
+    return found
+
+
+def languages(entries: tuple[Entry, Entry], part: str) -> set[str]:
+    """The languages that count: those of both runs, or of these English, or the others."""
+    both = set.intersection(*(set(by_language(entry.row)) for entry in entries))
+    return {WHOLE: both, ENGLISH: both & {PIVOT}, ABROAD: both - {PIVOT}}[part]
+
+
+def by_language(row: dict) -> dict[str, float]:
+    """The headline score of a run in each language: the mean of the task's headline metrics."""
+    metrics, values = TASKS[row["on"]].metrics, {}
+    for score in row["scores"]:
+        if score["metric"] in metrics:
+            values.setdefault(score["lang"], []).append(score["value"])
+    return {lang: sum(found) / len(found) for lang, found in values.items()}
+
+
+def side(entry: Entry, langs: set[str]) -> Side:
+    """The score of a run in these languages, and its test instances.
+
+    Rows of the ledger have what an instance adds in all languages, and in those other than English; English
+    is what is left. For any other choice those other than English stand in.
+    """
+    scores = by_language(entry.row)
+    score = sum(scores[lang] for lang in sorted(langs)) / len(langs)
+    abroad = np.asarray(entry.row.get("abroad", ()), float)
+    if langs == set(scores) or len(abroad) != len(entry.items):
+        return Side(entry, score, entry.items, WHOLE)
+    if langs == {PIVOT}:
+        rest = len(scores) - 1
+        return Side(entry, score, (rest + 1) * entry.items - rest * abroad, ENGLISH)
+    return Side(entry, score, abroad, ABROAD)
+
+
+def costs(ledger: Ledger, pairs: Sequence[Pair]) -> Gate:
+    """The gate that the baseline scores less outside than inside, as the mean over the pairs."""
+    share = 1 / len(pairs)
+    try:
+        gap = Losses(ledger, pairs, drop).gap({(*BASELINE, outside): share for _, outside in pairs})
+    except Short as short:
+        return Gate(None, str(short))
+    p = two_sided(gap.above())
+    return Gate(p < LEVEL, f"{gap.mean:+.1f} points for the baseline, p = {p:.2g}")

@@ -1,0 +1,160 @@
+"""Question 3: does multi-task intermediate training make transfer more robust to a shift of domain?
+
+Joint and single trainings take as many steps. On real data these are those of a single task. In the
+micro-world nine tasks are not learned in so few; there both take nine times as many, on as many rows: the
+joint training on each task's rows, a single one on nine times as many of its own.
+"""
+
+from typing import TYPE_CHECKING
+
+from ...design.run import PER_ROW, PRETRAINED, SINGLE, Run, parse
+from ...design.scales import PIVOT, Scale
+from ...design.studies import MIXED, paths
+from ...design.tasks import TARGETS, TASKS, languages, nine
+from . import Question, seeds_at
+
+if TYPE_CHECKING:
+    from ..contrasts import Cell, Ledger, Weights
+    from ..gates import Gate
+    from ..losses import Measure, Pair
+    from ..stats import Interval
+    from . import Contrast
+
+SUFFIX = "_shift"  # of the twin of a task in a constructed world
+PAIRS = (  # on real data: a target, and the same of other sources
+    ("xnli", "cad_nli"), ("xnli", "shift_snli"), ("xnli", "shift_sick"), ("xnli", "shift_ocnli"),
+    ("xquad", "shift_wiki"), ("xquad", "shift_amazon"), ("udpos", "shift_gum"),
+)  # fmt: skip
+SEEDS = {"micro": 12}  # elsewhere as many as a verdict needs
+CONTROL = "mnli"  # its twin trains in the other domain: the robustness that the design must find
+LEARNED = {"micro": 6}  # of the targets that must be learned; elsewhere two of the three
+
+
+def singles(scale: Scale) -> tuple[str, ...]:
+    """The intermediate tasks that are trained alone and jointly: all nine, or three on real data."""
+    return nine(scale) if scale.world.made else MIXED
+
+
+def joint(scale: Scale) -> str:
+    """The source that trains on all of them jointly."""
+    return parse("+".join(singles(scale)))[0]
+
+
+def pairs(scale: Scale) -> "tuple[Pair, ...]":
+    """Each target with its twin in another domain."""
+    if not scale.world.made:
+        return PAIRS
+    return tuple((name, name + SUFFIX) for name in TARGETS if name + SUFFIX in TASKS)
+
+
+def inside(scale: Scale) -> tuple[str, ...]:
+    """The targets in their own domain."""
+    return tuple(dict.fromkeys(target for target, _ in pairs(scale)))
+
+
+def long_steps(scale: Scale) -> dict:
+    """The fields of a single training that takes as many steps as all of them together."""
+    return {"size": len(singles(scale)) * scale.stage_rows, "steps": PER_ROW}
+
+
+def runs(scale: Scale) -> list[Run]:
+    """Seed by seed: nothing, each task alone and all jointly in as many steps, each on every target in both
+    domains; in a constructed world also MNLI in the other domain, on XNLI alone.
+    """
+    on = (*inside(scale), *(outside for _, outside in pairs(scale)))
+    alone, together = (long_steps(scale), {}) if scale.world.made else ({}, {"steps": SINGLE})
+    sources = [("", {}), *((name, alone) for name in singles(scale)), (joint(scale), together)]
+    plan = [(path, fields) for source, fields in sources for path in paths(source, on)]
+    if scale.world.made:
+        plan += [(path, alone) for path in paths(CONTROL + SUFFIX, ("xnli", "xnli" + SUFFIX))]
+    cells = [(seed, *cell) for seed in seeds_at(scale, SEEDS) for cell in plan]
+    return [Run(PRETRAINED, scale), *(Run(path, scale, seed, **fields) for seed, path, fields in cells)]
+
+
+def cell_of(run: Run) -> "Cell | None":
+    """What a run is an observation of: all trainings of the study have the same steps."""
+    return None if run.model else (run.source, run.lang, run.on)
+
+
+def over_singles(scale: Scale, on: tuple[str, ...]) -> "Weights":
+    """The weights of the joint training minus the mean of the single tasks."""
+    from ..contrasts import mean_contrast, versus
+
+    return mean_contrast([versus((joint(scale), PIVOT), (name, PIVOT), on) for name in singles(scale)])
+
+
+def contrasts(scale: Scale) -> "dict[str, Contrast]":
+    """Robustness beyond what the score inside explains, then plain drops, whole and by language, then the
+    controls.
+    """
+    from ..contrasts import minus, versus
+    from ..losses import ABROAD, ENGLISH, drop, effective_robustness, relative_drop
+
+    over = over_singles(scale, tuple(outside for _, outside in pairs(scale)))
+    less = minus({}, over)
+    spoken = {
+        pair: set.intersection(*(set(languages(TASKS[x], scale)) for x in pair)) for pair in pairs(scale)
+    }
+    home = tuple(pair for pair, langs in spoken.items() if PIVOT in langs)
+    away = tuple(pair for pair, langs in spoken.items() if langs - {PIVOT})
+    at_home, abroad = (minus({}, over_singles(scale, tuple(x for _, x in of))) for of in (home, away))
+    found = {
+        "effective robustness: joint − mean of single tasks": (over, effective_robustness, {}),
+        "drop: mean of single tasks − joint": (less, drop, {}),
+        "relative drop (% of the score inside): mean of single tasks − joint": (less, relative_drop, {}),
+        "drop in English: mean of single tasks − joint": (at_home, drop, {"part": ENGLISH, "only": home}),
+        "drop in other languages: mean of single tasks − joint": (
+            abroad, drop, {"part": ABROAD, "only": away},
+        ),
+    }  # fmt: skip
+    told = {name: losses(scale, *given[:2], **given[2]) for name, given in found.items()}
+    told["score inside: joint − mean of single tasks"] = over_singles(scale, inside(scale))
+    if scale.world.made:
+        one = versus((CONTROL + SUFFIX, PIVOT), (CONTROL, PIVOT), ("xnli" + SUFFIX,))
+        told["control, effective robustness on XNLI: MNLI of the other domain − MNLI"] = losses(
+            scale, one, effective_robustness
+        )
+    return told
+
+
+def shared(pair: "Pair", scale: Scale) -> set[str]:
+    """The languages in which both tasks of a pair are scored."""
+    return set.intersection(*(set(languages(TASKS[name], scale)) for name in pair))
+
+
+def losses(
+    scale: Scale, weights: "Weights", measure: "Measure", part: str = "", only: "tuple[Pair, ...]" = ()
+) -> "Contrast":
+    """A contrast of what is measured on pairs. `part`: which languages count; `only`: which pairs do."""
+    from ..losses import WHOLE, Losses
+
+    def gap(ledger: "Ledger") -> "Interval":
+        return Losses(ledger, only or pairs(scale), measure, part or WHOLE).gap(weights)
+
+    return gap
+
+
+def gates(ledger: "Ledger") -> "dict[str, Gate]":
+    """The joint training and enough targets are learned, and the other domain costs something."""
+    from ..gates import enough, stage_gate
+    from ..gates import gates as of
+    from ..losses import costs
+
+    scale, least = ledger.scale, len(singles(ledger.scale)) // 2 + 1
+    on = [of(ledger).targets.get(name) for name in inside(scale)]
+    return {
+        "the joint training learns more than half of its tasks": stage_gate(
+            ledger, (joint(scale), PIVOT), least
+        ),
+        "targets learned": enough(on, LEARNED.get(scale.name, len(on) - 1)),
+        "the other domain is harder": costs(ledger, pairs(scale)),
+    }
+
+
+QUESTION = Question(
+    "shift", 3,
+    "Does multi-task fine-tuning on diverse intermediate tasks improve robustness to domain shift in "
+    "zero-shot cross-lingual transfer compared to single-task baselines on XTREME-R?",
+    "Is a joint intermediate training more robust to another domain than single ones?",
+    ("micro", "small"), runs, contrasts, cell_of, gates=gates, figure="pairs", pairs=pairs,
+)  # fmt: skip

@@ -1,0 +1,226 @@
+"""Question 4: how does the loss on adversarial rows go with the size of the intermediate data?"""
+
+from typing import TYPE_CHECKING
+
+from ...design.run import PER_ROW, PRETRAINED, SUM, Run
+from ...design.scales import PIVOT, Scale
+from ...design.studies import paths
+from ...design.tasks import TASKS
+from . import Question, seeds_at
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..contrasts import Cell, Ledger, Weights
+    from ..gates import Gate
+    from ..losses import Pair
+    from ..stats import Interval
+    from . import Contrast
+
+STAGES = ("mnli", "qqp", "squad1", "hellaswag")
+SIZES = (125, 250, 500, 1000, 2000, 4000)  # rows, each twice the one before
+REGIMES = {SUM: "fixed steps", PER_ROW: "steps in proportion"}
+SUFFIX = "_adversarial"  # of the twin of a target whose rows mislead
+SEEDS = {"micro": 12}
+LEARNED = 3  # of the four targets
+MARGIN = 0.25  # points a doubling that are no difference: little more than a point over the whole grid
+
+
+def pairs(scale: Scale) -> "tuple[Pair, ...]":
+    """Each target with its twin of adversarial rows."""
+    return tuple((name.removesuffix(SUFFIX), name) for name in TASKS if name.endswith(SUFFIX))
+
+
+def usual(size: int, steps: str, scale: Scale) -> str:
+    """The rule for steps: where a size is the scale's own, both rules are one."""
+    return SUM if size == scale.stage_rows else steps
+
+
+def runs(scale: Scale) -> list[Run]:
+    """Seed by seed: no intermediate task, and each task at each size with fixed steps and with steps in
+    proportion to its rows; each on every target and on its adversarial rows.
+    """
+    on = tuple(name for pair in pairs(scale) for name in pair)
+    plan = [(path, {}) for path in on]
+    plan += [
+        (path, {"size": size, "steps": usual(size, steps, scale)})
+        for name in STAGES
+        for steps in REGIMES
+        for size in SIZES
+        for path in paths(name, on)
+    ]
+    cells = [(seed, *cell) for seed in seeds_at(scale, SEEDS) for cell in plan]
+    return list(
+        dict.fromkeys([Run(PRETRAINED, scale), *(Run(path, scale, seed, **of) for seed, path, of in cells)])
+    )
+
+
+def cell_of(run: Run) -> "Cell | None":
+    """What a run is an observation of: its source is named with its rows and its rule for steps."""
+    if run.model:
+        return None
+    return named(run.source, run.size, run.steps) if run.source else "", run.lang, run.on
+
+
+def named(name: str, size: int, steps: str) -> str:
+    """The name of a source: a task, its rows and how many steps it took."""
+    return f"{name}, {size} rows, {REGIMES[steps]}"
+
+
+def grid(scale: Scale, name: str, steps: str) -> list[str]:
+    """The sources of a task in the order of their sizes."""
+    return [named(name, size, usual(size, steps, scale)) for size in SIZES]
+
+
+def slope(scale: Scale, steps: str, on: tuple[str, ...], stages: tuple[str, ...] = STAGES) -> "Weights":
+    """The weights of the least-squares slope over doublings, as the mean over tasks and targets."""
+    middle = (len(SIZES) - 1) / 2
+    squares = sum((k - middle) ** 2 for k in range(len(SIZES)))
+    share = 1 / squares / len(stages) / len(on)
+    return {
+        (source, PIVOT, target): share * (k - middle)
+        for name in stages
+        for k, source in enumerate(grid(scale, name, steps))
+        for target in on
+    }
+
+
+def contrasts(scale: Scale) -> "dict[str, Contrast]":
+    """Slopes of the drop a doubling, with fixed steps first; what goes with them; and correlations."""
+    from ..losses import Losses, drop
+
+    def of(weights: "Weights") -> "Contrast":
+        return lambda ledger: Losses(ledger, pairs(scale), drop).gap(weights)
+
+    outside = tuple(x for _, x in pairs(scale))
+    inside = tuple(x for x, _ in pairs(scale))
+    found = {f"drop a doubling, {told}": of(slope(scale, steps, outside)) for steps, told in REGIMES.items()}
+    for steps, told in REGIMES.items():
+        found[f"drop a doubling by a mixed model, {told}"] = mixed(scale, steps)
+        found[f"Spearman correlation × 100 of rows and drop, {told}"] = correlated(scale, steps)
+        found[f"the same, given the task's own score, {told}"] = correlated(scale, steps, given=True)
+        found[f"score on usual rows a doubling, {told}"] = slope(scale, steps, inside)
+    found |= {
+        f"drop a doubling, {name}, fixed steps": of(slope(scale, SUM, outside, (name,))) for name in STAGES
+    }
+    return found
+
+
+def observed(ledger: "Ledger", steps: str) -> tuple["np.ndarray", "np.ndarray"]:
+    """The drop (tasks, sizes, seeds), as the mean over targets, and each task's own score in the same runs.
+
+    Raises: Short.
+    """
+    import numpy as np
+
+    from ..gates import scores_of
+    from ..losses import Losses, drop
+
+    scale, on = ledger.scale, [x for _, x in pairs(ledger.scale)]
+    told, sources = Losses(ledger, pairs(scale), drop), [grid(scale, name, steps) for name in STAGES]
+    seeds = told.seeds({(source, PIVOT, target) for of in sources for source in of for target in on})
+    drops = [
+        [[np.mean([told.cells[source, PIVOT, x][seed].score for x in on]) for seed in seeds] for source in of]
+        for of in sources
+    ]
+    own = [
+        [[scores_of(ledger.stages[source, PIVOT][seed], TASKS[name])[0] for seed in seeds] for source in of]
+        for name, of in zip(STAGES, sources, strict=True)
+    ]
+    return np.array(drops), np.array(own)
+
+
+def correlated(scale: Scale, steps: str, given: bool = False) -> "Contrast":
+    """The rank correlation of size and drop within tasks, times 100: Fisher's mean over tasks.
+
+    `given`: the partial correlation, given the task's own score. Its interval is the jackknife's, over seeds.
+    """
+
+    def found(ledger: "Ledger") -> "Interval":
+        import numpy as np
+
+        from ..contrasts import Short
+        from ..stats import Interval, own_variance
+
+        drops, own = observed(ledger, steps)
+        if given and not np.ptp(own, axis=(1, 2)).all():
+            raise Short("a task's own score is the same in all runs: nothing to hold constant")
+        n = drops.shape[2]
+        whole = 100 * fisher_mean(drops, own if given else None)
+        without = [
+            100 * fisher_mean(np.delete(drops, k, 2), np.delete(own, k, 2) if given else None)
+            for k in range(n)
+        ]
+        return Interval(whole, (own_variance([n * whole - (n - 1) * x for x in without]),))
+
+    return found
+
+
+def fisher_mean(drops: "np.ndarray", own: "np.ndarray | None") -> float:
+    """The rank correlation of size and drop, averaged over tasks as Fisher's z. `own`: what is held constant.
+
+    Shapes: (tasks, sizes, seeds) both.
+    """
+    import numpy as np
+    from scipy.stats import spearmanr
+
+    sizes = np.broadcast_to(np.arange(drops.shape[1])[:, None], drops.shape[1:]).ravel()
+    found = []
+    for k, values in enumerate(drops):
+        r = spearmanr(sizes, values.ravel()).statistic
+        if own is not None:
+            a, b = (spearmanr(x, own[k].ravel()).statistic for x in (sizes, values.ravel()))
+            r = (r - a * b) / np.sqrt((1 - a**2) * (1 - b**2))
+        found.append(np.arctanh(np.clip(r, -0.999, 0.999)))
+    return float(np.tanh(np.mean(found)))
+
+
+def mixed(scale: Scale, steps: str) -> "Contrast":
+    """The slope of the drop a doubling in a mixed model: slopes and levels differ at random between tasks."""
+
+    def found(ledger: "Ledger") -> "Interval":
+        import warnings
+
+        import numpy as np
+        from statsmodels.regression.mixed_linear_model import MixedLM
+        from statsmodels.tools.sm_exceptions import ConvergenceWarning
+
+        from ..contrasts import Short
+        from ..stats import Interval, Spread
+
+        drops, _ = observed(ledger, steps)
+        task, size, _ = np.indices(drops.shape)
+        design = np.stack([np.ones(drops.size), size.ravel() - (drops.shape[1] - 1) / 2], 1)
+        with warnings.catch_warnings():  # where slopes do not differ between tasks, their variance is at zero
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted = MixedLM(drops.ravel(), design, task.ravel(), design).fit(method="powell")
+        mean, error = float(fitted.fe_params[1]), float(fitted.bse_fe[1])
+        if not np.isfinite(error):
+            raise Short("the mixed model has no solution")
+        return Interval(mean, (Spread(error**2, len(STAGES) - 1),))
+
+    return found
+
+
+def gates(ledger: "Ledger") -> "dict[str, Gate]":
+    """Enough targets are learned, the largest sizes are, and adversarial rows are harder."""
+    from ..gates import enough
+    from ..gates import gates as of
+    from ..losses import costs
+
+    found, scale = of(ledger), ledger.scale
+    stages = [found.stages.get((grid(scale, name, SUM)[-1], PIVOT)) for name in STAGES]
+    return {
+        "intermediate tasks learned at most rows": enough(stages, len(STAGES) // 2 + 1),
+        "targets learned": enough([found.targets.get(name) for name, _ in pairs(scale)], LEARNED),
+        "adversarial rows are harder": costs(ledger, pairs(scale)),
+    }
+
+
+QUESTION = Question(
+    "size", 4,
+    "What is the correlation between the size of intermediate-task datasets and the accuracy degradation of "
+    "zero-shot cross-lingual transfer models on adversarial subsets of XTREME-R?",
+    "Does more intermediate data make the loss on adversarial rows larger?",
+    ("micro",), runs, contrasts, cell_of, gates=gates, figure="sizes", pairs=pairs, margin=MARGIN,
+)  # fmt: skip
