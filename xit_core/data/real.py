@@ -4,7 +4,7 @@ from ..design.scales import PIVOT, Scale
 from ..design.tasks import Task, located, translation_languages
 from ..machine.errors import Absent, Bad
 from ..machine.places import mirror_dir
-from . import checklist, mining_pools, originals, pictures, sources
+from . import adversarial, checklist, mining_pools, originals, pictures, sources
 from .local import Part, from_local
 from .mirror import from_mirror
 
@@ -46,7 +46,12 @@ def parts(task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang
 
 
 # (rows as stored, language, maximum number of rows; 0 = all) -> rows
-COMPLETED = {"checklist": checklist.checks, "pictures": pictures.captions}
+COMPLETED = {
+    "checklist": checklist.checks,
+    "pictures": pictures.captions,
+    "overlap": adversarial.by_overlap,
+    "hypothesis": adversarial.by_hypothesis,
+}
 
 
 def completed(task: Task, part: Part, lang: str, n: int) -> list[dict]:

@@ -387,6 +387,17 @@ declare(
     **ENTAILMENT, **NLI_LABELS,
 )  # fmt: skip
 
+# rows of XNLI that mislead who judges by words in common, or by the hypothesis alone (`data.adversarial`)
+for name, citation in (
+    ("overlap", "McCoy et al. 2019, ACL"), ("hypothesis", "Gururangan et al. 2018, NAACL"),
+):  # fmt: skip
+    declare(
+        f"xnli_{name}", "classify", "shift", "google/xtreme/XNLI", XTREME_COMMIT,
+        pair("sentence1", "sentence2", "gold_label", tuple(NLI), XNLI_LANGS), "nli",
+        "language sentence1 sentence2 gold_label",
+        langs=XNLI_LANGS, train_on="mnli", epochs=2, expand=name,
+        licence="CC BY-NC 4.0", citation=f"Conneau et al. 2018, EMNLP; {citation}", **NLI_LABELS,
+    )  # fmt: skip
 declare(
     "shift_snli", role="shift", source="stanfordnlp/snli/plain_text",
     revision="cdb5c3d5eed6ead6e5a341c8e56e669bb666725b", train_on="mnli", licence="CC BY-SA 4.0",

@@ -1,0 +1,111 @@
+"""Adversarial subsets of XNLI: chosen on its English rows, and carried to the same rows in other languages.
+
+Each has as many rows of every label, so that no answer is right more often than another.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from zlib import crc32
+
+from ..design.readers import Row
+from ..design.scales import PIVOT
+from ..design.tasks import NLI, TASKS
+from ..machine.errors import Absent, Bad
+from ..machine.places import local_dir, mirror_dir
+from . import sources
+
+EACH = 200  # rows of each label, at most
+READ = 20_000  # rows that the model of the hypothesis alone is trained on, at most
+WORD = re.compile(r"\w+")
+
+
+def by_overlap(rows: list[Row], lang: str, n: int) -> list[Row]:
+    """Rows that mislead who judges by words in common: entailment with the fewest of them, and neutral and
+    contradiction with the most. At most `n` rows; 0 = EACH of each label.
+
+    Source: McCoy et al. (2019), Right for the wrong reasons, section 2, "lexical overlap".
+    """
+
+    def misleads(row: Row) -> float:
+        premise, hypothesis = (set(words(row[side])) for side in ("sentence1", "sentence2"))
+        share = len(premise & hypothesis) / max(1, len(hypothesis))
+        return -share if row["gold_label"] == NLI[0] else share
+
+    return carried(rows, lang, n, misleads)
+
+
+def by_hypothesis(rows: list[Row], lang: str, n: int) -> list[Row]:
+    """Rows that mislead who reads the hypothesis alone: a model of its words, trained on MNLI, is the surest
+    of a wrong label. At most `n` rows; 0 = EACH of each label.
+
+    Source: Gururangan et al. (2018), Annotation artifacts in natural language inference data.
+    """
+    chances = label_model(mirror_dir(), local_dir())
+
+    def misleads(row: Row) -> float:
+        found = chances(row["sentence2"])
+        gold = found.pop(NLI.index(row["gold_label"]))
+        return max(found) - gold
+
+    return carried(rows, lang, n, misleads)
+
+
+def carried(rows: list[Row], lang: str, n: int, misleads: Callable[[Row], float]) -> list[Row]:
+    """The rows in a language whose English ones mislead most, as many of each label, in their order.
+
+    Raises: Bad where a language's rows are not parallel to the English ones.
+    """
+    english, own = ([row for row in rows if row["language"] == code] for code in (PIVOT, lang))
+    labels = [row["gold_label"] for row in english]
+    if not english or [row["gold_label"] for row in own] != labels:
+        raise Bad(
+            f"xnli: {len(own)} rows in {lang!r} are not parallel to {len(english)} in English; copy it again"
+        )
+    order = sorted(range(len(english)), key=lambda i: (-misleads(english[i]), fixed(english[i])))
+    each = n // len(NLI) or EACH
+    chosen = [i for label in NLI for i in [k for k in order if labels[k] == label][:each]]
+    return [own[i] for i in sorted(chosen)]
+
+
+def fixed(row: Row) -> int:
+    """A number by which rows that mislead alike are put in an order that has nothing to do with them."""
+    return crc32(f"{row['sentence1']}\n{row['sentence2']}".encode())
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case."""
+    return WORD.findall(text.lower())
+
+
+@lru_cache(maxsize=4)
+def label_model(_mirror: Path | None, _local: Path | None) -> Callable[[str], list[float]]:
+    """The logarithms of the chances of each label given a hypothesis, up to a constant: naive Bayes on its
+    words, with MNLI's training rows that are at hand. The folders only say which rows are meant.
+
+    Raises: Absent where there are none.
+    """
+    task = TASKS["mnli"]
+    rows = [
+        row for part in sources.fetch(*task.config(PIVOT), task.train, task.revision) for row in part.rows
+    ]
+    if not rows:
+        raise Absent("xnli_hypothesis: the mirror holds no rows of MNLI; unset XIT_MIRROR to use the hub")
+    counts = [Counter[str]() for _ in NLI]
+    for row in rows[:READ]:
+        if row["label"] in range(len(NLI)):
+            counts[row["label"]].update(set(words(row["hypothesis"])))
+    known = len(set().union(*counts))
+    totals = [found.total() + known for found in counts]
+
+    def chances(hypothesis: str) -> list[float]:
+        seen = set(words(hypothesis))
+        return [
+            sum(math.log((found[word] + 1) / total) for word in seen)
+            for found, total in zip(counts, totals, strict=True)
+        ]
+
+    return chances
