@@ -13,7 +13,7 @@ from zlib import crc32
 
 from ..design.readers import Row
 from ..design.scales import PIVOT
-from ..design.tasks import NLI, TASKS
+from ..design.tasks import MNLI_ROWS, NLI, located
 from ..machine.errors import Absent, Bad
 from ..machine.places import local_dir, mirror_dir
 from . import sources
@@ -88,12 +88,9 @@ def label_model(_mirror: Path | None, _local: Path | None) -> Callable[[str], li
 
     Raises: Absent where there are none.
     """
-    task = TASKS["mnli"]
-    rows = [
-        row for part in sources.fetch(*task.config(PIVOT), task.train, task.revision) for row in part.rows
-    ]
+    rows = [row for part in sources.fetch(*located(MNLI_ROWS)) for row in part.rows]
     if not rows:
-        raise Absent("xnli_hypothesis: the mirror holds no rows of MNLI; unset XIT_MIRROR to use the hub")
+        raise Absent(f"{MNLI_ROWS}: the mirror does not hold it; unset XIT_MIRROR to use the hub")
     counts = [Counter[str]() for _ in NLI]
     for row in rows[:READ]:
         if row["label"] in range(len(NLI)):

@@ -170,6 +170,7 @@ FRAMES = (
     "data/framed30k/IMG.jsonl.gz of FrameNetBrasil/framed-multi30k, as "
     "XIT_LOCAL/multi30k/image_frames/all.jsonl.gz",
 )
+MNLI_ROWS = f"nyu-mll/glue/mnli/train@{GLUE}"
 QA = {
     "kind": "span", "genre": "qa", "columns": "id context question answers", "metrics": ("exact_match", "f1"),
     "protocol": "qa/squad-en", "epochs": 2, "batch": 16,
@@ -190,7 +191,7 @@ declare(
     licence="CC BY-NC 4.0",
     citation="Nie et al. 2020, ACL; Bowman et al. 2015, EMNLP; Williams et al. 2018, NAACL",
     joined=("stanfordnlp/snli/plain_text/train@cdb5c3d5eed6ead6e5a341c8e56e669bb666725b",
-    f"nyu-mll/glue/mnli/train@{GLUE}"),
+    MNLI_ROWS),
     **ENTAILMENT, **NLI_LABELS,
 )  # fmt: skip
 declare(
@@ -388,14 +389,15 @@ declare(
 )  # fmt: skip
 
 # rows of XNLI that mislead who judges by words in common, or by the hypothesis alone (`data.adversarial`)
-for name, citation in (
-    ("overlap", "McCoy et al. 2019, ACL"), ("hypothesis", "Gururangan et al. 2018, NAACL"),
-):  # fmt: skip
+for name, beside, citation in (
+    ("overlap", (), "McCoy et al. 2019, ACL"),
+    ("hypothesis", (MNLI_ROWS, ""), "Gururangan et al. 2018, NAACL"),
+):
     declare(
         f"xnli_{name}", "classify", "shift", "google/xtreme/XNLI", XTREME_COMMIT,
         pair("sentence1", "sentence2", "gold_label", tuple(NLI), XNLI_LANGS), "nli",
         "language sentence1 sentence2 gold_label",
-        langs=XNLI_LANGS, train_on="mnli", epochs=2, expand=name,
+        langs=XNLI_LANGS, train_on="mnli", epochs=2, expand=name, beside=beside,
         licence="CC BY-NC 4.0", citation=f"Conneau et al. 2018, EMNLP; {citation}", **NLI_LABELS,
     )  # fmt: skip
 declare(
