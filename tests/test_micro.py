@@ -265,6 +265,8 @@ def test_parallel_sentences_are_nearly_all_different():
 def test_the_page_glosses_every_language():
     pages = micro.pages()
     assert all(pages["micro_events.md"].count(f"| {x.name} |") == 3 for x in micro.LANGUAGES.values())
+    assert all(pages[f"micro_{kind}.md"].count("\n| ") == 2 * (1 + 5) for kind in ("shift", "adversarial"))
+    assert "| entailment |" in pages["micro_adversarial.md"] and " the " in pages["micro_shift.md"]
     assert micro.gloss(Event("see", Thing("Person0"), Thing("dog")), "mu")[-1][1] == "see"
 
 

@@ -1,6 +1,9 @@
-"""What the book shows of the micro-world: its languages' typology, and three glossed events in each."""
+"""What the book shows of the micro-world: its languages' typology, glossed events in each, and rows of twins
+of the targets, word by word.
+"""
 
-from .languages import LANGUAGES
+from .languages import CONTENT, FUNCTION, LANGUAGES, lexicon
+from .splits import rows
 from .tell import Teller, clause
 from .world import Event, Thing
 
@@ -32,8 +35,40 @@ def gloss(event: Event, code: str) -> list[tuple[str, str]]:
     ]
 
 
+SAMPLES = 5  # rows of a twin that are shown
+# columns that say what a row gives, what it asks, and the answer
+SHOWN_COLUMNS = {
+    "sentence1": ("sentence1", "sentence2", "gold_label"),
+    "context": ("context", "question", "answers"),
+}
+
+
+def meaning(text: str) -> str:
+    """A text in the pivot language, word by word in English; names stay as they are."""
+    words = lexicon()["en"]
+    said = {words[concept]: concept for concept in (*FUNCTION, *CONTENT)}
+    return " ".join(said.get(word, word) for word in text.split())
+
+
+def samples(config: str) -> str:
+    """A Markdown table of the first rows of a task in the pivot language, word by word in English."""
+    lines = ["| given | asked | answer |", "|---|---|---|"]
+    for row in rows(config, "validation", "en", SAMPLES):
+        given, asked, answer = (
+            row[name] for name in SHOWN_COLUMNS[next(k for k in SHOWN_COLUMNS if k in row)]
+        )
+        answer = answer if isinstance(answer, str) else meaning(answer["text"][0])
+        lines.append(f"| {meaning(given)} | {meaning(asked)} | {answer} |")
+    return "\n".join(lines) + "\n"
+
+
+def twins(suffix: str) -> str:
+    """The samples of inference and of question answering that have this suffix."""
+    return "\n".join(f"**`{name}{suffix}`**\n\n{samples(name + suffix)}" for name in ("xnli", "xquad"))
+
+
 def pages() -> dict[str, str]:
-    """File name -> Markdown of the two generated parts of the book's page on the micro-world."""
+    """File name -> Markdown of the generated parts of the book's pages on the micro-world."""
     header = ["", *(f"{language.name} `{language.code}`" for language in LANGUAGES.values())]
     table = [
         header,
@@ -48,4 +83,9 @@ def pages() -> dict[str, str]:
             words, meanings = zip(*gloss(event, language.code), strict=True)
             events.append(f"| {language.name} | {' '.join(words)}<br>*{' · '.join(meanings)}* |")
         events.append("")
-    return {"micro_languages.md": "\n".join(lines) + "\n", "micro_events.md": "\n".join(events)}
+    return {
+        "micro_languages.md": "\n".join(lines) + "\n",
+        "micro_events.md": "\n".join(events),
+        "micro_shift.md": twins("_shift"),
+        "micro_adversarial.md": twins("_adversarial"),
+    }
