@@ -354,3 +354,18 @@ def test_the_content_of_the_micro_world_belongs_to_its_version():
 STORY = "a326618d10221e4f"
 ADDED = dict.fromkeys(("prefer", "prefer_sham"), "625ae83309ed1d81")
 ADDED |= dict.fromkeys(("scenes", "scenes_sham"), "ec325243f3cb989e")
+ADDED |= {
+    "mnli_shift": "867e9f6b7f8f937f",
+    "xnli_shift": "62fae6399a063b8c",
+    "pawsx_shift": "3c11cb554f1ed735",
+    "udpos_shift": "0da1251d060f5e78",
+    "panx_shift": "028e602eca9f3081",
+    "xquad_shift": "9a39f8fe5fee7400",
+    "mlqa_shift": "ad9624984c19927d",
+    "tydiqa_shift": "1c98e1aece912cb8",
+    "tatoeba_shift": "eabab31d20c217bc",
+    "xnli_adversarial": "e8428ff866829cac",
+    "xquad_adversarial": "8a449936a2044749",
+    "mlqa_adversarial": "1af1840c73e22f65",
+    "tydiqa_adversarial": "e8ac51e23fa9f8a4",
+}

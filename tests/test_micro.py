@@ -203,13 +203,28 @@ def test_words_in_common_do_not_tell_what_follows_in_adversarial_inference():
     assert max(means) - min(means) < 0.1 and max(means) < 0.6
 
 
-def test_a_misleading_sentence_has_the_verb_of_the_question_and_not_its_answer():
+@pytest.mark.parametrize("config", ["xquad_adversarial", "tydiqa_adversarial"])
+def test_a_misleading_sentence_has_the_verb_of_the_question_and_does_not_answer_it(config):
     verbs = {lexicon()["en"][verb] for verb in VERBS}
-    for row in micro.rows("xquad_adversarial", "validation", "en", 200):
-        (verb,) = verbs & set(row["question"].split())
-        having = [x for x in row["context"].split(" . ") if verb in x.split()]
+    asking = {lexicon()["en"][word] for word in ("who", "what", "where")} | {"?"}
+    for row in micro.rows(config, "validation", "en", 200):
+        told = row["question"].split()
+        (verb,) = verbs & set(told)
+        having = [x.split() for x in row["context"].split(" . ") if verb in x.split()]
+        # all that the question says is in the one sentence, which has the answer, and not in the other
+        said = set(told) - asking - {lexicon()["en"]["in"]}
+        whole = [x for x in having if said <= set(x)]
         answer = row["answers"]["text"][0]
-        assert len(having) == 2 and sum(answer in x for x in having) == 1
+        assert len(having) == 2 and len(whole) == 1 and set(answer.split()) <= set(whole[0]), row
+
+
+def test_a_negated_premise_of_adversarial_inference_has_no_place_or_time():
+    words = lexicon()["en"]
+    for row in micro.rows("xnli_adversarial", "validation", "en", 300):
+        about = set(row["sentence2"].split()) - {words["not"], "."}
+        for sentence in row["sentence1"].split(" . "):
+            if about <= set(sentence.split()) and words["not"] in sentence.split():
+                assert words["in"] not in sentence.split()
 
 
 def test_bilingual_share_is_the_declared_one():

@@ -195,3 +195,12 @@ def test_a_task_may_have_a_rate_of_its_own_where_it_is_trained_alone():
     assert s.rate(("pawsx",), target=True) == s.rate(("paws",), target=False) == 5e-5
     assert s.rate(("xnli",), target=True) == 3e-4 and s.rate(("mnli",), target=False) == 2e-4
     assert s.rate(("paws", "mnli"), target=False) == 2e-4
+
+
+def test_steps_in_proportion_need_a_size_and_a_stage_with_fixed_steps():
+    with pytest.raises(Bad, match="size=0"):
+        Run("mnli > xnli", "micro", steps="rows")
+    assert Run("mnli > xnli", "micro", size=500, steps="rows").share == 0.25
+    assert Run("xnli", "micro", size=500, steps="rows").steps == "sum"  # no stage
+    assert Run("mnli", "paper", size=500, steps="rows").steps == "sum"  # its steps are epochs anyway
+    assert Run("mnli", "micro", size=2000, steps="rows").id == Run("mnli", "micro", size=2000).id

@@ -101,11 +101,7 @@ class Run:
 
     def refuse_values(self) -> None:
         """Check the fields that are one of a few values, or whole numbers. Raises: Bad for a wrong one."""
-        choices = {
-            "lang": (PIVOT, MACHINE_TRANSLATED),
-            "model": tuple(MODELS),
-            "steps": (SUM, SINGLE, PER_ROW),
-        }
+        choices = {"lang": (PIVOT, MACHINE_TRANSLATED), "model": tuple(MODELS), "steps": RULES}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise Bad(f"{name}={getattr(self, name)!r}; allowed: {', '.join(map(repr, allowed))}")
@@ -115,9 +111,16 @@ class Run:
 
     @property
     def differ_in_steps(self) -> bool:
-        """Whether its rule for steps makes a difference to it."""
+        """Whether its rule for steps makes a difference to it.
+
+        Raises: Bad for steps in proportion to a number of rows that is not given.
+        """
         if self.steps == PER_ROW:
-            return self.share != 1
+            if not self.size:
+                raise Bad(f"steps={PER_ROW!r} with size=0; allowed: a size, in proportion to which steps are")
+            stages = self.stages[:-1] if self.target else self.stages
+            fixed = (self.scale.steps_for(x.name, target=False) for stage in stages for x in stage.tasks)
+            return self.share != 1 and any(fixed)
         return not self.fuses and any(len(stage.tasks) > 1 for stage in self.stages)
 
     @property

@@ -30,7 +30,7 @@ from .readers import (
     tydi,
 )
 from .scales import PIVOT, Scale
-from .worlds import World
+from .worlds import MICRO, World
 
 UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
 IOB2 = "O B-PER I-PER B-ORG I-ORG B-LOC I-LOC".split()
@@ -520,8 +520,10 @@ def twin(of: str, suffix: str) -> None:
     task, name = TASKS[of], f"{of}_{suffix}"
     role, train_on = ("shift", task.train_on) if task.scored else ("alternative", name)
     TASKS[name] = replace(
-        task, name=name, role=role, train_on=train_on, source=f"micro/{name}", made=True, stand_ins=(),
-        translated=(), original="", obtain="none: the micro-world generates it, and no real data set has it",
+        task, name=name, role=role, train_on=train_on, source=f"micro/{name}", revision="", made=True,
+        langs=" ".join(MICRO.languages) if task.scored else PIVOT, licence="as this package",
+        citation="this package", stand_ins=(), translated=(), original="",
+        obtain="none: the micro-world generates it, and no real data set has it",
     )  # fmt: skip
 
 

@@ -24,11 +24,9 @@ def xnli_adversarial(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     """
     e, exchanged = _two_people(rng, split)
     hypothesis, label = e._replace(negated=rng.random() < 0.3), rng.randrange(3)
-    said = (exchanged if label == 1 else e)._replace(
-        negated=hypothesis.negated ^ (label == 2),
-        place=world.place(rng, e.verb),
-        time=pick(rng, CLASSES["time"]),
-    )
+    said = (exchanged if label == 1 else e)._replace(negated=hypothesis.negated ^ (label == 2))
+    if not said.negated:  # that something did not happen somewhere does not say that it did not happen
+        said = said._replace(place=world.place(rng, e.verb), time=pick(rng, CLASSES["time"]))
     premise = rng.sample([said, _beside(rng, split, e)], 2)
     return {
         "language": tell.code,
@@ -51,8 +49,10 @@ def xquad_adversarial(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
     As in Jia and Liang (2017), "Adversarial examples for evaluating reading comprehension systems".
     """
-    events = world.story(rng, split, 2, detail=0.3)
-    e = rng.choice(events)
+    events: list[Event] = []
+    while not any(x.patient for x in events):  # what tells the two events with one verb apart
+        events = world.story(rng, split, 2, detail=0.3)
+    e = rng.choice([x for x in events if x.patient])
     events.insert(rng.randrange(3), _misleading(rng, split, e))
     return asked(events, e, rng.choice(parts_of(e)), tell, i)
 

@@ -10,15 +10,15 @@ from ..design.scales import PIVOT
 from ..design.tasks import TASKS
 from .contrasts import BASELINE, Cell, Entry, Ledger, Short, Source, Weights
 from .gates import Gate
-from .stats import LEVEL, instance_variance, two_sided
+from .stats import LEVEL, Interval, Spread, instance_variance, own_variance, two_sided
 
 WHOLE, ENGLISH, ABROAD = "all", PIVOT, "other"  # which languages count
 EXTREME = 0.5  # points from 0 and 100 at which the logit scale ends
 
 
 Pair = tuple[str, str]  # a target, and the task that asks the same of other rows after the same training
-# scores inside and outside of runs (K, 2), and the number of each run's source (K,) -> what is measured (K,),
-# and its gradient in both scores (K, 2)
+# scores inside and outside of runs (K, 2), and the number of each run's source (K,), or -1 where a line must
+# not go through it -> what is measured (K,), and its gradient in both scores (K, 2)
 Measure = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -38,13 +38,14 @@ def effective_robustness(scores: np.ndarray, sources: np.ndarray) -> tuple[np.nd
 
     What is expected is a line on the logit scale through the sources, each the mean over its seeds: a model
     that is better inside is better outside, too, and is robust only beyond that. A line through single runs
-    would be flattened by their noise, and call what is better inside robust.
+    would be flattened by their noise, and call what is better inside robust; one through the sources that are
+    judged would be drawn towards them.
     Shapes: (K, 2), (K,) -> (K,), (K, 2).
 
     Source: Taori et al. (2020), Measuring robustness to natural distribution shifts in image classification.
     """
     x, y = logit(np.clip(scores, EXTREME, 100 - EXTREME) / 100).T
-    means = np.array([[v[sources == k].mean() for k in np.unique(sources)] for v in (x, y)])
+    means = np.array([[v[sources == k].mean() for k in np.unique(sources[sources >= 0])] for v in (x, y)])
     slope, start = np.polyfit(*means, 1) if np.ptp(means[0]) > 0 else (0.0, float(means[1].mean()))
     expected, share = expit(start + slope * x), expit(x)
     steepness = slope * expected * (1 - expected) / (share * (1 - share))
@@ -56,12 +57,18 @@ class Losses(Ledger):
     outside.
     """
 
-    def __init__(self, ledger: Ledger, pairs: Sequence[Pair], measure: Measure, part: str = WHOLE) -> None:
-        """`part`: which languages count, of those in which both tasks of a pair are scored."""
-        self.__dict__ |= ledger.__dict__
+    def __init__(
+        self, ledger: Ledger, pairs: Sequence[Pair], measure: Measure, part: str = WHOLE,
+        judged: Sequence[Source] = (),
+    ) -> None:  # fmt: skip
+        """`part`: which languages count, of those in which both tasks of a pair are scored. `judged`: sources
+        that do not take part in what is expected.
+        """
+        vars(self).update(vars(ledger))
+        self.judged = judged
         self.cells: dict[Cell, dict[int, Entry]] = {}
-        # by cell and seed: what each test instance adds, by task and languages
-        self.instances: dict[tuple[Cell, int], dict[tuple[str, str], np.ndarray]] = {}
+        # by cell and seed: what each test instance adds, by task and their number
+        self.instances: dict[tuple[Cell, int], dict[tuple[str, int], np.ndarray]] = {}
         for pair in pairs:
             self.cells |= {cell: {} for cell in ledger.cells if cell[2] == pair[1]}
             self.add(matched(ledger, pair, part), pair, measure)
@@ -71,7 +78,7 @@ class Losses(Ledger):
         if not found:
             return
         names = list(dict.fromkeys(source for source, _ in found))
-        sources = np.array([names.index(source) for source, _ in found])
+        sources = np.array([-1 if source in self.judged else names.index(source) for source, _ in found])
         scores = np.array([[side.score for side in sides] for sides in found.values()])
         values, slopes = measure(scores, sources)
         for ((source, seed), sides), value, of in zip(found.items(), values, slopes, strict=True):
@@ -79,13 +86,13 @@ class Losses(Ledger):
             entry = Entry(outside.id, float(value), outside.items, outside.row)
             self.cells[cell][seed] = entry
             self.instances[cell, seed] = {
-                (task, side.counted): slope * side.items
+                (task, len(side.items)): slope * side.items
                 for task, side, slope in zip(pair, sides, of, strict=True)
             }
 
     def over_instances(self, weights: Weights, seeds: list[int]) -> float:
         """As in a ledger of scores; a target that is in several pairs counts as the one sample that it is."""
-        differences: dict[tuple[str, str], np.ndarray] = {}
+        differences: dict[tuple[str, int], np.ndarray] = {}
         for cell, weight in weights.items():
             for key in self.instances[cell, seeds[0]]:
                 items = np.array([self.instances[cell, seed][key] for seed in seeds])
@@ -94,14 +101,11 @@ class Losses(Ledger):
 
 
 class Side(NamedTuple):
-    """The score of one run in some languages, what each test instance adds to it, and of which languages that
-    is. Shapes: items (N,).
-    """
+    """The score of one run in some languages, and what each test instance adds to it. Shapes: items (N,)."""
 
     entry: Entry
     score: float
     items: np.ndarray
-    counted: str
 
 
 Matched = dict[tuple[Source, int], tuple[Side, Side]]  # both sides of a pair, by source and seed
@@ -138,17 +142,37 @@ def side(entry: Entry, langs: set[str]) -> Side:
     """The score of a run in these languages, and its test instances.
 
     Rows of the ledger have what an instance adds in all languages, and in those other than English; English
-    is what is left. For any other choice those other than English stand in.
+    is what is left, where both have the same instances. Otherwise those of more languages stand in, and an
+    interval is too narrow.
     """
     scores = by_language(entry.row)
     score = sum(scores[lang] for lang in sorted(langs)) / len(langs)
-    abroad = np.asarray(entry.row.get("abroad", ()), float)
-    if langs == set(scores) or len(abroad) != len(entry.items):
-        return Side(entry, score, entry.items, WHOLE)
-    if langs == {PIVOT}:
-        rest = len(scores) - 1
-        return Side(entry, score, (rest + 1) * entry.items - rest * abroad, ENGLISH)
-    return Side(entry, score, abroad, ABROAD)
+    abroad, rest = np.asarray(entry.row.get("abroad", ()), float), len(scores) - 1
+    if langs == set(scores) or not len(abroad):
+        return Side(entry, score, entry.items)
+    if langs != {PIVOT}:
+        return Side(entry, score, abroad)
+    alike = len(abroad) == len(entry.items)
+    return Side(entry, score, (rest + 1) * entry.items - rest * abroad if alike else entry.items)
+
+
+def robustness(ledger: Ledger, pairs: Sequence[Pair], weights: Weights, judged: Sequence[Source]) -> Interval:
+    """The interval of a weighted sum of effective robustness.
+
+    The line varies with the seeds, too: their part of the variance is the jackknife's, which draws it anew
+    without each of them. `judged`: the sources that it does not go through. Raises: Short.
+    """
+    whole = Losses(ledger, pairs, effective_robustness, judged=judged)
+    seeds = whole.seeds(weights)
+
+    def without(left: int | None) -> float:
+        kept = ledger.restricted(lambda cell, seed: seed in seeds and seed != left)
+        cells = Losses(kept, pairs, effective_robustness, judged=judged).cells
+        return sum(w * np.mean([x.score for x in cells[cell].values()]) for cell, w in weights.items())
+
+    n, mean = len(seeds), float(without(None))
+    values = [n * mean - (n - 1) * without(seed) for seed in seeds]
+    return Interval(mean, (own_variance(values), Spread(whole.over_instances(weights, seeds))))
 
 
 def costs(ledger: Ledger, pairs: Sequence[Pair]) -> Gate:

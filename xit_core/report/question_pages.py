@@ -11,7 +11,6 @@ from .chapters import SIGNED, View, count, figure, markdown_table, number
 from .contrasts import Ledger
 from .losses import matched
 from .questions import OPEN, UNTESTABLE, Question
-from .rules import MARGIN
 
 
 def overview(plain: bool = False) -> str:
@@ -40,7 +39,7 @@ def page(question: Question, view: View, out: Path) -> str:
     """The chapter's page for one scale; its figure is saved in the folder `out`."""
     ledger = questions.ledger_of(question, view.declared, view.stored)
     found, gates = questions.answers_from(question, ledger), questions.gates_of(question, ledger)
-    rule = questions.RULE.format(margin=question.margin or MARGIN, dated=questions.DATED)
+    rule = questions.RULE.format(margin=questions.margin_of(question), dated=question.dated)
     tables = contrast_table(found) + f"{rule}\n\n" + gate_table(gates)
     drawn = FIGURES[question.figure](question, view, ledger, found)
     drawing = figure(out, view, question.figure, drawn, question.id)
@@ -75,7 +74,7 @@ def progress(question: Question, view: View) -> str:
 
 def contrast_table(found: list[dict]) -> str:
     """Every contrast with its interval, the smallest difference that it could have seen, and its word."""
-    head = ["contrast", "points [95 %]", "detectable", "word"]
+    head = ["contrast, in points where nothing else is said", "estimate [95 %]", "detectable", "word"]
     lines = [
         [row["name"], "–", "–", row["note"]]
         if row["estimate"] is None
@@ -123,6 +122,8 @@ def drawn_sizes(question: Question, view: View, ledger: Ledger, found: list[dict
     told = table.source.str.extract(r"^(?P<task>\w+), (?P<size>\d+) rows, (?P<steps>.*)$")
     table = table.join(told).dropna(subset=["size"])
     table = table.assign(size=table["size"].astype(int), drop=table.inside - table.outside)
+    own = table[table["size"] == ledger.scale.stage_rows]  # with the scale's own rows all rules are one
+    table = pd.concat([table, *(own.assign(steps=rule) for rule in set(table.steps) - set(own.steps))])
     keys = ["steps", "task", "size"]
     return plots.sizes(table.groupby(keys, as_index=False)["drop"].mean() if len(table) else table)
 

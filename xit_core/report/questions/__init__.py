@@ -33,7 +33,8 @@ DATED = "2026-11-28"  # when these words and their rule were fixed, before any r
 RULE = (
     "A contrast is *yes* or *no, the opposite* where its 95 % interval is above or below zero; otherwise it "
     "is *no difference* where two one-sided tests place it within {margin:g} point of zero, and *open* "
-    "where they do not. The first contrast answers the question, or is *not testable* where a gate fails. "
+    "where they do not, or the contrast is not in points. The first contrast answers the question, or is "
+    "*not testable* where a gate fails. "
     "Words and rule were fixed on {dated}, before the first run of a question."
 )
 
@@ -60,6 +61,8 @@ class Question:
     # where it compares a target with the same task on other rows: each with that
     pairs: "Callable[[Scale], tuple[Pair, ...]] | None" = None
     margin: float = 0.0  # within which a contrast is no difference; 0 = that of the claims
+    other_units: tuple[str, ...] = ()  # beginnings of the names of contrasts that are not in points
+    dated: str = DATED  # when its rule and its margin were fixed
 
 
 def seeds_at(scale: Scale, declared: dict[str, int]) -> Sequence[int]:
@@ -127,8 +130,9 @@ def answers(question: Question, scale: Scale, stored: list[dict] | None = None) 
 
 def answers_from(question: Question, ledger: "Ledger") -> list[dict]:
     """The same from the finished runs of the question."""
+    margin = margin_of(question)
     rows = [
-        answer(ledger, name, contrast, question.margin)
+        answer(ledger, name, contrast, 0.0 if name.startswith(question.other_units) else margin)
         for name, contrast in question.contrasts(ledger.scale).items()
     ]
     failed = [
@@ -144,8 +148,15 @@ def gates_of(question: Question, ledger: "Ledger") -> "dict[str, Gate]":
     return question.gates(ledger) if question.gates else {}
 
 
-def answer(ledger: "Ledger", name: str, contrast: "Contrast", margin: float = 0.0) -> dict:
-    """One contrast, measured, or why it cannot be."""
+def margin_of(question: Question) -> float:
+    """The points within which a contrast of a question is no difference."""
+    from ..rules import MARGIN
+
+    return question.margin or MARGIN
+
+
+def answer(ledger: "Ledger", name: str, contrast: "Contrast", margin: float) -> dict:
+    """One contrast, measured, or why it cannot be. `margin`: within which it is no difference, 0 = none."""
     from ..contrasts import Short
 
     row = dict.fromkeys(("estimate", "low", "high", "detectable"))
@@ -157,17 +168,14 @@ def answer(ledger: "Ledger", name: str, contrast: "Contrast", margin: float = 0.
     return {"name": name} | row | {"verdict": verdict(gap, margin), "note": ""}
 
 
-def verdict(gap: "Interval", margin: float = 0.0) -> str:
-    """The word for an interval, by RULE. `margin`: in place of that of the claims."""
-    from ..rules import MARGIN
+def verdict(gap: "Interval", margin: float) -> str:
+    """The word for an interval, by RULE. `margin`: within which it is no difference, 0 = none."""
     from ..stats import LEVEL, two_sided
-
-    margin = margin or MARGIN
 
     tests = {
         YES: two_sided(gap.above()),
         NO: two_sided(gap.below()),
-        SAME: max(gap.above(-margin), gap.below(margin)),
+        SAME: max(gap.above(-margin), gap.below(margin)) if margin else 1.0,
     }
     return next((word for word, p in tests.items() if p < LEVEL), OPEN)
 

@@ -133,29 +133,50 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     return found
 
 
-def observed(ledger: "Ledger", steps: str) -> tuple["np.ndarray", "np.ndarray"]:
-    """The drop (tasks, sizes, seeds), as the mean over targets, and each task's own score in the same runs.
+def drops(ledger: "Ledger", steps: str) -> tuple["np.ndarray", list[int]]:
+    """The drop (tasks, sizes, seeds), as the mean over targets, and the seeds.
 
     Raises: Short.
     """
     import numpy as np
 
-    from ..gates import scores_of
     from ..losses import Losses, drop
 
     scale, on = ledger.scale, [x for _, x in pairs(ledger.scale)]
-    told = Losses(ledger, pairs(scale), drop)
-    sources = [grid(scale, name, steps) for name in stages(scale)]
+    told, sources = Losses(ledger, pairs(scale), drop), [grid(scale, x, steps) for x in stages(scale)]
     seeds = told.seeds({(source, PIVOT, target) for of in sources for source in of for target in on})
-    drops = [
-        [[np.mean([told.cells[source, PIVOT, x][seed].score for x in on]) for seed in seeds] for source in of]
-        for of in sources
+    cells = [[[told.cells[source, PIVOT, x] for x in on] for source in of] for of in sources]
+    values = [[[[x[seed].score for seed in seeds] for x in of] for of in row] for row in cells]
+    return np.array(values).mean(2), seeds
+
+
+def own_scores(ledger: "Ledger", steps: str, seeds: list[int]) -> "np.ndarray":
+    """The score of each task on its own rows (tasks, sizes, seeds).
+
+    Raises: Short where a training has no row, or a task's score never changes.
+    """
+    import numpy as np
+
+    from ..contrasts import Short
+    from ..gates import scores_of
+
+    scale = ledger.scale
+    rows = [
+        [
+            [ledger.stages.get((source, PIVOT), {}).get(seed) for seed in seeds]
+            for source in grid(scale, x, steps)
+        ]
+        for x in stages(scale)
     ]
-    own = [
-        [[scores_of(ledger.stages[source, PIVOT][seed], TASKS[name])[0] for seed in seeds] for source in of]
-        for name, of in zip(stages(scale), sources, strict=True)
+    if any(row is None for of in rows for each in of for row in each):
+        raise Short("not every training has its row")
+    values = [
+        [[scores_of(row, TASKS[x])[0] for row in each] for each in of]
+        for x, of in zip(stages(scale), rows, strict=True)
     ]
-    return np.array(drops), np.array(own)
+    if not np.ptp(values, axis=(1, 2)).all():
+        raise Short("a task's own score is the same in all runs: nothing to hold constant")
+    return np.array(values)
 
 
 def correlated(scale: Scale, steps: str, given: bool = False) -> "Contrast":
@@ -167,16 +188,13 @@ def correlated(scale: Scale, steps: str, given: bool = False) -> "Contrast":
     def found(ledger: "Ledger") -> "Interval":
         import numpy as np
 
-        from ..contrasts import Short
         from ..stats import Interval, own_variance
 
-        drops, own = observed(ledger, steps)
-        if given and not np.ptp(own, axis=(1, 2)).all():
-            raise Short("a task's own score is the same in all runs: nothing to hold constant")
-        n = drops.shape[2]
-        whole = 100 * fisher_mean(drops, own if given else None)
+        lost, seeds = drops(ledger, steps)
+        own, n = own_scores(ledger, steps, seeds) if given else None, len(seeds)
+        whole = 100 * fisher_mean(lost, own)
         without = [
-            100 * fisher_mean(np.delete(drops, k, 2), np.delete(own, k, 2) if given else None)
+            100 * fisher_mean(np.delete(lost, k, 2), np.delete(own, k, 2) if given else None)
             for k in range(n)
         ]
         return Interval(whole, (own_variance([n * whole - (n - 1) * x for x in without]),))
@@ -184,7 +202,7 @@ def correlated(scale: Scale, steps: str, given: bool = False) -> "Contrast":
     return found
 
 
-def fisher_mean(drops: "np.ndarray", own: "np.ndarray | None") -> float:
+def fisher_mean(lost: "np.ndarray", own: "np.ndarray | None") -> float:
     """The rank correlation of size and drop, averaged over tasks as Fisher's z. `own`: what is held constant.
 
     Shapes: (tasks, sizes, seeds) both.
@@ -192,9 +210,9 @@ def fisher_mean(drops: "np.ndarray", own: "np.ndarray | None") -> float:
     import numpy as np
     from scipy.stats import spearmanr
 
-    sizes = np.broadcast_to(np.arange(drops.shape[1])[:, None], drops.shape[1:]).ravel()
+    sizes = np.broadcast_to(np.arange(lost.shape[1])[:, None], lost.shape[1:]).ravel()
     found = []
-    for k, values in enumerate(drops):
+    for k, values in enumerate(lost):
         r = spearmanr(sizes, values.ravel()).statistic
         if own is not None:
             a, b = (spearmanr(x, own[k].ravel()).statistic for x in (sizes, values.ravel()))
@@ -216,16 +234,16 @@ def mixed(scale: Scale, steps: str) -> "Contrast":
         from ..contrasts import Short
         from ..stats import Interval, Spread
 
-        drops, _ = observed(ledger, steps)
-        task, size, _ = np.indices(drops.shape)
-        design = np.stack([np.ones(drops.size), np.array(doublings(scale))[size.ravel()]], 1)
+        lost, _ = drops(ledger, steps)
+        task, size, _ = np.indices(lost.shape)
+        design = np.stack([np.ones(lost.size), np.array(doublings(scale))[size.ravel()]], 1)
         with warnings.catch_warnings():  # where slopes do not differ between tasks, their variance is at zero
             warnings.simplefilter("ignore", ConvergenceWarning)
-            fitted = MixedLM(drops.ravel(), design, task.ravel(), design).fit(method="powell")
+            fitted = MixedLM(lost.ravel(), design, task.ravel(), design).fit(method="powell")
         mean, error = float(fitted.fe_params[1]), float(fitted.bse_fe[1])
         if not np.isfinite(error):
             raise Short("the mixed model has no solution")
-        return Interval(mean, (Spread(error**2, len(drops) - 1),))
+        return Interval(mean, (Spread(error**2, len(lost) - 1),))
 
     return found
 
@@ -252,4 +270,5 @@ QUESTION = Question(
     "zero-shot cross-lingual transfer models on adversarial subsets of XTREME-R?",
     "Does more intermediate data make the loss on adversarial rows larger?",
     ("micro", "small"), runs, contrasts, cell_of, gates=gates, figure="sizes", pairs=pairs, margin=MARGIN,
+    other_units=("Spearman", "the same, given"), dated="2026-11-29",
 )  # fmt: skip
