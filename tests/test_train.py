@@ -151,6 +151,27 @@ def test_a_damaged_checkpoint_is_named_and_kept_and_the_advice_works(tmp_path, h
     assert train.fit(net, batches, 1e-3, 5, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("broken", "said"), [(0, "loss is nan at step 1,"), (11, "weight is no number at step 12")]
+)
+def test_a_training_that_diverges_is_one_line_and_leaves_no_checkpoint(tmp_path, monkeypatch, broken, said):
+    net, batches = setting(("mnli",))
+    move, steps = train.move, iter(range(12))
+
+    def breaks(optimiser, flats, *given):  # the last weights break after the last loss was computed
+        move(optimiser, flats, *given)
+        if next(steps) == broken:
+            flats[0].whole.data[0] = torch.nan
+
+    monkeypatch.setattr(train, "move", breaks)
+    if not broken:
+        for weights in net.parameters():
+            weights.data.fill_(torch.nan)
+    with pytest.raises(Bad, match=said):
+        train.fit(net, batches, 1e-3, 5, tmp_path, save_every=5)
+    assert not (tmp_path / "resume.pt").exists() or broken
+
+
 def test_the_rate_warms_up_and_decays():
     slopes = [schedule.slope(i, 100) for i in range(101)]
     assert slopes[0] == 0.1 and max(slopes) == slopes[9] == slopes[10] == 1 and slopes[100] == 0

@@ -34,6 +34,7 @@ def fit(
     interrupted run resumes from `folder` and ends with exactly the same weights: batches and masks are
     functions of the step, and the random state for dropout is saved. `alone`: how many first steps train
     new heads alone, and at which rate.
+    Raises: Bad for a loss that is no number.
     """
     accelerator = Accelerator(mixed_precision="bf16" if net.bf16 else "no")
     torch.manual_seed(seed)
@@ -59,13 +60,31 @@ def fit(
         losses.append(learn(wrapped, name, part, count, table.lookup, accelerator))
         move(optimiser, flats, (name,) if step < alone[0] else ("", name), rate[step])
         if (step + 1) % save_every == 0 and step + 1 < batches.steps:
+            refuse_divergence(losses, flats, lr)
             save_state(folder, net, optimiser, losses, probed, time.time() - begin)
+    refuse_divergence(losses, flats, lr)
     for flat in flats:
         flat.release()
     table.restore(batches.steps)
     net.eval()
     (folder / "resume.pt").unlink(missing_ok=True)
     return curve(losses, rate, probed)
+
+
+def refuse_divergence(losses: list[Tensor], flats: list[Flat], lr: float) -> None:
+    """Check that losses and weights so far are numbers, before weights are kept that no longer are.
+
+    Shapes: losses are scalars. Raises: Bad.
+    """
+    wrong = torch.nonzero(~torch.isfinite(torch.stack(losses))) if losses else ()
+    broken = not all(torch.isfinite(flat.whole).all() for flat in flats)
+    if len(wrong) or broken:
+        what = f"the loss is {losses[int(wrong[0])].item()}" if len(wrong) else "a weight is no number"
+        step = int(wrong[0]) + 1 if len(wrong) else len(losses)
+        raise Bad(
+            f"{what} at step {step}, at a learning rate of {lr:g}; allowed: a finite number; lower the "
+            "scale's rate, or look for broken rows or weights"
+        )
 
 
 def share(
