@@ -6,7 +6,7 @@ the chapter book/questions/ID.md shows its page with
     ```{include} ../_generated/questions/ID.md
     ```
 
-Nothing else needs to be edited.
+and book/_toc.yml names that chapter, in the order of the questions. Nothing else needs to be edited.
 """
 
 from collections.abc import Callable, Sequence
