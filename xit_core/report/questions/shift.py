@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SUFFIX = "_shift"  # of the twin of a task in a constructed world
 PAIRS = (  # on real data: a target, and the same of other sources
     ("xnli", "cad_nli"), ("xnli", "shift_snli"), ("xnli", "shift_sick"), ("xnli", "shift_ocnli"),
-    ("xquad", "shift_wiki"), ("xquad", "shift_amazon"), ("udpos", "shift_gum"),
+    ("xquad", "shift_wiki"), ("xquad", "shift_amazon"), ("udpos", "shift_gum"), ("tatoeba", "lareqa"),
 )  # fmt: skip
 SEEDS = {"micro": 12}  # elsewhere as many as a verdict needs
 CONTROL = "mnli"  # its twin trains in the other domain: the robustness that the design must find
