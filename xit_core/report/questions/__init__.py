@@ -16,9 +16,10 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from ...design import studies
-from ...design.run import Run
+from ...design.run import Run, parse
 from ...design.scales import PIVOT, Scale
 from ...design.studies import STUDIES
+from ...design.tasks import nine
 
 if TYPE_CHECKING:  # a study can also be run where pandas is not installed
     from ..contrasts import Cell, Ledger, Source, Weights
@@ -69,6 +70,21 @@ def seeds_at(scale: Scale, declared: dict[str, int]) -> Sequence[int]:
     """The seeds of a question at a scale: as many as declared for it, else as many as a verdict needs."""
     most = declared.get(scale.name)
     return range(1, most + 1) if most else scale.seeds[: studies.LEAST_SEEDS]
+
+
+def singles(scale: Scale) -> tuple[str, ...]:
+    """The intermediate tasks that are trained alone and jointly: all nine, or three on real data."""
+    return nine(scale) if scale.world.made else studies.MIXED
+
+
+def joint(scale: Scale) -> str:
+    """The source that trains on all of them jointly."""
+    return parse("+".join(singles(scale)))[0]
+
+
+def inside(pairs: "Sequence[Pair]") -> tuple[str, ...]:
+    """The targets of pairs, with their own rows."""
+    return tuple(dict.fromkeys(target for target, _ in pairs))
 
 
 def after(start: str, task: str) -> str:

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from ...design.methods import ADAPTER, FULL, FUSION, LORA
-from ...design.run import PRETRAINED, SINGLE, SUM, Run, parse
+from ...design.run import PRETRAINED, SINGLE, SUM, Run
 from ...design.scales import PIVOT, Scale
-from ...design.studies import MIXED, paths
-from ...design.tasks import TARGETS, TASKS, nine
-from . import Question, seeds_at
+from ...design.studies import paths
+from ...design.tasks import TARGETS, TASKS
+from . import Question, joint, seeds_at, singles
 
 if TYPE_CHECKING:
     from ..contrasts import Cell, Ledger, Source, Weights
@@ -24,16 +24,6 @@ LEARNED = 3  # of the targets with F1 that must be learned, and of the single ta
 def whole(scale: Scale) -> bool:
     """Whether a scale has the whole design: in a constructed world runs are cheap."""
     return scale.world.made
-
-
-def singles(scale: Scale) -> tuple[str, ...]:
-    """The intermediate tasks that are trained alone and jointly: all nine, or three on real data."""
-    return nine(scale) if whole(scale) else MIXED
-
-
-def joint(scale: Scale) -> str:
-    """The source that trains on all of them jointly."""
-    return parse("+".join(singles(scale)))[0]
 
 
 def targets(scale: Scale) -> tuple[str, ...]:

@@ -7,11 +7,11 @@ joint training on each task's rows, a single one on nine times as many of its ow
 
 from typing import TYPE_CHECKING
 
-from ...design.run import PER_ROW, PRETRAINED, SINGLE, Run, parse
+from ...design.run import PER_ROW, PRETRAINED, SINGLE, Run
 from ...design.scales import PIVOT, Scale
-from ...design.studies import MIXED, paths
-from ...design.tasks import TARGETS, TASKS, languages, nine
-from . import Question, seeds_at
+from ...design.studies import paths
+from ...design.tasks import TARGETS, TASKS, languages
+from . import Question, inside, joint, seeds_at, singles
 
 if TYPE_CHECKING:
     from ..contrasts import Cell, Ledger, Weights
@@ -27,17 +27,7 @@ PAIRS = (  # on real data: a target, and the same of other sources
 )  # fmt: skip
 SEEDS = {"micro": 12}  # elsewhere as many as a verdict needs
 CONTROL = "mnli"  # its twin trains in the other domain: the robustness that the design must find
-LEARNED = {"micro": 6}  # of the targets that must be learned; elsewhere two of the three
-
-
-def singles(scale: Scale) -> tuple[str, ...]:
-    """The intermediate tasks that are trained alone and jointly: all nine, or three on real data."""
-    return nine(scale) if scale.world.made else MIXED
-
-
-def joint(scale: Scale) -> str:
-    """The source that trains on all of them jointly."""
-    return parse("+".join(singles(scale)))[0]
+LEARNED = {"micro": 6}  # of the targets that must be learned; elsewhere all but one
 
 
 def pairs(scale: Scale) -> "tuple[Pair, ...]":
@@ -45,11 +35,6 @@ def pairs(scale: Scale) -> "tuple[Pair, ...]":
     if not scale.world.made:
         return PAIRS
     return tuple((name, name + SUFFIX) for name in TARGETS if name + SUFFIX in TASKS)
-
-
-def inside(scale: Scale) -> tuple[str, ...]:
-    """The targets in their own domain."""
-    return tuple(dict.fromkeys(target for target, _ in pairs(scale)))
 
 
 def long_steps(scale: Scale) -> dict:
@@ -61,7 +46,7 @@ def runs(scale: Scale) -> list[Run]:
     """Seed by seed: nothing, each task alone and all jointly in as many steps, each on every target in both
     domains; in a constructed world also MNLI in the other domain, on XNLI alone.
     """
-    on = (*inside(scale), *(outside for _, outside in pairs(scale)))
+    on = (*inside(pairs(scale)), *(outside for _, outside in pairs(scale)))
     alone, together = (long_steps(scale), {}) if scale.world.made else ({}, {"steps": SINGLE})
     sources = [("", {}), *((name, alone) for name in singles(scale)), (joint(scale), together)]
     plan = [(path, fields) for source, fields in sources for path in paths(source, on)]
@@ -105,7 +90,7 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     }  # fmt: skip
     told: dict[str, Contrast] = {"effective robustness: joint − mean of single tasks": robust(scale, over)}
     told |= {name: losses(scale, *given[:2], **given[2]) for name, given in found.items()}
-    told["score inside: joint − mean of single tasks"] = over_singles(scale, inside(scale))
+    told["score inside: joint − mean of single tasks"] = over_singles(scale, inside(pairs(scale)))
     if scale.world.made:
         one = versus((CONTROL + SUFFIX, PIVOT), (CONTROL, PIVOT), ("xnli" + SUFFIX,))
         told["control, effective robustness on XNLI: MNLI of the other domain − MNLI"] = robust(scale, one)
@@ -144,7 +129,7 @@ def gates(ledger: "Ledger") -> "dict[str, Gate]":
     from ..losses import costs
 
     scale, least = ledger.scale, len(singles(ledger.scale)) // 2 + 1
-    on = [of(ledger).targets.get(name) for name in inside(scale)]
+    on = [of(ledger).targets.get(name) for name in inside(pairs(scale))]
     alone = [of(ledger).stages.get((name, PIVOT)) for name in singles(scale)]
     return {
         "single tasks learned": enough(alone, least),

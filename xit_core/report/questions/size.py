@@ -7,7 +7,7 @@ from ...design.run import PER_ROW, PRETRAINED, SUM, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TASKS
-from . import Question, seeds_at
+from . import Question, inside, seeds_at
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,11 +48,6 @@ def sizes(scale: Scale) -> tuple[int, ...]:
     return SIZES.get(scale.name, FEW_SIZES)
 
 
-def inside(scale: Scale) -> tuple[str, ...]:
-    """The targets with their usual rows."""
-    return tuple(dict.fromkeys(target for target, _ in pairs(scale)))
-
-
 def usual(size: int, steps: str, scale: Scale) -> str:
     """The rule for steps: where a size is the scale's own, both rules are one."""
     return SUM if size == scale.stage_rows else steps
@@ -62,7 +57,7 @@ def runs(scale: Scale) -> list[Run]:
     """Seed by seed: no intermediate task, and each task at each size with fixed steps and with steps in
     proportion to its rows; each on every target and on its adversarial rows.
     """
-    on = (*inside(scale), *(outside for _, outside in pairs(scale)))
+    on = (*inside(pairs(scale)), *(outside for _, outside in pairs(scale)))
     plan = [(path, {}) for path in on]
     plan += [
         (path, {"size": size, "steps": usual(size, steps, scale)})
@@ -125,7 +120,7 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
         found[f"drop a doubling by a mixed model, {told}"] = mixed(scale, steps)
         found[f"Spearman correlation × 100 of rows and drop, {told}"] = correlated(scale, steps)
         found[f"the same, given the task's own score, {told}"] = correlated(scale, steps, given=True)
-        found[f"score on usual rows a doubling, {told}"] = slope(scale, steps, inside(scale))
+        found[f"score on usual rows a doubling, {told}"] = slope(scale, steps, inside(pairs(scale)))
     found |= {
         f"drop a doubling, {name}, fixed steps": of(slope(scale, SUM, outside, (name,)))
         for name in stages(scale)
@@ -256,7 +251,7 @@ def gates(ledger: "Ledger") -> "dict[str, Gate]":
 
     found, scale = of(ledger), ledger.scale
     largest = [found.stages.get((grid(scale, name, SUM)[-1], PIVOT)) for name in stages(scale)]
-    on = [found.targets.get(name) for name in inside(scale)]
+    on = [found.targets.get(name) for name in inside(pairs(scale))]
     return {
         "intermediate tasks are learned from the most rows": enough(largest, len(largest) // 2 + 1),
         "targets learned": enough(on, LEARNED.get(scale.name, len(on))),
