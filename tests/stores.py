@@ -69,8 +69,14 @@ def listed(folder: Path, entry: dict) -> None:
         writer.writerow(entry)
 
 
+BROKEN = "-cut-off.parquet"
+
+
 class Hub(BaseHTTPRequestHandler):
-    """Serves `repositories`: {(name, commit): {path: bytes}}."""
+    """Serves `repositories`: {(name, commit): {path: bytes}}.
+
+    The connection breaks in the middle of a file whose path ends with BROKEN.
+    """
 
     protocol_version = "HTTP/1.1"
     repositories: dict[tuple[str, str], dict[str, bytes]]
@@ -129,8 +135,12 @@ class Hub(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(body)}")
         self.send_header("Content-Length", str(len(part)))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(part)
+        if self.command == "HEAD":
+            return
+        if urlsplit(self.path).path.endswith(BROKEN) and status == 200:
+            part = part[: len(part) // 2]
+            self.close_connection = True
+        self.wfile.write(part)
 
 
 def served(repositories: dict[tuple[str, str], dict[str, bytes]]) -> ThreadingHTTPServer:

@@ -95,6 +95,10 @@ REPOSITORIES = {
     ("org/single", CONVERTED): {"default/validation/0000.parquet": packed([{"x": 9}])},
     ("org/script", ONE): {"README.md": b"---\n---\n", "script.py": b"pass"},
     ("google/xtreme", ONE): {"README.md": b"", "udpos.Greek/test.parquet": packed([{"x": 1}])},
+    ("org/broken", ONE): {
+        "README.md": b"",
+        "one/train-cut-off.parquet": packed([{"x": i} for i in range(999)]),
+    },
     ("wikimedia/wikipedia", ONE): {"de/train-0.parquet": packed([{"x": i} for i in range(9)])},
     ("mteb/BUCC", mining_pools.POOLS): {
         "README.md": pairs_card("zh", "fr"),
@@ -118,6 +122,7 @@ FIRST = {
     "script": hub("org/script", "default", "train", ONE),
     "converted": hub("org/many", "de.de", "train", CONVERTED),
     "converted, of one config": hub("org/single", "default", "validation", CONVERTED),
+    "network gone": hub("org/broken", "one", "train", ONE),
     "pages": hub("wikimedia/wikipedia", "de", "train", ONE),
     "udpos": hub("google/xtreme", "udpos.Greek", "test", ONE),
     "pools": "mining_pools.bucc_pools('zh')",
@@ -168,6 +173,7 @@ def test_a_branch_that_the_hub_converted_is_read_by_the_folder_of_the_config(ans
         ("no config", "no config"),
         ("no such split", 'Unknown split "test"'),
         ("script", "scripts are no longer"),
+        ("network gone", "peer closed connection"),
         ("never seen", "reach 'org/other'"),
     ],
 )

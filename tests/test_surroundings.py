@@ -22,13 +22,14 @@ from xit_core.design.run import Run
 studies.STUDIES["tiny"] = lambda scale: [Run("mnli"), Run("mnli > udpos")]
 sys.exit(cli.main(["study", "tiny", "--scale", "smoke", "--direct"]))
 """
+SECRET = "hf_nobody_may_read_this"
 HOSTILE = {
     "OMP_NUM_THREADS": "8", "MKL_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "4",
     "ATEN_CPU_CAPABILITY": "default",
     "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41", "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4",
     "ACCELERATE_MIXED_PRECISION": "bf16", "PYTHONHASHSEED": "77", "LC_ALL": "tr_TR.ISO-8859-9", "LANG": "C",
     "TZ": "Asia/Kolkata",
-    "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1",
+    "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1", "HF_TOKEN": SECRET, "HUGGING_FACE_HUB_TOKEN": SECRET,
 }  # fmt: skip
 
 
@@ -58,6 +59,8 @@ def test_nothing_in_the_environment_reaches_a_score(places, monkeypatch):
         for key in ("environment", "device", "predictions_sha256"):
             assert plain["provenance"][key] == hostile["provenance"][key], key
     assert rows[0][0]["provenance"]["environment"]["threads"] == 1
+    written = [file for file in (places / "hostile").rglob("*") if file.is_file()]
+    assert len(written) > 5 and not [file for file in written if SECRET.encode() in file.read_bytes()]
 
 
 @pytest.fixture

@@ -217,7 +217,7 @@ def check_places(todo: Job) -> None:
     """Check what would stop a job, before it computes anything.
 
     Raises: Bad for folders that cannot be written, a damaged volume of the ledger, an encoder that is not
-    installed, and real data with neither a mirror nor the hub.
+    installed, a time limit that is none, and real data with neither a mirror nor the hub.
     """
     if absent := lacking(todo.scale.encoder):
         raise Bad(absent)
@@ -228,6 +228,7 @@ def check_places(todo: Job) -> None:
         except OSError as error:
             advice = "make it writable or name other places in XIT_RESULTS, XIT_EXECUTED and XIT_RUNS"
             raise Bad(f"cannot write to {folder} ({error.strerror}); {advice}") from None
+    time_limit()
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     for run in todo.runs:
         results.home(run)
@@ -263,6 +264,7 @@ def _papermill(todo: Job, part: Path):
                 literal_path(notebook), literal_path(part), parameters=todo.parameters, kernel_name="python3",
                 cwd=str(ROOT),
                 progress_bar=False, record_timing=False, coalesce_streams=True, config=config,
+                execution_timeout=time_limit(),
                 kernel_manager_class=kernel.ThisInterpreter, extra_arguments=kernel.arguments(),
             )  # fmt: skip
     except Bad:
@@ -270,6 +272,17 @@ def _papermill(todo: Job, part: Path):
     # papermill, nbclient and jupyter_client have a dozen types for a cell or kernel that fails
     except Exception as error:
         raise explained(todo, error, keep_failed(todo, part)) from None
+
+
+def time_limit() -> int | None:
+    """Seconds that a cell of a notebook may take (XIT_LIMIT); None when unset: a cell may take for ever.
+
+    Raises: Bad for anything but a whole number of 1 or more.
+    """
+    named = os.environ.get("XIT_LIMIT")
+    if named and not re.fullmatch("0*[1-9][0-9]{0,8}", named):
+        raise Bad(f"XIT_LIMIT={named}; allowed: a whole number of seconds, 1 or more; unset it for no limit")
+    return int(named) if named else None
 
 
 def literal_path(path: Path) -> str:
@@ -294,19 +307,27 @@ def explained(todo: Job, error: Exception, see: str) -> Bad | Failed:
     A user's mistake keeps the message of the cell; a full disk or another OSError in a cell also becomes Bad.
     Anything else becomes Failed.
     """
-    from nbclient.exceptions import DeadKernelError
-
-    name, line = (
-        getattr(error, "ename", type(error).__name__),
-        " ".join(getattr(error, "evalue", str(error)).split()),
-    )
+    name, line = reason(error)
     if name == "Bad":
         return Bad(line)
     if hasattr(error, "ename") and issubclass(getattr(builtins, name, Exception), OSError):
         return Bad(f"{todo.id}: {line}; free or name another place, then run again: what is finished is kept")
+    return Failed(f"{todo.id}: {name}: {line}; {see}")
+
+
+def reason(error: Exception) -> tuple[str, str]:
+    """Why a notebook failed: a name, and one line, which says what to do where that is known."""
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    name = getattr(error, "ename", type(error).__name__)
+    line = " ".join(getattr(error, "evalue", str(error)).split())[:300]
+    if isinstance(error, CellTimeoutError):
+        return "a cell took too long", f"XIT_LIMIT allows {time_limit()} seconds; run again to resume"
     if isinstance(error, DeadKernelError) or "ernel died" in line:
-        name, line = "the kernel died", "out of memory? run again to resume"
-    return Failed(f"{todo.id}: {name}: {line[:300]}; {see}")
+        return "the kernel died", "out of memory? run again to resume"
+    if name in ("MemoryError", "OutOfMemoryError"):
+        return name, f"{line}; free memory or run fewer at a time (--cores), then run again to resume"
+    return name, line
 
 
 def normalise(nb):

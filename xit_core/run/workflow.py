@@ -20,7 +20,7 @@ from ..ledger import results
 from ..machine.errors import Bad
 from ..machine.locks import Owned, Unlockable, locked
 from ..machine.places import PARTS, executed_dir, results_dir, runs_dir
-from . import launch, warm
+from . import launch, leash, warm
 from .clock import GRACE, Clock
 
 # -- the work ------------------------------------------------------------------------------------------------
@@ -61,11 +61,18 @@ def run_study(
     logs.mkdir(parents=True, exist_ok=True)
     with study_lock(scale) as lock:
         for job in pending:
-            (logs / f"{job.id}.log").unlink(missing_ok=True)  # from an earlier attempt
+            remove_traces(job, logs)
         analysis.output.unlink(missing_ok=True)
         snakemake(pending, logs, cores, profile, lock, clock)
     if not report(pending, logs, clock):
         print(state(study, scale, sum(not job.done for job in pending), seeds))
+
+
+def remove_traces(job: launch.Job, logs: Path) -> None:
+    """Delete what an earlier attempt left: its log, and the unfinished notebook of one that was killed."""
+    (logs / f"{job.id}.log").unlink(missing_ok=True)
+    for part in job.output.parent.glob(f".{job.id}.*.partial.ipynb"):
+        part.unlink(missing_ok=True)
 
 
 def study_lock(scale: Scale) -> IO | Owned:
@@ -110,10 +117,11 @@ def snakemake(
         open(logs / "kernels.log", "w", encoding="utf-8") as loading,
         warm.ready(loading if pending[0].scale.together and not profile else None) as leads,
     ):
-        # its own session, so that one signal reaches every process; it inherits the lock in case this process
-        # is killed
+        # its own session, so that one signal reaches every process; it inherits the lock, which is free when
+        # all of them have ended, also if this process is killed
         child = subprocess.Popen(
-            command,
+            [sys.executable, "-m", leash.__name__, *command],
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -159,12 +167,17 @@ def workplace(scale: Scale, logs: Path) -> Path:
 
 
 def stop(child: subprocess.Popen, patience: float | None) -> None:
-    """Ask a process group to terminate, and kill it after `patience` seconds (None: never kill it)."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        if child.returncode is None:
-            os.killpg(child.pid, sign)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(patience)
+    """Ask a process group to terminate, and kill what is left of it after `patience` seconds.
+
+    `patience` None: wait until the first process of the group has ended.
+    """
+    if child.returncode is None:
+        os.killpg(child.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(patience)
+    with contextlib.suppress(ProcessLookupError):  # all have ended
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 def graph(pending: list[launch.Job], clock: Clock) -> dict:
