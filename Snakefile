@@ -27,6 +27,10 @@ rule notebook:
     params:
         command=lambda wildcards: JOBS[wildcards.id]["command"],
     threads: 1
+    # for a cluster; one machine does not look at them
+    resources:
+        runtime=lambda wildcards: JOBS[wildcards.id]["minutes"],
+        mem_mb=lambda wildcards: JOBS[wildcards.id]["mem_mb"],
     priority: lambda wildcards: PRIORITY[wildcards.id]
     shell:
         "{params.command} >{log:q} 2>&1"

@@ -175,6 +175,9 @@ def test_data_has_the_fixed_keys(capsys, scale):
         ("study --budget -5", "--budget"),
         ("study --budget=-inf", "--budget -inf"),
         ("study --profile=", "it is empty"),
+        ("study --scale smoke --profile gpu-box", "no GPU in"),
+        ("study --scale smoke --resources mem_mb", "--resources mem_mb; allowed: name=value"),
+        ("study --scale smoke --resources $(x)=1", "--resources $(x)=1; allowed"),
         ("study --model=", "it is empty"),
         ("study --scale smoke --model nowhere", "nowhere"),
         ("study --direct --profile=", "it is empty"),
@@ -245,7 +248,7 @@ def test_a_study_is_a_graph_in_which_parents_come_first(places):
     jobs = launch.jobs(workflow.studies.runs("main", SCALES["smoke"])) + [
         launch.job("analysis", scale="smoke")
     ]
-    plan = workflow.graph(jobs, Clock())
+    plan = workflow.graph(jobs, Clock(), lambda runs: {})
     needs = {j["id"]: set(j["needs"]) for j in plan["jobs"]}
     assert needs["analysis"] == set(needs) - {"analysis"}
     stage = next(i for i in needs if i.startswith("mnli-s1"))
@@ -256,7 +259,7 @@ def test_a_study_is_a_graph_in_which_parents_come_first(places):
 def test_a_run_waits_for_no_other_seeds_start():
     random = {"scale": "smoke", "model": "random"}
     jobs = [launch.job("pretrained", seed=2, **random), launch.job("tatoeba", seed=1, **random)]
-    assert [job["needs"] for job in workflow.graph(jobs, Clock())["jobs"]] == [[], []]
+    assert [job["needs"] for job in workflow.graph(jobs, Clock(), lambda runs: {})["jobs"]] == [[], []]
 
 
 TINY = """

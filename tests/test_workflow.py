@@ -19,7 +19,7 @@ from xit_core.design.scales import SCALES
 from xit_core.ledger import predictions, results
 from xit_core.machine import places as places_module
 from xit_core.machine.errors import Bad
-from xit_core.run import clock, direct, launch, workflow
+from xit_core.run import clock, direct, launch, watch, workflow
 from xit_core.run.clock import Clock, Over
 
 PLAN = ("pretrained", "squad1", "squad1 > xnli", "mnli", "mnli > xnli", "csqa", "csqa > xnli")
@@ -46,8 +46,8 @@ def quick(places, monkeypatch):
     monkeypatch.setitem(studies.STUDIES, "tiny", plan)
 
     def make(**seconds) -> list[str]:
-        def graph(pending, clock):
-            told = real(pending, clock)
+        def graph(pending, *given):
+            told = real(pending, *given)
             for job, entry in zip(pending, told["jobs"], strict=True):
                 lines = [f"echo '{job.path}' >> {diary}", f"sleep {seconds.get(job.path, 0)}"]
                 lines += [f"cp {made_up(run)} {results.row_file(run)}" for run in job.runs]
@@ -162,6 +162,38 @@ def test_a_study_of_fewer_seeds_is_a_part_of_it(quick, monkeypatch, capsys):
     assert order() == [*PLAN, "analysis"]
     assert [run.seed for run in studies.runs("tiny", SCALES["smoke"], 2)] == [1] * len(PLAN) + [2]
     assert len(studies.runs("tiny", SCALES["smoke"])) == len(PLAN) + 2
+
+
+def test_who_looks_on_sees_what_is_done_what_runs_and_why_something_failed(quick, monkeypatch, places):
+    """The page of a study in which one notebook fails and one still runs."""
+    jobs = launch.jobs(plan(None))
+    seen = watch.Watch(jobs, places / "logs")
+    assert seen.line() == "" and seen.page().count("<td>waiting") == len(jobs)
+    seen.logs.mkdir()
+    for job in jobs[:3]:
+        seen.log(job).write_text("")
+    assert seen.line() == "pretrained (seed 1); squad1 (seed 1) and 1 more"
+    seen.update()
+    jobs[0].output.parent.mkdir(parents=True)
+    jobs[0].output.write_text("{}")
+    seen.log(jobs[1]).write_text("a line\nxit failed: squad1: <ValueError>: no; see it\n")
+    (seen.logs / f"{jobs[1].id}.failed.ipynb").write_text("{}")
+    finish("pretrained", 1.0)
+    page = seen.page()
+    order = [
+        page.index(f"<td>{job.path.replace('>', '&gt;')}") for job in (jobs[1], jobs[2], jobs[0], jobs[3])
+    ]
+    assert order == sorted(order) and "1 of 7 notebooks" in page and "expected end" in page
+    assert "xit failed: squad1: &lt;ValueError&gt;" in page and f'href="{jobs[1].id}.failed.ipynb"' in page
+    assert 'http-equiv="refresh"' in page and 'http-equiv="refresh"' not in seen.page(over=True)
+    assert (seen.logs / watch.NAME).is_file()
+
+
+def test_the_page_of_a_study_that_has_ended_says_so(quick, places):
+    quick()
+    workflow.run_study("tiny", SCALES["smoke"], 1)
+    page = (places / "runs/logs/smoke" / watch.NAME).read_text()
+    assert "8 of 8 notebooks" in page and "ended." in page and "refresh" not in page
 
 
 def test_what_would_end_too_late_is_not_started(quick, capsys, monkeypatch):

@@ -168,10 +168,12 @@ def add_export_arguments(given: Parser) -> None:
 def add_study_arguments(given: Parser) -> None:
     """The arguments of `xit study`."""
     given.add_argument("study", nargs="?", default=MAIN)
-    given.add_argument(
-        "--cores", type=positive, default=os.cpu_count() or 1, help="runs at a time (default: every core)"
-    )
-    given.add_argument("--profile", type=filled, help="a Snakemake profile, for a cluster")
+    at_once = "runs at a time (default: one a core; one a GPU; 100 jobs of a cluster)"
+    given.add_argument("--cores", type=positive, help=at_once)
+    profile_help = "where: local, gpu-box, slurm, or the folder of a Snakemake profile (local)"
+    given.add_argument("--profile", type=filled, help=profile_help)
+    resources_help = 'what a job of a cluster asks for, such as "slurm_partition=long slurm_account=me gpu=1"'
+    given.add_argument("--resources", type=filled, default="", help=resources_help)
     given.add_argument(
         "--budget", type=float, metavar="SECONDS", help="start nothing that would end later (default: no end)"
     )
@@ -388,8 +390,9 @@ def run(path: str, as_json: bool, again: bool, **given: str | int | Scale) -> No
 def study(
     study: str,
     scale: Scale,
-    cores: int,
+    cores: int | None,
     profile: str | None,
+    resources: str,
     budget: float | None,
     seeds: int,
     direct: bool,
@@ -407,14 +410,12 @@ def study(
             "--profile goes with neither --direct nor --budget; a cluster's profile has the time limit of "
             "its jobs"
         )
-    if profile and not list(Path(profile).glob("config*.yaml")):
-        raise Bad(f"--profile {profile}: no config.yaml there; name the folder of a Snakemake profile")
     scale = started_from(scale, model) if model else scale
     say(damaged(scale) + left_aside())
     if direct:
         run_direct(study, scale, budget, seeds)
     else:
-        run_study(study, scale, cores, profile, budget, seeds)
+        run_study(study, scale, cores, profile, budget, seeds, resources)
 
 
 def results(action: str, folder: str | None, study: str | None, scale: Scale | None) -> None:

@@ -51,6 +51,10 @@ CAPTIONS = {
         "none should be left of the dashed line. Right: how often a verdict is wrong at the edge of its "
         "rule, each side by itself; none should be right of the line."
     ),
+    "kills": (
+        "Each point is one SIGKILL: which process of the study it hit, and when. Filled: "
+        "while a run was being made."
+    ),
     "roofline": (
         "Achieved FLOP/s on real tokens of each task and each way to train, against the limits of the "
         "device that were measured in the same process: its memory bandwidth (the slope) and its fastest "

@@ -422,6 +422,7 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "performance_train.md": performance.training_tables(out),
         "performance_retrieval.md": performance.retrieval_tables(),
         "performance_study.md": performance.study_tables(),
+        "kills.md": performance.kills(out),
         "performance_paper.md": performance.paper_hours(),
         "results.json": json.dumps(book_numbers(shown), indent=1, sort_keys=True),
         **{

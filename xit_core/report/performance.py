@@ -44,6 +44,17 @@ def study_tables() -> str:
     )
 
 
+def kills(out: Path) -> str:
+    """What came of the kills that tools/kills.py made, per device, and a figure of all of them."""
+    measured = measurements.kept_measurements("kills")
+    totals = [
+        m | {"records": [row for row in m["records"] if row["unit"] != "s" or " | " not in row["name"]]}
+        for m in measured
+    ]
+    tables = "".join(f"{_title(total)}: {_records(total)}" for total in totals)
+    return (tables + figure(out, None, "kills", plots.kills(measured))) or NONE
+
+
 def paper_hours() -> str:
     """GPU-hours of the paper, at the measured rates and at the arithmetic roof, with a warning if no GPU was
     measured.

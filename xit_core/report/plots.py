@@ -428,6 +428,33 @@ def roofline(kept: list[dict]) -> Figure | None:
     return figure
 
 
+@plt.rc_context(STYLE)
+def kills(kept: list[dict]) -> Figure | None:
+    """Points: when each process of a study was killed, one row for each kind of process.
+
+    Filled: while a run was being made. Hollow: before the first or between two.
+    """
+    rows = [row for measurement in kept for row in measurement["records"] if " | " in row["name"]]
+    if not rows:
+        return None
+    frame = pd.DataFrame(
+        [
+            dict(zip(("victim", "running"), row["name"].split(" | "), strict=False), s=row["value"])
+            for row in rows
+        ]
+    )
+    order = frame.groupby("victim").size().sort_values(kind="stable").index
+    figure, axes = plt.subplots(figsize=(WIDTH, 0.4 * len(order) + 1.2))
+    colour = COLOURS["span"]
+    for busy, face in ((False, "white"), (True, colour)):
+        part = frame[(frame.running != "") == busy]
+        axes.scatter(
+            part.s, [order.get_loc(v) for v in part.victim], s=22, c=face, edgecolors=colour, zorder=3
+        )
+    axes.set(yticks=range(len(order)), yticklabels=order, xlabel="seconds after the study's start")
+    return figure
+
+
 def _roof(axes: Axes, ceiling: float, bandwidth: float, at: pd.Series) -> None:
     """Draw the limits: memory bandwidth times intensity, and the matmul ceiling."""
     ridge = ceiling / bandwidth

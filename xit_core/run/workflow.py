@@ -9,19 +9,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from tqdm import tqdm
 
 from ..design import studies
+from ..design.run import Run
 from ..design.scales import PIVOT, Scale
 from ..ledger import results
 from ..machine.errors import Bad
 from ..machine.locks import Owned, Unlockable, locked
 from ..machine.places import PARTS, executed_dir, results_dir, runs_dir
-from . import launch, leash, warm
+from . import launch, leash, profiles, warm
 from .clock import GRACE, Clock
+from .watch import Watch
 
 # -- the work ------------------------------------------------------------------------------------------------
 
@@ -29,18 +32,22 @@ from .clock import GRACE, Clock
 def run_study(
     study: str,
     scale: Scale,
-    cores: int,
+    cores: int | None = None,
     profile: str | None = None,
     budget: float | None = None,
     seeds: int = 0,
+    resources: str = "",
 ) -> None:
     """Execute the missing runs of a study, then the analysis.
 
-    `budget`: seconds; a notebook is started if its first run is expected to end within it. `seeds`: only
-    seeds up to this number; 0 = all.
+    `cores`: runs at a time; None: as many as the profile's place allows. `budget`: seconds; a notebook is
+    started if its first run is expected to end within it. `seeds`: only seeds up to this number; 0 = all.
+    `resources`: what each job of a cluster asks for, besides what the plan says.
     Raises: Bad before anything starts, or when a user's mistake stopped a notebook; Failed when a notebook
     failed for another reason. The other notebooks are still executed.
     """
+    place = profiles.profile(profile)
+    options = profiles.options(place, cores, resources)
     clock = Clock.of(study, scale, budget)
     jobs = launch.jobs(studies.runs(study, scale, seeds))
     analysis = launch.job(launch.ANALYSIS, scale=scale)
@@ -63,7 +70,8 @@ def run_study(
         for job in pending:
             remove_traces(job, logs)
         analysis.output.unlink(missing_ok=True)
-        snakemake(pending, logs, cores, profile, lock, clock)
+        plan = graph(pending, clock, profiles.needs(study, scale))
+        snakemake(pending, plan, logs, options, place.here, lock, clock)
     if not report(pending, logs, clock):
         print(state(study, scale, sum(not job.done for job in pending), seeds))
 
@@ -98,24 +106,29 @@ def state(study: str, scale: Scale, notebooks: int = 0, seeds: int = 0) -> str:
 
 
 def snakemake(
-    pending: list[launch.Job], logs: Path, cores: int, profile: str | None, lock: IO | Owned, clock: Clock
-) -> None:  # fmt: skip
-    """Run jobs in the order of the plan, parents first, with a progress bar.
+    pending: list[launch.Job],
+    plan: dict,
+    logs: Path,
+    options: list[str],
+    here: bool,
+    lock: IO | Owned,
+    clock: Clock,
+) -> None:
+    """Run jobs in the order of the plan, parents first, and show how far they are.
+
+    `here`: on this machine, where kernels can be forked.
 
     All child processes are stopped at the end, on an interrupt, and when the time is over.
     """
     work = workplace(pending[0].scale, logs)
-    (work / "plan.json").write_text(json.dumps(graph(pending, clock), indent=1), encoding="utf-8")
-    command = command_line(work, cores, profile)
+    (work / "plan.json").write_text(json.dumps(plan, indent=1), encoding="utf-8")
+    command = command_line(work, options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    files = [file for job in pending for file in (job.rows or [job.output])]
-    interval = 1 if sys.stderr.isatty() else 30
     descriptors = [lock.fileno()] if hasattr(lock, "fileno") else []
     with (
         open(logs / "snakemake.log", "w", encoding="utf-8") as log,
-        tqdm(total=len(files), unit="run", mininterval=interval, disable=False) as bar,
         open(logs / "kernels.log", "w", encoding="utf-8") as loading,
-        warm.ready(loading if pending[0].scale.together and not profile else None) as leads,
+        warm.ready(loading if pending[0].scale.together and here else None) as leads,
     ):
         # its own session, so that one signal reaches every process; it inherits the lock, which is free when
         # all of them have ended, also if this process is killed
@@ -129,12 +142,23 @@ def snakemake(
             env=child_environment(work) | leads,
         )
         try:
-            while child.returncode is None and time.time() < clock.end:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(0.5)
-                bar.update(sum(file.is_file() for file in files) - bar.n)
+            follow(child, Watch(pending, logs), clock.end)
         finally:
             stop(child, GRACE / 2 if clock.end < math.inf else None)
+
+
+def follow(child: subprocess.Popen, seen: Watch, end: float) -> None:
+    """Show what a study is doing until it has ended or the time is over (`end`: seconds since the epoch)."""
+    files = [file for job in seen.jobs for file in (job.rows or [job.output])]
+    interval = 1 if sys.stderr.isatty() else 30
+    with tqdm(total=len(files), unit="run", mininterval=interval, disable=False) as bar:
+        while child.returncode is None and time.time() < end:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(0.5)
+            bar.set_postfix_str(seen.line(), refresh=False)
+            bar.update(sum(file.is_file() for file in files) - bar.n)
+            seen.update()
+    seen.update(over=True)
 
 
 def child_environment(work: Path) -> dict[str, str]:
@@ -148,12 +172,11 @@ def child_environment(work: Path) -> dict[str, str]:
     return env | {"XDG_CACHE_HOME": str(work / "cache")}  # works without a home folder
 
 
-def command_line(work: Path, cores: int, profile: str | None) -> list[str]:
+def command_line(work: Path, options: list[str]) -> list[str]:
     """The command that runs Snakemake on the plan in `work`, ignoring the user's own profiles."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(PARTS / "Snakefile"), "--directory"]
-    command += [str(work), "--cores", str(cores), "--forceall", "--keep-going", "--nolock"]
-    command += ["--rerun-incomplete", "--quiet", "all", "--workflow-profile", "none", "--profile"]
-    return [*command, os.path.abspath(profile) if profile else "none", "--config", "plan=plan.json"]
+    command += [str(work), "--forceall", "--keep-going", "--nolock", "--rerun-incomplete", "--quiet", "all"]
+    return [*command, "--workflow-profile", "none", *options, "--config", "plan=plan.json"]
 
 
 def workplace(scale: Scale, logs: Path) -> Path:
@@ -177,13 +200,13 @@ def stop(child: subprocess.Popen, patience: float | None) -> None:
             child.wait(patience)
     with contextlib.suppress(ProcessLookupError):  # all have ended
         os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    child.communicate()
 
 
-def graph(pending: list[launch.Job], clock: Clock) -> dict:
+def graph(pending: list[launch.Job], clock: Clock, needs: Callable[[tuple[Run, ...]], dict]) -> dict:
     """The plan as plain data, for the Snakefile or another scheduler to read.
 
-    The paths of outputs are relative to `workplace`.
+    The paths of outputs are relative to `workplace`. `needs`: what a cluster is asked for by job.
     """
     planned = {run.id: run for job in pending for run in job.runs}
     home = {run.id: job.id for job in pending for run in job.runs}
@@ -198,10 +221,8 @@ def graph(pending: list[launch.Job], clock: Clock) -> dict:
         command = "exec " + shlex.join([sys.executable, "-m", "xit_core.cli", "run", job.path, *options])
         if (latest := clock.latest(job.runs)) < math.inf:
             command = f"test $(date +%s) -lt {math.ceil(latest)} && {command}"
-        needs = sorted({home[parent] for parent in needed})
-        entries.append(
-            {"id": job.id, "output": f"executed/{job.output.name}", "needs": needs, "command": command}
-        )
+        entry = {"id": job.id, "output": f"executed/{job.output.name}", "command": command}
+        entries.append(entry | {"needs": sorted({home[parent] for parent in needed})} | needs(job.runs))
     return {"jobs": entries}
 
 
