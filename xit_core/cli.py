@@ -146,6 +146,8 @@ def add_run_arguments(given: Parser) -> None:
             given.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default!r}")
     again_help = "execute a finished run once more: same scores? keep its predictions"
     given.add_argument("--again", action="store_true", help=again_help)
+    processes_help = "share its trainings among so many GPUs of this machine (1)"
+    given.add_argument("--processes", type=positive, default=1, metavar="N", help=processes_help)
 
 
 def add_simulate_arguments(given: Parser) -> None:
@@ -369,15 +371,20 @@ def started_from(scale: Scale, model: str) -> Scale:
     return scale
 
 
-def run(path: str, as_json: bool, again: bool, **given: str | int | Scale) -> None:
+def run(path: str, as_json: bool, again: bool, processes: int, **given: str | int | Scale) -> None:
     """a path (or several, with commas) through its notebook"""
     from .ledger import results
     from .run import launch
+    from .run.direct import run_shared
 
+    if again and processes > 1:
+        raise Bad(f"--again goes without --processes {processes}: a notebook repeats a run in one process")
     if given["model"] not in MODELS:
         given |= {"scale": started_from(given["scale"], given["model"]), "model": ""}
     job = launch.job(path, **({"scale": given["scale"]} if path.strip() == launch.ANALYSIS else given))
     say(left_aside())
+    if processes > 1:
+        run_shared(job, processes)  # the notebook is then made from the rows
     output = launch.again(job) if again else launch.execute(job)
     rows = [results.read(job_run) for job_run in job.runs]
     if as_json:

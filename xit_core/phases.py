@@ -11,6 +11,7 @@ from functools import wraps
 
 import numpy as np
 import torch
+from accelerate import PartialState
 
 from .data import contamination, reading
 from .design.encoders import fingerprint
@@ -23,7 +24,7 @@ from .machine import files
 from .machine.errors import Bad
 from .machine.provenance import commit, versions
 from .model import checkpoints, encoder, methods, mixture, origins
-from .model.device import device, fix_threads, recorded
+from .model.device import agreed, by_main, device, fix_threads, recorded
 from .model.encoder import Model
 from .model.kinds import encoded, labels
 from .model.pretrain import remake
@@ -41,14 +42,15 @@ TAKES = {
 def once(phase: int) -> Callable:
     """A decorator for what does a run of one phase and returns its row of the ledger.
 
-    A run that has its row already is not done again. Another phase raises Bad.
+    A run that has its row already is not done again. Another phase raises Bad. Processes that share a run
+    look for the row together, as the first of them may soon write it.
     """
 
     def decorate(do: Callable[..., dict]) -> Callable[..., dict]:
         @wraps(do)
         def row(run: Run, *given) -> dict:
             refuse_other_phases((run,), phase)
-            if finished := results.read(run):
+            if finished := agreed(results.read(run)):
                 return finished
             fix_threads(run.scale.instructions)
             return do(run, *given)
@@ -109,7 +111,7 @@ def intermediate(run: Run) -> dict:
     evaluation, after = evaluate.stage(net, run.stages[-1].tasks, run.scale)
     last_point = {"step": training.dose["steps"]} | after | {"distance": training.dose["distance"]}
     training = replace(training, curve=[*training.curve, last_point])
-    method_of(run).write(net, run.folder)
+    by_main(lambda: method_of(run).write(net, run.folder))
     return enter(run, evaluation, training, begin)
 
 
@@ -265,7 +267,7 @@ def left_by(run: Run, start: Callable[[], Model]) -> Model:
         intermediate(run)
     if not run.has_checkpoint:  # its row was there already
         train_stage(net := reach(run), run)
-        method.write(net, run.folder)
+        by_main(lambda: method.write(net, run.folder))
     return method.read(run, start)
 
 
@@ -285,11 +287,12 @@ def training_set(
     """
     features, data = {}, []
     torch.manual_seed(seed)
-    for task in tasks:
-        examples, read = reading.training_examples(task, s, rows, lang)
-        net.add_head(task, labels(task, examples))
-        features[task.name] = encoded(task, examples, read, net.tokenizer, s, net.labels[task.name])
-        data = data + counted(read, features[task.name].lost)
+    with PartialState().main_process_first():  # the others read what it encoded
+        for task in tasks:
+            examples, read = reading.training_examples(task, s, rows, lang)
+            net.add_head(task, labels(task, examples))
+            features[task.name] = encoded(task, examples, read, net.tokenizer, s, net.labels[task.name])
+            data = data + counted(read, features[task.name].lost)
     return features, data
 
 
@@ -317,6 +320,15 @@ def steps_of(tasks: tuple[Task, ...], features: dict, run: Run, batch: int) -> i
 def enter(run: Run, found: Evaluation, left: Training, begin: float) -> dict:
     """Write the row of a finished run with its provenance, and return it as the ledger has it.
 
+    One of several processes that share the run writes. `begin`: seconds since the epoch.
+    """
+    by_main(lambda: write_row(run, found, left, begin))
+    return results.read(run)
+
+
+def write_row(run: Run, found: Evaluation, left: Training, begin: float) -> None:
+    """Write the row of a finished run, and its predictions.
+
     The predictions stay beside the checkpoints; the row has their hash. `begin`: seconds since the epoch.
     """
     seconds, s = time.time() - begin, run.scale
@@ -329,7 +341,6 @@ def enter(run: Run, found: Evaluation, left: Training, begin: float) -> dict:
         "recipe": run.recipe, "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
     }  # fmt: skip
     results.write(run.described | found.row() | left.row() | {"provenance": provenance})
-    return results.read(run)
 
 
 CODE = commit()  # of the code as loaded; later changes to the tree do not count

@@ -46,6 +46,7 @@ MADE = {
     "tokens_per_second?": float, "predictions_sha256?": str, "recipe?": dict, "started?": str,
     "environment?": {
         "machine?": str, "processor?": str, "instructions?": str, "threads?": int, "variables?": {"*": str},
+        "processes?": int,
     },
 }  # fmt: skip
 # The rest of a row that has no hash. All such rows are known, so any other field is damage.

@@ -126,7 +126,10 @@ def _kind(made: dict) -> str:
     """The environment in a row's provenance as text; for older rows without that record, the device."""
     environment = made.get("environment", {})
     variables = (f"{name}={value}" for name, value in environment.get("variables", {}).items())
+    shared = f"{n} processes" if (n := environment.get("processes", 1)) > 1 else ""
     library = f"torch {made.get('packages', {}).get('torch', '?')}"
     return " ".join(
-        filter(None, [made.get("device", ""), environment.get("instructions", ""), *variables, library])
+        filter(
+            None, [made.get("device", ""), shared, environment.get("instructions", ""), *variables, library]
+        )
     )

@@ -100,11 +100,13 @@ class Model(nn.Module):
     def passes(self, features: Sequence[dict]) -> Iterator[tuple[list[int], dict]]:
         """Yield forward passes for scoring a model: indices of some features, and the batch made of them.
 
-        Each feature is in exactly one pass.
+        Each feature is in exactly one pass. Processes that share a run take the passes in turns, and
+        `device.in_turns` puts together what they made of them.
         """
         self.eval()
-        device = self.encoder.device
-        for indices in batches(features, READ[device.type] // self.encoder.config.hidden_size):
+        device, state = self.encoder.device, PartialState()
+        every = batches(features, READ[device.type] // self.encoder.config.hidden_size)
+        for indices in islice(every, state.process_index, None, state.num_processes):
             yield indices, packed.pack([features[i] for i in indices], device)
 
     def forward(self, name: str, batch: dict) -> Tensor:

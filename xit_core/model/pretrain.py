@@ -22,6 +22,7 @@ from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import runs_dir
 from . import checkpoints, encoder, mixture
+from .device import by_main
 from .encoder import Model
 from .features import Encoded
 from .pieces import segmented, unigram_tokenizer
@@ -56,11 +57,11 @@ def remake(run: Run) -> tuple[Model, Training, float]:
     net.heads[TEXT.name].bias.data.copy_(frequency(features, pieces.get_vocab_size()))
     batches = mixture.Mixture({TEXT.name: features}, p.batch, p.steps, run.seed)
     points = fit(net, batches, p.lr, run.seed, run.folder, save_every=SAVE, masking=p.masking, beta2=p.beta2)
-    checkpoints.write_model(net, folder, torch.bfloat16)
+    by_main(lambda: checkpoints.write_model(net, folder, torch.bfloat16))
     rows = sum(entry["rows"] for entry in read)
     dose = {"steps": p.steps, "rate": p.lr, "rows": rows, "tokens": round(batches.tokens())}
     training, seconds = Training(points, dose, tokens=dose["tokens"]), round(time.time() - begin)
-    keep_card(folder, pieces, training.row() | {"seconds": seconds}, recipe, read)
+    by_main(lambda: keep_card(folder, pieces, training.row() | {"seconds": seconds}, recipe, read))
     return checkpoints.read_model(folder, pieces, s), training, seconds
 
 

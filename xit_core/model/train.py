@@ -3,12 +3,11 @@
 import time
 import zipfile
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import Tensor
 
 from ..machine import files
@@ -34,6 +33,11 @@ def fit(
     interrupted run resumes from `folder` and ends with exactly the same weights: batches and masks are
     functions of the step, and the random state for dropout is saved. `alone`: how many first steps train
     new heads alone, and at which rate.
+
+    Several processes share every step: each reads a part of its features, and all take the same step with the
+    sum of the gradients. Without dropout they come to the weights of one process but for rounding, also when
+    another number of processes resumes. With dropout that holds in distribution only; an interrupted run of
+    several processes ends with the same weights if as many resume it.
     Raises: Bad for a loss that is no number.
     """
     accelerator = Accelerator(mixed_precision="bf16" if net.bf16 else "no")
@@ -41,7 +45,8 @@ def fit(
     net.to(accelerator.device)
     rate = rates(lr, batches.steps, alone)
     table = CompactEmbedding(net, batches, rate)
-    wrapped = accelerator.prepare(net)
+    # for its precision alone: `together` adds up the gradients
+    ready = accelerator.prepare_model(net, evaluation_mode=True)
     flats = flattened(net, net.trained)
     optimiser = torch.optim.AdamW(
         [flat.group for flat in flats], lr=lr, betas=(0.9, beta2), eps=EPSILON, fused=True
@@ -56,9 +61,10 @@ def fit(
             table.compact()
             net.train()
         name, features = batches.at(step)
-        part, count = share(name, features, net, (seed, step), masking, accelerator)
-        losses.append(learn(wrapped, name, part, count, table.lookup, accelerator))
-        move(optimiser, flats, (name,) if step < alone[0] else ("", name), rate[step])
+        loss = gradient(ready, name, features, (seed, step), masking, table.lookup, accelerator)
+        owners = (name,) if step < alone[0] else ("", name)
+        losses.append(together(loss, flats, owners, accelerator))
+        move(optimiser, flats, owners, rate[step])
         if (step + 1) % save_every == 0 and step + 1 < batches.steps:
             refuse_divergence(losses, flats, lr)
             save_state(folder, net, optimiser, losses, probed, time.time() - begin)
@@ -67,7 +73,7 @@ def fit(
         flat.release()
     table.restore(batches.steps)
     net.eval()
-    (folder / "resume.pt").unlink(missing_ok=True)
+    forget_state(folder)
     return curve(losses, rate, probed)
 
 
@@ -87,12 +93,25 @@ def refuse_divergence(losses: list[Tensor], flats: list[Flat], lr: float) -> Non
         )
 
 
+def gradient(
+    net: Model, name: str, features: list[dict], at: tuple[int, int], masking: float,
+    lookup: np.ndarray | None, accelerator: Accelerator,
+) -> Tensor:  # fmt: skip
+    """Compute this process's part of the gradient of a step; returns its part of the loss, a scalar.
+
+    `at`: seed and step. Raises: Bad, as `share`.
+    """
+    part, count = share(name, features, net, at, masking, accelerator)
+    draw_apart(at, accelerator)
+    return learn(net, name, part, count, lookup, accelerator)
+
+
 def share(
     name: str, features: list[dict], net: Model, at: tuple[int, int], masking: float, accelerator: Accelerator
 ) -> tuple[list[dict], float]:
     """This process's part of a step, and the divisor for the sum of its losses.
 
-    With that divisor every process has the mean of the whole step.
+    The divisor is of the whole step, so the processes' losses and gradients add up to the step's mean.
     Raises: Bad for a step with fewer features than processes, one of which would have none.
     """
     if len(features) < accelerator.num_processes:
@@ -100,26 +119,49 @@ def share(
         raise Bad(f"{got}; allowed: at least one for each; start fewer processes, or train on more rows")
     features = net.kinds[name].hide(features, masking, net.vocabulary, np.random.default_rng(at))
     gold = np.concatenate([f["gold"] for f in features])
-    count = max(1, np.count_nonzero(gold != IGNORED)) / accelerator.num_processes
+    count = float(max(1, np.count_nonzero(gold != IGNORED)))
     return features[accelerator.process_index :: accelerator.num_processes], count
 
 
+def draw_apart(at: tuple[int, int], accelerator: Accelerator) -> None:
+    """Let the dropout of each of several processes be a function of the step and the process.
+
+    One process goes on with its own random state, which checkpoints have. `at`: seed and step.
+    """
+    if accelerator.num_processes > 1:
+        draw = np.random.default_rng((*at, accelerator.process_index))
+        torch.manual_seed(int(draw.integers(2**63)))
+
+
 def learn(
-    net_, name: str, features: list[dict], count: float, lookup: np.ndarray | None, accelerator: Accelerator
+    net: Model,
+    name: str,
+    features: list[dict],
+    count: float,
+    lookup: np.ndarray | None,
+    accelerator: Accelerator,
 ) -> Tensor:
     """Compute the gradient of one step, in parts within the token budget; returns the loss, a scalar."""
-    kind = getattr(net_, "module", net_).kinds[name]  # accelerate may have wrapped the net
-    losses, parts = (
-        [],
-        list(mixture.cut(features, mixture.BUDGET.get(accelerator.device.type, mixture.BUDGET["cpu"]))),
-    )
-    for k, part in enumerate(parts):
+    kind, losses = net.kinds[name], []
+    for part in mixture.cut(features, mixture.BUDGET.get(accelerator.device.type, mixture.BUDGET["cpu"])):
         batch = packed.pack(part, accelerator.device, lookup)
-        with accelerator.no_sync(net_) if k + 1 < len(parts) else nullcontext(), accelerator.autocast():
-            loss = kind.loss(net_(name, batch), batch) / count
+        with accelerator.autocast():
+            loss = kind.loss(net(name, batch), batch) / count
             accelerator.backward(loss)
         losses.append(loss.detach())
     return torch.stack(losses).sum()
+
+
+def together(loss: Tensor, flats: list[Flat], owners: tuple[str, ...], accelerator: Accelerator) -> Tensor:
+    """Add up the processes' losses, and their gradients of these owners in place; returns the sum.
+
+    The gradients lie in a few tensors, so this takes a few operations a step, and a head that a task does not
+    use needs none. Shapes: losses are scalars.
+    """
+    if accelerator.num_processes > 1:
+        for x in (loss, *(flat.gradient for flat in flats if flat.owner in owners)):
+            torch.distributed.all_reduce(x)
+    return loss
 
 
 def move(optimiser: torch.optim.Optimizer, flats: list[Flat], owners: tuple[str, ...], rate: float) -> None:
@@ -137,7 +179,12 @@ def move(optimiser: torch.optim.Optimizer, flats: list[Flat], owners: tuple[str,
 def save_state(
     folder: Path, net: Model, optimiser, losses: list[Tensor], probed: dict, seconds: float
 ) -> None:
-    """Save everything that an exact resume needs, in one atomic move. Shapes: losses are scalars."""
+    """Save everything that an exact resume needs, in one atomic move.
+
+    One of several processes saves it. Shapes: losses are scalars.
+    """
+    if not PartialState().is_main_process:
+        return
     state = {
         "net": learned_state(net),
         "optimiser": optimiser.state_dict(),
@@ -145,9 +192,15 @@ def save_state(
         "seconds": seconds,
         "losses": torch.stack(losses).cpu(),
         "random": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
     }
     files.write_whole(folder / "resume.pt", lambda part: torch.save(state, part), full=RuntimeError)
+
+
+def forget_state(folder: Path) -> None:
+    """Delete what `save_state` saved, as the training has ended."""
+    if PartialState().is_main_process:
+        (folder / "resume.pt").unlink(missing_ok=True)
 
 
 def learned_state(net: Model) -> dict[str, Tensor]:
@@ -177,14 +230,15 @@ def restored(file: Path, net: Model, optimiser) -> tuple[int, list[Tensor], dict
     with zipfile.ZipFile(file) as parts:
         if damaged := parts.testzip():  # torch does not check the checksums of its own file
             raise ValueError(f"{damaged} is not as it was written")
-    state = torch.load(file, weights_only=True)
+    # each of several processes moves it to a device of its own
+    state = torch.load(file, weights_only=True, map_location="cpu")
     if state["net"].keys() != learned_state(net).keys():
         raise ValueError("it is of another model")
     net.load_state_dict(state["net"], strict=False)
     optimiser.load_state_dict(state["optimiser"])
     torch.set_rng_state(state["random"])
     if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+        torch.cuda.set_rng_state(state["cuda"][0])
     losses = state["losses"].to(next(net.parameters()).device)
     return len(losses), list(losses), dict(state["probed"]), float(state.get("seconds", 0.0))
 

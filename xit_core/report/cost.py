@@ -51,7 +51,9 @@ def paces(runs: list[Run], flops: dict[str, float]) -> tuple[Pace, Pace]:
             for run in runs:
                 if results.finished(run) and (row := results.read(run)):
                     pace = here if folder == own and predictions.predictions_file(run) else elsewhere
-                    pace.learn(run, row["provenance"].get("seconds", 0.0))
+                    made = row["provenance"]  # several processes take as long as one, times their number
+                    several = made.get("environment", {}).get("processes", 1)
+                    pace.learn(run, several * made.get("seconds", 0.0))
     return here, elsewhere
 
 

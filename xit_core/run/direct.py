@@ -1,15 +1,23 @@
-"""Running a study in this process, without papermill and Snakemake."""
+"""Making rows without papermill and Snakemake: a study in this process, or a run in several that share it."""
 
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
 import sys
+import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 from tqdm import tqdm
 
 from ..design import studies
 from ..design.run import Run
-from ..design.scales import Scale
+from ..design.scales import Scale, know_own
 from ..ledger import results
 from ..machine.errors import Bad
 from ..machine.places import runs_dir
@@ -61,8 +69,6 @@ def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> It
     `broken`: failed runs and their errors, by id; failures are added, and runs with a failed parent fail too.
     Raises: Over when a run would not end in time.
     """
-    from .. import phases
-
     tuned: dict[int, dict] = {}
     for run in job.runs:
         if time.time() >= clock.latest([run]):
@@ -72,10 +78,7 @@ def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> It
             continue
         begin = time.time()
         try:
-            if run.phase == 3:
-                phases.run_target(run, tuned.setdefault(run.seed, {}))
-            else:
-                (phases.pretrained if run.phase == 1 else phases.intermediate)(run)
+            make_row(run, tuned)
         except Exception as error:
             log = runs_dir() / "logs" / run.scale.name / f"{run.id}.log"
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -84,3 +87,129 @@ def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> It
             continue
         clock.learn(run, time.time() - begin)
         yield run
+
+
+def make_row(run: Run, tuned: dict[int, dict]) -> None:
+    """Do a run and write its row. `tuned`: models fine-tuned earlier, by seed and training task."""
+    from .. import phases
+
+    if run.phase == 3:
+        phases.run_target(run, tuned.setdefault(run.seed, {}))
+    else:
+        (phases.pretrained if run.phase == 1 else phases.intermediate)(run)
+
+
+# -- several processes that share a run ----------------------------------------------------------------------
+
+
+def run_shared(job: launch.Job, n: int) -> None:
+    """Make the missing rows of a job in `n` processes of this machine that share each of its trainings.
+
+    Each process has a GPU of its own; without GPUs they are processes of the CPU.
+    Raises: Bad or Failed, as `share`.
+    """
+    todo = replace(job, runs=tuple(run for run in job.runs if not results.finished(run)))
+    if not todo.runs:
+        return
+    launch.check_places(todo)
+    launch.export_environment()
+    launch.lease(n)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopping this process ends the others
+    log = runs_dir() / "logs" / job.scale.name / f"{todo.id}.log"
+    share(all_rows, n, log, job.scale.instructions, [run.named for run in todo.runs])
+
+
+def all_rows(named: list[dict]) -> None:
+    """Make the rows of runs that their fields name, as each process that shares them does."""
+    know_own()
+    tuned: dict[int, dict] = {}
+    for fields in named:
+        make_row(Run(**fields), tuned)
+
+
+def share(work: Callable[..., None], n: int, log: Path, instructions: str, *given) -> None:
+    """Call `work(*given)` in `n` new processes that share what it does; when one fails, end them all.
+
+    `instructions`: of the processor, as in `fix_environment`. `log`: gets the traceback of the process that
+    failed first.
+    Raises: Bad or Failed with what that one said, or that it was killed.
+    """
+    from torch.multiprocessing import start_processes
+
+    with tempfile.TemporaryDirectory(prefix="xit-") as folder:
+        asked = n, Path(folder), instructions, work, *given
+        started = start_processes(member, asked, n, join=False).processes
+        try:
+            failed = wait_for(started)
+        finally:
+            codes = end(started)
+        if failed:
+            raise reason(codes, Path(folder), log)
+
+
+def member(rank: int, n: int, folder: Path, instructions: str, work: Callable[..., None], *given) -> None:
+    """Do what process `rank` of `n` does; where it fails, leave a note in the folder, and exit with 1."""
+    from ..model import device
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # part-written files are taken away
+    try:
+        device.join(rank, n, folder / "meeting", instructions)
+        work(*given)
+        device.leave()
+    except BaseException as error:
+        told = {"at": time.monotonic_ns(), "bad": isinstance(error, Bad | OSError), "line": str(error)}
+        told |= {} if isinstance(error, Bad) else {"line": f"{type(error).__name__}: {error}"}
+        with contextlib.suppress(FileNotFoundError):  # the first process has gone, and the folder with it
+            (folder / f"{rank}.part").write_text(json.dumps(told | {"trace": traceback.format_exc()}))
+            os.replace(folder / f"{rank}.part", folder / f"{rank}.json")
+        raise SystemExit(1) from None
+
+
+def wait_for(started: list) -> bool:
+    """Wait until all processes have ended well, or one has not; returns whether one has not.
+
+    The others then have a moment to end, too: one that was killed may be noticed after those that miss it.
+    """
+    running = {process.sentinel: process for process in started}
+    while running:
+        for sentinel in multiprocessing.connection.wait(running):
+            process = running.pop(sentinel)
+            process.join()
+            if process.exitcode:
+                multiprocessing.connection.wait(running, MOMENT)
+                return True
+    return False
+
+
+MOMENT = 1.0  # seconds
+LONGEST_END = 10.0  # seconds that a process has to take its part-written files away
+
+
+def end(started: list) -> list[int | None]:
+    """End all processes that are still running; returns the exit codes of those that ended before."""
+    codes = [process.exitcode for process in started]
+    for process in started:
+        process.terminate()
+    last = time.monotonic() + LONGEST_END
+    for process in started:
+        process.join(max(0.0, last - time.monotonic()))
+        process.kill()  # it may wait for another, where no signal reaches it
+        process.join()
+    return codes
+
+
+def reason(codes: list[int | None], folder: Path, log: Path) -> Bad | launch.Failed:
+    """The exception to raise for the process that failed first; the others failed because they missed it."""
+    for rank, code in enumerate(codes):
+        if code and code < 0:
+            name = signal.Signals(-code).name
+            return launch.Failed(f"process {rank} was killed ({name}): out of memory? run again to resume")
+    notes = sorted((json.loads(note.read_text()) for note in folder.glob("*.json")), key=lambda x: x["at"])
+    if not notes:
+        return launch.Failed(f"a process ended before it began (exit codes {codes}); its own words are above")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(notes[0]["trace"], encoding="utf-8")
+    line = " ".join(notes[0]["line"].split())
+    if notes[0]["bad"]:
+        return Bad(line)
+    return launch.Failed(f"{line[:300]}; see {log}")

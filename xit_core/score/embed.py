@@ -6,6 +6,7 @@ from torch import Tensor
 from ..design.encoders import DEPTH
 from ..design.scales import Scale
 from ..design.tasks import PARALLEL
+from ..model.device import in_turns, processes
 from ..model.encoder import Model
 from ..model.families import positions
 from ..model.kinds.retrieve import sentences as sentences_of
@@ -41,14 +42,18 @@ def embed(
     limit = min(max_len or s.longest(PARALLEL.kind), positions(config))
     features = sentences_of(list(index_of), net.tokenizer, limit)
     layers = layers or tuple(range(config.num_hidden_layers + 1))
-    out = torch.empty(len(layers) * (1 + first), len(index_of), config.hidden_size)
+    out, own = torch.empty(len(layers) * (1 + first), len(index_of), config.hidden_size), []
     for indices, batch in net.passes(features):
+        own += indices
         with net.autocast():
             for layer, states in enumerate(net.states(batch, max(layers))):
                 for row in (k for k, wanted in enumerate(layers) if wanted == layer):
                     out[row, indices] = batch["sequences"].means(states).cpu()
                     if first:
                         out[row + len(layers), indices] = states[batch["sequences"].cu[:-1]].float().cpu()
+    if processes() > 1:
+        for indices, part in in_turns([(own, out[:, own])]):
+            out[:, indices] = part
     return out if len(index_of) == len(sentences) else out[:, [index_of[text] for text in sentences]]
 
 

@@ -15,6 +15,7 @@ from ..design.tasks import PARALLEL, TASKS, TEXT, Task, languages
 from ..ledger.outcomes import Evaluation, Score
 from ..metrics import protocols
 from ..metrics.protocols import PROTOCOLS
+from ..model.device import in_turns
 from ..model.encoder import Model
 from ..model.kinds import encode, kind
 from . import instances, retrieval
@@ -25,13 +26,12 @@ MASKING = 0.15  # share of the pieces that are hidden when masked LM is scored
 @torch.inference_mode()
 def predict(net: Model, name: str, features: Sequence[dict]) -> list[Tensor]:
     """Logits of every feature from the head of a task. Shapes: (C,) each, or (its tokens, C)."""
-    out, by_token = [torch.empty(0)] * len(features), net.kinds[name].by_token
+    out, found, by_token = [torch.empty(0)] * len(features), [], net.kinds[name].by_token
     for indices, batch in net.passes(features):
         with net.autocast():
-            logits = net(name, batch).float().cpu()
-        for i, x in zip(
-            indices, logits.split(batch["sequences"].lengths) if by_token else logits, strict=True
-        ):
+            found.append((indices, net(name, batch).float().cpu(), batch["sequences"].lengths))
+    for indices, logits, lengths in in_turns(found):
+        for i, x in zip(indices, logits.split(lengths) if by_token else logits, strict=True):
             out[i] = x
     return out
 
@@ -156,12 +156,14 @@ def guessed(net: Model, lang: str, s: Scale) -> list[Score]:
     features = encode(TEXT, rows, net.tokenizer, s)
     draw = np.random.default_rng(len(features))
     features = kind(TEXT).hide(features, MASKING, net.vocabulary, draw)
-    correct, loss, n = 0, 0.0, sum(len(f["gold"]) for f in features)
+    found, correct, loss, n = [], 0, 0.0, sum(len(f["gold"]) for f in features)
     for _, batch in net.passes(features):
         with net.autocast():
             logits = net(TEXT.name, batch).float()
-        correct += int((logits.argmax(-1) == batch["gold"]).sum())
-        loss += functional.cross_entropy(logits, batch["gold"], reduction="sum").item()
+        right = int((logits.argmax(-1) == batch["gold"]).sum())
+        found.append((right, functional.cross_entropy(logits, batch["gold"], reduction="sum").item()))
+    for right, nats in in_turns(found):
+        correct, loss = correct + right, loss + nats
     accuracy = Score(lang, "masked_accuracy", "mlm/masked-accuracy", 100 * correct / n, n)
     return [accuracy, Score(lang, "masked_loss", "mlm/nats", loss / n, n)]
 
