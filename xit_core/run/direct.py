@@ -136,9 +136,11 @@ def share(work: Callable[..., None], n: int, log: Path, instructions: str, *give
     """
     from torch.multiprocessing import start_processes
 
+    # one process imports, asks for no GPU, and is copied; the copies get the environment as it is now
+    multiprocessing.get_context(COPIED).set_forkserver_preload(["xit_core.phases"])
     with tempfile.TemporaryDirectory(prefix="xit-") as folder:
-        asked = n, Path(folder), instructions, work, *given
-        started = start_processes(member, asked, n, join=False).processes
+        asked = n, Path(folder), dict(os.environ), instructions, work, *given
+        started = start_processes(member, asked, n, join=False, start_method=COPIED).processes
         try:
             failed = wait_for(started)
         finally:
@@ -147,10 +149,15 @@ def share(work: Callable[..., None], n: int, log: Path, instructions: str, *give
             raise reason(codes, Path(folder), log)
 
 
-def member(rank: int, n: int, folder: Path, instructions: str, work: Callable[..., None], *given) -> None:
+def member(
+    rank: int, n: int, folder: Path, environment: dict[str, str], instructions: str,
+    work: Callable[..., None], *given,
+) -> None:  # fmt: skip
     """Do what process `rank` of `n` does; where it fails, leave a note in the folder, and exit with 1."""
     from ..model import device
 
+    os.environ.clear()
+    os.environ.update(environment)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # part-written files are taken away
     try:
         device.join(rank, n, folder / "meeting", instructions)
@@ -181,6 +188,7 @@ def wait_for(started: list) -> bool:
     return False
 
 
+COPIED = "forkserver"
 MOMENT = 1.0  # seconds
 LONGEST_END = 10.0  # seconds that a process has to take its part-written files away
 
@@ -204,7 +212,9 @@ def reason(codes: list[int | None], folder: Path, log: Path) -> Bad | launch.Fai
         if code and code < 0:
             name = signal.Signals(-code).name
             return launch.Failed(f"process {rank} was killed ({name}): out of memory? run again to resume")
-    notes = sorted((json.loads(note.read_text()) for note in folder.glob("*.json")), key=lambda x: x["at"])
+    # not of those that were ended from here
+    files = [folder / f"{rank}.json" for rank, code in enumerate(codes) if code]
+    notes = sorted((json.loads(x.read_text()) for x in files if x.is_file()), key=lambda note: note["at"])
     if not notes:
         return launch.Failed(f"a process ended before it began (exit codes {codes}); its own words are above")
     log.parent.mkdir(parents=True, exist_ok=True)
