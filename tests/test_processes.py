@@ -12,6 +12,7 @@ import pytest
 import torch
 from accelerate import PartialState
 
+import synthetic
 from xit_core import cli, phases
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
@@ -23,6 +24,7 @@ from xit_core.model import checkpoints, device, origins, train
 from xit_core.model.features import sequences
 from xit_core.model.mixture import BUDGET, Mixture
 from xit_core.phases import training_set
+from xit_core.report import cost
 from xit_core.run import direct, launch
 from xit_core.score import embed, evaluate
 
@@ -384,6 +386,14 @@ def test_a_process_of_another_launcher_is_refused(monkeypatch):
 def test_a_row_of_one_process_does_not_say_so():
     assert "processes" not in device.recorded() and device.in_turns([1, None]) == [1, None]
     assert device.agreed("x") == "x"
+
+
+def test_the_seconds_of_a_shared_run_count_for_each_of_its_processes():
+    row = synthetic.row(Run("mnli"))
+    row["provenance"]["environment"] = {"processes": 4}
+    results.write(row)
+    spent = [pace.spent for pace in cost.paces([Run("mnli")], {row["id"]: 1.0})]
+    assert [seconds for pace in spent for seconds, _ in pace.values()] == [4 * row["provenance"]["seconds"]]
 
 
 def test_a_number_of_processes_that_is_no_number_is_damage():

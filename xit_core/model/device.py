@@ -18,6 +18,7 @@ T = TypeVar("T")
 # How long a process waits for the others, which may read and encode data meanwhile. A process that fails is
 # noticed by the one that started them all, not by this.
 PATIENCE = timedelta(hours=12)
+LOOP = Path("/sys/class/net/lo")  # the network of a machine with itself, on Linux
 
 
 def device() -> str:
@@ -63,6 +64,8 @@ def join(rank: int, n: int, meeting: Path, instructions: str = "all") -> None:
     gpu = torch.cuda.is_available()
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
     os.environ |= {"WORLD_SIZE": str(n), "LOCAL_WORLD_SIZE": str(n)}
+    if LOOP.exists():
+        os.environ["GLOO_SOCKET_IFNAME"] = LOOP.name  # nobody outside can take part
     if gpu:
         torch.cuda.set_device(rank)
     torch.distributed.init_process_group(

@@ -216,7 +216,7 @@ def reason(codes: list[int | None], folder: Path, log: Path) -> Bad | launch.Fai
     files = [folder / f"{rank}.json" for rank, code in enumerate(codes) if code]
     notes = sorted((json.loads(x.read_text()) for x in files if x.is_file()), key=lambda note: note["at"])
     if not notes:
-        return launch.Failed(f"a process ended before it began (exit codes {codes}); its own words are above")
+        return launch.Failed(f"a process ended (exit codes {codes}) and left no reason but what is above")
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(notes[0]["trace"], encoding="utf-8")
     line = " ".join(notes[0]["line"].split())
