@@ -175,7 +175,7 @@ def add_study_arguments(given: Parser) -> None:
     profile_help = "where: local, gpu-box, slurm, or the folder of a Snakemake profile (local)"
     given.add_argument("--profile", type=filled, help=profile_help)
     resources_help = 'what a job of a cluster asks for, such as "slurm_partition=long slurm_account=me gpu=1"'
-    given.add_argument("--resources", type=filled, default="", help=resources_help)
+    given.add_argument("--resources", default="", help=resources_help)
     given.add_argument(
         "--budget", type=float, metavar="SECONDS", help="start nothing that would end later (default: no end)"
     )
