@@ -23,7 +23,7 @@ PROSE = {page.name: page.read_text(encoding="utf8") for page in sorted(BOOK.glob
 
 
 def role():
-    spec = importlib.util.spec_from_file_location("res", BOOK / "_ext/res.py")
+    spec = importlib.util.spec_from_file_location("shown", BOOK / "_ext/shown.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.text

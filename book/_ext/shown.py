@@ -1,0 +1,150 @@
+"""What the book adds to Sphinx: numbers in prose, and pages that are light and say what their parts are.
+
+The role `res` shows a number of book/_generated/results.json, so that none is typed by hand:
+
+    {res}`micro.runs`                              the value as stored
+    {res}`micro.claims.squad.estimate | +.1f`      with a Python format
+
+A missing key, or a format that does not fit, is a warning, and so an error under -W.
+A null is a number that has no run yet: it reads "not measured".
+
+Written pages are then mended where a screen reader would be told nothing or something else than what is shown: cells
+of a table's head, the theme's buttons, figures of notebooks. Of the theme's 1.4 MB of icons only those stay that a page shows.
+"""
+
+import html
+import json
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxRole
+
+LOG = logging.getLogger(__name__)
+# what the theme and docutils write -> what says the same to everybody
+MENDS = {
+    # named by its text, which a name of its own would hide
+    r'(class="[^"]*search-button-field[^"]*" title="Search") aria-label="Search"': r"\1",
+    # three signs, of which one is shown: the button has a name
+    r'(<i class="theme-switch [^"]*" data-mode="\w+") +title="[^"]*"': r"\1",
+    r'(<div id="pst-primary-sidebar")': r'\1 role="region" aria-label="Search and contents"',
+    # a list of items; ARIA no longer has entries of a bibliography
+    r'role="doc-biblioentry"': 'role="listitem"',
+    r"<th\b([^>]*)>\s*(?:<p>\s*</p>\s*)?</th>": r"<td\1></td>",
+}
+TABLE_HEAD = re.compile(r"(<thead\b.*?</thead>)", re.DOTALL)
+# a heading, or a figure whose alternative text is the name of its file
+TITLED = re.compile(r'<h[1-6]>(.*?)<a class="headerlink"|<img alt="[^"]*_images/[^"]*"', re.DOTALL)
+ICON = re.compile(
+    r'(?<=[{,])"?(?P<name>[\w-]+)"?:'
+    r'\[\d+,\d+,(?P<others>\[[^]]*\]),"[0-9a-f]*",(?:"[^"]*"|\[[^]]*\])\],?'
+)
+ICON_USED = re.compile(r'"([^"]*\bfa-[^"]*)"')
+ICON_STYLES = {"solid", "regular", "brands", "lg", "fw"}
+
+
+def text(results: dict, target: str) -> str:
+    """What `key | format` reads in `results`. Raises KeyError, ValueError, TypeError or IndexError."""
+    key, _, spec = (part.strip() for part in target.partition("|"))
+    value = results
+    for part in key.split("."):
+        value = value[int(part)] if isinstance(value, list) else value[part]
+    if value is None:
+        return "not measured"
+    return format(value, spec).replace("-", "\N{MINUS SIGN}") if spec else str(value)
+
+
+class Res(SphinxRole):
+    def run(self) -> tuple[list[nodes.Node], list]:
+        path = Path(self.env.srcdir, self.config.res_file)
+        self.env.note_dependency(str(path))
+        try:
+            shown = text(json.loads(path.read_text(encoding="utf8")), self.text)
+        except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
+            LOG.warning(
+                "no result %r: %s: %s", self.text, type(error).__name__, error, location=self.get_location()
+            )
+            shown = "?"
+        return [nodes.inline(shown, shown, classes=["result"])], []
+
+
+def mended(page: str) -> str:
+    """The HTML of a page, with heads of tables, buttons and lists as a screen reader needs them."""
+    for pattern, replacement in MENDS.items():
+        page = re.sub(pattern, replacement, page)
+    parts = TABLE_HEAD.split(page)  # every second one is a table's head
+    return "".join(_scoped(part, "col" if i % 2 else "row") for i, part in enumerate(parts))
+
+
+def _scoped(part: str, scope: str) -> str:
+    """The HTML, where each head cell says whether it is the head of a row or a column, or of several columns."""
+
+    def head(found: re.Match) -> str:
+        wide = scope == "col" and re.search(r'colspan="(?!1")', found[1])
+        return f'<th scope="{"colgroup" if wide else scope}"{found[1]}>'
+
+    return re.sub(r"<th\b((?![^>]*scope=)[^>]*)>", head, part)
+
+
+def described(page: str) -> str:
+    """The HTML, where a figure of an executed notebook, which has no caption, is named by the heading above."""
+    heading = "this notebook"
+
+    def name(found: re.Match) -> str:
+        nonlocal heading
+        if found[1] is None:
+            return f'<img alt="Figure: {html.escape(heading)}"'
+        heading = html.unescape(re.sub("<[^>]+>", "", found[1])).strip()
+        return found[0]
+
+    return TITLED.sub(name, page)
+
+
+def icons_of(text: str) -> set[str]:
+    """The names of FontAwesome's icons in the class attributes of a page, or in the strings of a script."""
+    names = (name for found in ICON_USED.findall(text) for name in re.findall(r"\bfa-([\w-]+)", found))
+    return set(names) - ICON_STYLES
+
+
+def lightened(script: str, used: set[str]) -> str:
+    """FontAwesome's script with the icons of these names, and no others.
+
+    Raises: ExtensionError if one of them is not in it.
+    """
+    kept: set[str] = set()
+
+    def keep(found: re.Match) -> str:
+        names = {found["name"], *re.findall(r'"([\w-]+)"', found["others"])} & used
+        kept.update(names)
+        return found[0] if names else ""
+
+    script = ICON.sub(keep, script)
+    if missing := sorted(used - kept):
+        raise ExtensionError(f"not among the icons of the theme's fontawesome.js: {', '.join(missing)}")
+    return script
+
+
+def finish(app: Sphinx, error: Exception | None) -> None:
+    """Mend the pages that were written, and drop the icons that none of them shows."""
+    if error or app.builder.name != "html":
+        return
+    out, used = Path(app.outdir), set()
+    for file in (file for file in out.rglob("*.html") if "_static" not in file.parts):
+        page = described(mended(file.read_text(encoding="utf8")))
+        used |= icons_of(page)
+        file.write_text(page, encoding="utf8", newline="\n")
+    scripts = out / "_static/scripts"
+    for file in scripts.glob("*-theme.js"):
+        used |= icons_of(file.read_text(encoding="utf8"))
+    heavy = scripts / "fontawesome.js"
+    heavy.write_text(lightened(heavy.read_text(encoding="utf8"), used), encoding="utf8", newline="\n")
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_config_value("res_file", "_generated/results.json", "env")
+    app.add_role("res", Res())
+    app.connect("build-finished", finish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True, "version": "1"}
