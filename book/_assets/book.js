@@ -1,4 +1,4 @@
-// Click a column head of a table, or press Enter on it, to sort by that column. No dependency; works from file://.
+// No dependency; works from file://. The head of a column of a table is a button that sorts by that column.
 document.addEventListener("DOMContentLoaded", () => {
   const number = text => {
     const value = parseFloat(text.replace(/[,%\u2009 ]/g, "").replace("\u2212", "-"));
@@ -11,7 +11,10 @@ document.addEventListener("DOMContentLoaded", () => {
   const sort = (table, column) => {
     const heads = [...table.tHead.rows[0].cells], head = heads[column], body = table.tBodies[0];
     const down = head.dataset.sort === "asc";
-    heads.forEach(cell => { cell.dataset.sort = ""; cell.removeAttribute("aria-sort"); });
+    heads.forEach(cell => {
+      if (cell.dataset.sort) cell.dataset.sort = "";
+      cell.removeAttribute("aria-sort");
+    });
     head.dataset.sort = down ? "desc" : "asc";
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const text = row => row.cells[column].textContent.trim();
@@ -23,10 +26,28 @@ document.addEventListener("DOMContentLoaded", () => {
     if (!table.tHead || !body || body.rows.length < 3) return;
     if ([...body.rows].some(row => [...row.cells].some(cell => cell.rowSpan > 1 || cell.colSpan > 1))) return;
     [...table.tHead.rows[0].cells].forEach((head, column) => {
+      if (!head.textContent.trim()) return;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
       head.dataset.sort = "";
-      head.tabIndex = 0;
-      head.addEventListener("click", () => sort(table, column));
-      head.addEventListener("keydown", event => { if (event.key === "Enter") sort(table, column); });
+      button.addEventListener("click", () => sort(table, column));
     });
   });
+});
+
+// Paper shows what is folded, in light colours; afterwards the page is as it was.
+let screen = null;
+addEventListener("beforeprint", () => {
+  const root = document.documentElement, folded = [...document.querySelectorAll("details:not([open])")];
+  screen = { theme: root.dataset.theme, folded };
+  root.dataset.theme = "light";
+  folded.forEach(part => { part.open = true; });
+});
+addEventListener("afterprint", () => {
+  if (!screen) return;
+  document.documentElement.dataset.theme = screen.theme;
+  screen.folded.forEach(part => { part.open = false; });
+  screen = null;
 });

@@ -1,0 +1,211 @@
+"""A built book as one PDF, printed by Chromium: title page, contents with page numbers, every page in their order.
+
+    python tools/pdf.py _build/html _build/book.pdf
+
+Chromium is $CHROMIUM, else the first of chromium, chromium-browser, google-chrome on the PATH. Links between pages
+lead to pages of the PDF. Links to files beside the book (rows of the ledger, notebooks) become plain text. What is
+folded in the book is open. The book is printed twice: the first print says on which page each chapter begins.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from html import escape
+from pathlib import Path
+from posixpath import join, normpath
+from urllib.parse import unquote, urlsplit
+
+from bs4 import BeautifulSoup, Tag
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--no-pdf-header-footer", "--generate-pdf-document-outline"]  # fmt: skip
+LONGEST = 600  # seconds for one print
+LEFT_OUT = "script, button, .headerlink, .sd-summary-icon, .sd-summary-chevron-right"
+MOST_COLUMNS = 12  # of a table on an upright page
+LONG_WORD = re.compile(r"\S{13}")
+PIECE = re.compile(r"[^\s/_.:=,-]{1,12}[/_.:=,-]*|[/_.:=,-]+")
+# in a PDF of Chromium: a node of the tree of pages, and a place that a link names
+PAGE_TREE = re.compile(rb"(\d+) 0 obj\n<</Type /Pages\n/Count \d+\n/Kids \[([^]]*)\]")
+PLACE = re.compile(rb"/([\w-]+) \[(\d+) 0 R /XYZ")
+
+
+def contents(index: BeautifulSoup) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The parts of the book, each with its pages as (address, title); the front page is a part without a name."""
+    title = index.select_one("article h1")
+    parts = [("", [("index.html", _title(title))])]
+    for item in index.select("nav.bd-docs-nav p.caption, nav.bd-docs-nav a.reference.internal"):
+        if item.name == "p":
+            parts.append((item.get_text(strip=True), []))
+        elif item["href"] not in ("#", "index.html"):
+            parts[-1][1].append((item["href"], item.get_text(strip=True)))
+    return parts
+
+
+def _title(heading: Tag) -> str:
+    for link in heading.select(".headerlink"):
+        link.decompose()
+    return heading.get_text(strip=True)
+
+
+def anchor(address: str, fragment: str = "") -> str:
+    """The id in the PDF of a page of the book, or of a place on it."""
+    return "--".join(filter(None, [re.sub(r"\W+", "-", address.removesuffix(".html")).strip("-"), fragment]))
+
+
+def chapter(address: str, page: BeautifulSoup, pages: set[str], folder: str) -> str:
+    """The article of a page as HTML, where ids and links are those of the PDF, and `folder` is where the book lies."""
+    article = page.select_one("article.bd-article")
+    for part in article.select(LEFT_OUT):
+        part.decompose()
+    for part in article.select("[id]"):
+        part["id"] = anchor(address, part["id"])
+    for fold in article.select("details"):
+        fold["open"] = ""
+    for cell in article.select("td, th"):
+        _breakable(cell, page)
+    for table in article.select("table"):
+        if max(len(row.select("td, th")) for row in table.select("tr")) > MOST_COLUMNS:
+            table["class"] = [*table.get("class", []), "broad"]
+    for picture in article.select("img"):
+        picture["src"] = f"{folder}/{normpath(join(address, '..', picture['src']))}"
+    for link in article.select("a[href]"):
+        if target := _target(address, link["href"], pages):
+            link["href"] = target
+        else:
+            link.unwrap()
+    return f'<section class="chapter" id="{anchor(address)}">{article.decode_contents()}</section>'
+
+
+def _breakable(cell: Tag, page: BeautifulSoup) -> None:
+    """Let the long words of a table's cell be broken, so that no table is wider than the paper."""
+    for text in [text for text in cell.find_all(string=LONG_WORD) if text.find_parent(["td", "th"]) is cell]:
+        parts = [part for word in re.split(r"(\s+)", text) for part in _pieces(word)]
+        text.replace_with(*[new for part in parts for new in (page.new_tag("wbr"), part)][1:])
+
+
+def _pieces(word: str) -> list[str]:
+    """A word as it is, or the pieces of a long one: after a sign, and of at most 12 characters."""
+    return PIECE.findall(word) if LONG_WORD.search(word) else [word]
+
+
+def _target(address: str, url: str, pages: set[str]) -> str:
+    """Where a link of a page leads to in the PDF; "" where it leads to a file beside the book."""
+    parts = urlsplit(url)
+    if parts.scheme or parts.netloc:
+        return url
+    page = normpath(join(address, "..", unquote(parts.path))) if parts.path else address
+    return f"#{anchor(page, unquote(parts.fragment))}" if page in pages else ""
+
+
+def assembled(root: Path, folder: str) -> tuple[str, list[str]]:
+    """The HTML to print, with a mark for each page number of the contents, and the ids that these are numbers of."""
+    index = BeautifulSoup((root / "index.html").read_text(encoding="utf8"), "html.parser")
+    parts = contents(index)
+    pages = [page for _, listed in parts for page, _ in listed]
+    chapters = [
+        chapter(
+            page, BeautifulSoup((root / page).read_text(encoding="utf8"), "html.parser"), set(pages), folder
+        )
+        for page in pages
+    ]
+    styles = "".join(
+        f'<link rel="stylesheet" href="{folder}/{link["href"]}">'
+        for link in index.select('link[rel="stylesheet"]')
+    )
+    name = index.select_one(".logo__title").get_text(strip=True)
+    head = f'<meta charset="utf-8"><title>{escape(name)}</title>{styles}'
+    cover = "".join(f"<p>{escape(line)}</p>" for line in (name, *imprint(index)))
+    body = f"<header class='cover'>{cover}</header>{_listed(parts)}<main class='bd-article'>{''.join(chapters)}</main>"
+    html = f'<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light"><head>{head}</head>'
+    return f"{html}<body>{body}</body></html>", [anchor(page) for page in pages]
+
+
+def imprint(index: BeautifulSoup) -> list[str]:
+    """What the foot of a page says of its author and its copyright."""
+    return [" ".join(line.get_text().split()) for line in index.select("p.component-author, p.copyright")]
+
+
+def _listed(parts: list[tuple[str, list[tuple[str, str]]]]) -> str:
+    lines = []
+    for part, listed in parts:
+        lines.append(f'<li class="part">{escape(part)}</li>' if part else "")
+        lines += [
+            f'<li><a href="#{anchor(page)}">{escape(title)}</a> <span>{mark(anchor(page))}</span></li>'
+            for page, title in listed
+        ]
+    return f'<nav class="contents"><h1>Contents</h1><ol>{"".join(lines)}</ol></nav>'
+
+
+def mark(name: str) -> str:
+    """What stands in the HTML for a page number until it is known."""
+    return f"<!--page of {name}-->"
+
+
+def pages_of(pdf: bytes, names: list[str]) -> list[int]:
+    """On which page of a PDF that Chromium wrote each of these named places is, from 1.
+
+    Raises: ValueError if the PDF is of another form, or one of the places is nowhere in it.
+    """
+    kids = {number: re.findall(rb"(\d+) 0 R", listed) for number, listed in PAGE_TREE.findall(pdf)}
+    root = re.search(rb"/Type /Catalog\n/Pages (\d+) 0 R", pdf)
+    order = _leaves(root[1], kids) if root else []
+    places = {name.decode(): page for name, page in PLACE.findall(pdf)}
+    if missing := [name for name in names if places.get(name) not in order]:
+        raise ValueError(f"the PDF that Chromium wrote has no place named {missing[0]!r}")
+    return [order.index(places[name]) + 1 for name in names]
+
+
+def _leaves(node: bytes, kids: dict[bytes, list[bytes]]) -> list[bytes]:
+    """The pages below a node of the tree of pages, in their order."""
+    return [leaf for kid in kids[node] for leaf in _leaves(kid, kids)] if node in kids else [node]
+
+
+def browser() -> str:
+    """The path of Chromium. Exits with one line if there is none."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found or not shutil.which(found):
+        sys.exit(
+            f"pdf: Chromium prints the book, and there is none: got CHROMIUM={os.environ.get('CHROMIUM', '')!r} "
+            f"and no {', '.join(BROWSERS)} on the PATH; install one, or set CHROMIUM to its path"
+        )
+    return found
+
+
+def printed(program: str, page: Path, pdf: Path) -> bytes:
+    """Print an HTML file; returns the PDF.
+
+    Raises: CalledProcessError, TimeoutExpired.
+    """
+    # Chromium refuses to start for root with its process isolation; it shows local files only
+    flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with tempfile.TemporaryDirectory() as profile:
+        command = [program, *flags, f"--user-data-dir={profile}", f"--print-to-pdf={pdf}", page.as_uri()]
+        subprocess.run(command, check=True, timeout=LONGEST, capture_output=True)
+    return pdf.read_bytes()
+
+
+def main(root: Path, pdf: Path) -> int:
+    """Print the book in `root` to the file `pdf`, and return its number of pages.
+
+    Raises: ValueError if the page numbers of the contents cannot be found.
+    """
+    program, page = browser(), pdf.with_suffix(".html")
+    html, names = assembled(root, os.path.relpath(root, pdf.parent))
+    for _ in range(2):  # with blanks for the numbers of pages, then with the numbers
+        page.write_text(html, encoding="utf8")
+        numbers = pages_of(content := printed(program, page.resolve(), pdf.resolve()), names)
+        for name, number in zip(names, numbers, strict=True):
+            html = html.replace(mark(name), str(number))
+    page.unlink()
+    return len(re.findall(rb"/Type /Page\n", content))
+
+
+if __name__ == "__main__":
+    try:
+        print(f"{sys.argv[2]}: {main(Path(sys.argv[1]), Path(sys.argv[2]))} pages")
+    except (ValueError, OSError, subprocess.SubprocessError) as error:
+        sys.exit(f"pdf: {error}")
