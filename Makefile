@@ -1,5 +1,5 @@
-# make [study] | test | book | check | bench | encoder | constraints | clean.  Needs python3 (3.11) with venv, make, bash and git;
-# uses uv if there.  make study SCALE=small, make PYTHON=python3.11
+# make [study] | test | book | pdf | check | bench | encoder | constraints | clean.  Needs python3 (3.11) with venv, make, bash
+# and git; uses uv if there.  make study SCALE=small, make PYTHON=python3.11
 #
 # The folder may have any name. Recipes name files relative to it; its own name, and what is given on the command line, reach a
 # program in its environment, where no shell reads them. `make check` has shellcheck read the recipes (tools/recipes.py).
@@ -7,7 +7,7 @@ override SHELL := /bin/sh
 override .SHELLFLAGS := -ec
 override VPATH :=
 
-.PHONY: study test book check bench encoder constraints clean
+.PHONY: study test book pdf check bench encoder constraints clean
 .DELETE_ON_ERROR:
 
 ifeq ($(wildcard xit_core/cli.py),)
@@ -69,6 +69,10 @@ book: .venv/.ready
 	rm -rf _build/html
 	.venv/bin/python .venv/bin/jupyter-book build book/ --all -W -n --keep-going -q
 	.venv/bin/python tools/bookcheck.py _build/html
+
+# the book on paper: needs Chromium, on the PATH or named by CHROMIUM
+pdf: book
+	.venv/bin/python tools/pdf.py _build/html _build/book.pdf
 
 # lint and unit tests
 check: .venv/.ready

@@ -1,6 +1,5 @@
 """The book: numbers from the ledger or no build, every claim cited, built from any ledger."""
 
-import importlib.util
 import json
 import re
 import shutil
@@ -8,25 +7,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from sphinx.errors import ExtensionError
 
 import bookcheck
+import pdf
+import shown
 from synthetic import fill
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.machine import errors, places
 from xit_core.machine.places import ROOT
-from xit_core.report import chapters, claims, pages, verdicts
+from xit_core.report import chapters, claim_pages, claims, forest, pages, verdicts
 
 BOOK = ROOT / "book"
 PROSE = {page.name: page.read_text(encoding="utf8") for page in sorted(BOOK.glob("*.md"))}
-
-
-def role():
-    spec = importlib.util.spec_from_file_location("shown", BOOK / "_ext/shown.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.text
 
 
 def build(folder: Path) -> subprocess.CompletedProcess:
@@ -48,8 +44,25 @@ def test_the_book_builds_and_all_its_links_lead_somewhere(ledger, tmp_path):
     shutil.copytree(BOOK, tmp_path / "book", ignore=left_out)
     built = build(tmp_path)
     assert built.returncode == 0, built.stdout + built.stderr
-    number, problems = bookcheck.check(tmp_path / "_build/html")
+    root = tmp_path / "_build/html"
+    number, problems = bookcheck.check(root)
     assert number > 10 and problems == []
+    written = "".join(file.read_text(encoding="utf8") for file in root.glob("**/*.html"))
+    assert "scope=" in written and not re.search(r"<th(?![^>]*scope=)[\s>]|<th[^>]*></th>", written)
+    assert not re.search(r'alt="[^"]*_images/', written)
+    assert (root / "_static/scripts/fontawesome.js").stat().st_size < 100_000
+    the_whole_book_is_in_what_is_printed(root)
+
+
+def the_whole_book_is_in_what_is_printed(root: Path) -> None:
+    """Every page in the order of the contents, each id once, and no link that leads nowhere."""
+    text, names = pdf.assembled(root, "html")
+    listed = re.findall(r"file: (\S+)", (BOOK / "_toc.yml").read_text(encoding="utf8"))
+    assert names == ["index", *map(pdf.anchor, listed)]
+    ids = re.findall(r'\sid="([^"]+)"', text)
+    assert len(ids) == len(set(ids)) and set(names) < set(ids)
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= set(ids)
+    assert "<script" not in text and "<button" not in text and text.count("<details") == text.count('open=""')
 
 
 def test_a_number_without_a_key_stops_the_build(tmp_path):
@@ -65,7 +78,7 @@ def test_a_number_without_a_key_stops_the_build(tmp_path):
 
 
 def test_the_role_formats_numbers_and_says_what_is_not_measured():
-    text = role()
+    text = shown.text
     told = {
         "micro": {"runs": 12, "claims": {"squad": {"estimate": -1.25, "direction": "open"}}},
         "small": {"runs": None},
@@ -274,6 +287,109 @@ def test_the_readme_keeps_what_the_ledger_here_does_not_have(tmp_path):
 @pytest.mark.parametrize("name", PROSE)
 def test_prose_types_no_result(name):
     assert not re.findall(r"\d[.,]\d+ (?:points|%)|[+\N{MINUS SIGN}]\d", PROSE[name])
+
+
+def test_heads_of_tables_say_what_they_are_of_and_an_empty_one_is_none():
+    page = (
+        '<table><thead><tr><th></th><th class="head"><p>a</p></th><th colspan="2">b</th></tr></thead>'
+        "<tbody><tr><th>c</th><td>1</td></tr></tbody></table>"
+    )
+    assert shown.mended(page) == (
+        '<table><thead><tr><td></td><th scope="col" class="head"><p>a</p></th><th scope="colgroup" '
+        'colspan="2">b</th></tr></thead><tbody><tr><th scope="row">c</th><td>1</td></tr></tbody></table>'
+    )
+    assert shown.mended(shown.mended(page)) == shown.mended(page)
+
+
+def test_a_figure_without_a_caption_is_named_by_the_heading_above_it():
+    page = (
+        '<h2>A &amp; <em>b</em><a class="headerlink" href="#a">#</a></h2><img alt="_images/0f.svg" src="x">'
+    )
+    assert shown.described(page).endswith('<img alt="Figure: A &amp; b" src="x">')
+    assert shown.described('<img alt="told" src="x">') == '<img alt="told" src="x">'
+
+
+def test_of_the_icons_those_stay_that_are_shown():
+    icon = '[1,2,[8,"{}"],"f0","M1 2z"]'
+    script = f'p={{plus:{icon.format("add")},"a-b":{icon.format("")},minus:{icon.format("less")}}};f(p)'
+    used = shown.icons_of('<i class="fa-solid fa-a-b fa-lg"></i><i class="fas fa-add"></i>')
+    assert shown.lightened(script, used) == f'p={{plus:{icon.format("add")},"a-b":{icon.format("")},}};f(p)'
+    with pytest.raises(ExtensionError, match="not among the icons .*: none"):
+        shown.lightened(script, {"plus", "none"})
+
+
+def test_figures_say_in_words_what_they_show():
+    parts = [("all that it is tested on", 0.25), ("xnli", -1.0), ("bucc", 2.0), ("mlqa", 0.0)]
+    lines = [forest.Estimate("micro", name, mean, mean - 1, mean + 1) for name, mean in parts]
+    assert claim_pages.forest_in_words(lines) == (
+        "At micro: +0.2 [−0.8, +1.2] on all that it is tested on, −1.0 [−2.0, +0.0] on xnli, "
+        "+2.0 [+1.0, +3.0] on bucc."
+    )
+    table = pd.DataFrame(
+        {"xnli": [1.0, -2.0], "bucc": [0.5, 3.0], "mean": [9.0, 9.0]}, index=["mnli", "squad"]
+    )
+    told = "From −2.0 (squad on xnli) to +3.0 (squad on bucc); 3 of 4 means are above zero."
+    assert chapters.gains_in_words(table) == told
+    assert chapters.gains_in_words(table.iloc[:0]) == claim_pages.forest_in_words([]) == ""
+
+
+# -- on paper ------------------------------------------------------------------------------------------------
+
+PAGE = """<link rel="stylesheet" href="book.css"><nav class="bd-docs-nav"><p class="caption">Part</p>
+<a class="reference internal" href="b/two.html">Two</a></nav><p class="logo__title">Book</p><article class="bd-article"><h1 id="top">{name}</h1>{text}</article>
+<p class="component-author">By us</p>"""
+
+
+def small_book(root: Path) -> Path:
+    """A book of two pages, of which the first links to a place in the second."""
+    (root / "b").mkdir(parents=True)
+    shutil.copy(BOOK / "_assets/book.css", root)
+    link = '<details><a href="b/two.html#far">far</a> <a href="row.json">row</a></details><script>x</script>'
+    (root / "index.html").write_text(PAGE.format(name="One", text=link))
+    long = f'<table><tr><td>{"x" * 40}</td></tr></table><p id="far"><a href="../index.html">back</a></p>'
+    (root / "b/two.html").write_text(PAGE.format(name="Two", text=long))
+    return root
+
+
+def test_links_of_the_printed_book_lead_to_its_own_pages(tmp_path):
+    text, names = pdf.assembled(small_book(tmp_path), "html")
+    assert names == ["index", "b-two"] and [pdf.mark(name) in text for name in names] == [True, True]
+    assert '<a href="#b-two--far">far</a> row' in text and '<a href="#index">back</a>' in text
+    assert "<script" not in text and '<details open="">' in text and "x<wbr/>x" in text
+
+
+def test_a_pdf_in_which_a_chapter_is_not_found_is_an_error():
+    tree = b"9 0 obj\n<</Type /Pages\n/Count 2\n/Kids [7 0 R 3 0 R]\n>>\n<</Type /Catalog\n/Pages 9 0 R\n"
+    content = tree + b"<</a [3 0 R /XYZ 0 1 0]\n/b--c [7 0 R /XYZ 0 1 0]>>"
+    assert pdf.pages_of(content, ["a", "b--c"]) == [2, 1]
+    for wrong, names in ((content, ["d"]), (b"%PDF-1.7", ["a"])):
+        with pytest.raises(ValueError, match="no place named"):
+            pdf.pages_of(wrong, names)
+
+
+def test_without_chromium_one_line_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("", "/no/such"):
+        monkeypatch.setenv("CHROMIUM", name)
+        with pytest.raises(
+            SystemExit, match=f"there is none: CHROMIUM='{name}', and none of .* set CHROMIUM"
+        ):
+            pdf.browser()
+
+
+@pytest.mark.skipif(not any(map(shutil.which, pdf.BROWSERS)), reason="no Chromium on the PATH")
+def test_the_printed_book_has_a_title_page_contents_and_its_pages(tmp_path):
+    root = small_book(tmp_path / "html")
+    pages = pdf.main(root, tmp_path / "book.pdf")
+    content = (tmp_path / "book.pdf").read_bytes()
+    assert content.startswith(b"%PDF") and pages == 4 and not (tmp_path / "book.html").exists()
+    assert pdf.pages_of(content, ["index", "b-two", "b-two--far"]) == [3, 4, 4]
+
+
+def test_bookcheck_finds_a_page_that_is_too_heavy(tmp_path):
+    (tmp_path / "a.png").write_bytes(bytes(bookcheck.HEAVIEST))
+    (tmp_path / "a.html").write_text('<img src="a.png"><img src="a.png">')
+    assert [line.split(" bytes")[0] for line in bookcheck.check(tmp_path)[1]] == ["a.html: weighs 2,000,034"]
 
 
 def test_bookcheck_finds_what_is_wrong(tmp_path):

@@ -1,4 +1,5 @@
-"""Check a built book: no page loads from the net, and every internal link, file and fragment exists.
+"""Check a built book: no page loads from the net or more than 2 MB, and every internal link, file and
+fragment exists.
 
 python tools/bookcheck.py _build/html
 """
@@ -9,6 +10,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 LOADING = {"script", "img", "iframe", "source", "video", "audio", "embed"}
+HEAVIEST = (
+    2_000_000  # bytes of a page with all that it names as loaded; what style sheets load is not counted
+)
 NOT_LOADED = {"index", "search", "next", "prev", "canonical"}  # <link rel=...> that a browser does not fetch
 
 
@@ -41,6 +45,7 @@ def check(root: Path) -> tuple[int, list[str]]:
     lines = []
     for file, page in pages.items():
         findings = [_load(file, url) for url in page.loads] + [_link(file, url, pages) for url in page.links]
+        findings.append(_weight(file, page))
         lines += [f"{file.relative_to(root)}: {problem}" for problem in findings if problem]
     return len(pages), lines
 
@@ -52,6 +57,12 @@ def _load(file: Path, url: str) -> str:
     if parts.scheme or parts.netloc:
         return f"loads from the net: {url}"
     return "" if (file.parent / unquote(parts.path)).exists() else f"missing file: {url}"
+
+
+def _weight(file: Path, page: Page) -> str:
+    loaded = {file, *((file.parent / unquote(urlsplit(url).path)).resolve() for url in page.loads)}
+    weight = sum(part.stat().st_size for part in loaded if part.is_file())
+    return f"weighs {weight:,} bytes; the limit is {HEAVIEST:,}" if weight > HEAVIEST else ""
 
 
 def _link(file: Path, url: str, pages: dict[Path, Page]) -> str:

@@ -2,9 +2,10 @@
 
     python tools/pagecheck.py _build/html OUT [page.html ...] [--file] [--dark] [--phone] [--axe FILE]
 
-Reported are console errors, failed or external requests, markup errors, broken images, pages that are wider than the window and
-pages that weigh more than 2 MB with all that they load. With --axe, FILE being axe.min.js of the npm package axe-core, also what
-each of its rules finds, with every folded part opened. The exit status is 1 if there is anything to report.
+Reported are console errors, failed or external requests, markup errors, broken images, pages that are wider
+than the window, and pages that weigh more than 2 MB with all that they load. With --axe also what each rule
+of axe finds, with every folded part opened; FILE is axe.min.js of the npm package axe-core. The exit status
+is 1 if there is anything to report.
 
 Writes a screenshot of each page to OUT. Chromium is $CHROMIUM, else the first of chromium, chromium-browser,
 google-chrome on the PATH. Needs the package playwright, which the study does not need. Without it, or

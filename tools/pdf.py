@@ -1,10 +1,11 @@
-"""A built book as one PDF, printed by Chromium: title page, contents with page numbers, every page in their order.
+"""A built book as one PDF, printed by Chromium: title page, contents with page numbers, and every page.
 
     python tools/pdf.py _build/html _build/book.pdf
 
-Chromium is $CHROMIUM, else the first of chromium, chromium-browser, google-chrome on the PATH. Links between pages
-lead to pages of the PDF. Links to files beside the book (rows of the ledger, notebooks) become plain text. What is
-folded in the book is open. The book is printed twice: the first print says on which page each chapter begins.
+Chromium is $CHROMIUM, else the first of chromium, chromium-browser, google-chrome on the PATH. Links between
+pages lead to pages of the PDF. Links to files beside the book (rows of the ledger, notebooks) become plain
+text. What is folded in the book is open. The book is printed twice: the first print says on which page each
+chapter begins.
 """
 
 import os
@@ -21,20 +22,22 @@ from urllib.parse import unquote, urlsplit
 from bs4 import BeautifulSoup, Tag
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--no-pdf-header-footer", "--generate-pdf-document-outline"]  # fmt: skip
+FLAGS = [
+    "--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--no-pdf-header-footer", "--generate-pdf-document-outline",
+]  # fmt: skip
 LONGEST = 600  # seconds for one print
 LEFT_OUT = "script, button, .headerlink, .sd-summary-icon, .sd-summary-chevron-right"
 MOST_COLUMNS = 12  # of a table on an upright page
-LONG_WORD = re.compile(r"\S{13}")
-PIECE = re.compile(r"[^\s/_.:=,-]{1,12}[/_.:=,-]*|[/_.:=,-]+")
+LONG_WORD = re.compile(r"\S{19}")
+PIECE = re.compile(r"[^\s/_.:=,-]{1,18}[/_.:=,-]*|[/_.:=,-]+")
 # in a PDF of Chromium: a node of the tree of pages, and a place that a link names
 PAGE_TREE = re.compile(rb"(\d+) 0 obj\n<</Type /Pages\n/Count \d+\n/Kids \[([^]]*)\]")
 PLACE = re.compile(rb"/([\w-]+) \[(\d+) 0 R /XYZ")
 
 
 def contents(index: BeautifulSoup) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The parts of the book, each with its pages as (address, title); the front page is a part without a name."""
+    """The parts of the book, each with its pages as (address, title); the front page is in a nameless one."""
     title = index.select_one("article h1")
     parts = [("", [("index.html", _title(title))])]
     for item in index.select("nav.bd-docs-nav p.caption, nav.bd-docs-nav a.reference.internal"):
@@ -57,7 +60,7 @@ def anchor(address: str, fragment: str = "") -> str:
 
 
 def chapter(address: str, page: BeautifulSoup, pages: set[str], folder: str) -> str:
-    """The article of a page as HTML, where ids and links are those of the PDF, and `folder` is where the book lies."""
+    """The article of a page as HTML with the ids and links of the PDF; the book lies in `folder`."""
     article = page.select_one("article.bd-article")
     for part in article.select(LEFT_OUT):
         part.decompose()
@@ -65,31 +68,35 @@ def chapter(address: str, page: BeautifulSoup, pages: set[str], folder: str) -> 
         part["id"] = anchor(address, part["id"])
     for fold in article.select("details"):
         fold["open"] = ""
-    for cell in article.select("td, th"):
-        _breakable(cell, page)
     for table in article.select("table"):
-        if max(len(row.select("td, th")) for row in table.select("tr")) > MOST_COLUMNS:
-            table["class"] = [*table.get("class", []), "broad"]
+        _fitted(table, page)
     for picture in article.select("img"):
         picture["src"] = f"{folder}/{normpath(join(address, '..', picture['src']))}"
-    for link in article.select("a[href]"):
-        if target := _target(address, link["href"], pages):
-            link["href"] = target
-        else:
-            link.unwrap()
+    _relink(article, address, pages)
     return f'<section class="chapter" id="{anchor(address)}">{article.decode_contents()}</section>'
 
 
-def _breakable(cell: Tag, page: BeautifulSoup) -> None:
-    """Let the long words of a table's cell be broken, so that no table is wider than the paper."""
-    for text in [text for text in cell.find_all(string=LONG_WORD) if text.find_parent(["td", "th"]) is cell]:
+def _fitted(table: Tag, page: BeautifulSoup) -> None:
+    """Mark a table of many columns, and let long words in cells be broken: none is wider than its paper."""
+    if max(len(row.select("td, th")) for row in table.select("tr")) > MOST_COLUMNS:
+        table["class"] = [*table.get("class", []), "broad"]
+    for text in table.find_all(string=LONG_WORD):
         parts = [part for word in re.split(r"(\s+)", text) for part in _pieces(word)]
         text.replace_with(*[new for part in parts for new in (page.new_tag("wbr"), part)][1:])
 
 
 def _pieces(word: str) -> list[str]:
-    """A word as it is, or the pieces of a long one: after a sign, and of at most 12 characters."""
+    """A word as it is, or the pieces of a long one: after a sign, and of at most 18 characters."""
     return PIECE.findall(word) if LONG_WORD.search(word) else [word]
+
+
+def _relink(article: Tag, address: str, pages: set[str]) -> None:
+    """Let the links of a page lead to places of the PDF; those to files beside the book become plain text."""
+    for link in article.select("a[href]"):
+        if target := _target(address, link["href"], pages):
+            link["href"] = target
+        else:
+            link.unwrap()
 
 
 def _target(address: str, url: str, pages: set[str]) -> str:
@@ -102,16 +109,11 @@ def _target(address: str, url: str, pages: set[str]) -> str:
 
 
 def assembled(root: Path, folder: str) -> tuple[str, list[str]]:
-    """The HTML to print, with a mark for each page number of the contents, and the ids that these are numbers of."""
-    index = BeautifulSoup((root / "index.html").read_text(encoding="utf8"), "html.parser")
+    """The HTML to print, with a mark for each page number of the contents; and what ids these are of."""
+    index = _read(root / "index.html")
     parts = contents(index)
     pages = [page for _, listed in parts for page, _ in listed]
-    chapters = [
-        chapter(
-            page, BeautifulSoup((root / page).read_text(encoding="utf8"), "html.parser"), set(pages), folder
-        )
-        for page in pages
-    ]
+    chapters = [chapter(page, _read(root / page), set(pages), folder) for page in pages]
     styles = "".join(
         f'<link rel="stylesheet" href="{folder}/{link["href"]}">'
         for link in index.select('link[rel="stylesheet"]')
@@ -119,9 +121,14 @@ def assembled(root: Path, folder: str) -> tuple[str, list[str]]:
     name = index.select_one(".logo__title").get_text(strip=True)
     head = f'<meta charset="utf-8"><title>{escape(name)}</title>{styles}'
     cover = "".join(f"<p>{escape(line)}</p>" for line in (name, *imprint(index)))
-    body = f"<header class='cover'>{cover}</header>{_listed(parts)}<main class='bd-article'>{''.join(chapters)}</main>"
+    main = f'<main class="bd-article">{"".join(chapters)}</main>'
+    body = f'<header class="cover">{cover}</header>{_listed(parts)}{main}'
     html = f'<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light"><head>{head}</head>'
     return f"{html}<body>{body}</body></html>", [anchor(page) for page in pages]
+
+
+def _read(page: Path) -> BeautifulSoup:
+    return BeautifulSoup(page.read_text(encoding="utf8"), "html.parser")
 
 
 def imprint(index: BeautifulSoup) -> list[str]:
@@ -137,7 +144,7 @@ def _listed(parts: list[tuple[str, list[tuple[str, str]]]]) -> str:
             f'<li><a href="#{anchor(page)}">{escape(title)}</a> <span>{mark(anchor(page))}</span></li>'
             for page, title in listed
         ]
-    return f'<nav class="contents"><h1>Contents</h1><ol>{"".join(lines)}</ol></nav>'
+    return f'<nav class="chapters"><h1>Contents</h1><ol>{"".join(lines)}</ol></nav>'
 
 
 def mark(name: str) -> str:
@@ -166,11 +173,12 @@ def _leaves(node: bytes, kids: dict[bytes, list[bytes]]) -> list[bytes]:
 
 def browser() -> str:
     """The path of Chromium. Exits with one line if there is none."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    named = os.environ.get("CHROMIUM", "")
+    found = named or next(filter(None, map(shutil.which, BROWSERS)), None)
     if not found or not shutil.which(found):
         sys.exit(
-            f"pdf: Chromium prints the book, and there is none: got CHROMIUM={os.environ.get('CHROMIUM', '')!r} "
-            f"and no {', '.join(BROWSERS)} on the PATH; install one, or set CHROMIUM to its path"
+            f"pdf: Chromium prints the book, and there is none: CHROMIUM={named!r}, and "
+            f"none of {', '.join(BROWSERS)} is on the PATH; install one, or set CHROMIUM to its path"
         )
     return found
 

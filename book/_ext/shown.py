@@ -8,8 +8,9 @@ The role `res` shows a number of book/_generated/results.json, so that none is t
 A missing key, or a format that does not fit, is a warning, and so an error under -W.
 A null is a number that has no run yet: it reads "not measured".
 
-Written pages are then mended where a screen reader would be told nothing or something else than what is shown: cells
-of a table's head, the theme's buttons, figures of notebooks. Of the theme's 1.4 MB of icons only those stay that a page shows.
+Written pages are then mended where a screen reader would be told nothing, or something else than what is
+shown: heads of tables, the theme's buttons, figures of notebooks. Of the theme's 1.4 MB of icons only those
+stay that a page shows.
 """
 
 import html
@@ -80,7 +81,7 @@ def mended(page: str) -> str:
 
 
 def _scoped(part: str, scope: str) -> str:
-    """The HTML, where each head cell says whether it is the head of a row or a column, or of several columns."""
+    """The HTML, where each head cell says of what it is the head: a row, a column or several columns."""
 
     def head(found: re.Match) -> str:
         wide = scope == "col" and re.search(r'colspan="(?!1")', found[1])
@@ -90,7 +91,7 @@ def _scoped(part: str, scope: str) -> str:
 
 
 def described(page: str) -> str:
-    """The HTML, where a figure of an executed notebook, which has no caption, is named by the heading above."""
+    """The HTML, where a figure of an executed notebook is named by the heading above: it has no caption."""
     heading = "this notebook"
 
     def name(found: re.Match) -> str:

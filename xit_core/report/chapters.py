@@ -205,17 +205,21 @@ def folded(parts: list[str], between: str = " ") -> str:
     return text if len(parts) < 4 else f"<details><summary>{len(parts)}</summary>{text}</details>"
 
 
-def figure(out: Path, view: View | None, kind: str, drawn: "plots.Figure | None", of: str = "") -> str:
+def figure(
+    out: Path, view: View | None, kind: str, drawn: "plots.Figure | None", of: str = "", says: str = ""
+) -> str:
     """Save a figure and return its directive; "" when it is None.
 
-    `view` None: a figure of all scales. `of`: what it is of, where there are several of a kind.
+    `view` None: a figure of all scales. `of`: what it is of, where there are several of a kind. `says`: what
+    is to be seen in it, for readers who do not see it.
     """
     if drawn is None:
         return ""
     name = "-".join(filter(None, (view.scale if view else "", kind, of)))
     file = plots.save(drawn, out / "figures" / f"{name}.svg")
     caption, path = CAPTIONS[kind], f"/_generated/figures/{file.name}"
-    return f":::{{figure}} {path}\n:name: {name}\n:alt: {caption}\n\n{caption}\n:::\n\n"
+    alt = f"{caption} {says}".strip()
+    return f":::{{figure}} {path}\n:name: {name}\n:alt: {alt}\n\n{caption}\n:::\n\n"
 
 
 def encoder_phase(view: View, out: Path) -> str:
@@ -340,7 +344,9 @@ def mechanism(view: View) -> str:
         "interval over seeds of each change.\n\n"
     )
     text += small(
-        markdown_table(["", *(word for kind in COMPARED.values() for word in (kind, "change"))], lines)
+        markdown_table(
+            ["training", *(word for kind in COMPARED.values() for word in (kind, "change"))], lines
+        )
     )
     coefficient = correlation(means.share, means.tatoeba) if len(means) else "–"
     label = "Rank correlation of the change in raw retrieval with the change in the share, over trainings"
@@ -397,8 +403,25 @@ def target_phase(view: View, out: Path) -> str:
         for on in targets
     ]
     figures = {"gains": plots.gains(view.frame), "languages": plots.languages(view.frame)}
+    says = {"gains": gains_in_words(plots.gain_table(view.frame))}
     text = markdown_table(["target", "baseline score", "± (95 %, seeds)", "seeds"], lines) if lines else ""
-    return text + "".join(figure(out, view, kind, plot) for kind, plot in figures.items()) + protocols(view)
+    return (
+        text
+        + "".join(figure(out, view, kind, plot, says=says.get(kind, "")) for kind, plot in figures.items())
+        + protocols(view)
+    )
+
+
+def gains_in_words(table: pd.DataFrame) -> str:
+    """The ends of a table of gains, for readers who do not see its heat map; "" when it is empty."""
+    cells = table.drop(columns="mean", errors="ignore").stack().dropna()
+    if cells.empty:
+        return ""
+    ends = [
+        f"{number(cells[end], SIGNED)} ({end[0]} on {end[1]})" for end in (cells.idxmin(), cells.idxmax())
+    ]
+    above = f"{(cells > 0).sum()} of {len(cells)} means are above zero"
+    return f"From {ends[0]} to {ends[1]}; {above}."
 
 
 def protocols(view: View) -> str:

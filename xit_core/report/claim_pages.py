@@ -66,7 +66,24 @@ def _forest(claim: claims.Claim, shown: list[View], out: Path) -> str:
     if claim.number > MEASURED:
         return ""
     lines = [line for view in shown for line in forest.lines(claim, view.findings[claim.id], view.ledger)]
-    return chapters.figure(out, None, "forest", plots.forest(lines), claim.id)
+    return chapters.figure(out, None, "forest", plots.forest(lines), claim.id, forest_in_words(lines))
+
+
+def forest_in_words(lines: list[forest.Estimate]) -> str:
+    """The estimates of a forest plot, for readers who do not see it: on all targets, and the ends of the
+    rest.
+    """
+    said = []
+    for scale in dict.fromkeys(line.scale for line in lines):
+        part = [line for line in lines if line.scale == scale]
+        ends = sorted(part[1:], key=lambda line: line.estimate)
+        said.append(f"At {scale}: {', '.join(map(_estimate, [part[0], *ends[:1], *ends[1:][-1:]]))}.")
+    return " ".join(said)
+
+
+def _estimate(line: forest.Estimate) -> str:
+    mean, low, high = (number(value, SIGNED) for value in (line.estimate, line.low, line.high))
+    return f"{mean} [{low}, {high}] on {line.target}"
 
 
 def _data_behind(row: dict) -> str:

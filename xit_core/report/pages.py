@@ -143,7 +143,7 @@ def runs_table(view: View) -> str:
     notebooks, damaged = _notebooks(view.scale)
     lines = [run_line(row, scores.get(row["id"]), notebooks.get(row["id"])) for row in view.rows]
     names = ("run", "seed", "score", "seconds", "files", "device", "commit", "predictions", "path")
-    head = "<tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>"
+    head = "<tr>" + "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr>"
     body = "\n".join(["<tbody>", *lines, "</tbody>"])
     text = f'<div class="wide"><table class="dataframe"><thead>{head}</thead>\n{body}</table></div>'
     warnings = [

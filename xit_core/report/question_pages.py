@@ -42,7 +42,9 @@ def page(question: Question, view: View, out: Path) -> str:
     rule = questions.RULE.format(margin=questions.margin_of(question), dated=question.dated)
     tables = contrast_table(found) + f"{rule}\n\n" + gate_table(gates)
     drawn = FIGURES[question.figure](question, view, ledger, found)
-    drawing = figure(out, view, question.figure, drawn, question.id)
+    measured = [row for row in found if row["estimate"] is not None]
+    says = f"{measured[0]['name']}: {interval_cell(measured[0])}." if measured else ""
+    drawing = figure(out, view, question.figure, drawn, question.id, says)
     return f"{short_answer(found[0])}\n\n{progress(question, view)}\n\n{tables}{drawing}"
 
 
@@ -88,7 +90,7 @@ def gate_table(gates: dict) -> str:
     """What must be learned before the question can be answered."""
     words = {True: "passed", False: "failed", None: "not known yet"}
     lines = [[name, gate.says, words[gate.passed]] for name, gate in gates.items()]
-    return markdown_table(["gate", "found", ""], lines) if lines else ""
+    return markdown_table(["gate", "found", "outcome"], lines) if lines else ""
 
 
 def drawn_contrasts(

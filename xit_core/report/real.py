@@ -126,7 +126,7 @@ def factors(view: View, out: Path) -> str:
     ]
     head = ["language", "script", "family", "targets", "mean gain", "beyond the target's mean"]
     return (
-        figure(out, view, "factors", plots.factors(gains, facts))
+        figure(out, view, "factors", plots.factors(gains, facts), says=f"Rank correlations: {related}.")
         + f"Rank correlation with the gain beyond the target's mean, over {len(joined)} languages: "
         + f"{related}.\n\n"
         + small(markdown_table(head, lines))
