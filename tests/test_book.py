@@ -336,7 +336,8 @@ def test_figures_say_in_words_what_they_show():
 # -- on paper ------------------------------------------------------------------------------------------------
 
 PAGE = """<link rel="stylesheet" href="book.css"><nav class="bd-docs-nav"><p class="caption">Part</p>
-<a class="reference internal" href="b/two.html">Two</a></nav><p class="logo__title">Book</p><article class="bd-article"><h1 id="top">{name}</h1>{text}</article>
+<a class="reference internal" href="b/two.html">Two</a></nav>
+<p class="logo__title">Book</p><article class="bd-article"><h1 id="top">{name}</h1>{text}</article>
 <p class="component-author">By us</p>"""
 
 
