@@ -127,6 +127,24 @@ w.graph = graph
     assert "Traceback" not in said and ("same command resumes" in said) == (sign == signal.SIGTERM)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+def test_processes_that_share_a_run_end_with_the_first(places, monkeypatch):
+    mark = f"shared-by-{places.name}"
+    monkeypatch.setenv("XIT_MARK", mark)
+    code = "import time, pathlib; from xit_core.run import direct\n"
+    code += "direct.share(time.sleep, 2, pathlib.Path('log'), 'all', 600)"
+    first = subprocess.Popen([sys.executable, "-c", code])
+
+    def members() -> list[int]:
+        lines = {number: Path(f"/proc/{number}/cmdline").read_bytes() for number in marked(mark)}
+        return [number for number, line in lines.items() if b"forkserver" in line]
+
+    assert until(lambda: len(members()) == 3)  # with the process that is copied
+    first.kill()
+    first.wait()
+    assert until(lambda: not marked(mark))
+
+
 @pytest.mark.parametrize("stopped", [False, True], ids=["busy", "stopped"])
 def test_a_kernel_that_hangs_is_ended_at_the_time_limit_and_the_line_says_so(
     notebook, places, stopped, monkeypatch

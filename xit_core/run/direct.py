@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tqdm import tqdm
@@ -138,8 +140,9 @@ def share(work: Callable[..., None], n: int, log: Path, instructions: str, *give
 
     # one process imports, asks for no GPU, and is copied; the copies get the environment as it is now
     multiprocessing.get_context(COPIED).set_forkserver_preload(["xit_core.phases"])
-    with tempfile.TemporaryDirectory(prefix="xit-") as folder:
-        asked = n, Path(folder), dict(os.environ), instructions, work, *given
+    held, leash = multiprocessing.Pipe(duplex=False)
+    with tempfile.TemporaryDirectory(prefix="xit-") as folder, leash, held:
+        asked = n, Path(folder), dict(os.environ), held, instructions, work, *given
         started = start_processes(member, asked, n, join=False, start_method=COPIED).processes
         try:
             failed = wait_for(started)
@@ -150,12 +153,16 @@ def share(work: Callable[..., None], n: int, log: Path, instructions: str, *give
 
 
 def member(
-    rank: int, n: int, folder: Path, environment: dict[str, str], instructions: str,
+    rank: int, n: int, folder: Path, environment: dict[str, str], held: Connection, instructions: str,
     work: Callable[..., None], *given,
 ) -> None:  # fmt: skip
-    """Do what process `rank` of `n` does; where it fails, leave a note in the folder, and exit with 1."""
+    """Do what process `rank` of `n` does; where it fails, leave a note in the folder, and exit with 1.
+
+    `held`: what the first process holds at its other end; this process ends with that.
+    """
     from ..model import device
 
+    threading.Thread(target=end_with, args=(held,), daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # part-written files are taken away
@@ -170,6 +177,13 @@ def member(
             (folder / f"{rank}.part").write_text(json.dumps(told | {"trace": traceback.format_exc()}))
             os.replace(folder / f"{rank}.part", folder / f"{rank}.json")
         raise SystemExit(1) from None
+
+
+def end_with(held: Connection) -> None:
+    """End this process when the one that holds the other end is gone, even if that was killed."""
+    with contextlib.suppress(EOFError, OSError):
+        held.recv()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def wait_for(started: list) -> bool:
