@@ -39,7 +39,7 @@ def alive(number: int) -> bool:
         return False
 
 
-def until(holds, seconds: float = 60.0) -> bool:
+def until(holds, seconds: float = 300.0) -> bool:
     """Whether something comes to hold within some seconds."""
     end = time.monotonic() + seconds
     while not (held := holds()) and time.monotonic() < end:
