@@ -231,7 +231,7 @@ def test_a_size_of_the_scale_itself_is_trained_once():
     }
 
 
-# -- adversarial subsets ---------------------------------------------------------------------------------------
+# -- adversarial subsets -------------------------------------------------------------------------------------
 
 ROWS = [  # premise, hypothesis, label
     ("a dog sees the cat", "a dog sees the cat", "entailment"),
