@@ -82,6 +82,30 @@ def test_what_a_killed_scheduler_leaves_behind_is_ended(tmp_path):
     assert held.wait(60) == -signal.SIGKILL and until(lambda: not alive(int((tmp_path / "run").read_text())))
 
 
+SCHEDULER = """
+import pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+try:
+    pathlib.Path(sys.argv[1]).touch()
+    time.sleep(600)
+except KeyboardInterrupt:
+    pathlib.Path(sys.argv[1]).write_text("cancelled")
+"""
+
+
+@pytest.mark.parametrize("terminated", [False, True], ids=["holder gone", "terminated"])
+def test_a_scheduler_of_jobs_elsewhere_is_interrupted_so_that_it_cancels_them(tmp_path, terminated):
+    command = [sys.executable, "-m", leash.__name__, leash.ELSEWHERE, sys.executable, "-c", SCHEDULER]
+    held = subprocess.Popen([*command, tmp_path / "jobs"], stdin=subprocess.PIPE, start_new_session=True)
+    assert until((tmp_path / "jobs").is_file)
+    if terminated:
+        os.killpg(held.pid, signal.SIGTERM)
+    else:
+        held.stdin.close()
+    assert held.wait(60) == -signal.SIGKILL and (tmp_path / "jobs").read_text() == "cancelled"
+    held.stdin.close()
+
+
 STUDY = """
 import pathlib, sys
 from xit_core import cli

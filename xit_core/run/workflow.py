@@ -133,7 +133,7 @@ def snakemake(
         # its own session, so that one signal reaches every process; it inherits the lock, which is free when
         # all of them have ended, also if this process is killed
         child = subprocess.Popen(
-            [sys.executable, "-m", leash.__name__, *command],
+            [sys.executable, "-m", leash.__name__, *([] if here else [leash.ELSEWHERE]), *command],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
