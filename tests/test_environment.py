@@ -8,6 +8,7 @@ import tomllib
 from importlib.metadata import requires
 
 from xit_core.machine.places import ROOT
+from xit_core.run import profiles
 
 PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*")
 BROWSERS = ("pagecheck.py",)  # serves the book to a browser on this machine
@@ -44,9 +45,11 @@ def test_the_constraints_pin_what_the_listed_packages_need():
         assert [r for r in plain if name(r) not in pinned] == []
 
 
-def test_the_extra_is_the_same_in_both_places():
-    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["small"]
-    assert all(PIN.fullmatch(x) and x in (ROOT / "environment.yml").read_text() for x in extra)
+def test_an_extra_is_the_same_in_both_places():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for extra in extras.keys() - {"test"}:
+        assert all(PIN.fullmatch(x) and x in (ROOT / "environment.yml").read_text() for x in extras[extra])
+    assert extras["slurm"] == [profiles.PIN]
 
 
 def test_no_machine_path_or_address_stands_in_the_build_files():

@@ -15,6 +15,7 @@ from ..report.cost import checkpoint_bytes, costs
 from . import launch
 
 PLUGIN = "snakemake_executor_plugin_slurm"
+PIN = "snakemake-executor-plugin-slurm==2.8.0"  # as the extra "slurm" of pyproject.toml
 SUBMITTED = 100  # jobs of a cluster that wait or run at a time, unless the user names a number
 UNMEASURED = 24 * 60  # minutes asked for a notebook of which no run like its own was measured
 CARE, SPARE = 3.0, 15  # a notebook is given so many times its expected time, and so many minutes more
@@ -58,9 +59,7 @@ def profile(named: str | None) -> Profile:
     """
     named = named or "local"
     if named == "slurm" and not find_spec(PLUGIN):
-        raise Bad(
-            f"--profile slurm: Snakemake's plugin is not installed; pip install {PLUGIN.replace('_', '-')}"
-        )
+        raise Bad(f"--profile slurm: Snakemake's plugin is not installed; pip install {PIN}")
     if named in SHIPPED:
         return SHIPPED[named]
     if not list(Path(named).glob("config*.yaml")):
