@@ -79,7 +79,7 @@ check: .venv/.ready
 	.venv/bin/python -m ruff check .
 	mkdir -p _build
 	.venv/bin/python tools/recipes.py Makefile >_build/recipes.sh
-	.venv/bin/shellcheck --norc .ci/run tools/setup tools/smoke tools/study _build/recipes.sh
+	.venv/bin/shellcheck --norc .ci/run tools/setup tools/slurm tools/smoke tools/study _build/recipes.sh
 	.venv/bin/python -m pytest tests -q
 
 # and every notebook at the smallest scale, in a ledger of its own, and the book

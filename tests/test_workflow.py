@@ -1,12 +1,17 @@
 """A study in slices: what may start, what stops, and that another machine's rows count. Quick commands stand
-in for notebooks.
+in for notebooks, but not on a real cluster, which is last.
 """
 
 import json
 import math
+import os
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +24,7 @@ from xit_core.design.scales import SCALES
 from xit_core.ledger import predictions, results
 from xit_core.machine import places as places_module
 from xit_core.machine.errors import Bad
-from xit_core.run import clock, direct, launch, watch, workflow
+from xit_core.run import clock, direct, launch, profiles, watch, workflow
 from xit_core.run.clock import Clock, Over
 
 PLAN = ("pretrained", "squad1", "squad1 > xnli", "mnli", "mnli > xnli", "csqa", "csqa > xnli")
@@ -325,3 +330,200 @@ def test_two_studies_of_one_scale_do_not_run_side_by_side(made, places):
     (places / "runs").mkdir()
     with workflow.study_lock(SCALES["smoke"]), pytest.raises(Bad, match="running already"):
         direct.run_direct("tiny", SCALES["smoke"])
+
+
+# -- where it runs -------------------------------------------------------------------------------------------
+
+
+def test_a_cluster_is_asked_for_the_time_that_runs_like_these_took_or_else_for_a_day(learned):
+    of = profiles.needs("tiny", SCALES["smoke"])
+    expected = learned.expected(Run("csqa"))
+    assert of((Run("csqa"),))["minutes"] == math.ceil(profiles.CARE * expected / 60) + profiles.SPARE
+    for runs in ((Run("csqa > xnli"),), (Run("csqa"), Run("csqa > xnli"))):
+        assert of(runs)["minutes"] == profiles.UNMEASURED  # no target was measured yet
+    assert of(())["minutes"] == profiles.SPARE  # the analysis
+    memory = {name: profiles.needs("tiny", SCALES[name])((Run("csqa"),))["mem_mb"] for name in SCALES}
+    assert 2000 < memory["smoke"] < memory["base"] < memory["paper"]
+
+
+def test_a_place_says_how_many_runs_it_takes_at_a_time(monkeypatch, tmp_path):
+    for name in "01":
+        (tmp_path / "gpus" / name).mkdir(parents=True)
+    monkeypatch.setattr(launch, "GPUS", tmp_path / "gpus")
+    monkeypatch.setattr(profiles, "find_spec", bool)  # the plugin is there
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+
+    def told(name, at_once=None, resources=""):
+        return " ".join(profiles.options(profiles.profile(name), at_once, resources))
+
+    assert told(None) == told("local") == "--profile none --cores 6"
+    assert told("gpu-box") == "--profile none --cores 2" and told("gpu-box", 1).endswith("--cores 1")
+    assert told("slurm").endswith(f"--jobs {profiles.SUBMITTED} --slurm-no-account")
+    asked = told("slurm", 9, "slurm_account=me gpu=1")
+    assert asked.endswith("--jobs 9 --set-resources notebook:slurm_account=me notebook:gpu=1")
+
+
+def test_a_place_that_is_not_known_or_lacks_its_plugin_is_one_line(monkeypatch, tmp_path):
+    with pytest.raises(Bad, match="--profile nope: .*allowed: local, gpu-box, slurm, or the folder"):
+        profiles.profile("nope")
+    (tmp_path / "config.v8+.yaml").write_text("jobs: 3\n")
+    assert profiles.profile(str(tmp_path)).options == ("--profile", str(tmp_path))
+    monkeypatch.setattr(profiles, "find_spec", lambda name: None)
+    with pytest.raises(Bad, match="not installed; pip install snakemake-executor-plugin-slurm==2"):
+        profiles.profile("slurm")
+
+
+# -- a real cluster ------------------------------------------------------------------------------------------
+
+
+def no_cluster() -> str:
+    """Why this machine cannot be a cluster of one node; empty if it can."""
+    programs = ("munged", "slurmctld", "slurmd", "unshare", "nsenter")
+    if absent := [name for name in programs if not shutil.which(name)]:
+        return f"{absent[0]} is not installed"
+    if not find_spec(profiles.PLUGIN):
+        return "Snakemake's plugin for Slurm is not installed"
+    alone = ["unshare", "--mount", "--pid", "--fork", "true"]
+    return "this user may make no namespaces" if subprocess.run(alone, capture_output=True).returncode else ""
+
+
+def child(number: int) -> int:
+    """The first process that a process has started."""
+    return int(Path(f"/proc/{number}/task/{number}/children").read_text().split()[0])
+
+
+def until(holds):
+    """What something gives as soon as that is true."""
+    end = time.monotonic() + 300
+    while not (held := holds()):
+        assert time.monotonic() < end, "it did not come to hold within 300 seconds"
+        time.sleep(0.2)
+    return held
+
+
+class Cluster:
+    """A Slurm of one node, and studies that are started on it."""
+
+    def __init__(self, first: int):
+        # `first`: the first process of the cluster's namespaces
+        self.enter = ["nsenter", f"--target={first}", "--mount", "--pid", "--wd", "--"]
+
+    def told(self, *words: str) -> str:
+        """What a program says on the cluster."""
+        return subprocess.run([*self.enter, *words], capture_output=True, text=True, check=True).stdout
+
+    def study(self) -> subprocess.Popen:
+        """The smoke study, which has begun on the cluster."""
+        command = [sys.executable, "-m", "xit_core.cli", "study", "--scale=smoke", "--profile=slurm"]
+        return subprocess.Popen([*self.enter, *command], stdout=-1, stderr=-1, text=True)
+
+    def executing(self, jobs: list[launch.Job], study: subprocess.Popen) -> tuple[launch.Job, str]:
+        """The first notebook whose cells a study executes, as soon as it does, and the number of its job."""
+        while not (found := [x for x in jobs if [*x.output.parent.glob(f".{x.id}.*.partial.ipynb")]]):
+            assert study.poll() is None, ended(study)
+            time.sleep(0.2)
+        running = self.told("squeue", "--noheader", "--states=RUNNING", "--format=%i %k").splitlines()
+        return found[0], next(line.split()[0] for line in running if line.endswith(found[0].id))
+
+    def job(self, number: str) -> dict[str, str]:
+        """What the cluster says of a job."""
+        fields = self.told("scontrol", "--oneliner", "show", "job", number).split()
+        return dict(field.split("=", 1) for field in fields if "=" in field)
+
+
+@pytest.fixture
+def cluster():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    command = ["bash", "tools/slurm", "sh", "-c", "echo ready; exec cat"]  # until its input ends
+    env |= {"XIT_SLURM_PORT": str(port)}
+    with subprocess.Popen(command, cwd=places_module.ROOT, env=env, stdin=-1, stdout=-1, text=True) as held:
+        assert held.stdout.readline() == "ready\n"
+        yield Cluster(child(held.pid))
+        held.stdin.close()  # and so ends all that is on the cluster, as it would if this process were killed
+
+
+def ended(study: subprocess.Popen) -> tuple[int, str, str]:
+    """Exit status, output and messages of a study, when it has ended."""
+    out, err = study.communicate(timeout=1200)
+    return study.returncode, out, err
+
+
+def free() -> bool:
+    """Whether a study may begin, because every process of the last one has ended."""
+    try:
+        workflow.study_lock(SCALES["smoke"]).close()
+    except Bad:
+        return False
+    return True
+
+
+def disturbed(
+    cluster: Cluster, study: subprocess.Popen, hung: launch.Job, cancelled: launch.Job
+) -> list[str]:
+    """Make a notebook of a study hang until the time of its job is over, and cancel that of another, in
+    whichever order they come; the numbers of both jobs.
+    """
+    numbers = {}
+    while left := [job for job in (hung, cancelled) if job not in numbers]:
+        job, number = cluster.executing(left, study)
+        numbers[job] = number
+        if job == hung:
+            cluster.told("scancel", "--full", "--signal=STOP", number)
+            cluster.told("scontrol", "update", f"JobId={number}", "TimeLimit=1")
+        else:
+            cluster.told("scancel", number)
+    return [numbers[hung], numbers[cancelled]]
+
+
+@pytest.mark.skipif(bool(no_cluster()), reason=f"no Slurm here: {no_cluster()}")
+def test_on_slurm_what_is_killed_cancelled_out_of_time_or_requeued_ends_as_if_undisturbed(
+    cluster, places, monkeypatch
+):
+    *jobs, analysis = [
+        *launch.jobs(studies.runs("main", SCALES["smoke"])),
+        launch.job("analysis", scale="smoke"),
+    ]
+    named = {job.path: job for job in jobs}
+    first, hung, cancelled = (named[path] for path in ("pretrained", "mnli", "squad1+mlm"))
+
+    # the study is killed: its jobs leave the cluster, so that the next study does not meet them
+    study = cluster.study()
+    _, number = cluster.executing([first], study)
+    os.kill(child(study.pid), signal.SIGKILL)
+    assert ended(study)[0] and until(lambda: cluster.job(number)["JobState"] == "CANCELLED")
+    assert until(lambda: not cluster.told("squeue", "--noheader"))
+    until(free)
+
+    # one job is cancelled, another hangs until its time is over; what needs neither is made
+    study = cluster.study()
+    numbers = disturbed(cluster, study, hung, cancelled)
+    status, _, err = ended(study)
+    assert status == 1 and "run again to resume" in err
+    assert [cluster.job(number)["JobState"] for number in numbers] == ["TIMEOUT", "CANCELLED"]
+    made = {job.id: job.output.stat().st_mtime_ns for job in jobs if job.done}
+    waiting = {
+        job.id for job in jobs if any({*run.parents} & {*hung.runs, *cancelled.runs} for run in job.runs)
+    }
+    assert waiting and made.keys() == {job.id for job in jobs} - waiting - {hung.id, cancelled.id}
+
+    # a job goes back to the queue, as if its node had failed; the same command waits for it
+    study = cluster.study()
+    _, number = cluster.executing([hung], study)
+    cluster.told("scontrol", "requeue", number)
+    status, _, err = ended(study)
+    assert status == 0, err
+    assert cluster.job(number)["Restarts"] == "1" and analysis.done
+    assert {job.id: job.output.stat().st_mtime_ns for job in jobs if job.id in made} == made
+    theirs = told()
+    for name in ("RESULTS", "RUNS", "EXECUTED"):
+        monkeypatch.setenv(f"XIT_{name}", str(places / "here" / name))
+    workflow.run_study("main", SCALES["smoke"])
+    assert theirs == told()
+
+
+def told() -> dict[str, list]:
+    """What the ledger's rows say, by id."""
+    return {row["id"]: [row[key] for key in results.SAME] for row in results.rows("smoke")}
