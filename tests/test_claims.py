@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -493,11 +492,8 @@ def test_every_sourced_value_names_its_source():
     assert all(r["source"] for r in published.csv_table("sizes"))
 
 
-def test_the_table_is_quick_and_needs_no_torch(judge):
+def test_the_table_needs_no_torch(judge):
     judge(as_published)
-    start = time.process_time()
-    verdicts.table("micro")
-    assert time.process_time() - start < 3
     code = (
         "import sys; from xit_core.report import verdicts; verdicts.table('micro'); sys.exit('torch' in "
         "sys.modules)"

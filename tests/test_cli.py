@@ -175,7 +175,6 @@ def test_data_has_the_fixed_keys(capsys, scale):
         ("study --budget -5", "--budget"),
         ("study --budget=-inf", "--budget -inf"),
         ("study --profile=", "it is empty"),
-        ("study --scale smoke --profile gpu-box", "no GPU in"),
         ("study --scale smoke --resources mem_mb", "--resources mem_mb; allowed: name=value"),
         ("study --scale smoke --resources $(x)=1", "--resources $(x)=1; allowed"),
         ("study --model=", "it is empty"),
@@ -287,9 +286,8 @@ def test_a_study_stops_resumes_and_then_has_nothing_to_do(places):
     assert done.returncode == 0, done.stderr
     assert launch.job("xnli").done and launch.job("analysis").done
     assert first[0].stat().st_mtime_ns == stamp
-    begin = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0 and "nothing to do" in done.stdout and time.perf_counter() - begin < 10
+    assert done.returncode == 0 and "nothing to do" in done.stdout
     status, out, err = xit("run", "xnli", "--json")
     assert (status, err) == (0, "")
     assert json.loads(out) == [results.read(Run("xnli"))]

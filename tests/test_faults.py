@@ -70,7 +70,7 @@ def test_nothing_outlives_the_holder_of_a_leash(tmp_path, trap):
     run = int((tmp_path / "run").read_text())
     assert alive(run)
     held.stdin.close()  # as the system does when the holder is killed
-    assert held.wait(60) == -signal.SIGKILL and until(lambda: not alive(run))
+    assert held.wait(300) == -signal.SIGKILL and until(lambda: not alive(run))
 
 
 def test_what_a_killed_scheduler_leaves_behind_is_ended(tmp_path):
@@ -79,7 +79,7 @@ def test_what_a_killed_scheduler_leaves_behind_is_ended(tmp_path):
     )
     assert until(lambda: (tmp_path / "run").is_file() and (tmp_path / "run").read_text().strip())
     os.kill(int((tmp_path / "first").read_text()), signal.SIGKILL)
-    assert held.wait(60) == -signal.SIGKILL and until(lambda: not alive(int((tmp_path / "run").read_text())))
+    assert held.wait(300) == -signal.SIGKILL and until(lambda: not alive(int((tmp_path / "run").read_text())))
 
 
 SCHEDULER = """
@@ -102,7 +102,7 @@ def test_a_scheduler_of_jobs_elsewhere_is_interrupted_so_that_it_cancels_them(tm
         os.killpg(held.pid, signal.SIGTERM)
     else:
         held.stdin.close()
-    assert held.wait(60) == -signal.SIGKILL and (tmp_path / "jobs").read_text() == "cancelled"
+    assert held.wait(300) == -signal.SIGKILL and (tmp_path / "jobs").read_text() == "cancelled"
     held.stdin.close()
 
 
@@ -147,7 +147,7 @@ w.graph = graph
     assert until(lambda: len(marked(mark)) > 4)
     study.send_signal(sign)
     said = study.stderr.read()
-    assert study.wait(60) in (-signal.SIGKILL, 130) and until(lambda: not marked(mark))
+    assert study.wait(300) in (-signal.SIGKILL, 130) and until(lambda: not marked(mark))
     assert "Traceback" not in said and ("same command resumes" in said) == (sign == signal.SIGTERM)
 
 
