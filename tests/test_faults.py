@@ -47,6 +47,12 @@ def until(holds, seconds: float = 300.0) -> bool:
     return bool(held)
 
 
+def number(file: Path) -> int:
+    """The number of a process that it writes to a file itself, as soon as it is there."""
+    assert until(lambda: file.is_file() and file.read_text().endswith("\n"))
+    return int(file.read_text())
+
+
 # -- processes -----------------------------------------------------------------------------------------------
 
 # a run that writes its number and goes on for ever
@@ -66,9 +72,7 @@ def test_nothing_outlives_the_holder_of_a_leash(tmp_path, trap):
     script = f"{trap}bash -c '{trap}{RUN.format(file=tmp_path / 'run')}' & wait; sleep 600"
     command = [sys.executable, "-c", QUICK, "bash", "-c", script]
     held = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-    assert until(lambda: (tmp_path / "run").is_file() and (tmp_path / "run").read_text().strip())
-    run = int((tmp_path / "run").read_text())
-    assert alive(run)
+    assert alive(run := number(tmp_path / "run"))
     held.stdin.close()  # as the system does when the holder is killed
     assert held.wait(300) == -signal.SIGKILL and until(lambda: not alive(run))
 
@@ -77,9 +81,9 @@ def test_what_a_killed_scheduler_leaves_behind_is_ended(tmp_path):
     held = on_leash(
         f"bash -c '{RUN.format(file=tmp_path / 'run')}' & echo $$ > {tmp_path / 'first'}; wait; :"
     )
-    assert until(lambda: (tmp_path / "run").is_file() and (tmp_path / "run").read_text().strip())
-    os.kill(int((tmp_path / "first").read_text()), signal.SIGKILL)
-    assert held.wait(300) == -signal.SIGKILL and until(lambda: not alive(int((tmp_path / "run").read_text())))
+    run = number(tmp_path / "run")
+    os.kill(number(tmp_path / "first"), signal.SIGKILL)
+    assert held.wait(300) == -signal.SIGKILL and until(lambda: not alive(run))
 
 
 SCHEDULER = """
