@@ -122,13 +122,13 @@ sys.exit(cli.main(["study", "tiny", "--scale", "smoke", "--cores", "2"]))
 """
 
 
-def marked(mark: str) -> list[int]:
-    """The processes that have a text in their environment."""
-    found = []
+def marked(mark: str) -> dict[int, str]:
+    """The command lines of the processes that have a text in their environment."""
+    found = {}
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if mark.encode() in (place / "environ").read_bytes() and alive(int(place.name)):
-                found.append(int(place.name))
+                found[int(place.name)] = (place / "cmdline").read_text(errors="replace")
     return found
 
 
@@ -164,8 +164,7 @@ def test_processes_that_share_a_run_end_with_the_first(places, monkeypatch):
     first = subprocess.Popen([sys.executable, "-c", code])
 
     def members() -> list[int]:
-        lines = {number: Path(f"/proc/{number}/cmdline").read_bytes() for number in marked(mark)}
-        return [number for number, line in lines.items() if b"forkserver" in line]
+        return [number for number, line in marked(mark).items() if "forkserver" in line]
 
     assert until(lambda: len(members()) == 3)  # with the process that is copied
     first.kill()

@@ -23,6 +23,8 @@ def lead(command: list[str]) -> None:
     jobs elsewhere: Snakemake cancels them when it is interrupted, and waits for them when it is terminated.
     """
     signal.signal(signal.SIGTERM, lambda *_: None)  # sent to the group: the command decides when it ends
+    # with a handler here, the command starts with the system's: shells let what they run behind ignore it
+    signal.signal(signal.SIGINT, lambda *_: None)
     elsewhere = command[0] == ELSEWHERE
     child = subprocess.Popen(command[elsewhere:], stdin=subprocess.DEVNULL)
     if elsewhere:
