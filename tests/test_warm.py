@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -80,6 +81,17 @@ def test_no_kernel_outlives_the_process_and_then_none_is_forked(tmp_path):
     assert gone(kernel.pid) and kernel.wait() == -signal.SIGKILL
     with pytest.raises(OSError):
         start(leads[warm.VARIABLE], tmp_path, 0, 0)
+
+
+def test_no_kernel_outlives_the_process_when_that_is_killed(tmp_path):
+    """Also one that does nothing else and would not look for its parent."""
+    with warm.ready(subprocess.DEVNULL) as leads:
+        kernel = warm.ForkedKernel(
+            leads[warm.VARIABLE], [*COMMAND, "http.server", "0"], dict(os.environ), "/"
+        )
+        status = Path(f"/proc/{kernel.pid}/status").read_text()
+        os.kill(int(status.partition("PPid:")[2].split()[0]), signal.SIGKILL)
+        assert gone(kernel.pid) and kernel.wait() == -signal.SIGKILL
 
 
 def test_nothing_is_started_where_it_is_not_wanted():

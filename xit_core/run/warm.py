@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import runpy
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from typing import IO, NoReturn
 
@@ -24,6 +25,8 @@ VARIABLE = "XIT_WARM"  # names the socket of the process that forks kernels
 LOADED = ("ipykernel.kernelapp", "xit_core.phases")
 POLL = 0.05  # seconds
 SIZE, PID = 8, 10  # bytes of a request's length and of a process's number
+
+DIES_WITH_PARENT = 1  # the option PR_SET_PDEATHSIG of Linux' prctl
 
 Kernels = dict[int, socket.socket]  # process -> the connection of who asked for it
 
@@ -117,7 +120,7 @@ def serve(listening: socket.socket) -> None:
     """
     for name in LOADED:
         import_module(name)
-    kernels: Kernels = {}
+    system, own, kernels = ctypes.CDLL(None), os.getpid(), Kernels()
     while True:
         waiting, _, _ = select.select([sys.stdin, listening], [], [], POLL)
         if sys.stdin in waiting:
@@ -125,7 +128,7 @@ def serve(listening: socket.socket) -> None:
             break
         if listening in waiting:
             line, _ = listening.accept()
-            if pid := forked(line, [listening, *kernels.values()]):
+            if pid := forked(line, [listening, *kernels.values()], lambda: die_with(own, system)):
                 kernels[pid] = line
         kill([pid for pid, line in kernels.items() if closed(line)])
         for pid in ended(kernels):
@@ -162,8 +165,18 @@ def kill(kernels: Iterable[int]) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def forked(line: socket.socket, others: list[socket.socket]) -> int:
-    """Fork the kernel that a connection asks for; returns its process, or 0 when who asked is gone."""
+def die_with(parent: int, system: ctypes.CDLL) -> None:
+    """Let the system kill this process when its parent is gone, which may have been killed without a word."""
+    system.prctl(DIES_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:  # it was gone before
+        os._exit(1)
+
+
+def forked(line: socket.socket, others: list[socket.socket], bind: Callable[[], None]) -> int:
+    """Fork the kernel that a connection asks for; returns its process, or 0 when who asked is gone.
+
+    `bind`: what the new process calls first.
+    """
     head, streams, *_ = socket.recv_fds(line, SIZE, 2)
     request = line.recv(int.from_bytes(head), socket.MSG_WAITALL) if len(head) == SIZE else b""
     if len(streams) < 2 or len(request) < int.from_bytes(head):
@@ -175,6 +188,7 @@ def forked(line: socket.socket, others: list[socket.socket]) -> int:
         for stream in streams:
             os.close(stream)
         return pid
+    bind()
     for other in (line, *others):
         other.close()
     become(json.loads(request), streams)
