@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from xit_core import cli
+from xit_core import cli, phases
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.ledger import merge, results
@@ -253,12 +253,12 @@ def test_on_a_full_disk_one_line_says_so_and_with_room_the_same_run_ends(disk, m
     with pytest.raises(
         Bad, match="cannot write .*No space left.*; free some space or name another folder"
     ) as got:
-        launch.execute("mnli")
+        phases.intermediate(Run("mnli"))
     assert "\n" not in str(got.value)
     left = [file for file in folder.rglob("*") if file.is_file() and "safetensors" in file.name]
     assert not left and not results.finished(Run("mnli"))
     subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
-    launch.execute("mnli")
+    phases.intermediate(Run("mnli"))
     assert results.finished(Run("mnli"))
 
 
@@ -271,7 +271,7 @@ def test_a_full_disk_under_the_ledger_leaves_no_half_row(disk, monkeypatch):
             filler.write(b"x" * 512)
             filler.flush()
     with pytest.raises(Bad, match="No space left"):
-        launch.execute("pretrained", scale="smoke")
+        phases.pretrained(Run("pretrained"))
     assert not list((folder / "results").rglob("*.json"))
 
 
