@@ -27,10 +27,10 @@ rule notebook:
     params:
         command=lambda wildcards: JOBS[wildcards.id]["command"],
     threads: 1
-    # for a cluster; one machine does not look at them
+    # for a cluster; the plan of one machine has none
     resources:
-        runtime=lambda wildcards: JOBS[wildcards.id]["minutes"],
-        mem_mb=lambda wildcards: JOBS[wildcards.id]["mem_mb"],
+        runtime=lambda wildcards: JOBS[wildcards.id].get("minutes", 0),
+        mem_mb=lambda wildcards: JOBS[wildcards.id].get("mem_mb", 0),
     priority: lambda wildcards: PRIORITY[wildcards.id]
     shell:
         "{params.command} >{log:q} 2>&1"

@@ -247,7 +247,7 @@ def test_a_study_is_a_graph_in_which_parents_come_first(places):
     jobs = launch.jobs(workflow.studies.runs("main", SCALES["smoke"])) + [
         launch.job("analysis", scale="smoke")
     ]
-    plan = workflow.graph(jobs, Clock(), lambda runs: {})
+    plan = workflow.graph(jobs, Clock())
     needs = {j["id"]: set(j["needs"]) for j in plan["jobs"]}
     assert needs["analysis"] == set(needs) - {"analysis"}
     stage = next(i for i in needs if i.startswith("mnli-s1"))
@@ -258,7 +258,7 @@ def test_a_study_is_a_graph_in_which_parents_come_first(places):
 def test_a_run_waits_for_no_other_seeds_start():
     random = {"scale": "smoke", "model": "random"}
     jobs = [launch.job("pretrained", seed=2, **random), launch.job("tatoeba", seed=1, **random)]
-    assert [job["needs"] for job in workflow.graph(jobs, Clock(), lambda runs: {})["jobs"]] == [[], []]
+    assert [job["needs"] for job in workflow.graph(jobs, Clock())["jobs"]] == [[], []]
 
 
 TINY = """

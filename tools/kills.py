@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +79,14 @@ def role(number: int, line: str) -> str:
     return name
 
 
+@contextlib.contextmanager
+def empty_places() -> Iterator[None]:
+    """Within the block, the ledger and all working files are in a new folder."""
+    with tempfile.TemporaryDirectory(prefix="xit-kills-") as folder, elsewhere(Path(folder)):
+        os.environ["XIT_RUNS"] = f"{folder}/runs"
+        yield
+
+
 def finished_rows() -> dict[str, list]:
     """The scores of every row that the ledger has, by run."""
     return {row["id"]: row["scores"] for row in results.rows(SCALE.name)}
@@ -129,8 +138,7 @@ def rounds(kills: int, seed: int, log, truth: dict) -> list[Kill]:
     dice, made, number = random.Random(seed), [], 0
     while len(made) < kills:
         number += 1
-        with tempfile.TemporaryDirectory(prefix="xit-kills-") as folder, elsewhere(Path(folder)):
-            os.environ["XIT_RUNS"] = f"{folder}/runs"
+        with empty_places():
             made += one_round(kills - len(made), dice, log, f"{os.getpid()}-{number}")
             if finished_rows() != truth:
                 raise SystemExit(
@@ -176,8 +184,7 @@ def main() -> None:
         f"seed {options.seed}, {len(studies.runs(studies.MAIN, SCALE))} runs, log {options.log}", flush=True
     )
     with open(options.log, "a", encoding="utf-8") as log:
-        with tempfile.TemporaryDirectory(prefix="xit-kills-") as folder, elsewhere(Path(folder)):
-            os.environ["XIT_RUNS"] = f"{folder}/runs"
+        with empty_places():
             begin = time.time()
             subprocess.run(STUDY, stdout=log, stderr=log, check=True)
             print(f"undisturbed: {time.time() - begin:.1f} s", flush=True)

@@ -375,7 +375,6 @@ def run(path: str, as_json: bool, again: bool, processes: int, **given: str | in
     """a path (or several, with commas) through its notebook"""
     from .ledger import results
     from .run import launch
-    from .run.direct import run_shared
 
     if again and processes > 1:
         raise Bad(f"--again goes without --processes {processes}: a notebook repeats a run in one process")
@@ -384,6 +383,8 @@ def run(path: str, as_json: bool, again: bool, processes: int, **given: str | in
     job = launch.job(path, **({"scale": given["scale"]} if path.strip() == launch.ANALYSIS else given))
     say(left_aside())
     if processes > 1:
+        from .run.direct import run_shared
+
         run_shared(job, processes)  # the notebook is then made from the rows
     output = launch.again(job) if again else launch.execute(job)
     rows = [results.read(job_run) for job_run in job.runs]

@@ -32,6 +32,7 @@ class Watch:
     begin: float = field(default_factory=time.time)
     written: float = 0.0  # when the page was written last
     started: dict[str, float] = field(default_factory=dict)  # notebook -> when its process was seen first
+    rates: dict[str, str] = field(default_factory=dict)  # finished notebook -> tokens a second, read once
 
     def log(self, job: launch.Job) -> Path:
         """The file for what a notebook's process says; it is there from the moment the process starts."""
@@ -93,13 +94,13 @@ class Watch:
 
     def row(self, job: launch.Job, state: str) -> str:
         """A line of the table; of a failed notebook also its last words."""
-        minutes = rate = ""
+        minutes = ""
         if begin := self.started.get(job.id):
             end = job.output.stat().st_mtime if state == "done" else time.time()
             minutes = f"{max(0.0, end - begin) / 60:.1f}"
-        if state == "done" and (rates := tokens_a_second(job)):
-            rate = f"{median(rates):,.0f}"
-        cells = [state, html.escape(named(job)), minutes, rate]
+        if state == "done" and job.id not in self.rates:
+            self.rates[job.id] = tokens_a_second(job)
+        cells = [state, html.escape(named(job)), minutes, self.rates.get(job.id, "")]
         line = "<tr><td>" + "<td>".join(cells) + "</tr>"
         if state != "failed":
             return line
@@ -123,8 +124,8 @@ def clock(moment: float) -> str:
     return time.strftime("%a %H:%M", time.localtime(moment))
 
 
-def tokens_a_second(job: launch.Job) -> list[float]:
-    """How fast the trainings of a notebook's runs were."""
+def tokens_a_second(job: launch.Job) -> str:
+    """How fast the trainings of a notebook's runs were, in the median; "" where nothing was trained."""
     rows = [results.read(run) for run in job.runs]
-    rates = [row["provenance"].get("tokens_per_second", 0) for row in rows if row]
-    return [rate for rate in rates if rate]
+    rates = [rate for row in rows if row and (rate := row["provenance"].get("tokens_per_second"))]
+    return f"{median(rates):,.0f}" if rates else ""

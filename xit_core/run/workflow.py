@@ -70,7 +70,7 @@ def run_study(
         for job in pending:
             remove_traces(job, logs)
         analysis.output.unlink(missing_ok=True)
-        plan = graph(pending, clock, profiles.needs(study, scale))
+        plan = graph(pending, clock, None if place.here else profiles.needs(study, scale))
         snakemake(pending, plan, logs, options, place.here, lock, clock)
     if not report(pending, logs, clock):
         print(state(study, scale, sum(not job.done for job in pending), seeds))
@@ -141,10 +141,12 @@ def snakemake(
             pass_fds=descriptors,
             env=child_environment(work) | leads,
         )
+        seen = Watch(pending, logs)
         try:
-            follow(child, Watch(pending, logs), clock.end)
+            follow(child, seen, clock.end)
         finally:
             stop(child, GRACE / 2 if clock.end < math.inf else None)
+            seen.update(over=True)
 
 
 def follow(child: subprocess.Popen, seen: Watch, end: float) -> None:
@@ -158,7 +160,6 @@ def follow(child: subprocess.Popen, seen: Watch, end: float) -> None:
             bar.set_postfix_str(seen.line(), refresh=False)
             bar.update(sum(file.is_file() for file in files) - bar.n)
             seen.update()
-    seen.update(over=True)
 
 
 def child_environment(work: Path) -> dict[str, str]:
@@ -203,10 +204,13 @@ def stop(child: subprocess.Popen, patience: float | None) -> None:
     child.communicate()
 
 
-def graph(pending: list[launch.Job], clock: Clock, needs: Callable[[tuple[Run, ...]], dict]) -> dict:
+def graph(
+    pending: list[launch.Job], clock: Clock, needs: Callable[[tuple[Run, ...]], dict] | None = None
+) -> dict:
     """The plan as plain data, for the Snakefile or another scheduler to read.
 
-    The paths of outputs are relative to `workplace`. `needs`: what a cluster is asked for by job.
+    The paths of outputs are relative to `workplace`. `needs`: what a cluster is asked for by job;
+    None: nothing is asked for.
     """
     planned = {run.id: run for job in pending for run in job.runs}
     home = {run.id: job.id for job in pending for run in job.runs}
@@ -222,7 +226,11 @@ def graph(pending: list[launch.Job], clock: Clock, needs: Callable[[tuple[Run, .
         if (latest := clock.latest(job.runs)) < math.inf:
             command = f"test $(date +%s) -lt {math.ceil(latest)} && {command}"
         entry = {"id": job.id, "output": f"executed/{job.output.name}", "command": command}
-        entries.append(entry | {"needs": sorted({home[parent] for parent in needed})} | needs(job.runs))
+        entries.append(
+            entry
+            | {"needs": sorted({home[parent] for parent in needed})}
+            | (needs(job.runs) if needs else {})
+        )
     return {"jobs": entries}
 
 
