@@ -19,7 +19,7 @@ from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.machine import errors, places
 from xit_core.machine.places import ROOT
-from xit_core.report import chapters, claim_pages, claims, forest, pages, verdicts
+from xit_core.report import chapters, claim_pages, claims, forest, front, pages, verdicts
 
 BOOK = ROOT / "book"
 PROSE = {page.name: page.read_text(encoding="utf8") for page in sorted(BOOK.glob("*.md"))}
@@ -99,25 +99,77 @@ def test_every_claim_has_a_section_that_says_how_it_is_measured_and_how_it_can_f
 
 
 def test_every_measured_claim_is_cited_in_a_chapter_of_results():
-    chapters = "".join(PROSE[f"{name}.md"] for name in ("pretrained", "intermediate", "target", "small"))
+    chapters = "".join(PROSE[f"{name}.md"] for name in ("laboratory", "small"))
     cited = set(re.findall(r"#claim-(\w+)", chapters))
     assert cited >= {c.id for c in claims.CLAIMS if c.number <= claims.MEASURED}
 
 
-def test_the_front_page_shows_what_the_claims_say():
-    fill("small", every=3)
+def test_the_front_page_shows_what_the_claims_say(tmp_path):
+    fill("small")
     table = verdicts.table("small")
-    text = pages.front(pages.views_of(("micro", "small", "paper"), pages.views()))
+    views = pages.views_of(front.SCALES, pages.views())
+    text = "".join(front.parts(views, tmp_path).values())
     for row in table:
         line = next(line for line in text.splitlines() if f"#claim-{row['id']}" in line)
-        assert pages.estimate_cell(row) in line and pages.verdict_cell(row) in line
+        assert chapters.estimate_cell(row) in line and front.verdict(row, plain=False) in line
         assert (f"{len(row['runs'])} runs" in line) == bool(row["runs"])
         assert line.count("not run") == 2 * (row["number"] <= claims.MEASURED)
+    first = table[0]
+    assert all(
+        chapters.number(first[key], "+,.1f") in text for key in ("estimate", "joint_low", "joint_high")
+    )
+    assert f"of 10 claims {sum(row['direction'] == 'holds' for row in table[:10])} hold" in text
+    assert "With XLM-R Large, of which the paper speaks, the study has not been run" in text
 
 
-def test_the_front_page_has_micro_small_and_paper_side_by_side_and_says_what_is_reduced():
+def test_the_front_page_has_a_figure_of_the_claims_for_a_page_and_for_a_phone(tmp_path):
+    fill("small")
+    views = pages.views_of(front.SCALES, pages.views())
+    text = front.parts(views, tmp_path)["front.md"]
+    assert {file.name for file in (tmp_path / "figures").iterdir()} == {"overview.svg", "overview-narrow.svg"}
+    rows = [row for row in verdicts.table("small")[: claims.MEASURED] if row["low"] is not None]
+    assert rows and all(f"{chapters.estimate_cell(row)}, {row['direction']}" in text for row in rows)
+
+
+def test_a_claimed_gain_is_counted_as_above_or_within_the_interval_that_covers_all_claims():
+    rows = [dict(published=p, joint_low=-1.0, joint_high=5.0) for p in (8.2, 5.0, -3.0, None)]
+    assert front.title(rows).startswith("Of 3 claimed gains, 1 lie above everything that our intervals allow")
+    assert "and 1 within" in front.title(rows)
+
+
+def test_a_verdict_is_explained_step_by_step_with_the_numbers_of_the_table():
+    fill("small")
+    row = verdicts.table("small")[0]
+    told = claim_pages.worked_example(pages.views())
+    assert told.startswith(f"1. *The claim.* {row['says']}. At `small`")
+    assert all(chapters.number(row[key], "+,.1f") in told for key in ("estimate", "low", "joint_high"))
+    assert chapters.MARK[row["direction"]] in told
+    assert claim_pages.worked_example([chapters.View("paper")]) == chapters.EMPTY
+
+
+def test_a_figure_has_a_twin_for_dark_pages_and_its_drawing_for_a_phone(tmp_path):
+    images, drawn = tmp_path / "_images", tmp_path / "drawn"
+    svg = (
+        '<svg ><path d="M 0 0\nz" style="fill: #ffffff"/><g style="fill: #ffffff">on a dark cell</g>'
+        '<path style="stroke: #000000"/></svg>'
+    )
+    for name in ("_images/a.svg", "_images/b.svg", "drawn/a-narrow.svg", "drawn/gone-narrow.svg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(svg)
+    narrow = shown.write_twins(images, drawn)
+    names = {"a.svg", "a-dark.svg", "a-narrow.svg", "a-narrow-dark.svg", "b.svg", "b-dark.svg"}
+    assert narrow == {"a"} and {file.name for file in images.iterdir()} == names
+    twin = (images / "b-dark.svg").read_text()
+    assert 'style="fill: none"' in twin and "#000000" not in twin and '<svg fill="#dcdcdc"' in twin
+    assert '<g style="fill: #ffffff">' in twin
+    page = shown.themed('<img alt="A" src="../_images/a.svg"/><img src="_images/b.svg" class="x"/>', narrow)
+    assert page.count("<picture>") == 2 and page.count("only-light") == page.count("only-dark") == 2
+    assert all(f"_images/{name}" in page for name in names) and page.count('alt="A"') == 2
+
+
+def test_the_front_page_has_micro_small_and_paper_side_by_side_and_says_what_is_reduced(tmp_path):
     fill("small", every=40)
-    text = pages.front(pages.views_of(pages.FRONT, pages.views()))
+    text = front.parts(pages.views_of(front.SCALES, pages.views()), tmp_path)["front_claims.md"]
     assert "| at `micro` | at `small` | at `paper` |" in text
     assert (
         SCALES["small"].note in text and "`udtag` stands in for `ccg`" in text and "`paper`: not run" in text
@@ -234,14 +286,13 @@ def test_damaged_files_of_the_ledger_and_damaged_notebooks_are_named_and_left_ou
         and (extra / "notebooks/smoke/c.ipynb").is_file()
     )
     assert (out / "2_intermediate.md").is_file()  # its only notebook is damaged
-    assert "left out of the ledger: 2 damaged" in pages._tally(chapters.View("smoke"))
+    assert "left out of the ledger: 2 damaged" in front.tally(chapters.View("smoke"))
 
 
 def test_a_scale_that_has_damaged_files_only_is_named_too(places):
     spoil(places / "results/small/x.json", "")
-    assert "- `small`: not run; left out of the ledger: 1 damaged: `x.json`.\n" in pages.front(
-        pages.views_of(pages.FRONT, pages.views())
-    )
+    told = front.plain(pages.views_of(front.SCALES, pages.views()))
+    assert "- `small`: not run; left out of the ledger: 1 damaged: `x.json`.\n" in told
 
 
 def test_rows_with_little_of_their_provenance_are_shown(tmp_path):

@@ -17,11 +17,14 @@ NOT_LOADED = {"index", "search", "next", "prev", "canonical"}  # <link rel=...> 
 
 
 class Page(HTMLParser):
-    """What a page loads, what it links to, and the ids that links can point to."""
+    """What a page loads, what it may load instead (in the dark, on a phone), what it links to, and the ids
+    that links can point to.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.loads: list[str] = []
+        self.instead: list[str] = []
         self.links: list[str] = []
         self.ids: set[str] = set()
         self.feed(text)
@@ -29,8 +32,12 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {key: value for key, value in attrs if value}
         self.ids.update(attributes[key] for key in ("id", "name") if key in attributes)
-        if tag in LOADING and "src" in attributes:
-            self.loads.append(attributes["src"])
+        if tag == "source" and "srcset" in attributes:
+            self.instead.append(attributes["srcset"])
+        elif tag in LOADING and "src" in attributes:
+            # a browser loads the one of two twins that it shows
+            hidden = "only-dark" in attributes.get("class", "").split()
+            (self.instead if hidden else self.loads).append(attributes["src"])
         elif tag == "link" and "href" in attributes and attributes.get("rel") not in NOT_LOADED:
             self.loads.append(attributes["href"])
         elif tag == "a" and "href" in attributes:
@@ -44,7 +51,8 @@ def check(root: Path) -> tuple[int, list[str]]:
     pages = {file: Page(file.read_text(encoding="utf8")) for file in files}
     lines = []
     for file, page in pages.items():
-        findings = [_load(file, url) for url in page.loads] + [_link(file, url, pages) for url in page.links]
+        findings = [_load(file, url) for url in (*page.loads, *page.instead)]
+        findings += [_link(file, url, pages) for url in page.links]
         findings.append(_weight(file, page))
         lines += [f"{file.relative_to(root)}: {problem}" for problem in findings if problem]
     return len(pages), lines

@@ -29,12 +29,19 @@ FLAGS = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "
 HEAVIEST = 2_000_000  # bytes of a page with all that it loads
 SHOWN = 4  # elements named per rule of axe
 FINDINGS = """() => [
-    ...[...document.images].filter(i => !i.naturalWidth).map(i => 'broken image ' + i.src),
+    ...[...document.images].filter(i => i.getClientRects().length && !i.naturalWidth).map(
+        i => 'broken image ' + i.src),
     ...[...document.querySelectorAll('.problematic, .system-message')].map(
         e => 'markup error ' + e.textContent),
     ...(document.documentElement.scrollWidth > innerWidth + 1
         ? [`wider than the window: ${document.documentElement.scrollWidth} pixels in ${innerWidth}`] : []),
 ]"""
+# of two twins a browser loads the one that it shows, when it comes near the window
+EAGER = """async () => {
+    const shown = [...document.images].filter(image => image.getClientRects().length);
+    shown.forEach(image => { image.loading = 'eager'; });
+    await Promise.allSettled(shown.map(image => image.decode()));
+}"""
 # lazy images that lie below the window count, too
 WEIGHT = """() => performance.getEntriesByType('navigation').concat(performance.getEntriesByType('resource'))
     .reduce((sum, entry) => sum + entry.decodedBodySize, 0)"""
@@ -57,6 +64,7 @@ def look(context, url: str, base: str, picture: Path, axe: str | None = None) ->
     listen(page, base, problems)
     page.goto(f"{base}/{url}", wait_until="load")
     page.wait_for_timeout(500)
+    page.evaluate(EAGER)
     problems += page.evaluate(FINDINGS)
     page.screenshot(path=str(picture), full_page=True)
     if (weight := page.evaluate(WEIGHT)) > HEAVIEST:

@@ -27,7 +27,7 @@ FLAGS = [
     "--disable-component-update", "--no-pdf-header-footer", "--generate-pdf-document-outline",
 ]  # fmt: skip
 LONGEST = 600  # seconds for one print
-LEFT_OUT = "script, button, .headerlink, .sd-summary-icon, .sd-summary-chevron-right"
+LEFT_OUT = "script, button, .headerlink, .sd-summary-icon, .sd-summary-chevron-right, .only-dark, source"
 MOST_COLUMNS = 12  # of a table on an upright page
 LONG_WORD = re.compile(r"\S{19}")
 PIECE = re.compile(r"[^\s/_.:=,-]{1,18}[/_.:=,-]*|[/_.:=,-]+")
@@ -71,6 +71,7 @@ def chapter(address: str, page: BeautifulSoup, pages: set[str], folder: str) -> 
     for table in article.select("table"):
         _fitted(table, page)
     for picture in article.select("img"):
+        picture.attrs.pop("loading", None)  # paper has no window that comes near
         picture["src"] = f"{folder}/{normpath(join(address, '..', picture['src']))}"
     _relink(article, address, pages)
     return f'<section class="chapter" id="{anchor(address)}">{article.decode_contents()}</section>'

@@ -10,12 +10,14 @@ A null is a number that has no run yet: it reads "not measured".
 
 Written pages are then mended where a screen reader would be told nothing, or something else than what is
 shown: heads of tables, the theme's buttons, figures of notebooks. Of the theme's 1.4 MB of icons only those
-stay that a page shows.
+stay that a page shows. Each figure gets a twin in the colours of a dark page, and the one that was drawn for
+a phone is shown there; a browser loads only what it shows.
 """
 
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 
 from docutils import nodes
@@ -39,6 +41,14 @@ MENDS = {
 TABLE_HEAD = re.compile(r"(<thead\b.*?</thead>)", re.DOTALL)
 # a heading, or a figure whose alternative text is the name of its file
 TITLED = re.compile(r'<h[1-6]>(.*?)<a class="headerlink"|<img alt="[^"]*_images/[^"]*"', re.DOTALL)
+FIGURE = re.compile(r'<img\b[^>]*\bsrc="(?P<path>[^"]*_images/(?P<name>[\w.-]+))\.svg"[^>]*>')
+# what is drawn on white -> the same on the theme's dark background; a plain text has no colour of its own
+GROUND = re.compile(r'(<path [^>]*style="fill: )#ffffff"')
+DARK = {
+    "<svg ": '<svg fill="#dcdcdc" ', "stroke: #000000": "stroke: #dcdcdc", "#e4e4e4": "#3b414a",
+    "#666666": "#a8a8a8", "#0072b2": "#4aa8e0", "#d55e00": "#f08a3c", "#009e73": "#2fc79c",
+}  # fmt: skip
+PHONE = "(max-width: 600px)"
 ICON = re.compile(
     r'(?<=[{,])"?(?P<name>[\w-]+)"?:'
     r'\[\d+,\d+,(?P<others>\[[^]]*\]),"[0-9a-f]*",(?:"[^"]*"|\[[^]]*\])\],?'
@@ -104,6 +114,50 @@ def described(page: str) -> str:
     return TITLED.sub(name, page)
 
 
+def dark(svg: str) -> str:
+    """The figure in the colours of a dark page; the cells of a heat map keep theirs."""
+    svg = GROUND.sub(r'\1none"', svg)
+    for light, other in DARK.items():
+        svg = svg.replace(light, other)
+    return svg
+
+
+def themed(page: str, narrow: set[str]) -> str:
+    """The HTML, where each figure of the book stands once for a light page and once for a dark one, each with
+    the drawing for a phone where there is one: `narrow` has the names of those.
+    """
+
+    def twins(found: re.Match) -> str:
+        return "".join(_one(found, theme, found["name"] in narrow) for theme in ("light", "dark"))
+
+    return FIGURE.sub(twins, page)
+
+
+def _one(found: re.Match, theme: str, has_narrow: bool) -> str:
+    ending = "-dark.svg" if theme == "dark" else ".svg"
+    image = found[0].replace(f'{found["path"]}.svg"', f'{found["path"]}{ending}" loading="lazy"')
+    image = re.sub(r' class="([^"]*)"', "", image).replace("<img ", f'<img class="only-{theme}" ', 1)
+    if not has_narrow:
+        return image
+    source = f'<source media="{PHONE}" srcset="{found["path"]}-narrow{ending}">'
+    return f"<picture>{source}{image}</picture>"
+
+
+def write_twins(images: Path, drawn: Path) -> set[str]:
+    """Write the dark twin of every figure of `images`, with the drawings for a phone that are in `drawn`.
+
+    Returns the names of the figures that have one for a phone.
+    """
+    narrow = {file.stem.removesuffix("-narrow") for file in drawn.glob("*-narrow.svg")}
+    narrow &= {file.stem for file in images.glob("*.svg")}
+    for name in narrow:
+        shutil.copy(drawn / f"{name}-narrow.svg", images)
+    for file in [file for file in images.glob("*.svg") if not file.stem.endswith("-dark")]:
+        twin = dark(file.read_text(encoding="utf8"))
+        file.with_stem(f"{file.stem}-dark").write_text(twin, encoding="utf8", newline="\n")
+    return narrow
+
+
 def icons_of(text: str) -> set[str]:
     """The names of FontAwesome's icons in the class attributes of a page, or in the strings of a script."""
     names = (name for found in ICON_USED.findall(text) for name in re.findall(r"\bfa-([\w-]+)", found))
@@ -133,8 +187,9 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     if error or app.builder.name != "html":
         return
     out, used = Path(app.outdir), set()
+    narrow = write_twins(out / "_images", Path(app.srcdir, app.config.figure_folder))
     for file in (file for file in out.rglob("*.html") if "_static" not in file.parts):
-        page = described(mended(file.read_text(encoding="utf8")))
+        page = themed(described(mended(file.read_text(encoding="utf8"))), narrow)
         used |= icons_of(page)
         file.write_text(page, encoding="utf8", newline="\n")
     scripts = out / "_static/scripts"
@@ -146,6 +201,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict:
     app.add_config_value("res_file", "_generated/results.json", "env")
+    app.add_config_value("figure_folder", "_generated/figures", "env")
     app.add_role("res", Res())
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True, "version": "1"}

@@ -19,6 +19,11 @@ from .gates import chance_level
 from .sensitivity import Variant, sensitivity
 
 CAPTIONS = {
+    "overview": (
+        "The ten measured claims at each scale, in points. Dot: our estimate; thick line: its 95 % interval; "
+        "thin line: the interval that covers all claims of the scale together. Hollow: not testable there. "
+        "Diamond: the gain that was claimed. Dashed: the limit of the claim's rule, where that is not zero."
+    ),
     "pretraining": "Training loss of the encoder.",
     "retrieval": (
         "Sentence retrieval by layer before and after each intermediate training, raw and with the mean "
@@ -172,11 +177,12 @@ def estimate_cell(row: dict) -> str:
 def verdict_cell(row: dict, plain: bool = False) -> str:
     """The verdict, then those on "not worse" and on the claimed number where the claim has them."""
     words = {"": row["direction"], "not worse: ": row["not_worse"], "its number: ": row["magnitude"]}
-    return " · ".join(
-        name + (MARK[word] if plain else f"[{MARK[word]}]{{.{word.replace(' ', '-')}}}")
-        for name, word in words.items()
-        if word
-    )
+    return " · ".join(name + marked(word, plain) for name, word in words.items() if word)
+
+
+def marked(word: str, plain: bool = False) -> str:
+    """A verdict's word with its sign, which says the same without colour."""
+    return MARK[word] if plain else f"[{MARK[word]}]{{.{word.replace(' ', '-')}}}"
 
 
 def reduced(view: View) -> str:
@@ -206,20 +212,31 @@ def folded(parts: list[str], between: str = " ") -> str:
 
 
 def figure(
-    out: Path, view: View | None, kind: str, drawn: "plots.Figure | None", of: str = "", says: str = ""
+    out: Path,
+    view: View | None,
+    kind: str,
+    drawn: "plots.Figure | None",
+    of: str = "",
+    says: str = "",
+    title: str = "",
+    narrow: "plots.Figure | None" = None,
 ) -> str:
     """Save a figure and return its directive; "" when it is None.
 
     `view` None: a figure of all scales. `of`: what it is of, where there are several of a kind. `says`: what
-    is to be seen in it, for readers who do not see it.
+    is to be seen in it, for readers who do not see it. `title`: what it shows, in a sentence above the
+    caption. `narrow`: the same drawn for a phone.
     """
     if drawn is None:
         return ""
     name = "-".join(filter(None, (view.scale if view else "", kind, of)))
     file = plots.save(drawn, out / "figures" / f"{name}.svg")
+    if narrow is not None:
+        plots.save(narrow, out / "figures" / f"{name}-narrow.svg")
     caption, path = CAPTIONS[kind], f"/_generated/figures/{file.name}"
-    alt = f"{caption} {says}".strip()
-    return f":::{{figure}} {path}\n:name: {name}\n:alt: {alt}\n\n{caption}\n:::\n\n"
+    alt = " ".join(filter(None, [title, caption, says]))
+    told = f"**{title}** {caption}" if title else caption
+    return f":::{{figure}} {path}\n:name: {name}\n:alt: {alt}\n\n{told}\n:::\n\n"
 
 
 def encoder_phase(view: View, out: Path) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..design.scales import PIVOT
 from . import chapters, claims, forest, plots, published
-from .chapters import EMPTY, SIGNED, View, estimate_cell, markdown_table, number, small, verdict_cell
+from .chapters import EMPTY, SIGNED, View, estimate_cell, markdown_table, marked, number, small, verdict_cell
 from .claims import MEASURED
 from .contrasts import Short
 from .gates import Gate, gates
@@ -40,6 +40,43 @@ def sections(shown: list[View], out: Path) -> dict[str, str]:
             _published_values(claim),
         ])  # fmt: skip
     return texts
+
+
+def worked_example(shown: list[View]) -> str:
+    """A verdict step by step: the first measured claim, at the most real of the scales that measured it."""
+    rows = [row for view in shown for row in view.claims[:MEASURED] if row["low"] is not None]
+    if not rows:
+        return EMPTY
+    scale = rows[-1]["scale"]
+    row = next(row for row in rows if row["scale"] == scale)
+    low, high, joint_low, joint_high = (
+        number(row[key], SIGNED) for key in ("low", "high", "joint_low", "joint_high")
+    )
+    tested = sum(row["scale"] == scale and row["direction"] != "not testable" for row in rows)
+    steps = [
+        f"*The claim.* {row['says']}. At `{scale}`, {len(row['runs'])} runs speak about it.",
+        "*What counts.* Of the nine targets, those are counted that are learned at this scale: "
+        f"{', '.join(f'`{target}`' for target in row['targets']) or 'all'}.",
+        f"*The estimate.* Each run is compared with the run of the same seed that skipped the intermediate "
+        f"task. The mean difference is {number(row['estimate'], SIGNED)} points.",
+        f"*Its uncertainty.* Other seeds and other test rows would give other numbers. The interval [{low}, "
+        f"{high}] covers the true difference in 95 of 100 such studies.",
+        f"*Many questions.* {tested} claims are tested on the same runs, and one of them may look good by "
+        f"chance. The wider interval [{joint_low}, {joint_high}] covers all of them at once.",
+        f"*The verdict.* {marked(row['direction'])}: {_because(row)}.",
+        f"*What would change it.* {change(row)[0].upper()}{change(row)[1:]}",
+    ]
+    return "".join(f"{i}. {step}\n" for i, step in enumerate(steps, start=1)) + "\n"
+
+
+def _because(row: dict) -> str:
+    """Where zero lies, in words."""
+    side = {
+        "holds": "zero lies below what the data allow",
+        "fails": "zero lies above what the data allow",
+        "open": "zero lies among what the data allow, and so does a small gain or loss",
+    }
+    return side.get(row["direction"], row["note"])
 
 
 def _changes(rows: list[dict]) -> str:

@@ -74,6 +74,12 @@ ESTIMANDS = {
         r"other seeds and the other half of the instances. " + MEANS
     ),
 }  # fmt: skip
+SHORT = {  # names of the measured claims in figures
+    "squad": "SQuAD first", "mnli": "MNLI first", "hellaswag": "HellaSwag first",
+    "multitask": "all nine jointly", "retrieval": "BUCC and Tatoeba", "tydiqa": "TyDiQA",
+    "xnli": "XNLI", "best": "best for each target", "mlm": "English over MLM",
+    "translated": "English over translated",
+}  # fmt: skip
 
 
 # fmt: off

@@ -30,6 +30,7 @@ from . import (
     chapters,
     claim_pages,
     compare,
+    front,
     performance,
     plots,
     question_pages,
@@ -39,22 +40,9 @@ from . import (
     rules,
     simulate,
 )
-from .chapters import (
-    EMPTY,
-    MARK,
-    View,
-    count,
-    estimate_cell,
-    folded,
-    markdown_table,
-    number,
-    reduced,
-    small,
-    verdict_cell,
-)
+from .chapters import EMPTY, MARK, View, count, folded, markdown_table, number, reduced, small
 from .claims import MEASURED
 
-FRONT = ("micro", "small", "paper")  # side by side on the front page, then a reader's own encoders
 SHOWN_NOTEBOOKS = {  # page -> the executed notebook it shows
     "1_pretrained": "pretrained-*.ipynb",
     "2_intermediate": "mnli-*.ipynb",
@@ -71,65 +59,6 @@ def views() -> list[View]:
     """
     with_rows = [view for view in map(View, SCALES) if view.rows or view.left_out]
     return [view for view in with_rows if view.scale != "smoke"] or with_rows or [View("micro")]
-
-
-# -- claims --------------------------------------------------------------------------------------------------
-
-
-def front(shown: list[View], plain: bool = False) -> str:
-    """All answers on one screen, one line per claim: the measured claims at every scale, then the checked
-    claims, which do not depend on a scale.
-
-    With `plain` the Markdown works outside the book, and the checked claims are only counted.
-    """
-    measured, checked = [], []
-    for verdict_rows in zip(*(view.claims for view in shown), strict=True):
-        row = verdict_rows[0]
-        says = row["says"] if plain else f"[{row['says']}](#claim-{row['id']})"
-        line = [row["number"], says, count(row["published"])]
-        if row["number"] <= MEASURED:
-            cells = [
-                _cell(scale_row, plain) if view.rows else "not run"
-                for view, scale_row in zip(shown, verdict_rows, strict=True)
-            ]
-            measured.append([*line, *cells])
-        else:
-            checked.append([*line, count(row["estimate"]), verdict_cell(row, plain)])
-    head = ["#", "claim", "claimed"]
-    text = (
-        markdown_table([*head, *(f"at `{view.scale}`" for view in shown)], measured)
-        + "".join(map(_tally, shown))
-        + "\n"
-    )
-    if plain:
-        sides = [row["direction"] for row in shown[0].claims[MEASURED:]]
-        told = f"Of the other {len(sides)} claims, checked by code, {sides.count('holds')} hold."
-        return f"{text}{told}\n\n{question_pages.overview(plain)}"
-    return text + markdown_table([*head, "counted", "verdict"], checked) + question_pages.overview()
-
-
-def _tally(view: View) -> str:
-    """A list item for a scale: its verdicts on direction, its number of runs, and how it is reduced."""
-    if not view.rows:
-        return "; ".join(filter(None, [f"- `{view.scale}`: not run", view.left_out])) + ".\n"
-    sides = [row["direction"] for row in view.claims[:MEASURED]]
-    summary = (
-        f"{sides.count('holds')} of {MEASURED} hold, {sides.count('fails')} fail, "
-        f"{sides.count('open')} are open, {sides.count('not testable')} are not testable"
-    )
-    parts = [
-        f"- `{view.scale}`: {summary}, after {len(view.rows):,} runs",
-        view.note,
-        view.instead,
-        view.left_out,
-    ]
-    return "; ".join(filter(None, parts)) + ".\n"
-
-
-def _cell(row: dict, plain: bool) -> str:
-    """A table cell with an estimate, its verdict and a link to its runs."""
-    link = f' · <a href="claims.html#runs-{row["id"]}-{row["scale"]}">{len(row["runs"])} runs</a>'
-    return f"{estimate_cell(row)}<br>{verdict_cell(row, plain)}{link if row['runs'] and not plain else ''}"
 
 
 # -- runs and data -------------------------------------------------------------------------------------------
@@ -371,10 +300,10 @@ def views_of(scales: tuple[str, ...], shown: list[View]) -> list[View]:
     return [by_scale.get(scale) or View(scale) for scale in scales]
 
 
-def per_scale(shown: list[View], *blocks) -> str:
+def per_scale(shown: list[View], *blocks, level: str = "##") -> str:
     """The blocks of a chapter, under one heading per scale that has rows."""
     parts = [
-        f"## Scale `{view.scale}`\n\n{reduced(view)}" + "\n".join(block(view) for block in blocks)
+        f"{level} Scale `{view.scale}`\n\n{reduced(view)}" + "\n".join(block(view) for block in blocks)
         for view in shown
         if view.rows
     ]
@@ -405,12 +334,13 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
     chapters_of = {"small": ("small",), "own": tuple(known_own())}
     blocks = (real.design, real.verdicts, *phases.values(), partial(real.factors, out=out), data_tables)
     texts = claim_pages.sections(shown, out) | {
-        f"{name}.md": per_scale(made_up, block) for name, block in phases.items()
+        f"{name}.md": per_scale(made_up, block, level="###") for name, block in phases.items()
     }
     return texts | {
-        "front.md": front(views_of((*FRONT, *known_own()), shown)),
+        **front.parts(views_of((*front.SCALES, *known_own()), shown), out),
         "scales.md": scales_table(),
         "rule.md": rules.RULE,
+        "example.md": claim_pages.worked_example(shown),
         "tested.md": "".join(f"**`{view.scale}`**\n\n{claim_pages.testable_section(view)}" for view in shown),
         **{f"{name}.md": per_scale(views_of(scales, shown), *blocks) for name, scales in chapters_of.items()},
         "data.md": per_scale(shown, data_tables),
@@ -485,15 +415,13 @@ def readme(path: Path) -> None:
     Raises: Bad if it shows a scale whose rows are not in this ledger.
     """
     before, after = path.read_text(encoding="utf8").split(BEGIN)
-    shown = views_of(FRONT, [])
-    if missing := [view.scale for view in shown if not view.rows and _tally(view) not in after]:
+    shown = views_of(front.SCALES, [])
+    if missing := [view.scale for view in shown if not view.rows and front.tally(view) not in after]:
         raise Bad(
             f"{path.name} shows the scale {missing[0]!r}, of which there are no rows here: `make study "
             f"SCALE={missing[0]}` first"
         )
-    path.write_text(
-        f"{before}{BEGIN}\n\n{front(shown, plain=True)}{END}{after.split(END)[1]}", encoding="utf8"
-    )
+    path.write_text(f"{before}{BEGIN}\n\n{front.plain(shown)}{END}{after.split(END)[1]}", encoding="utf8")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ ACCURACY = list(PANELS)[:2]
 # a figure shows the first three of these that have run
 SHOWN_SOURCES = ("random weights", "baseline", "multi-task", "squad1")
 WIDTH = 6.8  # inches: the text column of the book, so that no font is scaled below its size
+NARROW = 3.7  # inches: the column on a phone
 STYLE = {
     "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 10.5, "axes.labelsize": 10,
     "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9, "legend.frameon": False,
@@ -364,6 +365,45 @@ def forest(shown: list[Estimate]) -> Figure | None:
         _intervals(axes, [(line.target, line.estimate, line.low, line.high) for line in part])
         axes.set(title=scale)
     return figure
+
+
+@plt.rc_context(STYLE)
+def claims(rows: list[dict], labels: dict[str, str], limits: dict[str, float], columns: int) -> Figure | None:
+    """Every measured claim at every scale: one panel for each scale, a line for each claim.
+
+    `rows`: those of the table of claims. `labels` and `limits`: by claim, its name and the limit of its rule
+    where that is not zero. `columns`: panels side by side; one for a narrow screen.
+    """
+    scales = list(dict.fromkeys(row["scale"] for row in rows))
+    if not scales:
+        return None
+    columns = min(columns, len(scales))
+    width = WIDTH if columns > 1 else NARROW
+    figure, grid = _grid(len(scales), columns, 0.29 * len(labels) + 0.7, width=width)
+    for i, (axes, scale) in enumerate(zip(grid, scales, strict=True)):
+        part = {row["id"]: row for row in rows if row["scale"] == scale}
+        for y, name in enumerate(reversed(labels)):
+            if name in part:
+                _claim(axes, y, part[name], limits.get(name))
+        axes.axvline(0, color="black", linewidth=0.8, zorder=1)
+        axes.set(title=f"at {scale}", xlabel="gain in points", ylim=(-0.6, len(labels) - 0.4))
+        axes.set_yticks(range(len(labels)), list(labels.values())[::-1])
+        axes.tick_params(axis="y", labelleft=i % columns == 0, length=0)
+    return figure
+
+
+def _claim(axes: Axes, y: int, row: dict, limit: float | None) -> None:
+    """One claim: its estimate with both intervals, what was claimed, and the limit of its rule."""
+    untested = row["direction"] == "not testable"
+    colour = {"holds": COLOURS["span"], "fails": COLOURS["classify"]}.get(row["direction"], "#666666")
+    axes.plot([row["joint_low"], row["joint_high"]], [y, y], color=colour, linewidth=1)
+    axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=3.2, alpha=0.5 if untested else 1)
+    face = "white" if untested else colour
+    axes.plot(row["estimate"], y, "o", color=colour, markerfacecolor=face, markersize=6.5)
+    if row["published"] is not None:
+        axes.plot(row["published"], y, "D", color=COLOURS["mlm"], markeredgecolor="black", markersize=6)
+    if limit is not None:
+        axes.plot([limit, limit], [y - 0.4, y + 0.4], "--", color="black", linewidth=1.2)
 
 
 @plt.rc_context(STYLE)

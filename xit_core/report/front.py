@@ -1,0 +1,161 @@
+"""The front page: the answer in a few sentences, its figure, and every claim and question at every scale."""
+
+from pathlib import Path
+
+from ..design.scales import PAPER
+from . import estimate, plots, question_pages
+from .chapters import MARK, SIGNED, View, count, estimate_cell, figure, markdown_table, marked, number
+from .claims import CLAIMS, MEASURED, SHORT
+from .rules import LIMITS
+
+SCALES = ("micro", "small", "paper")  # side by side, then a reader's own encoders
+WITH = {
+    "micro": "In a laboratory of constructed languages",
+    "small": "With a real encoder of twelve layers on real XTREME rows",
+    PAPER.name: "With XLM-R Large, of which the paper speaks,",
+}
+LED_BY = 0  # the claim that the answer names with its numbers: the first
+
+
+def parts(shown: list[View], out: Path) -> dict[str, str]:
+    """What the front page includes, by name: the answer with its figure, the claims, and the questions."""
+    measured, checked = claim_lines(shown, plain=False)
+    holding = sum(row["direction"] == "holds" for row in shown[0].claims[MEASURED:])
+    tables = [
+        _measured_table(shown, measured),
+        "".join(map(tally, shown)) + "\n",
+        f":::{{dropdown}} {len(checked)} more claims, checked by code: {holding} hold\n",
+        markdown_table(["#", "claim", "claimed", "counted", "verdict"], checked) + ":::\n",
+    ]
+    return {
+        "front.md": answer(shown) + picture(shown, out),
+        "front_claims.md": "".join(tables),
+        "front_questions.md": question_pages.overview(),
+    }
+
+
+def plain(shown: list[View]) -> str:
+    """The same as Markdown that works outside the book; the checked claims are only counted."""
+    sides = [row["direction"] for row in shown[0].claims[MEASURED:]]
+    return "".join([
+        _measured_table(shown, claim_lines(shown, plain=True)[0]),
+        "".join(map(tally, shown)) + "\n",
+        f"Of the other {len(sides)} claims, checked by code, {sides.count('holds')} hold.\n\n",
+        question_pages.overview(plain=True),
+    ])  # fmt: skip
+
+
+def answer(shown: list[View]) -> str:
+    """A sentence for each scale: what the first claim came to, and how all of them ended."""
+    return "**In short.** " + " ".join(map(_sentence, shown)) + "\n\n"
+
+
+def _sentence(view: View) -> str:
+    where = WITH.get(view.scale, f"With your encoder `{view.scale}`")
+    if not view.rows and view.scale != PAPER.name:
+        return f"{where} the study has not been run yet."
+    if not view.rows:
+        hours = estimate.measure()[-1]
+        least = number(hours["value"] or hours["baseline_value"])
+        return f"{where} the study has not been run; it would take at least {least} GPU-hours."
+    first = view.claims[LED_BY]
+    if first["low"] is None:
+        return f"{where} (`{view.scale}`) it is being run: {len(view.rows):,} runs are done, and no verdict."
+    low, high = (number(first[f"joint_{end}"], SIGNED) for end in ("low", "high"))
+    return (
+        f"{where} (`{view.scale}`), training on SQuAD first changes the mean of the nine targets by "
+        f"{number(first['estimate'], SIGNED)} points, between {low} and {high}, where "
+        f"{number(first['published'], SIGNED)} was claimed; {_ended(view)}."
+    )
+
+
+def _ended(view: View) -> str:
+    """ "of ten claims 1 holds, 2 fail, 6 are open and 1 could not be tested"."""
+    sides = [row["direction"] for row in view.claims[:MEASURED]]
+    n = {side: sides.count(side) for side in MARK}
+    return (
+        f"of {MEASURED} claims {n['holds']} hold{'s' * (n['holds'] == 1)}, "
+        f"{n['fails']} fail{'s' * (n['fails'] == 1)}, {n['open']} {'is' if n['open'] == 1 else 'are'} open "
+        f"and {n['not testable']} could not be tested"
+    )
+
+
+def picture(shown: list[View], out: Path) -> str:
+    """The figure of all measured claims at every scale that has estimates; "" where none has."""
+    rows = [row for view in shown for row in view.claims[:MEASURED] if row["low"] is not None]
+    if not rows:
+        return ""
+    labels = {c.id: f"{c.number}  {SHORT[c.id]}" for c in CLAIMS[:MEASURED]}
+    drawn, narrow = (plots.claims(rows, labels, LIMITS, columns) for columns in (2, 1))
+    return figure(out, None, "overview", drawn, says=in_words(rows), title=title(rows), narrow=narrow)
+
+
+def title(rows: list[dict]) -> str:
+    """What the figure shows, in a sentence: how many of the claimed gains our intervals leave possible."""
+    told = [row for row in rows if row["published"] is not None]
+    above = sum(row["published"] > row["joint_high"] for row in told)
+    inside = sum(row["joint_low"] <= row["published"] <= row["joint_high"] for row in told)
+    return (
+        f"Of {len(told)} claimed gains, {above} lie above everything that our intervals allow, "
+        f"and {inside} within them."
+    )
+
+
+def in_words(rows: list[dict]) -> str:
+    """Every estimate of the figure, for readers who do not see it."""
+    return " ".join(
+        f"Claim {row['number']} at {row['scale']}: {estimate_cell(row)}, {row['direction']}." for row in rows
+    )
+
+
+def claim_lines(shown: list[View], plain: bool) -> tuple[list[list], list[list]]:
+    """The lines of the table of measured claims, a cell for each scale, and of that of checked claims, which
+    do not depend on a scale.
+    """
+    measured, checked = [], []
+    for verdict_rows in zip(*(view.claims for view in shown), strict=True):
+        row = verdict_rows[0]
+        says = row["says"] if plain else f"[{row['says']}](#claim-{row['id']})"
+        line = [row["number"], says, count(row["published"])]
+        if row["number"] <= MEASURED:
+            pairs = zip(shown, verdict_rows, strict=True)
+            measured.append([*line, *(_cell(r, plain) if view.rows else "not run" for view, r in pairs)])
+        else:
+            checked.append([*line, count(row["estimate"]), verdict(row, plain)])
+    return measured, checked
+
+
+def _measured_table(shown: list[View], lines: list[list]) -> str:
+    head = ["#", "claim", "claimed", *(f"at `{view.scale}`" for view in shown)]
+    return markdown_table(head, lines)
+
+
+def _cell(row: dict, plain: bool) -> str:
+    """A table cell with an estimate, its verdict and a link to its runs."""
+    link = f' · <a href="claims.html#runs-{row["id"]}-{row["scale"]}">{len(row["runs"])} runs</a>'
+    return f"{estimate_cell(row)}<br>{verdict(row, plain)}{link if row['runs'] and not plain else ''}"
+
+
+def verdict(row: dict, plain: bool) -> str:
+    """One verdict a cell: that on the claim; its number has one of its own only where the two differ."""
+    number_word = row["magnitude"] if row["magnitude"] != row["direction"] else ""
+    words = {"": row["direction"], "its number: ": number_word}
+    return " · ".join(name + marked(word, plain) for name, word in words.items() if word)
+
+
+def tally(view: View) -> str:
+    """A list item for a scale: its verdicts on direction, its number of runs, and how it is reduced."""
+    if not view.rows:
+        return "; ".join(filter(None, [f"- `{view.scale}`: not run", view.left_out])) + ".\n"
+    sides = [row["direction"] for row in view.claims[:MEASURED]]
+    summary = (
+        f"{sides.count('holds')} of {MEASURED} hold, {sides.count('fails')} fail, "
+        f"{sides.count('open')} are open, {sides.count('not testable')} are not testable"
+    )
+    parts = [
+        f"- `{view.scale}`: {summary}, after {len(view.rows):,} runs",
+        view.note,
+        view.instead,
+        view.left_out,
+    ]
+    return "; ".join(filter(None, parts)) + ".\n"
