@@ -80,7 +80,7 @@ check: .venv/.ready
 	mkdir -p _build
 	.venv/bin/python tools/recipes.py Makefile >_build/recipes.sh
 	.venv/bin/shellcheck --norc .ci/run tools/setup tools/slurm tools/smoke tools/study _build/recipes.sh
-	.venv/bin/python -m pytest tests -q
+	.venv/bin/python -m pytest tests -q -n auto --maxprocesses 4 --dist worksteal
 
 # and every notebook at the smallest scale, in a ledger of its own, and the book
 test: check

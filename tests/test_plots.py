@@ -101,3 +101,17 @@ def test_names_of_sources_are_those_of_readers():
 def test_the_interval_over_seeds_is_students():
     assert plots.interval(pd.Series([1.0, 2.0, 3.0])) == pytest.approx(4.302653 * 1 / 3**0.5)
     assert plots.interval(pd.Series([1.0])) == 0
+
+
+def test_the_same_simulation_gives_the_same_bytes(tmp_path):
+    records = [
+        {"what": what, "scenario": scenario, "truth": truth, "claim": "squad", "share": share}
+        for what, share in (("covered", 0.95), ("fails", 0.01))
+        for scenario in ("equal", "raw")
+        for truth in ("nothing", "edge")
+    ]
+    drawn = [
+        plots.save(plots.simulation(records, {"covered": 0.93, "wrong": 0.035}), tmp_path / f"{n}.svg")
+        for n in "ab"
+    ]
+    assert drawn[0].read_bytes() == drawn[1].read_bytes()

@@ -91,6 +91,7 @@ class View:
         # without those that only a research question has; they are in its chapter
         others = questions.own_runs(self.declared)
         self.rows = [row for row in self.stored if row["id"] not in others]
+        self._asked: dict[str, tuple[Ledger, list[dict]]] = {}
 
     @property
     def left_out(self) -> str:
@@ -117,6 +118,13 @@ class View:
     def ledger(self) -> Ledger:
         """The finished runs of the main study."""
         return Ledger(self.declared, stored=self.rows)
+
+    def asked(self, question: questions.Question) -> tuple[Ledger, list[dict]]:
+        """The finished runs of a question, and its answers; measured once."""
+        if question.id not in self._asked:
+            ledger = questions.ledger_of(question, self.declared, self.stored)
+            self._asked[question.id] = ledger, questions.answers_from(question, ledger)
+        return self._asked[question.id]
 
     @cached_property
     def findings(self) -> dict[str, findings.Finding]:

@@ -30,7 +30,7 @@ def parts(shown: list[View], out: Path) -> dict[str, str]:
     return {
         "front.md": answer(shown) + picture(shown, out),
         "front_claims.md": "".join(tables),
-        "front_questions.md": question_pages.overview(),
+        "front_questions.md": question_pages.overview(shown),
     }
 
 
@@ -41,7 +41,7 @@ def plain(shown: list[View]) -> str:
         _measured_table(shown, claim_lines(shown, plain=True)[0]),
         "".join(map(tally, shown)) + "\n",
         f"Of the other {len(sides)} claims, checked by code, {sides.count('holds')} hold.\n\n",
-        question_pages.overview(plain=True),
+        question_pages.overview(shown, plain=True),
     ])  # fmt: skip
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 
 from ..design import studies
-from ..design.scales import SCALES
 from . import plots, questions
 from .chapters import SIGNED, View, count, figure, markdown_table, number
 from .contrasts import Ledger
@@ -13,32 +12,35 @@ from .losses import matched
 from .questions import OPEN, UNTESTABLE, Question
 
 
-def overview(plain: bool = False) -> str:
+def overview(shown: list[View], plain: bool = False) -> str:
     """A table of the questions with their answers, a column for each scale; "" where none is declared.
 
-    With `plain` the Markdown works outside the book.
+    `shown`: views that are there already. With `plain` the Markdown works outside the book.
     """
     asked = questions.in_order()
-    scales = list(dict.fromkeys(name for question in asked for name in question.scales))
+    views = {view.scale: view for view in shown}
+    for name in dict.fromkeys(name for question in asked for name in question.scales):
+        views.setdefault(name, View(name))
+    scales = [name for name in views if any(name in question.scales for question in asked)]
     lines = []
     for question in asked:
         title = question.short if plain else f"[{question.short}](questions/{question.id})"
-        cells = [answer_cell(question, name) if name in question.scales else "–" for name in scales]
+        cells = [answer_cell(question, views[name]) if name in question.scales else "–" for name in scales]
         lines.append([question.number, title, *cells])
     head = ["#", "research question", *(f"at `{name}`" for name in scales)]
     return markdown_table(head, lines) if lines else ""
 
 
-def answer_cell(question: Question, scale: str) -> str:
+def answer_cell(question: Question, view: View) -> str:
     """The word of a question's answer at a scale, with its interval."""
-    row = questions.answers(question, SCALES[scale])[0]
+    row = view.asked(question)[1][0]
     return "not run" if row["estimate"] is None else f"{interval_cell(row)}<br>{row['verdict']}"
 
 
 def page(question: Question, view: View, out: Path) -> str:
     """The chapter's page for one scale; its figure is saved in the folder `out`."""
-    ledger = questions.ledger_of(question, view.declared, view.stored)
-    found, gates = questions.answers_from(question, ledger), questions.gates_of(question, ledger)
+    ledger, found = view.asked(question)
+    gates = questions.gates_of(question, ledger)
     rule = questions.RULE.format(margin=questions.margin_of(question), dated=question.dated)
     tables = contrast_table(found) + f"{rule}\n\n" + gate_table(gates)
     drawn = FIGURES[question.figure](question, view, ledger, found)
