@@ -421,8 +421,8 @@ def simulation(records: list[dict], limits: dict[str, float]) -> Figure | None:
     for axes, (panel, limit) in zip(grid, limits.items(), strict=True):
         part = frame[frame.panel == panel]
         sns.stripplot(
-            part, x="percent", y="claim", hue="scenario", ax=axes, size=5, jitter=False, dodge=True, alpha=0.8,
-            palette=list(COLOURS.values())[: part.scenario.nunique()],
+            part, x="percent", y="claim", hue="scenario", ax=axes, size=5, alpha=0.8,
+            jitter=False, dodge=True, palette=list(COLOURS.values())[: part.scenario.nunique()],
         )  # fmt: skip
         axes.axvline(100 * limit, color="black", linewidth=1.2, linestyle="--")
         axes.set(xlabel=f"{panel} (%)", ylabel="")
