@@ -1,5 +1,5 @@
-# make [study] | test | book | pdf | check | bench | encoder | constraints | clean.  Needs python3 (3.11) with venv, make, bash
-# and git; uses uv if there.  make study SCALE=small, make PYTHON=python3.11
+# make [study] | test | book | pdf | publish-check | check | bench | encoder | constraints | clean.  Needs python3 (3.11) with
+# venv, make, bash and git; uses uv if there.  make study SCALE=small, make PYTHON=python3.11
 #
 # The folder may have any name. Recipes name files relative to it; its own name, and what is given on the command line, reach a
 # program in its environment, where no shell reads them. `make check` has shellcheck read the recipes (tools/recipes.py).
@@ -7,7 +7,7 @@ override SHELL := /bin/sh
 override .SHELLFLAGS := -ec
 override VPATH :=
 
-.PHONY: study test book pdf check bench encoder constraints clean
+.PHONY: study test book pdf publish-check check bench encoder constraints clean
 .DELETE_ON_ERROR:
 
 ifeq ($(wildcard xit_core/cli.py),)
@@ -74,12 +74,16 @@ book: .venv/.ready
 pdf: book
 	.venv/bin/python tools/pdf.py _build/html _build/book.pdf
 
+# that the folder of the book can be put anywhere: tools/publish lays it into a site
+publish-check: book
+	.venv/bin/python tools/publish.py _build/html
+
 # lint and unit tests
 check: .venv/.ready
 	.venv/bin/python -m ruff check .
 	mkdir -p _build
 	.venv/bin/python tools/recipes.py Makefile >_build/recipes.sh
-	.venv/bin/shellcheck --norc .ci/run tools/setup tools/slurm tools/smoke tools/study _build/recipes.sh
+	.venv/bin/shellcheck --norc .ci/run tools/publish tools/setup tools/slurm tools/smoke tools/study _build/recipes.sh
 	.venv/bin/python -m pytest tests -q -n auto --maxprocesses 4 --dist worksteal
 
 # and every notebook at the smallest scale, in a ledger of its own, and the book

@@ -13,6 +13,7 @@ from sphinx.errors import ExtensionError
 
 import bookcheck
 import pdf
+import publish
 import shown
 from synthetic import fill
 from xit_core.design.scales import SCALES
@@ -458,3 +459,51 @@ def test_bookcheck_finds_what_is_wrong(tmp_path):
         "dead link",
         "dead fragment",
     ]
+
+
+@pytest.fixture
+def built(tmp_path) -> Path:
+    """A tiny built book with the rows of a ledger."""
+    book = tmp_path / "html"
+    for row in fill("smoke"):
+        file = book / "ledger/smoke" / f"{row['id']}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(place(row), file)
+    (book / "index.html").write_text('<a href="more.html#here">more</a>')
+    (book / "more.html").write_text('<p id="here"></p>')
+    return book
+
+
+def test_a_book_that_needs_nothing_else_is_laid_beside_the_others_with_a_description_of_its_data(
+    built, tmp_path
+):
+    assert publish.problems(built) == []
+    for version in ("v1.9", "v1.10", "v1.10rc1"):
+        publish.lay(built, tmp_path / "site", version)
+    site = tmp_path / "site"
+    shown_first = re.findall(r'href="([^"]*)/index.html"', (site / "index.html").read_text())
+    assert shown_first == ["v1.10", "v1.10", "v1.10rc1", "v1.9"]
+    assert bookcheck.check(site) == (7, [])
+    crate = json.loads((site / "v1.9/ro-crate-metadata.json").read_text())
+    parts = {part["@id"]: part for part in crate["@graph"]}
+    assert parts["./"]["version"] == "v1.9" and parts["./"]["hasPart"] == [{"@id": "ledger/smoke/"}]
+    rows = len(list((built / "ledger/smoke").iterdir()))
+    assert parts["ledger/smoke/"]["description"].startswith(f"{rows} finished runs")
+    for reference in re.findall(r'{"@id": "([^"]*)"}', json.dumps(crate)):
+        assert reference in parts or reference.startswith("https://w3id.org/ro/crate/")
+
+
+def test_what_keeps_a_book_from_being_put_elsewhere_is_named(built):
+    row = next((built / "ledger/smoke").iterdir())
+    row.write_text(row.read_text().replace("made-up", "made-over"))
+    (built / "more.html").write_text(f'<img src="https://example.org/x.png"> at {ROOT}/book')
+    told = "\n".join(publish.problems(built))
+    assert row.name in told and "dead fragment" in told and "loads from the net" in told
+    assert f"more.html: names a place of this machine, {ROOT}" in told
+
+
+@pytest.mark.parametrize("version", ["../v1", "", "v1/..", "latest"])
+def test_only_a_version_names_a_place_in_a_site(version, built, tmp_path):
+    with pytest.raises(SystemExit, match="is no version; name one such as v1.2"):
+        publish.lay(built, tmp_path / "site", version)
+    assert not (tmp_path / "site").exists()

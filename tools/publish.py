@@ -1,0 +1,162 @@
+"""Prove that a built book needs nothing else, and lay it into a site beside the books of other versions.
+
+    python tools/publish.py _build/html                  the proof alone
+    python tools/publish.py _build/html SITE VERSION     then SITE/VERSION, with a description of its data
+                                                         (RO-Crate), and SITE/index.html, the list of versions
+
+The proof is made on a copy in another folder: every link and file is there, nothing is loaded from the net
+(tools/bookcheck.py), every row that a page names is a file with the hash that it says itself, and no file
+names a place of this machine. The exit status is 1 if any of it is not so.
+"""
+
+import argparse
+import hashlib
+import html
+import json
+import re
+import shutil
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+
+import yaml
+
+import bookcheck
+from xit_core.ledger import results
+from xit_core.machine.errors import Bad
+from xit_core.machine.places import ROOT
+
+TEXT = {".html", ".js", ".json", ".css", ".txt", ".ipynb", ".svg", ".md"}
+VERSION = re.compile(r"v?\d+(\.\d+)*([-.]?[a-z]+\d*)?", re.ASCII)
+LIST = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>body {{ font: 1.1rem/1.6 sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem }}</style>
+<h1>{title}</h1>
+<p><a href="{newest}/index.html">The newest version: {newest}</a></p>
+<p>All versions of this book; each has the ledger that its numbers come from:</p>
+<ul>
+{items}
+</ul>
+</html>
+"""
+
+
+def problems(book: Path) -> list[str]:
+    """What is wrong with a built book, a line each, found in a copy of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copytree(book, Path(folder, "elsewhere")))
+        number, found = bookcheck.check(copy)
+        return found + ([] if number else ["no pages"]) + _wrong_rows(copy) + _places(copy)
+
+
+def _wrong_rows(book: Path) -> list[str]:
+    """The ledger's rows in a book that are not what they say."""
+    found = []
+    for file in sorted((book / "ledger").rglob("*.json")):
+        try:
+            results.checked(file)
+        except Bad as error:
+            found.append(f"{file.relative_to(book)}: {error}")
+    return found
+
+
+def _places(book: Path) -> list[str]:
+    """The files that name the folder of this project, or the home of who built it."""
+    names = {str(ROOT), str(Path.home())} - {"/"}
+    return [
+        f"{file.relative_to(book)}: names a place of this machine, {name}"
+        for file in sorted(book.rglob("*"))
+        if file.suffix in TEXT
+        for name in names
+        if re.search(rf"{re.escape(name)}(?=[/\"'\s<]|$)", file.read_text(encoding="utf8", errors="replace"))
+    ]
+
+
+def described(book: Path, version: str) -> dict:
+    """The RO-Crate of a book: what it is, who made it, and the ledger of each scale as a data set.
+
+    Source: RO-Crate Metadata Specification 1.1.
+    """
+    told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
+    ledgers = [_ledger(folder, book) for folder in sorted((book / "ledger").iterdir()) if folder.is_dir()]
+    paper = told["references"][0]
+    root = {
+        "@id": "./", "@type": "Dataset", "name": told["title"], "version": version,
+        "description": told["abstract"].strip(), "datePublished": str(date.today()),
+        "license": f"https://spdx.org/licenses/{told['license']}",
+        "author": [{"@id": f"#{author['name']}"} for author in told["authors"]],
+        "isBasedOn": {"@id": paper["url"]}, "hasPart": [{"@id": part["@id"]} for part in ledgers],
+    }  # fmt: skip
+    about = {
+        "@id": "ro-crate-metadata.json", "@type": "CreativeWork", "about": {"@id": "./"},
+        "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
+    }  # fmt: skip
+    people = [
+        {"@id": f"#{author['name']}", "@type": "Organization", "name": author["name"]}
+        for author in told["authors"]
+    ]
+    work = {"@id": paper["url"], "@type": "ScholarlyArticle", "name": paper["title"]}
+    graph = [about, root, *people, work, *ledgers]
+    return {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph}
+
+
+def _ledger(folder: Path, book: Path) -> dict:
+    """The rows of a scale as a data set: how many, of which commits, and one hash of them all."""
+    files = sorted(folder.glob("*.json"))
+    rows = [json.loads(file.read_text(encoding="utf8")) for file in files]
+    commits = sorted({row["provenance"].get("commit", "")[:10] for row in rows} - {""})
+    whole = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return {
+        "@id": f"{folder.relative_to(book)}/", "@type": "Dataset",
+        "name": f"ledger of the scale {folder.name}",
+        "description": f"{len(rows)} finished runs, one JSON file each; made at commits {', '.join(commits)}",
+        "size": str(len(rows)), "sha256": whole,
+    }  # fmt: skip
+
+
+def lay(book: Path, site: Path, version: str) -> Path:
+    """Copy a book to its place in a site, with its description, and write the list of versions anew."""
+    if not VERSION.fullmatch(version):
+        raise SystemExit(f"publish: {version!r} is no version; name one such as v1.2")
+    place = site / version
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(book, place)
+    crate = json.dumps(described(place, version), indent=1, sort_keys=True) + "\n"
+    (place / "ro-crate-metadata.json").write_text(crate, encoding="utf8")
+    (site / ".nojekyll").touch()  # a host of pages would leave out the folders that begin with _
+    (site / "index.html").write_text(listed(site), encoding="utf8")
+    return place
+
+
+def listed(site: Path) -> str:
+    """The page that lists the versions of a site, the newest first."""
+    versions = sorted((f.name for f in site.iterdir() if VERSION.fullmatch(f.name)), key=_order, reverse=True)
+    items = "\n".join(f'<li><a href="{name}/index.html">{name}</a></li>' for name in versions)
+    title = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))["title"]
+    return LIST.format(title=html.escape(title), newest=versions[0], items=items)
+
+
+def _order(version: str) -> tuple:
+    """1.10 is newer than 1.9, and than 1.10rc1."""
+    numbers, word = re.match(r"v?([\d.]*\d)[-.]?(.*)", version).groups()
+    return [int(part) for part in numbers.split(".")], not word, word
+
+
+def main() -> int:
+    """The proof, and where a site is named, publication into it."""
+    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    given.add_argument("book", type=Path)
+    given.add_argument("site", type=Path, nargs="?")
+    given.add_argument("version", nargs="?", default="")
+    asked = given.parse_args()
+    found = problems(asked.book)
+    print(*found, f"{asked.book}: {len(found)} problems", sep="\n")
+    if not found and asked.site:
+        print(lay(asked.book, asked.site, asked.version))
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
