@@ -146,3 +146,29 @@ def test_a_change_is_counted_from_the_encoder_before_training():
     cells = [cell.strip() for cell in line.split("|")[2:-1]]
     assert cells[::2] == ["26.0", "36.0", "13.0"]
     assert [cell.split("\N{NO-BREAK SPACE}")[0] for cell in cells[1::2]] == ["+6.0", "+6.0", "+3.0"]
+
+
+def test_a_language_has_its_score_and_gains_in_every_task_as_means_over_seeds():
+    rows = {row["id"]: row for row in fill("small")}
+
+    def scored(path):
+        found = [row for row in rows.values() if row["path"] == path and not row["model"]]
+        found = [row for row in found if row["lang"] == "en" and row["method"] == "full" and not row["size"]]
+        return {
+            row["seed"]: score["value"]
+            for row in found
+            for score in row["scores"]
+            if (score["lang"], score["metric"]) == ("sw", "accuracy")
+        }
+
+    before, after = scored("xnli"), scored("mnli > xnli")
+    assert len(before) == 3 and before.keys() == after.keys()
+    text = real.by_language(chapters.View("small"))
+    head, line = (
+        next(line for line in text.splitlines() if line.startswith(start)).strip("| ").split(" | ")
+        for start in ("| language", "| Swahili (sw) | `xnli`")
+    )
+    cells = dict(zip(head, line, strict=True))
+    assert cells["baseline"] == chapters.number(sum(before.values()) / 3)
+    assert cells["after mnli"] == chapters.number(sum(after[s] - before[s] for s in before) / 3, "+,.1f")
+    assert real.by_language(chapters.View("paper")) == chapters.EMPTY

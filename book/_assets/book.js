@@ -48,6 +48,45 @@ document.addEventListener("DOMContentLoaded", () => {
   });
 });
 
+// Rows of long tables are found by words; those of languages by a language, through all tasks and scales.
+document.addEventListener("DOMContentLoaded", () => {
+  const rowsOf = part => [...part.querySelectorAll("tbody tr")];
+  const control = (before, text, input) => {
+    const label = document.createElement("label"), count = document.createElement("output");
+    label.className = "finder";
+    label.append(`${text} `, input, " ", count);
+    before.before(label);
+    return count;
+  };
+  const keep = (rows, wanted, count) => {
+    const kept = rows.filter(row => { row.hidden = !wanted(row); return !row.hidden; });
+    count.textContent = kept.length < rows.length ? `${kept.length} of ${rows.length}` : "";
+  };
+  document.querySelectorAll(".find").forEach(part => {
+    const input = Object.assign(document.createElement("input"), { type: "search" });
+    const count = control(part, "Rows with these words (a path, a seed, a commit):", input);
+    input.addEventListener("input", () => {
+      const words = input.value.toLowerCase().split(/\s+/);
+      keep(rowsOf(part), row => words.every(word => row.textContent.toLowerCase().includes(word)), count);
+    });
+  });
+  const picked = [...document.querySelectorAll(".pick")], rows = picked.flatMap(rowsOf);
+  if (!rows.length) return;
+  const language = row => row.cells[0].textContent.trim(), key = "#language=";
+  const select = document.createElement("select");
+  select.append(new Option("all", ""), ...[...new Set(rows.map(language))].map(name => new Option(name, name)));
+  const count = control(document.querySelector(".bd-article h2") || picked[0], "Language:", select);
+  const show = () => keep(rows, row => !select.value || language(row) === select.value, count);
+  select.addEventListener("change", () => {
+    history.replaceState(null, "", select.value ? key + encodeURIComponent(select.value) : location.pathname);
+    show();
+  });
+  if (location.hash.startsWith(key)) {
+    select.value = decodeURIComponent(location.hash.slice(key.length));
+    show();
+  }
+});
+
 // Paper shows what is folded, in light colours; afterwards the page is as it was.
 let screen = null;
 addEventListener("beforeprint", () => {

@@ -45,8 +45,10 @@ FIGURE = re.compile(r'<img\b[^>]*\bsrc="(?P<path>[^"]*_images/(?P<name>[\w.-]+))
 # what is drawn on white -> the same on the theme's dark background; a plain text has no colour of its own
 GROUND = re.compile(r'(<path [^>]*style="fill: )#ffffff"')
 DARK = {
-    "<svg ": '<svg fill="#dcdcdc" ', "stroke: #000000": "stroke: #dcdcdc", "#e4e4e4": "#3b414a",
-    "#666666": "#a8a8a8", "#0072b2": "#4aa8e0", "#d55e00": "#f08a3c", "#009e73": "#2fc79c",
+    "fill: #ffffff; stroke: ": "fill: #121212; stroke: ",
+    "<svg ": '<svg fill="#dcdcdc" ', "stroke: #000000": "stroke: #dcdcdc",
+    "#e4e4e4": "#3b414a", "#666666": "#a8a8a8",
+    "#0072b2": "#4aa8e0", "#d55e00": "#f08a3c", "#009e73": "#2fc79c",
 }  # fmt: skip
 PHONE = "(max-width: 600px)"
 ICON = re.compile(

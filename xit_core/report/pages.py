@@ -74,7 +74,7 @@ def runs_table(view: View) -> str:
     names = ("run", "seed", "score", "seconds", "files", "device", "commit", "predictions", "path")
     head = "<tr>" + "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr>"
     body = "\n".join(["<tbody>", *lines, "</tbody>"])
-    text = f'<div class="wide"><table class="dataframe"><thead>{head}</thead>\n{body}</table></div>'
+    text = f'<div class="wide find"><table class="dataframe"><thead>{head}</thead>\n{body}</table></div>'
     warnings = [
         view.left_out,
         f"damaged notebooks: {', '.join(f'`{name}`' for name in damaged)}" if damaged else "",
@@ -343,6 +343,7 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "example.md": claim_pages.worked_example(shown),
         "tested.md": "".join(f"**`{view.scale}`**\n\n{claim_pages.testable_section(view)}" for view in shown),
         **{f"{name}.md": per_scale(views_of(scales, shown), *blocks) for name, scales in chapters_of.items()},
+        "languages.md": per_scale(shown, real.by_language),
         "data.md": per_scale(shown, data_tables),
         "catalogue.md": catalogue(),
         "runs.md": per_scale(shown, runs_table),

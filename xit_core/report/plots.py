@@ -111,13 +111,13 @@ def gain_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean gain over the baseline of the same seed, in points: one row per source, one column per target and
     one for their mean.
     """
-    gains = _gained(results.headline(main_runs(frame)).assign(name=source_names), "on")
+    gains = gains_of(results.headline(main_runs(frame)).assign(name=source_names), "on")
     gains = gains[[t for t in TARGETS if t in gains]].dropna(how="all")
     # no mean if a target is missing
     return gains.assign(mean=gains.mean(axis=1, skipna=False)) if len(gains) else gains
 
 
-def _gained(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
+def gains_of(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
     """Mean gain over the baseline of the same seed, one row per source. No rows if there is no baseline."""
     wide = scores.pivot_table(index=["name", "seed"], columns=columns, values="score")
     if "baseline" not in wide.index.get_level_values("name"):
@@ -190,7 +190,7 @@ def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
     languages of different targets comparable. The pivot language is left out.
     """
     scores = language_scores(frame[frame.lang != PIVOT])
-    gains = _gained(scores, ["on", "lang"])
+    gains = gains_of(scores, ["on", "lang"])
     english = [
         n
         for n in gains.index

@@ -8,6 +8,7 @@ from ..design import studies
 from ..design.tasks import TARGETS, TASKS, languages
 from . import plots, published
 from .chapters import (
+    EMPTY,
     SIGNED,
     View,
     correlation,
@@ -99,6 +100,33 @@ def verdicts(view: View) -> str:
         if row["number"] <= MEASURED
     ]
     return small(markdown_table(["#", "claim", "claimed", "estimate and interval", "verdict", "note"], lines))
+
+
+GAINS_SHOWN = ("squad1", "mnli", "hellaswag", "multi-task")
+
+
+def by_language(view: View) -> str:
+    """A table of every language of every target: the baseline's score, and the gain of the trainings that
+    claims name, means over seeds in points.
+    """
+    scores = plots.language_scores(view.frame)
+    means = scores.groupby(["lang", "on", "name"]).score.agg(["mean", plots.interval, "size"])
+    if "baseline" not in means.index.get_level_values("name"):
+        return EMPTY
+    base = means.xs("baseline", level="name")
+    sources = [name for name in GAINS_SHOWN if name in set(scores.name)]
+    gains = plots.gains_of(scores, ["lang", "on"])
+    # constructed languages have the codes of real ones, and no other name
+    named = {row["lang"]: row["name"] for row in published.csv_table("languages") if view.real}
+    lines = [
+        [f"{named[lang]} ({lang})" if lang in named else lang, f"`{on}`", number(base.loc[lang, on]["mean"]),
+         number(base.loc[lang, on].interval if base.loc[lang, on]["size"] > 1 else None),
+         *(number(gains.get((lang, on), {}).get(name), SIGNED) for name in sources)]
+        for lang in sorted(set(scores.lang), key=lambda lang: named.get(lang, lang))
+        for on in TARGETS if (lang, on) in base.index
+    ]  # fmt: skip
+    head = ["language", "target", "baseline", "± (95 %, seeds)", *(f"after {name}" for name in sources)]
+    return f":::::{{div}} pick small\n{markdown_table(head, lines).rstrip()}\n:::::\n\n"
 
 
 def factors(view: View, out: Path) -> str:
