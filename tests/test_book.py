@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 from sphinx.errors import ExtensionError
@@ -175,6 +176,23 @@ def test_the_front_page_has_micro_small_and_paper_side_by_side_and_says_what_is_
     assert (
         SCALES["small"].note in text and "`udtag` stands in for `ccg`" in text and "`paper`: not run" in text
     )
+
+
+def test_a_notebook_is_a_page_with_folded_code_and_the_commands_that_execute_it(tmp_path):
+    file = ROOT / "book/executed/micro/mnli-31137700.ipynb"
+    page = nbformat.reads(pages.notebook_page(file, "2_intermediate"), as_version=4)
+    stored = nbformat.read(file, as_version=4)
+    nbformat.validate(page)
+    assert all("hide-input" in cell.metadata.tags for cell in page.cells if cell.cell_type == "code")
+    assert [c.get("outputs") for c in page.cells if c.id != "run-it-yourself"] == [
+        c.get("outputs") for c in stored.cells
+    ]
+    box = page.cells[1].source
+    assert "xit run mnli --scale micro --seed 0\n" in box
+    assert "papermill notebooks/2_intermediate.ipynb again.ipynb" in box and "-p path mnli" in box
+    spaced = pages.run_it("3_target", {"path": "mnli > xnli, $(x)", "scale": "micro", "seed": 1})
+    assert "xit run 'mnli > xnli, $(x)' --scale micro --seed 1" in spaced
+    assert "xit run" not in pages.run_it("4_analysis", {"scale": "micro"})
 
 
 def test_results_json_has_every_key_at_every_scale():

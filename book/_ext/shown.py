@@ -33,6 +33,7 @@ MENDS = {
     r'(class="[^"]*search-button-field[^"]*" title="Search") aria-label="Search"': r"\1",
     # three signs, of which one is shown: the button has a name
     r'(<i class="theme-switch [^"]*" data-mode="\w+") +title="[^"]*"': r"\1",
+    r'<summary aria-label="Toggle hidden content"': "<summary",
     r'(<div id="pst-primary-sidebar")': r'\1 role="region" aria-label="Search and contents"',
     # a list of items; ARIA no longer has entries of a bibliography
     r'role="doc-biblioentry"': 'role="listitem"',

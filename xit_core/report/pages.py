@@ -9,6 +9,7 @@ import argparse
 import glob
 import html
 import json
+import shlex
 import shutil
 from collections import Counter
 from contextlib import suppress
@@ -383,9 +384,47 @@ def _copies(out: Path, shown: list[View]) -> None:
             file for view in shown for file in sorted((out / "extra/notebooks" / view.scale).glob(pattern))
         ]
         if notebook := next(filter(_valid, executed), None):
-            shutil.copy(notebook, out / f"{page}.ipynb")
+            (out / f"{page}.ipynb").write_text(notebook_page(notebook, page), encoding="utf8", newline="\n")
         else:
             (out / f"{page}.md").write_text(f"# Notebook {page}\n\n*Not executed yet.*\n", encoding="utf8")
+
+
+def notebook_page(notebook: Path, template: str) -> str:
+    """An executed notebook as a page: how to run it comes after its title, and its code is folded."""
+    shown = nbformat.read(notebook, as_version=4)
+    for cell in shown.cells:
+        if cell.cell_type == "code":
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+    given = shown.metadata.get("papermill", {}).get("parameters", {})
+    shown.cells.insert(1, nbformat.v4.new_markdown_cell(run_it(template, given), id="run-it-yourself"))
+    return nbformat.writes(shown) + "\n"
+
+
+def run_it(template: str, given: dict) -> str:
+    """The box that says how a notebook is executed with these parameters, and compared with what it shows."""
+    papermill = " ".join(f"-p {name} {shlex.quote(str(x))}" for name, x in given.items() if x not in ("", 0))
+    commands = [f"papermill notebooks/{template}.ipynb again.ipynb {papermill}"]
+    if "path" in given:
+        path = shlex.quote(given["path"])
+        commands.insert(0, f"xit run {path} --scale {given['scale']} --seed {given['seed']}")
+    return RUN_IT.format(commands="\n".join(commands))
+
+
+RUN_IT = """:::{{admonition}} Run it yourself
+:class: tip
+
+```sh
+{commands}
+```
+
+Either command executes this notebook, whose code is folded below.
+A service such as Binder opens it from the repository, by `environment.yml`.
+What the ledger holds is read and not trained again.
+
+`pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg again.ipynb` executes the notebook once more
+and compares every output with what is stored in it.
+To guard one of your own, execute it with papermill and give its file to the same command.
+:::"""
 
 
 def _row(row: dict, file: Path) -> None:
