@@ -17,11 +17,22 @@ import pdf
 import publish
 import shown
 from synthetic import fill
+from xit_core.design import studies
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.machine import errors, places
 from xit_core.machine.places import ROOT
-from xit_core.report import chapters, claim_pages, claims, forest, front, pages, verdicts
+from xit_core.report import (
+    chapters,
+    claim_pages,
+    claims,
+    estimate,
+    forest,
+    front,
+    pages,
+    performance,
+    verdicts,
+)
 
 BOOK = ROOT / "book"
 PROSE = {page.name: page.read_text(encoding="utf8") for page in sorted(BOOK.glob("*.md"))}
@@ -147,6 +158,33 @@ def test_a_verdict_is_explained_step_by_step_with_the_numbers_of_the_table():
     assert all(chapters.number(row[key], "+,.1f") in told for key in ("estimate", "low", "joint_high"))
     assert chapters.MARK[row["direction"]] in told
     assert claim_pages.worked_example([chapters.View("paper")]) == chapters.EMPTY
+
+
+def test_every_measured_claim_stands_once_in_the_discussion_at_each_scale_that_has_run():
+    fill("small", every=3)
+    text = front.standing(pages.views_of(front.SCALES, pages.views()))
+    assert text.count("**At") == 1 and "`small`" in text
+    assert re.findall(r"(\d+) \(", text) and sorted(map(int, re.findall(r"(\d+) \(", text))) == list(
+        range(1, 11)
+    )
+
+
+def test_the_groups_of_claims_are_the_whole_study_of_the_paper_and_cost_what_it_costs():
+    found = performance.groups()
+    planned = studies.runs(studies.MAIN, SCALES["paper"])
+    assert [run for runs in found.values() for run in runs] and sum(map(len, found.values())) == len(planned)
+    first = {(run.source, run.model) for run in found["1 to 3"]}
+    assert first == {
+        ("", ""),
+        ("pretrained", ""),
+        ("pretrained", "random"),
+        ("", "random"),
+        *((name, "") for name in studies.MIXED),
+    }
+    assert {run.source for run in found["4 to 8"]} >= {"qqp", studies.multi(SCALES["paper"])}
+    total = estimate.measure()[-1]["baseline_value"]
+    assert estimate.hours(planned)[1] == pytest.approx(total)
+    assert 0 < estimate.hours(found["1 to 3"])[1] < total
 
 
 def test_a_figure_has_a_twin_for_dark_pages_and_its_drawing_for_a_phone(tmp_path):

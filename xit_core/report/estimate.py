@@ -6,6 +6,7 @@ measured; for the others every row has the longest length allowed.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..design import studies
@@ -86,13 +87,23 @@ def trainings() -> dict[str, int]:
     return sizes
 
 
-def tokens() -> dict[str, tuple[int, int]]:
-    """Upper bounds on the tokens of the whole study, (trained on, only read) by kind of task.
+def hours(runs: Sequence[Run], rate: float = 0.0) -> tuple[float | None, float]:
+    """GPU-hours of runs and the trainings that they start from: at the measured rates (None where nothing was
+    measured), and at the arithmetic roof.
+    """
+    rates, lengths = measured_rates(rate)
+    both = [times(kind, *amount, rates, lengths) for kind, amount in tokens(runs).items()]
+    return (sum(x for x, _ in both) / 3600 if rates else None), sum(x for _, x in both) / 3600
+
+
+def tokens(runs: Sequence[Run] = ()) -> dict[str, tuple[int, int]]:
+    """Upper bounds on the tokens of runs, by default of the whole study: (trained on, only read) by kind of
+    task.
 
     A training that several runs share counts once.
     """
     trained, read, counted = defaultdict(int), defaultdict(int), set()
-    for run in studies.runs(studies.MAIN, PAPER):
+    for run in runs or studies.runs(studies.MAIN, PAPER):
         if whole := cost.train_tokens(run, counted):
             alone = {task: tokens_alone(run, task) for task in cost.trained_tasks(run)}
             for task, amount in alone.items():  # at equal steps a joint stage takes less than its tasks alone

@@ -159,3 +159,20 @@ def tally(view: View) -> str:
         view.left_out,
     ]
     return "; ".join(filter(None, parts)) + ".\n"
+
+
+def standing(shown: list[View]) -> str:
+    """Where the measured claims stand: for each scale that has run, the claims by their verdict, with why."""
+    parts = []
+    for view in (view for view in shown if view.rows):
+        rows = view.claims[:MEASURED]
+        named = {side: [_named(row) for row in rows if row["direction"] == side] for side in MARK}
+        lines = [[marked(side), "; ".join(names) or "–"] for side, names in named.items()]
+        parts.append(
+            f"**At `{view.scale}`** {_ended(view)}.\n\n{markdown_table(['verdict', 'claims'], lines)}"
+        )
+    return "".join(parts)
+
+
+def _named(row: dict) -> str:
+    return f"{row['number']} ({SHORT[row['id']]})"

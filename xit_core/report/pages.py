@@ -355,6 +355,8 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "performance_retrieval.md": performance.retrieval_tables(),
         "performance_study.md": performance.study_tables(),
         "kills.md": performance.kills(out),
+        "standing.md": front.standing(shown),
+        "next_runs.md": performance.next_runs(),
         "performance_paper.md": performance.paper_hours(),
         "results.json": json.dumps(book_numbers(shown), indent=1, sort_keys=True),
         **{

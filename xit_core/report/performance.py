@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from ..design import studies
+from ..design.run import PRETRAINED, SINGLE, Run
+from ..design.scales import PAPER, PIVOT
+from ..design.tasks import INTERMEDIATES
 from ..ledger import measurements
-from . import estimate as study
-from . import plots
-from .chapters import figure, markdown_table, small
+from . import estimate, plots
+from .chapters import figure, markdown_table, number, small
 
 NONE = "*Not measured yet on any device.*\n"
 ARITHMETIC_WARNING = (
@@ -59,7 +62,7 @@ def paper_hours() -> str:
     """GPU-hours of the paper, at the measured rates and at the arithmetic roof, with a warning if no GPU was
     measured.
     """
-    records = study.measure()
+    records = estimate.measure()
     head = ["", "unit", "at the measured rates", "arithmetic roof, not measured"]
     lines = [
         [record["name"], record["unit"], _value(record["value"]), _value(record["baseline_value"])]
@@ -67,6 +70,35 @@ def paper_hours() -> str:
     ]
     measured = any(record["value"] is not None for record in records)
     return ("" if measured else ARITHMETIC_WARNING) + markdown_table(head, lines)
+
+
+def next_runs() -> str:
+    """What each group of claims would cost at the scale of the paper: its runs, and GPU-hours group by group.
+
+    A group has what the one before it has not.
+    """
+    lines, told = [], set()
+    for group, runs in groups().items():
+        measured, roof = estimate.hours([run for run in runs if run not in told])
+        told.update(runs)
+        lines.append([group, len(runs), number(measured), number(roof)])
+    head = ["claims", "runs", "GPU-hours at measured rates", "at the arithmetic roof, not measured"]
+    return markdown_table(head, lines)
+
+
+FIRST, THEN, LAST = "1 to 3", "4 to 8", "9 and 10, and the full dose of 4"
+
+
+def groups() -> dict[str, list[Run]]:
+    """The runs of the study at the paper's scale, by the claims that need them first."""
+    found: dict[str, list[Run]] = {FIRST: [], THEN: [], LAST: []}
+    for run in studies.runs(studies.MAIN, PAPER):
+        single = run.source in INTERMEDIATES or run.steps == SINGLE and run.source not in studies.mixed()
+        if run.lang == PIVOT and run.source in ("", PRETRAINED, *studies.MIXED):
+            found[FIRST].append(run)
+        else:
+            found[THEN if run.lang == PIVOT and single else LAST].append(run)
+    return found
 
 
 def _title(told: dict) -> str:
