@@ -1,4 +1,4 @@
-"""A parcel is a mirror of what a study reads, as much as fits; the script that carries it to a GPU is rehearsed."""
+"""A parcel is a mirror of what a study reads, cut to fit; the script that takes it to a GPU is rehearsed."""
 
 import random
 import subprocess
