@@ -14,7 +14,7 @@ from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TARGETS
 from xit_core.ledger import results
-from xit_core.report import chapters, contrasts, pages, questions
+from xit_core.report import chapters, contrasts, pages, question_pages, questions
 from xit_core.run import launch
 
 
@@ -164,13 +164,17 @@ def test_the_adapters_study_shares_its_full_runs_with_the_main_study():
     assert {run.on for run in small if run.phase == 3} == {"udpos", "panx", "xquad", "tydiqa"}
 
 
-def test_its_page_answers_shows_gates_and_draws_its_figure(tmp_path):
+def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_says_the_same(tmp_path, capsys):
     for row in adapters_ledger(lambda run: 6.0 * bool(joint_by_adapters(run))):
         results.write(row | {"dose": row["dose"] | {"trained": 8 if "adapter" in row["method"] else 100}})
     text = (pages.build(tmp_path / "book") / "questions/adapters.md").read_text()
     assert "**Short answer: yes**. joint − mean of single tasks, adapters: +" in text
     assert "| targets learned | 5 of 5, 3 needed | passed |" in text and "could have been seen" not in text
     assert (tmp_path / "book/figures/micro-weights-adapters.svg").is_file()
+    assert cli.main(["questions", "--json", "--scale", "micro"]) == 0
+    told = next(row for row in json.loads(capsys.readouterr().out) if row["question"] == "adapters")
+    front = (tmp_path / "book/front_questions.md").read_text()
+    assert f"(questions/adapters) | {question_pages.interval_cell(told)}<br>{told['verdict']} |" in front
 
 
 def test_the_command_tells_every_contrast_of_every_question(capsys):
