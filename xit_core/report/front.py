@@ -10,8 +10,8 @@ from .rules import LIMITS
 
 SCALES = ("micro", "small", "paper")  # side by side, then a reader's own encoders
 WITH = {
-    "micro": "In a laboratory of constructed languages",
-    "small": "With a real encoder of twelve layers on real XTREME rows",
+    "micro": "In a laboratory of constructed languages, with an encoder of four layers",
+    "small": "With multilingual-e5-small, a real encoder of twelve layers, on real XTREME rows",
     PAPER.name: "With XLM-R Large, of which the paper speaks,",
 }
 LED_BY = 0  # the claim that the answer names with its numbers: the first
