@@ -87,6 +87,15 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 });
 
+// A link to something folded opens it.
+const unfold = () => {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const folded = target && target.closest("details:not([open])");
+  if (folded) { folded.open = true; target.scrollIntoView(); }
+};
+addEventListener("hashchange", unfold);
+document.addEventListener("DOMContentLoaded", unfold);
+
 // Paper shows what is folded, in light colours; afterwards the page is as it was.
 let screen = null;
 addEventListener("beforeprint", () => {

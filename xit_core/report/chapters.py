@@ -22,7 +22,8 @@ CAPTIONS = {
     "overview": (
         "The ten measured claims at each scale, in points. Dot: our estimate; thick line: its 95 % interval; "
         "thin line: the interval that covers all claims of the scale together. Hollow: not testable there. "
-        "Diamond: the gain that was claimed. Dashed: the limit of the claim's rule, where that is not zero."
+        "Diamond: the gain that was claimed for XLM-R Large, for orientation. Dashed: what the claim's rule "
+        "compares with, where that is not zero."
     ),
     "pretraining": "Training loss of the encoder.",
     "retrieval": (

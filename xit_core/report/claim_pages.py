@@ -30,7 +30,7 @@ def sections(shown: list[View], out: Path) -> dict[str, str]:
                 f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n\nWhere the paper says it: "
                 f"{claim.where}.\n"
             ),
-            f"*Estimated:* {claim.estimand}\n" if claim.estimand else "",
+            f"*Estimated:* {claim.estimand}.\n" if claim.estimand else "",
             small(markdown_table(VERDICTS, lines)),
             _changes(scale_rows),
             _forest(claim, shown, out),
@@ -74,7 +74,7 @@ def _because(row: dict) -> str:
     side = {
         "holds": "zero lies below what the data allow",
         "fails": "zero lies above what the data allow",
-        "open": "zero lies among what the data allow, and so does a small gain or loss",
+        "open": "zero lies among what the data allow",
     }
     return side.get(row["direction"], row["note"])
 
@@ -91,8 +91,8 @@ def change(row: dict) -> str:
         return "an encoder, or a dose, with which what the note names is learned; no number of seeds would."
     if row["direction"] == "open":
         return (
-            f"less noise: a true difference of {number(row['detectable'])} points would have been found in "
-            "eight of ten such studies."
+            f"less noise. Tested alone, a true difference of {number(row['detectable'])} points would have "
+            "been found in eight of ten such studies; beside the other claims it must be larger."
         )
     nearest = min((row["joint_low"], row["joint_high"]), key=abs)
     return f"an estimate {number(abs(nearest))} points nearer to zero would be open, where zero is the limit."

@@ -28,7 +28,7 @@ MEASURED = 10  # claims 1 to 10 are measured; the others are checked by code
 class Claim:
     """One claim. `measure` reads the ledger or the declarations; `expect` is the claimed number, if any.
 
-    `estimand`: in words and as a formula, what a measured claim estimates.
+    `estimand`: what a measured claim estimates, in words.
     """
 
     id: str
@@ -48,30 +48,25 @@ def claim(number: int, name: str, says: str, where: str, measure: Callable[[Ledg
     return Claim(name, number, says, where, measure, claimed(name), ESTIMANDS.get(name, ""))
 
 
-MEANS = (
-    r"Here $\bar y_{k,t}$ is the mean over seeds of the score of target $t$ after the intermediate training "
-    r"$k$ (0: none), and $T$ are the targets and $K$ the intermediate tasks that count."
-)
 GAIN = (
-    r"the mean over targets of the gain over the baseline, "
-    r"$\frac{1}{|T|}\sum_{t \in T} (\bar y_{k,t} - \bar y_{0,t})$, for this $k$. " + MEANS
+    "for each target that counts, the mean over seeds of its score after this training less its score "
+    "without any; then the mean over these targets"
 )
 OVER_TASKS = (
-    r"the mean over intermediate tasks and targets of the gain over the baseline, "
-    r"$\frac{1}{|K||T|}\sum_{k \in K}\sum_{t \in T} (\bar y_{k,t} - \bar y_{0,t})$; the verdict is about the "
-    r"tasks one by one. " + MEANS
+    "for each target and each intermediate task that count, the mean over seeds of the score after the task "
+    "less the score without any; then the mean over all of them. The verdict is about the tasks one by one"
 )
 AGAINST = (
-    r"the mean over SQuAD, MNLI, HellaSwag and the targets of plain English training less its variant, "
-    r"$\frac{1}{3|T|}\sum_{k}\sum_{t \in T} (\bar y_{k,t} - \bar y_{k',t})$. " + MEANS
+    "for SQuAD, MNLI and HellaSwag and each target that counts, the mean over seeds of the score after plain "
+    "English training less the score after its variant; then the mean over all of them"
 )
 ESTIMANDS = {
     "squad": GAIN, "mnli": GAIN, "hellaswag": GAIN, "multitask": GAIN, "retrieval": OVER_TASKS,
     "tydiqa": OVER_TASKS, "xnli": OVER_TASKS, "mlm": AGAINST, "translated": AGAINST,
     "best": (
-        r"the mean over targets of the gain of the best source of each, "
-        r"$\frac{1}{|T|}\sum_{t \in T} (\bar y_{k(t),t} - \bar y_{0,t})$, where $k(t)$ is chosen on "
-        r"other seeds and the other half of the instances. " + MEANS
+        "for each target that counts, the mean over seeds of the score after its best training less the "
+        "score without any, where the best is chosen on other seeds and the other half of the instances; "
+        "then the mean over these targets"
     ),
 }  # fmt: skip
 SHORT = {  # names of the measured claims in figures

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..design import studies
 from ..design.scales import PAPER
 from . import estimate, plots, question_pages
 from .chapters import MARK, SIGNED, View, count, estimate_cell, figure, markdown_table, marked, number
@@ -24,7 +25,7 @@ def parts(shown: list[View], out: Path) -> dict[str, str]:
     tables = [
         _measured_table(shown, measured),
         "".join(map(tally, shown)) + "\n",
-        f":::{{dropdown}} {len(checked)} more claims, checked by code: {holding} hold\n",
+        f":::{{dropdown}} {len(checked)} claims about data and design, checked by code: {holding} hold\n",
         markdown_table(["#", "claim", "claimed", "counted", "verdict"], checked) + ":::\n",
     ]
     return {
@@ -56,16 +57,25 @@ def _sentence(view: View) -> str:
         return f"{where} the study has not been run yet."
     if not view.rows:
         hours = estimate.measure()[-1]
-        least = number(hours["value"] or hours["baseline_value"])
-        return f"{where} the study has not been run; it would take at least {least} GPU-hours."
+        took = (
+            f"it would take about {number(hours['value'])} GPU-hours"
+            if hours["value"]
+            else f"the arithmetic alone would take an H200 {number(hours['baseline_value'])} hours, and "
+            "training takes longer"
+        )
+        return f"{where} the study has not been run; {took}."
     first = view.claims[LED_BY]
     if first["low"] is None:
-        return f"{where} (`{view.scale}`) it is being run: {len(view.rows):,} runs are done, and no verdict."
+        planned = len(studies.runs(studies.MAIN, view.declared))
+        return (
+            f"{where} (`{view.scale}`) it is being run: {len(view.rows):,} of {planned:,} runs are done, and "
+            "no claim has its three seeds yet."
+        )
     low, high = (number(first[f"joint_{end}"], SIGNED) for end in ("low", "high"))
     return (
-        f"{where} (`{view.scale}`), training on SQuAD first changes the mean of the nine targets by "
-        f"{number(first['estimate'], SIGNED)} points, between {low} and {high}, where "
-        f"{number(first['published'], SIGNED)} was claimed; {_ended(view)}."
+        f"{where} (`{view.scale}`), training on SQuAD first changed the mean of the {len(first['targets'])} "
+        f"targets that are learned by {number(first['estimate'], SIGNED)} points, with an interval from "
+        f"{low} to {high}, where {number(first['published'], SIGNED)} was claimed for nine; {_ended(view)}."
     )
 
 
@@ -91,14 +101,17 @@ def picture(shown: list[View], out: Path) -> str:
 
 
 def title(rows: list[dict]) -> str:
-    """What the figure shows, in a sentence: how many of the claimed gains our intervals leave possible."""
-    told = [row for row in rows if row["published"] is not None]
-    above = sum(row["published"] > row["joint_high"] for row in told)
-    inside = sum(row["joint_low"] <= row["published"] <= row["joint_high"] for row in told)
-    return (
-        f"Of {len(told)} claimed gains, {above} lie above everything that our intervals allow, "
-        f"and {inside} within them."
-    )
+    """What the figure shows, in a sentence: how many of the claims that could be tested hold or fail."""
+    told = []
+    for scale in dict.fromkeys(row["scale"] for row in rows):
+        sides = [row["direction"] for row in rows if row["scale"] == scale]
+        tested = len(sides) - sides.count("not testable")
+        told.append(
+            f"at {scale}, of {tested} claims that can be tested, {sides.count('holds')} hold, "
+            f"{sides.count('fails')} fail and {sides.count('open')} are undecided"
+        )
+    text = "; ".join(told)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def in_words(rows: list[dict]) -> str:
