@@ -148,9 +148,19 @@ def test_the_figure_of_the_claims_is_named_by_how_they_ended():
     ended = {"micro": ["open", "open", "not testable"], "small": ["holds", "fails", "open"]}
     rows = [{"scale": scale, "direction": side} for scale, sides in ended.items() for side in sides]
     assert front.title(rows) == (
-        "At micro, of 2 claims that can be tested, 0 hold, 0 fail and 2 are undecided; "
-        "at small, of 3 claims that can be tested, 1 hold, 1 fail and 1 are undecided."
+        "At micro, of 2 claims that are measured and can be tested, 0 hold, 0 fail and 2 are undecided; "
+        "at small, of 3 claims that are measured and can be tested, 1 hold, 1 fail and 1 are undecided."
     )
+
+
+def test_a_claim_whose_runs_are_missing_is_not_finished_and_none_that_was_measured_is():
+    fill("small", every=3)
+    view = chapters.View("small")
+    rows = [row for row in view.claims[: claims.MEASURED] if row["direction"] == "open"]
+    assert {front.state(row) == "not finished" for row in rows if row["low"] is None} == {True}
+    assert "not finished" in front.tally(view) and "| not finished |" in front.standing([view])
+    measured = {"direction": "open", "low": -1.0}
+    assert front.state(measured) == "open" and front.state({"direction": "holds", "low": None}) == "holds"
 
 
 def test_a_verdict_is_explained_step_by_step_with_the_numbers_of_the_table():

@@ -79,15 +79,30 @@ def _sentence(view: View) -> str:
     )
 
 
+UNFINISHED = "not finished"  # open, for want of runs
+
+
+def state(row: dict) -> str:
+    """The verdict on a measured claim, or that it has none yet because runs are missing."""
+    return UNFINISHED if row["direction"] == "open" and row["low"] is None else row["direction"]
+
+
 def _ended(view: View) -> str:
-    """ "of ten claims 1 holds, 2 fail, 6 are open and 1 could not be tested"."""
-    sides = [row["direction"] for row in view.claims[:MEASURED]]
-    n = {side: sides.count(side) for side in MARK}
-    return (
-        f"of {MEASURED} claims {n['holds']} hold{'s' * (n['holds'] == 1)}, "
-        f"{n['fails']} fail{'s' * (n['fails'] == 1)}, {n['open']} {'is' if n['open'] == 1 else 'are'} open "
-        f"and {n['not testable']} could not be tested"
-    )
+    """ "of 10 claims 1 holds, 2 fail, 6 are open, 1 could not be tested and 0 are not finished"."""
+    sides = [state(row) for row in view.claims[:MEASURED]]
+    n = {side: sides.count(side) for side in (*MARK, UNFINISHED)}
+    told = [
+        f"{n['holds']} hold{'s' * (n['holds'] == 1)}",
+        f"{n['fails']} fail{'s' * (n['fails'] == 1)}",
+        f"{n['open']} {_are(n['open'])} open",
+        f"{n['not testable']} could not be tested",
+        *([f"{n[UNFINISHED]} {_are(n[UNFINISHED])} not finished"] if n[UNFINISHED] else []),
+    ]
+    return f"of {MEASURED} claims {', '.join(told[:-1])} and {told[-1]}"
+
+
+def _are(n: int) -> str:
+    return "is" if n == 1 else "are"
 
 
 def picture(shown: list[View], out: Path) -> str:
@@ -107,8 +122,8 @@ def title(rows: list[dict]) -> str:
         sides = [row["direction"] for row in rows if row["scale"] == scale]
         tested = len(sides) - sides.count("not testable")
         told.append(
-            f"at {scale}, of {tested} claims that can be tested, {sides.count('holds')} hold, "
-            f"{sides.count('fails')} fail and {sides.count('open')} are undecided"
+            f"at {scale}, of {tested} claims that are measured and can be tested, {sides.count('holds')} "
+            f"hold, {sides.count('fails')} fail and {sides.count('open')} are undecided"
         )
     text = "; ".join(told)
     return f"{text[0].upper()}{text[1:]}."
@@ -151,6 +166,8 @@ def _cell(row: dict, plain: bool) -> str:
 
 def verdict(row: dict, plain: bool) -> str:
     """One verdict a cell: that on the claim; its number has one of its own only where the two differ."""
+    if row["number"] <= MEASURED and state(row) == UNFINISHED:
+        return UNFINISHED
     number_word = row["magnitude"] if row["magnitude"] != row["direction"] else ""
     words = {"": row["direction"], "its number: ": number_word}
     return " · ".join(name + marked(word, plain) for name, word in words.items() if word)
@@ -160,13 +177,8 @@ def tally(view: View) -> str:
     """A list item for a scale: its verdicts on direction, its number of runs, and how it is reduced."""
     if not view.rows:
         return "; ".join(filter(None, [f"- `{view.scale}`: not run", view.left_out])) + ".\n"
-    sides = [row["direction"] for row in view.claims[:MEASURED]]
-    summary = (
-        f"{sides.count('holds')} of {MEASURED} hold, {sides.count('fails')} fail, "
-        f"{sides.count('open')} are open, {sides.count('not testable')} are not testable"
-    )
     parts = [
-        f"- `{view.scale}`: {summary}, after {len(view.rows):,} runs",
+        f"- `{view.scale}`: {_ended(view)}, after {len(view.rows):,} runs",
         view.note,
         view.instead,
         view.left_out,
@@ -179,8 +191,8 @@ def standing(shown: list[View]) -> str:
     parts = []
     for view in (view for view in shown if view.rows):
         rows = view.claims[:MEASURED]
-        named = {side: [_named(row) for row in rows if row["direction"] == side] for side in MARK}
-        lines = [[marked(side), "; ".join(names) or "–"] for side, names in named.items()]
+        named = {side: [_named(row) for row in rows if state(row) == side] for side in (*MARK, UNFINISHED)}
+        lines = [[MARK.get(side, side), "; ".join(names) or "–"] for side, names in named.items()]
         parts.append(
             f"**At `{view.scale}`** {_ended(view)}.\n\n{markdown_table(['verdict', 'claims'], lines)}"
         )
