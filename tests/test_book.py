@@ -213,6 +213,7 @@ def test_a_figure_has_a_twin_for_dark_pages_and_its_drawing_for_a_phone(tmp_path
     page = shown.themed('<img alt="A" src="../_images/a.svg"/><img src="_images/b.svg" class="x"/>', narrow)
     assert page.count("<picture>") == 2 and page.count("only-light") == page.count("only-dark") == 2
     assert all(f"_images/{name}" in page for name in names) and page.count('alt="A"') == 2
+    assert shown.themed(page, narrow) == page
 
 
 def test_the_front_page_has_micro_small_and_paper_side_by_side_and_says_what_is_reduced(tmp_path):
@@ -236,6 +237,7 @@ def test_a_notebook_is_a_page_with_folded_code_and_the_commands_that_execute_it(
     box = page.cells[1].source
     assert "xit run mnli --scale micro --seed 0\n" in box
     assert "papermill notebooks/2_intermediate.ipynb again.ipynb" in box and "-p path mnli" in box
+    assert "-p seed 0" in box  # all seeds, where the template has the first alone
     spaced = pages.run_it("3_target", {"path": "mnli > xnli, $(x)", "scale": "micro", "seed": 1})
     assert "xit run 'mnli > xnli, $(x)' --scale micro --seed 1" in spaced
     assert "xit run" not in pages.run_it("4_analysis", {"scale": "micro"})

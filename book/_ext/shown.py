@@ -42,7 +42,11 @@ MENDS = {
 TABLE_HEAD = re.compile(r"(<thead\b.*?</thead>)", re.DOTALL)
 # a heading, or a figure whose alternative text is the name of its file
 TITLED = re.compile(r'<h[1-6]>(.*?)<a class="headerlink"|<img alt="[^"]*_images/[^"]*"', re.DOTALL)
-FIGURE = re.compile(r'<img\b[^>]*\bsrc="(?P<path>[^"]*_images/(?P<name>[\w.-]+))\.svg"[^>]*>')
+# a figure of the book; a page that an earlier build left has its twins already
+FIGURE = re.compile(
+    r"<img\b(?![^>]*\bonly-(?:light|dark))[^>]*"
+    r'\bsrc="(?P<path>[^"]*_images/(?P<name>[\w.-]+))\.svg"[^>]*>'
+)
 # what is drawn on white -> the same on the theme's dark background; a plain text has no colour of its own
 GROUND = re.compile(r'(<path [^>]*style="fill: )#ffffff"')
 DARK = {

@@ -404,14 +404,17 @@ def notebook_page(notebook: Path, template: str) -> str:
 
 def run_it(template: str, given: dict) -> str:
     """The box that says how a notebook is executed with these parameters, and compared with what it shows."""
-    papermill = " ".join(f"-p {name} {shlex.quote(str(x))}" for name, x in given.items() if x not in ("", 0))
+    kept = {name: str(x) for name, x in given.items() if x != OPTIONAL.get(name)}
+    papermill = " ".join(f"-p {name} {shlex.quote(x)}" for name, x in kept.items())
     commands = [f"papermill notebooks/{template}.ipynb again.ipynb {papermill}"]
-    if "path" in given:
-        path = shlex.quote(given["path"])
-        commands.insert(0, f"xit run {path} --scale {given['scale']} --seed {given['seed']}")
+    if path := kept.pop("path", ""):
+        options = " ".join(f"--{name} {shlex.quote(x)}" for name, x in kept.items())
+        commands.insert(0, f"xit run {shlex.quote(path)} {options}")
     return RUN_IT.format(commands="\n".join(commands))
 
 
+# what a command need not name, for it is so without; a seed is always named
+OPTIONAL = {name: x for name, x in design_run.DEFAULTS.items() if name != "seed"}
 RUN_IT = """:::{{admonition}} Run it yourself
 :class: tip
 
