@@ -183,10 +183,10 @@ def estimate_cell(row: dict) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def verdict_cell(row: dict, plain: bool = False) -> str:
+def verdict_cell(row: dict) -> str:
     """The verdict, then those on "not worse" and on the claimed number where the claim has them."""
     words = {"": row["direction"], "not worse: ": row["not_worse"], "its number: ": row["magnitude"]}
-    return " · ".join(name + marked(word, plain) for name, word in words.items() if word)
+    return " · ".join(name + marked(word) for name, word in words.items() if word)
 
 
 def marked(word: str, plain: bool = False) -> str:

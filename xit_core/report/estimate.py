@@ -32,21 +32,20 @@ def measure(rate: float = 0.0) -> list[dict]:
     single_trainings = {
         name: times(TASKS[name].kind, amount, 0, rates, lengths) for name, amount in trainings().items()
     }
-    by_kind = {kind: times(kind, *amount, rates, lengths) for kind, amount in sorted(tokens().items())}
+    by_kind = seconds(rates, lengths)
     records = [
         time_record(f"one training of {name}", "min", *both) for name, both in single_trainings.items()
     ]
     records += [time_record(f"the study: {kind}", "GPU-hours", *both) for kind, both in by_kind.items()]
-    seconds = sum(x for x, _ in by_kind.values()) if rates else None
-    return [*records, time_record("the study", "GPU-hours", seconds, sum(x for _, x in by_kind.values()))]
+    return [*records, time_record("the study", "GPU-hours", *total(by_kind, rates))]
 
 
-def time_record(name: str, unit: str, seconds: float | None, floor: float) -> dict:
+def time_record(name: str, unit: str, took: float | None, floor: float) -> dict:
     """The record of a time at the measured rates, with the time at the arithmetic roof as its baseline."""
     unit_seconds = {"min": 60, "GPU-hours": 3600}[unit]
     if not floor:
         return record(name, unit, None, UNKNOWN_ROWS)
-    return record(name, unit, seconds and seconds / unit_seconds, ARITHMETIC, floor / unit_seconds)
+    return record(name, unit, took and took / unit_seconds, ARITHMETIC, floor / unit_seconds)
 
 
 def measured_rates(rate: float = 0.0) -> tuple[dict[str, float], dict[str, float]]:
@@ -87,13 +86,24 @@ def trainings() -> dict[str, int]:
     return sizes
 
 
-def hours(runs: Sequence[Run], rate: float = 0.0) -> tuple[float | None, float]:
+def hours(runs: Sequence[Run]) -> tuple[float | None, float]:
     """GPU-hours of runs and the trainings that they start from: at the measured rates (None where nothing was
     measured), and at the arithmetic roof.
     """
-    rates, lengths = measured_rates(rate)
-    both = [times(kind, *amount, rates, lengths) for kind, amount in tokens(runs).items()]
-    return (sum(x for x, _ in both) / 3600 if rates else None), sum(x for _, x in both) / 3600
+    rates, lengths = measured_rates()
+    measured, roof = total(seconds(rates, lengths, runs), rates)
+    return measured and measured / 3600, roof / 3600
+
+
+def seconds(rates: dict, lengths: dict, runs: Sequence[Run] = ()) -> dict[str, tuple[float | None, float]]:
+    """The `times` of runs, by default of the whole study, by kind of task."""
+    return {kind: times(kind, *amount, rates, lengths) for kind, amount in sorted(tokens(runs).items())}
+
+
+def total(by_kind: dict[str, tuple[float | None, float]], rates: dict) -> tuple[float | None, float]:
+    """The sums of `seconds`; the first is None where no rate was measured."""
+    measured, roof = zip(*by_kind.values(), strict=True)
+    return (sum(measured) if rates else None), sum(roof)
 
 
 def tokens(runs: Sequence[Run] = ()) -> dict[str, tuple[int, int]]:

@@ -73,15 +73,11 @@ def paper_hours() -> str:
 
 
 def next_runs() -> str:
-    """What each group of claims would cost at the scale of the paper: its runs, and GPU-hours group by group.
-
-    A group has what the one before it has not.
-    """
-    lines, told = [], set()
-    for group, runs in groups().items():
-        measured, roof = estimate.hours([run for run in runs if run not in told])
-        told.update(runs)
-        lines.append([group, len(runs), number(measured), number(roof)])
+    """What each group of claims would cost at the scale of the paper: its runs, and their GPU-hours."""
+    lines = [
+        [group, len(runs), *(number(hours) for hours in estimate.hours(runs))]
+        for group, runs in groups().items()
+    ]
     head = ["claims", "runs", "GPU-hours at measured rates", "at the arithmetic roof, not measured"]
     return markdown_table(head, lines)
 
