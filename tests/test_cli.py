@@ -54,7 +54,7 @@ def test_tasks_lists_every_task(capsys):
 
 def test_plan_lists_runs_with_their_cost(capsys):
     plan = told(capsys, "plan", "--scale", "micro", "--json")
-    assert set(plan) == {"runs", "hours", "paced", "gpu_hours", "gb"}
+    assert set(plan) == {"runs", "hours", "paced", "gpu_hours", "gb", "gb_tidy"}
     assert all(
         set(r) == set(["id", "path", "on", "seed", "parents", "done", "tokens", "flops", "seconds"])
         for r in plan["runs"]

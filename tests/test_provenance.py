@@ -6,8 +6,13 @@ import subprocess
 
 import pytest
 
+import synthetic
 from xit_core import cli
+from xit_core.design import studies
+from xit_core.design.run import Run
+from xit_core.ledger import publish, results
 from xit_core.machine import provenance
+from xit_core.run import changed
 
 
 @pytest.fixture
@@ -93,7 +98,7 @@ def test_what_runs_write_leaves_a_tree_clean(tree, tmp_path):
     assert provenance.commit()["clean"]
 
 
-def changed(folder):
+def edited(folder):
     (folder / "xit_core/__init__.py").write_text("changed")
 
 
@@ -116,11 +121,11 @@ def ignored(folder):
 
 
 def staged(folder):
-    changed(folder)
+    edited(folder)
     git(folder, "add", ".")
 
 
-@pytest.mark.parametrize("change", [changed, hidden, skipped, unseen, ignored, staged])
+@pytest.mark.parametrize("change", [edited, hidden, skipped, unseen, ignored, staged])
 def test_clean_means_clean(tree, tmp_path, change):
     committed(tree(tmp_path))
     assert provenance.commit()["clean"]
@@ -142,3 +147,119 @@ def test_the_command_tells_its_version_and_commit(capsys, tree, tmp_path):
     assert capsys.readouterr().out.strip().endswith(f"(commit {provenance.commit()['commit'][:10]})")
     shutil.rmtree(tmp_path / ".git")
     assert "commit" not in provenance.described() and os.linesep not in provenance.described()
+
+
+# -- code that has changed since -----------------------------------------------------------------------------
+
+SOURCE = '''
+"""What it does."""
+RATE = 2  # a comment
+
+
+def step(x):
+    """One step."""
+    return x * RATE
+'''
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("What it does", "What it is for", True),
+        ("a comment", "another", True),
+        ('    """One step."""\n', "", True),
+        ("x * RATE", "(x\n            * RATE)", True),
+        ("RATE = 2", "RATE = 3", False),
+        ("return x * RATE", "return x", False),
+        ("x * RATE", "x *", False),
+    ],
+)
+def test_a_comment_changes_nothing_and_an_operation_does(before, after, same):
+    assert before in SOURCE
+    changed = SOURCE.replace(before, after).encode()
+    assert (provenance.digest(SOURCE.encode()) == provenance.digest(changed)) == same
+
+
+@pytest.fixture
+def history(tree, tmp_path):
+    """A repository with modules of a package at its only commit."""
+    folder = tree(tmp_path / "history")
+    used = "model/train.py model/kinds/tag.py model/kinds/classify.py model/methods/lora.py micro/world.py"
+    for name in f"{used} report/plots.py design/methods.py".split():
+        (folder / "xit_core" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "xit_core" / name).write_text(SOURCE)
+    provenance.digests_of.cache_clear()
+    return committed(folder)
+
+
+def test_the_modules_of_a_commit_are_those_of_its_tree(history):
+    assert provenance.digests_of(provenance.commit()["commit"]) == provenance.digests()
+    assert provenance.digests()["model.kinds.tag"] == provenance.digest(SOURCE.encode())
+    assert provenance.digests_of("d" * 40) is None
+
+
+PLAN = ("pretrained", "mnli", "xnli", "mnli > xnli", "mnli > udpos", "udpos")
+
+
+@pytest.fixture
+def finished(history, monkeypatch):
+    """Rows of a small study, made at the commit of `history`."""
+    runs = [Run(path) for path in PLAN]
+    monkeypatch.setitem(studies.STUDIES, "tiny", lambda scale: runs)
+    for run in runs:
+        row = synthetic.row(run)
+        results.write(row | {"provenance": row["provenance"] | provenance.commit()})
+        run.folder.mkdir(parents=True)
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("module", "affected"),
+    [
+        ("model/train.py", PLAN),
+        ("micro/world.py", PLAN),
+        ("model/kinds/tag.py", ("mnli > udpos", "udpos")),
+        ("model/kinds/classify.py", ("mnli", "xnli", "mnli > xnli", "mnli > udpos")),
+        ("model/methods/lora.py", ()),
+        ("report/plots.py", ()),
+        ("design/methods.py", ()),
+    ],
+)
+def test_a_changed_module_affects_the_runs_that_use_it_and_what_starts_from_them(
+    history, finished, module, affected
+):
+    assert not changed.modules_changed(finished)
+    (history / "xit_core" / module).write_text(SOURCE.replace("a comment", "another"))
+    assert not changed.modules_changed(finished)
+    (history / "xit_core" / module).write_text(SOURCE.replace("RATE = 2", "RATE = 3"))
+    found = changed.modules_changed(finished)
+    name = module.removesuffix(".py").replace("/", ".")
+    assert found == {run: {name} for run in finished if run.path in affected}
+
+
+def test_of_rows_without_a_known_commit_nothing_is_said(history, finished):
+    (history / "xit_core/model/train.py").unlink()
+    shutil.rmtree(history / ".git")
+    provenance.digests_of.cache_clear()
+    assert not changed.modules_changed(finished)
+
+
+def test_a_study_says_what_other_code_made_and_renews_it_when_told(history, finished, monkeypatch, capsys):
+    (history / "xit_core/model/kinds/tag.py").unlink()
+    monkeypatch.setattr("xit_core.run.direct.run_direct", lambda *_: None)
+    assert not cli.main(["study", "tiny", "--scale", "smoke", "--direct"])
+    assert "2 finished runs were made by other code (model.kinds.tag) and stay" in capsys.readouterr().err
+    assert all(map(results.finished, finished))
+    assert not cli.main(["study", "tiny", "--scale", "smoke", "--direct", "--renew"])
+    assert "2 runs that other code made are made anew" in capsys.readouterr().err
+    assert [run.path for run in finished if not results.finished(run)] == [*PLAN[4:]]
+    assert [run.path for run in finished if not run.folder.exists()] == [*PLAN[4:]]
+
+
+def test_what_is_published_is_neither_named_nor_deleted(history, finished):
+    publish.publish_study("tiny", "smoke")
+    for run in finished:
+        results.row_file(run).unlink(missing_ok=True)
+    assert all(map(results.finished, finished))
+    (history / "xit_core/model/train.py").unlink()
+    assert not changed.modules_changed(finished)

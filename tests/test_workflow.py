@@ -24,6 +24,7 @@ from xit_core.design.scales import SCALES
 from xit_core.ledger import predictions, results
 from xit_core.machine import places as places_module
 from xit_core.machine.errors import Bad
+from xit_core.report import cost
 from xit_core.run import clock, direct, launch, profiles, watch, workflow
 from xit_core.run.clock import Clock, Over
 
@@ -159,6 +160,17 @@ def test_at_the_end_of_a_budget_what_runs_is_stopped_and_what_is_finished_is_kep
     assert again() == [*PLAN[:3], *PLAN[2:], "analysis"]  # the first two were not done twice
 
 
+def test_a_tidy_study_ends_without_checkpoints_and_another_keeps_them(quick):
+    stages = [Run(path) for path in PLAN if Run(path).phase == 2]
+    for tidy in (False, True):
+        quick()
+        for stage in stages:
+            stage.folder.mkdir(parents=True, exist_ok=True)
+        workflow.run_study("tiny", SCALES["smoke"], 1, tidy=tidy)
+        assert [stage.folder.exists() for stage in stages] == [not tidy] * len(stages)
+        shutil.rmtree(results.results_dir())
+
+
 def test_a_study_of_fewer_seeds_is_a_part_of_it(quick, monkeypatch, capsys):
     order = quick()
     monkeypatch.setitem(studies.STUDIES, "tiny", lambda s: [*plan(s), Run("qqp", s, 2), Run("mnli", s, 3)])
@@ -288,6 +300,33 @@ def test_a_direct_study_goes_through_the_plan_stops_in_time_and_resumes(made, ca
     )
     direct.run_direct("tiny", SCALES["smoke"])
     assert len(made.paths) == 8 and "all 7 runs are finished" in capsys.readouterr().out
+
+
+def test_a_checkpoint_goes_when_the_last_run_that_starts_from_it_is_finished(made, monkeypatch):
+    paths = ("pretrained", "mnli", "mnli > xnli", "squad1", "squad1 > xnli", "mnli > udpos")
+    monkeypatch.setitem(studies.STUDIES, "tiny", lambda scale: [Run(path) for path in paths])
+    there = {}
+    for path in paths:
+
+        def look(path=path):
+            if Run(path).phase == 2:
+                Run(path).folder.mkdir(parents=True)
+            there[path] = [stage for stage in ("mnli", "squad1") if Run(stage).folder.exists()]
+
+        made.how[path] = look
+    direct.run_direct("tiny", SCALES["smoke"], tidy=True)
+    # targets of one source share a notebook at this scale
+    assert made.paths == ["pretrained", "mnli", "mnli > xnli", "mnli > udpos", "squad1", "squad1 > xnli"]
+    assert there["mnli > udpos"] == ["mnli"] and there["squad1"] == ["squad1"] == there["squad1 > xnli"]
+    assert not any(Run(stage).folder.exists() for stage in ("mnli", "squad1"))
+
+
+def test_the_plan_says_how_much_room_a_tidy_study_needs(monkeypatch):
+    paths = ("mnli", "mnli > xnli", "squad1", "squad1 > xnli", "csqa", "mnli > udpos")
+    assert cost.most_kept([Run(path) for path in paths]) == 2
+    monkeypatch.setitem(studies.STUDIES, "tiny", lambda scale: [Run(path) for path in paths])
+    told = cost.costs("tiny", SCALES["smoke"])
+    assert told["gb_tidy"] == pytest.approx(2 / 3 * told["gb"])
 
 
 def test_a_direct_study_starts_nothing_that_it_cannot_expect_to_finish(made, monkeypatch):

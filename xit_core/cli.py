@@ -185,6 +185,10 @@ def add_study_arguments(given: Parser) -> None:
     given.add_argument(
         "--direct", action="store_true", help="rows only, in this process: without papermill and Snakemake"
     )
+    tidy_help = "delete the checkpoint of a stage once every run of the study that starts from it is finished"
+    given.add_argument("--tidy", action="store_true", help=tidy_help)
+    renew_help = "delete finished runs that other code made, and make them anew; published ones stay"
+    given.add_argument("--renew", action="store_true", help=renew_help)
     model_help = "an encoder of your own: a folder in transformers' layout, or NAME@COMMIT of the hub"
     given.add_argument("--model", type=filled, help=model_help)
 
@@ -357,7 +361,8 @@ def plan(study: str, scale: Scale, as_json: bool) -> None:
     known = "unknown: no run of each kind was timed" if hours is None else f"{hours:.3g} at the pace of"
     print(
         f"{sum(row['done'] for row in estimate['runs'])} of {len(estimate['runs'])} runs done; to do: "
-        f"{estimate['gpu_hours']:.3g} GPU-hours, {estimate['gb']:.2g} GB of checkpoints; "
+        f"{estimate['gpu_hours']:.3g} GPU-hours, {estimate['gb']:.2g} GB of checkpoints "
+        f"(with --tidy {estimate['gb_tidy']:.2g} at a time); "
         f"hours of one process {known}{'' if hours is None else ' ' + estimate['paced']}"
     )
 
@@ -404,6 +409,8 @@ def study(
     budget: float | None,
     seeds: int,
     direct: bool,
+    tidy: bool,
+    renew: bool,
     model: str | None,
 ) -> None:
     """a whole study through Snakemake, then the analysis; finished runs are skipped"""
@@ -419,11 +426,28 @@ def study(
             "its jobs"
         )
     scale = started_from(scale, model) if model else scale
-    say(damaged(scale) + left_aside())
+    say(damaged(scale) + left_aside() + made_by_other_code(study, scale, seeds, renew))
     if direct:
-        run_direct(study, scale, budget, seeds)
+        run_direct(study, scale, budget, seeds, tidy)
     else:
-        run_study(study, scale, cores, profile, budget, seeds, resources)
+        run_study(study, scale, cores, profile, budget, seeds, resources, tidy)
+
+
+def made_by_other_code(study: str, scale: Scale, seeds: int, renew: bool) -> list[str]:
+    """One line about finished runs whose code has changed since; [] when there are none.
+
+    `renew`: delete them, to be made anew.
+    """
+    from .design import studies
+    from .run import changed
+    from .run.workflow import study_lock
+
+    found = changed.modules_changed(studies.runs(study, scale, seeds))
+    if not renew:
+        return changed.told(found)
+    with study_lock(scale):
+        changed.forget(found)
+    return [f"{len(found)} runs that other code made are made anew"]
 
 
 def results(action: str, folder: str | None, study: str | None, scale: Scale | None) -> None:

@@ -1,6 +1,6 @@
 """Which runs make up each study: a function of the scale for each study."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from ..machine.errors import Bad
@@ -47,6 +47,16 @@ def grid(scale: Scale, sources: tuple[str, ...], targets: tuple[str, ...], **fie
     """Every source over every target with every seed of the scale; `fields` are further fields of `Run`."""
     cells = [(source, seed) for source in sources for seed in scale.seeds]
     return [Run(path, scale, seed, **fields) for source, seed in cells for path in paths(source, targets)]
+
+
+def stages(runs: Iterable[Run]) -> dict[Run, list[Run]]:
+    """The stages of a plan, each with itself and the runs that start from it, in the order of the plan."""
+    found: dict[Run, list[Run]] = {}
+    for run in runs:
+        for stage in {run, *run.parents}:
+            if stage.phase == 2:
+                found.setdefault(stage, []).append(run)
+    return found
 
 
 def main_study(scale: Scale) -> list[Run]:

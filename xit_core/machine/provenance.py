@@ -1,10 +1,15 @@
 """Which code made a score: the commit of the project's own tree, if any, and the versions of its packages."""
 
+import ast
+import hashlib
+import io
 import os
 import subprocess
+import tarfile
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from .places import PACKAGE, ROOT
 
@@ -63,6 +68,12 @@ def changes() -> tuple[str | None, ...]:
 
 
 def git(*words: str) -> str | None:
+    """The output of a git command in the project's tree, as text; None when it fails."""
+    told = answer(*words)
+    return None if told is None else told.decode("utf-8", "surrogateescape").rstrip("\n")
+
+
+def answer(*words: str) -> bytes | None:
     """The output of a git command in the project's tree; None when it fails.
 
     The environment and the user's settings do not change it.
@@ -70,8 +81,49 @@ def git(*words: str) -> str | None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-C", str(ROOT), "-c", "core.fsmonitor=false", "-c", "core.quotePath=true", *words]
     with suppress(OSError):
-        result = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="surrogateescape", env=env, check=False
-        )
-        return result.stdout.rstrip("\n") if result.returncode == 0 else None
+        result = subprocess.run(command, capture_output=True, env=env, check=False)
+        return result.stdout if result.returncode == 0 else None
     return None
+
+
+# -- has the code changed since? -----------------------------------------------------------------------------
+
+
+def digests() -> dict[str, str]:
+    """The digest of each module of the package as it is now, by its name, such as "model.train"."""
+    files = {file.relative_to(PACKAGE): file for file in PACKAGE.rglob("*.py")}
+    return {module(name): digest(file.read_bytes()) for name, file in files.items()}
+
+
+@cache
+def digests_of(commit: str) -> dict[str, str] | None:
+    """The same at a commit; None where git does not have it."""
+    archive = answer("archive", "--format=tar", commit, "xit_core")
+    if archive is None:
+        return None
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        members = {PurePosixPath(member.name): member for member in files if member.name.endswith(".py")}
+        read = {name: files.extractfile(member).read() for name, member in members.items()}
+    return {module(name.relative_to("xit_core")): digest(source) for name, source in read.items()}
+
+
+def module(file: PurePosixPath) -> str:
+    """The name of the module in a file of the package."""
+    return ".".join(file.with_suffix("").parts)
+
+
+@cache
+def digest(source: bytes) -> str:
+    """A hash of what a module's source does: comments, docstrings and layout do not count.
+
+    Source that is not Python counts to the letter.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return hashlib.sha256(source).hexdigest()
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

@@ -75,7 +75,8 @@ def costs(study: str, scale: Scale) -> dict:
     """The runs of a study with parents, state and estimated cost, and what those not yet done will take.
 
     A run's cost is its `arithmetic` and the seconds that runs like it took, on this machine if there are any:
-    None where there are none. `gb` is the space for checkpoints.
+    None where there are none. `gb` is the space for checkpoints, and `gb_tidy` the most of it that a tidy
+    study takes at a time.
     """
     runs = studies.runs(study, scale)
     rows = arithmetic(runs, scale)
@@ -84,13 +85,21 @@ def costs(study: str, scale: Scale) -> dict:
         row["seconds"] = next(filter(None, (pace.expected(r) for pace in both)), None)
     todo = [row for row in rows if not row["done"]]
     seconds = [row["seconds"] for row in todo]
-    stages = sum(r.phase == 2 and not row["done"] for r, row in zip(runs, rows, strict=True))
+    left = [r for r, row in zip(runs, rows, strict=True) if not row["done"]]
+    each = checkpoint_bytes(scale) / 1e9
     return {
         "runs": rows, "hours": None if None in seconds else sum(seconds) / 3600,
         "paced": "this machine" if both[0].spent else "the machine of the published rows",
         "gpu_hours": sum(row["flops"] for row in todo) / GPU / 3600,
-        "gb": stages * checkpoint_bytes(scale) / 1e9,
+        "gb": len(studies.stages(left)) * each, "gb_tidy": most_kept(left) * each,
     }  # fmt: skip
+
+
+def most_kept(runs: list[Run]) -> int:
+    """How many checkpoints a tidy study has at a time, at most, if it makes its runs one after the other."""
+    place = {run: i for i, run in enumerate(runs)}
+    spans = [[place[run] for run in using] for using in studies.stages(runs).values()]
+    return max((sum(min(x) <= i <= max(x) for x in spans) for i in range(len(runs))), default=0)
 
 
 def layer_weights(scale: Scale) -> int:

@@ -25,17 +25,22 @@ from ..machine.errors import Bad
 from ..machine.places import runs_dir
 from . import launch
 from .clock import Clock, Over, until
+from .tidy import tidier
 from .workflow import state, study_lock
 
 
-def run_direct(study: str, scale: Scale, budget: float | None = None, seeds: int = 0) -> None:
+def run_direct(
+    study: str, scale: Scale, budget: float | None = None, seeds: int = 0, tidy: bool = False
+) -> None:
     """Make the missing rows of a study in this process, in the order of the plan.
 
     This needs neither papermill nor Snakemake. Notebooks can be executed from the rows later, on any machine.
-    `budget`: seconds. `seeds`: only seeds up to this number; 0 = all. Raises: Bad or Failed, as `run_study`.
+    `budget`: seconds. `seeds`: only seeds up to this number; 0 = all. `tidy`: as in `run_study`.
+    Raises: Bad or Failed, as `run_study`.
     """
     clock, broken = Clock.of(study, scale, budget), {}
-    todo = launch.jobs([run for run in studies.runs(study, scale, seeds) if not results.finished(run)])
+    runs = studies.runs(study, scale, seeds)
+    todo, clear = launch.jobs([run for run in runs if not results.finished(run)]), tidier(runs)
     if not todo:
         print(state(study, scale, seeds=seeds))
         return
@@ -51,6 +56,8 @@ def run_direct(study: str, scale: Scale, budget: float | None = None, seeds: int
         for job in todo:
             for _ in make_rows(job, clock, broken):
                 bar.update()
+            if tidy:
+                clear()
     if broken:
         first = next(iter(broken.values()))
         message = (

@@ -2,6 +2,7 @@
 
 import html
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -29,6 +30,7 @@ class Watch:
 
     jobs: list[launch.Job]
     logs: Path
+    tidy: Callable[[], None] = lambda: None  # called whenever the page is written
     begin: float = field(default_factory=time.time)
     written: float = 0.0  # when the page was written last
     started: dict[str, float] = field(default_factory=dict)  # notebook -> when its process was seen first
@@ -66,6 +68,7 @@ class Watch:
                 self.started[job.id] = time.time()
         if over or time.time() - self.written >= REFRESH:
             self.written = time.time()
+            self.tidy()
             write_text(self.logs / NAME, self.page(over))
 
     def page(self, over: bool = False) -> str:

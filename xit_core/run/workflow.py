@@ -24,6 +24,7 @@ from ..machine.locks import Owned, Unlockable, locked
 from ..machine.places import PARTS, executed_dir, results_dir, runs_dir
 from . import launch, leash, profiles, warm
 from .clock import GRACE, Clock
+from .tidy import tidier
 from .watch import Watch
 
 # -- the work ------------------------------------------------------------------------------------------------
@@ -37,19 +38,22 @@ def run_study(
     budget: float | None = None,
     seeds: int = 0,
     resources: str = "",
+    tidy: bool = False,
 ) -> None:
     """Execute the missing runs of a study, then the analysis.
 
     `cores`: runs at a time; None: as many as the profile's place allows. `budget`: seconds; a notebook is
     started if its first run is expected to end within it. `seeds`: only seeds up to this number; 0 = all.
-    `resources`: what each job of a cluster asks for, besides what the plan says.
+    `resources`: what each job of a cluster asks for, besides what the plan says. `tidy`: delete checkpoints
+    from which all runs of the study are finished.
     Raises: Bad before anything starts, or when a user's mistake stopped a notebook; Failed when a notebook
     failed for another reason. The other notebooks are still executed.
     """
     place = profiles.profile(profile)
     options = profiles.options(place, cores, resources)
     clock = Clock.of(study, scale, budget)
-    jobs = launch.jobs(studies.runs(study, scale, seeds))
+    runs = studies.runs(study, scale, seeds)
+    jobs = launch.jobs(runs)
     analysis = launch.job(launch.ANALYSIS, scale=scale)
     pending = [
         job for job in jobs if not job.done and not job.published
@@ -71,7 +75,8 @@ def run_study(
             remove_traces(job, logs)
         analysis.output.unlink(missing_ok=True)
         plan = graph(pending, clock, None if place.here else profiles.needs(study, scale))
-        snakemake(pending, plan, logs, options, place.here, lock, clock)
+        seen = Watch(pending, logs, tidier(runs) if tidy else lambda: None)
+        snakemake(seen, plan, options, place.here, lock, clock)
     if not report(pending, logs, clock):
         print(state(study, scale, sum(not job.done for job in pending), seeds))
 
@@ -106,13 +111,7 @@ def state(study: str, scale: Scale, notebooks: int = 0, seeds: int = 0) -> str:
 
 
 def snakemake(
-    pending: list[launch.Job],
-    plan: dict,
-    logs: Path,
-    options: list[str],
-    here: bool,
-    lock: IO | Owned,
-    clock: Clock,
+    seen: Watch, plan: dict, options: list[str], here: bool, lock: IO | Owned, clock: Clock
 ) -> None:
     """Run jobs in the order of the plan, parents first, and show how far they are.
 
@@ -120,7 +119,8 @@ def snakemake(
 
     All child processes are stopped at the end, on an interrupt, and when the time is over.
     """
-    work = workplace(pending[0].scale, logs)
+    scale, logs = seen.jobs[0].scale, seen.logs
+    work = workplace(scale, logs)
     (work / "plan.json").write_text(json.dumps(plan, indent=1), encoding="utf-8")
     command = command_line(work, options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -128,7 +128,7 @@ def snakemake(
     with (
         open(logs / "snakemake.log", "w", encoding="utf-8") as log,
         open(logs / "kernels.log", "w", encoding="utf-8") as loading,
-        warm.ready(loading if pending[0].scale.together and here else None) as leads,
+        warm.ready(loading if scale.together and here else None) as leads,
     ):
         # its own session, so that one signal reaches every process; it inherits the lock, which is free when
         # all of them have ended, also if this process is killed
@@ -141,7 +141,6 @@ def snakemake(
             pass_fds=descriptors,
             env=child_environment(work) | leads,
         )
-        seen = Watch(pending, logs)
         try:
             follow(child, seen, clock.end)
         finally:
