@@ -1,6 +1,6 @@
 """xit: does training on an English intermediate task improve zero-shot cross-lingual transfer?
 
-The rooms are layers, top to bottom; an import never goes up (tests/test_rooms.py).
+The rooms are layers, top to bottom; an import never goes up (tests/test_package.py).
 
     cli       the shell's door: the command xit
     bench     speed beside Trainer and faiss

@@ -7,12 +7,14 @@ commit, and a commit's modules are compared with those of today.
 import shutil
 from collections.abc import Iterable
 
+from .. import micro
 from ..design.run import Run
 from ..design.tasks import PARALLEL, TASKS
 from ..ledger import predictions, results
 from ..machine.provenance import digests, digests_of
 
-ROOMS = ("data", "metrics", "micro", "model", "phases", "score")  # their code decides scores
+ROOMS = ("data", "metrics", "model", "phases", "score")  # their code decides scores
+WORLD = micro.__name__.rpartition(".")[-1]  # and this where the data are generated
 
 
 def bears_on(name: str, run: Run) -> bool:
@@ -23,7 +25,7 @@ def bears_on(name: str, run: Run) -> bool:
     if folder == "model.methods":
         return last in {"__init__", *(stage.method.name for stage in run.stages)}
     room = name.split(".")[0]
-    return room in ROOMS and (room != "micro" or run.scale.world.made)
+    return room in ROOMS or room == WORLD and run.scale.world.made
 
 
 def kinds(run: Run) -> set[str]:
