@@ -169,12 +169,14 @@ def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_sa
         results.write(row | {"dose": row["dose"] | {"trained": 8 if "adapter" in row["method"] else 100}})
     text = (pages.build(tmp_path / "book") / "questions/adapters.md").read_text()
     assert "**Short answer: yes**. joint − mean of single tasks, adapters: +" in text
+    assert " points. Beside it, joint − best single task, adapters: " in text
     assert "| targets learned | 5 of 5, 3 needed | passed |" in text and "could have been seen" not in text
     assert (tmp_path / "book/figures/micro-weights-adapters.svg").is_file()
     assert cli.main(["questions", "--json", "--scale", "micro"]) == 0
     told = next(row for row in json.loads(capsys.readouterr().out) if row["question"] == "adapters")
     front = (tmp_path / "book/front_questions.md").read_text()
-    assert f"(questions/adapters) | {question_pages.interval_cell(told)}<br>{told['verdict']} |" in front
+    cell = f"**{told['verdict']}**<br>{told['name']}: {question_pages.interval_cell(told)}"
+    assert f"(questions/adapters) | {cell} |" in front
 
 
 def test_the_command_tells_every_contrast_of_every_question(capsys):

@@ -2,6 +2,7 @@
 hand."""
 
 from dataclasses import replace
+from statistics import stdev
 
 import numpy as np
 import pandas as pd
@@ -170,5 +171,9 @@ def test_a_language_has_its_score_and_gains_in_every_task_as_means_over_seeds():
     )
     cells = dict(zip(head, line, strict=True))
     assert cells["baseline"] == chapters.number(sum(before.values()) / 3)
-    assert cells["after mnli"] == chapters.number(sum(after[s] - before[s] for s in before) / 3, "+,.1f")
+    gains = [after[seed] - before[seed] for seed in before]
+    half = 4.3027 * stdev(gains) / 3**0.5
+    assert cells["after mnli"].split("\N{NO-BREAK SPACE}") == [
+        chapters.number(sum(gains) / 3, "+,.1f"), "±", chapters.number(half),
+    ]  # fmt: skip
     assert real.by_language(chapters.View("paper")) == chapters.EMPTY

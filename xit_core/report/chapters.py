@@ -179,7 +179,12 @@ def estimate_cell(row: dict) -> str:
     if row["low"] is None:
         return count(row["estimate"])
     ends = [row.get(f"joint_{end}", row[end]) for end in ("low", "high")]
-    mean, low, high = (number(value, SIGNED) for value in (row["estimate"], *ends))
+    return with_interval(row["estimate"], *ends)
+
+
+def with_interval(mean: float, low: float, high: float) -> str:
+    """ "+1.2 [−0.3, +2.6]"."""
+    mean, low, high = (number(value, SIGNED) for value in (mean, low, high))
     return f"{mean} [{low}, {high}]"
 
 
@@ -262,6 +267,11 @@ def encoder_section(view: View, out: Path) -> str:
     scores = pd.DataFrame([score for row in view.encoder for score in row["scores"]])
     if len(scores):
         wide = scores.pivot_table(index="lang", columns="metric", values="value").rename(columns=METRICS)
+        searched = scores[scores.metric.str.startswith("accuracy")].n.max()
+        text += (
+            f"Tatoeba is searched here among {count(searched)} sentences of a language, or fewer; the target of "
+            "phase 3 may search more, and then scores lower.\n\n"
+        )
         text += markdown_table(
             ["language", *wide.columns], [[lang, *map(number, line)] for lang, *line in wide.itertuples()]
         )
@@ -292,7 +302,11 @@ def transfer(view: View) -> str:
         for on, part in ((on, by_target[on]) for on in TARGETS if on in by_target)
     ]  # fmt: skip
     head = ["target", "random weights", "baseline", "difference (points)", "± (95 %, seeds)", "seeds"]
-    text = "Zero-shot transfer: mean over the languages other than the pivot, and over seeds.\n\n"
+    text = (
+        "Zero-shot transfer: mean over the languages other than the pivot, and over seeds. What decides "
+        "[whether a target counts](#verdict-tested) has the pivot in it, as the targets' own score has, and "
+        "so differs a little.\n\n"
+    )
     return text + markdown_table(head, lines) if lines else ""
 
 

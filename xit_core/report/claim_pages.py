@@ -1,17 +1,32 @@
 """The part of the book on each claim, and on what can be tested at each scale."""
 
 import html
+import re
 from pathlib import Path
 
 from ..design.scales import PIVOT
 from . import chapters, claims, forest, plots, published
-from .chapters import EMPTY, SIGNED, View, estimate_cell, markdown_table, marked, number, small, verdict_cell
+from .chapters import (
+    EMPTY,
+    SIGNED,
+    View,
+    estimate_cell,
+    markdown_table,
+    marked,
+    number,
+    small,
+    verdict_cell,
+    with_interval,
+)
 from .claims import MEASURED
-from .contrasts import Short
+from .contrasts import BASELINE, Short, versus
 from .gates import Gate, gates
 from .sensitivity import Variant
 from .stats import SEEDS, homogeneity, residuals
 
+FEW = 2  # targets whose gains stand side by side, task by task
+MANY = 9  # published values that are shown without being folded
+ADDRESS = re.compile(r"https?://[^\s,;)]*[^\s,;).:]")
 VERDICTS = ["scale", "estimate and interval", "detectable", "verdict", "note"]
 
 
@@ -34,6 +49,7 @@ def sections(shown: list[View], out: Path) -> dict[str, str]:
             small(markdown_table(VERDICTS, lines)),
             _changes(scale_rows),
             _forest(claim, shown, out),
+            *(_by_task(row, view) for row, view in zip(scale_rows, shown, strict=True)),
             *(_sensitivity(view.sensitivity.get(claim.id, []), view.scale) for view in shown),
             *(_data_behind(row) for row in scale_rows),
             *(_runs_of(row) for row in scale_rows if row["runs"]),
@@ -106,6 +122,22 @@ def _forest(claim: claims.Claim, shown: list[View], out: Path) -> str:
     return chapters.figure(out, None, "forest", plots.forest(lines), claim.id, forest_in_words(lines))
 
 
+def _by_task(row: dict, view: View) -> str:
+    """What each intermediate task adds on each target, for a claim about the tasks one by one; else ""."""
+    if row["estimate"] is None or len(row["tasks"]) < 2 or len(row["targets"]) > FEW:
+        return ""
+    lines = []
+    for task in row["tasks"]:
+        gaps = [view.ledger.gap(versus((task, PIVOT), BASELINE, (target,))) for target in row["targets"]]
+        lines.append([f"`{task}`", *(with_interval(gap.mean, gap.low, gap.high) for gap in gaps)])
+    head = ["after", *(f"`{target}` [95 %]" for target in row["targets"])]
+    return (
+        f"Task by task at `{row['scale']}`, points gained over no intermediate task. The verdict asks what "
+        "each of them does, and corrects for asking so often; it can be open where their mean is clear."
+        f"\n\n{small(markdown_table(head, lines))}"
+    )
+
+
 def forest_in_words(lines: list[forest.Estimate]) -> str:
     """The estimates of a forest plot, for readers who do not see it: on all targets, and the ends of the
     rest.
@@ -119,8 +151,7 @@ def forest_in_words(lines: list[forest.Estimate]) -> str:
 
 
 def _estimate(line: forest.Estimate) -> str:
-    mean, low, high = (number(value, SIGNED) for value in (line.estimate, line.low, line.high))
-    return f"{mean} [{low}, {high}] on {line.target}"
+    return f"{with_interval(line.estimate, line.low, line.high)} on {line.target}"
 
 
 def _data_behind(row: dict) -> str:
@@ -142,9 +173,20 @@ def _published_values(claim: claims.Claim) -> str:
         for r in published.csv_table("published")
         if r["claim"] == claim.id and (r["claimed"] or r["sourced"])
     ]
-    values = [[r[k] or "–" for k in ("row", "claimed", "sourced", "unit", "source")] for r in rows]
-    head = ["value", "under test", "sourced", "unit", "source"]
-    return (small(markdown_table(head, values)) if values else "") + published.consistency(claim.id)
+    values = [
+        [r[k] or "–" for k in ("row", "claimed", "sourced", "unit")] + [linked(r["source"])] for r in rows
+    ]
+    table = (
+        small(markdown_table(["value", "under test", "sourced", "unit", "source"], values)) if values else ""
+    )
+    if len(values) > MANY:
+        table = f"<details><summary>{len(values)} published values</summary>\n\n{table}\n</details>\n\n"
+    return table + published.consistency(claim.id)
+
+
+def linked(text: str) -> str:
+    """A source with its addresses as links."""
+    return ADDRESS.sub(r"<\g<0>>", text) or "–"
 
 
 def testable_section(view: View) -> str:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from ..design import studies
 from ..design.scales import PAPER
-from . import estimate, plots, question_pages
+from . import estimate, plots, published, question_pages
 from .chapters import MARK, SIGNED, View, count, estimate_cell, figure, markdown_table, marked, number
 from .claims import CLAIMS, MEASURED, SHORT
 from .rules import LIMITS
 
 SCALES = ("micro", "small", "paper")  # side by side, then a reader's own encoders
+UNSOURCED = "†"  # behind a claimed number
 WITH = {
     "micro": "In a laboratory of constructed languages, with an encoder of four layers",
     "small": "With multilingual-e5-small, a real encoder of twelve layers, on real XTREME rows",
@@ -40,7 +41,8 @@ def plain(shown: list[View]) -> str:
     return "".join([
         _measured_table(shown, claim_lines(shown, plain=True)[0]),
         "".join(map(tally, shown)) + "\n",
-        f"Of the other {len(sides)} claims, checked by code, {sides.count('holds')} hold.\n\n",
+        f"{UNSOURCED}: no public source was found for the number that is claimed. Of the other {len(sides)} "
+        f"claims, checked by code, {sides.count('holds')} hold.\n\n",
         question_pages.overview(shown, plain=True),
     ])  # fmt: skip
 
@@ -143,7 +145,8 @@ def claim_lines(shown: list[View], plain: bool) -> tuple[list[list], list[list]]
     for verdict_rows in zip(*(view.claims for view in shown), strict=True):
         row = verdict_rows[0]
         says = row["says"] if plain else f"[{row['says']}](#claim-{row['id']})"
-        line = [row["number"], says, count(row["published"])]
+        unsourced = row["published"] is not None and not published.is_sourced(row["id"])
+        line = [row["number"], says, count(row["published"]) + UNSOURCED * unsourced]
         if row["number"] <= MEASURED:
             pairs = zip(shown, verdict_rows, strict=True)
             measured.append([*line, *(_cell(r, plain) if view.rows else "not run" for view, r in pairs)])

@@ -280,8 +280,8 @@ def simulation_section(out: Path) -> str:
     if not records:
         return "*Not simulated yet: `xit simulate --keep` does it.*\n"
     head = [
-        "seeds", "studies", "lowest coverage (%)", "of", "most often wrong (%)", "rule",
-        "any wrong after correction (%)",
+        "how the seeds vary", "studies", "lowest coverage (%)", "of claim", "most frequent error (%)",
+        "verdict", "any wrong after correction (%)",
     ]  # fmt: skip
     lines = [
         [
@@ -344,7 +344,8 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "example.md": claim_pages.worked_example(shown),
         "tested.md": "".join(f"**`{view.scale}`**\n\n{claim_pages.testable_section(view)}" for view in shown),
         **{f"{name}.md": per_scale(views_of(scales, shown), *blocks) for name, scales in chapters_of.items()},
-        "languages.md": per_scale(shown, real.by_language),
+        **({} if known_own() else {"own.md": "*No encoder of a reader's own is in this ledger.*\n"}),
+        "languages.md": per_scale(sorted(shown, key=lambda view: not view.real), real.by_language),
         "data.md": per_scale(shown, data_tables),
         "catalogue.md": catalogue(),
         "runs.md": per_scale(shown, runs_table),

@@ -117,12 +117,17 @@ def gain_table(frame: pd.DataFrame) -> pd.DataFrame:
     return gains.assign(mean=gains.mean(axis=1, skipna=False)) if len(gains) else gains
 
 
-def gains_of(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
-    """Mean gain over the baseline of the same seed, one row per source. No rows if there is no baseline."""
+def gains_by_seed(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
+    """Gain over the baseline of the same seed, one row per source and seed. No rows without a baseline."""
     wide = scores.pivot_table(index=["name", "seed"], columns=columns, values="score")
     if "baseline" not in wide.index.get_level_values("name"):
         return wide.iloc[:0]
-    gains = (wide - wide.loc["baseline"].reindex(wide.index, level="seed")).groupby("name").mean()
+    return wide - wide.loc["baseline"].reindex(wide.index, level="seed")
+
+
+def gains_of(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
+    """Mean gain over the baseline of the same seed, one row per source. No rows if there is no baseline."""
+    gains = gains_by_seed(scores, columns).groupby("name").mean()
     return gains.loc[[n for n in order(gains.index) if n not in ("baseline", "random weights")]]
 
 

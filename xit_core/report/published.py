@@ -28,6 +28,11 @@ def claimed(name: str) -> float | None:
     return float(text) if "." in text else int(text) if text else None
 
 
+def is_sourced(name: str) -> bool:
+    """Whether a public source states the number under test."""
+    return any(row["claim"] == name and row["claimed"] and row["sourced"] for row in csv_table("published"))
+
+
 def stated(data: str, item: str) -> str:
     """What a task's data set states about itself (sizes.csv); "" when no public source states it."""
     names = (data, "/".join(TASKS[data].config(PIVOT))) if data in TASKS else (data,)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ..design import studies
 from . import plots, questions
-from .chapters import SIGNED, View, count, figure, markdown_table, number
+from .chapters import View, count, figure, markdown_table, number, with_interval
 from .contrasts import Ledger
 from .losses import matched
 from .questions import OPEN, UNTESTABLE, Question
@@ -34,7 +34,9 @@ def overview(shown: list[View], plain: bool = False) -> str:
 def answer_cell(question: Question, view: View) -> str:
     """The word of a question's answer at a scale, with its interval."""
     row = view.asked(question)[1][0]
-    return "not run" if row["estimate"] is None else f"{interval_cell(row)}<br>{row['verdict']}"
+    if row["estimate"] is None:
+        return "not run"
+    return f"**{row['verdict']}**<br>{row['name']}: {interval_cell(row)}"
 
 
 def page(question: Question, view: View, out: Path) -> str:
@@ -47,26 +49,32 @@ def page(question: Question, view: View, out: Path) -> str:
     measured = [row for row in found if row["estimate"] is not None]
     says = f"{measured[0]['name']}: {interval_cell(measured[0])}." if measured else ""
     drawing = figure(out, view, question.figure, drawn, question.id, says)
-    return f"{short_answer(found[0])}\n\n{progress(question, view)}\n\n{tables}{drawing}"
+    return f"{short_answer(found)}\n\n{progress(question, view)}\n\n{tables}{drawing}"
 
 
-def short_answer(row: dict) -> str:
-    """The answer in words, with its interval."""
+def short_answer(found: list[dict]) -> str:
+    """The answer in words, with its interval, and the second contrast, which qualifies it."""
+    row, *others = found
     if row["estimate"] is None:
         return f"**Not answered yet**: {row['note']}."
+    beside = "".join(
+        f" Beside it, {other['name']}: {interval_cell(other)}, {other['verdict']}."
+        for other in others[:1]
+        if other["estimate"] is not None
+    )
     because = f" ({row['note']})" if row["verdict"] == UNTESTABLE else ""
     seen = (
         f"; a difference of {number(row['detectable'])} could have been seen"
         if row["verdict"] == OPEN
         else ""
     )
-    return f"**Short answer: {row['verdict']}**{because}. {row['name']}: {interval_cell(row)} points{seen}."
+    answer = f"{row['name']}: {interval_cell(row)} points{seen}."
+    return f"**Short answer: {row['verdict']}**{because}. {answer}{beside}"
 
 
 def interval_cell(row: dict) -> str:
-    """ "+1.2 [−0.3, +2.6]"."""
-    mean, low, high = (number(row[key], SIGNED) for key in ("estimate", "low", "high"))
-    return f"{mean} [{low}, {high}]"
+    """The estimate of a contrast with its interval."""
+    return with_interval(row["estimate"], row["low"], row["high"])
 
 
 def progress(question: Question, view: View) -> str:
@@ -106,12 +114,8 @@ def drawn_by_weights(
     question: Question, view: View, ledger: Ledger, found: list[dict]
 ) -> "plots.Figure | None":
     """The score of each source against the weights that are trained for one target."""
-    on = dict.fromkeys(
-        cell[2]
-        for weights in question.contrasts(view.declared).values()
-        if isinstance(weights, dict)
-        for cell in weights
-    )
+    answer = next(iter(question.contrasts(view.declared).values()))
+    on = dict.fromkeys(cell[2] for cell in answer)
     return plots.trained(by_trained_weights(question, view, ledger, tuple(on)))
 
 

@@ -107,7 +107,7 @@ GAINS_SHOWN = ("squad1", "mnli", "hellaswag", "multi-task")
 
 def by_language(view: View) -> str:
     """A table of every language of every target: the baseline's score, and the gain of the trainings that
-    claims name, means over seeds in points.
+    claims name, means over seeds in points, with 95 % intervals.
     """
     scores = plots.language_scores(view.frame)
     means = scores.groupby(["lang", "on", "name"]).score.agg(["mean", plots.interval, "size"])
@@ -115,13 +115,21 @@ def by_language(view: View) -> str:
         return EMPTY
     base = means.xs("baseline", level="name")
     sources = [name for name in GAINS_SHOWN if name in set(scores.name)]
-    gains = plots.gains_of(scores, ["lang", "on"])
+    gains = plots.gains_by_seed(scores, ["lang", "on"])
+
+    def gain(name: str, lang: str, on: str) -> str:
+        values = gains.loc[name, (lang, on)].dropna() if (lang, on) in gains else ()
+        if not len(values):
+            return "–"
+        half = f" ± {number(plots.interval(values))}" if len(values) > 1 else ""
+        return number(values.mean(), SIGNED) + half.replace(" ", "\N{NO-BREAK SPACE}")
+
     # constructed languages have the codes of real ones, and no other name
     named = {row["lang"]: row["name"] for row in published.csv_table("languages") if view.real}
     lines = [
         [f"{named[lang]} ({lang})" if lang in named else lang, f"`{on}`", number(base.loc[lang, on]["mean"]),
          number(base.loc[lang, on].interval if base.loc[lang, on]["size"] > 1 else None),
-         *(number(gains.get((lang, on), {}).get(name), SIGNED) for name in sources)]
+         *(gain(name, lang, on) for name in sources)]
         for lang in sorted(set(scores.lang), key=lambda lang: named.get(lang, lang))
         for on in TARGETS if (lang, on) in base.index
     ]  # fmt: skip

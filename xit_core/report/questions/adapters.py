@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 F1 = tuple(name for name in TARGETS if "f1" in TASKS[name].metrics and TASKS[name].train_on)
 SEEDS = {"micro": 8}  # elsewhere as many as a verdict needs
+METHODS = {ADAPTER: "adapters", FULL: "full training"}  # as the names of contrasts say them
 FUSED = f"{ADAPTER} > {FUSION}"
 LEARNED = 3  # of the targets with F1 that must be learned, and of the single tasks more than half
 
@@ -81,7 +82,7 @@ def over_singles(scale: Scale, method: str, ours: "Source", on: tuple[str, ...])
 
 
 def contrasts(scale: Scale) -> "dict[str, Contrast]":
-    """The contrasts, all on the targets with F1."""
+    """The contrasts, on the targets with F1 where nothing else is said."""
     from ..contrasts import minus, versus
 
     on = tuple(name for name in targets(scale) if name in F1)
@@ -106,6 +107,10 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
             scale, ADAPTER, all_steps, on
         )
         found["joint: LoRA − full training"] = versus(equal[LORA], equal[FULL], on)
+        for method in (ADAPTER, FULL):
+            found[f"joint − mean of single tasks, {METHODS[method]}, all nine targets"] = over_singles(
+                scale, method, equal[method], targets(scale)
+            )
     return found
 
 
