@@ -269,7 +269,7 @@ def encoder_section(view: View, out: Path) -> str:
         wide = scores.pivot_table(index="lang", columns="metric", values="value").rename(columns=METRICS)
         searched = scores[scores.metric.str.startswith("accuracy")].n.max()
         text += (
-            f"Tatoeba is searched here among {count(searched)} sentences of a language, or fewer; the target of "
+            f"Tatoeba is searched here among {count(searched)} sentences a language, or fewer; the target of "
             "phase 3 may search more, and then scores lower.\n\n"
         )
         text += markdown_table(
