@@ -1,5 +1,5 @@
-# make [study] | test | book | pdf | publish-check | check | bench | encoder | constraints | clean.  Needs python3 (3.11) with
-# venv, make, bash and git; uses uv if there.  make study SCALE=small, make PYTHON=python3.11
+# make [study] | test | book | pdf | publish-check | check | bench | encoder | constraints | audit | clean.  Needs python3
+# (3.11) with venv, make, bash and git; uses uv if there.  make study SCALE=small, make PYTHON=python3.11
 #
 # The folder may have any name. Recipes name files relative to it; its own name, and what is given on the command line, reach a
 # program in its environment, where no shell reads them. `make check` has shellcheck read the recipes (tools/recipes.py).
@@ -7,7 +7,7 @@ override SHELL := /bin/sh
 override .SHELLFLAGS := -ec
 override VPATH :=
 
-.PHONY: study test book pdf publish-check check bench encoder constraints clean
+.PHONY: study test book pdf publish-check check bench encoder constraints audit clean
 .DELETE_ON_ERROR:
 
 ifeq ($(wildcard xit_core/cli.py),)
@@ -103,6 +103,10 @@ encoder: .venv/.ready
 # constraints.txt anew: the newest versions that environment.yml allows
 constraints:
 	bash tools/setup constraints
+
+# known vulnerabilities of these; needs the network, and the advisories change from day to day, so no test asks for it
+audit:
+	bash tools/setup audit
 
 clean:
 	rm -rf _build _runs _repeat book/_generated book/executed/smoke book/executed/micro book/results/smoke book/results/micro
