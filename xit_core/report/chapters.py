@@ -1,5 +1,6 @@
 """The tables and figures of each phase at one scale of the ledger, as Markdown for the book's chapters."""
 
+import re
 from functools import cached_property
 from pathlib import Path
 
@@ -164,6 +165,11 @@ def number(value: float | None, form: str = ",.1f") -> str:
     if value is None or pd.isna(value):
         return "–"
     return f"{round(value, 1) + 0.0:{form}}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no "-0.0"
+
+
+def minus(text: str) -> str:
+    """A text with the sign for minus before its negative numbers."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
 
 
 def count(value: float | None) -> str:

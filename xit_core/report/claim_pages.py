@@ -13,6 +13,7 @@ from .chapters import (
     estimate_cell,
     markdown_table,
     marked,
+    minus,
     number,
     small,
     verdict_cell,
@@ -37,7 +38,7 @@ def sections(shown: list[View], out: Path) -> dict[str, str]:
     texts = {}
     for claim, *scale_rows in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
         lines = [
-            [f"`{r['scale']}`", estimate_cell(r), number(r["detectable"]), verdict_cell(r), r["note"]]
+            [f"`{r['scale']}`", estimate_cell(r), number(r["detectable"]), verdict_cell(r), minus(r["note"])]
             for r in scale_rows
         ]
         texts[f"claims/{claim.id}.md"] = "\n".join([
@@ -194,9 +195,11 @@ def testable_section(view: View) -> str:
     equally over the seeds.
     """
     found = gates(view.ledger)
-    lines = [[f"`{target}`", "target", learned(gate), gate.says] for target, gate in found.targets.items()]
+    lines = [
+        [f"`{target}`", "target", learned(gate), minus(gate.says)] for target, gate in found.targets.items()
+    ]
     lines += [
-        [f"`{shown_source(view, source)}`", "training", learned(gate), gate.says]
+        [f"`{view.ledger.shown(source)}`", "training", learned(gate), minus(gate.says)]
         for source, gate in found.stages.items()
     ]
     if not lines:
@@ -212,12 +215,6 @@ def testable_section(view: View) -> str:
 def learned(gate: Gate) -> str:
     """The word for a gate."""
     return {True: "yes", False: "no", None: "not known yet"}[gate.passed]
-
-
-def shown_source(view: View, source: tuple[str, str]) -> str:
-    """The name of a training for readers: the nine together are "multi"."""
-    name = source[0].replace("+".join(view.ledger.nine), "multi")
-    return name if source[1] == PIVOT else f"{name} ({source[1]})"
 
 
 def equal_spread(view: View) -> str:

@@ -171,6 +171,11 @@ class Ledger:
             source for source in self.nine if any(cell[:2] == (source, PIVOT) for cell in self.cells)
         )
 
+    def shown(self, source: Source) -> str:
+        """The name of a training for readers: the nine together are "multi"."""
+        name = source[0].replace("+".join(self.nine), "multi")
+        return name if source[1] == PIVOT else f"{name} ({source[1]})"
+
     def restricted(self, keep: Callable[[Cell, int], bool]) -> "Ledger":
         """The same without the cells, or the seeds of cells, that `keep` refuses. One seed is then enough for
         an estimate; its interval is not to be used.

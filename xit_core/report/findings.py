@@ -80,7 +80,7 @@ def learned_tasks(ledger: Ledger) -> Tested:
 
 def learned_sources(ledger: Ledger, sources: tuple[Source, ...]) -> Tested:
     """Whether the trainings that a claim compares are all learned."""
-    named = {name if lang == PIVOT else f"{name} ({lang})": (name, lang) for name, lang in sources}
+    named = {ledger.shown(source): source for source in sources}
     found = {name: gates(ledger).stages.get(source, NOT_TRAINED) for name, source in named.items()}
     return tested(tuple(named), found, len(named), "trainings")
 

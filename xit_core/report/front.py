@@ -162,7 +162,7 @@ def _measured_table(shown: list[View], lines: list[list]) -> str:
 
 def _cell(row: dict, plain: bool) -> str:
     """A table cell with an estimate, its verdict and a link to its runs."""
-    link = f' · <a href="claims.html#runs-{row["id"]}-{row["scale"]}">{len(row["runs"])} runs</a>'
+    link = f'<br><a href="claims.html#runs-{row["id"]}-{row["scale"]}">{len(row["runs"])} runs</a>'
     return f"{estimate_cell(row)}<br>{verdict(row, plain)}{link if row['runs'] and not plain else ''}"
 
 

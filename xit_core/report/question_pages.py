@@ -6,7 +6,7 @@ import pandas as pd
 
 from ..design import studies
 from . import plots, questions
-from .chapters import View, count, figure, markdown_table, number, with_interval
+from .chapters import View, count, figure, markdown_table, minus, number, with_interval
 from .contrasts import Ledger
 from .losses import matched
 from .questions import OPEN, UNTESTABLE, Question
@@ -99,7 +99,7 @@ def contrast_table(found: list[dict]) -> str:
 def gate_table(gates: dict) -> str:
     """What must be learned before the question can be answered."""
     words = {True: "passed", False: "failed", None: "not known yet"}
-    lines = [[name, gate.says, words[gate.passed]] for name, gate in gates.items()]
+    lines = [[name, minus(gate.says), words[gate.passed]] for name, gate in gates.items()]
     return markdown_table(["gate", "found", "outcome"], lines) if lines else ""
 
 

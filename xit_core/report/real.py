@@ -16,6 +16,7 @@ from .chapters import (
     estimate_cell,
     figure,
     markdown_table,
+    minus,
     number,
     small,
     verdict_cell,
@@ -94,7 +95,7 @@ def verdicts(view: View) -> str:
             count(row["published"]),
             estimate_cell(row),
             verdict_cell(row),
-            view.findings[row["id"]].note or "–",
+            minus(view.findings[row["id"]].note) or "–",
         ]
         for row in view.claims
         if row["number"] <= MEASURED
