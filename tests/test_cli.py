@@ -252,7 +252,7 @@ def test_a_study_is_a_graph_in_which_parents_come_first(places):
     assert needs["analysis"] == set(needs) - {"analysis"}
     stage = next(i for i in needs if i.startswith("mnli-s1"))
     assert stage in needs[next(i for i in needs if i.startswith("mnli.targets-s1"))]
-    assert all("xit_core.cli run" in j["command"] for j in plan["jobs"])
+    assert all("xit_core.run.asked run" in j["command"] for j in plan["jobs"])
 
 
 def test_a_run_waits_for_no_other_seeds_start():

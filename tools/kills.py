@@ -37,6 +37,7 @@ ROLES = {
     "xit_core.cli study": "the study",
     "xit_core.run.leash": "its leash",
     "snakemake": "Snakemake",
+    "xit_core.run.asked": "who asks for a run",
     "xit_core.cli run": "a run",
     "ipykernel": "a kernel",
     "xit_core.run.warm": "what forks kernels",
@@ -71,12 +72,13 @@ def processes(mark: str) -> dict[int, tuple[str, str]]:
     return found
 
 
+FORKED = {"cli": "a run", "ipykernel_launc": "a kernel"}  # names of at most 15 letters
+
+
 def role(number: int, line: str) -> str:
-    """What a process is, by its command line; a forked kernel has that of the process that forked it."""
-    name = next((name for part, name in ROLES.items() if part in line), "a shell")
-    if name == ROLES["xit_core.run.warm"] and os.getsid(number) == number:
-        return ROLES["ipykernel"]
-    return name
+    """What a process is, by its command line; a fork has that of the process that forked it, and a name."""
+    name = (Path("/proc") / str(number) / "comm").read_text().strip()
+    return FORKED.get(name) or next((name for part, name in ROLES.items() if part in line), "a shell")
 
 
 @contextlib.contextmanager
@@ -104,7 +106,9 @@ def disturbed(log, dice: random.Random, latest: float, mark: str) -> Kill | None
     victim = dice.choice([*sorted({name for name, _ in alive.values()}), EVERY])
     before = finished_rows()
     running = {
-        line.partition(" run ")[2].partition(" --")[0] for name, line in alive.values() if name == "a run"
+        line.partition(" run ")[2].partition(" --")[0]
+        for name, line in alive.values()
+        if name == ROLES["xit_core.run.asked"]
     }
     kill = Kill(victim, time.time() - begin, "; ".join(sorted(running)), len(before))
     for number in (n for n, (name, _) in alive.items() if victim in (name, EVERY)):

@@ -124,4 +124,6 @@ def _records(told: dict) -> str:
 def _value(x: float | None) -> str:
     if x is None:
         return "–"
+    if x == round(x):  # a count
+        return f"{x:,.0f}"
     return f"{x:,.0f}" if abs(x) >= 100 else f"{x:,.2f}"

@@ -51,7 +51,7 @@ class ThisInterpreter(AsyncKernelManager):
         if place := os.environ.get(warm.VARIABLE):
             with contextlib.suppress(OSError):  # it has ended
                 folder = given.get("cwd") or os.getcwd()
-                provisioner.process = warm.ForkedKernel(place, kernel_cmd, given["env"], folder)
+                provisioner.process = warm.Forked(place, kernel_cmd, given["env"], folder)
                 provisioner.pid = provisioner.pgid = provisioner.process.pid
                 return self._reconcile_connection_info(provisioner.connection_info)
         await super()._async_launch_kernel(kernel_cmd, **given)

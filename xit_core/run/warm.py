@@ -1,7 +1,7 @@
-"""Kernels forked from one process that has loaded everything, because loading takes longer than small runs.
+"""Runs and kernels forked from one process that has loaded everything: loading takes longer than small runs.
 
-`ready` keeps that process while a study runs. `ForkedKernel` is a kernel of it, with the methods of
-`subprocess.Popen` that jupyter_client calls. Where there is no such process, kernels start as always.
+`ready` keeps that process while a study runs. `Forked` is a process that it forked, with the methods of
+`subprocess.Popen` that jupyter_client calls. Where nothing forks, runs and kernels start as always.
 """
 
 import contextlib
@@ -16,19 +16,20 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from typing import IO, NoReturn
 
-VARIABLE = "XIT_WARM"  # names the socket of the process that forks kernels
+VARIABLE = "XIT_WARM"  # names the socket of the process that forks
 # pandas and matplotlib look where they are loaded, and would draw for a terminal in every kernel
-LOADED = ("ipykernel.kernelapp", "xit_core.phases")
+LOADED = ("ipykernel.kernelapp", "xit_core.phases", "papermill", "xit_core.run.launch", "xit_core.run.kernel")
 POLL = 0.05  # seconds
 SIZE, PID = 8, 10  # bytes of a request's length and of a process's number
 
-DIES_WITH_PARENT = 1  # the option PR_SET_PDEATHSIG of Linux' prctl
+DIES_WITH_PARENT, NAME = 1, 15  # the options PR_SET_PDEATHSIG and PR_SET_NAME of Linux' prctl
 
-Kernels = dict[int, socket.socket]  # process -> the connection of who asked for it
+Forks = dict[int, socket.socket]  # process -> the connection of who asked for it
 
 
 # -- who asks ------------------------------------------------------------------------------------------------
@@ -36,7 +37,7 @@ Kernels = dict[int, socket.socket]  # process -> the connection of who asked for
 
 @contextlib.contextmanager
 def ready(log: IO | int | None) -> Iterator[dict[str, str]]:
-    """Within the block, a process that forks kernels runs; yields the variable that leads others to it.
+    """Within the block, a process forks runs and kernels; yields the variable that leads others to it.
 
     `log`: where it writes; None for no such process. There is none either where this is not Linux.
     """
@@ -62,10 +63,10 @@ def ready(log: IO | int | None) -> Iterator[dict[str, str]]:
             child.wait()
 
 
-class ForkedKernel:
-    """A kernel that was forked, from its start to its exit status.
+class Forked:
+    """A process that was forked to do `python -m MODULE ...`, from its start to its exit status.
 
-    Raises: OSError when no process forks kernels at `place`.
+    Raises: OSError when no process forks at `place`.
     """
 
     stdin = stdout = stderr = None
@@ -78,35 +79,35 @@ class ForkedKernel:
         socket.send_fds(self.line, [len(request).to_bytes(SIZE)], [1, 2])
         self.line.sendall(request)
         if not (told := self.line.recv(PID, socket.MSG_WAITALL)):
-            raise ConnectionError("the process that forks kernels has ended")
+            raise ConnectionError("the process that forks has ended")
         self.pid = int(told)
         self.line.setblocking(False)
 
     def poll(self) -> int | None:
-        """The exit status; None while the kernel runs."""
+        """The exit status; None while it runs."""
         if self.returncode is None:
             with contextlib.suppress(BlockingIOError):
-                # without a word, the process that forks kernels has ended, and with it the kernel
+                # without a word, the process that forks has ended, and with it what it forked
                 self.returncode = int(self.line.recv(PID) or -signal.SIGKILL)
         return self.returncode
 
     def wait(self) -> int:
-        """Wait for the kernel's end."""
+        """Wait for its end."""
         while self.poll() is None:
             time.sleep(POLL)
         return self.returncode
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, unless the kernel has ended."""
+        """Send a signal, unless it has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Ask the kernel to end."""
+        """Ask it to end."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the kernel."""
+        """End it."""
         self.send_signal(signal.SIGKILL)
 
 
@@ -114,41 +115,41 @@ class ForkedKernel:
 
 
 def serve(listening: socket.socket) -> None:
-    """Load everything, then fork a kernel for each connection, until standard input ends.
+    """Load everything, then fork a process for each connection, until standard input ends.
 
-    A kernel is killed when who asked for it closes the connection; at the end every kernel is.
+    It is killed when who asked for it closes the connection; at the end all are.
     """
     for name in LOADED:
         import_module(name)
-    system, own, kernels = ctypes.CDLL(None), os.getpid(), Kernels()
+    system, own, forks = ctypes.CDLL(None), os.getpid(), Forks()
     while True:
         waiting, _, _ = select.select([sys.stdin, listening], [], [], POLL)
         if sys.stdin in waiting:
-            kill(kernels)
+            kill(forks)
             break
         if listening in waiting:
             line, _ = listening.accept()
-            if pid := forked(line, [listening, *kernels.values()], lambda: die_with(own, system)):
-                kernels[pid] = line
-        kill([pid for pid, line in kernels.items() if closed(line)])
-        for pid in ended(kernels):
-            kernels.pop(pid).close()
-    for pid in kernels:
+            if pid := forked(line, [listening, *forks.values()], lambda name: bind(name, own, system)):
+                forks[pid] = line
+        kill([pid for pid, line in forks.items() if closed(line)])
+        for pid in ended(forks):
+            forks.pop(pid).close()
+    for pid in forks:
         os.waitpid(pid, 0)
 
 
 def closed(line: socket.socket) -> bool:
-    """Whether the other end of a connection was closed: nobody waits for this kernel."""
+    """Whether the other end of a connection was closed: nobody waits for this process."""
     try:
         return not line.recv(1, socket.MSG_DONTWAIT)
     except BlockingIOError:
         return False
 
 
-def ended(kernels: Kernels) -> list[int]:
-    """The kernels that have ended since the last call; who asked for them is told their exit status."""
+def ended(forks: Forks) -> list[int]:
+    """The forks that have ended since the last call; who asked for them is told their exit status."""
     over = []
-    for pid, line in kernels.items():
+    for pid, line in forks.items():
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             with contextlib.suppress(OSError):  # nobody waits for it
@@ -157,25 +158,26 @@ def ended(kernels: Kernels) -> list[int]:
     return over
 
 
-def kill(kernels: Iterable[int]) -> None:
-    """End kernels with all that they have started."""
-    for pid in kernels:
+def kill(forks: Iterable[int]) -> None:
+    """End forks with all that they have started."""
+    for pid in forks:
         with contextlib.suppress(ProcessLookupError):  # it has no session of its own yet
             os.killpg(pid, signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
 
 
-def die_with(parent: int, system: ctypes.CDLL) -> None:
-    """Let the system kill this process when its parent is gone, which may have been killed without a word."""
+def bind(name: str, parent: int, system: ctypes.CDLL) -> None:
+    """Name this process, and let the system kill it when its parent is gone, also without a word."""
+    system.prctl(NAME, name.encode())
     system.prctl(DIES_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:  # it was gone before
         os._exit(1)
 
 
-def forked(line: socket.socket, others: list[socket.socket], bind: Callable[[], None]) -> int:
-    """Fork the kernel that a connection asks for; returns its process, or 0 when who asked is gone.
+def forked(line: socket.socket, others: list[socket.socket], bind: Callable[[str], None]) -> int:
+    """Fork the process that a connection asks for; returns its number, or 0 when who asked is gone.
 
-    `bind`: what the new process calls first.
+    `bind`: what the new process calls first, with the name of the module that it is for.
     """
     head, streams, *_ = socket.recv_fds(line, SIZE, 2)
     request = line.recv(int.from_bytes(head), socket.MSG_WAITALL) if len(head) == SIZE else b""
@@ -188,28 +190,33 @@ def forked(line: socket.socket, others: list[socket.socket], bind: Callable[[], 
         for stream in streams:
             os.close(stream)
         return pid
-    bind()
+    told = json.loads(request)
+    bind(told["argv"][2].rpartition(".")[-1])
     for other in (line, *others):
         other.close()
-    become(json.loads(request), streams)
+    become(told, streams)
 
 
 def become(request: dict, streams: list[int]) -> NoReturn:
-    """Turn this fork into the kernel that was asked for, with its streams, surroundings and command line."""
+    """Turn this fork into the process that was asked for, with its streams, surroundings and command line."""
     status = 1
     try:
         os.setsid()
         for stream, number in zip((os.open(os.devnull, os.O_RDONLY), *streams), range(3), strict=True):
             os.dup2(stream, number)
+        # those of the process that forked were made for other files, and would seek in them
+        sys.stdin, sys.stdout, sys.stderr = map(os.fdopen, range(3), "rww")
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["env"], JPY_PARENT_PID=str(os.getppid()))
-        _, _, module, *arguments = request["argv"]  # python -m ipykernel_launcher …
+        _, _, module, *arguments = request["argv"]  # python -m MODULE …
         sys.argv, sys.path[0] = [module, *arguments], ""
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         status = 0
     except SystemExit as stopped:
         status = stopped.code if isinstance(stopped.code, int) else int(bool(stopped.code))
+    except Exception:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

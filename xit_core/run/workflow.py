@@ -22,7 +22,7 @@ from ..ledger import results
 from ..machine.errors import Bad
 from ..machine.locks import Owned, Unlockable, locked
 from ..machine.places import PARTS, executed_dir, results_dir, runs_dir
-from . import launch, leash, profiles, warm
+from . import asked, launch, leash, profiles, warm
 from .clock import GRACE, Clock
 from .tidy import tidier
 from .watch import Watch
@@ -216,12 +216,13 @@ def graph(
     # the runs that the analysis waits for; few machines have the translated data
     untranslated = [run_id for run_id, run in planned.items() if run.lang == PIVOT]
     entries = []
+    module = "xit_core.cli" if needs else asked.__name__  # no other machine has what is loaded here
     for job in pending:
         earlier = [parent.id for run in job.runs for parent in run.parents if parent.id in planned]
         needed = earlier if job.runs else untranslated
         options = [f"--{k}={v}" for k, v in job.parameters.items() if k != "path"]
         # with exec, whoever stops the command waits for the run itself
-        command = "exec " + shlex.join([sys.executable, "-m", "xit_core.cli", "run", job.path, *options])
+        command = "exec " + shlex.join([sys.executable, "-m", module, "run", job.path, *options])
         if (latest := clock.latest(job.runs)) < math.inf:
             command = f"test $(date +%s) -lt {math.ceil(latest)} && {command}"
         entry = {"id": job.id, "output": f"executed/{job.output.name}", "command": command}
