@@ -13,9 +13,11 @@ from xit_core.data.local import Part
 from xit_core.design import studies
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
+from xit_core.design.tasks import NLI, TASKS, languages
 from xit_core.machine.errors import Bad
-from xit_core.report import losses, question_pages, questions
+from xit_core.report import losses, published, question_pages, questions, subsets
 from xit_core.report.contrasts import BASELINE, Ledger, versus
+from xit_core.report.questions import size
 
 MICRO = SCALES["micro"]
 PAIR = ("xnli", "xnli_shift")
@@ -292,3 +294,16 @@ def test_equal_rows_are_in_an_order_that_their_place_does_not_tell():
     turned = rows(("en",))[::-1]
     there, back = (adversarial.by_overlap(told, "en", 3) for told in (rows(("en",)), turned))
     assert sorted(map(str, there)) == sorted(map(str, back))
+
+
+def test_the_book_counts_adversarial_rows_by_language_and_shows_five_of_each_kind():
+    text, real = subsets.page(), SCALES[subsets.SCALE]
+    for _, name in size.PAIRS:
+        part = text.partition(f"**`{name}`**")[2].partition("**`")[0]
+        assert part.count("\n| ") == 2 + subsets.SHOWN  # with the head and its rule
+        lines = [
+            line for line in published.csv_table(subsets.NAME) if line["subset"] == name and line["rows"]
+        ]
+        assert [line["lang"] for line in lines] == [*languages(TASKS[name], real)]
+        assert all(int(line["rows"]) == sum(int(line[label]) for label in NLI) for line in lines)
+    assert "600 rows in 15 languages (200 entailment, 200 neutral, 200 contradiction in each)" in text

@@ -19,6 +19,7 @@ from xit_core.machine.places import mirror_dir
 from xit_core.metrics import protocols
 from xit_core.model import origins, train
 from xit_core.model.mixture import Mixture
+from xit_core.report import published, subsets
 from xit_core.score import evaluate
 
 MIRROR = os.environ.get("XIT_MIRROR")  # the tests' own environment has none
@@ -57,6 +58,10 @@ def test_every_split_of_the_manifest_has_its_rows_and_its_hash():
         if repository != "pretrain_text":  # 3.4 million lines: read by the masked-LM task below
             (part,) = from_mirror(repository, config, split)
             assert len(part.rows) == int(entry["rows"]), (repository, config, split)
+
+
+def test_what_is_shown_of_adversarial_rows_is_what_is_read():
+    assert [*published.csv_table(subsets.NAME)] == subsets.taken(SCALES[subsets.SCALE])
 
 
 @pytest.mark.parametrize("name", [t for t in REAL_TASKS if t not in UNHELD])

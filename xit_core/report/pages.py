@@ -3,6 +3,7 @@ hand.
 
 python -m xit_core.report.pages            before jupyter-book; an empty or a partial ledger will do
 python -m xit_core.report.pages --readme   also rewrites what README.md says between its two markers
+python -m xit_core.report.pages --subsets  also takes anew, from a mirror, what is shown of adversarial rows
 """
 
 import argparse
@@ -40,6 +41,7 @@ from . import (
     repeat,
     rules,
     simulate,
+    subsets,
 )
 from .chapters import EMPTY, MARK, View, count, folded, markdown_table, number, reduced, small
 from .claims import MEASURED
@@ -356,6 +358,7 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "performance_retrieval.md": performance.retrieval_tables(),
         "performance_study.md": performance.study_tables(),
         "kills.md": performance.kills(out),
+        "adversarial.md": subsets.page(),
         "standing.md": front.standing(shown),
         "next_runs.md": performance.next_runs(),
         "performance_paper.md": performance.paper_hours(),
@@ -475,8 +478,13 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--readme", action="store_true", help="also rewrite the block of README.md")
+    parser.add_argument(
+        "--subsets", action="store_true", help="also rewrite what is shown of adversarial rows"
+    )
     try:
         know_own()
+        if parser.parse_args().subsets:
+            subsets.keep(SCALES[subsets.SCALE])
         if parser.parse_args().readme:
             readme(ROOT / "README.md")
         print(build())
