@@ -446,7 +446,7 @@ def test_figures_say_in_words_what_they_show():
     table = pd.DataFrame(
         {"xnli": [1.0, -2.0], "bucc": [0.5, 3.0], "mean": [9.0, 9.0]}, index=["mnli", "squad"]
     )
-    told = "From −2.0 (squad on xnli) to +3.0 (squad on bucc); 3 of 4 means are above zero."
+    told = "Gains go from −2.0 (squad on xnli) to +3.0 (squad on bucc); 3 of 4 means are above zero."
     assert chapters.gains_in_words(table) == told
     assert chapters.gains_in_words(table.iloc[:0]) == claim_pages.forest_in_words([]) == ""
 

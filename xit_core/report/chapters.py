@@ -323,7 +323,9 @@ def stage_phase(view: View, out: Path) -> str:
 
 def alignment(view: View, out: Path) -> str:
     """Retrieval before, after and along each intermediate training, and its loss."""
-    text = figure(out, view, "retrieval", plots.retrieval(view.main)) + mechanism(view)
+    drawn, before, changes = plots.retrieval(view.main), *moved_layers(view)
+    text = figure(out, view, "retrieval", drawn, title=retrieval_in_words(before, changes))
+    text += mechanism(before, changes)
     figures = {"dose": plots.dose(view.main), "curves": plots.curves(view.main, (2,))}
     return text + "".join(figure(out, view, kind, plot) for kind, plot in figures.items())
 
@@ -360,9 +362,9 @@ def learned_section(view: View) -> str:
     return text + small(markdown_table(head, lines)) if lines else ""
 
 
-def mechanism(view: View) -> str:
-    """Raw and centred retrieval and the share of language identity at the compared layer, before and after
-    each training, with the changes.
+def moved_layers(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The columns of COMPARED at the compared layer before any training, and their changes after each; a line
+    for each seed. Empty frames where either is missing.
     """
     layers = pd.DataFrame(
         [
@@ -372,11 +374,30 @@ def mechanism(view: View) -> str:
         ]
     )
     if layers.empty or "baseline" not in set(layers.name):
-        return ""
+        return pd.DataFrame(), pd.DataFrame()
     before, after = (
         layers[(layers.name == "baseline") == start].set_index(["name", "seed"]) for start in (True, False)
     )
-    changes = (after - before.mean()).groupby("name")
+    return before, after - before.mean()
+
+
+def retrieval_in_words(before: pd.DataFrame, changes: pd.DataFrame) -> str:
+    """What becomes of raw retrieval, in a sentence; "" where nothing was trained yet."""
+    if changes.empty:
+        return ""
+    start, means = before.tatoeba.mean(), changes.tatoeba.groupby("name").mean()
+    ends = [f"{number(start + means[end])} ({end})" for end in (means.idxmin(), means.idxmax())]
+    said = " to ".join(dict.fromkeys(ends))
+    return f"Raw retrieval is {number(start)} before any intermediate training, and {said} after one."
+
+
+def mechanism(before: pd.DataFrame, moved: pd.DataFrame) -> str:
+    """Raw and centred retrieval and the share of language identity at the compared layer, before and after
+    each training, with the changes.
+    """
+    if before.empty:
+        return ""
+    changes = moved.groupby("name")
     lines = [["before", *(cell for mean in before[list(COMPARED)].mean() for cell in (number(mean), "–"))]]
     for name in plots.order(list(changes.groups)):
         changed = changes.get_group(name)
@@ -449,17 +470,17 @@ def target_phase(view: View, out: Path) -> str:
         for on in targets
     ]
     figures = {"gains": plots.gains(view.frame), "languages": plots.languages(view.frame)}
-    says = {"gains": gains_in_words(plots.gain_table(view.frame))}
+    titles = {"gains": gains_in_words(plots.gain_table(view.frame))}
     text = markdown_table(["target", "baseline score", "± (95 %, seeds)", "seeds"], lines) if lines else ""
     return (
         text
-        + "".join(figure(out, view, kind, plot, says=says.get(kind, "")) for kind, plot in figures.items())
+        + "".join(figure(out, view, kind, plot, title=titles.get(kind, "")) for kind, plot in figures.items())
         + protocols(view)
     )
 
 
 def gains_in_words(table: pd.DataFrame) -> str:
-    """The ends of a table of gains, for readers who do not see its heat map; "" when it is empty."""
+    """The ends of a table of gains in a sentence; "" when it is empty."""
     cells = table.drop(columns="mean", errors="ignore").stack().dropna()
     if cells.empty:
         return ""
@@ -467,7 +488,7 @@ def gains_in_words(table: pd.DataFrame) -> str:
         f"{number(cells[end], SIGNED)} ({end[0]} on {end[1]})" for end in (cells.idxmin(), cells.idxmax())
     ]
     above = f"{(cells > 0).sum()} of {len(cells)} means are above zero"
-    return f"From {ends[0]} to {ends[1]}; {above}."
+    return f"Gains go from {ends[0]} to {ends[1]}; {above}."
 
 
 def protocols(view: View) -> str:

@@ -120,7 +120,7 @@ def _forest(claim: claims.Claim, shown: list[View], out: Path) -> str:
     if claim.number > MEASURED:
         return ""
     lines = [line for view in shown for line in forest.lines(claim, view.findings[claim.id], view.ledger)]
-    return chapters.figure(out, None, "forest", plots.forest(lines), claim.id, forest_in_words(lines))
+    return chapters.figure(out, None, "forest", plots.forest(lines), claim.id, title=forest_in_words(lines))
 
 
 def _by_task(row: dict, view: View) -> str:
@@ -140,9 +140,7 @@ def _by_task(row: dict, view: View) -> str:
 
 
 def forest_in_words(lines: list[forest.Estimate]) -> str:
-    """The estimates of a forest plot, for readers who do not see it: on all targets, and the ends of the
-    rest.
-    """
+    """The estimates of a forest plot in words: on all targets, and the ends of the rest."""
     said = []
     for scale in dict.fromkeys(line.scale for line in lines):
         part = [line for line in lines if line.scale == scale]

@@ -285,15 +285,19 @@ def simulation_section(out: Path) -> str:
         "how the seeds vary", "studies", "lowest coverage (%)", "of claim", "most frequent error (%)",
         "verdict", "any wrong after correction (%)",
     ]  # fmt: skip
+    found = simulate.summary(records)
     lines = [
         [
             each["says"], count(each["studies"]), number(each["coverage"]), each["of"],
             number(each["wrong"]), each["rule"], number(each["family"]),
         ]
-        for each in simulate.summary(records)
+        for each in found
     ]  # fmt: skip
+    covered, wrong = min(each["coverage"] for each in found), max(each["wrong"] for each in found)
+    title = f"Every interval covers the truth in {number(covered)} % or more, and no rule errs in more than "
+    title += f"{number(wrong)} %."
     limits = {"covered": simulate.LEAST_COVERAGE, "wrong": simulate.MOST_ERRORS}
-    chart = chapters.figure(out, None, "simulation", plots.simulation(records, limits))
+    chart = chapters.figure(out, None, "simulation", plots.simulation(records, limits), title=title)
     return small(markdown_table(head, lines)) + chart
 
 

@@ -1,5 +1,6 @@
 """The tables and the roofline of the chapter on performance, from the stored measurements, as Markdown."""
 
+from collections import Counter
 from pathlib import Path
 
 from ..design import studies
@@ -55,7 +56,12 @@ def kills(out: Path) -> str:
         for m in measured
     ]
     tables = "".join(f"{_title(total)}: {_records(total)}" for total in totals)
-    return (tables + figure(out, None, "kills", plots.kills(measured))) or NONE
+    counts = Counter[str]()
+    for row in (row for total in totals for row in total["records"]):
+        counts[row["name"]] += int(row["value"])
+    title = f"{counts['kills']} kills cost {counts['finished runs lost']} finished runs and left "
+    title += f"{counts['processes left behind']} processes behind."
+    return (tables + figure(out, None, "kills", plots.kills(measured), title=title)) or NONE
 
 
 def paper_hours() -> str:

@@ -48,7 +48,7 @@ def page(question: Question, view: View, out: Path) -> str:
     drawn = FIGURES[question.figure](question, view, ledger, found)
     measured = [row for row in found if row["estimate"] is not None]
     says = f"{measured[0]['name']}: {interval_cell(measured[0])}." if measured else ""
-    drawing = figure(out, view, question.figure, drawn, question.id, says)
+    drawing = figure(out, view, question.figure, drawn, question.id, title=says)
     return f"{short_answer(found)}\n\n{progress(question, view)}\n\n{tables}{drawing}"
 
 
