@@ -272,3 +272,19 @@ def test_runs_that_only_a_question_has_are_in_its_chapter_alone():
         results.write(synthetic.row(run))
     view = chapters.View("micro")
     assert {row["id"] for row in view.rows} <= main and len(view.stored) == 100 > len(view.rows) > 0
+
+
+def test_what_is_said_before_every_run_is_there_is_no_answer():
+    row = {"name": "joint − single", "verdict": "yes", "note": "", "estimate": 3.0, "low": 1.0, "high": 5.0}
+    row |= {"detectable": 4.0}
+    assert question_pages.short_answer([row], True).startswith("**Short answer: yes**. joint − single: +3.0")
+    assert question_pages.short_answer([row], False).startswith(
+        "**Not finished, and no answer; so far: yes**"
+    )
+    view, question = chapters.View("micro"), questions.QUESTIONS["adapters"]
+    assert not question_pages.is_finished(question, view)
+    for row in adapters_ledger(lambda run: 0.0):
+        results.write(row)
+    finished = chapters.View("micro")
+    assert question_pages.is_finished(question, finished)
+    assert question_pages.answer_cell(question, finished).count("not finished") == 0

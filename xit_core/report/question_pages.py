@@ -36,7 +36,8 @@ def answer_cell(question: Question, view: View) -> str:
     row = view.asked(question)[1][0]
     if row["estimate"] is None:
         return "not run"
-    return f"**{row['verdict']}**<br>{row['name']}: {interval_cell(row)}"
+    word = row["verdict"] if is_finished(question, view) else f"not finished; so far: {row['verdict']}"
+    return f"**{word}**<br>{row['name']}: {interval_cell(row)}"
 
 
 def page(question: Question, view: View, out: Path) -> str:
@@ -49,11 +50,15 @@ def page(question: Question, view: View, out: Path) -> str:
     measured = [row for row in found if row["estimate"] is not None]
     says = f"{measured[0]['name']}: {interval_cell(measured[0])}." if measured else ""
     drawing = figure(out, view, question.figure, drawn, question.id, title=says)
-    return f"{short_answer(found)}\n\n{progress(question, view)}\n\n{tables}{drawing}"
+    answer = short_answer(found, is_finished(question, view))
+    return f"{answer}\n\n{progress(question, view)}\n\n{tables}{drawing}"
 
 
-def short_answer(found: list[dict]) -> str:
-    """The answer in words, with its interval, and the second contrast, which qualifies it."""
+def short_answer(found: list[dict], finished: bool) -> str:
+    """The answer in words, with its interval, and the second contrast, which qualifies it.
+
+    `finished`: whether every run of the design is there; what is said before is not the answer.
+    """
     row, *others = found
     if row["estimate"] is None:
         return f"**Not answered yet**: {row['note']}."
@@ -69,7 +74,8 @@ def short_answer(found: list[dict]) -> str:
         else ""
     )
     answer = f"{row['name']}: {interval_cell(row)} points{seen}."
-    return f"**Short answer: {row['verdict']}**{because}. {answer}{beside}"
+    word = "Short answer" if finished else "Not finished, and no answer; so far"
+    return f"**{word}: {row['verdict']}**{because}. {answer}{beside}"
 
 
 def interval_cell(row: dict) -> str:
@@ -77,11 +83,22 @@ def interval_cell(row: dict) -> str:
     return with_interval(row["estimate"], row["low"], row["high"])
 
 
+def runs_done(question: Question, view: View) -> tuple[int, int]:
+    """How many of the runs of a design are finished, and how many there are."""
+    planned, have = studies.runs(question.id, view.declared), {row["id"] for row in view.stored}
+    return sum(run.id in have for run in planned), len(planned)
+
+
+def is_finished(question: Question, view: View) -> bool:
+    """Whether every run of a design is finished."""
+    done, planned = runs_done(question, view)
+    return done == planned
+
+
 def progress(question: Question, view: View) -> str:
     """How many of the planned runs are finished."""
-    planned, have = studies.runs(question.id, view.declared), {row["id"] for row in view.stored}
-    done = sum(run.id in have for run in planned)
-    return f"{count(done)} of {count(len(planned))} runs are in the ledger."
+    done, planned = map(count, runs_done(question, view))
+    return f"{done} of {planned} runs are in the ledger."
 
 
 def contrast_table(found: list[dict]) -> str:
