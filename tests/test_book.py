@@ -16,10 +16,12 @@ import bookcheck
 import pdf
 import publish
 import shown
-from synthetic import fill
+import synthetic
 from xit_core.design import studies
+from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
+from xit_core.ledger import results
 from xit_core.machine import errors, places
 from xit_core.machine.places import ROOT
 from xit_core.report import (
@@ -50,9 +52,9 @@ def build(folder: Path) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize("ledger", ["empty", "partial"])
 def test_the_book_builds_and_all_its_links_lead_somewhere(ledger, tmp_path):
     if ledger == "partial":
-        fill("small", every=4)
-        fill("small-mlm", every=9)
-        fill("smoke")
+        synthetic.fill("small", every=4)
+        synthetic.fill("small-mlm", every=9)
+        synthetic.fill("smoke")
     left_out = shutil.ignore_patterns("_generated", "results", "executed", "__pycache__")
     shutil.copytree(BOOK, tmp_path / "book", ignore=left_out)
     built = build(tmp_path)
@@ -118,7 +120,7 @@ def test_every_measured_claim_is_cited_in_a_chapter_of_results():
 
 
 def test_the_front_page_shows_what_the_claims_say(tmp_path):
-    fill("small")
+    synthetic.fill("small")
     table = verdicts.table("small")
     views = pages.views_of(front.SCALES, pages.views())
     text = "".join(front.parts(views, tmp_path).values())
@@ -136,7 +138,7 @@ def test_the_front_page_shows_what_the_claims_say(tmp_path):
 
 
 def test_the_front_page_has_a_figure_of_the_claims_for_a_page_and_for_a_phone(tmp_path):
-    fill("small")
+    synthetic.fill("small")
     views = pages.views_of(front.SCALES, pages.views())
     text = front.parts(views, tmp_path)["front.md"]
     assert {file.name for file in (tmp_path / "figures").iterdir()} == {"overview.svg", "overview-narrow.svg"}
@@ -154,7 +156,7 @@ def test_the_figure_of_the_claims_is_named_by_how_they_ended():
 
 
 def test_a_claim_whose_runs_are_missing_is_not_finished_and_none_that_was_measured_is():
-    fill("small", every=3)
+    synthetic.fill("small", every=3)
     view = chapters.View("small")
     rows = [row for row in view.claims[: claims.MEASURED] if row["direction"] == "open"]
     assert {front.state(row) == "not finished" for row in rows if row["low"] is None} == {True}
@@ -164,7 +166,7 @@ def test_a_claim_whose_runs_are_missing_is_not_finished_and_none_that_was_measur
 
 
 def test_a_verdict_is_explained_step_by_step_with_the_numbers_of_the_table():
-    fill("small")
+    synthetic.fill("small")
     row = verdicts.table("small")[0]
     told = claim_pages.worked_example(pages.views())
     assert told.startswith(f"1. *The claim.* {row['says']}. At `small`")
@@ -174,7 +176,7 @@ def test_a_verdict_is_explained_step_by_step_with_the_numbers_of_the_table():
 
 
 def test_every_measured_claim_stands_once_in_the_discussion_at_each_scale_that_has_run():
-    fill("small", every=3)
+    synthetic.fill("small", every=3)
     text = front.standing(pages.views_of(front.SCALES, pages.views()))
     assert text.count("**At") == 1 and "`small`" in text
     assert re.findall(r"(\d+) \(", text) and sorted(map(int, re.findall(r"(\d+) \(", text))) == list(
@@ -217,7 +219,7 @@ def test_a_figure_has_a_twin_for_dark_pages_and_its_drawing_for_a_phone(tmp_path
 
 
 def test_the_front_page_has_micro_small_and_paper_side_by_side_and_says_what_is_reduced(tmp_path):
-    fill("small", every=40)
+    synthetic.fill("small", every=40)
     text = front.parts(pages.views_of(front.SCALES, pages.views()), tmp_path)["front_claims.md"]
     assert "| at `micro` | at `small` | at `paper` |" in text
     assert (
@@ -241,11 +243,15 @@ def test_a_notebook_is_a_page_with_folded_code_and_the_commands_that_execute_it(
     spaced = pages.run_it("3_target", {"path": "mnli > xnli, $(x)", "scale": "micro", "seed": 1})
     assert "xit run 'mnli > xnli, $(x)' --scale micro --seed 1" in spaced
     assert "xit run" not in pages.run_it("4_analysis", {"scale": "micro"})
+    assert "minutes" not in box + spaced
+    row = synthetic.row(Run("mnli", "micro", 1))
+    results.write(row | {"provenance": row["provenance"] | {"seconds": 90.0}})
+    assert "this took 1.5 minutes" in pages.run_it("2_intermediate", {"path": "mnli", "scale": "micro"})
 
 
 def test_results_json_has_every_key_at_every_scale():
     empty = pages.book_numbers(pages.views())
-    fill("smoke")
+    synthetic.fill("smoke")
     full = pages.book_numbers(pages.views())
     assert {scale: set(told) for scale, told in empty.items()} == {
         scale: set(told) for scale, told in full.items()
@@ -256,14 +262,14 @@ def test_results_json_has_every_key_at_every_scale():
 
 
 def test_smoke_is_shown_only_when_it_is_alone():
-    fill("smoke")
+    synthetic.fill("smoke")
     assert [view.scale for view in pages.views()] == ["smoke"]
-    fill("small", every=40)
+    synthetic.fill("small", every=40)
     assert [view.scale for view in pages.views()] == ["small"]
 
 
 def test_data_are_listed_with_hashes_and_stand_ins(tmp_path):
-    fill("small", every=40)
+    synthetic.fill("small", every=40)
     text = pages.data_tables(pages.views()[0])
     cells = [line.split(" | ") for line in text.splitlines() if "made/up" in line]
     assert {line[3] for line in cells} == {"yes", "no"} and "enenenenen" in text
@@ -285,14 +291,14 @@ def test_every_task_is_in_the_catalogue_with_its_commit_and_licence():
 
 
 def test_a_chapter_shows_the_same_predictions_under_every_protocol():
-    fill("smoke")
+    synthetic.fill("smoke")
     text = chapters.protocols(chapters.View("smoke"))
     assert "`made-up/other`" in text and "`made-up`" in text
     assert chapters.protocols(chapters.View("base")) == ""
 
 
 def test_every_run_has_an_anchor_and_its_row_can_be_fetched(tmp_path):
-    rows = fill("smoke")
+    rows = synthetic.fill("smoke")
     out = pages.build(tmp_path / "generated")
     listing = (out / "runs.md").read_text()
     for row in rows:
@@ -301,7 +307,7 @@ def test_every_run_has_an_anchor_and_its_row_can_be_fetched(tmp_path):
 
 
 def test_executed_notebooks_become_pages_and_downloads(tmp_path):
-    rows = fill("smoke")
+    rows = synthetic.fill("smoke")
     first = next(row for row in rows if row["phase"] == 1)
     parameters = {"path": "pretrained", "scale": "smoke", "seed": 1}
     notebook = {
@@ -325,7 +331,7 @@ def spoil(file: Path, content: str) -> str:
 
 
 def test_damaged_files_of_the_ledger_and_damaged_notebooks_are_named_and_left_out(tmp_path, places):
-    rows = fill("smoke")
+    rows = synthetic.fill("smoke")
     before = pages.build(tmp_path / "before")
     assert "left out of the ledger" not in "".join(p.read_text(encoding="utf-8") for p in before.glob("*.md"))
     ledger, executed = places / "results/smoke", places / "executed/smoke"
@@ -363,7 +369,7 @@ def test_a_scale_that_has_damaged_files_only_is_named_too(places):
 
 
 def test_rows_with_little_of_their_provenance_are_shown(tmp_path):
-    for row in fill("smoke"):
+    for row in synthetic.fill("smoke"):
         place(row).write_text(json.dumps({k: v for k, v in row.items() if k != "curve"} | {"provenance": {}}))
     assert "left out" not in (pages.build(tmp_path / "generated") / "runs.md").read_text(encoding="utf-8")
 
@@ -381,7 +387,7 @@ def test_pages_are_made_without_torch():
 
 def test_the_readme_says_what_the_ledger_says(tmp_path):
     for scale in ("micro", "small"):
-        fill(scale, every=40)
+        synthetic.fill(scale, every=40)
     copy = tmp_path / "README.md"
     copy.write_text((ROOT / "README.md").read_text(encoding="utf8"), encoding="utf8")
     before = copy.read_text().split(pages.BEGIN)[0]
@@ -393,7 +399,7 @@ def test_the_readme_says_what_the_ledger_says(tmp_path):
 
 
 def test_the_readme_keeps_what_the_ledger_here_does_not_have(tmp_path):
-    fill("small", every=40)
+    synthetic.fill("small", every=40)
     copy = tmp_path / "README.md"
     text = (ROOT / "README.md").read_text(encoding="utf8")
     copy.write_text(text, encoding="utf8")
@@ -531,7 +537,7 @@ def test_bookcheck_finds_what_is_wrong(tmp_path):
 def built(tmp_path) -> Path:
     """A tiny built book with the rows of a ledger."""
     book = tmp_path / "html"
-    for row in fill("smoke"):
+    for row in synthetic.fill("smoke"):
         file = book / "ledger/smoke" / f"{row['id']}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(place(row), file)

@@ -418,7 +418,18 @@ def run_it(template: str, given: dict) -> str:
     if path := kept.pop("path", ""):
         options = " ".join(f"--{name} {shlex.quote(x)}" for name, x in kept.items())
         commands.insert(0, f"xit run {shlex.quote(path)} {options}")
-    return RUN_IT.format(commands="\n".join(commands))
+    return RUN_IT.format(commands="\n".join(commands), takes=takes(given))
+
+
+def takes(given: dict) -> str:
+    """How long the runs of an executed notebook took, as their rows say; "" where it trains nothing, or has a
+    path of another version.
+    """
+    made = []
+    with suppress(Bad):
+        made = [results.read(run) for run in design_run.runs_of(**given)] if "path" in given else []
+    minutes = sum(row["provenance"].get("seconds", 0.0) for row in made if row) / 60
+    return f" When it was trained, this took {number(minutes)} minutes, as the rows say." if minutes else ""
 
 
 # what a command need not name, for it is so without; a seed is always named
@@ -432,7 +443,7 @@ RUN_IT = """:::{{admonition}} Run it yourself
 
 Either command executes this notebook, whose code is folded below.
 A service such as Binder opens it from the repository, by `environment.yml`.
-What the ledger holds is read and not trained again.
+What the ledger holds is read and not trained again.{takes}
 
 `pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg again.ipynb` executes the notebook once more
 and compares every output with what is stored in it.
