@@ -37,9 +37,9 @@ document.addEventListener("DOMContentLoaded", () => {
   });
 });
 
-// On a phone each row of the front page's tables is a card: a cell says what its column is (book.css).
+// On a phone each row of the front page's tables, and of those of verdicts, is a card: a cell says what its column is (book.css).
 document.addEventListener("DOMContentLoaded", () => {
-  document.querySelectorAll(".front table").forEach(table => {
+  document.querySelectorAll(".front table, .carded table").forEach(table => {
     const heads = [...table.tHead.rows[0].cells].map(head => head.textContent.trim());
     [...table.tBodies[0].rows].forEach(row => {
       [...row.cells].forEach((cell, column) => { cell.dataset.label = heads[column]; });

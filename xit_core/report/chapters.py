@@ -1,7 +1,8 @@
 """The tables and figures of each phase at one scale of the ledger, as Markdown for the book's chapters."""
 
 import re
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -220,9 +221,9 @@ def markdown_table(head: list[str], lines: list[list[object]]) -> str:
     )
 
 
-def small(text: str) -> str:
-    """The text as small print in the book."""
-    return f":::::{{div}} small\n{text.rstrip()}\n:::::\n\n"
+def small(text: str, kind: str = "") -> str:
+    """The text as small print in the book. `kind`: "carded", a table whose rows are cards on a phone."""
+    return f":::::{{div}} {f'{kind} small'.strip()}\n{text.rstrip()}\n:::::\n\n"
 
 
 def folded(parts: list[str], between: str = " ") -> str:
@@ -235,23 +236,24 @@ def figure(
     out: Path,
     view: View | None,
     kind: str,
-    drawn: "plots.Figure | None",
+    draw: "Callable[[], plots.Figure | None]",
     of: str = "",
     says: str = "",
     title: str = "",
-    narrow: "plots.Figure | None" = None,
 ) -> str:
-    """Save a figure and return its directive; "" when it is None.
+    """Draw a figure, save it, and return its directive; "" when there is nothing to draw.
+
+    One as wide as the page is drawn for a phone, too.
 
     `view` None: a figure of all scales. `of`: what it is of, where there are several of a kind. `says`: what
     is to be seen in it, for readers who do not see it. `title`: what it shows, in a sentence above the
-    caption. `narrow`: the same drawn for a phone.
+    caption.
     """
-    if drawn is None:
+    if (drawn := draw()) is None:
         return ""
     name = "-".join(filter(None, (view.scale if view else "", kind, of)))
     file = plots.save(drawn, out / "figures" / f"{name}.svg")
-    if narrow is not None:
+    if (narrow := plots.for_phone(draw)) is not None:
         plots.save(narrow, out / "figures" / f"{name}-narrow.svg")
     caption, path = CAPTIONS[kind], f"/_generated/figures/{file.name}"
     alt = " ".join(filter(None, [title, caption, says]))
@@ -281,7 +283,7 @@ def encoder_section(view: View, out: Path) -> str:
         text += markdown_table(
             ["language", *wide.columns], [[lang, *map(number, line)] for lang, *line in wide.itertuples()]
         )
-    return text + figure(out, view, "pretraining", plots.curves(view.encoder, (1,)))
+    return text + figure(out, view, "pretraining", partial(plots.curves, view.encoder, (1,)))
 
 
 def transferred(view: View) -> pd.DataFrame:
@@ -323,11 +325,11 @@ def stage_phase(view: View, out: Path) -> str:
 
 def alignment(view: View, out: Path) -> str:
     """Retrieval before, after and along each intermediate training, and its loss."""
-    drawn, before, changes = plots.retrieval(view.main), *moved_layers(view)
-    text = figure(out, view, "retrieval", drawn, title=retrieval_in_words(before, changes))
+    draw, (before, changes) = partial(plots.retrieval, view.main), moved_layers(view)
+    text = figure(out, view, "retrieval", draw, title=retrieval_in_words(before, changes))
     text += mechanism(before, changes)
-    figures = {"dose": plots.dose(view.main), "curves": plots.curves(view.main, (2,))}
-    return text + "".join(figure(out, view, kind, plot) for kind, plot in figures.items())
+    figures = {"dose": partial(plots.dose, view.main), "curves": partial(plots.curves, view.main, (2,))}
+    return text + "".join(figure(out, view, kind, draw) for kind, draw in figures.items())
 
 
 def learned_section(view: View) -> str:
@@ -469,12 +471,12 @@ def target_phase(view: View, out: Path) -> str:
         [f"`{on}`", number(baselines[on].mean()), number(plots.interval(baselines[on])), len(baselines[on])]
         for on in targets
     ]
-    figures = {"gains": plots.gains(view.frame), "languages": plots.languages(view.frame)}
+    figures = {"gains": partial(plots.gains, view.frame), "languages": partial(plots.languages, view.frame)}
     titles = {"gains": gains_in_words(plots.gain_table(view.frame))}
     text = markdown_table(["target", "baseline score", "± (95 %, seeds)", "seeds"], lines) if lines else ""
     return (
         text
-        + "".join(figure(out, view, kind, plot, title=titles.get(kind, "")) for kind, plot in figures.items())
+        + "".join(figure(out, view, kind, draw, title=titles.get(kind, "")) for kind, draw in figures.items())
         + protocols(view)
     )
 

@@ -2,6 +2,7 @@
 
 import html
 import re
+from functools import partial
 from pathlib import Path
 
 from ..design.scales import PIVOT
@@ -47,7 +48,7 @@ def sections(shown: list[View], out: Path) -> dict[str, str]:
                 f"{claim.where}.\n"
             ),
             f"*Estimated:* {claim.estimand}.\n" if claim.estimand else "",
-            small(markdown_table(VERDICTS, lines)),
+            small(markdown_table(VERDICTS, lines), "carded"),
             _changes(scale_rows),
             _forest(claim, shown, out),
             *(_by_task(row, view) for row, view in zip(scale_rows, shown, strict=True)),
@@ -120,7 +121,8 @@ def _forest(claim: claims.Claim, shown: list[View], out: Path) -> str:
     if claim.number > MEASURED:
         return ""
     lines = [line for view in shown for line in forest.lines(claim, view.findings[claim.id], view.ledger)]
-    return chapters.figure(out, None, "forest", plots.forest(lines), claim.id, title=forest_in_words(lines))
+    draw = partial(plots.forest, lines)
+    return chapters.figure(out, None, "forest", draw, claim.id, title=forest_in_words(lines))
 
 
 def _by_task(row: dict, view: View) -> str:

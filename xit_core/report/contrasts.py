@@ -173,7 +173,7 @@ class Ledger:
 
     def shown(self, source: Source) -> str:
         """The name of a training for readers: the nine together are "multi"."""
-        name = source[0].replace("+".join(self.nine), "multi")
+        name = source[0].replace(studies.multi(self.scale), "multi")
         return name if source[1] == PIVOT else f"{name} ({source[1]})"
 
     def restricted(self, keep: Callable[[Cell, int], bool]) -> "Ledger":

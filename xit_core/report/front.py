@@ -1,5 +1,6 @@
 """The front page: the answer in a few sentences, its figure, and every claim and question at every scale."""
 
+from functools import partial
 from pathlib import Path
 
 from ..design import studies
@@ -112,8 +113,8 @@ def picture(shown: list[View], out: Path) -> str:
     if not rows:
         return ""
     labels = {c.id: f"{c.number}  {SHORT[c.id]}" for c in CLAIMS[:MEASURED]}
-    drawn, narrow = (plots.claims(rows, labels, LIMITS, columns) for columns in (2, 1))
-    return figure(out, None, "overview", drawn, says=in_words(rows), title=title(rows), narrow=narrow)
+    draw = partial(plots.claims, rows, labels, LIMITS)
+    return figure(out, None, "overview", draw, says=in_words(rows), title=title(rows))
 
 
 def title(rows: list[dict]) -> str:

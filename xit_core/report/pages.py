@@ -297,7 +297,8 @@ def simulation_section(out: Path) -> str:
     title = f"Every interval covers the truth in {number(covered)} % or more, and no rule errs in more than "
     title += f"{number(wrong)} %."
     limits = {"covered": simulate.LEAST_COVERAGE, "wrong": simulate.MOST_ERRORS}
-    chart = chapters.figure(out, None, "simulation", plots.simulation(records, limits), title=title)
+    draw = partial(plots.simulation, records, limits)
+    chart = chapters.figure(out, None, "simulation", draw, title=title)
     return small(markdown_table(head, lines)) + chart
 
 

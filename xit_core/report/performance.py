@@ -1,6 +1,7 @@
 """The tables and the roofline of the chapter on performance, from the stored measurements, as Markdown."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from ..design import studies
@@ -21,7 +22,7 @@ def training_tables(out: Path) -> str:
     """One table per device and scale, and the roofline."""
     measured = measurements.kept_measurements("train")
     tables = "".join(f"### {_title(measurement)}\n\n{_records(measurement)}" for measurement in measured)
-    chart = figure(out, None, "roofline", plots.roofline(measured)) if measured else NONE
+    chart = figure(out, None, "roofline", partial(plots.roofline, measured)) if measured else NONE
     return (
         tables
         + chart
@@ -61,7 +62,7 @@ def kills(out: Path) -> str:
         counts[row["name"]] += int(row["value"])
     title = f"{counts['kills']} kills cost {counts['finished runs lost']} finished runs and left "
     title += f"{counts['processes left behind']} processes behind."
-    return (tables + figure(out, None, "kills", plots.kills(measured), title=title)) or NONE
+    return (tables + figure(out, None, "kills", partial(plots.kills, measured), title=title)) or NONE
 
 
 def paper_hours() -> str:

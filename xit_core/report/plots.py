@@ -6,7 +6,8 @@ byte-identical files.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -39,6 +40,7 @@ ACCURACY = list(PANELS)[:2]
 SHOWN_SOURCES = ("random weights", "baseline", "multi-task", "squad1")
 WIDTH = 6.8  # inches: the text column of the book, so that no font is scaled below its size
 NARROW = 3.7  # inches: the column on a phone
+ON_PHONE = ContextVar("ON_PHONE", default=False)  # whether what is drawn is for a phone
 STYLE = {
     "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 10.5, "axes.labelsize": 10,
     "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9, "legend.frameon": False,
@@ -226,7 +228,7 @@ def factors(gains: pd.DataFrame, facts: pd.DataFrame) -> Figure | None:
     for axes in grid:
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set_ylim(1.15 * table.beyond.min(), 1.15 * table.beyond.max())
-        axes.tick_params(labelleft=axes is grid[0])
+        axes.tick_params(labelleft=axes.get_subplotspec().is_first_col())
     figure.supylabel("gain beyond the mean of the target (points)", fontsize=10)
     return figure
 
@@ -373,19 +375,17 @@ def forest(shown: list[Estimate]) -> Figure | None:
 
 
 @plt.rc_context(STYLE)
-def claims(rows: list[dict], labels: dict[str, str], limits: dict[str, float], columns: int) -> Figure | None:
+def claims(rows: list[dict], labels: dict[str, str], limits: dict[str, float]) -> Figure | None:
     """Every measured claim at every scale: one panel for each scale, a line for each claim.
 
     `rows`: those of the table of claims. `labels` and `limits`: by claim, its name and the limit of its rule
-    where that is not zero. `columns`: panels side by side; one for a narrow screen.
+    where that is not zero.
     """
     scales = list(dict.fromkeys(row["scale"] for row in rows))
     if not scales:
         return None
-    columns = min(columns, len(scales))
-    width = WIDTH if columns > 1 else NARROW
-    figure, grid = _grid(len(scales), columns, 0.29 * len(labels) + 0.7, width=width)
-    for i, (axes, scale) in enumerate(zip(grid, scales, strict=True)):
+    figure, grid = _grid(len(scales), min(2, len(scales)), 0.29 * len(labels) + 0.7)
+    for axes, scale in zip(grid, scales, strict=True):
         part = {row["id"]: row for row in rows if row["scale"] == scale}
         for y, name in enumerate(reversed(labels)):
             if name in part:
@@ -393,7 +393,7 @@ def claims(rows: list[dict], labels: dict[str, str], limits: dict[str, float], c
         axes.axvline(0, color="black", linewidth=0.8, zorder=1)
         axes.set(title=f"at {scale}", xlabel="gain in points", ylim=(-0.6, len(labels) - 0.4))
         axes.set_yticks(range(len(labels)), list(labels.values())[::-1])
-        axes.tick_params(axis="y", labelleft=i % columns == 0, length=0)
+        axes.tick_params(axis="y", labelleft=axes.get_subplotspec().is_first_col(), length=0)
     return figure
 
 
@@ -432,7 +432,8 @@ def simulation(records: list[dict], limits: dict[str, float]) -> Figure | None:
         axes.axvline(100 * limit, color="black", linewidth=1.2, linestyle="--")
         axes.set(xlabel=f"{panel} (%)", ylabel="")
         axes.get_legend().remove()
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    columns = 1 if ON_PHONE.get() else 4
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=columns)
     return figure
 
 
@@ -553,8 +554,23 @@ def _intervals(axes: Axes, lines: list[tuple[str, float, float, float]]) -> None
     axes.set_yticks(range(len(lines)), [line[0] for line in lines[::-1]])
 
 
+def for_phone(draw: Callable[[], Figure | None]) -> Figure | None:
+    """A figure as wide as a phone, with its panels below each other; None where it has a width of its own."""
+    token = ON_PHONE.set(True)
+    try:
+        drawn = draw()
+    finally:
+        ON_PHONE.reset(token)
+    return drawn if drawn is not None and drawn.get_figwidth() == NARROW else None
+
+
 def _grid(number: int, columns: int, height: float, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
-    """A figure of `number` panels in `columns` columns, each `height` inches high, and the list of panels."""
+    """A figure of `number` panels in `columns` columns, each `height` inches high, and the list of panels.
+
+    On a phone, panels are below each other, unless the figure has a width of its own.
+    """
+    if ON_PHONE.get() and width == WIDTH:
+        columns, width = 1, NARROW
     rows = -(-number // columns)
     figure, grid = plt.subplots(rows, columns, figsize=(width, height * rows + 0.6), squeeze=False)
     plt.close(figure)  # so that a notebook shows it only once, as the value of a cell

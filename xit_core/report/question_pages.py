@@ -1,5 +1,6 @@
 """The chapters of the research questions: the question, its short answer, contrasts, gates and figure."""
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -46,10 +47,10 @@ def page(question: Question, view: View, out: Path) -> str:
     gates = questions.gates_of(question, ledger)
     rule = questions.RULE.format(margin=questions.margin_of(question), dated=question.dated)
     tables = contrast_table(found) + f"{rule}\n\n" + gate_table(gates)
-    drawn = FIGURES[question.figure](question, view, ledger, found)
+    draw = partial(FIGURES[question.figure], question, view, ledger, found)
     measured = [row for row in found if row["estimate"] is not None]
     says = f"{measured[0]['name']}: {interval_cell(measured[0])}." if measured else ""
-    drawing = figure(out, view, question.figure, drawn, question.id, title=says)
+    drawing = figure(out, view, question.figure, draw, question.id, title=says)
     answer = short_answer(found, is_finished(question, view))
     return f"{answer}\n\n{progress(question, view)}\n\n{tables}{drawing}"
 

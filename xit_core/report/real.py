@@ -1,5 +1,6 @@
 """What the chapter of a scale with real languages adds to the tables of its phases, as Markdown."""
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -100,7 +101,9 @@ def verdicts(view: View) -> str:
         for row in view.claims
         if row["number"] <= MEASURED
     ]
-    return small(markdown_table(["#", "claim", "claimed", "estimate and interval", "verdict", "note"], lines))
+    return small(
+        markdown_table(["#", "claim", "claimed", "estimate and interval", "verdict", "note"], lines), "carded"
+    )
 
 
 GAINS_SHOWN = ("squad1", "mnli", "hellaswag", "multi-task")
@@ -163,7 +166,9 @@ def factors(view: View, out: Path) -> str:
     ]
     head = ["language", "script", "family", "targets", "mean gain", "beyond the target's mean"]
     return (
-        figure(out, view, "factors", plots.factors(gains, facts), says=f"Rank correlations: {related}.")
+        figure(
+            out, view, "factors", partial(plots.factors, gains, facts), says=f"Rank correlations: {related}."
+        )
         + f"Rank correlation with the gain beyond the target's mean, over {len(joined)} languages: "
         + f"{related}.\n\n"
         + small(markdown_table(head, lines))
