@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..design import studies
 from . import plots, questions
-from .chapters import View, count, figure, markdown_table, minus, number, with_interval
+from .chapters import View, count, figure, markdown_table, minus, number, small, with_interval
 from .contrasts import Ledger
 from .losses import matched
 from .questions import OPEN, UNTESTABLE, Question
@@ -111,7 +111,7 @@ def contrast_table(found: list[dict]) -> str:
         else [row["name"], interval_cell(row), number(row["detectable"]), row["verdict"]]
         for row in found
     ]
-    return markdown_table(head, lines)
+    return small(markdown_table(head, lines), "carded")
 
 
 def gate_table(gates: dict) -> str:
