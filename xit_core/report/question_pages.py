@@ -10,7 +10,7 @@ from . import plots, questions
 from .chapters import View, count, figure, markdown_table, minus, number, small, with_interval
 from .contrasts import Ledger
 from .losses import matched
-from .questions import OPEN, UNTESTABLE, Question
+from .questions import NO, OPEN, UNTESTABLE, YES, Question
 
 
 def overview(shown: list[View], plain: bool = False) -> str:
@@ -64,7 +64,7 @@ def short_answer(found: list[dict], finished: bool) -> str:
     if row["estimate"] is None:
         return f"**Not answered yet**: {row['note']}."
     beside = "".join(
-        f" Beside it, {other['name']}: {interval_cell(other)}, {other['verdict']}."
+        f" Beside it, {other['name']}: {interval_cell(other)}, {side(other)}."
         for other in others[:1]
         if other["estimate"] is not None
     )
@@ -96,6 +96,11 @@ def is_finished(question: Question, view: View) -> bool:
     return done == planned
 
 
+def side(row: dict) -> str:
+    """The word for a contrast that is not the answer."""
+    return {YES: "above zero", NO: "below zero"}.get(row["verdict"], row["verdict"])
+
+
 def progress(question: Question, view: View) -> str:
     """How many of the planned runs are finished."""
     done, planned = map(count, runs_done(question, view))
@@ -108,9 +113,11 @@ def contrast_table(found: list[dict]) -> str:
     lines = [
         [row["name"], "–", "–", row["note"]]
         if row["estimate"] is None
-        else [row["name"], interval_cell(row), number(row["detectable"]), row["verdict"]]
+        else [row["name"], interval_cell(row), number(row["detectable"]), side(row)]
         for row in found
     ]
+    if found[0]["estimate"] is not None:
+        lines[0][-1] = found[0]["verdict"]  # the answer
     return small(markdown_table(head, lines), "carded")
 
 

@@ -32,10 +32,10 @@ if TYPE_CHECKING:  # a study can also be run where pandas is not installed
 YES, NO, SAME, OPEN, UNTESTABLE = "yes", "no, the opposite", "no difference", "open", "not testable"
 DATED = "2026-11-28"  # when these words and their rule were fixed, before any run of a question
 RULE = (
-    "A contrast is *yes* or *no, the opposite* where its 95 % interval is above or below zero; otherwise it "
-    "is *no difference* where two one-sided tests place it within {margin:g} point of zero, and *open* "
-    "where they do not, or the contrast is not in points. The first contrast answers the question, or is "
-    "*not testable* where a gate fails. "
+    "A contrast is *above zero* or *below zero* where its 95 % interval is; otherwise it is *no difference* "
+    "where two one-sided tests place it within {margin:g} point of zero, and *open* where they do not, or "
+    "it is not in points. The first contrast answers the question: above zero is *yes*, below zero "
+    "*no, the opposite*, and where a gate fails it is *not testable*. "
     "Words and rule were fixed on {dated}, before the first run of a question."
 )
 
