@@ -6,6 +6,7 @@ byte-identical files.
 """
 
 import itertools
+import textwrap
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -601,8 +602,12 @@ def contrasts(measured: list[dict]) -> Figure | None:
     """Contrasts of a question with 95 % intervals, the answer first."""
     if not measured:
         return None
-    figure, (axes,) = _grid(1, 1, 0.32 * len(measured) + 0.6)
-    _intervals(axes, [(row["name"], row["estimate"], row["low"], row["high"]) for row in measured])
+    letters = 20 if ON_PHONE.get() else 80
+    names = [textwrap.fill(row["name"], letters) for row in measured]
+    lines = max(name.count("\n") + 1 for name in names)
+    figure, (axes,) = _grid(1, 1, (0.15 * lines + 0.17) * len(measured) + 0.6)
+    ends = [(row["estimate"], row["low"], row["high"]) for row in measured]
+    _intervals(axes, [(name, *each) for name, each in zip(names, ends, strict=True)])
     return figure
 
 
