@@ -1,7 +1,9 @@
 """Runs and kernels that are forked from a process that has loaded everything."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -70,6 +72,24 @@ def test_a_kernel_whose_user_is_gone_is_ended(place, tmp_path):
     kernel = start(place, tmp_path, 60, 0)
     kernel.line.close()
     assert gone(kernel.pid)
+
+
+@pytest.mark.parametrize("asked_for", [True, False])
+def test_who_leaves_before_it_has_read_an_answer_disturbs_nobody_else(place, tmp_path, asked_for):
+    """As a run does that is stopped while its kernel starts: the connection is then reset, not closed."""
+    other = start(place, tmp_path, 60, 0)
+    for _ in range(5):
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(place)
+            if asked_for:
+                argv = [*COMMAND, "kernel_like", "60", "0"]
+                request = json.dumps({"argv": argv, "env": {"GIVEN": ""}, "cwd": str(tmp_path)}).encode()
+                socket.send_fds(line, [len(request).to_bytes(warm.SIZE)], [1, 2])
+                line.sendall(request)
+                time.sleep(0.2)  # the answer has come
+    assert start(place, tmp_path, 0, 0).wait() == 0 and other.poll() is None
+    other.kill()
+    assert other.wait() == -signal.SIGKILL
 
 
 def test_no_kernel_outlives_the_process_and_then_none_is_forked(tmp_path):

@@ -25,6 +25,7 @@ VARIABLE = "XIT_WARM"  # names the socket of the process that forks
 # pandas and matplotlib look where they are loaded, and would draw for a terminal in every kernel
 LOADED = ("ipykernel.kernelapp", "xit_core.phases", "papermill", "xit_core.run.launch", "xit_core.run.kernel")
 POLL = 0.05  # seconds
+PATIENCE = 10.0  # seconds in which who has connected must say what it wants; meanwhile all others wait
 SIZE, PID = 8, 10  # bytes of a request's length and of a process's number
 
 DIES_WITH_PARENT, NAME = 1, 15  # the options PR_SET_PDEATHSIG and PR_SET_NAME of Linux' prctl
@@ -144,6 +145,8 @@ def closed(line: socket.socket) -> bool:
         return not line.recv(1, socket.MSG_DONTWAIT)
     except BlockingIOError:
         return False
+    except ConnectionError:  # it was closed before the answer was read
+        return True
 
 
 def ended(forks: Forks) -> list[int]:
@@ -174,14 +177,30 @@ def bind(name: str, parent: int, system: ctypes.CDLL) -> None:
         os._exit(1)
 
 
+def asked(line: socket.socket) -> tuple[bytes, list[int]]:
+    """What a connection asks for, and the streams with it; b"" when who asked is gone, or silent."""
+    line.settimeout(PATIENCE)
+    request, size, streams = b"", -1, []
+    with contextlib.suppress(OSError):
+        head, streams, *_ = socket.recv_fds(line, SIZE, 2)
+        size = int.from_bytes(head)
+        while part := line.recv(size - len(request)):
+            request += part
+    line.settimeout(None)
+    if len(streams) == 2 and len(request) == size:
+        return request, streams
+    for stream in streams:
+        os.close(stream)
+    return b"", []
+
+
 def forked(line: socket.socket, others: list[socket.socket], bind: Callable[[str], None]) -> int:
     """Fork the process that a connection asks for; returns its number, or 0 when who asked is gone.
 
     `bind`: what the new process calls first, with the name of the module that it is for.
     """
-    head, streams, *_ = socket.recv_fds(line, SIZE, 2)
-    request = line.recv(int.from_bytes(head), socket.MSG_WAITALL) if len(head) == SIZE else b""
-    if len(streams) < 2 or len(request) < int.from_bytes(head):
+    request, streams = asked(line)
+    if not request:
         line.close()
         return 0
     if pid := os.fork():
