@@ -497,11 +497,12 @@ if __name__ == "__main__":
     parser.add_argument(
         "--subsets", action="store_true", help="also rewrite what is shown of adversarial rows"
     )
+    given = parser.parse_args()
     try:
         know_own()
-        if parser.parse_args().subsets:
+        if given.subsets:
             subsets.keep(SCALES[subsets.SCALE])
-        if parser.parse_args().readme:
+        if given.readme:
             readme(ROOT / "README.md")
         print(build())
     except Bad as error:

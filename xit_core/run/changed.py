@@ -6,11 +6,13 @@ commit, and a commit's modules are compared with those of today.
 
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 
 from .. import micro
 from ..design.run import Run
 from ..design.tasks import PARALLEL, TASKS
 from ..ledger import predictions, results
+from ..machine.errors import Bad
 from ..machine.provenance import digests, digests_of
 
 ROOMS = ("data", "metrics", "model", "phases", "score")  # their code decides scores
@@ -41,11 +43,9 @@ def modules_changed(runs: Iterable[Run]) -> dict[Run, set[str]]:
     Published rows are not looked at, for they are never replaced: who repeats a study compares the two. Of a
     row whose tree was not clean, or whose commit git does not have here, nothing is known.
     """
-    now, found = digests(), {}
-    for run in runs:
-        if not results.row_file(run).is_file() or not results.finished(run):
-            continue
-        made = results.read(run)["provenance"]
+    provenances = {run: row["provenance"] for run in runs if (row := working_row(run))}
+    now, found = digests() if provenances else {}, {}
+    for run, made in provenances.items():
         then = digests_of(made["commit"]) if made.get("clean") else None
         other = {
             name for name in now.keys() | (then or now).keys() if then and now.get(name) != then.get(name)
@@ -54,6 +54,13 @@ def modules_changed(runs: Iterable[Run]) -> dict[Run, set[str]]:
         if differing := {name for name in other if bears_on(name, run)} | of_parents:
             found[run] = differing
     return found
+
+
+def working_row(run: Run) -> dict | None:
+    """The working row of a run; None where there is none, or a damaged one, which counts as missing."""
+    with suppress(Bad):
+        return results.read(run) if results.row_file(run).is_file() else None
+    return None
 
 
 def told(changed: dict[Run, set[str]]) -> list[str]:

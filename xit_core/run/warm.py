@@ -177,7 +177,7 @@ def bind(name: str, parent: int, system: ctypes.CDLL) -> None:
         os._exit(1)
 
 
-def asked(line: socket.socket) -> tuple[bytes, list[int]]:
+def request_of(line: socket.socket) -> tuple[bytes, list[int]]:
     """What a connection asks for, and the streams with it; b"" when who asked is gone, or silent."""
     line.settimeout(PATIENCE)
     request, size, streams = b"", -1, []
@@ -199,7 +199,7 @@ def forked(line: socket.socket, others: list[socket.socket], bind: Callable[[str
 
     `bind`: what the new process calls first, with the name of the module that it is for.
     """
-    request, streams = asked(line)
+    request, streams = request_of(line)
     if not request:
         line.close()
         return 0
