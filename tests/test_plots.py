@@ -5,11 +5,10 @@ import pytest
 
 from synthetic import fill
 from xit_core.ledger import results
-from xit_core.report import plots
+from xit_core.report import heat, plots
 
 FACTS = pd.DataFrame({"script": ["Latin", "Thai"], "family": ["isolate"] * 2}, index=["al", "zi"])
 DRAWN = {
-    "gains": lambda scale: plots.gains(results.frame(scale)),
     "languages": lambda scale: plots.languages(results.frame(scale)),
     "retrieval": lambda scale: plots.retrieval(results.rows(scale)),
     "curves": lambda scale: plots.curves(results.rows(scale)),
@@ -51,8 +50,31 @@ def test_a_gain_is_the_difference_to_the_baseline_of_the_same_seed():
     def score(source):
         return pd.Series([s["value"] for s in rows[source, "xnli", ""]["scores"]]).mean()
 
-    table = plots.gain_table(results.frame("smoke"))
-    assert table.loc["mnli", "xnli"] == pytest.approx(score("mnli") - score(""))
+    frame = results.frame("smoke")
+    gain = score("mnli") - score("")
+    assert heat.by_seed(frame).loc[("mnli", 1), "xnli"] == pytest.approx(gain)
+    assert f'title="mnli on xnli: {gain:+.1f} points; 1 seed"'.replace("-", "−") in heat.table(frame)
+
+
+def made_gains(monkeypatch, gains: dict) -> None:
+    index = pd.MultiIndex.from_tuples([("mnli", 1), ("mnli", 2), ("squad1", 1)], names=["name", "seed"])
+    monkeypatch.setattr(heat, "by_seed", lambda frame: pd.DataFrame(gains, index))
+
+
+def test_the_heat_map_says_intervals_and_seeds(monkeypatch):
+    made_gains(monkeypatch, {"xnli": [1.0, 2.0, -0.01], "bucc": [0.5, None, -3.0], "mean": [1.0, None, None]})
+    text = heat.table(None)
+    assert 'title="mnli on xnli: +1.5 points; 95 % interval −4.9 to +7.9; 2 seeds">+1.5<br>' in text
+    assert 'title="squad1 on xnli: +0.0 points; 1 seed">+0.0</td>' in text
+    assert 'title="mnli, mean of all targets: +1.0 points; 1 seed"' in text
+    assert text.count("<td></td>") == 1
+    assert heat.in_words(None) == (
+        "Gains go from −3.0 (squad1 on bucc) to +1.5 (mnli on xnli); 2 of 4 means are above zero."
+    )
+
+
+def test_an_empty_ledger_has_no_heat_map():
+    assert heat.table(results.frame("smoke")) == heat.in_words(results.frame("smoke")) == ""
 
 
 def test_a_language_is_compared_with_the_others_of_the_same_target():

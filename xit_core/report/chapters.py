@@ -15,7 +15,7 @@ from ..design.run import SUM
 from ..design.scales import PIVOT, SCALES
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
-from . import findings, plots, questions, verdicts
+from . import findings, heat, plots, questions, verdicts
 from .contrasts import Ledger
 from .gates import chance_level
 from .sensitivity import Variant, sensitivity
@@ -40,10 +40,6 @@ CAPTIONS = {
         "moved, in percent of the norm of its weights. Means over languages and seeds."
     ),
     "curves": "Training loss of every intermediate training, one line a seed.",
-    "gains": (
-        "Gain of each intermediate training over the baseline of the same seed, in points (0–100), mean "
-        "over seeds. A mean over targets is shown only where every target has run."
-    ),
     "languages": "Score of every evaluation language, with the 95 % t interval over seeds.",
     "factors": (
         "What each language gains on average over the English intermediate trainings, less the mean gain "
@@ -69,6 +65,10 @@ CAPTIONS = {
         "matmul (the flat part)."
     ),
 }
+GAINS = (
+    "Gain of each intermediate training over the baseline of the same seed, in points (0–100): the mean over "
+    "seeds, with its 95 % interval over seeds. A mean over targets is shown only where every target has run."
+)
 EMPTY = "*No runs yet at this scale.*\n"
 MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open", "not testable": "– not testable"}
 
@@ -471,26 +471,15 @@ def target_phase(view: View, out: Path) -> str:
         [f"`{on}`", number(baselines[on].mean()), number(plots.interval(baselines[on])), len(baselines[on])]
         for on in targets
     ]
-    figures = {"gains": partial(plots.gains, view.frame), "languages": partial(plots.languages, view.frame)}
-    titles = {"gains": gains_in_words(plots.gain_table(view.frame))}
     text = markdown_table(["target", "baseline score", "± (95 %, seeds)", "seeds"], lines) if lines else ""
-    return (
-        text
-        + "".join(figure(out, view, kind, draw, title=titles.get(kind, "")) for kind, draw in figures.items())
-        + protocols(view)
-    )
+    shown = figure(out, view, "languages", partial(plots.languages, view.frame))
+    return text + gains(view) + shown + protocols(view)
 
 
-def gains_in_words(table: pd.DataFrame) -> str:
-    """The ends of a table of gains in a sentence; "" when it is empty."""
-    cells = table.drop(columns="mean", errors="ignore").stack().dropna()
-    if cells.empty:
-        return ""
-    ends = [
-        f"{number(cells[end], SIGNED)} ({end[0]} on {end[1]})" for end in (cells.idxmin(), cells.idxmax())
-    ]
-    above = f"{(cells > 0).sum()} of {len(cells)} means are above zero"
-    return f"Gains go from {ends[0]} to {ends[1]}; {above}."
+def gains(view: View) -> str:
+    """What each source adds to each target, with what the table shows in a sentence above it."""
+    table = heat.table(view.frame)
+    return f"**{heat.in_words(view.frame)}** {GAINS}\n\n{table}\n\n" if table else ""
 
 
 def protocols(view: View) -> str:

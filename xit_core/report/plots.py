@@ -110,16 +110,6 @@ def main_runs(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[(frame.phase == 3) & (frame.method == FULL) & (frame["size"] == 0) & (frame.steps == SUM)]
 
 
-def gain_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean gain over the baseline of the same seed, in points: one row per source, one column per target and
-    one for their mean.
-    """
-    gains = gains_of(results.headline(main_runs(frame)).assign(name=source_names), "on")
-    gains = gains[[t for t in TARGETS if t in gains]].dropna(how="all")
-    # no mean if a target is missing
-    return gains.assign(mean=gains.mean(axis=1, skipna=False)) if len(gains) else gains
-
-
 def gains_by_seed(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
     """Gain over the baseline of the same seed, one row per source and seed. No rows without a baseline."""
     wide = scores.pivot_table(index=["name", "seed"], columns=columns, values="score")
@@ -132,29 +122,6 @@ def gains_of(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
     """Mean gain over the baseline of the same seed, one row per source. No rows if there is no baseline."""
     gains = gains_by_seed(scores, columns).groupby("name").mean()
     return gains.loc[[n for n in order(gains.index) if n not in ("baseline", "random weights")]]
-
-
-@plt.rc_context(STYLE | {"axes.grid": False})
-def gains(frame: pd.DataFrame) -> Figure | None:
-    """Heat map: the gain (points) of each target from each intermediate training."""
-    table = gain_table(frame)
-    if table.empty:
-        return None
-    figure, (axes,) = _grid(1, 1, 0.8 + 0.3 * max(4, len(table)), width=1.9 + 0.49 * table.shape[1])
-    limit = max(1.0, float(np.nanquantile(np.abs(table.to_numpy()), 0.95)))
-    options = {
-        "cmap": "RdBu",
-        "vmin": -limit,
-        "vmax": limit,
-        "cbar_kws": {"label": "gain (points)"},
-        "linewidths": 0.5,
-    }
-    sns.heatmap(table.round(1) + 0.0, ax=axes, annot=True, fmt="+.1f", annot_kws={"size": 9}, **options)
-    axes.axvline(table.shape[1] - 1, color="black", linewidth=1)
-    axes.set(xlabel="target task", ylabel="intermediate training")
-    axes.tick_params(axis="y", rotation=0)
-    axes.tick_params(axis="x", rotation=40)
-    return figure
 
 
 @plt.rc_context(STYLE | {"axes.grid.axis": "y"})

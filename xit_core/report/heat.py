@@ -1,0 +1,78 @@
+"""The heat map of gains: a table, whose colours only repeat what its cells say."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.colors import Normalize, to_hex
+
+from ..design.tasks import TARGETS
+from ..ledger import results
+from . import plots
+
+MEAN = "mean"  # the column of the mean over targets
+MIDDLE = (0.2, 0.8)  # the part of the palette on which black text is easy to read
+
+
+def by_seed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Gains over the baseline of the same seed, in points: a row for each source and seed, a column for each
+    target and one for their mean.
+
+    The mean is missing where a target is. No rows without a baseline.
+    """
+    scores = results.headline(plots.main_runs(frame)).assign(name=plots.source_names)
+    gains = plots.gains_by_seed(scores, "on")
+    gains = gains.drop(index=["baseline", "random weights"], level="name", errors="ignore")
+    gains = gains[[target for target in TARGETS if target in gains]].dropna(how="all")
+    return gains.assign(**{MEAN: gains.mean(axis=1, skipna=False)}) if len(gains) else gains
+
+
+def table(frame: pd.DataFrame) -> str:
+    """Mean gain of each source on each target, with its 95 % interval over seeds, as an HTML table.
+
+    A cell that is pointed at says the ends of its interval and the number of seeds. "" without a gain.
+    """
+    gains = by_seed(frame)
+    if gains.empty:
+        return ""
+    means = gains.groupby(level="name").mean()
+    limit = max(1.0, float(np.nanquantile(np.abs(means.to_numpy()), 0.95)))
+    head = "".join(f'<th scope="col">{column}</th>' for column in ("trained on first", *gains))
+    lines = [
+        f'<tr><th scope="row">{name}</th>'
+        + "".join(_cell(name, on, gains.loc[name, on].dropna(), limit) for on in gains)
+        + "</tr>"
+        for name in plots.order(list(means.index))
+    ]
+    rows = "\n".join(lines)
+    return (
+        f'<div class="wide"><table class="heat"><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{rows}\n</tbody></table></div>"
+    )
+
+
+def _cell(name: str, on: str, gains: pd.Series, limit: float) -> str:
+    """A cell of the table. `limit`: the gain, in points, from which on the colour is the strongest."""
+    if gains.empty:
+        return "<td></td>"
+    mean, half, many = gains.mean(), plots.interval(gains), len(gains) > 1
+    share = Normalize(-limit, limit, clip=True)(mean)
+    colour = to_hex(colormaps["RdBu"](MIDDLE[0] + (MIDDLE[1] - MIDDLE[0]) * share))
+    cell = f"{name}, mean of all targets" if on == MEAN else f"{name} on {on}"
+    ends = f"; 95 % interval {_signed(mean - half)} to {_signed(mean + half)}" if many else ""
+    more = f"{cell}: {_signed(mean)} points{ends}; {len(gains)} seed{'s' if many else ''}"
+    spread = f"<br><small>±{half:,.1f}</small>" if many else ""
+    return f'<td style="background: {colour}; color: black" title="{more}">{_signed(mean)}{spread}</td>'
+
+
+def _signed(gain: float) -> str:
+    return f"{round(gain, 1) + 0.0:+,.1f}".replace("-", "\N{MINUS SIGN}")  # a zero has no minus
+
+
+def in_words(frame: pd.DataFrame) -> str:
+    """The ends of the table in a sentence; "" when there is none."""
+    cells = by_seed(frame).drop(columns=MEAN, errors="ignore").groupby(level="name").mean().stack().dropna()
+    if cells.empty:
+        return ""
+    low, high = (f"{_signed(cells[end])} ({end[0]} on {end[1]})" for end in (cells.idxmin(), cells.idxmax()))
+    above = f"{(cells > 0).sum()} of {len(cells)} means are above zero"
+    return f"Gains go from {low} to {high}; {above}."
