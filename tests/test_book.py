@@ -127,13 +127,15 @@ def test_the_front_page_shows_what_the_claims_say(tmp_path):
         line = next(line for line in text.splitlines() if f"#claim-{row['id']}" in line)
         assert chapters.estimate_cell(row) in line and front.verdict(row, plain=False) in line
         assert (f"{len(row['runs'])} runs" in line) == bool(row["runs"])
-        assert line.count("not run") == 2 * (row["number"] <= claims.MEASURED)
+        assert line.count("not run yet") == 2 * (row["number"] <= claims.MEASURED)
     first = table[0]
     assert all(
         chapters.number(first[key], "+,.1f") in text for key in ("estimate", "joint_low", "joint_high")
     )
     assert f"of 10 claims {sum(row['direction'] == 'holds' for row in table[:10])} hold" in text
-    assert "With XLM-R Large, of which the paper speaks, the study has not been run" in text
+    assert (
+        "With XLM-R Large, the encoder of the paper (`paper`), the study has not been run; it would" in text
+    )
 
 
 def test_the_front_page_has_a_figure_of_the_claims_for_a_page_and_for_a_phone(tmp_path):
@@ -149,9 +151,17 @@ def test_the_figure_of_the_claims_is_named_by_how_they_ended():
     ended = {"micro": ["open", "open", "not testable"], "small": ["holds", "fails", "open"]}
     rows = [{"scale": scale, "direction": side} for scale, sides in ended.items() for side in sides]
     assert front.title(rows) == (
-        "At micro, of 2 claims that are measured and can be tested, 0 hold, 0 fail and 2 are undecided; "
-        "at small, of 3 claims that are measured and can be tested, 1 hold, 1 fail and 1 are undecided."
+        "How the claims ended: of 2 that could be tested at micro, 0 hold, 0 fail and 2 are open; "
+        "of 3 that could be tested at small, 1 hold, 1 fail and 1 are open."
     )
+    assert front.title(rows[:3]).startswith("No claim is decided yet: of 2 that could be tested at micro, 0")
+
+
+def test_a_claim_about_each_task_says_why_it_is_open_where_the_mean_is_clear():
+    row = {"direction": "open", "low": -4.0, "joint_low": -5.0, "joint_high": -1.0, "tasks": ["mnli", "qqp"]}
+    assert front.is_clear_on_average(row)
+    for other in ({"direction": "fails"}, {"low": None}, {"joint_high": 1.0}, {"tasks": ["mnli"]}):
+        assert not front.is_clear_on_average(row | other)
 
 
 def test_a_claim_whose_runs_are_missing_is_not_finished_and_none_that_was_measured_is():
@@ -160,8 +170,12 @@ def test_a_claim_whose_runs_are_missing_is_not_finished_and_none_that_was_measur
     rows = [row for row in view.claims[: claims.MEASURED] if row["direction"] == "open"]
     assert {front.state(row) == "not finished" for row in rows if row["low"] is None} == {True}
     assert "not finished" in front.tally(view) and "| not finished |" in front.standing([view])
-    measured = {"direction": "open", "low": -1.0}
-    assert front.state(measured) == "open" and front.state({"direction": "holds", "low": None}) == "holds"
+    measured = {"direction": "open", "low": -1.0, "number": 1}
+    assert front.state(measured) == "open" and front.state(measured | {"direction": "holds"}) == "holds"
+    unfinished = next(row for row in rows if row["low"] is None)
+    assert chapters.verdict_cell(unfinished) == "not finished"
+    checked = {"direction": "open", "low": None, "number": claims.MEASURED + 1}
+    assert front.state(checked) == "open"
 
 
 def test_a_verdict_is_explained_step_by_step_with_the_numbers_of_the_table():
@@ -199,30 +213,37 @@ def test_the_groups_of_claims_are_the_whole_study_of_the_paper_and_cost_what_it_
 def test_a_figure_has_a_twin_for_dark_pages_and_its_drawing_for_a_phone(tmp_path):
     images, drawn = tmp_path / "_images", tmp_path / "drawn"
     svg = (
-        '<svg ><path d="M 0 0\nz" style="fill: #ffffff"/><g style="fill: #ffffff">on a dark cell</g>'
+        '<svg width="489.6pt" height="30pt"><path d="M 0 0\nz" style="fill: #ffffff"/>'
+        '<g style="fill: #ffffff">on a dark cell</g>'
         '<path style="stroke: #000000"/></svg>'
     )
     for name in ("_images/a.svg", "_images/b.svg", "drawn/a-narrow.svg", "drawn/gone-narrow.svg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(svg)
-    narrow = shown.write_twins(images, drawn)
+    sizes = shown.write_twins(images, drawn)
     names = {"a.svg", "a-dark.svg", "a-narrow.svg", "a-narrow-dark.svg", "b.svg", "b-dark.svg"}
-    assert narrow == {"a"} and {file.name for file in images.iterdir()} == names
+    assert set(sizes) == {"a", "a-narrow", "b"} and {file.name for file in images.iterdir()} == names
     twin = (images / "b-dark.svg").read_text()
-    assert 'style="fill: none"' in twin and "#000000" not in twin and '<svg fill="#dcdcdc"' in twin
+    assert 'style="fill: none"' in twin and "#000000" not in twin and '<svg fill="#dcdcdc" width' in twin
     assert '<g style="fill: #ffffff">' in twin
-    page = shown.themed('<img alt="A" src="../_images/a.svg"/><img src="_images/b.svg" class="x"/>', narrow)
+    page = shown.themed('<img alt="A" src="../_images/a.svg"/><img src="_images/b.svg" class="x"/>', sizes)
     assert page.count("<picture>") == 2 and page.count("only-light") == page.count("only-dark") == 2
     assert all(f"_images/{name}" in page for name in names) and page.count('alt="A"') == 2
-    assert shown.themed(page, narrow) == page
+    assert page.count(' width="653" height="40"') == 6
+    assert shown.themed(page, sizes) == page
 
 
 def test_the_front_page_has_micro_small_and_paper_side_by_side_and_says_what_is_reduced(tmp_path):
     synthetic.fill("small", every=40)
     text = front.parts(pages.views_of(front.SCALES, pages.views()), tmp_path)["front_claims.md"]
-    assert "| at `micro` | at `small` | at `paper` |" in text
     assert (
-        SCALES["small"].note in text and "`udtag` stands in for `ccg`" in text and "`paper`: not run" in text
+        "| constructed languages (`micro`) | multilingual-e5-small (`small`) | XLM-R Large (`paper`) |"
+        in text
+    )
+    assert (
+        SCALES["small"].note in text
+        and "`udtag` stands in for `ccg`" in text
+        and "`paper`: not run yet" in text
     )
 
 
@@ -242,10 +263,28 @@ def test_a_notebook_is_a_page_with_folded_code_and_the_commands_that_execute_it(
     spaced = pages.run_it("3_target", {"path": "mnli > xnli, $(x)", "scale": "micro", "seed": 1})
     assert "xit run 'mnli > xnli, $(x)' --scale micro --seed 1" in spaced
     assert "xit run" not in pages.run_it("4_analysis", {"scale": "micro"})
-    assert "minutes" not in box + spaced
+    assert "took" not in box + spaced
     row = synthetic.row(Run("mnli", "micro", 1))
     results.write(row | {"provenance": row["provenance"] | {"seconds": 90.0}})
     assert "this took 1.5 minutes" in pages.run_it("2_intermediate", {"path": "mnli", "scale": "micro"})
+    results.write(synthetic.row(Run("qqp", "micro", 1)))  # which took no time worth a minute
+    told = pages.run_it("2_intermediate", {"path": "qqp", "scale": "micro"})
+    assert re.search(r"this took \d+\.\d seconds", told)
+
+
+def test_a_notebook_is_opened_where_the_repository_is_known(monkeypatch):
+    monkeypatch.delenv("XIT_REPOSITORY", raising=False)
+    assert "a service such as binder" in pages.launch("3_target").lower()
+    for address, place in {
+        "https://github.com/us/xit": "us/xit/HEAD",
+        "https://github.com/us/xit.git/tree/v1.0": "us/xit/v1.0",
+    }.items():
+        monkeypatch.setenv("XIT_REPOSITORY", address)
+        assert f"/v2/gh/{place}?urlpath=lab/tree/notebooks/3_target.ipynb" in pages.launch("3_target")
+    for wrong in ("https://github.com/us", "git@github.com:us/xit", "https://example.org/us/xit"):
+        monkeypatch.setenv("XIT_REPOSITORY", wrong)
+        with pytest.raises(errors.Bad, match="XIT_REPOSITORY=.*; allowed: "):
+            pages.launch("3_target")
 
 
 def test_results_json_has_every_key_at_every_scale():
@@ -364,7 +403,7 @@ def test_damaged_files_of_the_ledger_and_damaged_notebooks_are_named_and_left_ou
 def test_a_scale_that_has_damaged_files_only_is_named_too(places):
     spoil(places / "results/small/x.json", "")
     told = front.plain(pages.views_of(front.SCALES, pages.views()))
-    assert "- `small`: not run; left out of the ledger: 1 damaged: `x.json`.\n" in told
+    assert "- `small`: not run yet; left out of the ledger: 1 damaged: `x.json`.\n" in told
 
 
 def test_rows_with_little_of_their_provenance_are_shown(tmp_path):
@@ -394,7 +433,7 @@ def test_the_readme_says_what_the_ledger_says(tmp_path):
     once = copy.read_text()
     pages.readme(copy)
     assert copy.read_text() == once and once.startswith(before)
-    assert "at `small`" in once and "`paper`: not run" in once and "](#" not in once
+    assert "(`small`)" in once and "`paper`: not run yet" in once and "](#" not in once
 
 
 def test_the_readme_keeps_what_the_ledger_here_does_not_have(tmp_path):
@@ -442,11 +481,10 @@ def test_of_the_icons_those_stay_that_are_shown():
 
 
 def test_figures_say_in_words_what_they_show():
-    parts = [("all that it is tested on", 0.25), ("xnli", -1.0), ("bucc", 2.0), ("mlqa", 0.0)]
+    parts = [("average", 0.25), ("xnli", -1.0), ("bucc", 2.0), ("mlqa", 0.0)]
     lines = [forest.Estimate("micro", name, mean, mean - 1, mean + 1) for name, mean in parts]
     assert claim_pages.forest_in_words(lines) == (
-        "At micro: +0.2 [−0.8, +1.2] on all that it is tested on, −1.0 [−2.0, +0.0] on xnli, "
-        "+2.0 [+1.0, +3.0] on bucc."
+        "At micro: +0.2 [−0.8, +1.2] average, −1.0 [−2.0, +0.0] on xnli, +2.0 [+1.0, +3.0] on bucc."
     )
     assert claim_pages.forest_in_words([]) == ""
 

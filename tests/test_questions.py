@@ -223,7 +223,9 @@ def test_a_planted_interaction_with_the_start_is_found_and_a_null_is_not(name, s
     assert found[0]["verdict"] in ((word,) if points else (word, "open"))
     assert found[0]["low"] < points < found[0]["high"] and abs(found[alone]["estimate"]) < 1
     by_name = {row["name"]: row["estimate"] for row in found}
-    own = next(x for told, x in by_name.items() if told.endswith(("after alignment", "tasks after scenes")))
+    own = next(
+        x for told, x in by_name.items() if told.endswith(("gain after preferences", "tasks after scenes"))
+    )
     assert own == pytest.approx(3 + points, abs=1)
 
 

@@ -52,12 +52,15 @@ def test_the_design_of_a_scale_without_caps_says_all(monkeypatch):
 
 
 def test_the_chapter_of_small_has_every_part_and_is_empty_without_runs(tmp_path):
-    assert pages.generated(pages.views(), tmp_path)["small.md"] == chapters.EMPTY
+    empty = pages.generated(pages.views(), tmp_path)
+    assert empty["small.md"] == empty["small_claims.md"] == chapters.EMPTY
     fill("small", every=3)
-    text = pages.generated(pages.views(), tmp_path)["small.md"]
+    made = pages.generated(pages.views(), tmp_path)
+    text = made["small_claims.md"]
     assert SCALES["small"].note[1:] in text and "finished of" in text and "#claim-squad" in text
     drawn = {file.name for file in (tmp_path / "figures").iterdir()}
-    assert drawn >= {"small-factors.svg", "small-gains.svg", "small-retrieval.svg"}
+    assert drawn >= {"small-factors.svg", "small-languages.svg", "small-retrieval.svg"}
+    assert 'class="heat"' in made["small.md"]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,11 @@ def test_a_language_has_its_score_and_gains_in_every_task_as_means_over_seeds():
         for start in ("| language", "| Swahili (sw) | `xnli`")
     )
     cells = dict(zip(head, line, strict=True))
-    assert cells["baseline"] == chapters.number(sum(before.values()) / 3)
+    half = 4.3027 * stdev(before.values()) / 3**0.5
+    assert (
+        cells["baseline"]
+        == f"{chapters.number(sum(before.values()) / 3)}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{half:.1f}"
+    )
     gains = [after[seed] - before[seed] for seed in before]
     half = 4.3027 * stdev(gains) / 3**0.5
     assert cells["after mnli"].split("\N{NO-BREAK SPACE}") == [

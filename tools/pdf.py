@@ -27,7 +27,11 @@ FLAGS = [
     "--disable-component-update", "--no-pdf-header-footer", "--generate-pdf-document-outline",
 ]  # fmt: skip
 LONGEST = 600  # seconds for one print
-LEFT_OUT = "script, button, .headerlink, .sd-summary-icon, .sd-summary-chevron-right, .only-dark, source"
+# what is for the screen alone: controls, lists of runs, the heads of folded code, the figures of a dark page
+LEFT_OUT = (
+    "script, button, .screen, details.hide > summary, .headerlink, .sd-summary-icon, "
+    ".sd-summary-chevron-right, .only-dark, source"
+)
 MOST_COLUMNS = 12  # of a table on an upright page
 LONG_WORD = re.compile(r"\S{19}")
 PIECE = re.compile(r"[^\s/_.:=,-]{1,18}[/_.:=,-]*|[/_.:=,-]+")

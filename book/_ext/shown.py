@@ -47,6 +47,7 @@ FIGURE = re.compile(
     r"<img\b(?![^>]*\bonly-(?:light|dark))[^>]*"
     r'\bsrc="(?P<path>[^"]*_images/(?P<name>[\w.-]+))\.svg"[^>]*>'
 )
+SIZE = re.compile(r'<svg [^>]*\bwidth="(?P<width>[\d.]+)pt" height="(?P<height>[\d.]+)pt"')
 # what is drawn on white -> the same on the theme's dark background; a plain text has no colour of its own
 GROUND = re.compile(r'(<path [^>]*style="fill: )#ffffff"')
 DARK = {
@@ -122,47 +123,61 @@ def described(page: str) -> str:
 
 
 def dark(svg: str) -> str:
-    """The figure in the colours of a dark page; the cells of a heat map keep theirs."""
+    """The figure in the colours of a dark page."""
     svg = GROUND.sub(r'\1none"', svg)
     for light, other in DARK.items():
         svg = svg.replace(light, other)
     return svg
 
 
-def themed(page: str, narrow: set[str]) -> str:
+def themed(page: str, sizes: dict[str, str]) -> str:
     """The HTML, where each figure of the book stands once for a light page and once for a dark one, each with
-    the drawing for a phone where there is one: `narrow` has the names of those.
+    the drawing for a phone where there is one. `sizes`: as `write_twins` returns them.
     """
 
     def twins(found: re.Match) -> str:
-        return "".join(_one(found, theme, found["name"] in narrow) for theme in ("light", "dark"))
+        return "".join(_one(found, theme, sizes) for theme in ("light", "dark"))
 
     return FIGURE.sub(twins, page)
 
 
-def _one(found: re.Match, theme: str, has_narrow: bool) -> str:
-    ending = "-dark.svg" if theme == "dark" else ".svg"
-    image = found[0].replace(f'{found["path"]}.svg"', f'{found["path"]}{ending}" loading="lazy"')
+def _one(found: re.Match, theme: str, sizes: dict[str, str]) -> str:
+    ending, name = "-dark.svg" if theme == "dark" else ".svg", found["name"]
+    size = sizes.get(name, "")
+    image = found[0].replace(f'{found["path"]}.svg"', f'{found["path"]}{ending}"{size} loading="lazy"')
     image = re.sub(r' class="([^"]*)"', "", image).replace("<img ", f'<img class="only-{theme}" ', 1)
-    if not has_narrow:
+    if f"{name}-narrow" not in sizes:
         return image
-    source = f'<source media="{PHONE}" srcset="{found["path"]}-narrow{ending}">'
+    size = sizes[f"{name}-narrow"]
+    source = f'<source media="{PHONE}" srcset="{found["path"]}-narrow{ending}"{size}>'
     return f"<picture>{source}{image}</picture>"
 
 
-def write_twins(images: Path, drawn: Path) -> set[str]:
+def write_twins(images: Path, drawn: Path) -> dict[str, str]:
     """Write the dark twin of every figure of `images`, with the drawings for a phone that are in `drawn`.
 
-    Returns the names of the figures that have one for a phone.
+    Returns for every drawing, by name, its width and height as HTML attributes: with them a page keeps the
+    room of a figure that is not loaded yet, and does not jump.
     """
-    narrow = {file.stem.removesuffix("-narrow") for file in drawn.glob("*-narrow.svg")}
-    narrow &= {file.stem for file in images.glob("*.svg")}
-    for name in narrow:
-        shutil.copy(drawn / f"{name}-narrow.svg", images)
+    for file in drawn.glob("*-narrow.svg"):
+        if (images / f"{file.stem.removesuffix('-narrow')}.svg").is_file():
+            shutil.copy(file, images)
+    sizes = {}
     for file in [file for file in images.glob("*.svg") if not file.stem.endswith("-dark")]:
-        twin = dark(file.read_text(encoding="utf8"))
-        file.with_stem(f"{file.stem}-dark").write_text(twin, encoding="utf8", newline="\n")
-    return narrow
+        text = file.read_text(encoding="utf8")
+        sizes[file.stem] = _size(text)
+        file.with_stem(f"{file.stem}-dark").write_text(dark(text), encoding="utf8", newline="\n")
+    return sizes
+
+
+def _size(svg: str) -> str:
+    found = SIZE.search(svg)
+    # a point is 4/3 of a pixel of CSS
+    return (
+        "".join(f' {side}="{float(found[side]) * 4 / 3:.0f}"' for side in ("width", "height"))
+        if found
+        else ""
+    )
 
 
 def icons_of(text: str) -> set[str]:
@@ -194,9 +209,9 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     if error or app.builder.name != "html":
         return
     out, used = Path(app.outdir), set()
-    narrow = write_twins(out / "_images", Path(app.srcdir, app.config.figure_folder))
+    sizes = write_twins(out / "_images", Path(app.srcdir, app.config.figure_folder))
     for file in (file for file in out.rglob("*.html") if "_static" not in file.parts):
-        page = themed(described(mended(file.read_text(encoding="utf8"))), narrow)
+        page = themed(described(mended(file.read_text(encoding="utf8"))), sizes)
         used |= icons_of(page)
         file.write_text(page, encoding="utf8", newline="\n")
     scripts = out / "_static/scripts"

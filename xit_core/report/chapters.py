@@ -16,6 +16,7 @@ from ..design.scales import PIVOT, SCALES
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
 from . import findings, heat, plots, questions, verdicts
+from .claims import MEASURED
 from .contrasts import Ledger
 from .gates import chance_level
 from .sensitivity import Variant, sensitivity
@@ -47,8 +48,8 @@ CAPTIONS = {
         "by family. Blue: Latin script."
     ),
     "forest": (
-        "The estimate on all targets that the claim is tested on (diamond), and on each target by itself, "
-        "with 95 % intervals."
+        "The average over the targets that the claim is tested on (diamond), and each target by itself, with "
+        "95 % intervals, each alone: the interval of the verdict is wider, for it covers all claims together."
     ),
     "simulation": (
         "Made-up studies of known truth. Left: how often the interval of each claim's estimate covers it; "
@@ -195,8 +196,19 @@ def with_interval(mean: float, low: float, high: float) -> str:
     return f"{mean} [{low}, {high}]"
 
 
+UNFINISHED = "not finished"  # open, for want of runs
+
+
+def state(row: dict) -> str:
+    """The verdict on a claim, or that a measured one has none yet because runs are missing."""
+    missing = row["direction"] == "open" and row["number"] <= MEASURED and row["low"] is None
+    return UNFINISHED if missing else row["direction"]
+
+
 def verdict_cell(row: dict) -> str:
     """The verdict, then those on "not worse" and on the claimed number where the claim has them."""
+    if state(row) == UNFINISHED:
+        return UNFINISHED
     words = {"": row["direction"], "not worse: ": row["not_worse"], "its number: ": row["magnitude"]}
     return " · ".join(name + marked(word) for name, word in words.items() if word)
 

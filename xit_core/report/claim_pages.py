@@ -29,7 +29,7 @@ from .stats import SEEDS, homogeneity, residuals
 FEW = 2  # targets whose gains stand side by side, task by task
 MANY = 9  # published values that are shown without being folded
 ADDRESS = re.compile(r"https?://[^\s,;)]*[^\s,;).:]")
-VERDICTS = ["scale", "estimate and interval", "detectable", "verdict", "note"]
+VERDICTS = ["scale", "estimate [95 %, all claims together]", "detectable", "verdict", "note"]
 
 
 def sections(shown: list[View], out: Path) -> dict[str, str]:
@@ -110,7 +110,7 @@ def change(row: dict) -> str:
     if row["direction"] == "open":
         return (
             f"less noise. Tested alone, a true difference of {number(row['detectable'])} points would have "
-            "been found in eight of ten such studies; beside the other claims it must be larger."
+            "been found in eight of ten such studies; corrected for the other claims, it takes more."
         )
     nearest = min((row["joint_low"], row["joint_high"]), key=abs)
     return f"an estimate {number(abs(nearest))} points nearer to zero would be open, where zero is the limit."
@@ -152,7 +152,8 @@ def forest_in_words(lines: list[forest.Estimate]) -> str:
 
 
 def _estimate(line: forest.Estimate) -> str:
-    return f"{with_interval(line.estimate, line.low, line.high)} on {line.target}"
+    where = line.target if line.target == forest.EVERY_TARGET else f"on {line.target}"
+    return f"{with_interval(line.estimate, line.low, line.high)} {where}"
 
 
 def _data_behind(row: dict) -> str:
@@ -177,9 +178,7 @@ def _published_values(claim: claims.Claim) -> str:
     values = [
         [r[k] or "–" for k in ("row", "claimed", "sourced", "unit")] + [linked(r["source"])] for r in rows
     ]
-    table = (
-        small(markdown_table(["value", "under test", "sourced", "unit", "source"], values)) if values else ""
-    )
+    table = small(markdown_table(["value", "claimed", "sourced", "unit", "source"], values)) if values else ""
     if len(values) > MANY:
         table = f"<details><summary>{len(values)} published values</summary>\n\n{table}\n</details>\n\n"
     return table + published.consistency(claim.id)
@@ -249,5 +248,6 @@ def _sensitivity(variants: list[Variant], scale: str) -> str:
 
 def _runs_of(row: dict) -> str:
     links = " · ".join(f'<a href="runs.html#run-{run}">{html.escape(run)}</a>' for run in row["runs"])
-    inside = f'<summary>{len(row["runs"])} runs at {row["scale"]}</summary>\n<p class="runs">{links}</p>'
+    head = f"<summary>{len(row['runs'])} runs at {row['scale']}</summary>"
+    inside = f'{head}\n<p class="runs screen">{links}</p>'
     return f'<details id="runs-{row["id"]}-{row["scale"]}">{inside}</details>\n'

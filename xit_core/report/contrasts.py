@@ -201,8 +201,7 @@ class Ledger:
         common = set.intersection(*(set(self.cells[cell]) for cell in cells))
         if len(common) < self.least:
             done = sum(len(self.cells[cell]) for cell in cells)
-            found = f"{len(common)} seed{'s' * (len(common) != 1)} finished in common ({done} runs)"
-            raise Short(f"{found}, {self.least} needed")
+            raise Short(f"{len(common)} of {self.least} seeds complete ({done:,} runs so far)")
         return sorted(common)
 
     def gap(self, weights: Weights) -> Interval:

@@ -6,7 +6,7 @@ from .claims import Claim
 from .contrasts import Ledger
 from .findings import Finding
 
-EVERY_TARGET = "all that it is tested on"
+EVERY_TARGET = "average"
 
 
 @dataclass(frozen=True)

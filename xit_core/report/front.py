@@ -5,18 +5,43 @@ from pathlib import Path
 
 from ..design import studies
 from ..design.scales import PAPER
-from . import estimate, plots, published, question_pages
-from .chapters import MARK, SIGNED, View, count, estimate_cell, figure, markdown_table, marked, number
+from . import estimate, plots, published, question_pages, simulate
+from .chapters import (
+    MARK,
+    SIGNED,
+    UNFINISHED,
+    View,
+    count,
+    estimate_cell,
+    figure,
+    markdown_table,
+    marked,
+    number,
+    state,
+)
 from .claims import CLAIMS, MEASURED, SHORT
-from .rules import LIMITS
+from .rules import DATED, LIMITS
+from .stats import SEEDS
 
 SCALES = ("micro", "small", "paper")  # side by side, then a reader's own encoders
 UNSOURCED = "†"  # behind a claimed number
+ENCODERS = {"micro": "constructed languages", "small": "multilingual-e5-small", PAPER.name: "XLM-R Large"}
 WITH = {
     "micro": "In a laboratory of constructed languages, with an encoder of four layers",
     "small": "With multilingual-e5-small, a real encoder of twelve layers, on real XTREME rows",
-    PAPER.name: "With XLM-R Large, of which the paper speaks,",
+    PAPER.name: "With XLM-R Large, the encoder of the paper",
 }
+ANSWERS = {
+    "holds": "yes", "fails": "no", "open": "not settled", "not testable": "it could not be tested",
+    UNFINISHED: "not finished",
+}  # fmt: skip
+
+
+CLAIMED = (
+    "*Claimed* is the number under test, for XLM-R Large; no other number here is of that model. "
+    f"{UNSOURCED}: no public text was found that has it; the [chapter on the claims](claims) says what is in "
+    "those that were found.\n\n"
+)
 
 
 def parts(shown: list[View], out: Path) -> dict[str, str]:
@@ -25,8 +50,10 @@ def parts(shown: list[View], out: Path) -> dict[str, str]:
     holding = sum(row["direction"] == "holds" for row in shown[0].claims[MEASURED:])
     tables = [
         _measured_table(shown, measured),
+        CLAIMED,
         "".join(map(tally, shown)) + "\n",
-        f":::{{dropdown}} {len(checked)} claims about data and design, checked by code: {holding} hold\n",
+        f":::{{dropdown}} {len(checked)} claims about data and design, checked by code: {holding} hold, "
+        f"{len(checked) - holding} open\n",
         markdown_table(["#", "claim", "claimed", "counted", "verdict"], checked) + ":::\n",
     ]
     return {
@@ -49,48 +76,67 @@ def plain(shown: list[View]) -> str:
 
 
 def answer(shown: list[View]) -> str:
-    """A sentence for each scale: what the first claim came to, and how all of them ended."""
-    return "**In short.** " + " ".join(map(_sentence, shown)) + "\n\n"
+    """What claim 1 came to at each scale, a real one first, how all claims ended, and how sure that is."""
+    first = sorted(shown, key=lambda view: (view.claims[0]["low"] is None, not view.real))
+    head, others = told(first[0]), [told(view, briefly=True) for view in first[1:]]
+    ended = "; ".join(f"at `{view.scale}` {_ended(view)}" for view in first if view.rows)
+    paragraphs = [
+        f"**Short answer: {ANSWERS[state(first[0].claims[0])]}.** {head}",
+        " ".join(others),
+        f"Of the paper's {MEASURED} measured claims, {ended}." if ended else "",
+        sure(),
+    ]
+    return "::::{div} answer\n" + "\n\n".join(filter(None, paragraphs)) + "\n::::\n\n"
 
 
-def _sentence(view: View) -> str:
-    where = WITH.get(view.scale, f"With your encoder `{view.scale}`")
-    if not view.rows and view.scale != PAPER.name:
-        return f"{where} the study has not been run yet."
+def told(view: View, briefly: bool = False) -> str:
+    """What claim 1 came to at a scale, or how far its study is."""
+    where, first = WITH.get(view.scale, "With your encoder") + f" (`{view.scale}`)", view.claims[0]
     if not view.rows:
-        hours = estimate.measure()[-1]
-        took = (
-            f"it would take about {number(hours['value'])} GPU-hours"
-            if hours["value"]
-            else f"the arithmetic alone would take an H200 {number(hours['baseline_value'])} hours, and "
-            "training takes longer"
-        )
-        return f"{where} the study has not been run; {took}."
-    first = view.claims[0]  # SQuAD, which the sentence names
+        return f"{where}, the study has not been run{_hours(view)}."
     if first["low"] is None:
         planned = len(studies.runs(studies.MAIN, view.declared))
         return (
-            f"{where} (`{view.scale}`) it is being run: {len(view.rows):,} of {planned:,} runs are done, and "
-            "no claim has its three seeds yet."
+            f"{where}, it is being run: {len(view.rows):,} of {planned:,} runs are done, and no claim has "
+            f"its {SEEDS} seeds yet."
         )
-    low, high = (number(first[f"joint_{end}"], SIGNED) for end in ("low", "high"))
+    if briefly:
+        return f"{where}: {estimate_cell(first)} points, {ANSWERS[first['direction']]}."
+    mean, low, high, claimed = (
+        number(first[key], SIGNED) for key in ("estimate", "joint_low", "joint_high", "published")
+    )
     return (
-        f"{where} (`{view.scale}`), training on SQuAD first changed the mean of the {len(first['targets'])} "
-        f"targets that are learned by {number(first['estimate'], SIGNED)} points, with an interval from "
-        f"{low} to {high}, where {number(first['published'], SIGNED)} was claimed for nine; {_ended(view)}."
+        f"{where}, training on SQuAD first changed the average score by {mean} points, over the "
+        f"{len(first['targets'])} targets that it can learn. The data fit anything from {low} to {high}. The "
+        f"gain that was claimed, for the much larger XLM-R Large, is {claimed}."
     )
 
 
-UNFINISHED = "not finished"  # open, for want of runs
+def _hours(view: View) -> str:
+    """What the study of the paper's scale would cost, behind a sentence; "" for another scale."""
+    if view.scale != PAPER.name:
+        return ""
+    hours = estimate.measure()[-1]
+    if hours["value"]:
+        return f"; it would take about {number(hours['value'])} GPU-hours"
+    return f"; it would take well over {number(hours['baseline_value'])} hours of one H200"
 
 
-def state(row: dict) -> str:
-    """The verdict on a measured claim, or that it has none yet because runs are missing."""
-    return UNFINISHED if row["direction"] == "open" and row["low"] is None else row["direction"]
+def sure() -> str:
+    """How sure estimates and verdicts are, and since when their rule stands."""
+    found = simulate.summary(simulate.kept_simulation())
+    covered = min((each["coverage"] for each in found), default=None)
+    kept = f" In made-up studies of known truth they covered it in {number(covered)} % or more."
+    return (
+        f"**How sure?** Behind each estimate are at least {SEEDS} seeds. Intervals are at 95 %, over seeds "
+        f"and test rows, and widened for all claims that are tested together.{kept if found else ''} The "
+        f"verdict follows from [a written rule](verdict) of {DATED}; rows of `micro` had been seen before, "
+        "of no other scale shown here."
+    )
 
 
 def _ended(view: View) -> str:
-    """ "of 10 claims 1 holds, 2 fail, 6 are open, 1 could not be tested and 0 are not finished"."""
+    """ "1 holds, 2 fail, 6 are open, 1 could not be tested and 0 are not finished"."""
     sides = [state(row) for row in view.claims[:MEASURED]]
     n = {side: sides.count(side) for side in (*MARK, UNFINISHED)}
     told = [
@@ -100,7 +146,7 @@ def _ended(view: View) -> str:
         f"{n['not testable']} could not be tested",
         *([f"{n[UNFINISHED]} {_are(n[UNFINISHED])} not finished"] if n[UNFINISHED] else []),
     ]
-    return f"of {MEASURED} claims {', '.join(told[:-1])} and {told[-1]}"
+    return f"{', '.join(told[:-1])} and {told[-1]}"
 
 
 def _are(n: int) -> str:
@@ -112,8 +158,15 @@ def picture(shown: list[View], out: Path) -> str:
     rows = [row for view in shown for row in view.claims[:MEASURED] if row["low"] is not None]
     if not rows:
         return ""
+    scales = {row["scale"] for row in rows}
+    drawn = [
+        row | {"state": state(row)}
+        for view in shown
+        for row in view.claims[:MEASURED]
+        if view.scale in scales
+    ]
     labels = {c.id: f"{c.number}  {SHORT[c.id]}" for c in CLAIMS[:MEASURED]}
-    draw = partial(plots.claims, rows, labels, LIMITS)
+    draw = partial(plots.claims, drawn, labels, LIMITS)
     return figure(out, None, "overview", draw, says=in_words(rows), title=title(rows))
 
 
@@ -124,11 +177,12 @@ def title(rows: list[dict]) -> str:
         sides = [row["direction"] for row in rows if row["scale"] == scale]
         tested = len(sides) - sides.count("not testable")
         told.append(
-            f"at {scale}, of {tested} claims that are measured and can be tested, {sides.count('holds')} "
-            f"hold, {sides.count('fails')} fail and {sides.count('open')} are undecided"
+            f"of {tested} that could be tested at {scale}, {sides.count('holds')} hold, "
+            f"{sides.count('fails')} fail and {sides.count('open')} are open"
         )
-    text = "; ".join(told)
-    return f"{text[0].upper()}{text[1:]}."
+    undecided = not {row["direction"] for row in rows} & {"holds", "fails"}
+    head = "No claim is decided yet" if undecided else "How the claims ended"
+    return f"{head}: {'; '.join(told)}."
 
 
 def in_words(rows: list[dict]) -> str:
@@ -150,14 +204,15 @@ def claim_lines(shown: list[View], plain: bool) -> tuple[list[list], list[list]]
         line = [row["number"], says, count(row["published"]) + UNSOURCED * unsourced]
         if row["number"] <= MEASURED:
             pairs = zip(shown, verdict_rows, strict=True)
-            measured.append([*line, *(_cell(r, plain) if view.rows else "not run" for view, r in pairs)])
+            measured.append([*line, *(_cell(r, plain) if view.rows else "not run yet" for view, r in pairs)])
         else:
             checked.append([*line, count(row["estimate"]), verdict(row, plain)])
     return measured, checked
 
 
 def _measured_table(shown: list[View], lines: list[list]) -> str:
-    head = ["#", "claim", "claimed", *(f"at `{view.scale}`" for view in shown)]
+    names = (f"{ENCODERS.get(view.scale, 'your encoder')} (`{view.scale}`)" for view in shown)
+    head = ["#", "claim", "claimed", *names]
     return markdown_table(head, lines)
 
 
@@ -169,19 +224,29 @@ def _cell(row: dict, plain: bool) -> str:
 
 def verdict(row: dict, plain: bool) -> str:
     """One verdict a cell: that on the claim; its number has one of its own only where the two differ."""
-    if row["number"] <= MEASURED and state(row) == UNFINISHED:
+    if state(row) == UNFINISHED:
         return UNFINISHED
     number_word = row["magnitude"] if row["magnitude"] != row["direction"] else ""
     words = {"": row["direction"], "its number: ": number_word}
-    return " · ".join(name + marked(word, plain) for name, word in words.items() if word)
+    told = " · ".join(name + marked(word, plain) for name, word in words.items() if word)
+    return told + (MEAN_ONLY if is_clear_on_average(row) and not plain else "")
+
+
+MEAN_ONLY = '<br><span class="why">the mean is clear, but the claim is about each task</span>'
+
+
+def is_clear_on_average(row: dict) -> bool:
+    """Whether a claim about several tasks is open though the interval of their mean has no zero."""
+    measured = row["direction"] == "open" and row["low"] is not None
+    return measured and len(row["tasks"]) > 1 and (row["joint_low"] > 0 or row["joint_high"] < 0)
 
 
 def tally(view: View) -> str:
     """A list item for a scale: its verdicts on direction, its number of runs, and how it is reduced."""
     if not view.rows:
-        return "; ".join(filter(None, [f"- `{view.scale}`: not run", view.left_out])) + ".\n"
+        return "; ".join(filter(None, [f"- `{view.scale}`: not run yet", view.left_out])) + ".\n"
     parts = [
-        f"- `{view.scale}`: {_ended(view)}, after {len(view.rows):,} runs",
+        f"- `{view.scale}`: of {MEASURED} claims {_ended(view)}, after {len(view.rows):,} runs",
         view.note,
         view.instead,
         view.left_out,

@@ -48,7 +48,7 @@ def stage_gate(ledger: Ledger, source: Source, least: int = ENOUGH) -> Gate:
     """
     rows = list(ledger.stages.get(source, {}).values())
     if len(rows) < SEEDS:
-        return Gate(None, f"{len(rows)} seed{'s' * (len(rows) != 1)} of the training, {SEEDS} needed")
+        return Gate(None, f"{len(rows)} of {SEEDS} seeds trained")
     names = [name for name in rows[0]["on"].split("+") if scores_of(rows[0], TASKS[name])]
     parts = [task_gate(ledger, rows, TASKS[name]) for name in names]
     passed, needed = sum(part.passed for part in parts), min(least, len(parts))

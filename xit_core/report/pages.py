@@ -10,6 +10,8 @@ import argparse
 import glob
 import html
 import json
+import os
+import re
 import shlex
 import shutil
 from collections import Counter
@@ -69,15 +71,16 @@ def views() -> list[View]:
 
 def runs_table(view: View) -> str:
     """The list of runs that verdicts link to: for each run an anchor, score, provenance, ledger row and
-    notebook.
+    notebook. It is not printed.
     """
     scores = dict(results.headline(view.frame)[["id", "score"]].itertuples(index=False))
     notebooks, damaged = _notebooks(view.scale)
     lines = [run_line(row, scores.get(row["id"]), notebooks.get(row["id"])) for row in view.rows]
-    names = ("run", "seed", "score", "seconds", "files", "device", "commit", "predictions", "path")
+    names = ("run", "score", "seed", "commit", "files", "seconds", "device", "predictions", "path")
     head = "<tr>" + "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr>"
     body = "\n".join(["<tbody>", *lines, "</tbody>"])
-    text = f'<div class="wide find"><table class="dataframe"><thead>{head}</thead>\n{body}</table></div>'
+    table = f'<table class="dataframe"><thead>{head}</thead>\n{body}</table>'
+    text = f'<div class="wide find screen">{table}</div>'
     warnings = [
         view.left_out,
         f"damaged notebooks: {', '.join(f'`{name}`' for name in damaged)}" if damaged else "",
@@ -94,14 +97,12 @@ def run_line(row: dict, score: float | None, notebook: str | None) -> str:
     commit = (provenance["commit"] or "")[:10] + ("" if provenance["clean"] else " + changes")
     cells = [
         f'<span id="run-{run}"></span>{run}',
-        row["seed"],
         number(score),
-        number(provenance["seconds"]),
-        links,
-    ]
-    cells += [
-        html.escape(provenance["device"]),
+        row["seed"],
         html.escape(commit),
+        links,
+        number(provenance["seconds"]),
+        html.escape(provenance["device"]),
         (provenance["predictions_sha256"] or "")[:10],
         html.escape(row["path"]),
     ]
@@ -153,7 +154,7 @@ def _parameters(file: Path) -> dict:
 
 def data_tables(view: View) -> str:
     """The data that the runs actually read: rows, content hashes, sources, stand-ins."""
-    keys = ["task", "split", "source", "stand_in", "licence"]
+    keys = ["task", "split", "stand_in", "licence", "home"]
     blank = {
         "dropped": 0,
         "counts": {},
@@ -168,11 +169,13 @@ def data_tables(view: View) -> str:
     if data.empty:
         return EMPTY
     lines = []
-    data = data.drop_duplicates([*keys, "lang", "sha256"])
-    for (task, split, source, stand_in, licence), part in data.groupby(keys):
+    data = data.drop_duplicates(["task", "split", "stand_in", "licence", "source", "lang", "sha256"])
+    # a data set has a file for each of its languages
+    data = data.assign(home=data.source.str.split("/").str[:2].str.join("/"))
+    for (task, split, stand_in, licence, _), part in data.groupby(keys, sort=False):
         pairs = sorted(zip(part.lang, part.sha256, strict=True))
         hashes = folded([f"{lang}&nbsp;<code>{sha[:10]}</code>" for lang, sha in pairs])
-        cells = ["yes" if stand_in else "no", _happened(part), hashes, source, licence]
+        cells = ["yes" if stand_in else "no", _happened(part), hashes, _shared(set(part.source)), licence]
         lines.append([f"`{task}`", split, count(part.rows.sum()), *cells])
     head = [
         "task",
@@ -185,6 +188,15 @@ def data_tables(view: View) -> str:
         "licence",
     ]
     return small(markdown_table(head, lines))
+
+
+def _shared(sources: set[str]) -> str:
+    """What the names of several files have in common, with dots for the rest; the name of a single one."""
+    if len(sources) == 1:
+        return min(sources)
+    start = os.path.commonprefix(list(sources))
+    end = os.path.commonprefix([source[len(start) :][::-1] for source in sources])[::-1]
+    return f"{start}…{end}"
 
 
 def _happened(part: pd.DataFrame) -> str:
@@ -260,7 +272,8 @@ def scales_table() -> str:
 
 
 def book_numbers(shown: list[View]) -> dict:
-    """The numbers for the role {res}: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD and so on.
+    """The numbers for the role {res}: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD and so on, and
+    what `repeat.summary` tells as repeat.FIELD.
 
     They are null at scales without runs.
     """
@@ -273,7 +286,7 @@ def book_numbers(shown: list[View]) -> dict:
             "seconds": sum(row["provenance"].get("seconds", 0) for row in view.rows),
             "claims": {row["id"]: row | {"runs": len(row["runs"])} for row in view.claims},
         }
-    return numbers
+    return numbers | {"repeat": repeat.summary()}
 
 
 def simulation_section(out: Path) -> str:
@@ -339,19 +352,17 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
     }
     phases = {name: partial(section, out=out) for name, section in phase_sections.items()}
     made_up = [view for view in shown if not view.real]
-    chapters_of = {"small": ("small",), "own": tuple(known_own())}
-    blocks = (real.design, real.verdicts, *phases.values(), partial(real.factors, out=out), data_tables)
     texts = claim_pages.sections(shown, out) | {
         f"{name}.md": per_scale(made_up, block, level="###") for name, block in phases.items()
     }
     return texts | {
         **front.parts(views_of((*front.SCALES, *known_own()), shown), out),
+        "run_it.md": commands(),
         "scales.md": scales_table(),
         "rule.md": rules.RULE,
         "example.md": claim_pages.worked_example(shown),
         "tested.md": "".join(f"**`{view.scale}`**\n\n{claim_pages.testable_section(view)}" for view in shown),
-        **{f"{name}.md": per_scale(views_of(scales, shown), *blocks) for name, scales in chapters_of.items()},
-        **({} if known_own() else {"own.md": "*No encoder of a reader's own is in this ledger.*\n"}),
+        **real_chapters(shown, phases, out),
         "languages.md": per_scale(sorted(shown, key=lambda view: not view.real), real.by_language),
         "data.md": per_scale(shown, data_tables),
         "catalogue.md": catalogue(),
@@ -378,6 +389,24 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
     }
 
 
+def real_chapters(shown: list[View], phases: dict, out: Path) -> dict[str, str]:
+    """The chapters of scales with real languages, by name: the claims first, then phase by phase."""
+    claimed, blocks = (real.verdicts, real.design), (*phases.values(), partial(real.factors, out=out))
+    (small_view,), own = views_of(("small",), shown), views_of(tuple(known_own()), shown)
+
+    def of_small(*blocks) -> str:
+        return "\n".join(block(small_view) for block in blocks) if small_view.rows else EMPTY
+
+    return {
+        "small_claims.md": of_small(reduced, *claimed),
+        "small.md": of_small(*blocks),
+        "own.md": per_scale(own, *claimed, *blocks) if own else NO_ENCODER,
+    }
+
+
+NO_ENCODER = "*Nobody has added an encoder to this ledger yet.*\n"
+
+
 def _copies(out: Path, shown: list[View]) -> None:
     """Copy ledger rows and undamaged executed notebooks for download, and four notebooks as pages."""
     # the folder is not called "executed": book/ has that name too, and jupyter-book would leave it out by the
@@ -400,6 +429,25 @@ def _copies(out: Path, shown: list[View]) -> None:
             (out / f"{page}.md").write_text(f"# Notebook {page}\n\n*Not executed yet.*\n", encoding="utf8")
 
 
+def commands() -> str:
+    """The commands of the front page, with the address of the repository where it is known."""
+    address = os.environ.get("XIT_REPOSITORY", "").split("/tree/")[0]
+    clone = f"git clone {address} xit && cd xit" if address else "# in a clone of the repository"
+    return f"```sh\n{clone}\n{COMMANDS}```\n"
+
+
+COMMANDS = """\
+# needs Python 3.11, make and git; installs the rest into .venv
+# the laboratory, in twenty minutes of two cores, then this book
+make study
+# a real encoder of twelve layers (90 MB), and what its study takes
+make encoder SCALE=small
+.venv/bin/xit plan --scale small
+# the same study from your own encoder
+.venv/bin/xit study --scale small --model FOLDER
+"""
+
+
 def notebook_page(notebook: Path, template: str) -> str:
     """An executed notebook as a page: how to run it comes after its title, and its code is folded."""
     shown = nbformat.read(notebook, as_version=4)
@@ -419,7 +467,23 @@ def run_it(template: str, given: dict) -> str:
     if path := kept.pop("path", ""):
         options = " ".join(f"--{name} {shlex.quote(x)}" for name, x in kept.items())
         commands.insert(0, f"xit run {shlex.quote(path)} {options}")
-    return RUN_IT.format(commands="\n".join(commands), takes=takes(given))
+    return RUN_IT.format(commands="\n".join(commands), launch=launch(template), takes=takes(given))
+
+
+def launch(template: str) -> str:
+    """How a notebook is opened without installing anything: a link where it is known of which repository this
+    book is, as XIT_REPOSITORY names it (https://github.com/OWNER/NAME, or with /tree/TAG behind).
+
+    Raises: Bad for another address.
+    """
+    if not (address := os.environ.get("XIT_REPOSITORY", "")):
+        return "A service such as Binder opens it from the repository, by `environment.yml` and `postBuild`."
+    if not (parts := GITHUB.fullmatch(address)):
+        raise Bad(
+            f"XIT_REPOSITORY={address!r}; allowed: https://github.com/OWNER/NAME, or with /tree/TAG behind"
+        )
+    place = f"{parts['owner']}/{parts['tag'] or 'HEAD'}?urlpath=lab/tree/notebooks/{template}.ipynb"
+    return f"[Open it in your browser](https://mybinder.org/v2/gh/{place}), on a machine that Binder lends."
 
 
 def takes(given: dict) -> str:
@@ -429,10 +493,12 @@ def takes(given: dict) -> str:
     made = []
     with suppress(Bad):
         made = [results.read(run) for run in design_run.runs_of(**given)] if "path" in given else []
-    minutes = sum(row["provenance"].get("seconds", 0.0) for row in made if row) / 60
-    return f" When it was trained, this took {number(minutes)} minutes, as the rows say." if minutes else ""
+    seconds = sum(row["provenance"].get("seconds", 0.0) for row in made if row)
+    took = f"{number(seconds / 60)} minutes" if seconds > 60 else f"{number(seconds)} seconds"
+    return f" When the rows were made, this took {took}, as they say." if seconds else ""
 
 
+GITHUB = re.compile(r"https://github\.com/(?P<owner>[\w.-]+/[\w.-]+?)(?:\.git)?/?(?:/tree/(?P<tag>[\w.-]+))?")
 # what a command need not name, for it is so without; a seed is always named
 OPTIONAL = {name: x for name, x in design_run.DEFAULTS.items() if name != "seed"}
 RUN_IT = """:::{{admonition}} Run it yourself
@@ -442,8 +508,8 @@ RUN_IT = """:::{{admonition}} Run it yourself
 {commands}
 ```
 
-Either command executes this notebook, whose code is folded below.
-A service such as Binder opens it from the repository, by `environment.yml`.
+Either command executes this notebook. Its results come first here; its code is folded beside them.
+{launch}
 What the ledger holds is read and not trained again.{takes}
 
 `pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg again.ipynb` executes the notebook once more

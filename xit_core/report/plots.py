@@ -40,6 +40,7 @@ ACCURACY = list(PANELS)[:2]
 # a figure shows the first three of these that have run
 SHOWN_SOURCES = ("random weights", "baseline", "multi-task", "squad1")
 WIDTH = 6.8  # inches: the text column of the book, so that no font is scaled below its size
+MANY_LANGUAGES = 20  # more than half of the page has room for the names of
 NARROW = 3.7  # inches: the column on a phone
 ON_PHONE = ContextVar("ON_PHONE", default=False)  # whether what is drawn is for a phone
 STYLE = {
@@ -134,14 +135,18 @@ def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN_SOURCES) -> Fi
         return None
     colours = [{"random weights": "#999999", "baseline": "#0072B2"}.get(n, "#E69F00") for n in shown]
     options = {"color": colours, "width": 0.8, "error_kw": {"elinewidth": 0.8}, "legend": False, "xlabel": ""}
-    figure, grid = _grid(len(targets), min(2, len(targets)), 1.8)
+    most = scores.groupby("on").lang.nunique().max()
+    figure, grid = _grid(len(targets), 1 if most > MANY_LANGUAGES else min(2, len(targets)), 1.8)
     for axes, target in zip(grid, targets, strict=True):
         groups = scores[scores.on == target].groupby(["lang", "name"]).score
         table = groups.agg(["mean", interval]).unstack()
         table = table.sort_index(key=lambda lang: lang != PIVOT, kind="stable")
         mean, half = (table[part].reindex(columns=shown) for part in ("mean", "interval"))
         mean.plot.bar(ax=axes, yerr=half, title=target, rot=90 if len(mean) > 12 else 0, **options)
-    figure.supxlabel("evaluation language", fontsize=10)
+        if ON_PHONE.get() and len(mean) > MANY_LANGUAGES:
+            axes.set_xticks(axes.get_xticks()[::2], mean.index[::2])
+    named = ": every second one is named" if ON_PHONE.get() and most > MANY_LANGUAGES else ""
+    figure.supxlabel(f"evaluation language{named}", fontsize=10)
     figure.supylabel("score (0–100)", fontsize=10)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(shown))
     return figure
@@ -190,7 +195,7 @@ def factors(gains: pd.DataFrame, facts: pd.DataFrame) -> Figure | None:
     for axes, (fact, group) in zip(grid, {"script": "Latin", "family": "Indo-European"}.items(), strict=True):
         is_other = table[fact] != group
         # labels of similar values are placed side by side
-        offsets = table.groupby(is_other).cumcount() % 3 * 0.28 - 0.35
+        offsets = table.groupby(is_other).cumcount() % 5 * 0.18 - 0.4
         _labelled(axes, is_other + offsets, table)
         axes.set(xticks=[0, 1], xticklabels=[group, "other"], xlim=(-0.5, 1.6), xlabel=fact)
     for axes in grid:
@@ -344,10 +349,11 @@ def forest(shown: list[Estimate]) -> Figure | None:
 
 @plt.rc_context(STYLE)
 def claims(rows: list[dict], labels: dict[str, str], limits: dict[str, float]) -> Figure | None:
-    """Every measured claim at every scale: one panel for each scale, a line for each claim.
+    """Every measured claim at every scale: one panel for each scale, a line for each claim, the same points
+    on all panels.
 
-    `rows`: those of the table of claims. `labels` and `limits`: by claim, its name and the limit of its rule
-    where that is not zero.
+    `rows`: those of the table of claims, with their `state`, which stands where there is no estimate.
+    `labels` and `limits`: by claim, its name and the limit of its rule where that is not zero.
     """
     scales = list(dict.fromkeys(row["scale"] for row in rows))
     if not scales:
@@ -362,11 +368,20 @@ def claims(rows: list[dict], labels: dict[str, str], limits: dict[str, float]) -
         axes.set(title=f"at {scale}", xlabel="gain in points", ylim=(-0.6, len(labels) - 0.4))
         axes.set_yticks(range(len(labels)), list(labels.values())[::-1])
         axes.tick_params(axis="y", labelleft=axes.get_subplotspec().is_first_col(), length=0)
+    ends = [axes.get_xlim() for axes in grid]
+    for axes in grid:
+        axes.set_xlim(min(low for low, _ in ends), max(high for _, high in ends))
     return figure
 
 
 def _claim(axes: Axes, y: int, row: dict, limit: float | None) -> None:
-    """One claim: its estimate with both intervals, what was claimed, and the limit of its rule."""
+    """One claim: its estimate with both intervals, what was claimed, and the limit of its rule; or its state,
+    where it has no estimate.
+    """
+    if row["low"] is None:
+        place = {"transform": axes.get_yaxis_transform(), "va": "center", "ha": "right", "fontsize": 9}
+        axes.text(0.99, y, row["state"], color="#666666", **place)
+        return
     untested = row["direction"] == "not testable"
     colour = {"holds": COLOURS["span"], "fails": COLOURS["classify"]}.get(row["direction"], "#666666")
     axes.plot([row["joint_low"], row["joint_high"]], [y, y], color=colour, linewidth=1)

@@ -36,7 +36,8 @@ def answer_cell(question: Question, view: View) -> str:
     """The word of a question's answer at a scale, with its interval."""
     row = view.asked(question)[1][0]
     if row["estimate"] is None:
-        return "not run"
+        done, planned = runs_done(question, view)
+        return f"not finished: {done:,} of {planned:,} runs" if done else "not run"
     word = row["verdict"] if is_finished(question, view) else f"not finished; so far: {row['verdict']}"
     return f"**{word}**<br>{row['name']}: {interval_cell(row)}"
 

@@ -102,7 +102,10 @@ def verdicts(view: View) -> str:
         if row["number"] <= MEASURED
     ]
     return small(
-        markdown_table(["#", "claim", "claimed", "estimate and interval", "verdict", "note"], lines), "carded"
+        markdown_table(
+            ["#", "claim", "claimed", "estimate [95 %, all claims together]", "verdict", "note"], lines
+        ),
+        "carded",
     )
 
 
@@ -125,20 +128,29 @@ def by_language(view: View) -> str:
         values = gains.loc[name, (lang, on)].dropna() if (lang, on) in gains else ()
         if not len(values):
             return "–"
-        half = f" ± {number(plots.interval(values))}" if len(values) > 1 else ""
-        return number(values.mean(), SIGNED) + half.replace(" ", "\N{NO-BREAK SPACE}")
+        half = plots.interval(values) if len(values) > 1 else None
+        return with_half(number(values.mean(), SIGNED), half)
 
     # constructed languages have the codes of real ones, and no other name
     named = {row["lang"]: row["name"] for row in published.csv_table("languages") if view.real}
+
+    def score(lang: str, on: str) -> str:
+        cell = base.loc[lang, on]
+        return with_half(number(cell["mean"]), cell.interval if cell["size"] > 1 else None)
+
     lines = [
-        [f"{named[lang]} ({lang})" if lang in named else lang, f"`{on}`", number(base.loc[lang, on]["mean"]),
-         number(base.loc[lang, on].interval if base.loc[lang, on]["size"] > 1 else None),
+        [f"{named[lang]} ({lang})" if lang in named else f"constructed: {lang}", f"`{on}`", score(lang, on),
          *(gain(name, lang, on) for name in sources)]
         for lang in sorted(set(scores.lang), key=lambda lang: named.get(lang, lang))
         for on in TARGETS if (lang, on) in base.index
     ]  # fmt: skip
-    head = ["language", "target", "baseline", "± (95 %, seeds)", *(f"after {name}" for name in sources)]
+    head = ["language", "target", "baseline", *(f"after {name}" for name in sources)]
     return f":::::{{div}} pick small\n{markdown_table(head, lines).rstrip()}\n:::::\n\n"
+
+
+def with_half(mean: str, half: float | None) -> str:
+    """A mean with half its interval behind it, in one piece: "47.0 ± 1.2"."""
+    return mean if half is None else f"{mean}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(half)}"
 
 
 def factors(view: View, out: Path) -> str:

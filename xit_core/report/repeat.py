@@ -70,6 +70,23 @@ def kept_comparisons() -> tuple[dict[str, dict], list[str]]:
     return reports, damaged
 
 
+def summary() -> dict[str, int | None]:
+    """What all stored comparisons came to: runs, and those equal to the digit; claims, those whose estimates
+    noise explains, and verdicts that changed. None without a comparison.
+    """
+    reports = kept_comparisons()[0].values()
+    found = [claim for report in reports for claim in report["claims"]]
+    targets = [target for report in reports for target in report["targets"]]
+    told = {
+        "runs": sum(target["runs"] for target in targets),
+        "equal": sum(target["equal"] for target in targets),
+        "claims": len(found),
+        "within": sum(not claim["off"] for claim in found),
+        "changed": sum(claim["first_verdict"] != claim["second_verdict"] for claim in found),
+    }
+    return told if reports else dict.fromkeys(told)
+
+
 # -- page ----------------------------------------------------------------------------------------------------
 
 

@@ -48,12 +48,12 @@ def contrasts(scale: Scale) -> "dict[str, Weights]":
     sources = [(task, PIVOT) for task in tasks(scale)]
     aligned, sham, plain = (gain_after(start, sources, on) for start in (ALIGNED, SHAM, ""))
     return {
-        "gain after alignment − gain after the sham": minus(aligned, sham),
-        "gain after alignment": aligned,
-        "gain after the sham": sham,
+        "gain after preferences − gain after shuffled ones": minus(aligned, sham),
+        "gain after preferences": aligned,
+        "gain after shuffled preferences": sham,
         "gain without either": plain,
-        "alignment − sham, no intermediate task": versus((ALIGNED, PIVOT), (SHAM, PIVOT), on),
-        "alignment − nothing, no intermediate task": versus((ALIGNED, PIVOT), ("", PIVOT), on),
+        "preferences − shuffled ones, no intermediate task": versus((ALIGNED, PIVOT), (SHAM, PIVOT), on),
+        "preferences − nothing, no intermediate task": versus((ALIGNED, PIVOT), ("", PIVOT), on),
     }
 
 

@@ -64,13 +64,13 @@ def contrasts(scale: Scale) -> "dict[str, Weights]":
     scenes, sham, alone = (gain_after(start, away, on) for start in (SCENES, SHAM, ALONE))
     at_home = [gain_after(start, english(scale), on) for start in (SCENES, SHAM)]
     return {
-        "gain of non-English tasks after scenes − after the sham": minus(scenes, sham),
+        "gain of non-English tasks after scenes − after shuffled ones": minus(scenes, sham),
         "gain of non-English tasks after scenes − after text alone": minus(scenes, alone),
         "gain of non-English tasks after scenes": scenes,
-        "gain of non-English tasks after the sham": sham,
+        "gain of non-English tasks after shuffled scenes": sham,
         "gain of non-English tasks after text alone": alone,
-        "gain of English tasks after scenes − after the sham": minus(*at_home),
-        "scenes − sham, no intermediate task": versus((SCENES, PIVOT), (SHAM, PIVOT), on),
+        "gain of English tasks after scenes − after shuffled ones": minus(*at_home),
+        "scenes − shuffled ones, no intermediate task": versus((SCENES, PIVOT), (SHAM, PIVOT), on),
         "scenes − text alone, no intermediate task": versus((SCENES, PIVOT), (ALONE, PIVOT), on),
     }
 
