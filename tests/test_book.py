@@ -1,5 +1,6 @@
 """The book: numbers from the ledger or no build, every claim cited, built from any ledger."""
 
+import io
 import json
 import re
 import shutil
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from pypdf import PdfReader, PdfWriter
+from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject
 from sphinx.errors import ExtensionError
 
 import bookcheck
@@ -515,13 +518,44 @@ def test_links_of_the_printed_book_lead_to_its_own_pages(tmp_path):
     assert "<script" not in text and '<details open="">' in text and "x<wbr/>x" in text
 
 
+def made_pdf(headings: list[str]) -> PdfReader:
+    """A PDF of two pages with a named place on each, and these bookmarks on the second."""
+    writer = PdfWriter()
+    for _ in range(2):
+        writer.add_blank_page(width=100, height=100)
+    places = DictionaryObject()
+    for name, page in (("/a", 1), ("/b--c", 0)):
+        at = [writer.pages[page].indirect_reference, NameObject("/XYZ"), *[NumberObject(0)] * 3]
+        places[NameObject(name)] = ArrayObject(at)
+    writer.root_object[NameObject("/Dests")] = places
+    parent = None
+    for title in headings:
+        parent = writer.add_outline_item(title=title, page_number=1, parent=parent)
+    writer.write(file := io.BytesIO())
+    return PdfReader(file)
+
+
 def test_a_pdf_in_which_a_chapter_is_not_found_is_an_error():
-    tree = b"9 0 obj\n<</Type /Pages\n/Count 2\n/Kids [7 0 R 3 0 R]\n>>\n<</Type /Catalog\n/Pages 9 0 R\n"
-    content = tree + b"<</a [3 0 R /XYZ 0 1 0]\n/b--c [7 0 R /XYZ 0 1 0]>>"
+    content = made_pdf([])
     assert pdf.pages_of(content, ["a", "b--c"]) == [2, 1]
-    for wrong, names in ((content, ["d"]), (b"%PDF-1.7", ["a"])):
-        with pytest.raises(ValueError, match="no place named"):
-            pdf.pages_of(wrong, names)
+    with pytest.raises(ValueError, match="no place named 'd'"):
+        pdf.pages_of(content, ["a", "d"])
+
+
+def test_bookmarks_have_the_words_of_the_headings():
+    content = made_pdf(["onetwo", "threeThree", "four"])
+    html = "<title>Book</title><header><p class='author'>us</p></header><h1>one\n two</h1><h2>three</h2>"
+    writer = pdf.bookmarked(content, html + "<h3>four <code>x</code></h3>")
+    writer.write(file := io.BytesIO())
+    told = PdfReader(file)
+    assert [entry.title for entry in flat(told.outline)] == ["one two", "three", "four x"]
+    assert (told.metadata.title, told.metadata.author) == ("Book", "us")
+    with pytest.raises(ValueError, match="3 bookmarks for 2 headings"):
+        pdf.bookmarked(content, html)
+
+
+def flat(outline: list) -> list:
+    return [entry for part in outline for entry in (flat(part) if isinstance(part, list) else [part])]
 
 
 def test_without_chromium_one_line_says_what_is_missing(tmp_path, monkeypatch):
@@ -538,9 +572,11 @@ def test_without_chromium_one_line_says_what_is_missing(tmp_path, monkeypatch):
 def test_the_printed_book_has_a_title_page_contents_and_its_pages(tmp_path):
     root = small_book(tmp_path / "html")
     pages = pdf.main(root, tmp_path / "book.pdf")
-    content = (tmp_path / "book.pdf").read_bytes()
-    assert content.startswith(b"%PDF") and pages == 4 and not (tmp_path / "book.html").exists()
+    content = PdfReader(tmp_path / "book.pdf")
+    assert pages == len(content.pages) == 4 and not (tmp_path / "book.html").exists()
     assert pdf.pages_of(content, ["index", "b-two", "b-two--far"]) == [3, 4, 4]
+    assert [entry.title for entry in flat(content.outline)] == ["Contents", "One", "Two"]
+    assert content.metadata.author == "us"
 
 
 def test_bookcheck_finds_a_page_that_is_too_heavy(tmp_path):

@@ -8,18 +8,26 @@ text. What is folded in the book is open. The book is printed twice: the first p
 chapter begins.
 """
 
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from datetime import date
 from html import escape
 from pathlib import Path
 from posixpath import join, normpath
 from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup, Tag
+from pypdf import PdfReader, PdfWriter
+from pypdf.errors import PyPdfError
+from pypdf.generic import DictionaryObject, NameObject, TextStringObject
+
+from xit_core.machine.provenance import commit
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -35,9 +43,6 @@ LEFT_OUT = (
 MOST_COLUMNS = 12  # of a table on an upright page
 LONG_WORD = re.compile(r"\S{19}")
 PIECE = re.compile(r"[^\s/_.:=,-]{1,18}[/_.:=,-]*|[/_.:=,-]+")
-# in a PDF of Chromium: a node of the tree of pages, and a place that a link names
-PAGE_TREE = re.compile(rb"(\d+) 0 obj\n<</Type /Pages\n/Count \d+\n/Kids \[([^]]*)\]")
-PLACE = re.compile(rb"/([\w-]+) \[(\d+) 0 R /XYZ")
 
 
 def contents(index: BeautifulSoup) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -125,7 +130,13 @@ def assembled(root: Path, folder: str) -> tuple[str, list[str]]:
     )
     name = index.select_one(".logo__title").get_text(strip=True)
     head = f'<meta charset="utf-8"><title>{escape(name)}</title>{styles}'
-    cover = "".join(f"<p>{escape(line)}</p>" for line in (name, *imprint(index)))
+    author, *rest = imprint(index)
+    lines = {"": name, "question": parts[0][1][0][1], "author": author.removeprefix("By ")}
+    lines |= {
+        "rest": " ".join(rest),
+        "version": f"Printed on {date.today()}, at commit {commit()['commit'][:10] or 'unknown'}",
+    }
+    cover = "".join(f'<p class="{kind}">{escape(line)}</p>' for kind, line in lines.items())
     main = f'<main class="bd-article">{"".join(chapters)}</main>'
     body = f'<header class="cover">{cover}</header>{_listed(parts)}{main}'
     html = f'<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light"><head>{head}</head>'
@@ -157,23 +168,43 @@ def mark(name: str) -> str:
     return f"<!--page of {name}-->"
 
 
-def pages_of(pdf: bytes, names: list[str]) -> list[int]:
-    """On which page of a PDF that Chromium wrote each of these named places is, from 1.
+def pages_of(pdf: PdfReader, names: list[str]) -> list[int]:
+    """On which page of a PDF each of these named places is, from 1.
 
-    Raises: ValueError if the PDF is of another form, or one of the places is nowhere in it.
+    Raises: ValueError if one of the places is nowhere in it.
     """
-    kids = {number: re.findall(rb"(\d+) 0 R", listed) for number, listed in PAGE_TREE.findall(pdf)}
-    root = re.search(rb"/Type /Catalog\n/Pages (\d+) 0 R", pdf)
-    order = _leaves(root[1], kids) if root else []
-    places = {name.decode(): page for name, page in PLACE.findall(pdf)}
-    if missing := [name for name in names if places.get(name) not in order]:
+    places = pdf.named_destinations
+    if missing := [name for name in names if f"/{name}" not in places]:
         raise ValueError(f"the PDF that Chromium wrote has no place named {missing[0]!r}")
-    return [order.index(places[name]) + 1 for name in names]
+    return [pdf.get_destination_page_number(places[f"/{name}"]) + 1 for name in names]
 
 
-def _leaves(node: bytes, kids: dict[bytes, list[bytes]]) -> list[bytes]:
-    """The pages below a node of the tree of pages, in their order."""
-    return [leaf for kid in kids[node] for leaf in _leaves(kid, kids)] if node in kids else [node]
+def bookmarked(pdf: PdfReader, html: str) -> PdfWriter:
+    """The PDF with the titles of its bookmarks as the headings of the HTML have them, and with its author.
+
+    Chromium glues the words where a line of a heading breaks, and says a line twice at the head of a page.
+    Raises: ValueError if there is not one bookmark for each heading.
+    """
+    writer, page = PdfWriter(clone_from=pdf), BeautifulSoup(html, "html.parser")
+    titles = [" ".join(head.get_text().split()) for head in page.select("h1, h2, h3, h4, h5, h6")]
+    marks = list(_marks(writer.root_object.get("/Outlines", {}).get("/First")))
+    if len(marks) != len(titles):
+        raise ValueError(f"the PDF that Chromium wrote has {len(marks)} bookmarks for {len(titles)} headings")
+    for bookmark, title in zip(marks, titles, strict=True):
+        bookmark[NameObject("/Title")] = TextStringObject(title)
+    writer.add_metadata(
+        {"/Title": page.title.get_text(), "/Author": page.select_one("header .author").get_text()}
+    )
+    return writer
+
+
+def _marks(first: DictionaryObject | None) -> Iterator[DictionaryObject]:
+    """A bookmark, those below it, and those that follow it, in the order of the pages."""
+    while first is not None:
+        first = first.get_object()
+        yield first
+        yield from _marks(first.get("/First"))
+        first = first.get("/Next")
 
 
 def browser() -> str:
@@ -204,21 +235,22 @@ def printed(program: str, page: Path, pdf: Path) -> bytes:
 def main(root: Path, pdf: Path) -> int:
     """Print the book in `root` to the file `pdf`, and return its number of pages.
 
-    Raises: ValueError if the page numbers of the contents cannot be found.
+    Raises: ValueError if the page numbers of the contents cannot be found, or bookmarks are missing.
     """
     program, page = browser(), pdf.with_suffix(".html")
     html, names = assembled(root, os.path.relpath(root, pdf.parent))
     for _ in range(2):  # with blanks for the numbers of pages, then with the numbers
         page.write_text(html, encoding="utf8")
-        numbers = pages_of(content := printed(program, page.resolve(), pdf.resolve()), names)
-        for name, number in zip(names, numbers, strict=True):
+        made = PdfReader(io.BytesIO(printed(program, page.resolve(), pdf.resolve())))
+        for name, number in zip(names, pages_of(made, names), strict=True):
             html = html.replace(mark(name), str(number))
     page.unlink()
-    return len(re.findall(rb"/Type /Page\n", content))
+    bookmarked(made, html).write(pdf)
+    return len(made.pages)
 
 
 if __name__ == "__main__":
     try:
         print(f"{sys.argv[2]}: {main(Path(sys.argv[1]), Path(sys.argv[2]))} pages")
-    except (ValueError, OSError, subprocess.SubprocessError) as error:
+    except (ValueError, OSError, subprocess.SubprocessError, PyPdfError) as error:
         sys.exit(f"pdf: {error}")
