@@ -26,17 +26,7 @@ from xit_core.design.tasks import TASKS
 from xit_core.ledger import results
 from xit_core.machine import errors, places
 from xit_core.machine.places import ROOT
-from xit_core.report import (
-    chapters,
-    claim_pages,
-    claims,
-    estimate,
-    forest,
-    front,
-    pages,
-    performance,
-    verdicts,
-)
+from xit_core.report import chapters, claim_pages, claims, estimate, front, pages, performance, verdicts
 
 BOOK = ROOT / "book"
 PROSE = {page.name: page.read_text(encoding="utf8") for page in sorted(BOOK.glob("*.md"))}
@@ -485,7 +475,7 @@ def test_of_the_icons_those_stay_that_are_shown():
 
 def test_figures_say_in_words_what_they_show():
     parts = [("average", 0.25), ("xnli", -1.0), ("bucc", 2.0), ("mlqa", 0.0)]
-    lines = [forest.Estimate("micro", name, mean, mean - 1, mean + 1) for name, mean in parts]
+    lines = [claims.Estimate("micro", name, mean, mean - 1, mean + 1) for name, mean in parts]
     assert claim_pages.forest_in_words(lines) == (
         "At micro: +0.2 [−0.8, +1.2] average, −1.0 [−2.0, +0.0] on xnli, +2.0 [+1.0, +3.0] on bucc."
     )

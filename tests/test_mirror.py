@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-import scripts
+import plain
 from plain import row_of
 from xit_core import phases
 from xit_core.bench import retrieval as bench_retrieval
@@ -44,7 +44,7 @@ def here(places, monkeypatch):
 
 @pytest.fixture(scope="module")
 def net(tmp_path_factory):
-    return origins.start(scripts.scale(tmp_path_factory.mktemp("scripts")))
+    return origins.start(plain.scale(tmp_path_factory.mktemp("scripts")))
 
 
 def held(name):

@@ -1,20 +1,25 @@
-"""A question is one file: its study runs, its contrasts are measured and its page is written without another
-edit.
-"""
+"""Research questions: plans, contrasts, gates, pages; and what is lost between a target and its twin."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import synthetic
 from xit_core import cli
+from xit_core.data import adversarial
+from xit_core.data.local import Part
 from xit_core.design import studies
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
-from xit_core.design.tasks import TARGETS
+from xit_core.design.tasks import NLI, TARGETS, TASKS, languages
 from xit_core.ledger import results
-from xit_core.report import chapters, contrasts, pages, question_pages, questions
+from xit_core.machine.errors import Bad
+from xit_core.report import chapters, contrasts, losses, pages, published, question_pages, questions, subsets
+from xit_core.report.contrasts import BASELINE, Ledger, versus
+from xit_core.report.questions import size
 from xit_core.run import launch
 
 
@@ -290,3 +295,296 @@ def test_what_is_said_before_every_run_is_there_is_no_answer():
     finished = chapters.View("micro")
     assert question_pages.is_finished(question, finished)
     assert question_pages.answer_cell(question, finished).count("not finished") == 0
+
+
+# -- what is lost between a target and its twin --------------------------------------------------------------
+
+
+MICRO = SCALES["micro"]
+PAIR = ("xnli", "xnli_shift")
+MEASURES = [losses.drop, losses.relative_drop, losses.effective_robustness]
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda m: m.__name__)
+def test_the_gradient_of_a_measure_is_its_change(measure):
+    draw = np.random.default_rng(1)
+    scores = np.stack([draw.uniform(40, 80, 30), draw.uniform(20, 60, 30)], 1)
+    sources = np.repeat(np.arange(10), 3)
+    values, gradients = measure(scores, sources)
+    step = 1e-4
+    for k in (0, 1):
+        moved = scores.copy()
+        moved[0, k] += step  # the line through thirty runs hardly moves with one of them
+        assert (measure(moved, sources)[0][0] - values[0]) / step == pytest.approx(gradients[0, k], abs=0.12)
+
+
+def test_a_model_on_the_line_is_not_robust_and_one_above_it_is():
+    x = np.linspace(-1, 2, 20)
+    inside, outside = (100 / (1 + np.exp(-v)) for v in (x, 0.8 * x - 1))
+    found = losses.effective_robustness(np.stack([inside, outside], 1), np.arange(20))[0]
+    assert np.abs(found).max() < 1e-9
+    raised = outside + 10.0 * (np.arange(20) == 7)
+    found = losses.effective_robustness(np.stack([inside, raised], 1), np.arange(20))[0]
+    assert found.argmax() == 7 and found[7] > 8
+
+
+def rows_of(add, pairs=(PAIR,), seeds=(1, 2, 3), sources=("", "mnli", "squad1")):
+    """Rows of sources on both sides of pairs; `add(run)` points are added."""
+    runs = [
+        Run(f"{source} > {target}" if source else target, MICRO, seed)
+        for source in sources
+        for pair in pairs
+        for target in pair
+        for seed in seeds
+    ]
+    return [raised(synthetic.row(run), add(run)) for run in runs]
+
+
+def raised(row, points):
+    scores = [score | {"value": score["value"] + points} for score in row["scores"]]
+    return row | {"scores": scores}
+
+
+@pytest.fixture
+def ledger(monkeypatch):
+    def made(add, **given):
+        rows = rows_of(add, **given)
+        runs = [Run(row["path"], MICRO, row["seed"]) for row in rows]
+        monkeypatch.setattr(studies, "STUDIES", studies.STUDIES | {"pairs": lambda scale: runs})
+        return Ledger(MICRO, "pairs", stored=rows)
+
+    return made
+
+
+def test_a_drop_is_the_difference_of_both_scores_at_every_seed(ledger):
+    plain = ledger(lambda run: -20.0 * run.on.endswith("_shift"))
+    told = losses.Losses(plain, [PAIR], losses.drop)
+    for seed, entry in told.cells[*BASELINE, "xnli_shift"].items():
+        inside, outside = (plain.cells[*BASELINE, name][seed].score for name in PAIR)
+        assert entry.score == pytest.approx(inside - outside)
+    gap = told.gap(versus(("mnli", "en"), BASELINE, ("xnli_shift",)))
+    assert gap.low < 0 < gap.high
+
+
+def test_english_and_other_languages_are_told_apart(ledger):
+    told = ledger(lambda run: 0.0)
+    for seeds in told.cells.values():
+        for entry in seeds.values():
+            for score in entry.row["scores"]:
+                score["value"] = 80.0 if score["lang"] == "en" else 60.0 - 30 * entry.id.count("_shift")
+    means = {
+        part: losses.Losses(told, [PAIR], losses.drop, part).cells[*BASELINE, "xnli_shift"][1].score
+        for part in (losses.WHOLE, losses.ENGLISH, losses.ABROAD)
+    }
+    assert means == pytest.approx({"all": 7 / 8 * 30, "en": 0.0, "other": 30.0})
+
+
+def test_instances_of_english_are_what_others_leave():
+    scores = [{"lang": lang, "metric": "accuracy", "value": 50.0} for lang in ("en", "de", "fr")]
+    english, german, french = np.eye(3) * 90
+    items, abroad = (english + german + french) / 3, (german + french) / 2
+    entry = losses.Entry("", 50.0, items, {"on": "xnli", "scores": scores, "abroad": abroad.tolist()})
+    assert losses.side(entry, {"en"}).items == pytest.approx(english)
+    assert losses.side(entry, {"de", "fr"}).items == pytest.approx(abroad)
+    assert losses.side(entry, {"en", "de", "fr"}).items == pytest.approx(items)
+
+
+def test_a_target_in_two_pairs_is_one_sample(ledger):
+    pairs = [PAIR, ("xnli", "xnli_adversarial")]
+    found = ledger(lambda run: 0.0, pairs=[("xnli", "xnli_shift", "xnli_adversarial")])
+    told = losses.Losses(found, pairs, losses.drop)
+    weights = {(*BASELINE, outside): 0.5 for _, outside in pairs}
+    keys = told.instances[(*BASELINE, "xnli_shift"), 1].keys()
+    assert keys == {("xnli", 20), ("xnli_shift", 20)}
+    inside = np.array([found.cells[*BASELINE, "xnli"][seed].items for seed in (1, 2, 3)])
+    others = [np.array([found.cells[*BASELINE, o][s].items for s in (1, 2, 3)]) for _, o in pairs]
+    expected = losses.instance_variance(inside) + sum(losses.instance_variance(x / 2) for x in others)
+    assert told.over_instances(weights, [1, 2, 3]) == pytest.approx(expected)
+
+
+def test_other_rows_that_are_no_harder_fail_their_gate(ledger):
+    assert losses.costs(ledger(lambda run: -20.0 * run.on.endswith("_shift")), [PAIR]).passed
+    assert losses.costs(ledger(lambda run: 20.0 * run.on.endswith("_shift")), [PAIR]).passed is False
+    assert losses.costs(ledger(lambda run: 0.0, seeds=(1,)), [PAIR]).passed is None
+
+
+# -- questions 3 and 4
+
+
+def learned(rows):
+    """The same rows, with every intermediate training far above guessing."""
+    for row in rows:
+        for score in row["scores"] if row["phase"] == 2 else ():
+            score |= {"value": 90.0, "n": 100}
+    return rows
+
+
+def shift_rows(add):
+    control = [run for run in studies.runs("main", MICRO) if run.model and run.seed <= 3]
+    runs = (*studies.runs("shift", MICRO), *control)
+    return learned([raised(synthetic.row(run), add(run) if run.phase == 3 else 0.0) for run in runs])
+
+
+def ability(run):
+    """Sources differ in what they can, wherever it is asked; the joint one can most."""
+    return 8.0 if "+" in run.source else sum(run.source.encode()) % 17 - 8.0
+
+
+def other_domain(run):
+    return -15.0 * run.on.endswith("_shift")
+
+
+@pytest.mark.parametrize(
+    ("points", "word"), [(6.0, "yes"), (0.0, "no difference"), (-6.0, "no, the opposite")]
+)
+def test_a_planted_robustness_is_found_and_a_null_is_not(points, word):
+    def add(run):  # the joint training is also better wherever it is asked
+        joint = "+" in run.source
+        return other_domain(run) + ability(run) + points * (joint and run.on.endswith("_shift"))
+
+    rows = shift_rows(add)
+    question = questions.QUESTIONS["shift"]
+    ledger = questions.ledger_of(question, MICRO, rows)
+    assert [gate.passed for gate in questions.gates_of(question, ledger).values()] == [True] * 4
+    first, plain, *rest = questions.answers_from(question, ledger)
+    assert first["verdict"] in ((word,) if points else (word, "open"))
+    assert first["low"] < points < first["high"] and plain["low"] < points < plain["high"]
+    assert all(row["estimate"] is not None for row in rest)
+    relative = next(row for row in rest if row["name"].startswith("relative"))
+    assert relative["verdict"] != "no difference"  # it is in percent, and has no margin
+    assert question_pages.drawn_pairs(question, None, ledger, [])
+
+
+def test_a_joint_training_that_is_better_everywhere_is_not_more_robust():
+    rows = shift_rows(lambda run: other_domain(run) + ability(run))
+    found = questions.answers(questions.QUESTIONS["shift"], MICRO, rows)
+    assert found[0]["verdict"] != "yes" and abs(found[0]["estimate"]) < 1.5
+    assert next(row for row in found if row["name"].startswith("score inside"))["verdict"] == "yes"
+
+
+def test_a_domain_that_costs_nothing_leaves_the_question_untestable():
+    first = questions.answers(questions.QUESTIONS["shift"], MICRO, shift_rows(lambda run: 0.0))[0]
+    assert first["verdict"] == "not testable" and "the other domain is harder" in first["note"]
+
+
+def test_joint_and_single_trainings_take_as_many_steps_and_rows():
+    runs = [run for run in studies.runs("shift", MICRO) if run.phase == 2]
+    joint = next(run for run in runs if "+" in run.path)
+    alone = [run for run in runs if "+" not in run.path]
+    assert {run.size for run in alone} == {9 * MICRO.stage_rows} and joint.size == 0
+    assert {run.share for run in alone} == {9.0} and joint.steps == "sum"
+
+
+def size_rows(slope):
+    """A loss that grows by `slope` points a doubling."""
+
+    def add(run):
+        twin = run.on.endswith("_adversarial")
+        return (-15.0 - slope * np.log2(run.size / 125 if run.size else 1)) * twin
+
+    control = [run for run in studies.runs("main", MICRO) if run.model and run.seed <= 3]
+    runs = (*studies.runs("size", MICRO), *control)
+    return learned([raised(synthetic.row(run), add(run) if run.phase == 3 else 0.0) for run in runs])
+
+
+@pytest.mark.parametrize(
+    ("slope", "word"), [(1.5, "yes"), (0.0, "no difference"), (-1.5, "no, the opposite")]
+)
+def test_a_planted_slope_is_found_and_a_null_is_not(slope, word):
+    question = questions.QUESTIONS["size"]
+    ledger = questions.ledger_of(question, MICRO, size_rows(slope))
+    assert [gate.passed for gate in questions.gates_of(question, ledger).values()] == [True] * 3
+    found = {row["name"]: row for row in questions.answers_from(question, ledger)}
+    first = next(iter(found.values()))
+    assert first["verdict"] in ((word,) if slope else (word, "open"))
+    assert first["low"] < slope < first["high"]
+    mixed = found["drop a doubling by a mixed model, fixed steps"]
+    assert mixed["estimate"] == pytest.approx(first["estimate"], abs=0.1)
+    rank = found["Spearman correlation × 100 of rows and drop, fixed steps"]
+    assert -100 <= rank["low"] < rank["estimate"] < rank["high"] <= 100.5
+    assert abs(rank["estimate"]) > 60 if slope else rank["low"] < 0 < rank["high"]
+    assert question_pages.drawn_sizes(question, None, ledger, [])
+
+
+def test_a_size_of_the_scale_itself_is_trained_once():
+    runs = [run for run in studies.runs("size", MICRO) if run.phase == 2 and run.size == 2000]
+    assert {run.steps for run in runs} == {"sum"} and len(runs) == 4 * 12
+    assert {run.share for run in studies.runs("size", MICRO) if run.size == 125 and run.steps == "rows"} == {
+        1 / 16
+    }
+
+
+# -- adversarial subsets -------------------------------------------------------------------------------------
+
+ROWS = [  # premise, hypothesis, label
+    ("a dog sees the cat", "a dog sees the cat", "entailment"),
+    ("a dog sees the cat", "an animal looks", "entailment"),
+    ("a dog sees the cat", "the cat sees a dog", "neutral"),
+    ("a dog sees the cat", "he is tired", "neutral"),
+    ("a dog sees the cat", "a dog never sees the cat", "contradiction"),
+    ("a dog sees the cat", "nobody is there", "contradiction"),
+]
+
+
+def rows(langs=("en", "de")):
+    return [
+        {"language": lang, "sentence1": f"{a}{mark}", "sentence2": f"{b}{mark}", "gold_label": label}
+        for lang in langs
+        for a, b, label in ROWS
+        for mark in ["" if lang == "en" else " in German"]
+    ]
+
+
+def numbers(found, lang):
+    own = [row for row in rows() if row["language"] == lang]
+    return [own.index(row) for row in found]
+
+
+@pytest.mark.parametrize("lang", ["en", "de"])
+def test_words_in_common_mislead(lang):
+    found = adversarial.by_overlap(rows(), lang, 3)
+    assert numbers(found, lang) == [1, 2, 4]
+    assert len(adversarial.by_overlap(rows(), lang, 0)) == 6  # no more are there
+
+
+def test_every_label_has_as_many_rows():
+    found = adversarial.by_overlap(rows(), "de", 5)
+    assert Counter(row["gold_label"] for row in found) == dict.fromkeys(adversarial.NLI, 1)
+
+
+def test_the_hypothesis_alone_misleads(monkeypatch):
+    trained = [
+        {"premise": "x", "hypothesis": hypothesis, "label": label}
+        for hypothesis, label in (("nobody never", 2), ("animal a dog", 0), ("tired he", 1), ("no label", -1))
+        for _ in range(5)
+    ]
+    monkeypatch.setattr(adversarial.sources, "fetch", lambda *where: [Part(trained, "m", "r", False, True)])
+    adversarial.label_model.cache_clear()
+    found = adversarial.by_hypothesis(rows(), "de", 3)
+    # what is surest to be read as another label: "a dog sees ..." of what does not follow
+    assert {4} <= set(numbers(found, "de")) and 5 not in numbers(found, "de")
+    adversarial.label_model.cache_clear()
+
+
+def test_rows_that_are_not_parallel_are_refused():
+    with pytest.raises(Bad, match="not parallel"):
+        adversarial.by_overlap(rows()[:-1], "de", 3)
+
+
+def test_equal_rows_are_in_an_order_that_their_place_does_not_tell():
+    turned = rows(("en",))[::-1]
+    there, back = (adversarial.by_overlap(told, "en", 3) for told in (rows(("en",)), turned))
+    assert sorted(map(str, there)) == sorted(map(str, back))
+
+
+def test_the_book_counts_adversarial_rows_by_language_and_shows_five_of_each_kind():
+    text, real = subsets.page(), SCALES[subsets.SCALE]
+    for _, name in size.PAIRS:
+        part = text.partition(f"**`{name}`**")[2].partition("**`")[0]
+        assert part.count("\n| ") == 2 + subsets.SHOWN  # with the head and its rule
+        lines = [
+            line for line in published.csv_table(subsets.NAME) if line["subset"] == name and line["rows"]
+        ]
+        assert [line["lang"] for line in lines] == [*languages(TASKS[name], real)]
+        assert all(int(line["rows"]) == sum(int(line[label]) for label in NLI) for line in lines)
+    assert "600 rows in 15 languages (200 entailment, 200 neutral, 200 contradiction in each)" in text

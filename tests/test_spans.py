@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
-import scripts
+import plain
 from xit_core.design.encoders import lacking
 from xit_core.design.readers import aligned
 from xit_core.design.scales import SCALES
@@ -25,8 +25,8 @@ XQUAD = [(f"google/xtreme/XQuAD.{x}", "validation") for x in "ar de el en es hi 
 
 
 def named(name: str) -> Tokenizer:
-    """The tokenizer that is shipped, or the one for many scripts."""
-    return scripts.tokenizer() if name == "scripts" else origins.tokenizer(SCALES[name])
+    """The tokenizer that is shipped, or the one for many plain."""
+    return plain.tokenizer() if name == "scripts" else origins.tokenizer(SCALES[name])
 
 
 @pytest.fixture(scope="module", params=["micro", "scripts", "split"])

@@ -75,6 +75,8 @@ def chapter(address: str, page: BeautifulSoup, pages: set[str], folder: str) -> 
         part.decompose()
     for part in article.select("[id]"):
         part["id"] = anchor(address, part["id"])
+    for code in article.select("details.hide"):
+        code.unwrap()
     for fold in article.select("details"):
         fold["open"] = ""
     for table in article.select("table"):

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from ..design.scales import PIVOT
-from . import chapters, claims, forest, plots, published
+from . import chapters, claims, plots, published
 from .chapters import (
     EMPTY,
     SIGNED,
@@ -120,7 +120,7 @@ def _forest(claim: claims.Claim, shown: list[View], out: Path) -> str:
     """The figure of a measured claim."""
     if claim.number > MEASURED:
         return ""
-    lines = [line for view in shown for line in forest.lines(claim, view.findings[claim.id], view.ledger)]
+    lines = [line for view in shown for line in claims.estimates(claim, view.findings[claim.id], view.ledger)]
     draw = partial(plots.forest, lines)
     return chapters.figure(out, None, "forest", draw, claim.id, title=forest_in_words(lines))
 
@@ -141,7 +141,7 @@ def _by_task(row: dict, view: View) -> str:
     )
 
 
-def forest_in_words(lines: list[forest.Estimate]) -> str:
+def forest_in_words(lines: list[claims.Estimate]) -> str:
     """The estimates of a forest plot in words: on all targets, and the ends of the rest."""
     said = []
     for scale in dict.fromkeys(line.scale for line in lines):
@@ -151,8 +151,8 @@ def forest_in_words(lines: list[forest.Estimate]) -> str:
     return " ".join(said)
 
 
-def _estimate(line: forest.Estimate) -> str:
-    where = line.target if line.target == forest.EVERY_TARGET else f"on {line.target}"
+def _estimate(line: claims.Estimate) -> str:
+    where = line.target if line.target == claims.EVERY_TARGET else f"on {line.target}"
     return f"{with_interval(line.estimate, line.low, line.high)} {where}"
 
 

@@ -24,7 +24,7 @@ from ..design.run import SUM
 from ..design.scales import PIVOT
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
 from ..ledger import results
-from .forest import Estimate
+from .claims import Estimate
 from .stats import paired
 
 COLOURS = {

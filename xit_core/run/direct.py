@@ -25,8 +25,7 @@ from ..machine.errors import Bad
 from ..machine.places import runs_dir
 from . import launch
 from .clock import Clock, Over, until
-from .tidy import tidier
-from .workflow import state, study_lock
+from .workflow import state, study_lock, tidier
 
 
 def run_direct(
@@ -40,7 +39,10 @@ def run_direct(
     """
     clock, broken = Clock.of(study, scale, budget), {}
     runs = studies.runs(study, scale, seeds)
-    todo, clear = launch.jobs([run for run in runs if not results.finished(run)]), tidier(runs)
+    todo, clear = (
+        launch.jobs([run for run in runs if not results.finished(run)]),
+        tidier(runs if tidy else ()),
+    )
     if not todo:
         print(state(study, scale, seeds=seeds))
         return
@@ -56,8 +58,7 @@ def run_direct(
         for job in todo:
             for _ in make_rows(job, clock, broken):
                 bar.update()
-            if tidy:
-                clear()
+            clear()
     if broken:
         first = next(iter(broken.values()))
         message = (

@@ -5,11 +5,12 @@ import json
 import math
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
@@ -24,7 +25,6 @@ from ..machine.locks import Owned, Unlockable, locked
 from ..machine.places import PARTS, executed_dir, results_dir, runs_dir
 from . import asked, launch, leash, profiles, warm
 from .clock import GRACE, Clock
-from .tidy import tidier
 from .watch import Watch
 
 # -- the work ------------------------------------------------------------------------------------------------
@@ -267,3 +267,27 @@ def report(pending: list[launch.Job], logs: Path, clock: Clock) -> bool:
         f"{len(failed)} of {len(pending)} notebooks are missing, the others are kept: run again to resume"
     )
     raise kind(f"{reason.removeprefix('xit: ').removeprefix('xit failed: ')}; {message}; logs: {logs}")
+
+
+# -- checkpoints that nothing starts from any more -----------------------------------------------------------
+
+
+def tidier(runs: Iterable[Run]) -> Callable[[], None]:
+    """A function that deletes the checkpoint of every stage from which all runs of the plan are finished.
+
+    The rows stay. A run that starts from such a stage later trains it again.
+    """
+    left = studies.stages(runs)
+
+    def tidy() -> None:
+        for stage in [stage for stage, using in left.items() if all(map(has_row, using))]:
+            del left[stage]
+            if stage.folder.exists():
+                shutil.rmtree(stage.folder)
+
+    return tidy
+
+
+def has_row(run: Run) -> bool:
+    """Whether the ledger has a file with the row of a run; it is not read."""
+    return results.home(run).is_file()
