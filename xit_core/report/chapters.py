@@ -238,10 +238,13 @@ def small(text: str, kind: str = "") -> str:
     return f":::::{{div}} {f'{kind} small'.strip()}\n{text.rstrip()}\n:::::\n\n"
 
 
-def folded(parts: list[str], between: str = " ") -> str:
-    """A list for a table cell. Four or more items are folded: the cell shows their number until opened."""
+def folded(parts: list[str], between: str = " ", of: str = "") -> str:
+    """A list for a table cell. Four or more items are folded: the cell shows their number, and `of` what they
+    are, until opened.
+    """
     text = between.join(parts)
-    return text if len(parts) < 4 else f"<details><summary>{len(parts)}</summary>{text}</details>"
+    head = f"{len(parts)} {of}".strip()
+    return text if len(parts) < 4 else f"<details><summary>{head}</summary>{text}</details>"
 
 
 def figure(
@@ -365,13 +368,11 @@ def learned_section(view: View) -> str:
         for name in plots.order(list(learned.name)) for task in TASKS for values in [scores.get((name,
         task))] if values is not None
     ]  # fmt: skip
-    head = ["training", "its task", "score", "%", "± (95 %, seeds)", "guessing (%)", "seeds"]
+    head = ["training", "its task", "score", "%", "± (95 %, seeds)", "chance (%)", "seeds"]
     text = (
-        "What each training learned of its own tasks: scores on their development rows. A training that "
-        "does no "
-        "better than guessing says little about its task. One answer to every row may score more than "
-        "guessing "
-        "where answers are not equally frequent, as in QQP and SQuAD 2.\n\n"
+        "What each training learned of its own tasks: scores on their development rows. A training that does "
+        "no better than guessing says little about its task. Beside it stands chance; the best constant "
+        "answer, which a verdict compares with, may score more where answers are not equally frequent.\n\n"
     )
     return text + small(markdown_table(head, lines)) if lines else ""
 

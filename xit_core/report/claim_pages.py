@@ -249,5 +249,7 @@ def _sensitivity(variants: list[Variant], scale: str) -> str:
 def _runs_of(row: dict) -> str:
     links = " · ".join(f'<a href="runs.html#run-{run}">{html.escape(run)}</a>' for run in row["runs"])
     head = f"<summary>{len(row['runs'])} runs at {row['scale']}</summary>"
-    inside = f'{head}\n<p class="runs screen">{links}</p>'
+    inside = (
+        f'{head}\n<p class="runs screen">{links}</p><p class="paper">Listed on screen, and in the ledger.</p>'
+    )
     return f'<details id="runs-{row["id"]}-{row["scale"]}">{inside}</details>\n'

@@ -174,7 +174,7 @@ def data_tables(view: View) -> str:
     data = data.assign(home=data.source.str.split("/").str[:2].str.join("/"))
     for (task, split, stand_in, licence, _), part in data.groupby(keys, sort=False):
         pairs = sorted(zip(part.lang, part.sha256, strict=True))
-        hashes = folded([f"{lang}&nbsp;<code>{sha[:10]}</code>" for lang, sha in pairs])
+        hashes = folded([f"{lang}&nbsp;<code>{sha[:10]}</code>" for lang, sha in pairs], of="hashes")
         cells = ["yes" if stand_in else "no", _happened(part), hashes, _shared(set(part.source)), licence]
         lines.append([f"`{task}`", split, count(part.rows.sum()), *cells])
     head = [
@@ -204,7 +204,7 @@ def _happened(part: pd.DataFrame) -> str:
     counts = sum(map(Counter, part.counts), Counter())
     # from ledger rows that are older than the reasons
     unnamed = sum(n for n, reasons in zip(part.dropped, part.counts, strict=True) if not reasons)
-    counted = [f"{count(n)} {reason}" for reason, n in sorted(counts.items())] + (
+    counted = [f"{count(n)}\N{NO-BREAK SPACE}× {reason}" for reason, n in sorted(counts.items())] + (
         [f"{count(unnamed)} set aside"] if unnamed else []
     )
     return "; ".join([*counted, *sorted(set(filter(None, part.note)))]) or "–"
@@ -233,11 +233,11 @@ def catalogue() -> str:
 
 def _declared(task: Task) -> list[str]:
     langs = task.langs.split()
-    location = f"`{task.source}` `{task.revision[:10]}`"
-    if task.obtain:
+    location = f"`{task.source}`" + (f" `{task.revision[:10]}`" if task.revision else "")
+    if task.obtain and not task.obtain.startswith("none:"):  # rows that are generated
         location += f"<details><summary>how to get it</summary>{html.escape(task.obtain)}</details>"
     scoring = f"`{task.protocol}`" + (f"<br>after `{task.train_on}`" if task.scored and task.train_on else "")
-    details = [folded(langs), scoring, f"{task.licence}<br>{task.citation}"]
+    details = [folded(langs, of="languages"), scoring, f"{task.licence}<br>{task.citation}"]
     return [f"`{task.name}`<br>{task.kind}", location, *details]
 
 
@@ -301,8 +301,9 @@ def simulation_section(out: Path) -> str:
     found = simulate.summary(records)
     lines = [
         [
-            each["says"], count(each["studies"]), number(each["coverage"]), each["of"],
-            number(each["wrong"]), each["rule"], number(each["family"]),
+            f"{each['says']} (*{each['scenario']}*)",
+            *(count(each["studies"]), number(each["coverage"]), each["of"]),
+            *(number(each["wrong"]), each["rule"], number(each["family"])),
         ]
         for each in found
     ]  # fmt: skip
@@ -508,7 +509,7 @@ RUN_IT = """:::{{admonition}} Run it yourself
 {commands}
 ```
 
-Either command executes this notebook. Its results come first here; its code is folded beside them.
+Each command executes this notebook, whose code is folded on screen.
 {launch}
 What the ledger holds is read and not trained again.{takes}
 

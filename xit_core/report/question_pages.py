@@ -110,7 +110,12 @@ def progress(question: Question, view: View) -> str:
 
 def contrast_table(found: list[dict]) -> str:
     """Every contrast with its interval, the smallest difference that it could have seen, and its word."""
-    head = ["contrast, in points where nothing else is said", "estimate [95 %]", "detectable", "word"]
+    head = [
+        "contrast, in points where nothing else is said",
+        "estimate [95\N{NO-BREAK SPACE}%]",
+        "detectable",
+        "word",
+    ]
     lines = [
         [row["name"], "–", "–", row["note"]]
         if row["estimate"] is None

@@ -62,7 +62,7 @@ def page() -> str:
         counts = [line for line in own if line["rows"]]
         first = counts[0]
         balance = ", ".join(f"{first[label]} {label}" for label in NLI)
-        hashes = folded([f"{line['lang']} `{line['sha256'][:12]}`" for line in counts], ", ")
+        hashes = folded([f"{line['lang']} `{line['sha256'][:12]}`" for line in counts], ", ", "languages")
         rows = [[line[key] for key in ("premise", "hypothesis", "label")] for line in own if line["label"]]
         texts.append(
             f"**`{name}`**: {int(first['rows']):,} rows in {len(counts)} language{'s' * (len(counts) > 1)} "
