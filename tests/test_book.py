@@ -27,6 +27,7 @@ from xit_core.ledger import results
 from xit_core.machine import errors, places
 from xit_core.machine.places import ROOT
 from xit_core.report import chapters, claim_pages, claims, estimate, front, pages, performance, verdicts
+from xit_core.report.contrasts import Short
 
 BOOK = ROOT / "book"
 PROSE = {page.name: page.read_text(encoding="utf8") for page in sorted(BOOK.glob("*.md"))}
@@ -117,7 +118,7 @@ def test_the_front_page_shows_what_the_claims_say(tmp_path):
     views = pages.views_of(front.SCALES, pages.views())
     text = "".join(front.parts(views, tmp_path).values())
     for row in table:
-        line = next(line for line in text.splitlines() if f"#claim-{row['id']}" in line)
+        line = next(x for x in text.splitlines() if x.startswith("| ") and f"#claim-{row['id']}" in x)
         assert chapters.estimate_cell(row) in line and front.verdict(row, plain=False) in line
         assert (f"{len(row['runs'])} runs" in line) == bool(row["runs"])
         assert line.count("not run yet") == 2 * (row["number"] <= claims.MEASURED)
@@ -152,9 +153,9 @@ def test_the_figure_of_the_claims_is_named_by_how_they_ended():
 
 def test_a_claim_about_each_task_says_why_it_is_open_where_the_mean_is_clear():
     row = {"direction": "open", "low": -4.0, "joint_low": -5.0, "joint_high": -1.0, "tasks": ["mnli", "qqp"]}
-    assert front.is_clear_on_average(row)
+    assert chapters.is_clear_on_average(row)
     for other in ({"direction": "fails"}, {"low": None}, {"joint_high": 1.0}, {"tasks": ["mnli"]}):
-        assert not front.is_clear_on_average(row | other)
+        assert not chapters.is_clear_on_average(row | other)
 
 
 def test_a_claim_whose_runs_are_missing_is_not_finished_and_none_that_was_measured_is():
@@ -169,6 +170,19 @@ def test_a_claim_whose_runs_are_missing_is_not_finished_and_none_that_was_measur
     assert chapters.verdict_cell(unfinished) == "not finished"
     checked = {"direction": "open", "low": None, "number": claims.MEASURED + 1}
     assert front.state(checked) == "open"
+
+
+def test_before_a_claim_about_each_task_is_judged_the_tasks_that_are_there_are_shown(monkeypatch):
+    synthetic.fill("small")
+    view = chapters.View("small")
+    row = next(row for row in view.claims if row["id"] == "retrieval")
+    judged = claim_pages._by_task(row, view)
+    assert "can be open where their mean is clear" in judged
+    told = claim_pages._by_task(row | {"estimate": None}, view)
+    assert "9 of 9 tasks have their 3 seeds, and nothing is judged yet" in told
+    assert set(judged.splitlines()[3:]) <= set(told.splitlines())
+    monkeypatch.setattr(view.ledger, "gap", lambda weights: (_ for _ in ()).throw(Short("no seeds")))
+    assert claim_pages._by_task(row | {"estimate": None}, view) == ""
 
 
 def test_a_verdict_is_explained_step_by_step_with_the_numbers_of_the_table():

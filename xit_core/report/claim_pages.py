@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from ..design.scales import PIVOT
+from ..design.tasks import nine
 from . import chapters, claims, plots, published
 from .chapters import (
     EMPTY,
@@ -24,9 +25,8 @@ from .claims import MEASURED
 from .contrasts import BASELINE, Short, versus
 from .gates import Gate, gates
 from .sensitivity import Variant
-from .stats import SEEDS, homogeneity, residuals
+from .stats import SEEDS, Interval, homogeneity, residuals
 
-FEW = 2  # targets whose gains stand side by side, task by task
 MANY = 9  # published values that are shown without being folded
 ADDRESS = re.compile(r"https?://[^\s,;)]*[^\s,;).:]")
 VERDICTS = ["scale", "estimate [95 %, all claims together]", "detectable", "verdict", "note"]
@@ -107,6 +107,11 @@ def change(row: dict) -> str:
     """What would change the verdict of a measured claim, in words."""
     if row["direction"] == "not testable":
         return "an encoder, or a dose, with which what the note names is learned; no number of seeds would."
+    if row["direction"] == "open" and chapters.is_clear_on_average(row):
+        return (
+            "less noise in each task: the mean over the tasks is clear, but the verdict asks about them one "
+            "by one, corrected for asking so often."
+        )
     if row["direction"] == "open":
         return (
             f"less noise. Tested alone, a true difference of {number(row['detectable'])} points would have "
@@ -126,19 +131,40 @@ def _forest(claim: claims.Claim, shown: list[View], out: Path) -> str:
 
 
 def _by_task(row: dict, view: View) -> str:
-    """What each intermediate task adds on each target, for a claim about the tasks one by one; else ""."""
-    if row["estimate"] is None or len(row["tasks"]) < 2 or len(row["targets"]) > FEW:
+    """What each intermediate task adds on each target, for a claim about the tasks one by one; else "".
+
+    Before the claim is judged, only of tasks of which three seeds are there.
+    """
+    targets = claims.TASK_BY_TASK.get(row["id"], ())
+    judged = row["estimate"] is not None
+    tasks = row["tasks"] if judged else nine(view.declared)
+    found = {task: _gaps(view, task, targets) for task in tasks} if targets else {}
+    lines = [
+        [f"`{task}`", *(with_interval(gap.mean, gap.low, gap.high) for gap in gaps)]
+        for task, gaps in found.items()
+        if gaps
+    ]
+    if not lines:
         return ""
-    lines = []
-    for task in row["tasks"]:
-        gaps = [view.ledger.gap(versus((task, PIVOT), BASELINE, (target,))) for target in row["targets"]]
-        lines.append([f"`{task}`", *(with_interval(gap.mean, gap.low, gap.high) for gap in gaps)])
-    head = ["after", *(f"`{target}` [95 %]" for target in row["targets"])]
-    return (
-        f"Task by task at `{row['scale']}`, points gained over no intermediate task. The verdict asks what "
-        "each of them does, and corrects for asking so often; it can be open where their mean is clear."
-        f"\n\n{small(markdown_table(head, lines))}"
+    head = ["after", *(f"`{target}` [95 %]" for target in targets)]
+    why = (
+        "The verdict asks what each of them does, and corrects for asking so often; it can be open where "
+        "their mean is clear."
+        if judged
+        else f"{len(lines)} of {len(found)} tasks have their {SEEDS} seeds, and nothing is judged yet."
     )
+    return (
+        f"Task by task at `{row['scale']}`, points gained over no intermediate task. {why}\n\n"
+        f"{small(markdown_table(head, lines))}"
+    )
+
+
+def _gaps(view: View, task: str, targets: tuple[str, ...]) -> list[Interval]:
+    """The gain of a task on each target; none where seeds are missing."""
+    try:
+        return [view.ledger.gap(versus((task, PIVOT), BASELINE, (target,))) for target in targets]
+    except Short:
+        return []
 
 
 def forest_in_words(lines: list[claims.Estimate]) -> str:

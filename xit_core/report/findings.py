@@ -46,7 +46,8 @@ def tested(wanted: tuple[str, ...], passed: dict[str, Gate], needed: int, noun: 
     learned = tuple(name for name in present if passed[name].passed)
     unknown = [name for name in present if passed[name].passed is None]
     if len(learned) + len(unknown) < needed:
-        return Tested(present, untestable=too_few(wanted, present, learned, needed, noun))
+        left = tuple(name for name in present if name not in learned)
+        return Tested(present, untestable=too_few(wanted, left, tuple(unknown), learned, needed, noun))
     if unknown:
         return Tested(present, pending=f"{unknown[0]}: {passed[unknown[0]].says}")
     left_out = [name for name in wanted if name not in learned]
@@ -54,11 +55,14 @@ def tested(wanted: tuple[str, ...], passed: dict[str, Gate], needed: int, noun: 
     return Tested(learned, note=note if left_out else "")
 
 
-def too_few(wanted: tuple, present: tuple, learned: tuple, needed: int, noun: str) -> str:
-    """Why a claim about `wanted` cannot be tested, in words."""
+def too_few(wanted: tuple, left: tuple, unknown: tuple, learned: tuple, needed: int, noun: str) -> str:
+    """Why a claim about `wanted` cannot be tested, in words. `left`: those of the scale that are not learned,
+    among them `unknown`, of which that is not known yet.
+    """
     groups = {
-        "not at this scale": [name for name in wanted if name not in present],
-        "not learned": [name for name in present if name not in learned],
+        "not at this scale": [name for name in wanted if name not in (*left, *learned)],
+        "not learned": [name for name in left if name not in unknown],
+        "not trained yet": unknown,
     }
     told = [f"{what}: {', '.join(names)}" for what, names in groups.items() if names]
     if needed < len(wanted):

@@ -17,13 +17,16 @@ def by_seed(frame: pd.DataFrame) -> pd.DataFrame:
     """Gains over the baseline of the same seed, in points: a row for each source and seed, a column for each
     target and one for their mean.
 
-    The mean is missing where a target is. No rows without a baseline.
+    The mean is missing where a source lacks a target with any of its seeds. No rows without a baseline.
     """
     scores = results.headline(plots.main_runs(frame)).assign(name=plots.source_names)
     gains = plots.gains_by_seed(scores, "on")
     gains = gains.drop(index=["baseline", "random weights"], level="name", errors="ignore")
     gains = gains[[target for target in TARGETS if target in gains]].dropna(how="all")
-    return gains.assign(**{MEAN: gains.mean(axis=1, skipna=False)}) if len(gains) else gains
+    if gains.empty:
+        return gains
+    whole = gains.notna().groupby(level="name").all().all(axis=1).reindex(gains.index, level="name")
+    return gains.assign(**{MEAN: gains.mean(axis=1).where(whole)})
 
 
 def table(frame: pd.DataFrame) -> str:

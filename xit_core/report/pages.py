@@ -311,6 +311,8 @@ def simulation_section(out: Path) -> str:
     title = f"Every interval covers the truth in {number(covered)} % or more, and no rule errs in more than "
     title += f"{number(wrong)} %."
     limits = {"covered": simulate.LEAST_COVERAGE, "wrong": simulate.MOST_ERRORS}
+    allowed = [number(100 * limit) for limit in limits.values()]
+    title += f" Allowed were {allowed[0]} % and {allowed[1]} %."
     draw = partial(plots.simulation, records, limits)
     chart = chapters.figure(out, None, "simulation", draw, title=title)
     return small(markdown_table(head, lines)) + chart

@@ -301,7 +301,8 @@ def dose(rows: list[dict]) -> Figure | None:
     figure, grid = _grid(2, 2, 4)
     for axes, kind in zip(grid, PANELS, strict=False):
         _lines(axes, table, "distance", kind, "distance the encoder moved (%)", marker="o", markersize=3)
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    columns = 1 if ON_PHONE.get() else 3
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return figure
 
 
@@ -448,12 +449,17 @@ def roofline(kept: list[dict]) -> Figure | None:
         sns.scatterplot(part, x="intensity", y="achieved", ax=axes, zorder=3, **options)
         axes.set(title=f"{panel.device}\nscale {panel.scale}", xlabel="", ylabel="")
         axes.get_legend().remove()
-    figure.supxlabel("arithmetic intensity (FLOP on real tokens a byte that must move)", fontsize=10)
+    intensity = (
+        "FLOP a byte"
+        if ON_PHONE.get()
+        else "arithmetic intensity (FLOP on real tokens a byte that must move)"
+    )
+    figure.supxlabel(intensity, fontsize=10)
     figure.supylabel("achieved (GFLOP/s on real tokens)", fontsize=10)
     handles = dict(zip(*reversed(grid[0].get_legend_handles_labels()), strict=True))
     for title in ("who", "task"):
         handles.pop(title, None)
-    figure.legend(handles.values(), handles, loc="outside upper center", ncols=3)
+    figure.legend(handles.values(), handles, loc="outside upper center", ncols=1 if ON_PHONE.get() else 3)
     return figure
 
 
