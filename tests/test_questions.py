@@ -506,6 +506,35 @@ def test_a_planted_slope_is_found_and_a_null_is_not(slope, word):
     assert question_pages.drawn_sizes(question, None, ledger, [])
 
 
+# -- the designs on the rows that were really made -----------------------------------------------------------
+
+TREATED = {  # the runs that an answer is about
+    "adapters": joint_by_adapters,
+    "alignment": lambda run: run.source.startswith("prefer > "),
+}
+
+
+@pytest.mark.parametrize("name", TREATED)
+def test_in_the_published_rows_a_planted_effect_is_found_and_a_null_is_not(name, monkeypatch):
+    monkeypatch.delenv("XIT_RESULTS")
+    question, rows = questions.QUESTIONS[name], results.rows("micro")
+    if not {run.id for run in studies.runs(name, MICRO)} <= {row["id"] for row in rows}:
+        pytest.skip("its study is not finished in this ledger")
+    treated = {run.id for run in studies.runs(name, MICRO) if run.phase == 3 and TREATED[name](run)}
+
+    def answer(points):
+        return questions.answers(
+            question, MICRO, [raised(row, points) if row["id"] in treated else row for row in rows]
+        )[0]
+
+    real = answer(0.0)
+    null = answer(-real["estimate"])
+    assert abs(null["estimate"]) < 0.01 and null["verdict"] in ("open", "no difference")
+    for sign, word in ((1, "yes"), (-1, "no, the opposite")):
+        found = answer(-real["estimate"] + sign * 2 * real["detectable"])
+        assert found["verdict"] == word and found["detectable"] == pytest.approx(real["detectable"])
+
+
 def test_a_size_of_the_scale_itself_is_trained_once():
     runs = [run for run in studies.runs("size", MICRO) if run.phase == 2 and run.size == 2000]
     assert {run.steps for run in runs} == {"sum"} and len(runs) == 4 * 12
