@@ -1,4 +1,4 @@
-"""What packed training and scoring must equal: the plain padded path, and scripts as others write them."""
+"""What packed training and scoring must equal: the plain padded path; and a tokenizer for many scripts."""
 
 import copy
 from collections import Counter
@@ -124,7 +124,7 @@ def row_of(found):
     return found.row() | {"predictions": found.predictions, "seen": found.seen}
 
 
-# -- a tokenizer in the manner of xlm-r's for real text in many scripts, and a tiny encoder wit --------------
+# -- a tokenizer in the manner of XLM-R's, for real text in many scripts -------------------------------------
 
 
 # the first article of the Declaration of Human Rights, or its beginning

@@ -14,7 +14,7 @@ from xit_core.data.local import Part
 from xit_core.design import studies
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
-from xit_core.design.tasks import NLI, TARGETS, TASKS, languages
+from xit_core.design.tasks import INTERMEDIATES, NLI, TARGETS, TASKS, languages
 from xit_core.ledger import results
 from xit_core.machine.errors import Bad
 from xit_core.report import chapters, contrasts, losses, pages, published, question_pages, questions, subsets
@@ -508,31 +508,51 @@ def test_a_planted_slope_is_found_and_a_null_is_not(slope, word):
 
 # -- the designs on the rows that were really made -----------------------------------------------------------
 
-TREATED = {  # the runs that an answer is about
-    "adapters": joint_by_adapters,
-    "alignment": lambda run: run.source.startswith("prefer > "),
+TREATED = {  # the runs that an answer is about, and other runs that are like them but for the treatment
+    "adapters": (joint_by_adapters, lambda run: {"method": "adapter", "source": single(run.seed)}),
+    "alignment": (
+        lambda run: run.source.split(" > ")[0] == "prefer",
+        lambda run: {"source": run.source.replace("prefer", "prefer_sham")},
+    ),
 }
 
 
+def single(seed):
+    return INTERMEDIATES[seed % len(INTERMEDIATES)]
+
+
 @pytest.mark.parametrize("name", TREATED)
-def test_in_the_published_rows_a_planted_effect_is_found_and_a_null_is_not(name, monkeypatch):
+def test_in_the_published_rows_a_planted_effect_is_found_and_a_placebo_is_not(name, monkeypatch):
     monkeypatch.delenv("XIT_RESULTS")
     question, rows = questions.QUESTIONS[name], results.rows("micro")
-    if not {run.id for run in studies.runs(name, MICRO)} <= {row["id"] for row in rows}:
+    runs = {run.id: run for run in studies.runs(name, MICRO) if run.phase == 3}
+    if not set(runs) <= {row["id"] for row in rows}:
         pytest.skip("its study is not finished in this ledger")
-    treated = {run.id for run in studies.runs(name, MICRO) if run.phase == 3 and TREATED[name](run)}
+    is_treated, like = TREATED[name]
+    by_cell = {
+        (row["source"], row["method"], row["on"], row["seed"]): row for row in rows if row["id"] in runs
+    }
+    seeds = max(run.seed for run in runs.values())
+
+    def placebo(run):  # of the seed after, so that noise is as it is between two trainings
+        cell = {"source": run.source, "method": run.method} | like(run)
+        return by_cell[cell["source"], cell["method"], run.on, run.seed % seeds + 1]
 
     def answer(points):
-        return questions.answers(
-            question, MICRO, [raised(row, points) if row["id"] in treated else row for row in rows]
-        )[0]
+        made = []
+        for row in rows:
+            run = runs.get(row["id"])
+            if run and is_treated(run):
+                beside = placebo(run)
+                own = points if name == "adapters" or " > " in run.source else 0.0
+                row = raised(row | {key: beside[key] for key in ("scores", "items", "abroad")}, own)
+            made.append(row)
+        return questions.answers(question, MICRO, made)[0]
 
-    real = answer(0.0)
-    null = answer(-real["estimate"])
-    assert abs(null["estimate"]) < 0.01 and null["verdict"] in ("open", "no difference")
+    null = answer(0.0)
+    assert null["verdict"] in ("open", "no difference") and null["low"] < 0 < null["high"]
     for sign, word in ((1, "yes"), (-1, "no, the opposite")):
-        found = answer(-real["estimate"] + sign * 2 * real["detectable"])
-        assert found["verdict"] == word and found["detectable"] == pytest.approx(real["detectable"])
+        assert answer(sign * 2 * null["detectable"])["verdict"] == word
 
 
 def test_a_size_of_the_scale_itself_is_trained_once():

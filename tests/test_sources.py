@@ -571,11 +571,6 @@ def test_pools_of_a_mirror_come_without_gold_and_gold_pairs_alone_are_no_pools(f
 # -- what a scale reads, listed whole ------------------------------------------------------------------------
 
 
-@pytest.fixture(autouse=True)
-def nowhere(monkeypatch):
-    monkeypatch.delenv("XIT_LOCAL", raising=False)
-
-
 def lines(scale="paper"):
     return {(r["task"], r["source"], r["split"]): r for r in inventory.presence(SCALES[scale])}
 

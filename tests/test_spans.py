@@ -25,7 +25,7 @@ XQUAD = [(f"google/xtreme/XQuAD.{x}", "validation") for x in "ar de el en es hi 
 
 
 def named(name: str) -> Tokenizer:
-    """The tokenizer that is shipped, or the one for many plain."""
+    """The tokenizer that is shipped, or the one for many scripts."""
     return plain.tokenizer() if name == "scripts" else origins.tokenizer(SCALES[name])
 
 

@@ -16,9 +16,10 @@ from ..design.scales import PIVOT, SCALES
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
 from . import findings, heat, plots, questions, verdicts
-from .claims import MEASURED
+from .claims import MEASURED, TASK_BY_TASK
 from .contrasts import Ledger
 from .gates import chance_level
+from .rules import LIMITS
 from .sensitivity import Variant, sensitivity
 
 CAPTIONS = {
@@ -69,7 +70,7 @@ CAPTIONS = {
 GAINS = (
     "Gain of each intermediate training over the baseline of the same seed, in points (0–100): the mean over "
     "seeds, with its 95 % interval over the seeds alone, which with three of them is often too narrow: the "
-    "verdicts use wider ones. A mean over targets is shown only where every target has run with every seed."
+    "verdicts use wider ones. A mean over targets needs all of them, with the same seeds."
 )
 EMPTY = "*No runs yet at this scale.*\n"
 MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open", "not testable": "– not testable"}
@@ -215,9 +216,11 @@ def verdict_cell(row: dict) -> str:
 
 
 def is_clear_on_average(row: dict) -> bool:
-    """Whether a claim about several tasks is open though the interval of their mean has no zero."""
-    measured = row["direction"] == "open" and row["low"] is not None
-    return measured and len(row["tasks"]) > 1 and (row["joint_low"] > 0 or row["joint_high"] < 0)
+    """Whether a claim about each task is open though the interval of their mean lies beside its limit."""
+    if row["direction"] != "open" or row["low"] is None or row["id"] not in TASK_BY_TASK:
+        return False
+    limit = LIMITS.get(row["id"], 0.0)
+    return row["joint_low"] > limit or row["joint_high"] < limit
 
 
 def marked(word: str, plain: bool = False) -> str:

@@ -151,7 +151,7 @@ def _by_task(row: dict, view: View) -> str:
         "The verdict asks what each of them does, and corrects for asking so often; it can be open where "
         "their mean is clear."
         if judged
-        else f"{len(lines)} of {len(found)} tasks have their {SEEDS} seeds, and nothing is judged yet."
+        else f"{len(lines)} of {len(found)} tasks have {SEEDS} seeds; the claim is {chapters.state(row)}."
     )
     return (
         f"Task by task at `{row['scale']}`, points gained over no intermediate task. {why}\n\n"
@@ -178,7 +178,7 @@ def forest_in_words(lines: list[claims.Estimate]) -> str:
 
 
 def _estimate(line: claims.Estimate) -> str:
-    where = line.target if line.target == claims.EVERY_TARGET else f"on {line.target}"
+    where = f"on {line.target}"
     return f"{with_interval(line.estimate, line.low, line.high)} {where}"
 
 

@@ -62,7 +62,7 @@ def too_few(wanted: tuple, left: tuple, unknown: tuple, learned: tuple, needed: 
     groups = {
         "not at this scale": [name for name in wanted if name not in (*left, *learned)],
         "not learned": [name for name in left if name not in unknown],
-        "not trained yet": unknown,
+        "not known yet": unknown,
     }
     told = [f"{what}: {', '.join(names)}" for what, names in groups.items() if names]
     if needed < len(wanted):
@@ -112,7 +112,7 @@ def judged(ledger: Ledger, conditions: list[Tested], measure: Callable[[], Findi
     if untestable:
         return replace(finding, side=UNTESTABLE, p=None, second=None, note=untestable)
     if pending or finding.interval is None:
-        return replace(finding, side=OPEN, p=None, second=None, note=joined(finding.note, pending))
+        return Finding(runs=finding.runs, note=joined(finding.note, pending))
     notes = [finding.note, *(each.note for each in conditions), constant_answers(ledger, finding.runs)]
     return replace(finding, note=joined(*notes))
 

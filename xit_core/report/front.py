@@ -17,6 +17,7 @@ from .chapters import (
     is_clear_on_average,
     markdown_table,
     marked,
+    minus,
     number,
     state,
 )
@@ -38,20 +39,13 @@ ANSWERS = {
 }  # fmt: skip
 
 
-CLAIMED = (
-    "*Claimed* is the number under test, for XLM-R Large; no other number here is of that model. "
-    f"{UNSOURCED}: no public text was found that has it; the [chapter on the claims](claims) says what is in "
-    "those that were found.\n\n"
-)
-
-
 def parts(shown: list[View], out: Path) -> dict[str, str]:
     """What the front page includes, by name: the answer with its figure, the claims, and the questions."""
     measured, checked = claim_lines(shown, plain=False)
     holding = sum(row["direction"] == "holds" for row in shown[0].claims[MEASURED:])
     tables = [
         _measured_table(shown, measured),
-        CLAIMED,
+        _claimed(shown),
         "".join(map(tally, shown)) + "\n",
         f":::{{dropdown}} {len(checked)} claims about data, design and the state of the art, checked without "
         f"runs: {holding} hold, {len(checked) - holding} open\n",
@@ -78,7 +72,11 @@ def plain(shown: list[View]) -> str:
 
 def answer(shown: list[View]) -> str:
     """What claim 1 came to at each scale, a real one first, how all claims ended, and how sure that is."""
-    first = sorted(shown, key=lambda view: (view.claims[0]["low"] is None, not view.real))
+    order = {
+        PAPER.name: 0,
+        **{view.scale: 1 if view.real else 2 for view in shown if view.scale != PAPER.name},
+    }
+    first = sorted(shown, key=lambda view: (view.claims[0]["low"] is None, order[view.scale]))
     head, others = told(first[0]), [told(view, briefly=True) for view in first[1:]]
     ended = "; ".join(f"at `{view.scale}` {_ended(view)}" for view in first if view.rows)
     paragraphs = [
@@ -97,10 +95,8 @@ def told(view: View, briefly: bool = False) -> str:
         return f"{where}, the study has not been run{_hours(view)}."
     if first["low"] is None:
         planned = len(studies.runs(studies.MAIN, view.declared))
-        return (
-            f"{where}, it is being run: {len(view.rows):,} of {planned:,} runs are done, and no claim has "
-            f"its {SEEDS} seeds yet."
-        )
+        why = f"claim {first['number']} is {state(first)} ({minus(first['note'])})"
+        return f"{where}, {why}; {len(view.rows):,} of {planned:,} runs are done."
     if briefly:
         return f"{where}: {estimate_cell(first)} points, {ANSWERS[first['direction']]}."
     mean, low, high, claimed = (
@@ -109,7 +105,7 @@ def told(view: View, briefly: bool = False) -> str:
     return (
         f"{where}, training on SQuAD first changed the average score by {mean} points, over the "
         f"{len(first['targets'])} targets that it can learn; the interval, {low} to {high}, {_zero(first)}. "
-        f"The number under test, claimed for the much larger XLM-R Large, is {claimed}.{_ways(view)} "
+        f"The number under test, claimed for XLM-R Large, is {claimed}.{_ways(view)} "
         f"[The evidence](#claim-{first['id']})."
     )
 
@@ -121,11 +117,11 @@ def _zero(row: dict) -> str:
 
 def _ways(view: View) -> str:
     """What the same runs give for claim 1, counted in other ways; "" where there are none."""
-    ways = view.sensitivity.get(CLAIMS[0].id, [])
-    low, high = (of((way.estimate for way in ways), default=None) for of in (min, max))
-    if not ways:
+    if not (ways := view.sensitivity.get(CLAIMS[0].id, [])):
         return ""
-    return f" Counted in other ways, the same runs give from {number(low, SIGNED)} to {number(high, SIGNED)}."
+    ends = [of(ways, key=lambda way: way.estimate) for of in (min, max)]
+    said = " to ".join(f"{number(way.estimate, SIGNED)} ({way.name})" for way in ends)
+    return f" Counted in other ways, the same runs give from {said}."
 
 
 def _hours(view: View) -> str:
@@ -140,15 +136,16 @@ def _hours(view: View) -> str:
 
 def sure() -> str:
     """How sure estimates and verdicts are, and since when their rule stands."""
-    found = simulate.summary(simulate.kept_simulation())
-    covered = min((each["coverage"] for each in found), default=None)
-    kept = (
-        f" In [made-up studies](verdict) with the design of `micro`, intervals before widening covered the "
-        f"truth in {number(covered)} % or more."
-    )
+    kept = ""
+    if found := simulate.summary(simulate.kept_simulation()):
+        covered = number(min(each["coverage"] for each in found))
+        kept = (
+            " In [made-up studies](verdict) with the design of `micro`, intervals before widening covered "
+            f"the truth in {covered} % or more."
+        )
     return (
         f"**How sure?** Behind each estimate are at least {SEEDS} seeds. Intervals are at 95 %, over seeds "
-        f"and test rows, and widened for all claims that are tested together.{kept if found else ''} The "
+        f"and test rows, and widened for all claims that are tested together.{kept} The "
         f"verdict follows from [a written rule](verdict) of {DATED}; rows of `micro` had been seen before, "
         "of no other scale shown here."
     )
@@ -186,20 +183,20 @@ def picture(shown: list[View], out: Path) -> str:
     ]
     labels = {c.id: f"{c.number}  {SHORT[c.id]}" for c in CLAIMS[:MEASURED]}
     draw = partial(plots.claims, drawn, labels, LIMITS)
-    return figure(out, None, "overview", draw, says=in_words(rows), title=title(rows))
+    return figure(out, None, "overview", draw, says=in_words(rows), title=title(drawn))
 
 
 def title(rows: list[dict]) -> str:
     """What the figure shows, in a sentence: how many of the claims that could be tested hold or fail."""
     told = []
     for scale in dict.fromkeys(row["scale"] for row in rows):
-        sides = [row["direction"] for row in rows if row["scale"] == scale]
-        tested = len(sides) - sides.count("not testable")
+        states = [row["state"] for row in rows if row["scale"] == scale]
+        n = {word: states.count(word) for word in (*MARK, UNFINISHED)}
+        left = f", {n[UNFINISHED]} {_are(n[UNFINISHED])} not finished" if n[UNFINISHED] else ""
         told.append(
-            f"of {tested} that could be tested at {scale}, {sides.count('holds')} hold, "
-            f"{sides.count('fails')} fail and {sides.count('open')} are open"
+            f"at {scale} {n['holds']} hold, {n['fails']} fail, {n['open']} {_are(n['open'])} open{left}"
         )
-    undecided = not {row["direction"] for row in rows} & {"holds", "fails"}
+    undecided = not {row["state"] for row in rows} & {"holds", "fails"}
     head = "No claim is decided yet" if undecided else "How the claims ended"
     return f"{head}: {'; '.join(told)}."
 
@@ -208,6 +205,16 @@ def in_words(rows: list[dict]) -> str:
     """Every estimate of the figure, for readers who do not see it."""
     return " ".join(
         f"Claim {row['number']} at {row['scale']}: {estimate_cell(row)}, {row['direction']}." for row in rows
+    )
+
+
+def _claimed(shown: list[View]) -> str:
+    """What stands in the column of claimed numbers."""
+    ran = any(view.rows for view in shown if view.scale == PAPER.name)
+    only = "" if ran else "; no other number here is of that model"
+    return (
+        f"*Claimed* is the number under test, for XLM-R Large{only}. {UNSOURCED}: no public text was found "
+        "that has it; the [chapter on the claims](claims) says what is in those that were found.\n\n"
     )
 
 

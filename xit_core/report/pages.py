@@ -66,6 +66,11 @@ def views() -> list[View]:
     return [view for view in with_rows if view.scale != "smoke"] or with_rows or [View("micro")]
 
 
+def own_scales() -> tuple[str, ...]:
+    """The scales with an encoder of a reader's own that have a column: those at `smoke` are a test."""
+    return tuple(name for name, told in known_own().items() if told["scale"] != "smoke")
+
+
 # -- runs and data -------------------------------------------------------------------------------------------
 
 
@@ -173,9 +178,17 @@ def data_tables(view: View) -> str:
     # a data set has a file for each of its languages
     data = data.assign(home=data.source.str.split("/").str[:2].str.join("/"))
     for (task, split, stand_in, licence, _), part in data.groupby(keys, sort=False):
-        pairs = sorted(zip(part.lang, part.sha256, strict=True))
-        hashes = folded([f"{lang}&nbsp;<code>{sha[:10]}</code>" for lang, sha in pairs], of="hashes")
-        cells = ["yes" if stand_in else "no", _happened(part), hashes, _shared(set(part.source)), licence]
+        source, differing = _shared(set(part.source))
+        many = part.groupby("lang").source.transform("nunique") > 1
+        names = [
+            f"{lang} {differing[file]}" if several else lang
+            for lang, file, several in zip(part.lang, part.source, many, strict=True)
+        ]
+        hashes = [
+            f"{name}&nbsp;<code>{sha[:10]}</code>"
+            for name, sha in sorted(zip(names, part.sha256, strict=True))
+        ]
+        cells = ["yes" if stand_in else "no", _happened(part), folded(hashes, of="hashes"), source, licence]
         lines.append([f"`{task}`", split, count(part.rows.sum()), *cells])
     head = [
         "task",
@@ -190,13 +203,13 @@ def data_tables(view: View) -> str:
     return small(markdown_table(head, lines))
 
 
-def _shared(sources: set[str]) -> str:
-    """What the names of several files have in common, with dots for the rest; the name of a single one."""
-    if len(sources) == 1:
-        return min(sources)
-    start = os.path.commonprefix(list(sources))
-    end = os.path.commonprefix([source[len(start) :][::-1] for source in sources])[::-1]
-    return f"{start}…{end}"
+def _shared(files: set[str]) -> tuple[str, dict[str, str]]:
+    """What the names of several files have in common, with dots for the rest, and the rest of each."""
+    if len(files) == 1:
+        return min(files), {}
+    start = os.path.commonprefix(list(files))
+    end = os.path.commonprefix([file[len(start) :][::-1] for file in files])[::-1]
+    return f"{start}…{end}", {file: file[len(start) : len(file) - len(end)] for file in files}
 
 
 def _happened(part: pd.DataFrame) -> str:
@@ -273,7 +286,7 @@ def scales_table() -> str:
 
 def book_numbers(shown: list[View]) -> dict:
     """The numbers for the role {res}: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD and so on, and
-    what `repeat.summary` tells as repeat.FIELD.
+    what `repeat.summary` tells as repeat.SCALE.FIELD.
 
     They are null at scales without runs.
     """
@@ -286,7 +299,7 @@ def book_numbers(shown: list[View]) -> dict:
             "seconds": sum(row["provenance"].get("seconds", 0) for row in view.rows),
             "claims": {row["id"]: row | {"runs": len(row["runs"])} for row in view.claims},
         }
-    return numbers | {"repeat": repeat.summary()}
+    return numbers | {"repeat": {name: repeat.summary(name) for name in SCALES}}
 
 
 def simulation_section(out: Path) -> str:
@@ -359,7 +372,7 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         f"{name}.md": per_scale(made_up, block, level="###") for name, block in phases.items()
     }
     return texts | {
-        **front.parts(views_of((*front.SCALES, *known_own()), shown), out),
+        **front.parts(views_of((*front.SCALES, *own_scales()), shown), out),
         "run_it.md": commands(),
         "scales.md": scales_table(),
         "rule.md": rules.RULE,
@@ -395,7 +408,7 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
 def real_chapters(shown: list[View], phases: dict, out: Path) -> dict[str, str]:
     """The chapters of scales with real languages, by name: the claims first, then phase by phase."""
     claimed, blocks = (real.verdicts, real.design), (*phases.values(), partial(real.factors, out=out))
-    (small_view,), own = views_of(("small",), shown), views_of(tuple(known_own()), shown)
+    (small_view,), own = views_of(("small",), shown), views_of(own_scales(), shown)
 
     def of_small(*blocks) -> str:
         return "\n".join(block(small_view) for block in blocks) if small_view.rows else EMPTY
@@ -474,17 +487,11 @@ def run_it(template: str, given: dict) -> str:
 
 
 def launch(template: str) -> str:
-    """How a notebook is opened without installing anything: a link where it is known of which repository this
-    book is, as XIT_REPOSITORY names it (https://github.com/OWNER/NAME, or with /tree/TAG behind).
-
-    Raises: Bad for another address.
+    """How a notebook is opened without installing anything: a link where XIT_REPOSITORY says that this is the
+    book of a repository on GitHub (https://github.com/OWNER/NAME, or with /tree/TAG behind).
     """
-    if not (address := os.environ.get("XIT_REPOSITORY", "")):
+    if not (parts := GITHUB.fullmatch(os.environ.get("XIT_REPOSITORY", ""))):
         return "A service such as Binder opens it from the repository, by `environment.yml` and `postBuild`."
-    if not (parts := GITHUB.fullmatch(address)):
-        raise Bad(
-            f"XIT_REPOSITORY={address!r}; allowed: https://github.com/OWNER/NAME, or with /tree/TAG behind"
-        )
     place = f"{parts['owner']}/{parts['tag'] or 'HEAD'}?urlpath=lab/tree/notebooks/{template}.ipynb"
     return f"[Open it in your browser](https://mybinder.org/v2/gh/{place}), on a machine that Binder lends."
 
@@ -498,7 +505,7 @@ def takes(given: dict) -> str:
         made = [results.read(run) for run in design_run.runs_of(**given)] if "path" in given else []
     seconds = sum(row["provenance"].get("seconds", 0.0) for row in made if row)
     took = f"{number(seconds / 60)} minutes" if seconds > 60 else f"{number(seconds)} seconds"
-    return f" When the rows were made, this took {took}, as they say." if seconds else ""
+    return f" According to the ledger, this took {took} when the rows were made." if seconds else ""
 
 
 GITHUB = re.compile(r"https://github\.com/(?P<owner>[\w.-]+/[\w.-]+?)(?:\.git)?/?(?:/tree/(?P<tag>[\w.-]+))?")

@@ -145,7 +145,7 @@ def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN_SOURCES) -> Fi
         mean.plot.bar(ax=axes, yerr=half, title=target, rot=90 if len(mean) > 12 else 0, **options)
         if ON_PHONE.get() and len(mean) > MANY_LANGUAGES:
             axes.set_xticks(axes.get_xticks()[::2], mean.index[::2])
-    named = ": every second one is named" if ON_PHONE.get() and most > MANY_LANGUAGES else ""
+    named = " (of many, every second is named)" if ON_PHONE.get() and most > MANY_LANGUAGES else ""
     figure.supxlabel(f"evaluation language{named}", fontsize=10)
     figure.supylabel("score (0–100)", fontsize=10)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(shown))

@@ -70,11 +70,15 @@ def kept_comparisons() -> tuple[dict[str, dict], list[str]]:
     return reports, damaged
 
 
-def summary() -> dict[str, int | None]:
-    """What all stored comparisons came to: runs, and those equal to the digit; claims, those whose estimates
-    noise explains, and verdicts that changed. None without a comparison.
+def summary(scale: str) -> dict[str, int | None]:
+    """What the stored comparisons of a scale with other processors came to: runs, and those equal to the
+    digit; claims, those whose estimates noise explains, and verdicts that changed. None without a comparison.
     """
-    reports = kept_comparisons()[0].values()
+    reports = [
+        report
+        for report in kept_comparisons()[0].values()
+        if report["scale"] == scale and instructions_of(report["first"]) != instructions_of(report["second"])
+    ]
     found = [claim for report in reports for claim in report["claims"]]
     runs = sum(report["first"]["rows"] - len(report["first"]["only_here"]) for report in reports)
     told = {

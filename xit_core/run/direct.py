@@ -39,10 +39,8 @@ def run_direct(
     """
     clock, broken = Clock.of(study, scale, budget), {}
     runs = studies.runs(study, scale, seeds)
-    todo, clear = (
-        launch.jobs([run for run in runs if not results.finished(run)]),
-        tidier(runs if tidy else ()),
-    )
+    todo = launch.jobs([run for run in runs if not results.finished(run)])
+    clear = tidier(runs if tidy else ())
     if not todo:
         print(state(study, scale, seeds=seeds))
         return
