@@ -188,6 +188,15 @@ def test_before_a_claim_about_each_task_is_judged_the_tasks_that_are_there_are_s
     assert claim_pages._by_task(row | {"estimate": None}, view) == ""
 
 
+def test_the_notebook_of_the_analysis_shows_every_claim_with_its_state():
+    synthetic.fill("small", every=3)
+    view = chapters.View("small")
+    table = chapters.claims_frame(view)
+    assert list(table.index) == [row["number"] for row in view.claims]
+    assert list(table.verdict) == [chapters.state(row) for row in view.claims]
+    assert table.estimate[1] == chapters.estimate_cell(view.claims[0]) and table.claimed[1] == "8.2"
+
+
 def test_a_verdict_is_explained_step_by_step_with_the_numbers_of_the_table():
     synthetic.fill("small")
     row = verdicts.table("small")[0]

@@ -207,6 +207,18 @@ def state(row: dict) -> str:
     return UNFINISHED if missing else row["direction"]
 
 
+def claims_frame(view: View) -> pd.DataFrame:
+    """Every claim of a scale by its number: what is claimed, our estimate with the interval that covers all
+    claims together, the verdict, and what it says. Numbers are text for readers.
+    """
+    lines = [
+        [row["number"], number(row["published"]), estimate_cell(row), state(row), row["says"]]
+        for row in view.claims
+    ]
+    head = ["number", "claimed", "estimate", "verdict", "says"]
+    return pd.DataFrame(lines, columns=head).set_index("number")
+
+
 def verdict_cell(row: dict) -> str:
     """The verdict, then those on "not worse" and on the claimed number where the claim has them."""
     if state(row) == UNFINISHED:
