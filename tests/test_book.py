@@ -507,6 +507,32 @@ def test_figures_say_in_words_what_they_show():
     assert claim_pages.forest_in_words([]) == ""
 
 
+def test_figures_of_trainings_are_named_by_what_they_show():
+    def trained(path, *losses):
+        return {"path": path, "curve": [{"step": i, "loss": x} for i, x in enumerate(losses)] + [{"step": 9}]}
+
+    assert chapters.losses_in_words([trained("mlm", 5.0, 2.0), trained("mlm", 4.0, 3.0)]) == (
+        "The loss goes from 4.5 to 2.5 nats."
+    )
+    several = [trained("mnli", 1.0, 0.5), trained("qqp", 1.0, 1.5), {"path": "squad1"}]
+    assert chapters.losses_in_words(several) == "The loss falls in 1 of 2 trainings."
+    assert chapters.losses_in_words([]) == chapters.dose_in_words([]) == performance.reached([]) == ""
+    rows = synthetic.fill("smoke")
+    frame = chapters.View("smoke").frame
+    assert re.fullmatch(
+        r"Raw retrieval ends below its start in \d of 2 trainings.", chapters.dose_in_words(rows)
+    )
+    told = chapters.languages_in_words(frame)
+    low, high = re.fullmatch(
+        r"The baseline scores from (\S+) \(\w+ on \w+\) to (\S+) \(.*\)\.", told
+    ).groups()
+    assert 40 < float(low) < float(high) < 60
+    assert chapters.languages_in_words(frame.iloc[:0]) == ""
+    records = [{"name": "mnli: achieved", "value": 40.0}, {"name": "matmul ceiling", "value": 90.0}]
+    told = performance.reached([{"device": "a CPU", "records": records}])
+    assert told == "The fastest task reaches 40 of 90 GFLOP/s on a CPU."
+
+
 # -- on paper ------------------------------------------------------------------------------------------------
 
 PAGE = """<link rel="stylesheet" href="book.css"><nav class="bd-docs-nav"><p class="caption">Part</p>

@@ -320,7 +320,22 @@ def encoder_section(view: View, out: Path) -> str:
         text += markdown_table(
             ["language", *wide.columns], [[lang, *map(number, line)] for lang, *line in wide.itertuples()]
         )
-    return text + figure(out, view, "pretraining", partial(plots.curves, view.encoder, (1,)))
+    draw, title = partial(plots.curves, view.encoder, (1,)), losses_in_words(view.encoder)
+    return text + figure(out, view, "pretraining", draw, title=title)
+
+
+def losses_in_words(rows: list[dict]) -> str:
+    """From where to where the loss of a training goes, or in how many of several it falls; "" for none."""
+    ends: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        if losses := [point["loss"] for point in row.get("curve", []) if "loss" in point]:
+            ends.setdefault(row["path"], []).append((losses[0], losses[-1]))
+    means = {path: np.mean(pairs, axis=0) for path, pairs in ends.items()}
+    if len(means) == 1:
+        first, last = next(iter(means.values()))
+        return f"The loss goes from {number(first)} to {number(last)} nats."
+    falls = sum(last < first for first, last in means.values())
+    return f"The loss falls in {falls} of {len(means)} trainings." if means else ""
 
 
 def transferred(view: View) -> pd.DataFrame:
@@ -365,8 +380,21 @@ def alignment(view: View, out: Path) -> str:
     draw, (before, changes) = partial(plots.retrieval, view.main), moved_layers(view)
     text = figure(out, view, "retrieval", draw, title=retrieval_in_words(before, changes))
     text += mechanism(before, changes)
-    figures = {"dose": partial(plots.dose, view.main), "curves": partial(plots.curves, view.main, (2,))}
-    return text + "".join(figure(out, view, kind, draw) for kind, draw in figures.items())
+    stages = [row for row in view.main if row["phase"] == 2 and not row["model"]]
+    figures = {
+        "dose": (partial(plots.dose, view.main), dose_in_words(view.main)),
+        "curves": (partial(plots.curves, view.main, (2,)), losses_in_words(stages)),
+    }
+    return text + "".join(
+        figure(out, view, kind, draw, title=title) for kind, (draw, title) in figures.items()
+    )
+
+
+def dose_in_words(rows: list[dict]) -> str:
+    """After how many trainings retrieval is worse than where the drawn line begins; "" for none."""
+    lines = plots.dose_frame(rows).sort_values("step").groupby("name").tatoeba.agg(["first", "last"])
+    worse = (lines["last"] < lines["first"]).sum()
+    return f"Raw retrieval ends below its start in {worse} of {len(lines)} trainings." if len(lines) else ""
 
 
 def learned_section(view: View) -> str:
@@ -507,8 +535,19 @@ def target_phase(view: View, out: Path) -> str:
         for on in targets
     ]
     text = markdown_table(["target", "baseline score", "± (95 %, seeds)", "seeds"], lines) if lines else ""
-    shown = figure(out, view, "languages", partial(plots.languages, view.frame))
+    draw, title = partial(plots.languages, view.frame), languages_in_words(view.frame)
+    shown = figure(out, view, "languages", draw, title=title)
     return text + gains(view) + shown + protocols(view)
+
+
+def languages_in_words(frame: pd.DataFrame) -> str:
+    """The lowest and the highest mean score of the baseline, with language and target; "" without one."""
+    scores = plots.language_scores(frame)
+    means = scores[scores.name == "baseline"].groupby(["lang", "on"]).score.mean()
+    if means.empty:
+        return ""
+    low, high = (f"{number(means[end])} ({end[0]} on {end[1]})" for end in (means.idxmin(), means.idxmax()))
+    return f"The baseline scores from {low} to {high}."
 
 
 def gains(view: View) -> str:

@@ -179,7 +179,11 @@ def factors(view: View, out: Path) -> str:
     head = ["language", "script", "family", "targets", "mean gain", "beyond the target's mean"]
     return (
         figure(
-            out, view, "factors", partial(plots.factors, gains, facts), says=f"Rank correlations: {related}."
+            out,
+            view,
+            "factors",
+            partial(plots.factors, gains, facts),
+            title=f"Rank correlations with the gain: {related}.",
         )
         + f"Rank correlation with the gain beyond the target's mean, over {len(joined)} languages: "
         + f"{related}.\n\n"
