@@ -37,6 +37,11 @@ CAPTIONS = {
     ),
     "contrasts": "The contrasts of the question with their 95 % intervals, the answer first.",
     "weights": "Mean F1 of each source against the weights of the encoder that are trained for one target.",
+    "pairs": (
+        "Scores on other rows against scores on a target's own, a point for each run and a panel for each "
+        "pair; on the dotted line both are equal."
+    ),
+    "sizes": "What is lost on other rows against the rows of the training before, means over seeds.",
     "dose": (
         "Sentence retrieval along each intermediate training, against the distance that the encoder has "
         "moved, in percent of the norm of its weights. Means over languages and seeds."
