@@ -555,6 +555,10 @@ def test_in_the_published_rows_a_planted_effect_is_found_and_a_placebo_is_not(na
         assert answer(sign * 2 * null["detectable"])["verdict"] == word
 
 
+def test_every_figure_of_a_question_has_a_caption():
+    assert set(question_pages.FIGURES) <= set(chapters.CAPTIONS)
+
+
 def test_a_size_of_the_scale_itself_is_trained_once():
     runs = [run for run in studies.runs("size", MICRO) if run.phase == 2 and run.size == 2000]
     assert {run.steps for run in runs} == {"sum"} and len(runs) == 4 * 12

@@ -240,6 +240,17 @@ def is_clear_on_average(row: dict) -> bool:
     return row["joint_low"] > limit or row["joint_high"] < limit
 
 
+def with_half(mean: str, half: float | None) -> str:
+    """A mean with half its interval behind it, in one piece: "47.0 ± 1.2"."""
+    return mean if half is None else f"{mean}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(half)}"
+
+
+def ends_in_words(variants: list[Variant]) -> str:
+    """The lowest and the highest estimate of several ways to count, with their names."""
+    ends = [of(variants, key=lambda variant: variant.estimate) for of in (min, max)]
+    return " to ".join(f"{number(each.estimate, SIGNED)} ({each.name})" for each in ends)
+
+
 def marked(word: str, plain: bool = False) -> str:
     """A verdict's word with its sign, which says the same without colour."""
     return MARK[word] if plain else f"[{MARK[word]}]{{.{word.replace(' ', '-')}}}"
@@ -508,8 +519,8 @@ def compared_layer(row: dict) -> dict:
 
 
 def _moved(before: float, change: pd.Series) -> tuple[str, str]:
-    half = f"\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(plots.interval(change))}" if len(change) > 1 else ""
-    return number(before + change.mean()), number(change.mean(), SIGNED) + half
+    half = plots.interval(change) if len(change) > 1 else None
+    return number(before + change.mean()), with_half(number(change.mean(), SIGNED), half)
 
 
 def correlation(x: pd.Series, y: pd.Series) -> str:

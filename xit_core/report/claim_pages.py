@@ -107,7 +107,7 @@ def change(row: dict) -> str:
     """What would change the verdict of a measured claim, in words."""
     if row["direction"] == "not testable":
         return "an encoder, or a dose, with which what the note names is learned; no number of seeds would."
-    if row["direction"] == "open" and chapters.is_clear_on_average(row):
+    if chapters.is_clear_on_average(row):
         return (
             "less noise in each task: the mean over the tasks is clear, but the verdict asks about them one "
             "by one, corrected for asking so often."
@@ -178,8 +178,7 @@ def forest_in_words(lines: list[claims.Estimate]) -> str:
 
 
 def _estimate(line: claims.Estimate) -> str:
-    where = f"on {line.target}"
-    return f"{with_interval(line.estimate, line.low, line.high)} {where}"
+    return f"{with_interval(line.estimate, line.low, line.high)} on {line.target}"
 
 
 def _data_behind(row: dict) -> str:
@@ -262,11 +261,10 @@ def _sensitivity(variants: list[Variant], scale: str) -> str:
     """The range of an estimate over restrictions, and all of them folded; "" where there is none."""
     if not variants:
         return ""
-    low, high = (of(variants, key=lambda variant: variant.estimate) for of in (min, max))
-    said = " to ".join(f"{number(each.estimate, SIGNED)} ({each.name})" for each in (low, high))
     lines = [[each.name, *(number(x, SIGNED) for x in (each.estimate, each.change))] for each in variants]
     return (
-        f"At `{scale}` the same runs, counted in other ways, give {said}. These are not judged.\n\n"
+        f"At `{scale}` the same runs, counted in other ways, give {chapters.ends_in_words(variants)}. These "
+        "are not judged.\n\n"
         f"<details><summary>all {len(variants)} ways at {scale}</summary>\n\n"
         f"{small(markdown_table(['counted', 'estimate', 'change'], lines))}\n</details>\n"
     )

@@ -12,6 +12,7 @@ from .chapters import (
     UNFINISHED,
     View,
     count,
+    ends_in_words,
     estimate_cell,
     figure,
     is_clear_on_average,
@@ -72,11 +73,9 @@ def plain(shown: list[View]) -> str:
 
 def answer(shown: list[View]) -> str:
     """What claim 1 came to at each scale, a real one first, how all claims ended, and how sure that is."""
-    order = {
-        PAPER.name: 0,
-        **{view.scale: 1 if view.real else 2 for view in shown if view.scale != PAPER.name},
-    }
-    first = sorted(shown, key=lambda view: (view.claims[0]["low"] is None, order[view.scale]))
+    first = sorted(
+        shown, key=lambda view: (view.claims[0]["low"] is None, view.scale != PAPER.name, not view.real)
+    )
     head, others = told(first[0]), [told(view, briefly=True) for view in first[1:]]
     ended = "; ".join(f"at `{view.scale}` {_ended(view)}" for view in first if view.rows)
     paragraphs = [
@@ -119,9 +118,7 @@ def _ways(view: View) -> str:
     """What the same runs give for claim 1, counted in other ways; "" where there are none."""
     if not (ways := view.sensitivity.get(CLAIMS[0].id, [])):
         return ""
-    ends = [of(ways, key=lambda way: way.estimate) for of in (min, max)]
-    said = " to ".join(f"{number(way.estimate, SIGNED)} ({way.name})" for way in ends)
-    return f" Counted in other ways, the same runs give from {said}."
+    return f" Counted in other ways, the same runs give from {ends_in_words(ways)}."
 
 
 def _hours(view: View) -> str:

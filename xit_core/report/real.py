@@ -21,6 +21,7 @@ from .chapters import (
     number,
     small,
     verdict_cell,
+    with_half,
 )
 from .claims import MEASURED
 
@@ -146,11 +147,6 @@ def by_language(view: View) -> str:
     ]  # fmt: skip
     head = ["language", "target", "baseline", *(f"after {name}" for name in sources)]
     return f":::::{{div}} pick small\n{markdown_table(head, lines).rstrip()}\n:::::\n\n"
-
-
-def with_half(mean: str, half: float | None) -> str:
-    """A mean with half its interval behind it, in one piece: "47.0 ± 1.2"."""
-    return mean if half is None else f"{mean}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(half)}"
 
 
 def factors(view: View, out: Path) -> str:
