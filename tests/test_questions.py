@@ -19,7 +19,7 @@ from xit_core.ledger import results
 from xit_core.machine.errors import Bad
 from xit_core.report import chapters, contrasts, losses, pages, published, question_pages, questions, subsets
 from xit_core.report.contrasts import BASELINE, Ledger, versus
-from xit_core.report.questions import size
+from xit_core.report.questions import shift, size
 from xit_core.run import launch
 
 
@@ -508,11 +508,23 @@ def test_a_planted_slope_is_found_and_a_null_is_not(slope, word):
 
 # -- the designs on the rows that were really made -----------------------------------------------------------
 
-TREATED = {  # the runs that an answer is about, and other runs that are like them but for the treatment
-    "adapters": (joint_by_adapters, lambda run: {"method": "adapter", "source": single(run.seed)}),
+# the runs that an answer is about, others that are like them but for the treatment, and which of the former
+# have the effect that is planted
+TREATED = {
+    "adapters": (
+        joint_by_adapters,
+        lambda run: {"method": "adapter", "source": single(run.seed)},
+        lambda run: True,
+    ),
     "alignment": (
         lambda run: run.source.split(" > ")[0] == "prefer",
         lambda run: {"source": run.source.replace("prefer", "prefer_sham")},
+        lambda run: " > " in run.source,
+    ),
+    "shift": (
+        lambda run: "+" in run.source,
+        lambda run: {"source": single(run.seed)},
+        lambda run: run.on.endswith(shift.SUFFIX),
     ),
 }
 
@@ -528,7 +540,7 @@ def test_in_the_published_rows_a_planted_effect_is_found_and_a_placebo_is_not(na
     runs = {run.id: run for run in studies.runs(name, MICRO) if run.phase == 3}
     if not set(runs) <= {row["id"] for row in rows}:
         pytest.skip("its study is not finished in this ledger")
-    is_treated, like = TREATED[name]
+    is_treated, like, is_raised = TREATED[name]
     by_cell = {
         (row["source"], row["method"], row["on"], row["seed"]): row for row in rows if row["id"] in runs
     }
@@ -544,8 +556,8 @@ def test_in_the_published_rows_a_planted_effect_is_found_and_a_placebo_is_not(na
             run = runs.get(row["id"])
             if run and is_treated(run):
                 beside = placebo(run)
-                own = points if name == "adapters" or " > " in run.source else 0.0
-                row = raised(row | {key: beside[key] for key in ("scores", "items", "abroad")}, own)
+                row = row | {key: beside[key] for key in ("scores", "items", "abroad")}
+                row = raised(row, points if is_raised(run) else 0.0)
             made.append(row)
         return questions.answers(question, MICRO, made)[0]
 
