@@ -191,6 +191,27 @@ def test_the_command_tells_every_contrast_of_every_question(capsys):
     assert {row["scale"] for row in told} == {"micro"} and all("verdict" in row for row in told)
 
 
+def test_an_answer_is_told_with_its_gates_and_no_verdict_is_before_every_run_is_there():
+    rows = adapters_ledger(lambda run: 6.0 * bool(joint_by_adapters(run)))
+    runs = studies.runs("adapters", MICRO)
+    planned, last = len(runs), runs[-1].id
+
+    def told(rows):
+        return questions.told(questions.QUESTIONS["adapters"], MICRO, rows)
+
+    assert {(row["verdict"], row["estimate"], *row["runs"]) for row in told([])} == {
+        ("not finished", None, 0, planned)
+    }
+    first, *others = told([row for row in rows if row["id"] != last])
+    assert (first["verdict"], first["note"], first["runs"]) == (
+        "not finished", "so far: yes", [planned - 1, planned],
+    )  # fmt: skip
+    assert not any("gates" in row for row in others)
+    first = told(rows)[0]
+    assert (first["verdict"], first["note"]) == ("yes", "")
+    assert first["gates"]["targets learned"] == {"passed": True, "says": "5 of 5, 3 needed"}
+
+
 def test_seeds_that_a_study_adds_to_those_of_the_scale_have_notebooks_of_their_own():
     jobs = launch.jobs(studies.runs("adapters", SCALES["micro"]))
     assert {job.seed for job in jobs} == {0, 1, *range(4, 9)}

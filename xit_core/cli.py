@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from textwrap import shorten
 
@@ -496,14 +497,16 @@ def claims(scale: Scale, as_json: bool) -> None:
 
 def questions(scale: Scale | None, as_json: bool) -> None:
     """the answers of the research questions"""
+    from .ledger import results as ledger
     from .report import questions as module
 
+    rows = cache(ledger.rows)
     told = [
-        {"question": question.id, "number": question.number, "scale": name} | row
+        row
         for question in module.in_order()
         for name in question.scales
         if not scale or scale.name == name
-        for row in module.answers(question, SCALES[name])
+        for row in module.told(question, SCALES[name], rows(name))
     ]
     tell(
         told, as_json, "question", "scale", "name", "estimate", "low", "high", "detectable", "verdict", "note"

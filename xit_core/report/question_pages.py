@@ -10,7 +10,7 @@ from . import plots, questions
 from .chapters import View, count, figure, markdown_table, minus, number, small, with_interval
 from .contrasts import Ledger
 from .losses import matched
-from .questions import NO, OPEN, UNTESTABLE, YES, Question
+from .questions import NO, OPEN, UNFINISHED, UNTESTABLE, YES, Question
 
 
 def overview(shown: list[View], plain: bool = False) -> str:
@@ -36,9 +36,9 @@ def answer_cell(question: Question, view: View) -> str:
     """The word of a question's answer at a scale, with its interval."""
     row = view.asked(question)[1][0]
     if row["estimate"] is None:
-        done, planned = runs_done(question, view)
-        return f"not finished: {done:,} of {planned:,} runs" if done else "not run"
-    word = row["verdict"] if is_finished(question, view) else f"not finished; so far: {row['verdict']}"
+        done, planned = questions.runs_done(question, view.declared, view.stored)
+        return f"{UNFINISHED}: {done:,} of {planned:,} runs" if done else "not run"
+    word = row["verdict"] if is_finished(question, view) else f"{UNFINISHED}; so far: {row['verdict']}"
     return f"**{word}**<br>{row['name']}: {interval_cell(row)}"
 
 
@@ -85,15 +85,9 @@ def interval_cell(row: dict) -> str:
     return with_interval(row["estimate"], row["low"], row["high"])
 
 
-def runs_done(question: Question, view: View) -> tuple[int, int]:
-    """How many of the runs of a design are finished, and how many there are."""
-    planned, have = studies.runs(question.id, view.declared), {row["id"] for row in view.stored}
-    return sum(run.id in have for run in planned), len(planned)
-
-
 def is_finished(question: Question, view: View) -> bool:
     """Whether every run of a design is finished."""
-    done, planned = runs_done(question, view)
+    done, planned = questions.runs_done(question, view.declared, view.stored)
     return done == planned
 
 
@@ -104,7 +98,7 @@ def side(row: dict) -> str:
 
 def progress(question: Question, view: View) -> str:
     """How many of the planned runs are finished."""
-    done, planned = map(count, runs_done(question, view))
+    done, planned = map(count, questions.runs_done(question, view.declared, view.stored))
     return f"{done} of {planned} runs are in the ledger."
 
 

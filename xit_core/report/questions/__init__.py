@@ -10,7 +10,7 @@ and book/_toc.yml names that chapter, in the order of the questions. Nothing els
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # a study can also be run where pandas is not installed
     Contrast = Weights | Callable[[Ledger], Interval]
 
 YES, NO, SAME, OPEN, UNTESTABLE = "yes", "no, the opposite", "no difference", "open", "not testable"
+UNFINISHED = "not finished"  # in place of a verdict, until every run of the design is there
 DATED = "2026-11-28"  # when these words and their rule were fixed, before any run of a question
 RULE = (
     "A contrast is *above zero* or *below zero* where its 95 % interval is; otherwise it is *no difference* "
@@ -157,6 +158,30 @@ def answers_from(question: Question, ledger: "Ledger") -> list[dict]:
     if rows and failed:
         rows[0] |= {"verdict": UNTESTABLE, "note": "; ".join(failed)}
     return rows
+
+
+def told(question: Question, scale: Scale, stored: list[dict]) -> list[dict]:
+    """Every contrast of a question at a scale as `xit questions` tells it; `stored`: the scale's ledger.
+
+    Beside what `answers` has: question, number and scale; runs, how many are finished and how many are
+    planned; with the answer its gates. Until every run is there each verdict is UNFINISHED, and the note says
+    what it is so far.
+    """
+    ledger = ledger_of(question, scale, stored)
+    done, planned = runs_done(question, scale, stored)
+    about = {"question": question.id, "number": question.number, "scale": scale.name}
+    rows = [about | row | {"runs": [done, planned]} for row in answers_from(question, ledger)]
+    for row in rows if done < planned else []:
+        so_far = "" if row["estimate"] is None else f"so far: {row['verdict']}"
+        row |= {"verdict": UNFINISHED, "note": "; ".join(filter(None, [so_far, row["note"]]))}
+    rows[0]["gates"] = {name: asdict(gate) for name, gate in gates_of(question, ledger).items()}
+    return rows
+
+
+def runs_done(question: Question, scale: Scale, stored: list[dict]) -> tuple[int, int]:
+    """How many of the runs of a design are finished, and how many there are."""
+    planned, have = studies.runs(question.id, scale), {row["id"] for row in stored}
+    return sum(run.id in have for run in planned), len(planned)
 
 
 def gates_of(question: Question, ledger: "Ledger") -> "dict[str, Gate]":
