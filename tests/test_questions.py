@@ -663,6 +663,19 @@ def test_equal_rows_are_in_an_order_that_their_place_does_not_tell():
     assert sorted(map(str, there)) == sorted(map(str, back))
 
 
+def test_of_breaking_nli_as_many_rows_have_either_of_two_labels_and_none_the_third():
+    rows = [
+        {"premise": f"p{i}", "hypothesis": f"h{i}", "label": label}
+        for i, label in enumerate([2, 0, 2, 2, 1, 2, 0, 2, 0])
+    ]
+    for n, each in ((0, 3), (4, 2), (100, 3)):
+        found = adversarial.by_replacement(rows, "en", n)
+        assert Counter(row["label"] for row in found) == {0: each, 2: each}
+        assert found == [row for row in rows if row in found]  # in their order
+    turned = adversarial.by_replacement(rows[::-1], "en", 4)
+    assert sorted(map(str, turned)) == sorted(map(str, adversarial.by_replacement(rows, "en", 4)))
+
+
 def test_the_book_counts_adversarial_rows_by_language_and_shows_five_of_each_kind():
     text, real = subsets.page(), SCALES[subsets.SCALE]
     for _, name in size.PAIRS:

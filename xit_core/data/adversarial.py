@@ -1,12 +1,13 @@
-"""Adversarial subsets of XNLI: chosen on its English rows, and carried to the same rows in other languages.
+"""Adversarial rows: subsets of XNLI, chosen on its English rows and carried to the same rows in other
+languages, and a subset of Breaking NLI.
 
-Each has as many rows of every label, so that no answer is right more often than another.
+Each has as many rows of every label that it has, so that no answer is right more often than another.
 """
 
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from zlib import crc32
@@ -65,15 +66,35 @@ def carried(rows: list[Row], lang: str, n: int, misleads: Callable[[Row], float]
         raise Bad(
             f"xnli: {len(own)} rows in {lang!r} are not parallel to {len(english)} in English; copy it again"
         )
-    order = sorted(range(len(english)), key=lambda i: (-misleads(english[i]), fixed(english[i])))
-    each = n // len(NLI) or EACH
-    chosen = [i for label in NLI for i in [k for k in order if labels[k] == label][:each]]
-    return [own[i] for i in sorted(chosen)]
+    texts = [(row["sentence1"], row["sentence2"]) for row in english]
+    order = sorted(range(len(english)), key=lambda i: (-misleads(english[i]), fixed(*texts[i])))
+    return [own[i] for i in balanced(order, labels, NLI, n // len(NLI) or EACH)]
 
 
-def fixed(row: Row) -> int:
-    """A number by which rows that mislead alike are put in an order that has nothing to do with them."""
-    return crc32(f"{row['sentence1']}\n{row['sentence2']}".encode())
+def by_replacement(rows: list[Row], _lang: str, n: int) -> list[Row]:
+    """Rows whose hypothesis is the premise but for one word: as many entailments as contradictions, drawn in
+    an order that has nothing to do with them. At most `n` rows; 0 = as many as there are entailments.
+
+    As published, seven of eight rows are contradictions, and only 47 are neutral; those are left out.
+    Source: Glockner et al. (2018), Breaking NLI systems with sentences that require simple lexical
+    inferences, section 3.
+    """
+    same, opposite = NLI.index("entailment"), NLI.index("contradiction")
+    labels = [row["label"] for row in rows]
+    order = sorted(range(len(rows)), key=lambda i: fixed(rows[i]["premise"], rows[i]["hypothesis"]))
+    fewest = min(labels.count(same), labels.count(opposite))
+    each = min(n // 2 or fewest, fewest)
+    return [rows[i] for i in balanced(order, labels, (same, opposite), each)]
+
+
+def balanced(order: list[int], labels: list, wanted: Iterable, each: int) -> list[int]:
+    """The first so many indices of each label in an order, sorted."""
+    return sorted(i for label in wanted for i in [k for k in order if labels[k] == label][:each])
+
+
+def fixed(premise: str, hypothesis: str) -> int:
+    """A number by which rows are put in an order that has nothing to do with how they mislead."""
+    return crc32(f"{premise}\n{hypothesis}".encode())
 
 
 def words(text: str) -> list[str]:

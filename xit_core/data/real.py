@@ -51,6 +51,7 @@ COMPLETED = {
     "pictures": pictures.captions,
     "overlap": adversarial.by_overlap,
     "hypothesis": adversarial.by_hypothesis,
+    "replacement": adversarial.by_replacement,
 }
 
 

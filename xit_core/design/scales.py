@@ -129,7 +129,7 @@ SMALL = Scale(
     "small", REAL, E5_SMALL, rows=10000, stage_rows=20000, eval_rows=100, dev_rows=500,
     eval_rows_of=(
         ("xnli", 1000), ("tydiqa", 200), ("tatoeba", 0), ("xnli_overlap", 600), ("xnli_hypothesis", 600),
-        *((name, 400) for name in "cad_nli shift_snli shift_sick shift_ocnli shift_gum".split()),
+        *((name, 400) for name in "cad_nli breaking_nli shift_snli shift_sick shift_ocnli shift_gum".split()),
         ("shift_wiki", 200), ("shift_amazon", 200),
     ),
     gaps=(*TEST_ONLY, "panx/th", "bucc/de", "bucc/fr", "bucc/ru"),

@@ -400,6 +400,15 @@ for name, beside, citation in (
         langs=XNLI_LANGS, train_on="mnli", epochs=2, expand=name, beside=beside,
         licence="CC BY-NC 4.0", citation=f"Conneau et al. 2018, EMNLP; {citation}", **NLI_LABELS,
     )  # fmt: skip
+# one word of the premise replaced; as many entailments as contradictions (`data.adversarial`)
+declare(
+    "breaking_nli", role="shift", source="breaking_nli/default",
+    revision="8a7658c1ce6b732f4e8af3b06560f1a13b8b18b0", train_on="mnli", validation="test",
+    expand="replacement", licence="CC BY-SA 4.0", citation="Glockner et al. 2018, ACL",
+    obtain="data/dataset.jsonl in breaking_nli_dataset.zip of BIU-NLP/Breaking_NLI (columns premise, "
+    "hypothesis, label 0-2), as XIT_LOCAL/breaking_nli/default/test.jsonl",
+    **ENTAILMENT, **NLI_LABELS,
+)  # fmt: skip
 declare(
     "shift_snli", role="shift", source="stanfordnlp/snli/plain_text",
     revision="cdb5c3d5eed6ead6e5a341c8e56e669bb666725b", train_on="mnli", licence="CC BY-SA 4.0",

@@ -24,8 +24,11 @@ SIZES = {"micro": (125, 250, 500, 1000, 2000, 4000)}  # rows, each twice the one
 FEW_SIZES = (500, 2000, 8000)  # elsewhere: each four times the one before
 REGIMES = {SUM: "fixed steps", PER_ROW: "steps in proportion"}
 SUFFIX = "_adversarial"  # of the twin of a target whose rows mislead
-# on real data: subsets of XNLI's rows, and pairs in which a few words make another label right
-PAIRS = (("xnli", "xnli_overlap"), ("xnli", "xnli_hypothesis"), ("xnli", "cad_nli"))
+# on real data: subsets of XNLI's rows, pairs in which a few words make another label right, and pairs that
+# differ in a word
+PAIRS = (
+    ("xnli", "xnli_overlap"), ("xnli", "xnli_hypothesis"), ("xnli", "cad_nli"), ("xnli", "breaking_nli"),
+)  # fmt: skip
 SEEDS = {"micro": 12}  # elsewhere as many as a verdict needs
 LEARNED = {"micro": 3}  # of the four targets that must be learned; elsewhere the only one
 MARGIN = 0.25  # points a doubling that are no difference: little more than a point over the whole grid
