@@ -17,7 +17,17 @@ from xit_core.design.scales import SCALES
 from xit_core.design.tasks import INTERMEDIATES, NLI, TARGETS, TASKS, languages
 from xit_core.ledger import results
 from xit_core.machine.errors import Bad
-from xit_core.report import chapters, contrasts, losses, pages, published, question_pages, questions, subsets
+from xit_core.report import (
+    chapters,
+    contrasts,
+    gates,
+    losses,
+    pages,
+    published,
+    question_pages,
+    questions,
+    subsets,
+)
 from xit_core.report.contrasts import BASELINE, Ledger, versus
 from xit_core.report.questions import shift, size
 from xit_core.run import launch
@@ -173,14 +183,14 @@ def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_sa
     for row in adapters_ledger(lambda run: 6.0 * bool(joint_by_adapters(run))):
         results.write(row | {"dose": row["dose"] | {"trained": 8 if "adapter" in row["method"] else 100}})
     text = (pages.build(tmp_path / "book") / "questions/adapters.md").read_text()
-    assert "**Short answer: yes**. joint − mean of single tasks, adapters: +" in text
-    assert " points. Beside it, joint − best single task, adapters: " in text
-    assert "| targets learned | 5 of 5, 3 needed | passed |" in text and "could have been seen" not in text
+    assert "**Short answer: yes.** *joint − mean of single tasks, adapters*: +" in text
+    assert "\n\nBeside it:\n\n- joint − best single task, adapters: +" in text
+    assert "| targets learned | 5 of 5, 3 needed | passed |" in text and "have been seen" not in text
     assert (tmp_path / "book/figures/micro-weights-adapters.svg").is_file()
     assert cli.main(["questions", "--json", "--scale", "micro"]) == 0
     told = next(row for row in json.loads(capsys.readouterr().out) if row["question"] == "adapters")
     front = (tmp_path / "book/front_questions.md").read_text()
-    cell = f"**{told['verdict']}**<br>{told['name']}: {question_pages.interval_cell(told)}"
+    cell = f"**{told['verdict']}**<br>{told['name']}: {question_pages.interval_cell(told)}, 8 seeds"
     assert f"(questions/adapters) | {cell} |" in front
 
 
@@ -302,14 +312,35 @@ def test_runs_that_only_a_question_has_are_in_its_chapter_alone():
     assert {row["id"] for row in view.rows} <= main and len(view.stored) == 100 > len(view.rows) > 0
 
 
+def test_what_was_added_after_the_answer_decides_nothing_and_is_marked():
+    question, view = questions.QUESTIONS["adapters"], chapters.View("micro")
+    rows = adapters_ledger(lambda run: 6.0 * bool(joint_by_adapters(run)))
+    failed = {"old": gates.Gate(True, "2 of 2"), question.later[0]: gates.Gate(False, "4 of 9")}
+    question = replace(question, gates=lambda ledger: failed)
+    first = questions.answers(question, MICRO, rows)[0]
+    assert (first["verdict"], first["note"]) == ("yes", f"{question.later[0]} (added later): 4 of 9")
+    assert f"| {question.later[0]} ‡ | 4 of 9 | failed |" in question_pages.gate_table(failed, question.later)
+    failed["old"] = gates.Gate(False, "1 of 2")
+    assert questions.answers(question, MICRO, rows)[0]["verdict"] == "not testable"
+    names = {*question.contrasts(MICRO), *questions.QUESTIONS["adapters"].gates(view.asked(question)[0])}
+    assert {*question.later, *question.beside} <= names
+
+
+def test_an_end_of_an_interval_is_on_its_side_of_zero():
+    ends = [(-1.5, -2.9, -0.004), (0.0, -0.04, 0.0), (1.0, 0.96, 1234.0)]
+    assert [chapters.with_interval(*each) for each in ends] == [
+        "−1.5 [−2.9, −0.004]", "+0.0 [−0.04, +0.0]", "+1.0 [+1.0, +1,234.0]",
+    ]  # fmt: skip
+
+
 def test_what_is_said_before_every_run_is_there_is_no_answer():
     row = {"name": "joint − single", "verdict": "yes", "note": "", "estimate": 3.0, "low": 1.0, "high": 5.0}
-    row |= {"detectable": 4.0}
-    assert question_pages.short_answer([row], True).startswith("**Short answer: yes**. joint − single: +3.0")
-    assert question_pages.short_answer([row], False).startswith(
-        "**Not finished, and no answer; so far: yes**"
-    )
+    row |= {"detectable": 4.0, "narrow": True}
     view, question = chapters.View("micro"), questions.QUESTIONS["adapters"]
+    told = question_pages.short_answer(question, [row], True)
+    assert told.startswith("**Short answer: yes.** *joint − single*: +3.0")
+    told = question_pages.short_answer(question, [row], False)
+    assert told.startswith("**Not finished, and no answer; so far: yes.**")
     assert not question_pages.is_finished(question, view)
     for row in adapters_ledger(lambda run: 0.0):
         results.write(row)

@@ -2,6 +2,8 @@
 of the targets, word by word.
 """
 
+from collections import Counter
+
 from .languages import CONTENT, FUNCTION, LANGUAGES, lexicon
 from .splits import rows
 from .tell import Teller, clause
@@ -35,11 +37,12 @@ def gloss(event: Event, code: str) -> list[tuple[str, str]]:
     ]
 
 
-SAMPLES = 5  # rows of a twin that are shown
-# columns that say what a row gives, what it asks, and the answer
+SAMPLES = 3  # rows of a task, or of each label, that are shown
+READ = 60  # rows among which those are looked for
+# targets of which twins are shown: how a column is called -> its name in the rows
 SHOWN_COLUMNS = {
-    "sentence1": ("sentence1", "sentence2", "gold_label"),
-    "context": ("context", "question", "answers"),
+    "xnli": {"premise": "sentence1", "hypothesis": "sentence2", "label": "gold_label"},
+    "xquad": {"context": "context", "question": "question", "answer": "answers"},
 }
 
 
@@ -50,21 +53,27 @@ def meaning(text: str) -> str:
     return " ".join(said.get(word, word) for word in text.split())
 
 
-def samples(config: str) -> str:
-    """A Markdown table of the first rows of a task in the pivot language, word by word in English."""
-    lines = ["| given | asked | answer |", "|---|---|---|"]
-    for row in rows(config, "validation", "en", SAMPLES):
-        given, asked, answer = (
-            row[name] for name in SHOWN_COLUMNS[next(k for k in SHOWN_COLUMNS if k in row)]
-        )
-        answer = answer if isinstance(answer, str) else meaning(answer["text"][0])
-        lines.append(f"| {meaning(given)} | {meaning(asked)} | {answer} |")
-    return "\n".join(lines) + "\n"
+def samples(config: str, columns: dict[str, str]) -> list[list[str]]:
+    """The first rows of a task in the pivot language, or of each of its labels, word by word in English."""
+    found, counts = [], Counter[str]()
+    for row in rows(config, "validation", "en", READ):
+        given, asked, answer = (row[name] for name in columns.values())
+        label = answer if isinstance(answer, str) else ""
+        counts[label] += 1
+        if counts[label] <= SAMPLES:
+            found.append([meaning(given), meaning(asked), label or meaning(answer["text"][0])])
+    return found
 
 
 def twins(suffix: str) -> str:
-    """The samples of inference and of question answering that have this suffix."""
-    return "\n".join(f"**`{name}{suffix}`**\n\n{samples(name + suffix)}" for name in ("xnli", "xquad"))
+    """Usual rows of inference and of question answering beside those of their twins with this suffix."""
+    parts = []
+    for name, columns in SHOWN_COLUMNS.items():
+        table = [["rows", *columns], ["---"] * 4]
+        for told, config in (("usual", name), (suffix.removeprefix("_"), name + suffix)):
+            table += [[told, *row] for row in samples(config, columns)]
+        parts.append(f"**`{name}`**\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in table))
+    return "\n".join(parts)
 
 
 def pages() -> dict[str, str]:

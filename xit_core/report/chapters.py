@@ -12,13 +12,14 @@ from scipy.stats import norm, spearmanr
 from ..design.encoders import DEPTH
 from ..design.methods import FULL
 from ..design.run import SUM
-from ..design.scales import PIVOT, SCALES
+from ..design.scales import PAPER, PIVOT, SCALES
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
 from . import findings, heat, plots, questions, verdicts
 from .claims import MEASURED, TASK_BY_TASK
 from .contrasts import Ledger
 from .gates import chance_level
+from .questions import UNFINISHED
 from .rules import LIMITS
 from .sensitivity import Variant, sensitivity
 
@@ -39,7 +40,9 @@ CAPTIONS = {
     "weights": "Mean F1 of each source against the weights of the encoder that are trained for one target.",
     "pairs": (
         "Scores on other rows against scores on a target's own, a point for each run and a panel for each "
-        "pair; on the dotted line both are equal."
+        "pair. Dotted: both are equal. Black, where there is one: what is expected of a score, by a line on "
+        "the logit scale through the means of all sources but the joint one; what is above it is robust "
+        "beyond its score."
     ),
     "sizes": "What is lost on other rows against the rows of the training before, means over seeds.",
     "dose": (
@@ -198,12 +201,18 @@ def estimate_cell(row: dict) -> str:
 
 
 def with_interval(mean: float, low: float, high: float) -> str:
-    """ "+1.2 [−0.3, +2.6]"."""
-    mean, low, high = (number(value, SIGNED) for value in (mean, low, high))
-    return f"{mean} [{low}, {high}]"
+    """ "+1.2 [−0.3, +2.6]"; an end that would be rounded to zero has as many digits as show its side."""
+    return f"{number(mean, SIGNED)} [{end(low)}, {end(high)}]"
 
 
-UNFINISHED = "not finished"  # open, for want of runs
+def end(value: float) -> str:
+    """An end of an interval, on its side of zero."""
+    digits = next((n for n in (1, 2, 3) if round(value, n)), 1)
+    return f"{round(value, digits) + 0.0:+,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+# what a column of a scale is called, beside its name
+ENCODERS = {"micro": "constructed languages", "small": "multilingual-e5-small", PAPER.name: "XLM-R Large"}
 
 
 def state(row: dict) -> str:

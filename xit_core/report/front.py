@@ -7,6 +7,7 @@ from ..design import studies
 from ..design.scales import PAPER
 from . import estimate, plots, published, question_pages, simulate
 from .chapters import (
+    ENCODERS,
     MARK,
     SIGNED,
     UNFINISHED,
@@ -28,7 +29,6 @@ from .stats import SEEDS
 
 SCALES = ("micro", "small", "paper")  # side by side, then a reader's own encoders
 UNSOURCED = "†"  # behind a claimed number
-ENCODERS = {"micro": "constructed languages", "small": "multilingual-e5-small", PAPER.name: "XLM-R Large"}
 WITH = {
     "micro": "In a laboratory of constructed languages, with an encoder of four layers",
     "small": "With multilingual-e5-small, a real encoder of twelve layers, on real XTREME rows",

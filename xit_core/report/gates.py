@@ -126,11 +126,14 @@ def english(row: dict) -> float:
     )
 
 
-def enough(parts: list[Gate | None], least: int) -> Gate:
-    """Whether enough of some gates are passed; not known while those that are not known could decide it."""
-    passed = sum(bool(part and part.passed) for part in parts)
-    unknown = sum(part is None or part.passed is None for part in parts)
-    says = f"{passed} of {len(parts)}, {least} needed"
+def enough(parts: dict[str, Gate | None], least: int) -> Gate:
+    """Whether enough of some gates, by name, are passed, and which failed; not known while those that are not
+    known could decide it.
+    """
+    passed = sum(bool(part and part.passed) for part in parts.values())
+    unknown = sum(part is None or part.passed is None for part in parts.values())
+    failed = ", ".join(name for name, part in parts.items() if part and part.passed is False)
+    says = f"{passed} of {len(parts)}, {least} needed" + (f"; not {failed}" if failed else "")
     return Gate(True if passed >= least else None if passed + unknown >= least else False, says)
 
 

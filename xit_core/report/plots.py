@@ -570,14 +570,22 @@ def _grid(number: int, columns: int, height: float, width: float = WIDTH) -> tup
 
 @plt.rc_context(STYLE)
 def trained(table: pd.DataFrame) -> Figure | None:
-    """Points: the mean score of each source against the weights that are trained for one target."""
+    """Points: the mean score of each source against the weights that are trained for one target. Joint
+    trainings, single ones and none have marks of their own.
+    """
     table = table[table.trained > 0]
     if table.empty:
         return None
     figure, (axes,) = _grid(1, 1, 3.6)
     colours = dict(zip(sorted(set(table.method)), COLOURS.values(), strict=False))
-    for method, part in table.groupby("method"):
-        axes.scatter(part.trained, part.score, s=22, color=colours[method], label=method, alpha=0.8)
+    joint = table.source.str.contains("+", regex=False)
+    none = table.source.isin(["", *(f"{method}:" for method in colours)])
+    kinds = {"joint": (joint, "D"), "single": (~joint & ~none, "o"), "none": (none, "x")}
+    for method, (kind, (chosen, mark)) in itertools.product(colours, kinds.items()):
+        part = table[chosen & (table.method == method)]
+        told = {"marker": mark, "color": colours[method], "label": f"{method}, {kind}"}
+        if len(part):
+            axes.scatter(part.trained, part.score, s=22, alpha=0.8, **told)
     axes.set(
         xscale="log", xlabel="trained weights of the encoder", ylabel="mean F1 over languages and targets"
     )
@@ -602,14 +610,14 @@ def contrasts(measured: list[dict]) -> Figure | None:
 @plt.rc_context(STYLE)
 def pairs(table: pd.DataFrame) -> Figure | None:
     """A panel for each pair: the score on other rows against the score on a target's own, a point for each
-    run. The joint training has a colour of its own.
+    run, and the line of what is expected where the table has it. The joint training has a colour of its own.
     """
     if table.empty:
         return None
-    names = list(dict.fromkeys(table.pair))
+    names = list(dict.fromkeys(zip(table.target, table.twin, strict=True)))
     figure, grid = _grid(len(names), 4, 2.0)
-    for axes, pair in zip(grid, names, strict=True):
-        part = table[table.pair == pair]
+    for axes, (target, twin) in zip(grid, names, strict=True):
+        part = table[(table.target == target) & (table.twin == twin)]
         joint = part.source.str.contains("+", regex=False)
         for chosen, colour, label in (
             (~joint, "span", "single tasks and none"),
@@ -619,8 +627,12 @@ def pairs(table: pd.DataFrame) -> Figure | None:
                 *part[chosen][["inside", "outside"]].to_numpy().T, s=9, color=COLOURS[colour], label=label
             )
         ends = [part[["inside", "outside"]].min(axis=None), part[["inside", "outside"]].max(axis=None)]
-        axes.plot(ends, ends, ":", color="grey", linewidth=1)
-        axes.set(title=pair, xlabel="own rows", ylabel="other rows")
+        axes.plot(ends, ends, ":", color="grey", linewidth=1, label="as on its own rows")
+        if "expected" in part:
+            line = part.sort_values("inside")
+            axes.plot(line.inside, line.expected, color="black", linewidth=1, label="expected")
+        title = target if twin.startswith(target) else twin  # of a twin in a constructed world
+        axes.set(title=title, xlabel="own rows", ylabel="other rows")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 

@@ -7,10 +7,10 @@ import pandas as pd
 
 from ..design import studies
 from . import plots, questions
-from .chapters import View, count, figure, markdown_table, minus, number, small, with_interval
+from .chapters import ENCODERS, View, count, figure, markdown_table, minus, number, small, with_interval
 from .contrasts import Ledger
 from .losses import matched
-from .questions import NO, OPEN, UNFINISHED, UNTESTABLE, YES, Question
+from .questions import NO, OPEN, UNFINISHED, YES, Question
 
 
 def overview(shown: list[View], plain: bool = False) -> str:
@@ -23,12 +23,13 @@ def overview(shown: list[View], plain: bool = False) -> str:
     for name in dict.fromkeys(name for question in asked for name in question.scales):
         views.setdefault(name, View(name))
     scales = [name for name in views if any(name in question.scales for question in asked)]
+    heads = {name: f"{ENCODERS[name]} (`{name}`)" if name in ENCODERS else f"`{name}`" for name in scales}
     lines = []
     for question in asked:
         title = question.short if plain else f"[{question.short}](questions/{question.id})"
         cells = [answer_cell(question, views[name]) if name in question.scales else "–" for name in scales]
         lines.append([question.number, title, *cells])
-    head = ["#", "research question", *(f"at `{name}`" for name in scales)]
+    head = ["#", "research question", *heads.values()]
     return markdown_table(head, lines) if lines else ""
 
 
@@ -39,7 +40,8 @@ def answer_cell(question: Question, view: View) -> str:
         done, planned = questions.runs_done(question, view.declared, view.stored)
         return f"{UNFINISHED}: {done:,} of {planned:,} runs" if done else "not run"
     word = row["verdict"] if is_finished(question, view) else f"{UNFINISHED}; so far: {row['verdict']}"
-    return f"**{word}**<br>{row['name']}: {interval_cell(row)}"
+    but = f"; a gate fails: {row['note']}" if row["note"] else ""
+    return f"**{word}**{but}<br>{row['name']}: {interval_cell(row)}, {seeds_of(question, view)} seeds"
 
 
 def page(question: Question, view: View, out: Path) -> str:
@@ -47,37 +49,52 @@ def page(question: Question, view: View, out: Path) -> str:
     ledger, found = view.asked(question)
     gates = questions.gates_of(question, ledger)
     rule = questions.RULE.format(margin=questions.margin_of(question), dated=question.dated)
-    tables = contrast_table(found) + f"{rule}\n\n" + gate_table(gates)
+    limits = questions.LIMITS + added(question, found, gates)
+    tables = f"{contrast_table(found, question.later)}{rule}\n\n{limits}\n\n"
+    if all(row["estimate"] is None for row in found):
+        tables = ""
+    answer = short_answer(question, found, is_finished(question, view))
+    told = f"{answer}\n\n{progress(question, view)}\n\n{tables}{gate_table(gates, question.later)}"
+    if found[0]["estimate"] is None:  # a figure beside "not answered yet" would be taken for the answer
+        return told
     draw = partial(FIGURES[question.figure], question, view, ledger, found)
-    measured = [row for row in found if row["estimate"] is not None]
-    says = f"{measured[0]['name']}: {interval_cell(measured[0])}." if measured else ""
-    drawing = figure(out, view, question.figure, draw, question.id, title=says)
-    answer = short_answer(found, is_finished(question, view))
-    return f"{answer}\n\n{progress(question, view)}\n\n{tables}{drawing}"
+    says = f"{found[0]['name']}: {interval_cell(found[0])}."
+    return told + figure(out, view, question.figure, draw, question.id, title=says)
 
 
-def short_answer(found: list[dict], finished: bool) -> str:
-    """The answer in words, with its interval, and the second contrast, which qualifies it.
+def short_answer(question: Question, found: list[dict], finished: bool) -> str:
+    """The answer in words, with its interval, and the contrasts that qualify it.
 
     `finished`: whether every run of the design is there; what is said before is not the answer.
     """
     row, *others = found
     if row["estimate"] is None:
         return f"**Not answered yet**: {row['note']}."
-    beside = "".join(
-        f" Beside it, {other['name']}: {interval_cell(other)}, {side(other)}."
-        for other in others[:1]
-        if other["estimate"] is not None
-    )
-    because = f" ({row['note']})" if row["verdict"] == UNTESTABLE else ""
-    seen = (
-        f"; a difference of {number(row['detectable'])} could have been seen"
-        if row["verdict"] == OPEN
-        else ""
-    )
-    answer = f"{row['name']}: {interval_cell(row)} points{seen}."
+    names = question.beside or [other["name"] for other in others[:1]]
+    beside = [
+        f"- {other['name']}: {interval_cell(other)}, {side(other)}\n"
+        for other in others
+        if other["name"] in names and other["estimate"] is not None
+    ]
+    because = f" A gate fails: {row['note']}." if row["note"] else ""
     word = "Short answer" if finished else "Not finished, and no answer; so far"
-    return f"**{word}: {row['verdict']}**{because}. {answer}{beside}"
+    answer = f"*{row['name']}*: {interval_cell(row)} points{seen(row)}.{because}"
+    told = f"\n\nBeside it:\n\n{''.join(beside)}" if beside else ""
+    return f"**{word}: {row['verdict']}.** {answer}{told}"
+
+
+def seen(row: dict) -> str:
+    """What an open answer could have seen, behind its interval; "" behind another."""
+    if row["verdict"] != OPEN:
+        return ""
+    told = f"; a difference of {number(row['detectable'])} would probably have been seen"
+    return told + ("" if row["narrow"] else ", and *no difference* could not have been said of any estimate")
+
+
+def added(question: Question, found: list[dict], gates: dict) -> str:
+    """Which contrasts and gates were added after the answer had been read; "" where none was."""
+    names = [name for name in (*(row["name"] for row in found), *gates) if name in question.later]
+    return f" {questions.LATER_MARK} {questions.LATER}{'; '.join(names)}." if names else ""
 
 
 def interval_cell(row: dict) -> str:
@@ -97,13 +114,21 @@ def side(row: dict) -> str:
 
 
 def progress(question: Question, view: View) -> str:
-    """How many of the planned runs are finished."""
+    """How many of the planned runs are finished, and with how many seeds."""
     done, planned = map(count, questions.runs_done(question, view.declared, view.stored))
-    return f"{done} of {planned} runs are in the ledger."
+    return f"{done} of {planned} runs are in the ledger; the design has {seeds_of(question, view)} seeds."
 
 
-def contrast_table(found: list[dict]) -> str:
-    """Every contrast with its interval, the smallest difference that it could have seen, and its word."""
+def seeds_of(question: Question, view: View) -> int:
+    """How many seeds a design has."""
+    return len({run.seed for run in studies.runs(question.id, view.declared) if run.phase > 1})
+
+
+def contrast_table(found: list[dict], later: tuple[str, ...]) -> str:
+    """Every contrast with its interval, the smallest difference that it could have seen, and its word.
+
+    `later`: those that were added after the answer had been read, which are marked.
+    """
     head = [
         "contrast, in points where nothing else is said",
         "estimate [95\N{NO-BREAK SPACE}%]",
@@ -111,9 +136,9 @@ def contrast_table(found: list[dict]) -> str:
         "word",
     ]
     lines = [
-        [row["name"], "–", "–", row["note"]]
+        [dated(row["name"], later), "–", "–", row["note"]]
         if row["estimate"] is None
-        else [row["name"], interval_cell(row), number(row["detectable"]), side(row)]
+        else [dated(row["name"], later), interval_cell(row), number(row["detectable"]), side(row)]
         for row in found
     ]
     if found[0]["estimate"] is not None:
@@ -121,10 +146,15 @@ def contrast_table(found: list[dict]) -> str:
     return small(markdown_table(head, lines), "carded")
 
 
-def gate_table(gates: dict) -> str:
-    """What must be learned before the question can be answered."""
+def dated(name: str, later: tuple[str, ...]) -> str:
+    """A name, marked where it was added after the answer had been read."""
+    return f"{name} {questions.LATER_MARK}" if name in later else name
+
+
+def gate_table(gates: dict, later: tuple[str, ...]) -> str:
+    """What must be learned before the question can be answered, those marked that were added later."""
     words = {True: "passed", False: "failed", None: "not known yet"}
-    lines = [[name, minus(gate.says), words[gate.passed]] for name, gate in gates.items()]
+    lines = [[dated(name, later), minus(gate.says), words[gate.passed]] for name, gate in gates.items()]
     return markdown_table(["gate", "found", "outcome"], lines) if lines else ""
 
 
@@ -145,8 +175,19 @@ def drawn_by_weights(
 
 
 def drawn_pairs(question: Question, view: View, ledger: Ledger, found: list[dict]) -> "plots.Figure | None":
-    """The score on other rows against the score on a target's own, a point for each run."""
-    return plots.pairs(scores_of_pairs(question, ledger))
+    """The score on other rows against the score on a target's own, a point for each run, with what is
+    expected.
+    """
+    table = scores_of_pairs(question, ledger)
+    if not question.beyond:
+        return plots.pairs(table)
+    rest = {
+        (cell[2], cell[:2], seed): entry.score
+        for cell, entries in question.beyond(ledger).cells.items()
+        for seed, entry in entries.items()
+    }
+    keys = zip(table.twin, table.cell, table.seed, strict=True)
+    return plots.pairs(table.assign(expected=table.outside - [rest[key] for key in keys]))
 
 
 def drawn_sizes(question: Question, view: View, ledger: Ledger, found: list[dict]) -> "plots.Figure | None":
@@ -170,14 +211,18 @@ FIGURES = {
 
 
 def scores_of_pairs(question: Question, ledger: Ledger) -> pd.DataFrame:
-    """Both scores of every run of a pair. Columns: pair, source, seed, inside, outside."""
+    """Both scores of every run of a pair. Columns: target, twin (the task outside), cell (its source with the
+    language of its rows), source, seed, inside, outside.
+    """
     lines = [
-        {"pair": " / ".join(pair), "source": source[0], "seed": seed}
+        dict(zip(("target", "twin"), pair, strict=True))
+        | {"cell": source, "source": source[0], "seed": seed}
         | dict(zip(("inside", "outside"), (side.score for side in sides), strict=True))
         for pair in question.pairs(ledger.scale)
         for (source, seed), sides in matched(ledger, pair).items()
     ]
-    return pd.DataFrame(lines, columns=["pair", "source", "seed", "inside", "outside"])
+    names = ["target", "twin", "cell", "source", "seed", "inside", "outside"]
+    return pd.DataFrame(lines, columns=names)
 
 
 def by_trained_weights(question: Question, view: View, ledger: Ledger, on: tuple[str, ...]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ and book/_toc.yml names that chapter, in the order of the questions. Nothing els
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from ...design.tasks import nine
 if TYPE_CHECKING:  # a study can also be run where pandas is not installed
     from ..contrasts import Cell, Ledger, Source, Weights
     from ..gates import Gate
-    from ..losses import Pair
+    from ..losses import Losses, Pair
     from ..stats import Interval
 
     Contrast = Weights | Callable[[Ledger], Interval]
@@ -37,8 +37,16 @@ RULE = (
     "where two one-sided tests place it within {margin:g} point of zero, and *open* where they do not, or "
     "it is not in points. The first contrast answers the question: above zero is *yes*, below zero "
     "*no, the opposite*, and where a gate fails it is *not testable*. "
-    "Words and rule were fixed on {dated}, before the first run of a question."
+    "That rule was fixed on {dated}, before the first run of this question; the words for the contrasts that "
+    "do not answer came after question 2 had been read."
 )
+LIMITS = (
+    "*Detectable* is the true difference that such a study finds in eight of ten repetitions. Each interval "
+    "stands alone: none is widened for the other contrasts or the other questions, so one in twenty misses. "
+    "It covers seeds and test rows; encoder, data sets, languages and recipe are always the same."
+)
+LATER_MARK = "‡"
+LATER = "added after the answer had been read, and decides nothing: "
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,11 @@ class Question:
     figure: str = "contrasts"  # of its chapter: a key of `question_pages.FIGURES`
     # where it compares a target with the same task on other rows: each with that
     pairs: "Callable[[Scale], tuple[Pair, ...]] | None" = None
+    # of its scores in another domain, what is left beyond what is expected
+    beyond: "Callable[[Ledger], Losses] | None" = None
+    beside: tuple[str, ...] = ()  # contrasts that a short answer says, too; () = the second
+    # contrasts and gates that were added after the answer had been read: they are marked, and decide nothing
+    later: tuple[str, ...] = ()
     margin: float = 0.0  # within which a contrast is no difference; 0 = that of the claims
     other_units: tuple[str, ...] = ()  # beginnings of the names of contrasts that are not in points
     dated: str = DATED  # when its rule and its margin were fixed
@@ -119,7 +132,7 @@ def gates_of_starts(
     found, unknown = of(ledger), Gate(None, "not trained yet")
     (what, taught), (lot, shammed) = starts.items()
     sham = found.stages.get((shammed, PIVOT), unknown)
-    on = [found.targets.get(name) for name in targets]
+    on = {name: found.targets.get(name) for name in targets}
     return {
         f"{what} are learned": found.stages.get((taught, PIVOT), unknown),
         f"{lot} are not": Gate(None if sham.passed is None else not sham.passed, sham.says),
@@ -139,8 +152,9 @@ def ledger_of(question: Question, scale: Scale, stored: list[dict] | None = None
 def answers(question: Question, scale: Scale, stored: list[dict] | None = None) -> list[dict]:
     """Every contrast of a question at a scale, the answer first.
 
-    Keys: name; estimate, low, high and the smallest detectable difference, in points; verdict; note, why
-    there is no estimate or which gate failed.
+    Keys: name; estimate, low, high and the smallest detectable difference, in points; narrow,
+    whether an estimate of zero would be no difference; verdict; note, why there is no estimate or which gate
+    failed.
     """
     return answers_from(question, ledger_of(question, scale, stored))
 
@@ -152,11 +166,11 @@ def answers_from(question: Question, ledger: "Ledger") -> list[dict]:
         answer(ledger, name, contrast, 0.0 if name.startswith(question.other_units) else margin)
         for name, contrast in question.contrasts(ledger.scale).items()
     ]
-    failed = [
-        f"{name}: {gate.says}" for name, gate in gates_of(question, ledger).items() if gate.passed is False
-    ]
+    failed = {name: gate.says for name, gate in gates_of(question, ledger).items() if gate.passed is False}
     if rows and failed:
-        rows[0] |= {"verdict": UNTESTABLE, "note": "; ".join(failed)}
+        added = {name: " (added later)" for name in question.later}
+        rows[0]["note"] = "; ".join(f"{name}{added.get(name, '')}: {says}" for name, says in failed.items())
+        rows[0] |= {"verdict": UNTESTABLE} if failed.keys() - question.later else {}
     return rows
 
 
@@ -200,12 +214,13 @@ def answer(ledger: "Ledger", name: str, contrast: "Contrast", margin: float) -> 
     """One contrast, measured, or why it cannot be. `margin`: within which it is no difference, 0 = none."""
     from ..contrasts import Short
 
-    row = dict.fromkeys(("estimate", "low", "high", "detectable"))
+    row = dict.fromkeys(("estimate", "low", "high", "detectable", "narrow"))
     try:
         gap = contrast(ledger) if callable(contrast) else ledger.gap(contrast)
     except Short as short:
         return {"name": name} | row | {"verdict": OPEN, "note": str(short)}
     row = {"estimate": gap.mean, "low": gap.low, "high": gap.high, "detectable": gap.detectable()}
+    row["narrow"] = verdict(replace(gap, mean=0.0), margin) == SAME
     return {"name": name} | row | {"verdict": verdict(gap, margin), "note": ""}
 
 

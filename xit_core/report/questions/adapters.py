@@ -19,6 +19,7 @@ F1 = tuple(name for name in TARGETS if "f1" in TASKS[name].metrics and TASKS[nam
 SEEDS = {"micro": 8}  # elsewhere as many as a verdict needs
 METHODS = {ADAPTER: "adapters", FULL: "full training"}  # as the names of contrasts say them
 FUSED = f"{ADAPTER} > {FUSION}"
+JOINTLY = "joint training by adapters"
 LEARNED = 3  # of the targets with F1 that must be learned, and of the single tasks more than half
 
 
@@ -92,6 +93,7 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     found = {
         "joint − mean of single tasks, adapters": first,
         "joint − best single task, adapters": lambda ledger: over_best(ledger, equal[ADAPTER], on),
+        "joint − none, adapters": versus(equal[ADAPTER], source(ADAPTER, ""), on),
         "fusion of single tasks − their mean": over_singles(scale, ADAPTER, source(FUSION, together), on),
         "joint − mean of single tasks, full training": usual,
         "adapters − full training, in joint − single": minus(first, usual),
@@ -152,15 +154,18 @@ def f1_alone(stored: list[dict]) -> list[dict]:
 
 
 def gates(ledger: "Ledger") -> "dict[str, Gate]":
-    """Enough targets and single tasks are learned."""
-    from ..gates import enough
+    """Enough targets and single tasks are learned, and of the tasks of the joint training."""
+    from ..gates import enough, stage_gate
     from ..gates import gates as of
 
-    found, needed = of(ledger), len(singles(ledger.scale)) // 2 + 1
-    alone = [found.stages.get(source(ADAPTER, name)) for name in singles(ledger.scale)]
-    on = [found.targets.get(name) for name in targets(ledger.scale) if name in F1]
-    told = {"targets learned": (on, LEARNED), "single tasks learned by adapters": (alone, needed)}
-    return {name: enough(parts, least) for name, (parts, least) in told.items()}
+    found, scale, needed = of(ledger), ledger.scale, len(singles(ledger.scale)) // 2 + 1
+    alone = {name: found.stages.get(source(ADAPTER, name)) for name in singles(scale)}
+    on = {name: found.targets.get(name) for name in targets(scale) if name in F1}
+    return {
+        "targets learned": enough(on, LEARNED),
+        "single tasks learned by adapters": enough(alone, needed),
+        JOINTLY: stage_gate(ledger, source(ADAPTER, joint(scale), SINGLE), needed),
+    }
 
 
 QUESTION = Question(
@@ -170,4 +175,11 @@ QUESTION = Question(
     "as measured by average F1-score across languages?",
     "Is a joint intermediate training by adapters better than single ones?",
     ("micro", "small"), runs, contrasts, cell_of, f1_alone, gates, "weights",
+    beside=(
+        "joint − best single task, adapters", "joint − none, adapters",
+        "joint − mean of single tasks, adapters, steps of all tasks", "SQuAD − none on XQuAD, adapters",
+    ),
+    later=(JOINTLY, "joint − none, adapters", *(
+        f"joint − mean of single tasks, {name}, all nine targets" for name in METHODS.values()
+    )),
 )  # fmt: skip

@@ -17,6 +17,9 @@ TASKS_AT = {"micro": ("squad1", "mnli")}  # the intermediate tasks after each st
 TARGETS_AT = {"micro": TARGETS}
 FEW_TARGETS = ("xnli", "panx", "xquad")  # elsewhere: one of each kind
 SEEDS = {"micro": 20}  # of the alignment and of what comes after it; elsewhere as many as a verdict needs
+LATER = (  # the comparison that the question asks for in so many words, and the same of its sham
+    "gain after preferences − gain without either", "gain after shuffled preferences − gain without either",
+)  # fmt: skip
 LEARNED = {"micro": 6}  # of the targets that must be learned; elsewhere two of the three
 
 
@@ -54,6 +57,8 @@ def contrasts(scale: Scale) -> "dict[str, Weights]":
         "gain without either": plain,
         "preferences − shuffled ones, no intermediate task": versus((ALIGNED, PIVOT), (SHAM, PIVOT), on),
         "preferences − nothing, no intermediate task": versus((ALIGNED, PIVOT), ("", PIVOT), on),
+        "gain after preferences − gain without either": minus(aligned, plain),
+        "gain after shuffled preferences − gain without either": minus(sham, plain),
     }
 
 
@@ -68,5 +73,5 @@ QUESTION = Question(
     "Does English intermediate-task training improve zero-shot cross-lingual performance on XTREME benchmark "
     "tasks when the model is aligned with human feedback compared to unaligned models?",
     "Does an intermediate task add more after training on preferences?",
-    ("micro", "small"), runs, contrasts, gates=gates,
+    ("micro", "small"), runs, contrasts, gates=gates, beside=LATER, later=LATER,
 )  # fmt: skip

@@ -14,9 +14,9 @@ from ...design.tasks import TARGETS, TASKS, languages
 from . import Question, inside, joint, seeds_at, singles
 
 if TYPE_CHECKING:
-    from ..contrasts import Cell, Ledger, Weights
+    from ..contrasts import Cell, Ledger, Source, Weights
     from ..gates import Gate
-    from ..losses import Measure, Pair
+    from ..losses import Losses, Measure, Pair
     from ..stats import Interval
     from . import Contrast
 
@@ -106,8 +106,19 @@ def robust(scale: Scale, weights: "Weights") -> "Contrast":
     """A contrast of effective robustness; what is expected is drawn through nothing and the single tasks."""
     from ..losses import robustness
 
-    judged = ((joint(scale), PIVOT), (CONTROL + SUFFIX, PIVOT))
-    return lambda ledger: robustness(ledger, pairs(scale), weights, judged)
+    return lambda ledger: robustness(ledger, pairs(scale), weights, judged(scale))
+
+
+def judged(scale: Scale) -> "tuple[Source, ...]":
+    """The sources that do not take part in what is expected."""
+    return (joint(scale), PIVOT), (CONTROL + SUFFIX, PIVOT)
+
+
+def beyond(ledger: "Ledger") -> "Losses":
+    """Each run's score in the other domain, beyond what is expected from the one at home."""
+    from ..losses import Losses, effective_robustness
+
+    return Losses(ledger, pairs(ledger.scale), effective_robustness, judged=judged(ledger.scale))
 
 
 def losses(
@@ -129,8 +140,8 @@ def gates(ledger: "Ledger") -> "dict[str, Gate]":
     from ..losses import costs
 
     scale, least = ledger.scale, len(singles(ledger.scale)) // 2 + 1
-    on = [of(ledger).targets.get(name) for name in inside(pairs(scale))]
-    alone = [of(ledger).stages.get((name, PIVOT)) for name in singles(scale)]
+    on = {name: of(ledger).targets.get(name) for name in inside(pairs(scale))}
+    alone = {name: of(ledger).stages.get((name, PIVOT)) for name in singles(scale)}
     return {
         "single tasks learned": enough(alone, least),
         "the joint training learns more than half of its tasks": stage_gate(
@@ -146,6 +157,11 @@ QUESTION = Question(
     "Does multi-task fine-tuning on diverse intermediate tasks improve robustness to domain shift in "
     "zero-shot cross-lingual transfer compared to single-task baselines on XTREME-R?",
     "Is a joint intermediate training more robust to another domain than single ones?",
-    ("micro", "small"), runs, contrasts, cell_of, gates=gates, figure="pairs", pairs=pairs,
+    ("micro", "small"), runs, contrasts, cell_of, gates=gates, figure="pairs", pairs=pairs, beyond=beyond,
     other_units=("relative drop",), dated="2026-11-29",
+    beside=(
+        "drop: mean of single tasks − joint", "drop in English: mean of single tasks − joint",
+        "score inside: joint − mean of single tasks",
+        "control, effective robustness on XNLI: MNLI of the other domain − MNLI",
+    ),
 )  # fmt: skip

@@ -253,8 +253,8 @@ def gates(ledger: "Ledger") -> "dict[str, Gate]":
     from ..losses import costs
 
     found, scale = of(ledger), ledger.scale
-    largest = [found.stages.get((grid(scale, name, SUM)[-1], PIVOT)) for name in stages(scale)]
-    on = [found.targets.get(name) for name in inside(pairs(scale))]
+    largest = {name: found.stages.get((grid(scale, name, SUM)[-1], PIVOT)) for name in stages(scale)}
+    on = {name: found.targets.get(name) for name in inside(pairs(scale))}
     return {
         "intermediate tasks are learned from the most rows": enough(largest, len(largest) // 2 + 1),
         "targets learned": enough(on, LEARNED.get(scale.name, len(on))),
