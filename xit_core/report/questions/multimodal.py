@@ -88,4 +88,9 @@ QUESTION = Question(
     "intermediate tasks?",
     "Do non-English tasks add more after training on scenes?",
     ("micro", "small"), runs, contrasts, gates=gates,
+    beside=(
+        "gain of non-English tasks after scenes − after text alone",
+        "gain of English tasks after scenes − after shuffled ones",
+        "scenes − shuffled ones, no intermediate task", "scenes − text alone, no intermediate task",
+    ),
 )  # fmt: skip

@@ -269,4 +269,8 @@ QUESTION = Question(
     "Does more intermediate data make the loss on adversarial rows larger?",
     ("micro", "small"), runs, contrasts, cell_of, gates=gates, figure="sizes", pairs=pairs, margin=MARGIN,
     other_units=("Spearman", "the same, given"), dated="2026-11-29",
+    beside=(
+        "Spearman correlation × 100 of rows and drop, fixed steps", "drop a doubling, steps in proportion",
+        "score on usual rows a doubling, fixed steps",
+    ),
 )  # fmt: skip
