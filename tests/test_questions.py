@@ -217,6 +217,7 @@ def test_an_answer_is_told_with_its_gates_and_no_verdict_is_before_every_run_is_
         "not finished", "so far: yes", [planned - 1, planned],
     )  # fmt: skip
     assert not any("gates" in row for row in others)
+    assert {row["verdict"] for row in told(rows)[1:]} <= {"above zero", "below zero", "open", "no difference"}
     first = told(rows)[0]
     assert (first["verdict"], first["note"]) == ("yes", "")
     assert first["gates"]["targets learned"] == {"passed": True, "says": "5 of 5, 3 needed"}
@@ -579,6 +580,11 @@ TREATED = {
         lambda run: {"source": single(run.seed)},
         lambda run: run.on.endswith(shift.SUFFIX),
     ),
+    "multimodal": (
+        lambda run: run.source.split(" > ")[0] == "scenes",
+        lambda run: {"source": run.source.replace("scenes", "scenes_sham")},
+        lambda run: run.lang != "en",
+    ),
 }
 
 
@@ -595,13 +601,15 @@ def test_in_the_published_rows_a_planted_effect_is_found_and_a_placebo_is_not(na
         pytest.skip("its study is not finished in this ledger")
     is_treated, like, is_raised = TREATED[name]
     by_cell = {
-        (row["source"], row["method"], row["on"], row["seed"]): row for row in rows if row["id"] in runs
+        (row["source"], row["lang"], row["method"], row["on"], row["seed"]): row
+        for row in rows
+        if row["id"] in runs
     }
     seeds = max(run.seed for run in runs.values())
 
     def placebo(run):  # of the seed after, so that noise is as it is between two trainings
         cell = {"source": run.source, "method": run.method} | like(run)
-        return by_cell[cell["source"], cell["method"], run.on, run.seed % seeds + 1]
+        return by_cell[cell["source"], run.lang, cell["method"], run.on, run.seed % seeds + 1]
 
     def answer(points):
         made = []

@@ -10,7 +10,7 @@ from . import plots, questions
 from .chapters import ENCODERS, View, count, figure, markdown_table, minus, number, small, with_interval
 from .contrasts import Ledger
 from .losses import matched
-from .questions import NO, OPEN, UNFINISHED, YES, Question
+from .questions import OPEN, UNFINISHED, Question
 
 
 def overview(shown: list[View], plain: bool = False) -> str:
@@ -110,7 +110,7 @@ def is_finished(question: Question, view: View) -> bool:
 
 def side(row: dict) -> str:
     """The word for a contrast that is not the answer."""
-    return {YES: "above zero", NO: "below zero"}.get(row["verdict"], row["verdict"])
+    return questions.SIDES.get(row["verdict"], row["verdict"])
 
 
 def progress(question: Question, view: View) -> str:

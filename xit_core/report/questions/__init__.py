@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # a study can also be run where pandas is not installed
     Contrast = Weights | Callable[[Ledger], Interval]
 
 YES, NO, SAME, OPEN, UNTESTABLE = "yes", "no, the opposite", "no difference", "open", "not testable"
+SIDES = {YES: "above zero", NO: "below zero"}  # of a contrast that does not answer
 UNFINISHED = "not finished"  # in place of a verdict, until every run of the design is there
 DATED = "2026-11-28"  # when these words and their rule were fixed, before any run of a question
 RULE = (
@@ -185,6 +186,8 @@ def told(question: Question, scale: Scale, stored: list[dict]) -> list[dict]:
     done, planned = runs_done(question, scale, stored)
     about = {"question": question.id, "number": question.number, "scale": scale.name}
     rows = [about | row | {"runs": [done, planned]} for row in answers_from(question, ledger)]
+    for row in rows[1:]:
+        row["verdict"] = SIDES.get(row["verdict"], row["verdict"])
     for row in rows if done < planned else []:
         so_far = "" if row["estimate"] is None else f"so far: {row['verdict']}"
         row |= {"verdict": UNFINISHED, "note": "; ".join(filter(None, [so_far, row["note"]]))}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ...design.run import MACHINE_TRANSLATED, PRETRAINED, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import MIXED, paths
-from ...design.tasks import TARGETS, TEXT
+from ...design.tasks import TARGETS, TASKS, TEXT
 from . import Question, after, gain_after, gates_of_starts, seeds_at
 
 if TYPE_CHECKING:
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 SCENES, SHAM, ALONE = "scenes", "scenes_sham", TEXT.name
 STARTS = (ALONE, SHAM, SCENES)
+# what the question asks for in so many words: the scores after both trainings; and each other start
+AFTER = {
+    "scenes − text alone, after non-English tasks": ALONE,
+    "scenes − shuffled ones, after non-English tasks": SHAM,
+}
+TUNED = "gain of non-English tasks after scenes − after shuffled ones, without retrieval"
 Tasks = tuple[tuple[str, str], ...]  # each a task and the language of its rows
 ENGLISH: dict[str, Tasks] = {"micro": tuple((name, PIVOT) for name in MIXED)}  # elsewhere MNLI
 FOREIGN: dict[str, Tasks] = {"micro": tuple((name, MACHINE_TRANSLATED) for name in MIXED)}  # elsewhere OCNLI
@@ -58,10 +64,11 @@ def runs(scale: Scale) -> list[Run]:
 
 def contrasts(scale: Scale) -> "dict[str, Weights]":
     """The difference in differences, and its parts."""
-    from ..contrasts import minus, versus
+    from ..contrasts import mean_contrast, minus, versus
 
     on, away = targets(scale), foreign(scale)
     scenes, sham, alone = (gain_after(start, away, on) for start in (SCENES, SHAM, ALONE))
+    tuned = tuple(name for name in on if TASKS[name].train_on)
     at_home = [gain_after(start, english(scale), on) for start in (SCENES, SHAM)]
     return {
         "gain of non-English tasks after scenes − after shuffled ones": minus(scenes, sham),
@@ -72,7 +79,13 @@ def contrasts(scale: Scale) -> "dict[str, Weights]":
         "gain of English tasks after scenes − after shuffled ones": minus(*at_home),
         "scenes − shuffled ones, no intermediate task": versus((SCENES, PIVOT), (SHAM, PIVOT), on),
         "scenes − text alone, no intermediate task": versus((SCENES, PIVOT), (ALONE, PIVOT), on),
-    }
+        TUNED: minus(*(gain_after(start, away, tuned) for start in (SCENES, SHAM))),
+    } | {
+        name: mean_contrast([
+            versus((after(SCENES, task), lang), (after(other, task), lang), on) for task, lang in away
+        ])
+        for name, other in AFTER.items()
+    }  # fmt: skip
 
 
 def gates(ledger: "Ledger") -> "dict[str, Gate]":
@@ -92,5 +105,7 @@ QUESTION = Question(
         "gain of non-English tasks after scenes − after text alone",
         "gain of English tasks after scenes − after shuffled ones",
         "scenes − shuffled ones, no intermediate task", "scenes − text alone, no intermediate task",
+        *AFTER, TUNED,
     ),
+    later=(*AFTER, TUNED),
 )  # fmt: skip
