@@ -9,12 +9,13 @@ from pathlib import Path
 
 from ..data import reading
 from ..design.run import Run
-from ..design.tasks import TARGETS
+from ..design.tasks import TASKS
 from ..ledger import predictions, results
 from ..machine import files
 from ..machine.errors import Bad
 from ..metrics import submission
 
+EXPORTED = tuple(name for name in TASKS if submission.called(name) in submission.SCORERS)
 WHERE = "free some space or name another folder"
 
 
@@ -23,9 +24,9 @@ def write_submission(ids: list[str], to: Path, gold: Path | None = None) -> list
 
     Each folder also has a list of what was exported. A folder is written completely or not at all.
 
-    Raises: Bad for an unknown run or one that does not end in a target of XTREME, for two runs of the same
-    target or of different scales, for missing predictions, for rows that differ from those that were
-    predicted, and for a folder in use.
+    Raises: Bad for an unknown run or one that does not end in a task that the scorers of XTREME or XTREME-R
+    read, for two runs of the same target or of different scales, for missing predictions, for rows that
+    differ from those that were predicted, and for a folder in use.
     """
     runs = chosen(ids)
     check_new_folders(to, gold)
@@ -59,13 +60,13 @@ def chosen(ids: list[str]) -> list[Run]:
 def run_of_id(name: str, ledger: results.Survey) -> Run:
     """The run with this id in the ledger.
 
-    Raises: Bad for an unknown or damaged run, or one that does not end in a target of XTREME.
+    Raises: Bad for an unknown or damaged run, or one that does not end in a task that a submission has.
     """
     ledger_row = next((row for row in ledger.rows if row["id"] == name), None)
     if ledger_row is None:
         raise Bad(missing(name, ledger))
-    if ledger_row["on"] not in TARGETS:
-        raise Bad(f"run {name!r} ends in {ledger_row['on']!r}; a submission has {', '.join(TARGETS)}")
+    if ledger_row["on"] not in EXPORTED:
+        raise Bad(f"run {name!r} ends in {ledger_row['on']!r}; a submission has {', '.join(EXPORTED)}")
     return Run(**results.named(ledger_row))
 
 
