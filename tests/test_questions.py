@@ -321,6 +321,8 @@ def test_what_was_added_after_the_answer_decides_nothing_and_is_marked():
     first = questions.answers(question, MICRO, rows)[0]
     assert (first["verdict"], first["note"]) == ("yes", f"{question.later[0]} (added later): 4 of 9")
     assert f"| {question.later[0]} ‡ | 4 of 9 | failed |" in question_pages.gate_table(failed, question.later)
+    first = questions.answers(question, MICRO, [])[0]  # why there is no estimate is not hidden
+    assert first["verdict"] == "open" and "0 of 3 seeds complete" in first["note"]
     failed["old"] = gates.Gate(False, "1 of 2")
     assert questions.answers(question, MICRO, rows)[0]["verdict"] == "not testable"
     for name, asked in questions.QUESTIONS.items():

@@ -521,9 +521,9 @@ def known(name):
     ("name", "benchmark"),
     [
         (name, benchmark)
-        for benchmark, known in submission.LANGS.items()
+        for benchmark, tasks in submission.LANGS.items()
         for name in TARGETS
-        if submission.called(name) in known
+        if submission.called(name) in tasks
     ],
 )
 def test_an_exported_run_scores_as_its_row_of_the_ledger(name, benchmark, every_language, tmp_path):

@@ -106,6 +106,7 @@ class View:
         others = questions.own_runs(self.declared)
         self.rows = [row for row in self.stored if row["id"] not in others]
         self._asked: dict[str, tuple[Ledger, list[dict]]] = {}
+        self._progress: dict[str, questions.Progress] = {}
 
     @property
     def left_out(self) -> str:
@@ -140,6 +141,12 @@ class View:
             self._asked[question.id] = ledger, questions.answers_from(question, ledger)
         return self._asked[question.id]
 
+    def progress(self, question: questions.Question) -> questions.Progress:
+        """How far the design of a question is; counted once."""
+        if question.id not in self._progress:
+            self._progress[question.id] = questions.progress(question, self.declared, self.stored)
+        return self._progress[question.id]
+
     @cached_property
     def findings(self) -> dict[str, findings.Finding]:
         """Every claim's finding."""
@@ -172,11 +179,13 @@ class View:
         return [row for row in self.main if row["phase"] == 1 and not row["model"]]
 
 
-def number(value: float | None, form: str = ",.1f") -> str:
-    """A number for readers, with one decimal: "47.0" or "+1.2"; "–" when there is no value."""
+def number(value: float | None, form: str = ",.1f", digits: int = 1) -> str:
+    """A number for readers, with one decimal: "47.0" or "+1.2"; "–" when there is no value. `digits`: as
+    many as the form has.
+    """
     if value is None or pd.isna(value):
         return "–"
-    return f"{round(value, 1) + 0.0:{form}}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no "-0.0"
+    return f"{round(value, digits) + 0.0:{form}}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no "-0.0"
 
 
 def minus(text: str) -> str:
@@ -208,11 +217,16 @@ def with_interval(mean: float, low: float, high: float) -> str:
 def end(value: float) -> str:
     """An end of an interval, on its side of zero."""
     digits = next((n for n in (1, 2, 3) if round(value, n)), 1)
-    return f"{round(value, digits) + 0.0:+,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return number(value, f"+,.{digits}f", digits)
 
 
 # what a column of a scale is called, beside its name
 ENCODERS = {"micro": "constructed languages", "small": "multilingual-e5-small", PAPER.name: "XLM-R Large"}
+
+
+def column(scale: str) -> str:
+    """The head of a scale's column; a reader's own encoder has no name here."""
+    return f"{ENCODERS.get(scale, 'your encoder')} (`{scale}`)"
 
 
 def state(row: dict) -> str:

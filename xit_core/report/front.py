@@ -7,11 +7,11 @@ from ..design import studies
 from ..design.scales import PAPER
 from . import estimate, plots, published, question_pages, simulate
 from .chapters import (
-    ENCODERS,
     MARK,
     SIGNED,
     UNFINISHED,
     View,
+    column,
     count,
     ends_in_words,
     estimate_cell,
@@ -234,7 +234,7 @@ def claim_lines(shown: list[View], plain: bool) -> tuple[list[list], list[list]]
 
 
 def _measured_table(shown: list[View], lines: list[list]) -> str:
-    names = (f"{ENCODERS.get(view.scale, 'your encoder')} (`{view.scale}`)" for view in shown)
+    names = (column(view.scale) for view in shown)
     head = ["#", "claim", "claimed", *names]
     return markdown_table(head, lines)
 

@@ -568,6 +568,14 @@ def _grid(number: int, columns: int, height: float, width: float = WIDTH) -> tup
     return figure, list(grid.flat[:number])
 
 
+def _joint(table: pd.DataFrame) -> pd.Series:
+    """Which rows are of a joint training."""
+    return table.source.str.contains("+", regex=False)
+
+
+MARKERS = {"joint": "D", "single": "o", "none": "x"}
+
+
 @plt.rc_context(STYLE)
 def trained(table: pd.DataFrame) -> Figure | None:
     """Points: the mean score of each source against the weights that are trained for one target. Joint
@@ -578,14 +586,11 @@ def trained(table: pd.DataFrame) -> Figure | None:
         return None
     figure, (axes,) = _grid(1, 1, 3.6)
     colours = dict(zip(sorted(set(table.method)), COLOURS.values(), strict=False))
-    joint = table.source.str.contains("+", regex=False)
     none = table.source.isin(["", *(f"{method}:" for method in colours)])
-    kinds = {"joint": (joint, "D"), "single": (~joint & ~none, "o"), "none": (none, "x")}
-    for method, (kind, (chosen, mark)) in itertools.product(colours, kinds.items()):
-        part = table[chosen & (table.method == method)]
-        told = {"marker": mark, "color": colours[method], "label": f"{method}, {kind}"}
-        if len(part):
-            axes.scatter(part.trained, part.score, s=22, alpha=0.8, **told)
+    kind = pd.Series(np.select([_joint(table), none], ["joint", "none"], "single"), table.index)
+    for (method, name), part in table.groupby([table.method, kind]):
+        told = {"marker": MARKERS[name], "color": colours[method], "label": f"{method}, {name}"}
+        axes.scatter(part.trained, part.score, s=22, alpha=0.8, **told)
     axes.set(
         xscale="log", xlabel="trained weights of the encoder", ylabel="mean F1 over languages and targets"
     )
@@ -618,7 +623,7 @@ def pairs(table: pd.DataFrame) -> Figure | None:
     figure, grid = _grid(len(names), 4, 2.0)
     for axes, (target, twin) in zip(grid, names, strict=True):
         part = table[(table.target == target) & (table.twin == twin)]
-        joint = part.source.str.contains("+", regex=False)
+        joint = _joint(part)
         for chosen, colour, label in (
             (~joint, "span", "single tasks and none"),
             (joint, "classify", "joint"),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..design import studies
 from . import plots, questions
-from .chapters import ENCODERS, View, count, figure, markdown_table, minus, number, small, with_interval
+from .chapters import View, column, count, figure, markdown_table, minus, number, small, with_interval
 from .contrasts import Ledger
 from .losses import matched
 from .questions import OPEN, UNFINISHED, Question
@@ -23,13 +23,12 @@ def overview(shown: list[View], plain: bool = False) -> str:
     for name in dict.fromkeys(name for question in asked for name in question.scales):
         views.setdefault(name, View(name))
     scales = [name for name in views if any(name in question.scales for question in asked)]
-    heads = {name: f"{ENCODERS[name]} (`{name}`)" if name in ENCODERS else f"`{name}`" for name in scales}
     lines = []
     for question in asked:
         title = question.short if plain else f"[{question.short}](questions/{question.id})"
         cells = [answer_cell(question, views[name]) if name in question.scales else "–" for name in scales]
         lines.append([question.number, title, *cells])
-    head = ["#", "research question", *heads.values()]
+    head = ["#", "research question", *map(column, scales)]
     return markdown_table(head, lines) if lines else ""
 
 
@@ -37,11 +36,11 @@ def answer_cell(question: Question, view: View) -> str:
     """The word of a question's answer at a scale, with its interval."""
     row = view.asked(question)[1][0]
     if row["estimate"] is None:
-        done, planned = questions.runs_done(question, view.declared, view.stored)
+        done, planned, _ = view.progress(question)
         return f"{UNFINISHED}: {done:,} of {planned:,} runs" if done else "not run"
     word = row["verdict"] if is_finished(question, view) else f"{UNFINISHED}; so far: {row['verdict']}"
     but = f"; a gate fails: {row['note']}" if row["note"] else ""
-    return f"**{word}**{but}<br>{row['name']}: {interval_cell(row)}, {seeds_of(question, view)} seeds"
+    return f"**{word}**{but}<br>{row['name']}: {interval_cell(row)}, {view.progress(question).seeds} seeds"
 
 
 def page(question: Question, view: View, out: Path) -> str:
@@ -49,10 +48,9 @@ def page(question: Question, view: View, out: Path) -> str:
     ledger, found = view.asked(question)
     gates = questions.gates_of(question, ledger)
     rule = questions.RULE.format(margin=questions.margin_of(question), dated=question.dated)
-    limits = questions.LIMITS + added(question, found, gates)
-    tables = f"{contrast_table(found, question.later)}{rule}\n\n{limits}\n\n"
-    if all(row["estimate"] is None for row in found):
-        tables = ""
+    limits, tables = questions.LIMITS + added(question, found, gates), ""
+    if any(row["estimate"] is not None for row in found):
+        tables = f"{contrast_table(found, question.later)}{rule}\n\n{limits}\n\n"
     answer = short_answer(question, found, is_finished(question, view))
     told = f"{answer}\n\n{progress(question, view)}\n\n{tables}{gate_table(gates, question.later)}"
     if found[0]["estimate"] is None:  # a figure beside "not answered yet" would be taken for the answer
@@ -104,7 +102,7 @@ def interval_cell(row: dict) -> str:
 
 def is_finished(question: Question, view: View) -> bool:
     """Whether every run of a design is finished."""
-    done, planned = questions.runs_done(question, view.declared, view.stored)
+    done, planned, _ = view.progress(question)
     return done == planned
 
 
@@ -115,13 +113,8 @@ def side(row: dict) -> str:
 
 def progress(question: Question, view: View) -> str:
     """How many of the planned runs are finished, and with how many seeds."""
-    done, planned = map(count, questions.runs_done(question, view.declared, view.stored))
-    return f"{done} of {planned} runs are in the ledger; the design has {seeds_of(question, view)} seeds."
-
-
-def seeds_of(question: Question, view: View) -> int:
-    """How many seeds a design has."""
-    return len({run.seed for run in studies.runs(question.id, view.declared) if run.phase > 1})
+    done, planned, seeds = map(count, view.progress(question))
+    return f"{done} of {planned} runs are in the ledger; the design has {seeds} seeds."
 
 
 def contrast_table(found: list[dict], later: tuple[str, ...]) -> str:
@@ -175,19 +168,8 @@ def drawn_by_weights(
 
 
 def drawn_pairs(question: Question, view: View, ledger: Ledger, found: list[dict]) -> "plots.Figure | None":
-    """The score on other rows against the score on a target's own, a point for each run, with what is
-    expected.
-    """
-    table = scores_of_pairs(question, ledger)
-    if not question.beyond:
-        return plots.pairs(table)
-    rest = {
-        (cell[2], cell[:2], seed): entry.score
-        for cell, entries in question.beyond(ledger).cells.items()
-        for seed, entry in entries.items()
-    }
-    keys = zip(table.twin, table.cell, table.seed, strict=True)
-    return plots.pairs(table.assign(expected=table.outside - [rest[key] for key in keys]))
+    """The score on other rows against the score on a target's own, a point for each run."""
+    return plots.pairs(scores_of_pairs(question, ledger))
 
 
 def drawn_sizes(question: Question, view: View, ledger: Ledger, found: list[dict]) -> "plots.Figure | None":
@@ -211,17 +193,18 @@ FIGURES = {
 
 
 def scores_of_pairs(question: Question, ledger: Ledger) -> pd.DataFrame:
-    """Both scores of every run of a pair. Columns: target, twin (the task outside), cell (its source with the
-    language of its rows), source, seed, inside, outside.
+    """Both scores of every run of a pair. Columns: target, twin (the task outside), source, seed, inside,
+    outside, and expected, the score outside that is expected, where the question says it.
     """
+    beyond = question.beyond(ledger).cells if question.beyond else {}
     lines = [
-        dict(zip(("target", "twin"), pair, strict=True))
-        | {"cell": source, "source": source[0], "seed": seed}
-        | dict(zip(("inside", "outside"), (side.score for side in sides), strict=True))
-        for pair in question.pairs(ledger.scale)
-        for (source, seed), sides in matched(ledger, pair).items()
+        {"target": target, "twin": twin, "source": source[0], "seed": seed}
+        | {"inside": inside.score, "outside": outside.score}
+        | ({"expected": outside.score - beyond[*source, twin][seed].score} if beyond else {})
+        for target, twin in question.pairs(ledger.scale)
+        for (source, seed), (inside, outside) in matched(ledger, (target, twin)).items()
     ]
-    names = ["target", "twin", "cell", "source", "seed", "inside", "outside"]
+    names = ["target", "twin", "source", "seed", "inside", "outside", *(["expected"] if beyond else [])]
     return pd.DataFrame(lines, columns=names)
 
 

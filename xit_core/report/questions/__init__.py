@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...design import studies
 from ...design.run import Run, parse
@@ -168,10 +168,12 @@ def answers_from(question: Question, ledger: "Ledger") -> list[dict]:
         for name, contrast in question.contrasts(ledger.scale).items()
     ]
     failed = {name: gate.says for name, gate in gates_of(question, ledger).items() if gate.passed is False}
-    if rows and failed:
+    deciding = failed.keys() - question.later
+    # without an estimate, what was added later must not hide why there is none
+    if rows and (deciding or failed and rows[0]["estimate"] is not None):
         added = {name: " (added later)" for name in question.later}
         rows[0]["note"] = "; ".join(f"{name}{added.get(name, '')}: {says}" for name, says in failed.items())
-        rows[0] |= {"verdict": UNTESTABLE} if failed.keys() - question.later else {}
+        rows[0] |= {"verdict": UNTESTABLE} if deciding else {}
     return rows
 
 
@@ -183,7 +185,7 @@ def told(question: Question, scale: Scale, stored: list[dict]) -> list[dict]:
     what it is so far.
     """
     ledger = ledger_of(question, scale, stored)
-    done, planned = runs_done(question, scale, stored)
+    done, planned, _ = progress(question, scale, stored)
     about = {"question": question.id, "number": question.number, "scale": scale.name}
     rows = [about | row | {"runs": [done, planned]} for row in answers_from(question, ledger)]
     for row in rows[1:]:
@@ -195,10 +197,19 @@ def told(question: Question, scale: Scale, stored: list[dict]) -> list[dict]:
     return rows
 
 
-def runs_done(question: Question, scale: Scale, stored: list[dict]) -> tuple[int, int]:
-    """How many of the runs of a design are finished, and how many there are."""
+class Progress(NamedTuple):
+    """How many of the runs of a design are finished, and how many there are, with how many seeds."""
+
+    done: int
+    planned: int
+    seeds: int
+
+
+def progress(question: Question, scale: Scale, stored: list[dict]) -> Progress:
+    """How far a design is at a scale. `stored`: the scale's ledger."""
     planned, have = studies.runs(question.id, scale), {row["id"] for row in stored}
-    return sum(run.id in have for run in planned), len(planned)
+    seeds = {run.seed for run in planned if run.phase > 1}
+    return Progress(sum(run.id in have for run in planned), len(planned), len(seeds))
 
 
 def gates_of(question: Question, ledger: "Ledger") -> "dict[str, Gate]":
