@@ -255,7 +255,10 @@ def test_a_planted_interaction_with_the_start_is_found_and_a_null_is_not(name, s
 
     question, rows = questions.QUESTIONS[name], rows_of_starts(name, start, add)
     ledger = questions.ledger_of(question, SCALES["micro"], rows)
-    assert [gate.passed for gate in questions.gates_of(question, ledger).values()] == [True] * 3
+    gates_then = [
+        gate for told, gate in questions.gates_of(question, ledger).items() if told not in question.later
+    ]
+    assert [gate.passed for gate in gates_then] == [True] * 3
     found = questions.answers_from(question, ledger)
     assert found[0]["verdict"] in ((word,) if points else (word, "open"))
     assert found[0]["low"] < points < found[0]["high"] and abs(found[alone]["estimate"]) < 1
@@ -339,10 +342,13 @@ def test_an_end_of_an_interval_is_on_its_side_of_zero():
 
 def test_what_is_said_before_every_run_is_there_is_no_answer():
     row = {"name": "joint − single", "verdict": "yes", "note": "", "estimate": 3.0, "low": 1.0, "high": 5.0}
-    row |= {"detectable": 4.0, "narrow": True}
+    row |= {"detectable": 4.0, "narrow": True, "wide": [0.5, 5.5]}
     view, question = chapters.View("micro"), questions.QUESTIONS["adapters"]
     told = question_pages.short_answer(question, [row], True)
-    assert told.startswith("**Short answer: yes.** *joint − single*: +3.0")
+    assert told.startswith(
+        "**Short answer: yes.** *joint − single*: +3.0 [+1.0, +5.0] points; widened to cover all 5 answers "
+        "together, [+0.5, +5.5]."
+    )
     told = question_pages.short_answer(question, [row], False)
     assert told.startswith("**Not finished, and no answer; so far: yes.**")
     assert not question_pages.is_finished(question, view)
@@ -351,6 +357,70 @@ def test_what_is_said_before_every_run_is_there_is_no_answer():
     finished = chapters.View("micro")
     assert question_pages.is_finished(question, finished)
     assert question_pages.answer_cell(question, finished).count("not finished") == 0
+
+
+def test_what_qualifies_an_answer_stands_with_it():
+    rows = adapters_ledger(lambda run: 6.0 * bool(joint_by_adapters(run)))
+    question = questions.QUESTIONS["adapters"]
+    ledger = questions.ledger_of(question, MICRO, rows)
+    found = questions.answers_from(question, ledger)
+    assert all(row["wide"][0] < row["low"] < row["high"] < row["wide"][1] for row in found)
+    told = question_pages.short_answer(question, found, True)
+    assert f"The positive control is **not found**: *{question.controls[0]}*, " in told
+    control = next(row for row in found if row["name"] in question.controls)
+    assert question_pages.control(control | {"verdict": "yes"}).startswith("the positive control is found")
+    assert "not measured yet" in question_pages.control(control | {"estimate": None})
+    literal = replace(question, literal=found[2]["name"])
+    cell = question_pages.interval_cell(found[2])
+    assert (
+        f"Taken at its word, the question asks for {found[2]['name']} ‡: {cell}"
+        in question_pages.short_answer(literal, found, True)
+    )
+
+
+def test_the_answer_is_told_target_by_target():
+    rows = adapters_ledger(lambda run: 6.0 * (run.on == "xquad" and bool(joint_by_adapters(run))))
+    question = questions.QUESTIONS["adapters"]
+    lines = questions.target_by_target(question, questions.ledger_of(question, MICRO, rows))
+    found = {line.target: line.found["estimate"] for line in lines}
+    assert tuple(found) == TARGETS and found["xquad"] == pytest.approx(6, abs=1.5)
+    assert abs(found["mlqa"]) < 1.5
+    assert all(len(line.baseline) == 1 and line.outside == "" for line in lines)
+    assert question_pages.target_table([]) == ""
+
+
+def test_parts_of_an_answer_read_what_was_learned_alone():
+    def add(run):  # one target is no better than random weights, and there the joint training is far ahead
+        lost = -30.0 * (run.on == "tydiqa" and not run.model)
+        return lost + 20.0 * (run.on == "tydiqa" and bool(joint_by_adapters(run)))
+
+    rows = learned(adapters_ledger(add))
+    found = {row["name"]: row for row in questions.answers(questions.QUESTIONS["adapters"], MICRO, rows)}
+    assert found[questions.adapters.EQUAL]["estimate"] == pytest.approx(4, abs=1)
+    assert found[questions.adapters.TARGETS_LEARNED]["estimate"] == pytest.approx(0, abs=1)
+    assert found[questions.adapters.TASKS_LEARNED]["estimate"] == pytest.approx(4, abs=1)
+    assert questions.answers(questions.QUESTIONS["adapters"], MICRO, [])[-1]["estimate"] is None
+    with pytest.raises(contrasts.Short, match="nothing is learned"):
+        questions.learned({"xnli": gates.Gate(False, ""), "pawsx": None})
+
+
+def test_tasks_that_are_not_learned_after_a_start_are_named():
+    rows = learned(rows_of_starts("multimodal", "scenes", lambda run: 0.0))
+    for row in rows:
+        if (row["phase"], row["on"], row["lang"]) == (2, "mnli", "mt"):
+            row["scores"] = [score | {"value": 10.0} for score in row["scores"]]
+    question = questions.QUESTIONS["multimodal"]
+    ledger = questions.ledger_of(question, MICRO, rows)
+    found = questions.gates_of(question, ledger)[questions.multimodal.ABROAD_LEARNED]
+    assert found == gates.Gate(True, "2 of 3, 2 needed; not mnli")
+    empty = questions.ledger_of(question, MICRO, [])
+    assert questions.multimodal.tasks_learned(empty) == gates.Gate(None, "0 of 3, 2 needed; 3 not known yet")
+
+
+def test_runs_that_other_studies_have_too_are_counted():
+    main = {run.id for run in studies.runs("main", MICRO)}
+    own = {run.id for run in studies.runs("adapters", MICRO)}
+    assert len(own & main) < questions.shared_runs(questions.QUESTIONS["adapters"], MICRO) < len(own)
 
 
 # -- what is lost between a target and its twin --------------------------------------------------------------

@@ -200,8 +200,7 @@ class Ledger:
             raise Short("not part of the study at this scale")
         common = set.intersection(*(set(self.cells[cell]) for cell in cells))
         if len(common) < self.least:
-            done = sum(len(self.cells[cell]) for cell in cells)
-            raise Short(f"{len(common)} of {self.least} seeds complete ({done:,} runs so far)")
+            raise Short(f"{len(common)} of {self.least} seeds complete")
         return sorted(common)
 
     def gap(self, weights: Weights) -> Interval:

@@ -63,7 +63,8 @@ def task_gate(ledger: Ledger, rows: list[dict], task: Task) -> Gate:
     scores = [scores_of(row, task) for row in rows]
     mean, low = float(np.mean([value for value, _ in scores])), lower_bound(scores)
     floor = max([guessing(ledger, task), *(guess_in(row, task) for row in rows)])
-    return Gate(low > floor, f"{mean:.1f} on its own rows, at least {low:.1f}; guessing {floor:.1f}")
+    told = f"{mean:.1f} on its own rows, lower 95 % bound {low:.1f}; guessing {floor:.1f}"
+    return Gate(low > floor, told)
 
 
 def scores_of(row: dict, task: Task) -> tuple[float, int] | None:
@@ -134,6 +135,7 @@ def enough(parts: dict[str, Gate | None], least: int) -> Gate:
     unknown = sum(part is None or part.passed is None for part in parts.values())
     failed = ", ".join(name for name, part in parts.items() if part and part.passed is False)
     says = f"{passed} of {len(parts)}, {least} needed" + (f"; not {failed}" if failed else "")
+    says += f"; {unknown} not known yet" if unknown else ""
     return Gate(True if passed >= least else None if passed + unknown >= least else False, says)
 
 

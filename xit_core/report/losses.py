@@ -156,18 +156,21 @@ def side(entry: Entry, langs: set[str]) -> Side:
     return Side(entry, score, (rest + 1) * entry.items - rest * abroad if alike else entry.items)
 
 
-def robustness(ledger: Ledger, pairs: Sequence[Pair], weights: Weights, judged: Sequence[Source]) -> Interval:
+def robustness(
+    ledger: Ledger, pairs: Sequence[Pair], weights: Weights, judged: Sequence[Source], part: str = WHOLE
+) -> Interval:
     """The interval of a weighted sum of effective robustness.
 
     The line varies with the seeds, too: their part of the variance is the jackknife's, which draws it anew
-    without each of them. `judged`: the sources that it does not go through. Raises: Short.
+    without each of them. `judged`: the sources that it does not go through; `part`: which languages count.
+    Raises: Short.
     """
-    whole = Losses(ledger, pairs, effective_robustness, judged=judged)
+    whole = Losses(ledger, pairs, effective_robustness, part, judged)
     seeds = whole.seeds(weights)
 
     def without(left: int | None) -> float:
         kept = ledger.restricted(lambda cell, seed: seed in seeds and seed != left)
-        cells = Losses(kept, pairs, effective_robustness, judged=judged).cells
+        cells = Losses(kept, pairs, effective_robustness, part, judged).cells
         return sum(w * np.mean([x.score for x in cells[cell].values()]) for cell, w in weights.items())
 
     n, mean = len(seeds), float(without(None))

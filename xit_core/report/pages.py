@@ -399,6 +399,7 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
             f"questions/{question.id}.md": per_scale(
                 views_of(question.scales, shown), partial(question_pages.page, question, out=out)
             )
+            + question_pages.rule(question)
             for question in questions.QUESTIONS.values()
         },
         **micro.pages(),

@@ -7,8 +7,9 @@ import pandas as pd
 
 from ..design import studies
 from . import plots, questions
-from .chapters import View, column, count, figure, markdown_table, minus, number, small, with_interval
+from .chapters import View, column, count, end, figure, markdown_table, minus, number, small, with_interval
 from .contrasts import Ledger
+from .gates import constant_answers
 from .losses import matched
 from .questions import OPEN, UNFINISHED, Question
 
@@ -34,30 +35,47 @@ def overview(shown: list[View], plain: bool = False) -> str:
 
 def answer_cell(question: Question, view: View) -> str:
     """The word of a question's answer at a scale, with its interval."""
-    row = view.asked(question)[1][0]
+    row, *others = view.asked(question)[1]
     if row["estimate"] is None:
         done, planned, _ = view.progress(question)
         return f"{UNFINISHED}: {done:,} of {planned:,} runs" if done else "not run"
     word = row["verdict"] if is_finished(question, view) else f"{UNFINISHED}; so far: {row['verdict']}"
     but = f"; a gate fails: {row['note']}" if row["note"] else ""
-    return f"**{word}**{but}<br>{row['name']}: {interval_cell(row)}, {view.progress(question).seeds} seeds"
+    told = f"**{word}**{but}<br>{row['name']}: {interval_cell(row)}, {view.progress(question).seeds} seeds"
+    return told + "".join(f"<br>{literally(other, question)}" for other in taken_literally(question, others))
+
+
+def taken_literally(question: Question, found: list[dict]) -> list[dict]:
+    """The contrast that takes a question at its word, where that is not the answer; [] without one."""
+    return [row for row in found if row["name"] == question.literal and row["estimate"] is not None]
+
+
+def literally(row: dict, question: Question) -> str:
+    """That contrast in words."""
+    told = f"{dated(row['name'], question.later)}: {interval_cell(row)}, {side(row)}"
+    return f"taken at its word, the question asks for {told}"
 
 
 def page(question: Question, view: View, out: Path) -> str:
     """The chapter's page for one scale; its figure is saved in the folder `out`."""
     ledger, found = view.asked(question)
     gates = questions.gates_of(question, ledger)
-    rule = questions.RULE.format(margin=questions.margin_of(question), dated=question.dated)
-    limits, tables = questions.LIMITS + added(question, found, gates), ""
-    if any(row["estimate"] is not None for row in found):
-        tables = f"{contrast_table(found, question.later)}{rule}\n\n{limits}\n\n"
     answer = short_answer(question, found, is_finished(question, view))
-    told = f"{answer}\n\n{progress(question, view)}\n\n{tables}{gate_table(gates, question.later)}"
+    told = f"{answer}\n\n{progress(question, view)}\n\n"
     if found[0]["estimate"] is None:  # a figure beside "not answered yet" would be taken for the answer
-        return told
+        return told + gate_table(gates, question.later)
     draw = partial(FIGURES[question.figure], question, view, ledger, found)
     says = f"{found[0]['name']}: {interval_cell(found[0])}."
+    told += contrast_table(found, question.later) + added(question, found, gates)
+    told += gate_table(gates, question.later) + one_answer(question, ledger)
+    told += target_table(questions.target_by_target(question, ledger))
     return told + figure(out, view, question.figure, draw, question.id, title=says)
+
+
+def rule(question: Question) -> str:
+    """How a chapter's contrasts are read: the rule, its limits, and what the gates ask."""
+    told = questions.RULE.format(margin=questions.margin_of(question), dated=question.dated)
+    return f"\n## How the answer is read\n\n{told}\n\n{questions.LIMITS}\n\n{questions.GATES_SAY}\n"
 
 
 def short_answer(question: Question, found: list[dict], finished: bool) -> str:
@@ -76,9 +94,26 @@ def short_answer(question: Question, found: list[dict], finished: bool) -> str:
     ]
     because = f" A gate fails: {row['note']}." if row["note"] else ""
     word = "Short answer" if finished else "Not finished, and no answer; so far"
-    answer = f"*{row['name']}*: {interval_cell(row)} points{seen(row)}.{because}"
+    answer = f"*{row['name']}*: {interval_cell(row)} points{seen(row)}; {widened(row)}.{because}"
+    said = [literally(other, question) for other in taken_literally(question, others)]
+    said += [control(other) for other in others if other["name"] in question.controls]
+    parts = [answer, *(f"{each[0].upper()}{each[1:]}." for each in said)]
     told = f"\n\nBeside it:\n\n{''.join(beside)}" if beside else ""
-    return f"**{word}: {row['verdict']}.** {answer}{told}"
+    return f"**{word}: {row['verdict']}.** {' '.join(parts)}{told}"
+
+
+def widened(row: dict) -> str:
+    """The interval of an answer that covers those of all questions, in words."""
+    low, high = map(end, row["wide"])
+    return f"widened to cover all {len(questions.QUESTIONS)} answers together, [{low}, {high}]"
+
+
+def control(row: dict) -> str:
+    """Whether a positive control is found, in words."""
+    if row["estimate"] is None:
+        return f"the positive control is not measured yet: {row['name']}"
+    found = "is found" if row["verdict"] == questions.YES else "is **not found**"
+    return f"the positive control {found}: *{row['name']}*, {interval_cell(row)}"
 
 
 def seen(row: dict) -> str:
@@ -86,13 +121,39 @@ def seen(row: dict) -> str:
     if row["verdict"] != OPEN:
         return ""
     told = f"; a difference of {number(row['detectable'])} would probably have been seen"
-    return told + ("" if row["narrow"] else ", and *no difference* could not have been said of any estimate")
+    if row["narrow"]:
+        return told
+    return f"{told}, but with an interval this wide not even an estimate of zero would be *no difference*"
 
 
 def added(question: Question, found: list[dict], gates: dict) -> str:
     """Which contrasts and gates were added after the answer had been read; "" where none was."""
     names = [name for name in (*(row["name"] for row in found), *gates) if name in question.later]
-    return f" {questions.LATER_MARK} {questions.LATER}{'; '.join(names)}." if names else ""
+    marked = "contrasts and gates that were added after the answer had been read; they decide nothing."
+    return f"{questions.LATER_MARK} marks {marked}\n\n" if names else ""
+
+
+def one_answer(question: Question, ledger: Ledger) -> str:
+    """How many of a question's runs give one answer to every row; "" where none does."""
+    ids = tuple(entry.id for seeds in ledger.cells.values() for entry in seeds.values())
+    told = constant_answers(ledger, ids)
+    return f"{told[0].upper()}{told[1:]}. They count like all others.\n\n" if told else ""
+
+
+def target_table(lines: list[questions.OnOne]) -> str:
+    """The answer on each target alone, beside what the baseline scores there; "" without lines."""
+    if not lines:
+        return ""
+    words, paired = {True: "yes", False: "no", None: "not known yet"}, any(line.outside for line in lines)
+    head = ["target", "learned", "without an intermediate task"]
+    head += ["the same on the other rows"] if paired else []
+    told = [
+        [f"`{line.target}`", words[line.learned], *(number(x) for x in line.baseline)]
+        + [interval_cell(line.found) if line.found["estimate"] is not None else "–"]
+        for line in lines
+    ]
+    table = small(markdown_table([*head, "the answer here alone [95 %]"], told))
+    return f"Target by target, which is not judged:\n\n{table}"
 
 
 def interval_cell(row: dict) -> str:
@@ -112,9 +173,13 @@ def side(row: dict) -> str:
 
 
 def progress(question: Question, view: View) -> str:
-    """How many of the planned runs are finished, and with how many seeds."""
+    """How many of the planned runs are finished, with how many seeds, and how many are shared."""
     done, planned, seeds = map(count, view.progress(question))
-    return f"{done} of {planned} runs are in the ledger; the design has {seeds} seeds."
+    shared = count(questions.shared_runs(question, view.declared))
+    return (
+        f"{done} of {planned} runs are in the ledger; the design has {seeds} seeds. {shared} of its runs are "
+        "also part of other studies."
+    )
 
 
 def contrast_table(found: list[dict], later: tuple[str, ...]) -> str:
@@ -126,7 +191,7 @@ def contrast_table(found: list[dict], later: tuple[str, ...]) -> str:
         "contrast, in points where nothing else is said",
         "estimate [95\N{NO-BREAK SPACE}%]",
         "detectable",
-        "word",
+        "what the interval says",
     ]
     lines = [
         [dated(row["name"], later), "–", "–", row["note"]]

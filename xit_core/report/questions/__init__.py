@@ -37,17 +37,24 @@ RULE = (
     "A contrast is *above zero* or *below zero* where its 95 % interval is; otherwise it is *no difference* "
     "where two one-sided tests place it within {margin:g} point of zero, and *open* where they do not, or "
     "it is not in points. The first contrast answers the question: above zero is *yes*, below zero "
-    "*no, the opposite*, and where a gate fails it is *not testable*. "
-    "That rule was fixed on {dated}, before the first run of this question; the words for the contrasts that "
-    "do not answer came after question 2 had been read."
+    "*no, the opposite*, and where a gate that was fixed before the runs fails it is *not testable*. "
+    "That rule was fixed on {dated}, before any run was made that only this question has; what other studies "
+    "share with it may have been read before."
 )
 LIMITS = (
-    "*Detectable* is the true difference that such a study finds in eight of ten repetitions. Each interval "
-    "stands alone: none is widened for the other contrasts or the other questions, so one in twenty misses. "
-    "It covers seeds and test rows; encoder, data sets, languages and recipe are always the same."
+    "*Detectable* is the true difference that such a study finds in eight of ten repetitions; an estimate "
+    "that is significant and smaller than that tends to be too large. Each interval in the table stands "
+    "alone and misses with a probability of one in twenty, so of a whole table one is likely to miss; the "
+    "widened interval of an answer covers the answers of all questions together. "
+    "Intervals cover seeds and test rows; encoder, data sets, languages and recipe are always the same."
+)
+GATES_SAY = (
+    "A training is learned where the lower 95 % bound of its score is above *guessing*: the best of chance, "
+    "of one answer to every row, and, where answers are spans, of random weights. A question asks that more "
+    "than half of several tasks are learned, a claim about the nine that six of nine are. Targets are "
+    "compared with three seeds of random weights."
 )
 LATER_MARK = "‡"
-LATER = "added after the answer had been read, and decides nothing: "
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,10 @@ class Question:
     pairs: "Callable[[Scale], tuple[Pair, ...]] | None" = None
     # of its scores in another domain, what is left beyond what is expected
     beyond: "Callable[[Ledger], Losses] | None" = None
+    # the same on one target alone, or on the other task of one pair: shown target by target, never judged
+    on_one: "Callable[[Scale, str], Contrast] | None" = None
+    literal: str = ""  # the contrast that takes the question at its word, where that is not the answer
+    controls: tuple[str, ...] = ()  # contrasts that are known to be above zero, if the design can see them
     beside: tuple[str, ...] = ()  # contrasts that a short answer says, too; () = the second
     # contrasts and gates that were added after the answer had been read: they are marked, and decide nothing
     later: tuple[str, ...] = ()
@@ -105,6 +116,18 @@ def inside(pairs: "Sequence[Pair]") -> tuple[str, ...]:
 def after(start: str, task: str) -> str:
     """The source that trains a task after a start; either may be "", for nothing."""
     return " > ".join(filter(None, (start, task)))
+
+
+def learned(found: "dict[str, Gate | None]") -> tuple[str, ...]:
+    """The names whose gate is passed.
+
+    Raises: Short where none is.
+    """
+    from ..contrasts import Short
+
+    if names := tuple(name for name, gate in found.items() if gate and gate.passed):
+        return names
+    raise Short("nothing is learned")
 
 
 def gain_after(start: str, sources: "Sequence[Source]", targets: Sequence[str]) -> "Weights":
@@ -153,9 +176,9 @@ def ledger_of(question: Question, scale: Scale, stored: list[dict] | None = None
 def answers(question: Question, scale: Scale, stored: list[dict] | None = None) -> list[dict]:
     """Every contrast of a question at a scale, the answer first.
 
-    Keys: name; estimate, low, high and the smallest detectable difference, in points; narrow,
-    whether an estimate of zero would be no difference; verdict; note, why there is no estimate or which gate
-    failed.
+    Keys: name; estimate, low, high and the smallest detectable difference, in points; wide, the interval that
+    covers one contrast of every question together; narrow, whether an estimate of zero would be no
+    difference; verdict; note, why there is no estimate or which gate failed.
     """
     return answers_from(question, ledger_of(question, scale, stored))
 
@@ -212,6 +235,48 @@ def progress(question: Question, scale: Scale, stored: list[dict]) -> Progress:
     return Progress(sum(run.id in have for run in planned), len(planned), len(seeds))
 
 
+class OnOne(NamedTuple):
+    """The answer of a question on one target alone: descriptive, never judged."""
+
+    target: str
+    outside: str  # the other task of its pair; "" without
+    learned: bool | None  # None: not known yet
+    baseline: tuple[float, ...]  # without an intermediate task, in points; of a pair inside and outside
+    found: dict  # as `answer` has it
+
+
+def target_by_target(question: Question, ledger: "Ledger") -> list[OnOne]:
+    """The answer on each target of the design; [] where the question has none."""
+    from ..contrasts import BASELINE
+    from ..gates import gates as of
+
+    scale, passed = ledger.scale, of(ledger).targets
+    parts = question.pairs(scale) if question.pairs else [(target, "") for target in ledger.targets]
+    lines = []
+    for target, outside in parts if question.on_one else ():
+        scores = [
+            [entry.score for entry in ledger.cells.get((*BASELINE, name), {}).values()]
+            for name in filter(None, (target, outside))
+        ]
+        found = answer(ledger, outside or target, question.on_one(scale, outside or target), 0.0)
+        gate = passed.get(target)
+        lines.append(
+            OnOne(target, outside, gate and gate.passed, tuple(sum(x) / len(x) for x in scores if x), found)
+        )
+    return lines
+
+
+def shared_runs(question: Question, scale: Scale) -> int:
+    """How many runs of a question's design another study at the scale has, too."""
+    others = (
+        name
+        for name in STUDIES
+        if name != question.id and (name not in QUESTIONS or scale.name in QUESTIONS[name].scales)
+    )
+    own = {run.id for run in studies.runs(question.id, scale)}
+    return len(own & {run.id for name in others for run in studies.runs(name, scale)})
+
+
 def gates_of(question: Question, ledger: "Ledger") -> "dict[str, Gate]":
     """The gates of a question's answer, by name."""
     return question.gates(ledger) if question.gates else {}
@@ -227,13 +292,16 @@ def margin_of(question: Question) -> float:
 def answer(ledger: "Ledger", name: str, contrast: "Contrast", margin: float) -> dict:
     """One contrast, measured, or why it cannot be. `margin`: within which it is no difference, 0 = none."""
     from ..contrasts import Short
+    from ..stats import LEVEL
 
-    row = dict.fromkeys(("estimate", "low", "high", "detectable", "narrow"))
+    row = dict.fromkeys(("estimate", "low", "high", "wide", "detectable", "narrow"))
     try:
         gap = contrast(ledger) if callable(contrast) else ledger.gap(contrast)
     except Short as short:
         return {"name": name} | row | {"verdict": OPEN, "note": str(short)}
     row = {"estimate": gap.mean, "low": gap.low, "high": gap.high, "detectable": gap.detectable()}
+    half = gap.half(LEVEL / len(QUESTIONS))
+    row["wide"] = [gap.mean - half, gap.mean + half]
     row["narrow"] = verdict(replace(gap, mean=0.0), margin) == SAME
     return {"name": name} | row | {"verdict": verdict(gap, margin), "note": ""}
 

@@ -7,7 +7,7 @@ from ...design.run import PRETRAINED, SINGLE, SUM, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from . import Question, joint, seeds_at, singles
+from . import Question, joint, learned, seeds_at, singles
 
 if TYPE_CHECKING:
     from ..contrasts import Cell, Ledger, Source, Weights
@@ -20,6 +20,12 @@ SEEDS = {"micro": 8}  # elsewhere as many as a verdict needs
 METHODS = {ADAPTER: "adapters", FULL: "full training"}  # as the names of contrasts say them
 FUSED = f"{ADAPTER} > {FUSION}"
 JOINTLY = "joint training by adapters"
+JOINTLY_IN_FULL = "joint training in full"
+CONTROL = "SQuAD − none on XQuAD, adapters"
+EQUAL, WHOLE_DOSE = "joint − mean of single tasks, adapters", ", steps of all tasks"
+# the answer once more: on parts of the targets that have F1, and on what was learned
+SPANS, TAGS = f"{EQUAL}, question answering alone", f"{EQUAL}, tagging alone"
+TASKS_LEARNED, TARGETS_LEARNED = (f"{EQUAL}, {what} that were learned" for what in ("tasks", "targets"))
 LEARNED = 3  # of the targets with F1 that must be learned, and of the single tasks more than half
 
 
@@ -75,11 +81,18 @@ def source(method: str, name: str, steps: str = SUM) -> "Source":
     return named(method, at(name, steps)), PIVOT
 
 
-def over_singles(scale: Scale, method: str, ours: "Source", on: tuple[str, ...]) -> "Weights":
-    """The weights of a source minus the mean of the single tasks trained by a method."""
+def over_singles(
+    scale: Scale, method: str, ours: "Source", on: tuple[str, ...], tasks: tuple[str, ...] = ()
+) -> "Weights":
+    """The weights of a source minus the mean of the single tasks, or of these, trained by a method."""
     from ..contrasts import mean_contrast, versus
 
-    return mean_contrast([versus(ours, source(method, name), on) for name in singles(scale)])
+    return mean_contrast([versus(ours, source(method, name), on) for name in tasks or singles(scale)])
+
+
+def on_one(scale: Scale, target: str) -> "Weights":
+    """The weights of the answer on one target alone."""
+    return over_singles(scale, ADAPTER, source(ADAPTER, joint(scale), SINGLE), (target,))
 
 
 def contrasts(scale: Scale) -> "dict[str, Contrast]":
@@ -91,7 +104,7 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     equal = {method: source(method, together, SINGLE) for method in (FULL, ADAPTER, LORA)}
     first, usual = (over_singles(scale, method, equal[method], on) for method in (ADAPTER, FULL))
     found = {
-        "joint − mean of single tasks, adapters": first,
+        EQUAL: first,
         "joint − best single task, adapters": lambda ledger: over_best(ledger, equal[ADAPTER], on),
         "joint − none, adapters": versus(equal[ADAPTER], source(ADAPTER, ""), on),
         "fusion of single tasks − their mean": over_singles(scale, ADAPTER, source(FUSION, together), on),
@@ -101,19 +114,37 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
             {}, over_singles(scale, ADAPTER, source(ADAPTER, ""), on)
         ),
         "adapters − full training, no intermediate task": versus(source(ADAPTER, ""), source(FULL, ""), on),
-        "SQuAD − none on XQuAD, adapters": versus(source(ADAPTER, "squad1"), source(ADAPTER, ""), ("xquad",)),
-    }  # fmt: skip
+        CONTROL: versus(source(ADAPTER, "squad1"), source(ADAPTER, ""), ("xquad",)),
+        "joint − SQuAD, adapters": versus(equal[ADAPTER], source(ADAPTER, "squad1"), on),
+    } | parts(scale, on)  # fmt: skip
     if whole(scale):
-        all_steps = source(ADAPTER, together)
-        found["joint − mean of single tasks, adapters, steps of all tasks"] = over_singles(
-            scale, ADAPTER, all_steps, on
-        )
+        for method, name in METHODS.items():
+            found[f"joint − mean of single tasks, {name}{WHOLE_DOSE}"] = over_singles(
+                scale, method, source(method, together), on
+            )
         found["joint: LoRA − full training"] = versus(equal[LORA], equal[FULL], on)
         for method in (ADAPTER, FULL):
             found[f"joint − mean of single tasks, {METHODS[method]}, all nine targets"] = over_singles(
                 scale, method, equal[method], targets(scale)
             )
     return found
+
+
+def parts(scale: Scale, on: tuple[str, ...]) -> "dict[str, Contrast]":
+    """The answer on question answering and on tagging, and on what was learned."""
+    ours = source(ADAPTER, joint(scale), SINGLE)
+    found = {
+        name: over_singles(scale, ADAPTER, ours, tuple(t for t in on if TASKS[t].kind == kind))
+        for name, kind in ((SPANS, "span"), (TAGS, "tag"))
+    }
+
+    def on_learned(ledger: "Ledger") -> "Interval":
+        return ledger.gap(over_singles(scale, ADAPTER, ours, learned(gates_of_targets(ledger))))
+
+    def over_learned(ledger: "Ledger") -> "Interval":
+        return ledger.gap(over_singles(scale, ADAPTER, ours, on, learned(gates_of_singles(ledger))))
+
+    return found | {TARGETS_LEARNED: on_learned, TASKS_LEARNED: over_learned}
 
 
 def over_best(ledger: "Ledger", ours: "Source", on: tuple[str, ...]) -> "Interval":
@@ -153,18 +184,30 @@ def f1_alone(stored: list[dict]) -> list[dict]:
     ]
 
 
-def gates(ledger: "Ledger") -> "dict[str, Gate]":
-    """Enough targets and single tasks are learned, and of the tasks of the joint training."""
-    from ..gates import enough, stage_gate
+def gates_of_targets(ledger: "Ledger") -> "dict[str, Gate | None]":
+    """The gate of each target that has F1."""
     from ..gates import gates as of
 
-    found, scale, needed = of(ledger), ledger.scale, len(singles(ledger.scale)) // 2 + 1
-    alone = {name: found.stages.get(source(ADAPTER, name)) for name in singles(scale)}
-    on = {name: found.targets.get(name) for name in targets(scale) if name in F1}
+    return {name: of(ledger).targets.get(name) for name in targets(ledger.scale) if name in F1}
+
+
+def gates_of_singles(ledger: "Ledger") -> "dict[str, Gate | None]":
+    """The gate of each single task, trained by adapters."""
+    from ..gates import gates as of
+
+    return {name: of(ledger).stages.get(source(ADAPTER, name)) for name in singles(ledger.scale)}
+
+
+def gates(ledger: "Ledger") -> "dict[str, Gate]":
+    """Enough targets and single tasks are learned, and of the tasks of the joint trainings."""
+    from ..gates import enough, stage_gate
+
+    scale, needed = ledger.scale, len(singles(ledger.scale)) // 2 + 1
     return {
-        "targets learned": enough(on, LEARNED),
-        "single tasks learned by adapters": enough(alone, needed),
+        "targets learned": enough(gates_of_targets(ledger), LEARNED),
+        "single tasks learned by adapters": enough(gates_of_singles(ledger), needed),
         JOINTLY: stage_gate(ledger, source(ADAPTER, joint(scale), SINGLE), needed),
+        JOINTLY_IN_FULL: stage_gate(ledger, source(FULL, joint(scale), SINGLE), needed),
     }
 
 
@@ -173,13 +216,17 @@ QUESTION = Question(
     "Can adapter-based intermediate-task training on multiple intermediate tasks simultaneously improve "
     "zero-shot cross-lingual transfer performance on XTREME compared to single intermediate-task training, "
     "as measured by average F1-score across languages?",
-    "Is a joint intermediate training by adapters better than single ones?",
+    "Is a joint intermediate training by adapters better than the average single one?",
     ("micro", "small"), runs, contrasts, cell_of, f1_alone, gates, "weights",
+    on_one=on_one, controls=(CONTROL,),
     beside=(
-        "joint − best single task, adapters", "joint − none, adapters",
-        "joint − mean of single tasks, adapters, steps of all tasks", "SQuAD − none on XQuAD, adapters",
+        "joint − best single task, adapters", "joint − none, adapters", f"{EQUAL}{WHOLE_DOSE}",
+        SPANS, TAGS, TASKS_LEARNED, TARGETS_LEARNED,
     ),
-    later=(JOINTLY, "joint − none, adapters", *(
-        f"joint − mean of single tasks, {name}, all nine targets" for name in METHODS.values()
-    )),
+    later=(
+        JOINTLY, JOINTLY_IN_FULL, "joint − none, adapters", "joint − SQuAD, adapters",
+        SPANS, TAGS, TASKS_LEARNED, TARGETS_LEARNED,
+        f"joint − mean of single tasks, {METHODS[FULL]}{WHOLE_DOSE}",
+        *(f"joint − mean of single tasks, {name}, all nine targets" for name in METHODS.values()),
+    ),
 )  # fmt: skip

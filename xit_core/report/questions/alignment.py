@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ...design.run import PRETRAINED, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
-from ...design.tasks import TARGETS
+from ...design.tasks import TARGETS, TASKS
 from . import Question, after, gain_after, gates_of_starts, seeds_at
 
 if TYPE_CHECKING:
@@ -17,8 +17,13 @@ TASKS_AT = {"micro": ("squad1", "mnli")}  # the intermediate tasks after each st
 TARGETS_AT = {"micro": TARGETS}
 FEW_TARGETS = ("xnli", "panx", "xquad")  # elsewhere: one of each kind
 SEEDS = {"micro": 20}  # of the alignment and of what comes after it; elsewhere as many as a verdict needs
-LATER = (  # the comparison that the question asks for in so many words, and the same of its sham
+ANSWER = "gain after preferences − gain after shuffled ones"
+TUNED = f"{ANSWER}, without retrieval"
+LITERAL = "preferences, then the task − the task alone"
+LATER = (
     "gain after preferences − gain without either", "gain after shuffled preferences − gain without either",
+    LITERAL, "preferences, then the task − nothing", "shuffled preferences − nothing, no intermediate task",
+    TUNED,
 )  # fmt: skip
 LEARNED = {"micro": 6}  # of the targets that must be learned; elsewhere two of the three
 
@@ -45,13 +50,14 @@ def runs(scale: Scale) -> list[Run]:
 
 def contrasts(scale: Scale) -> "dict[str, Weights]":
     """The difference in differences, and its parts."""
-    from ..contrasts import minus, versus
+    from ..contrasts import mean_contrast, minus, versus
 
     on = targets(scale)
+    tuned = tuple(name for name in on if TASKS[name].train_on)
     sources = [(task, PIVOT) for task in tasks(scale)]
     aligned, sham, plain = (gain_after(start, sources, on) for start in (ALIGNED, SHAM, ""))
     return {
-        "gain after preferences − gain after shuffled ones": minus(aligned, sham),
+        ANSWER: minus(aligned, sham),
         "gain after preferences": aligned,
         "gain after shuffled preferences": sham,
         "gain without either": plain,
@@ -59,7 +65,22 @@ def contrasts(scale: Scale) -> "dict[str, Weights]":
         "preferences − nothing, no intermediate task": versus((ALIGNED, PIVOT), ("", PIVOT), on),
         "gain after preferences − gain without either": minus(aligned, plain),
         "gain after shuffled preferences − gain without either": minus(sham, plain),
-    }
+        "shuffled preferences − nothing, no intermediate task": versus((SHAM, PIVOT), ("", PIVOT), on),
+        TUNED: minus(*(gain_after(start, sources, tuned) for start in (ALIGNED, SHAM))),
+    } | {
+        name: mean_contrast([
+            versus((after(ALIGNED, task), PIVOT), (other and task, PIVOT), on) for task in tasks(scale)
+        ])
+        for name, other in ((LITERAL, True), ("preferences, then the task − nothing", ""))
+    }  # fmt: skip
+
+
+def on_one(scale: Scale, target: str) -> "Weights":
+    """The weights of the answer on one target alone."""
+    from ..contrasts import minus
+
+    sources = [(task, PIVOT) for task in tasks(scale)]
+    return minus(*(gain_after(start, sources, (target,)) for start in (ALIGNED, SHAM)))
 
 
 def gates(ledger: "Ledger") -> "dict[str, Gate]":
@@ -72,6 +93,7 @@ QUESTION = Question(
     "alignment", 2,
     "Does English intermediate-task training improve zero-shot cross-lingual performance on XTREME benchmark "
     "tasks when the model is aligned with human feedback compared to unaligned models?",
-    "Does an intermediate task add more after training on preferences?",
-    ("micro", "small"), runs, contrasts, gates=gates, beside=LATER, later=LATER,
+    "Does an intermediate task add more after training on preferences than after shuffled ones?",
+    ("micro", "small"), runs, contrasts, gates=gates, on_one=on_one, literal=LITERAL,
+    beside=("gain after preferences", *(name for name in LATER if name != LITERAL)), later=LATER,
 )  # fmt: skip

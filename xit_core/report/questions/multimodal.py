@@ -19,7 +19,11 @@ AFTER = {
     "scenes − text alone, after non-English tasks": ALONE,
     "scenes − shuffled ones, after non-English tasks": SHAM,
 }
-TUNED = "gain of non-English tasks after scenes − after shuffled ones, without retrieval"
+ANSWER = "gain of non-English tasks after scenes − after shuffled ones"
+TUNED = f"{ANSWER}, without retrieval"
+ABROAD_LEARNED = "non-English tasks are learned after both starts"
+AGAINST_ENGLISH = "non-English − English tasks, in gain after scenes − after shuffled ones"
+LEVELS = {"scenes − no start": SCENES, "shuffled scenes − no start": SHAM, "text alone − no start": ALONE}
 Tasks = tuple[tuple[str, str], ...]  # each a task and the language of its rows
 ENGLISH: dict[str, Tasks] = {"micro": tuple((name, PIVOT) for name in MIXED)}  # elsewhere MNLI
 FOREIGN: dict[str, Tasks] = {"micro": tuple((name, MACHINE_TRANSLATED) for name in MIXED)}  # elsewhere OCNLI
@@ -71,7 +75,7 @@ def contrasts(scale: Scale) -> "dict[str, Weights]":
     tuned = tuple(name for name in on if TASKS[name].train_on)
     at_home = [gain_after(start, english(scale), on) for start in (SCENES, SHAM)]
     return {
-        "gain of non-English tasks after scenes − after shuffled ones": minus(scenes, sham),
+        ANSWER: minus(scenes, sham),
         "gain of non-English tasks after scenes − after text alone": minus(scenes, alone),
         "gain of non-English tasks after scenes": scenes,
         "gain of non-English tasks after shuffled scenes": sham,
@@ -80,6 +84,12 @@ def contrasts(scale: Scale) -> "dict[str, Weights]":
         "scenes − shuffled ones, no intermediate task": versus((SCENES, PIVOT), (SHAM, PIVOT), on),
         "scenes − text alone, no intermediate task": versus((SCENES, PIVOT), (ALONE, PIVOT), on),
         TUNED: minus(*(gain_after(start, away, tuned) for start in (SCENES, SHAM))),
+        AGAINST_ENGLISH: minus(minus(scenes, sham), minus(*at_home)),
+    } | {
+        each_task(task): minus(*(gain_after(start, [(task, lang)], on) for start in (SCENES, SHAM)))
+        for task, lang in away if len(away) > 1
+    } | {
+        name: versus((start, PIVOT), ("", PIVOT), on) for name, start in LEVELS.items()
     } | {
         name: mean_contrast([
             versus((after(SCENES, task), lang), (after(other, task), lang), on) for task, lang in away
@@ -88,10 +98,35 @@ def contrasts(scale: Scale) -> "dict[str, Weights]":
     }  # fmt: skip
 
 
+def each_task(task: str) -> str:
+    """The name of the answer for one of the non-English tasks."""
+    return f"{ANSWER}, {task} alone"
+
+
+def on_one(scale: Scale, target: str) -> "Weights":
+    """The weights of the answer on one target alone."""
+    from ..contrasts import minus
+
+    return minus(*(gain_after(start, foreign(scale), (target,)) for start in (SCENES, SHAM)))
+
+
 def gates(ledger: "Ledger") -> "dict[str, Gate]":
-    """The scenes are learned, those of other captions are not, and enough targets are."""
+    """The scenes are learned, those of other captions are not, and enough targets and tasks are."""
     on = targets(ledger.scale)
-    return gates_of_starts(ledger, {"scenes": SCENES, "scenes by lot": SHAM}, on, LEARNED)
+    found = gates_of_starts(ledger, {"scenes": SCENES, "scenes by lot": SHAM}, on, LEARNED)
+    return found | {ABROAD_LEARNED: tasks_learned(ledger)}
+
+
+def tasks_learned(ledger: "Ledger") -> "Gate":
+    """Whether more than half of the non-English tasks are learned after the scenes and after the sham."""
+    from ..gates import Gate, enough
+    from ..gates import gates as of
+
+    stages, tasks = of(ledger).stages, {}
+    for task, lang in foreign(ledger.scale):
+        both = [stages.get((after(start, task), lang), Gate(None, "")).passed for start in (SCENES, SHAM)]
+        tasks[task] = Gate(False if False in both else None if None in both else True, "")
+    return enough(tasks, len(tasks) // 2 + 1)
 
 
 QUESTION = Question(
@@ -99,13 +134,16 @@ QUESTION = Question(
     "How does the zero-shot cross-lingual transfer performance on XTREME-R compare between multimodal models "
     "and text-only models when intermediate-task training is applied to a broader set of non-English "
     "intermediate tasks?",
-    "Do non-English tasks add more after training on scenes?",
+    "Do non-English tasks add more after training on scenes than after shuffled scenes?",
     ("micro", "small"), runs, contrasts, gates=gates,
+    on_one=on_one, literal=next(iter(AFTER)),
     beside=(
         "gain of non-English tasks after scenes − after text alone",
         "gain of English tasks after scenes − after shuffled ones",
-        "scenes − shuffled ones, no intermediate task", "scenes − text alone, no intermediate task",
-        *AFTER, TUNED,
+        "scenes − shuffled ones, no intermediate task", TUNED, *LEVELS, AGAINST_ENGLISH,
     ),
-    later=(*AFTER, TUNED),
+    later=(
+        *AFTER, TUNED, *LEVELS, AGAINST_ENGLISH, ABROAD_LEARNED,
+        *(each_task(task) for task, _ in FOREIGN["micro"]),
+    ),
 )  # fmt: skip

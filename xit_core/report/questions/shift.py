@@ -11,7 +11,7 @@ from ...design.run import PER_ROW, PRETRAINED, SINGLE, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS, languages
-from . import Question, inside, joint, seeds_at, singles
+from . import Question, inside, joint, learned, seeds_at, singles
 
 if TYPE_CHECKING:
     from ..contrasts import Cell, Ledger, Source, Weights
@@ -28,6 +28,10 @@ PAIRS = (  # on real data: a target, and the same of other sources
 SEEDS = {"micro": 12}  # elsewhere as many as a verdict needs
 CONTROL = "mnli"  # its twin trains in the other domain: the robustness that the design must find
 LEARNED = {"micro": 6}  # of the targets that must be learned; elsewhere all but one
+ANSWER = "effective robustness: joint − mean of single tasks"
+TARGETS_LEARNED = f"{ANSWER}, targets that were learned"
+AT_HOME, ABROAD = (f"{ANSWER}, {langs}" for langs in ("in English", "in other languages"))
+FOUND_BY = "control, effective robustness on XNLI: MNLI of the other domain − MNLI"
 
 
 def pairs(scale: Scale) -> "tuple[Pair, ...]":
@@ -72,8 +76,8 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     """Robustness beyond what the score inside explains, then plain drops, whole and by language, then the
     controls.
     """
+    from .. import losses as lost
     from ..contrasts import minus, versus
-    from ..losses import ABROAD, ENGLISH, drop, relative_drop
 
     over = over_singles(scale, tuple(outside for _, outside in pairs(scale)))
     less = minus({}, over)
@@ -81,20 +85,39 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     away = tuple(pair for pair in pairs(scale) if shared(pair, scale) - {PIVOT})
     at_home, abroad = (minus({}, over_singles(scale, tuple(x for _, x in of))) for of in (home, away))
     found = {
-        "drop: mean of single tasks − joint": (less, drop, {}),
-        "relative drop, % of the score inside: mean of single tasks − joint": (less, relative_drop, {}),
-        "drop in English: mean of single tasks − joint": (at_home, drop, {"part": ENGLISH, "only": home}),
+        "drop: mean of single tasks − joint": (less, lost.drop, {}),
+        "relative drop, % of the score inside: mean of single tasks − joint": (less, lost.relative_drop, {}),
+        "drop in English: mean of single tasks − joint": (
+            at_home, lost.drop, {"part": lost.ENGLISH, "only": home},
+        ),
         "drop in other languages: mean of single tasks − joint": (
-            abroad, drop, {"part": ABROAD, "only": away},
+            abroad, lost.drop, {"part": lost.ABROAD, "only": away},
         ),
     }  # fmt: skip
-    told: dict[str, Contrast] = {"effective robustness: joint − mean of single tasks": robust(scale, over)}
+    told: dict[str, Contrast] = {ANSWER: robust(scale, over)}
     told |= {name: losses(scale, *given[:2], **given[2]) for name, given in found.items()}
     told["score inside: joint − mean of single tasks"] = over_singles(scale, inside(pairs(scale)))
     if scale.world.made:
         one = versus((CONTROL + SUFFIX, PIVOT), (CONTROL, PIVOT), ("xnli" + SUFFIX,))
-        told["control, effective robustness on XNLI: MNLI of the other domain − MNLI"] = robust(scale, one)
-    return told
+        told[FOUND_BY] = robust(scale, one)
+    return told | {
+        TARGETS_LEARNED: on_learned,
+        AT_HOME: robust(scale, minus({}, at_home), home, lost.ENGLISH),
+        ABROAD: robust(scale, minus({}, abroad), away, lost.ABROAD),
+    }
+
+
+def on_learned(ledger: "Ledger") -> "Interval":
+    """The answer on the targets that are learned."""
+    kept = set(learned(gates_of_targets(ledger)))
+    on = tuple(outside for target, outside in pairs(ledger.scale) if target in kept)
+    return robust(ledger.scale, over_singles(ledger.scale, on))(ledger)
+
+
+def on_one(scale: Scale, outside: str) -> "Contrast":
+    """The answer on one target alone, by the name of its twin."""
+    only = tuple(pair for pair in pairs(scale) if pair[1] == outside)
+    return robust(scale, over_singles(scale, (outside,)), only)
 
 
 def shared(pair: "Pair", scale: Scale) -> set[str]:
@@ -102,11 +125,14 @@ def shared(pair: "Pair", scale: Scale) -> set[str]:
     return set.intersection(*(set(languages(TASKS[name], scale)) for name in pair))
 
 
-def robust(scale: Scale, weights: "Weights") -> "Contrast":
-    """A contrast of effective robustness; what is expected is drawn through nothing and the single tasks."""
-    from ..losses import robustness
+def robust(scale: Scale, weights: "Weights", only: "tuple[Pair, ...]" = (), part: str = "") -> "Contrast":
+    """A contrast of effective robustness; what is expected is drawn through nothing and the single tasks.
 
-    return lambda ledger: robustness(ledger, pairs(scale), weights, judged(scale))
+    `only`: which pairs count; `part`: which languages do.
+    """
+    from ..losses import WHOLE, robustness
+
+    return lambda ledger: robustness(ledger, only or pairs(scale), weights, judged(scale), part or WHOLE)
 
 
 def judged(scale: Scale) -> "tuple[Source, ...]":
@@ -133,6 +159,13 @@ def losses(
     return gap
 
 
+def gates_of_targets(ledger: "Ledger") -> "dict[str, Gate | None]":
+    """The gate of each target, with its own rows."""
+    from ..gates import gates as of
+
+    return {name: of(ledger).targets.get(name) for name in inside(pairs(ledger.scale))}
+
+
 def gates(ledger: "Ledger") -> "dict[str, Gate]":
     """The joint training and enough targets are learned, and the other domain costs something."""
     from ..gates import enough, stage_gate
@@ -140,7 +173,7 @@ def gates(ledger: "Ledger") -> "dict[str, Gate]":
     from ..losses import costs
 
     scale, least = ledger.scale, len(singles(ledger.scale)) // 2 + 1
-    on = {name: of(ledger).targets.get(name) for name in inside(pairs(scale))}
+    on = gates_of_targets(ledger)
     alone = {name: of(ledger).stages.get((name, PIVOT)) for name in singles(scale)}
     return {
         "single tasks learned": enough(alone, least),
@@ -159,9 +192,10 @@ QUESTION = Question(
     "Is a joint intermediate training more robust to another domain than single ones?",
     ("micro", "small"), runs, contrasts, cell_of, gates=gates, figure="pairs", pairs=pairs, beyond=beyond,
     other_units=("relative drop",), dated="2026-11-29",
+    on_one=on_one, controls=(FOUND_BY,),
     beside=(
-        "drop: mean of single tasks − joint", "drop in English: mean of single tasks − joint",
+        TARGETS_LEARNED, AT_HOME, ABROAD, "drop: mean of single tasks − joint",
         "score inside: joint − mean of single tasks",
-        "control, effective robustness on XNLI: MNLI of the other domain − MNLI",
     ),
+    later=(TARGETS_LEARNED, AT_HOME, ABROAD),
 )  # fmt: skip

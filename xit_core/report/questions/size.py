@@ -110,22 +110,32 @@ def slope(scale: Scale, steps: str, on: tuple[str, ...], tasks: tuple[str, ...] 
     }
 
 
-def contrasts(scale: Scale) -> "dict[str, Contrast]":
-    """Slopes of the drop a doubling, with fixed steps first; what goes with them; and correlations."""
+def drop_of(scale: Scale, weights: "Weights") -> "Contrast":
+    """A contrast of drops."""
     from ..losses import Losses, drop
 
-    def of(weights: "Weights") -> "Contrast":
-        return lambda ledger: Losses(ledger, pairs(scale), drop).gap(weights)
+    return lambda ledger: Losses(ledger, pairs(scale), drop).gap(weights)
 
+
+def on_one(scale: Scale, outside: str) -> "Contrast":
+    """The answer on one target alone, by the name of its adversarial rows."""
+    return drop_of(scale, slope(scale, SUM, (outside,)))
+
+
+def contrasts(scale: Scale) -> "dict[str, Contrast]":
+    """Slopes of the drop a doubling, with fixed steps first; what goes with them; and correlations."""
     outside = tuple(x for _, x in pairs(scale))
-    found = {f"drop a doubling, {told}": of(slope(scale, steps, outside)) for steps, told in REGIMES.items()}
+    found = {
+        f"drop a doubling, {told}": drop_of(scale, slope(scale, steps, outside))
+        for steps, told in REGIMES.items()
+    }
     for steps, told in REGIMES.items():
         found[f"drop a doubling by a mixed model, {told}"] = mixed(scale, steps)
         found[f"Spearman correlation × 100 of rows and drop, {told}"] = correlated(scale, steps)
         found[f"the same, given the task's own score, {told}"] = correlated(scale, steps, given=True)
         found[f"score on usual rows a doubling, {told}"] = slope(scale, steps, inside(pairs(scale)))
     found |= {
-        f"drop a doubling, {name}, fixed steps": of(slope(scale, SUM, outside, (name,)))
+        f"drop a doubling, {name}, fixed steps": drop_of(scale, slope(scale, SUM, outside, (name,)))
         for name in stages(scale)
     }
     return found
@@ -269,8 +279,6 @@ QUESTION = Question(
     "Does more intermediate data make the loss on adversarial rows larger?",
     ("micro", "small"), runs, contrasts, cell_of, gates=gates, figure="sizes", pairs=pairs, margin=MARGIN,
     other_units=("Spearman", "the same, given"), dated="2026-11-29",
-    beside=(
-        "Spearman correlation × 100 of rows and drop, fixed steps", "drop a doubling, steps in proportion",
-        "score on usual rows a doubling, fixed steps",
-    ),
+    on_one=on_one, literal="Spearman correlation × 100 of rows and drop, fixed steps",
+    beside=("drop a doubling, steps in proportion", "score on usual rows a doubling, fixed steps"),
 )  # fmt: skip
