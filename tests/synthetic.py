@@ -11,9 +11,9 @@ from xit_core.ledger import results
 LAYERS = 4
 
 
-def fill(scale: str, every: int = 1) -> list[dict]:
-    """Write every n-th run of the main study at the scale to the ledger; return the rows."""
-    rows = [row(run) for run in studies.runs("main", SCALES[scale])[::every]]
+def fill(scale: str, every: int = 1, first: int | None = None) -> list[dict]:
+    """Write every n-th of the first runs of the main study at the scale to the ledger; return the rows."""
+    rows = [row(run) for run in studies.runs("main", SCALES[scale])[:first:every]]
     for each in rows:
         results.write(each)
     return rows

@@ -12,6 +12,7 @@ import plain
 from plain import row_of
 from xit_core import phases
 from xit_core.bench import retrieval as bench_retrieval
+from xit_core.data import real
 from xit_core.data.mirror import from_mirror, manifest
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import REAL_TASKS, TASKS, languages
@@ -34,6 +35,7 @@ ABSENT = {
     "udpos": {"kk", "th", "tl", "yo"}, "panx": {"th"}, "tydiqa": {"ar", "bn", "en", "fi", "id", "ru", "te"},
     "bucc": {"de", "fr", "ru"}, "lareqa": {"ru", "tr", "vi"},
 }  # fmt: skip
+SPLIT_INTO_CHARACTERS = {"ja", "th", "zh"}  # in PAN-X
 UNHELD = {"ccg", "mewslix", "shift_nyt", "shift_reddit", "siqa"}  # siqa: no training rows
 
 
@@ -90,3 +92,14 @@ def test_the_search_is_measured_on_the_pools_of_bucc():
     ours, theirs = bench_retrieval.bucc_vectors()
     assert len(ours) > 1000 and ours.shape[1] == theirs.shape[1]
     assert torch.allclose(ours.norm(dim=1), torch.ones(len(ours)), atol=1e-5)
+
+
+def test_pieces_a_word_are_those_of_the_tokenizer_on_words_of_panx():
+    panx, small = TASKS["panx"], SCALES["small"]
+    pieces = origins.tokenizer(small)
+    stated = {row["lang"]: row["pieces"] for row in published.csv_table("languages")}
+    for lang in set(languages(panx, small)) - SPLIT_INTO_CHARACTERS:
+        rows = [row for part in real.parts(panx, "validation", lang, small) for row in part.rows]
+        words = [word for row in rows for example in panx.read(row, lang) for word in example["tokens"]]
+        coded = pieces.encode_batch(words, add_special_tokens=False)
+        assert stated[lang] == f"{sum(len(word.ids) for word in coded) / len(words):.2f}", lang

@@ -20,7 +20,7 @@ from xit_core.score import embed
 
 @pytest.fixture
 def view() -> chapters.View:
-    fill("small", every=3)
+    fill("small", first=200)
     return chapters.View("small")
 
 
@@ -33,10 +33,13 @@ def cells(text: str) -> dict[str, str]:
 def test_the_design_is_what_the_scale_declares_and_how_much_of_it_has_run(view):
     told, s = cells(real.design(view)), SCALES["small"]
     planned = len(studies.runs("main", s))
+    lines = [line for line in real.finished(view).splitlines() if line.startswith(("| 1", "| 4", "| 9"))]
+    done, all_runs = (sum(int(line.split("|")[k]) for line in lines) for k in (2, 3))
+    assert (done, all_runs) == (len(view.rows), planned)
     assert told["runs"] == f"{len(view.rows):,} finished of {planned:,} planned" and len(view.rows) < planned
     assert told["an intermediate task"] == (
-        f"{s.stage_steps:,} steps, {s.batch} rows a step, at most {s.stage_rows:,} rows of each source, "
-        f"rate {s.stage_lr:g}"
+        f"{s.stage_steps:,} steps, {s.batch} rows a step ({s.stage_steps * s.batch:,} examples), drawn from "
+        f"at most {s.stage_rows:,} rows of each source, rate {s.stage_lr:g}"
     )
     for target in TARGETS:
         assert f"`{target}` {len(languages(TASKS[target], s))}" in told["languages of the targets"]
@@ -48,13 +51,15 @@ def test_the_design_of_a_scale_without_caps_says_all(monkeypatch):
     monkeypatch.setitem(SCALES, "whole", replace(SCALES["base"], name="whole", stage_rows=0))
     told = cells(real.design(chapters.View("whole")))
     assert told["otherwise"] == told["stand-ins"] == "–" and told["evaluation"].startswith("all rows of each")
-    assert told["an intermediate task"].startswith("its own epochs, its own rows a step, all rows of each")
+    assert told["an intermediate task"].startswith(
+        "its own epochs, its own rows a step, drawn from all rows of each"
+    )
 
 
 def test_the_chapter_of_small_has_every_part_and_is_empty_without_runs(tmp_path):
     empty = pages.generated(pages.views(), tmp_path)
     assert empty["small.md"] == empty["small_claims.md"] == chapters.EMPTY
-    fill("small", every=3)
+    fill("small", first=200)
     made = pages.generated(pages.views(), tmp_path)
     text = made["small_claims.md"]
     assert SCALES["small"].note[1:] in text and "finished of" in text and "#claim-squad" in text
@@ -90,8 +95,9 @@ def test_a_language_stands_with_its_traits_and_its_gain_beyond_the_others(view, 
     gains = plots.language_gains(view.frame).groupby("lang")
     line = next(line for line in text.splitlines() if line.startswith("| German (`de`) |"))
     told = [x.strip() for x in line.split("|")[1:-1]]
-    assert told[1:3] == ["Latin", "Indo-European"] and told[3] == str(gains.size()["de"])
-    assert told[4:] == [chapters.number(gains[x].mean()["de"], chapters.SIGNED) for x in ("gain", "beyond")]
+    assert told[1:3] == ["Latin", "Indo-European"] and told[5] == str(gains.size()["de"])
+    assert told[3:5] == ["66.6", "1.60"] and "text in XLM-R's training" in text
+    assert told[6:] == [chapters.number(gains[x].mean()["de"], chapters.SIGNED) for x in ("gain", "beyond")]
     assert "Latin script" in text and "Indo-European family" in text
 
 

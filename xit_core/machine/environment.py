@@ -130,6 +130,14 @@ def _kind(made: dict) -> str:
     library = f"torch {made.get('packages', {}).get('torch', '?')}"
     return " ".join(
         filter(
-            None, [made.get("device", ""), shared, environment.get("instructions", ""), *variables, library]
+            None,
+            [
+                made.get("device", ""),
+                environment.get("processor", ""),
+                shared,
+                environment.get("instructions", ""),
+                *variables,
+                library,
+            ],
         )
     )

@@ -66,7 +66,8 @@ def hub_file(encoder: Encoder, name: str) -> Path:
     except OSError as error:
         reason = str(error).splitlines()[0][:120]
         raise Bad(
-            f"{encoder.name}: the hub gave no {name} ({reason}); connect, or choose another scale"
+            f"{encoder.name}: the hub gave no {name} ({reason}); connect, choose another scale, "
+            "or name a folder in which transformers has saved the encoder"
         ) from None
 
 

@@ -58,7 +58,7 @@ def joint_distribution(
             for source in sources
         ]
     )
-    pool = ledger.pool(seeds, targets)
+    pool = ledger.pool(seeds, targets, sources)
     variances = dict(zip(pool.sources, moderated_sources(pool.means, pool.alone)[0], strict=True))
     covariance = np.diag([variances.get(source, 0.0) / len(seeds) for source in sources])
     for target in targets:

@@ -15,7 +15,7 @@ from ..design.run import SUM
 from ..design.scales import PAPER, PIVOT, SCALES
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
-from . import findings, heat, plots, questions, verdicts
+from . import findings, heat, plots, published, questions, verdicts
 from .claims import MEASURED, TASK_BY_TASK
 from .contrasts import Ledger
 from .gates import chance_level
@@ -46,8 +46,9 @@ CAPTIONS = {
     ),
     "sizes": "What is lost on other rows against the rows of the training before, means over seeds.",
     "dose": (
-        "Sentence retrieval along each intermediate training, against the distance that the encoder has "
-        "moved, in percent of the norm of its weights. Means over languages and seeds."
+        "Sentence retrieval at the start and at the end of each intermediate training, and between them "
+        "where it was measured, against the distance that the encoder has moved, in percent of the norm of "
+        "its weights. Means over languages and seeds."
     ),
     "curves": "Training loss of every intermediate training, one line a seed.",
     "languages": "Score of every evaluation language, with the 95 % t interval over seeds.",
@@ -80,6 +81,7 @@ GAINS = (
     "seeds, with its 95 % interval over the seeds alone, which with three of them is often too narrow: the "
     "verdicts use wider ones. A mean over targets needs all of them, with the same seeds."
 )
+GAINS_SHOWN = ("squad1", "mnli", "hellaswag", "multi-task")  # after which languages and protocols are shown
 EMPTY = "*No runs yet at this scale.*\n"
 MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open", "not testable": "– not testable"}
 
@@ -266,6 +268,12 @@ def is_clear_on_average(row: dict) -> bool:
 def with_half(mean: str, half: float | None) -> str:
     """A mean with half its interval behind it, in one piece: "47.0 ± 1.2"."""
     return mean if half is None else f"{mean}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(half)}"
+
+
+def claimed_cell(row: dict) -> str:
+    """The number that a claim states, marked where no public source has it; a dash where it states none."""
+    unsourced = row["published"] is not None and not published.is_sourced(row["id"])
+    return count(row["published"]) + published.UNSOURCED * unsourced
 
 
 def ends_in_words(variants: list[Variant]) -> str:
@@ -492,7 +500,8 @@ def retrieval_in_words(before: pd.DataFrame, changes: pd.DataFrame) -> str:
     start, means = before.tatoeba.mean(), changes.tatoeba.groupby("name").mean()
     ends = [f"{number(start + means[end])} ({end})" for end in (means.idxmin(), means.idxmax())]
     said = " to ".join(dict.fromkeys(ends))
-    return f"Raw retrieval is {number(start)} before any intermediate training, and {said} after one."
+    layer = f"at layer {before.layer.iloc[0]}"
+    return f"Raw retrieval {layer} is {number(start)} before any intermediate training, and {said} after one."
 
 
 def mechanism(before: pd.DataFrame, moved: pd.DataFrame) -> str:
@@ -510,9 +519,9 @@ def mechanism(before: pd.DataFrame, moved: pd.DataFrame) -> str:
         )
     means = changes.mean()
     text = (
-        "At the layer whose vectors the retrieval targets compare; means over languages and seeds, with the "
-        "95 % "
-        "interval over seeds of each change.\n\n"
+        f"At layer {before.layer.iloc[0]}, whose vectors the retrieval targets compare; means over languages "
+        "and seeds, with the 95 % interval over seeds of each change. Later layers are those that a training "
+        "changes most: the figure has them all.\n\n"
     )
     text += small(
         markdown_table(
@@ -525,9 +534,10 @@ def mechanism(before: pd.DataFrame, moved: pd.DataFrame) -> str:
 
 
 def compared_layer(row: dict) -> dict:
-    """The values of a row at the compared layer: name, seed, and the columns of COMPARED in percent."""
+    """A row at the compared layer: name, seed, layer, and the columns of COMPARED in percent."""
     layer = round(DEPTH * max(entry["layer"] for entry in row["layers"]))
     cells = {"name": plots.name(row["source"], row["lang"], row["model"]), "seed": row["seed"]}
+    cells["layer"] = layer
     for kind, centred in (("tatoeba", False), ("tatoeba_centred", True)):
         cells[kind] = float(
             np.mean(
@@ -596,9 +606,12 @@ def gains(view: View) -> str:
 
 
 def protocols(view: View) -> str:
-    """The baseline's predictions scored by each published definition; "" when no other protocol was run."""
+    """Predictions scored by each published definition, of the baseline and after the trainings that claims
+    name; "" when no other protocol was run.
+    """
     table = [
         {
+            "name": plots.name(row["source"], row["lang"], row["model"]),
             "on": row["on"],
             "metric": score["metric"],
             "protocol": score["protocol"],
@@ -606,18 +619,20 @@ def protocols(view: View) -> str:
             "kept": key,
         }
         for row in view.main
-        if row["phase"] == 3 and not row["source"] and not row["model"]
+        if row["phase"] == 3 and not row["model"]
         for key in ("scores", "protocols")
         for score in row.get(key, [])
     ]
-    scores = pd.DataFrame(table, columns=["on", "metric", "protocol", "value", "kept"])
+    scores = pd.DataFrame(table, columns=["name", "on", "metric", "protocol", "value", "kept"])
     if not (scores.kept == "protocols").any():
         return ""
-    means = scores.groupby(["on", "metric", "protocol"], as_index=False)["value"].mean()
+    means = scores.pivot_table(index=["on", "protocol", "metric"], columns="name", values="value")
+    names = [name for name in ("baseline", *GAINS_SHOWN) if name in means]
     lines = [
-        [f"`{on}`", f"`{protocol}`", metric, number(value)]
-        for on, metric, protocol, value in means.itertuples(index=False)
+        [f"`{on}`", f"`{protocol}`", metric, *map(number, means.loc[on, protocol, metric][names])]
+        for on, protocol, metric in means.index
     ]
-    table = small(markdown_table(["target", "protocol", "metric", "value"], sorted(lines)))
-    title = "The baseline's predictions under every protocol: means over languages and seeds"
+    head = ["target", "protocol", "metric", *(f"after {name}" for name in names)]
+    table = small(markdown_table([*head[:3], "baseline", *head[4:]], lines))
+    title = "The same predictions under every protocol: means over languages and seeds"
     return f"::::::{{dropdown}} {title}\n{table.rstrip()}\n::::::\n\n"

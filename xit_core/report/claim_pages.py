@@ -12,6 +12,7 @@ from .chapters import (
     EMPTY,
     SIGNED,
     View,
+    end,
     estimate_cell,
     markdown_table,
     marked,
@@ -51,6 +52,7 @@ def sections(shown: list[View], out: Path) -> dict[str, str]:
             small(markdown_table(VERDICTS, lines), "carded"),
             _changes(scale_rows),
             _forest(claim, shown, out),
+            *(_by_seed(row, view) for row, view in zip(scale_rows, shown, strict=True)),
             *(_by_task(row, view) for row, view in zip(scale_rows, shown, strict=True)),
             *(_sensitivity(view.sensitivity.get(claim.id, []), view.scale) for view in shown),
             *(_data_behind(row) for row in scale_rows),
@@ -67,6 +69,7 @@ def worked_example(shown: list[View]) -> str:
         return EMPTY
     scale = rows[-1]["scale"]
     row = next(row for row in rows if row["scale"] == scale)
+    view = next(view for view in shown if view.scale == scale)
     low, high, joint_low, joint_high = (
         number(row[key], SIGNED) for key in ("low", "high", "joint_low", "joint_high")
     )
@@ -77,14 +80,37 @@ def worked_example(shown: list[View]) -> str:
         f"{', '.join(f'`{target}`' for target in row['targets']) or 'all'}.",
         f"*The estimate.* Each run is compared with the run of the same seed that skipped the intermediate "
         f"task. The mean difference is {number(row['estimate'], SIGNED)} points.",
-        f"*Its uncertainty.* Other seeds and other test rows would give other numbers. The interval [{low}, "
-        f"{high}] covers the true difference in 95 of 100 such studies.",
+        f"*Its uncertainty.* {by_seed(row, view)}Other seeds and other test rows would give other numbers. "
+        f"Under the assumptions of the rule the interval [{low}, {high}] covers the true difference in 95 of "
+        f"100 such studies.{_borrows(view.sensitivity.get(row['id'], []))}",
         f"*Many questions.* {tested} claims are tested on the same runs, and one of them may look good by "
         f"chance. The wider interval [{joint_low}, {joint_high}] covers all of them at once.",
         f"*The verdict.* {marked(row['direction'])}: {_because(row)}.",
         f"*What would change it.* {change(row)[0].upper()}{change(row)[1:]}",
     ]
     return "".join(f"{i}. {step}\n" for i, step in enumerate(steps, start=1)) + "\n"
+
+
+def by_seed(row: dict, view: View) -> str:
+    """The estimate of a claim about one training seed by seed, as a sentence; "" for other claims."""
+    if row["estimate"] is None or len(row["tasks"]) != 1:
+        return ""
+    cells, ours = view.ledger.cells, (row["tasks"][0], PIVOT)
+    keys = [((*ours, target), (*BASELINE, target)) for target in row["targets"]]
+    seeds = sorted(set.intersection(*(set(cells[key]) for pair in keys for key in pair)))
+    gains = [sum(cells[a][s].score - cells[b][s].score for a, b in keys) / len(keys) for s in seeds]
+    return f"Seed by seed the difference is {', '.join(number(gain, SIGNED) for gain in gains)}. "
+
+
+def _borrows(variants: list[Variant]) -> str:
+    """What the interval would be with the noise of other trainings, as sentences; "" without."""
+    told = [f"[{end(each.low)}, {end(each.high)}] {each.name}" for each in variants if each.low is not None]
+    return (
+        " Three seeds that agree may do so by chance, so the rule lets a training borrow seed noise from the "
+        f"others; one that varies widely makes all intervals wide. It would be {' and '.join(told)}."
+        if told
+        else ""
+    )
 
 
 def _because(row: dict) -> str:
@@ -106,7 +132,7 @@ def _changes(rows: list[dict]) -> str:
 def change(row: dict) -> str:
     """What would change the verdict of a measured claim, in words."""
     if row["direction"] == "not testable":
-        return "an encoder, or a dose, with which what the note names is learned; no number of seeds would."
+        return "an encoder, or a dose, with which what the note names is learned."
     if chapters.is_clear_on_average(row):
         return (
             "less noise in each task: the mean over the tasks is clear, but the verdict asks about them one "
@@ -114,8 +140,9 @@ def change(row: dict) -> str:
         )
     if row["direction"] == "open":
         return (
-            f"less noise. Tested alone, a true difference of {number(row['detectable'])} points would have "
-            "been found in eight of ten such studies; corrected for the other claims, it takes more."
+            "less noise, in these trainings and in those whose noise they borrow. Tested alone, a true "
+            f"difference of {number(row['detectable'])} points would have been found in eight of ten such "
+            "studies; corrected for the other claims, it takes more."
         )
     nearest = min((row["joint_low"], row["joint_high"]), key=abs)
     return f"an estimate {number(abs(nearest))} points nearer to zero would be open, where zero is the limit."
@@ -128,6 +155,12 @@ def _forest(claim: claims.Claim, shown: list[View], out: Path) -> str:
     lines = [line for view in shown for line in claims.estimates(claim, view.findings[claim.id], view.ledger)]
     draw = partial(plots.forest, lines)
     return chapters.figure(out, None, "forest", draw, claim.id, title=forest_in_words(lines))
+
+
+def _by_seed(row: dict, view: View) -> str:
+    """The same as a paragraph of the claim's section."""
+    told = by_seed(row, view)
+    return f"At `{row['scale']}`: {told[0].lower()}{told[1:]}\n" if told else ""
 
 
 def _by_task(row: dict, view: View) -> str:
@@ -228,12 +261,18 @@ def testable_section(view: View) -> str:
     ]
     if not lines:
         return EMPTY
-    yes = [sum(bool(gate.passed) for gate in of.values()) for of in (found.targets, found.stages)]
-    summary = (
-        f"{yes[0]} of {len(found.targets)} targets and {yes[1]} of {len(found.stages)} trainings are learned"
+    summary = "; ".join(
+        f"{what}: {', '.join(f'{n} {word}' for word, n in counted(of).items())}"
+        for what, of in (("targets", found.targets), ("trainings", found.stages))
     )
     text = small(markdown_table(["", "what", "learned", "why"], lines))
     return f"<details><summary>{summary}</summary>\n\n{text}\n</details>\n\n{equal_spread(view)}"
+
+
+def counted(found: dict) -> dict[str, int]:
+    """How many gates have each outcome, in words."""
+    words = [{"yes": "learned", "no": "not learned"}.get(word, word) for word in map(learned, found.values())]
+    return {word: words.count(word) for word in ("learned", "not learned", "not known yet") if word in words}
 
 
 def learned(gate: Gate) -> str:
@@ -261,12 +300,18 @@ def _sensitivity(variants: list[Variant], scale: str) -> str:
     """The range of an estimate over restrictions, and all of them folded; "" where there is none."""
     if not variants:
         return ""
-    lines = [[each.name, *(number(x, SIGNED) for x in (each.estimate, each.change))] for each in variants]
+    lines = [
+        [each.name, number(each.estimate, SIGNED), number(each.change, SIGNED)]
+        + ["–" if each.low is None else f"[{end(each.low)}, {end(each.high)}]"]
+        for each in variants
+    ]
+    others = [each for each in variants if each.low is None]
+    ends = f" give {chapters.ends_in_words(others)}" if others else ""
     return (
-        f"At `{scale}` the same runs, counted in other ways, give {chapters.ends_in_words(variants)}. These "
-        "are not judged.\n\n"
+        f"The same runs at `{scale}`, counted in other ways,{ends or ' give the same estimate'}. These are "
+        "not judged.\n\n"
         f"<details><summary>all {len(variants)} ways at {scale}</summary>\n\n"
-        f"{small(markdown_table(['counted', 'estimate', 'change'], lines))}\n</details>\n"
+        f"{small(markdown_table(['counted', 'estimate', 'change', 'interval, 95 %'], lines))}\n</details>\n"
     )
 
 

@@ -1,7 +1,7 @@
 """Weighted sums of scores over the cells of a study, with their intervals."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -155,6 +155,7 @@ class Ledger:
         Raises: ValueError when two runs of the study are the same seed of the same cell.
         """
         self.scale, self.least, self.gates = scale, least, None
+        self.lends: Callable[[Source], bool] = lambda source: True  # whether others may borrow its seed noise
         stored = results.rows(scale.name) if stored is None else stored
         planned, found = studies.runs(study, scale), scored(stored)
         self.cells = entries(found, planned, cell_of)
@@ -190,6 +191,12 @@ class Ledger:
         other.least = 1
         return other
 
+    def lending(self, lends: Callable[[Source], bool]) -> "Ledger":
+        """The same, where a source borrows the seed noise of those alone that `lends` allows."""
+        other = copy.copy(self)
+        other.lends = lends
+        return other
+
     def seeds(self, cells: Iterable[Cell]) -> list[int]:
         """The seeds that every cell has.
 
@@ -210,17 +217,21 @@ class Ledger:
         """
         seeds, targets = self.seeds(weights), tuple(dict.fromkeys(cell[2] for cell in weights))
         scores = [sum(w * self.cells[cell][seed].score for cell, w in weights.items()) for seed in seeds]
-        pool = self.pool(seeds, targets)
+        pool = self.pool(seeds, targets, {cell[:2] for cell in weights})
         share = {source: sum(weights.get((*source, t), 0.0) for t in targets) for source in pool.sources}
         parts = source_variance(pool.means, np.array(list(share.values())), pool.alone)
         return Interval(float(np.mean(scores)), (*parts, Spread(self.over_instances(weights, seeds))))
 
-    def pool(self, seeds: list[int], targets: tuple[str, ...]) -> "SourcePool":
-        """The means over targets of every source that trains something and has these seeds of them."""
+    def pool(self, seeds: list[int], targets: tuple[str, ...], own: Collection[Source] = ()) -> "SourcePool":
+        """The means over targets of every source that trains something and has these seeds of them.
+
+        `own`: the sources that are compared, which take part also where they do not lend.
+        """
         sources = [
             source
             for source in dict.fromkeys(cell[:2] for cell in self.cells)
-            if any(is_trained((*source, t)) for t in targets)
+            if (source in own or self.lends(source))
+            and any(is_trained((*source, t)) for t in targets)
             and all(set(seeds) <= set(self.cells.get((*source, t), ())) for t in targets)
         ]
         scores = [

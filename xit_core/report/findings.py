@@ -109,11 +109,13 @@ def judged(ledger: Ledger, conditions: list[Tested], measure: Callable[[], Findi
     untestable, pending = (
         joined(*(getattr(each, field) for each in conditions)) for field in ("untestable", "pending")
     )
+    constant = constant_answers(ledger, finding.runs)
     if untestable:
-        return replace(finding, side=UNTESTABLE, p=None, second=None, note=untestable)
+        note = joined(untestable, constant)
+        return replace(finding, side=UNTESTABLE, p=None, second=None, note=note)
     if pending or finding.interval is None:
         return Finding(runs=finding.runs, note=joined(finding.note, pending))
-    notes = [finding.note, *(each.note for each in conditions), constant_answers(ledger, finding.runs)]
+    notes = [finding.note, *(each.note for each in conditions), constant]
     return replace(finding, note=joined(*notes))
 
 

@@ -11,6 +11,7 @@ from .chapters import (
     SIGNED,
     UNFINISHED,
     View,
+    claimed_cell,
     column,
     count,
     ends_in_words,
@@ -28,7 +29,6 @@ from .rules import DATED, LIMITS
 from .stats import SEEDS
 
 SCALES = ("micro", "small", "paper")  # side by side, then a reader's own encoders
-UNSOURCED = "†"  # behind a claimed number
 WITH = {
     "micro": "In a laboratory of constructed languages, with an encoder of four layers",
     "small": "With multilingual-e5-small, a real encoder of twelve layers, on real XTREME rows",
@@ -65,8 +65,8 @@ def plain(shown: list[View]) -> str:
     return "".join([
         _measured_table(shown, claim_lines(shown, plain=True)[0]),
         "".join(map(tally, shown)) + "\n",
-        f"{UNSOURCED}: no public source was found for the number that is claimed. Of the other {len(sides)} "
-        f"claims, checked by code, {sides.count('holds')} hold.\n\n",
+        f"{published.UNSOURCED}: no public source was found for the number that is claimed. Of the other "
+        f"{len(sides)} claims, checked by code, {sides.count('holds')} hold.\n\n",
         question_pages.overview(shown, plain=True),
     ])  # fmt: skip
 
@@ -116,7 +116,8 @@ def _zero(row: dict) -> str:
 
 def _ways(view: View) -> str:
     """What the same runs give for claim 1, counted in other ways; "" where there are none."""
-    if not (ways := view.sensitivity.get(CLAIMS[0].id, [])):
+    ways = [each for each in view.sensitivity.get(CLAIMS[0].id, []) if each.low is None]
+    if not ways:
         return ""
     return f" Counted in other ways, the same runs give from {ends_in_words(ways)}."
 
@@ -210,8 +211,8 @@ def _claimed(shown: list[View]) -> str:
     ran = any(view.rows for view in shown if view.scale == PAPER.name)
     only = "" if ran else "; no other number here is of that model"
     return (
-        f"*Claimed* is the number under test, for XLM-R Large{only}. {UNSOURCED}: no public text was found "
-        "that has it; the [chapter on the claims](claims) says what is in those that were found.\n\n"
+        f"*Claimed* is the number under test, for XLM-R Large{only}. {published.UNSOURCED}: no public text "
+        "was found that has it; the [chapter on the claims](claims) says what those have that were found.\n\n"
     )
 
 
@@ -223,8 +224,7 @@ def claim_lines(shown: list[View], plain: bool) -> tuple[list[list], list[list]]
     for verdict_rows in zip(*(view.claims for view in shown), strict=True):
         row = verdict_rows[0]
         says = row["says"] if plain else f"[{row['says']}](#claim-{row['id']})"
-        unsourced = row["published"] is not None and not published.is_sourced(row["id"])
-        line = [row["number"], says, count(row["published"]) + UNSOURCED * unsourced]
+        line = [row["number"], says, claimed_cell(row)]
         if row["number"] <= MEASURED:
             pairs = zip(shown, verdict_rows, strict=True)
             measured.append([*line, *(_cell(r, plain) if view.rows else "not run yet" for view, r in pairs)])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..design import studies
 from ..design.run import PRETRAINED, SINGLE, Run
-from ..design.scales import PAPER, PIVOT
-from ..design.tasks import INTERMEDIATES
+from ..design.scales import PAPER, PIVOT, Scale
+from ..design.tasks import nine
 from ..ledger import measurements
 from . import estimate, plots
 from .chapters import figure, markdown_table, number, small
@@ -104,11 +104,11 @@ def next_runs() -> str:
 FIRST, THEN, LAST = "1 to 3", "4 to 8", "9 and 10, and the full dose of 4"
 
 
-def groups() -> dict[str, list[Run]]:
-    """The runs of the study at the paper's scale, by the claims that need them first."""
+def groups(scale: Scale = PAPER) -> dict[str, list[Run]]:
+    """The runs of the study at a scale, by the claims that need them first."""
     found: dict[str, list[Run]] = {FIRST: [], THEN: [], LAST: []}
-    for run in studies.runs(studies.MAIN, PAPER):
-        single = run.source in INTERMEDIATES or run.steps == SINGLE and run.source not in studies.mixed()
+    for run in studies.runs(studies.MAIN, scale):
+        single = run.source in nine(scale) or run.steps == SINGLE and run.source not in studies.mixed()
         if run.lang == PIVOT and run.source in ("", PRETRAINED, *studies.MIXED):
             found[FIRST].append(run)
         else:

@@ -22,6 +22,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from ..design.methods import FULL
 from ..design.run import SUM
 from ..design.scales import PIVOT
+from ..design.studies import LEAST_SEEDS
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
 from ..ledger import results
 from .claims import Estimate
@@ -164,22 +165,30 @@ def language_scores(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
-    """The mean gain of each language over the English intermediate trainings: on, lang, gain and beyond.
+    """The mean gain of each language over the English intermediate trainings that are complete: on, lang,
+    gain and beyond.
 
     `gain` is in points. `beyond` is the gain minus the mean gain of the target's languages, which makes
     languages of different targets comparable. The pivot language is left out.
     """
     scores = language_scores(frame[frame.lang != PIVOT])
     gains = gains_of(scores, ["on", "lang"])
+    whole = complete(scores)
     english = [
         n
         for n in gains.index
-        if n == "multi-task" or n in TASKS and n != "mlm" and TASKS[n].train_lang == PIVOT
+        if n in whole and (n == "multi-task" or n in TASKS and n != "mlm" and TASKS[n].train_lang == PIVOT)
     ]
     table = gains.loc[english].mean().rename("gain").reset_index().dropna()
     # a target with a single language has nothing to compare it with
     table = table[table.groupby("on").gain.transform("size") > 1]
     return table.assign(beyond=table.gain - table.groupby("on").gain.transform("mean"))
+
+
+def complete(scores: pd.DataFrame) -> set[str]:
+    """The sources that have as many seeds of every target as a verdict needs, or all that there are."""
+    seeds = scores.groupby(["name", "on"]).seed.nunique().unstack(fill_value=0)
+    return set(seeds.index[(seeds >= min(LEAST_SEEDS, scores.seed.nunique())).all(axis=1)])
 
 
 @plt.rc_context(STYLE)

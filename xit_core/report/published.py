@@ -8,6 +8,8 @@ from ..design.tasks import TARGETS, TASKS
 from ..machine.errors import Bad
 from ..machine.places import PACKAGE
 
+UNSOURCED = "†"  # behind a number under test that no public source states
+
 # -- checked claims ------------------------------------------------------------------------------------------
 
 

@@ -6,12 +6,15 @@ from pathlib import Path
 import pandas as pd
 
 from ..design import studies
+from ..design.studies import LEAST_SEEDS
 from ..design.tasks import TARGETS, TASKS, languages
 from . import plots, published
 from .chapters import (
     EMPTY,
+    GAINS_SHOWN,
     SIGNED,
     View,
+    claimed_cell,
     correlation,
     count,
     estimate_cell,
@@ -24,6 +27,7 @@ from .chapters import (
     with_half,
 )
 from .claims import MEASURED
+from .performance import groups
 
 
 def design(view: View) -> str:
@@ -42,7 +46,18 @@ def design(view: View) -> str:
         ["runs", f"{len(done):,} finished of {len(planned):,} planned"],
         ["stand-ins", stand_ins(view)],
     ]
-    return small(markdown_table(["", f"`{view.scale}`"], lines))
+    told = small(markdown_table(["", f"`{view.scale}`"], lines))
+    return f"{finished(view)}\n{told}" + stand_in_table(view)
+
+
+def finished(view: View) -> str:
+    """A table of how many runs are finished, by the claims that need them first."""
+    done = {row["id"] for row in view.rows}
+    lines = [
+        [claims, count(sum(run.id in done for run in runs)), count(len(runs))]
+        for claims, runs in groups(view.declared).items()
+    ]
+    return markdown_table(["claims", "runs finished", "runs planned"], lines)
 
 
 def spoken(view: View, target: str) -> str:
@@ -53,9 +68,15 @@ def spoken(view: View, target: str) -> str:
 
 def dose(view: View, steps: int, rows: int, rate: float) -> str:
     """The steps, rows and rate of a training, as the scale has them for most tasks."""
-    batch = f"{view.declared.batch} rows a step" if view.declared.batch else "its own rows a step"
+    batch = view.declared.batch
     taken = f"{steps:,} steps" if steps else "its own epochs"
-    return f"{taken}, {batch}, {at_most(rows)} of each source, rate {rate:g}"
+    told = f"{batch} rows a step{examples(steps, batch)}" if batch else "its own rows a step"
+    return f"{taken}, {told}, drawn from {at_most(rows)} of each source, rate {rate:g}"
+
+
+def examples(steps: int, batch: int) -> str:
+    """How many examples a training sees, in brackets; "" where its steps are not fixed."""
+    return f" ({steps * batch:,} examples)" if steps else ""
 
 
 def at_most(rows: int) -> str:
@@ -70,7 +91,8 @@ def otherwise(view: View) -> str:
     said += [f"`{task}` rate {rate:g}" for task, rate in scale.lr_of]
     said += [f"`{task}` {at_most(rows)} evaluated" for task, rows in scale.eval_rows_of]
     if scale.long_batch:
-        said.append(f"question answering and multiple choice {scale.long_batch} rows a step")
+        seen = examples(scale.stage_steps, scale.long_batch)
+        said.append(f"question answering and multiple choice {scale.long_batch} rows a step{seen}")
     return "; ".join(said) or "–"
 
 
@@ -88,13 +110,35 @@ def stand_ins(view: View) -> str:
     return "; ".join(filter(None, [view.instead, rows])) or "–"
 
 
+def stand_in_table(view: View) -> str:
+    """What tasks with stand-ins train on, folded: which rows, of which data; "" without any."""
+    parts = [
+        (part["task"], part["source"], part["rows"], part["stand_in"])
+        for row in view.rows
+        if row["phase"] == 2
+        for part in row["provenance"].get("data", [])
+        if part["split"] == "train"
+    ]
+    replaced = {task for task, _, _, stand_in in parts if stand_in}
+    lines = [
+        [f"`{task}`", source, count(rows), "yes" if stand_in else "no"]
+        for task, source, rows, stand_in in sorted(set(parts))
+        if task in replaced
+    ]
+    if not lines:
+        return ""
+    table = small(markdown_table(["task", "trains on", "rows", "stand-in"], lines))
+    title = "What tasks with stand-ins train on"
+    return f"::::::{{dropdown}} {title}\n{table.rstrip()}\n::::::\n\n"
+
+
 def verdicts(view: View) -> str:
     """A table of the measured claims at this scale, with notes on what was counted or why a claim is open."""
     lines = [
         [
             row["number"],
             f"[{row['says']}](#claim-{row['id']})",
-            count(row["published"]),
+            claimed_cell(row),
             estimate_cell(row),
             verdict_cell(row),
             minus(view.findings[row["id"]].note) or "–",
@@ -102,15 +146,9 @@ def verdicts(view: View) -> str:
         for row in view.claims
         if row["number"] <= MEASURED
     ]
-    return small(
-        markdown_table(
-            ["#", "claim", "claimed", "estimate [95 %, all claims together]", "verdict", "note"], lines
-        ),
-        "carded",
-    )
-
-
-GAINS_SHOWN = ("squad1", "mnli", "hellaswag", "multi-task")
+    head = ["#", "claim", "claimed", "estimate [95 %, all claims together]", "verdict", "note"]
+    told = f"*Claimed*, for XLM-R Large; {published.UNSOURCED}: no public text was found that has it.\n\n"
+    return small(markdown_table(head, lines), "carded") + told
 
 
 def by_language(view: View) -> str:
@@ -150,7 +188,8 @@ def by_language(view: View) -> str:
 
 
 def factors(view: View, out: Path) -> str:
-    """How a language's gain beyond the others relates to its traits: figure, rank correlations and table.
+    """How a language's gain beyond the others relates to its traits: figure, rank correlations and table. The
+    text is that of XLM-R's training; pieces are of words of PAN-X, where they are separated by spaces.
 
     "" where no language of a known family has a gain yet.
     """
@@ -165,14 +204,17 @@ def factors(view: View, out: Path) -> str:
     traits = {
         "Latin script": joined.script == "Latin",
         "Indo-European family": joined.family == "Indo-European",
+        "text in XLM-R's training": joined.text.astype(float),
+        "pieces a word": pd.to_numeric(joined.pieces, errors="coerce"),
     }
     related = "; ".join(f"{label} {correlation(values, joined.beyond)}" for label, values in traits.items())
     lines = [
-        [f"{line['name']} (`{lang}`)", line.script, line.family, line.targets]
+        [f"{line['name']} (`{lang}`)", line.script, line.family, line.text, line.pieces, line.targets]
         + [number(line.gain, SIGNED), number(line.beyond, SIGNED)]
         for lang, line in joined.iterrows()
     ]
-    head = ["language", "script", "family", "targets", "mean gain", "beyond the target's mean"]
+    head = ["language", "script", "family", "text in XLM-R's training (GiB)", "pieces a word", "targets"]
+    head += ["mean gain", "beyond the target's mean"]
     return (
         figure(
             out,
@@ -182,6 +224,7 @@ def factors(view: View, out: Path) -> str:
             title=f"Rank correlations with the gain: {related}.",
         )
         + f"Rank correlation with the gain beyond the target's mean, over {len(joined)} languages: "
-        + f"{related}.\n\n"
+        + f"{related}. Of trainings that have {LEAST_SEEDS} seeds of every target; a language of few "
+        + "targets, or of few sentences, can be far from the others by chance.\n\n"
         + small(markdown_table(head, lines))
     )

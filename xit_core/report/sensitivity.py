@@ -1,4 +1,5 @@
-"""How much the estimate of a measured claim depends on a target, seed, language, metric, protocol or overlap.
+"""How much a measured claim depends on a target, seed, language, metric, protocol or overlap, and
+how much its interval depends on the trainings whose seed noise it borrows.
 
 These are the same runs, counted in another way: none of the estimates here is judged.
 """
@@ -9,23 +10,29 @@ from dataclasses import dataclass
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import TARGETS, TASKS
 from .claims import CLAIMS, Claim
-from .contrasts import Cell, Ledger
+from .contrasts import BASELINE, Cell, Ledger
 from .findings import Finding
 from .gates import gates
 
 # headline metrics of question answering, whose score is the mean of both
 ANSWERS = {"exact match": "exact_match", "F1": "f1"}
+OWN_NOISE = "with the seed noise of its own trainings alone"
+LEARNED_NOISE = "with the seed noise of learned trainings alone"
 
 Rows = list[dict]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """An estimate of a claim under one restriction, and its difference from the full one, in points."""
+    """An estimate of a claim under one restriction, and its difference from the full one, in points; where
+    the restriction is on the interval, that of one claim alone.
+    """
 
     name: str
     estimate: float
     change: float
+    low: float | None = None
+    high: float | None = None
 
 
 def sensitivity(scale: Scale, rows: Rows, found: dict[str, Finding]) -> dict[str, list[Variant]]:
@@ -43,7 +50,17 @@ def sensitivity(scale: Scale, rows: Rows, found: dict[str, Finding]) -> dict[str
             estimate = measured(claim, ledger)
             if estimate is not None and estimate != found[claim.id].estimate:
                 told[claim.id].append(Variant(name, estimate, estimate - found[claim.id].estimate))
+        told[claim.id] += borrowed(claim, full)
     return told
+
+
+def borrowed(claim: Claim, full: Ledger) -> Iterator[Variant]:
+    """The claim with the seed noise of its own trainings alone, and of learned ones."""
+    passed = {source for source, gate in gates(full).stages.items() if gate.passed}
+    for name, lenders in ((OWN_NOISE, set()), (LEARNED_NOISE, passed | {BASELINE})):
+        interval = claim.measure(full.lending(lenders.__contains__)).interval
+        if interval:
+            yield Variant(name, interval.mean, 0.0, interval.low, interval.high)
 
 
 def measured(claim: Claim, ledger: Ledger) -> float | None:
