@@ -634,30 +634,39 @@ def test_a_planted_slope_is_found_and_a_null_is_not(slope, word):
 
 # -- the designs on the rows that were really made -----------------------------------------------------------
 
-# the runs that an answer is about, others that are like them but for the treatment, and which of the former
-# have the effect that is planted
+# the runs that an answer is about; the runs that are like them but for the treatment, as what differs; and
+# how much of the effect that is planted each of the former gets
 TREATED = {
     "adapters": (
         joint_by_adapters,
-        lambda run: {"method": "adapter", "source": single(run.seed)},
-        lambda run: True,
+        lambda run: {"source": single(run.seed), "steps": "sum"},
+        lambda run: 1.0,
     ),
     "alignment": (
         lambda run: run.source.split(" > ")[0] == "prefer",
         lambda run: {"source": run.source.replace("prefer", "prefer_sham")},
-        lambda run: " > " in run.source,
+        lambda run: float(" > " in run.source),
     ),
     "shift": (
         lambda run: "+" in run.source,
-        lambda run: {"source": single(run.seed)},
-        lambda run: run.on.endswith(shift.SUFFIX),
+        lambda run: {"source": single(run.seed), "size": 9 * MICRO.stage_rows, "steps": "rows"},
+        lambda run: float(run.on.endswith(shift.SUFFIX)),
+    ),
+    "size": (  # runs of every size get the rows of one size, each of another seed
+        lambda run: run.source and run.steps == "sum",
+        lambda run: {"size": 500, "seed": run.seed + sizes_before(run)},
+        lambda run: -float(sizes_before(run)) * run.on.endswith(size.SUFFIX),
     ),
     "multimodal": (
         lambda run: run.source.split(" > ")[0] == "scenes",
         lambda run: {"source": run.source.replace("scenes", "scenes_sham")},
-        lambda run: run.lang != "en",
+        lambda run: float(run.lang != "en"),
     ),
 }
+
+
+def sizes_before(run):
+    return size.sizes(MICRO).index(run.size)
 
 
 def single(seed):
@@ -671,17 +680,14 @@ def test_in_the_published_rows_a_planted_effect_is_found_and_a_placebo_is_not(na
     runs = {run.id: run for run in studies.runs(name, MICRO) if run.phase == 3}
     if not set(runs) <= {row["id"] for row in rows}:
         pytest.skip("its study is not finished in this ledger")
-    is_treated, like, is_raised = TREATED[name]
-    by_cell = {
-        (row["source"], row["lang"], row["method"], row["on"], row["seed"]): row
-        for row in rows
-        if row["id"] in runs
-    }
-    seeds = max(run.seed for run in runs.values())
+    is_treated, like, share = TREATED[name]
+    fields = ("source", "lang", "method", "on", "size", "steps", "seed")
+    by_cell = {tuple(getattr(run, x) for x in fields): run.id for run in runs.values()}
+    stored, seeds = {row["id"]: row for row in rows}, max(run.seed for run in runs.values())
 
     def placebo(run):  # of the seed after, so that noise is as it is between two trainings
-        cell = {"source": run.source, "method": run.method} | like(run)
-        return by_cell[cell["source"], run.lang, cell["method"], run.on, run.seed % seeds + 1]
+        cell = {x: getattr(run, x) for x in fields} | like(run)
+        return stored[by_cell[*(cell | {"seed": cell["seed"] % seeds + 1}).values()]]
 
     def answer(points):
         made = []
@@ -690,7 +696,7 @@ def test_in_the_published_rows_a_planted_effect_is_found_and_a_placebo_is_not(na
             if run and is_treated(run):
                 beside = placebo(run)
                 row = row | {key: beside[key] for key in ("scores", "items", "abroad")}
-                row = raised(row, points if is_raised(run) else 0.0)
+                row = raised(row, points * share(run))
             made.append(row)
         return questions.answers(question, MICRO, made)[0]
 

@@ -26,6 +26,7 @@ from ..design.studies import LEAST_SEEDS
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
 from ..ledger import results
 from .claims import Estimate
+from .contrasts import EQUAL_STEPS
 from .stats import paired
 
 COLOURS = {
@@ -582,13 +583,13 @@ def _joint(table: pd.DataFrame) -> pd.Series:
     return table.source.str.contains("+", regex=False)
 
 
-MARKERS = {"joint": "D", "single": "o", "none": "x"}
+MARKERS = {"joint, equal steps": "D", "joint, all steps": "s", "single": "o", "none": "x"}
 
 
 @plt.rc_context(STYLE)
 def trained(table: pd.DataFrame) -> Figure | None:
     """Points: the mean score of each source against the weights that are trained for one target. Joint
-    trainings, single ones and none have marks of their own.
+    trainings at equal steps and longer ones, single ones and none have marks of their own.
     """
     table = table[table.trained > 0]
     if table.empty:
@@ -596,15 +597,30 @@ def trained(table: pd.DataFrame) -> Figure | None:
     figure, (axes,) = _grid(1, 1, 3.6)
     colours = dict(zip(sorted(set(table.method)), COLOURS.values(), strict=False))
     none = table.source.isin(["", *(f"{method}:" for method in colours)])
-    kind = pd.Series(np.select([_joint(table), none], ["joint", "none"], "single"), table.index)
+    equal, joint = table.source.str.endswith(EQUAL_STEPS), _joint(table)
+    words = [f"joint{EQUAL_STEPS}", "joint, all steps", "none"]
+    kind = pd.Series(np.select([joint & equal, joint, none], words, "single"), table.index)
     for (method, name), part in table.groupby([table.method, kind]):
         told = {"marker": MARKERS[name], "color": colours[method], "label": f"{method}, {name}"}
         axes.scatter(part.trained, part.score, s=22, alpha=0.8, **told)
     axes.set(
         xscale="log", xlabel="trained weights of the encoder", ylabel="mean F1 over languages and targets"
     )
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    _without_the_lowest(axes, table)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
+
+
+def _without_the_lowest(axes: Axes, table: pd.DataFrame) -> None:
+    """Leave out a collapsed point that would flatten all others, and say where it is."""
+    lowest, rest = table.score.min(), table.score.nlargest(len(table) - 1)
+    if len(rest) < 2 or rest.min() - lowest <= np.ptp(rest):
+        return
+    axes.set_ylim(rest.min() - 0.2 * np.ptp(rest), rest.max() + 0.1 * np.ptp(rest))
+    at = (table.trained[table.score.idxmin()], axes.get_ylim()[0])
+    axes.annotate(
+        f"one at {lowest:.0f} \N{DOWNWARDS ARROW}", at, (-6, 4), textcoords="offset points", ha="right"
+    )
 
 
 @plt.rc_context(STYLE)
