@@ -26,7 +26,17 @@ from xit_core.design.tasks import TASKS
 from xit_core.ledger import results
 from xit_core.machine import errors, places
 from xit_core.machine.places import ROOT
-from xit_core.report import chapters, claim_pages, claims, estimate, front, pages, performance, verdicts
+from xit_core.report import (
+    chapters,
+    claim_pages,
+    claims,
+    estimate,
+    front,
+    markdown,
+    pages,
+    performance,
+    verdicts,
+)
 from xit_core.report.contrasts import Short
 
 BOOK = ROOT / "book"
@@ -124,7 +134,7 @@ def test_the_front_page_shows_what_the_claims_say(tmp_path):
         assert line.count("not run yet") == 2 * (row["number"] <= claims.MEASURED)
     first = table[0]
     assert all(
-        chapters.number(first[key], "+,.1f") in text for key in ("estimate", "joint_low", "joint_high")
+        markdown.number(first[key], "+,.1f") in text for key in ("estimate", "joint_low", "joint_high")
     )
     assert f"of 10 claims {sum(row['direction'] == 'holds' for row in table[:10])} hold" in text
     assert (
@@ -202,7 +212,7 @@ def test_a_verdict_is_explained_step_by_step_with_the_numbers_of_the_table():
     row = verdicts.table("small")[0]
     told = claim_pages.worked_example(pages.views())
     assert told.startswith(f"1. *The claim.* {row['says']}. At `small`")
-    assert all(chapters.number(row[key], "+,.1f") in told for key in ("estimate", "low", "joint_high"))
+    assert all(markdown.number(row[key], "+,.1f") in told for key in ("estimate", "low", "joint_high"))
     assert chapters.MARK[row["direction"]] in told
     assert claim_pages.worked_example([chapters.View("paper")]) == chapters.EMPTY
 

@@ -21,6 +21,7 @@ from xit_core.report import (
     claims,
     contrasts,
     findings,
+    markdown,
     published,
     rules,
     sensitivity,
@@ -651,7 +652,7 @@ def test_an_interval_is_told_with_the_seed_noise_of_fewer_trainings(view):
         for s in (1, 2, 3)
     ]
     told = claim_pages.by_seed(row, view)
-    assert told == f"Seed by seed the difference is {', '.join(chapters.number(g, '+,.1f') for g in gains)}. "
+    assert told == f"Seed by seed the difference is {', '.join(markdown.number(g, '+,.1f') for g in gains)}. "
     assert claim_pages.by_seed(view.claims[4], view) == ""  # of a claim about several trainings
     alone = view.ledger.lending(lambda source: False)  # what is compared still counts
     pool = alone.pool([1, 2, 3], row["targets"], [("squad1", "en"), BASELINE])

@@ -65,12 +65,15 @@ def test_the_heat_map_says_intervals_and_seeds(monkeypatch):
     made_gains(monkeypatch, {"xnli": [1.0, 2.0, -0.01], "bucc": [0.5, None, -3.0], "mean": [1.0, None, None]})
     text = heat.table(None)
     assert 'title="mnli on xnli: +1.5 points; 95 % interval −4.9 to +7.9; 2 seeds">+1.5<br>' in text
-    assert 'title="squad1 on xnli: +0.0 points; 1 seed">+0.0</td>' in text
+    assert 'title="squad1 on xnli: +0.0 points; 1 seed">+0.0<br><small>one seed</small></td>' in text
     assert 'title="mnli, mean of all targets: +1.0 points; 1 seed"' in text
     assert text.count("<td></td>") == 1
+    # of the cells that have most seeds
     assert heat.in_words(None) == (
-        "Gains go from −3.0 (squad1 on bucc) to +1.5 (mnli on xnli); 2 of 4 means are above zero."
+        "Gains go from +1.5 (mnli on xnli) to +1.5 (mnli on xnli); 1 of 1 means are above zero."
     )
+    made_gains(monkeypatch, {"xnli": [1.0, 2.0, 7.0], "bucc": [0.5, -1.5, None], "mean": [1.0, None, None]})
+    assert heat.in_words(None).startswith("Gains go from −0.5 (mnli on bucc) to +1.5 (mnli on xnli); 1 of 2")
 
 
 def test_an_empty_ledger_has_no_heat_map():

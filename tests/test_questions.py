@@ -22,6 +22,7 @@ from xit_core.report import (
     contrasts,
     gates,
     losses,
+    markdown,
     pages,
     published,
     question_pages,
@@ -335,7 +336,7 @@ def test_what_was_added_after_the_answer_decides_nothing_and_is_marked():
 
 def test_an_end_of_an_interval_is_on_its_side_of_zero():
     ends = [(-1.5, -2.9, -0.004), (0.0, -0.04, 0.0), (1.0, 0.96, 1234.0)]
-    assert [chapters.with_interval(*each) for each in ends] == [
+    assert [markdown.with_interval(*each) for each in ends] == [
         "−1.5 [−2.9, −0.004]", "+0.0 [−0.04, +0.0]", "+1.0 [+1.0, +1,234.0]",
     ]  # fmt: skip
 

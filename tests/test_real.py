@@ -13,7 +13,7 @@ from synthetic import fill
 from xit_core.design import studies
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import REAL_TASKS, TARGETS, TASKS, languages
-from xit_core.report import chapters, pages, plots, published, real
+from xit_core.report import chapters, markdown, pages, plots, published, real
 from xit_core.report.claims import MEASURED
 from xit_core.score import embed
 
@@ -79,7 +79,7 @@ def test_what_a_training_learned_of_its_task_stands_beside_guessing(name, task, 
     )
     text = chapters.learned_section(chapters.View("small"))
     line = next(line for line in text.splitlines() if line.startswith(f"| {name} | `{task}` |"))
-    told = [chapters.number(x) for x in (seeds.mean(), chapters.plots.interval(seeds), guess)]
+    told = [markdown.number(x) for x in (seeds.mean(), chapters.plots.interval(seeds), guess)]
     assert [cell.strip() for cell in line.split("|")[4:-1]] == [*told, str(len(rows))] and len(rows) >= 3
 
 
@@ -97,7 +97,7 @@ def test_a_language_stands_with_its_traits_and_its_gain_beyond_the_others(view, 
     told = [x.strip() for x in line.split("|")[1:-1]]
     assert told[1:3] == ["Latin", "Indo-European"] and told[5] == str(gains.size()["de"])
     assert told[3:5] == ["66.6", "1.60"] and "text in XLM-R's training" in text
-    assert told[6:] == [chapters.number(gains[x].mean()["de"], chapters.SIGNED) for x in ("gain", "beyond")]
+    assert told[6:] == [markdown.number(gains[x].mean()["de"], markdown.SIGNED) for x in ("gain", "beyond")]
     assert "Latin script" in text and "Indo-European family" in text
 
 
@@ -186,11 +186,11 @@ def test_a_language_has_its_score_and_gains_in_every_task_as_means_over_seeds():
     half = 4.3027 * stdev(before.values()) / 3**0.5
     assert (
         cells["baseline"]
-        == f"{chapters.number(sum(before.values()) / 3)}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{half:.1f}"
+        == f"{markdown.number(sum(before.values()) / 3)}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{half:.1f}"
     )
     gains = [after[seed] - before[seed] for seed in before]
     half = 4.3027 * stdev(gains) / 3**0.5
     assert cells["after mnli"].split("\N{NO-BREAK SPACE}") == [
-        chapters.number(sum(gains) / 3, "+,.1f"), "±", chapters.number(half),
+        markdown.number(sum(gains) / 3, "+,.1f"), "±", markdown.number(half),
     ]  # fmt: skip
     assert real.by_language(chapters.View("paper")) == chapters.EMPTY

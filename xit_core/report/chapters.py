@@ -1,6 +1,5 @@
 """The tables and figures of each phase at one scale of the ledger, as Markdown for the book's chapters."""
 
-import re
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from . import findings, heat, plots, published, questions, verdicts
 from .claims import MEASURED, TASK_BY_TASK
 from .contrasts import Ledger
 from .gates import chance_level
+from .markdown import SIGNED, count, markdown_table, number, small, with_half, with_interval
 from .questions import UNFINISHED
 from .rules import LIMITS
 from .sensitivity import Variant, sensitivity
@@ -85,7 +85,6 @@ GAINS_SHOWN = ("squad1", "mnli", "hellaswag", "multi-task")  # after which langu
 EMPTY = "*No runs yet at this scale.*\n"
 MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open", "not testable": "– not testable"}
 
-SIGNED = "+,.1f"
 COMPARED = {"tatoeba": "raw (%)", "tatoeba_centred": "centred (%)", "share": "share of language identity (%)"}
 METRICS = {
     "accuracy": "Tatoeba, raw (%)",
@@ -181,25 +180,6 @@ class View:
         return [row for row in self.main if row["phase"] == 1 and not row["model"]]
 
 
-def number(value: float | None, form: str = ",.1f", digits: int = 1) -> str:
-    """A number for readers, with one decimal: "47.0" or "+1.2"; "–" when there is no value. `digits`: as
-    many as the form has.
-    """
-    if value is None or pd.isna(value):
-        return "–"
-    return f"{round(value, digits) + 0.0:{form}}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no "-0.0"
-
-
-def minus(text: str) -> str:
-    """A text with the sign for minus before its negative numbers."""
-    return re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
-
-
-def count(value: float | None) -> str:
-    """Like `number`, but without decimals for a whole number: "1,104,934"."""
-    return number(value).removesuffix(".0")
-
-
 def estimate_cell(row: dict) -> str:
     """ "+1.2 [−0.3, +2.6]" for a measured claim, the count alone for a checked one.
 
@@ -209,17 +189,6 @@ def estimate_cell(row: dict) -> str:
         return count(row["estimate"])
     ends = [row.get(f"joint_{end}", row[end]) for end in ("low", "high")]
     return with_interval(row["estimate"], *ends)
-
-
-def with_interval(mean: float, low: float, high: float) -> str:
-    """ "+1.2 [−0.3, +2.6]"; an end that would be rounded to zero has as many digits as show its side."""
-    return f"{number(mean, SIGNED)} [{end(low)}, {end(high)}]"
-
-
-def end(value: float) -> str:
-    """An end of an interval, on its side of zero."""
-    digits = next((n for n in (1, 2, 3) if round(value, n)), 1)
-    return number(value, f"+,.{digits}f", digits)
 
 
 # what a column of a scale is called, beside its name
@@ -265,11 +234,6 @@ def is_clear_on_average(row: dict) -> bool:
     return row["joint_low"] > limit or row["joint_high"] < limit
 
 
-def with_half(mean: str, half: float | None) -> str:
-    """A mean with half its interval behind it, in one piece: "47.0 ± 1.2"."""
-    return mean if half is None else f"{mean}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(half)}"
-
-
 def claimed_cell(row: dict) -> str:
     """The number that a claim states, marked where no public source has it; a dash where it states none."""
     unsourced = row["published"] is not None and not published.is_sourced(row["id"])
@@ -291,29 +255,6 @@ def reduced(view: View) -> str:
     """A sentence that says how the scale is reduced, to be shown beside its numbers; "" when it is not."""
     text = "; ".join(filter(None, [view.note, view.instead]))
     return f"{text[0].upper()}{text[1:]}.\n\n" if text else ""
-
-
-def markdown_table(head: list[str], lines: list[list[object]]) -> str:
-    """A Markdown table."""
-    rows = [head, ["---"] * len(head), *lines]
-    return (
-        "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
-        + "\n\n"
-    )
-
-
-def small(text: str, kind: str = "") -> str:
-    """The text as small print in the book. `kind`: "carded", a table whose rows are cards on a phone."""
-    return f":::::{{div}} {f'{kind} small'.strip()}\n{text.rstrip()}\n:::::\n\n"
-
-
-def folded(parts: list[str], between: str = " ", of: str = "") -> str:
-    """A list for a table cell. Four or more items are folded: the cell shows their number, and `of` what they
-    are, until opened.
-    """
-    text = between.join(parts)
-    head = f"{len(parts)} {of}".strip()
-    return text if len(parts) < 4 else f"<details><summary>{head}</summary>{text}</details>"
 
 
 def figure(

@@ -8,23 +8,11 @@ from pathlib import Path
 from ..design.scales import PIVOT
 from ..design.tasks import nine
 from . import chapters, claims, plots, published
-from .chapters import (
-    EMPTY,
-    SIGNED,
-    View,
-    end,
-    estimate_cell,
-    markdown_table,
-    marked,
-    minus,
-    number,
-    small,
-    verdict_cell,
-    with_interval,
-)
+from .chapters import EMPTY, View, estimate_cell, marked, verdict_cell
 from .claims import MEASURED
 from .contrasts import BASELINE, Short, versus
 from .gates import Gate, gates
+from .markdown import SIGNED, end, markdown_table, minus, number, small, with_interval
 from .sensitivity import Variant
 from .stats import SEEDS, Interval, homogeneity, residuals
 

@@ -8,23 +8,19 @@ from ..design.scales import PAPER
 from . import estimate, plots, published, question_pages, simulate
 from .chapters import (
     MARK,
-    SIGNED,
     UNFINISHED,
     View,
     claimed_cell,
     column,
-    count,
     ends_in_words,
     estimate_cell,
     figure,
     is_clear_on_average,
-    markdown_table,
     marked,
-    minus,
-    number,
     state,
 )
 from .claims import CLAIMS, MEASURED, SHORT
+from .markdown import SIGNED, count, markdown_table, minus, number
 from .rules import DATED, LIMITS
 from .stats import SEEDS
 

@@ -8,6 +8,7 @@ from matplotlib.colors import Normalize, to_hex
 from ..design.tasks import TARGETS
 from ..ledger import results
 from . import plots
+from .markdown import SIGNED, number
 
 MEAN = "mean"  # the column of the mean over targets
 MIDDLE = (0.2, 0.8)  # the part of the palette on which black text is easy to read
@@ -61,21 +62,22 @@ def _cell(name: str, on: str, gains: pd.Series, limit: float) -> str:
     share = Normalize(-limit, limit, clip=True)(mean)
     colour = to_hex(colormaps["RdBu"](MIDDLE[0] + (MIDDLE[1] - MIDDLE[0]) * share))
     cell = f"{name}, mean of all targets" if on == MEAN else f"{name} on {on}"
-    ends = f"; 95 % interval {_signed(mean - half)} to {_signed(mean + half)}" if many else ""
-    more = f"{cell}: {_signed(mean)} points{ends}; {len(gains)} seed{'s' if many else ''}"
-    spread = f"<br><small>±{half:,.1f}</small>" if many else ""
-    return f'<td style="background: {colour}; color: black" title="{more}">{_signed(mean)}{spread}</td>'
-
-
-def _signed(gain: float) -> str:
-    return f"{round(gain, 1) + 0.0:+,.1f}".replace("-", "\N{MINUS SIGN}")  # a zero has no minus
+    ends = f"; 95 % interval {number(mean - half, SIGNED)} to {number(mean + half, SIGNED)}" if many else ""
+    more = f"{cell}: {number(mean, SIGNED)} points{ends}; {len(gains)} seed{'s' if many else ''}"
+    spread = f"<br><small>{f'±{half:,.1f}' if many else 'one seed'}</small>"
+    return (
+        f'<td style="background: {colour}; color: black" title="{more}">{number(mean, SIGNED)}{spread}</td>'
+    )
 
 
 def in_words(frame: pd.DataFrame) -> str:
-    """The ends of the table in a sentence; "" when there is none."""
-    cells = by_seed(frame).drop(columns=MEAN, errors="ignore").groupby(level="name").mean().stack().dropna()
-    if cells.empty:
+    """The ends of the table in a sentence, of the cells that have most seeds; "" when there is none."""
+    gains = by_seed(frame).drop(columns=MEAN, errors="ignore")
+    if gains.empty:
         return ""
-    low, high = (f"{_signed(cells[end])} ({end[0]} on {end[1]})" for end in (cells.idxmin(), cells.idxmax()))
+    seeds = gains.groupby(level="name").count()
+    cells = gains.groupby(level="name").mean()[seeds == seeds.max(axis=None)].stack().dropna()
+    ends = (cells.idxmin(), cells.idxmax())
+    low, high = (f"{number(cells[end], SIGNED)} ({end[0]} on {end[1]})" for end in ends)
     above = f"{(cells > 0).sum()} of {len(cells)} means are above zero"
     return f"Gains go from {low} to {high}; {above}."

@@ -45,8 +45,9 @@ from . import (
     simulate,
     subsets,
 )
-from .chapters import EMPTY, MARK, View, count, folded, markdown_table, number, reduced, small
+from .chapters import EMPTY, MARK, View, reduced
 from .claims import MEASURED
+from .markdown import count, folded, markdown_table, number, small
 
 SHOWN_NOTEBOOKS = {  # page -> the executed notebook it shows
     "1_pretrained": "pretrained-*.ipynb",

@@ -7,10 +7,11 @@ import pandas as pd
 
 from ..design import studies
 from . import plots, questions
-from .chapters import View, column, count, end, figure, markdown_table, minus, number, small, with_interval
+from .chapters import View, column, figure
 from .contrasts import Ledger
 from .gates import constant_answers
 from .losses import matched
+from .markdown import count, end, markdown_table, minus, number, small, with_interval
 from .questions import OPEN, UNFINISHED, Question
 
 

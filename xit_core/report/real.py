@@ -9,24 +9,9 @@ from ..design import studies
 from ..design.studies import LEAST_SEEDS
 from ..design.tasks import TARGETS, TASKS, languages
 from . import plots, published
-from .chapters import (
-    EMPTY,
-    GAINS_SHOWN,
-    SIGNED,
-    View,
-    claimed_cell,
-    correlation,
-    count,
-    estimate_cell,
-    figure,
-    markdown_table,
-    minus,
-    number,
-    small,
-    verdict_cell,
-    with_half,
-)
+from .chapters import EMPTY, GAINS_SHOWN, View, claimed_cell, correlation, estimate_cell, figure, verdict_cell
 from .claims import MEASURED
+from .markdown import SIGNED, count, markdown_table, minus, number, small, with_half
 from .performance import groups
 
 

@@ -10,7 +10,7 @@ from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import results_dir
 from . import compare
-from .chapters import markdown_table, small
+from .markdown import markdown_table, small
 
 NOT_STORED = (
     "*No comparison is stored yet: `make study` makes one where the ledger of its scale is published.*\n"

@@ -12,7 +12,7 @@ from ..design.scales import PIVOT, Scale
 from ..design.tasks import NLI, TASKS, languages
 from ..machine.files import write_whole
 from ..machine.places import PACKAGE
-from .chapters import folded, markdown_table, small
+from .markdown import folded, markdown_table, small
 from .published import csv_table
 from .questions.size import PAIRS
 

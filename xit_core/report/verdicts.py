@@ -1,10 +1,11 @@
-"""From findings to verdicts: correction for multiplicity, and the table of claims."""
+"""From findings to verdicts: correction for multiplicity, the table of claims, and the data behind it."""
+
+from collections.abc import Iterable
 
 from ..design.scales import PAPER
 from ..design.scales import scale as scale_of
 from .claims import CLAIMS, Claim
 from .contrasts import Ledger
-from .evidence import overlap, rows_behind, stand_ins
 from .findings import FAILS, HOLDS, OPEN, UNTESTABLE, Finding, joined, likelier
 from .rules import SHARE
 from .stats import LEVEL, Interval, holm
@@ -120,3 +121,42 @@ def numbers(finding: Finding, tests: int) -> dict[str, float | None]:
 def with_notes(finding: Finding, ledger: Ledger) -> str:
     """The note of a finding, and how its scale is reduced."""
     return joined(finding.note, ledger.scale.note if finding.interval else "")
+
+
+# -- the data behind an estimate: stand-ins, and text that training and evaluation share ---------------------
+
+
+def rows_behind(ledger: Ledger, runs: tuple[str, ...]) -> list[dict]:
+    """The ledger's rows of these target runs, and of the trainings that they start from."""
+    wanted, rows = set(runs), []
+    for (source, lang, _), seeds in ledger.cells.items():
+        for seed, entry in seeds.items():
+            if entry.id in wanted:
+                rows.append(entry.row)
+                rows += [row for row in [ledger.stages.get((source, lang), {}).get(seed)] if row]
+    return list({row["id"]: row for row in rows}.values())
+
+
+def stand_ins(rows: list[dict]) -> list[str]:
+    """Which splits other data stood in for, as "task/split: source"."""
+    parts = (part for row in rows for part in row["provenance"].get("data", []))
+    return distinct(
+        f"{part['task']}/{part['split']}: {part['source']}" for part in parts if part.get("stand_in")
+    )
+
+
+def overlap(rows: list[dict]) -> list[str]:
+    """How many evaluation rows share text with a training split, as "target/language: n of N in task".
+
+    The number is unknown where the training rows were not on the machine that evaluated.
+    """
+    return distinct(
+        f"{row['on']}/{part['lang']}: {part.get('shared', 'unknown')} of {part['rows']} in {part['task']}"
+        for row in rows
+        for part in row.get("overlap", [])
+    )
+
+
+def distinct(lines: Iterable[str]) -> list[str]:
+    """The lines without repetition, sorted."""
+    return sorted(set(lines))

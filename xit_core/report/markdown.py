@@ -1,0 +1,65 @@
+"""Numbers, intervals and tables for readers, as Markdown."""
+
+import re
+
+import pandas as pd
+
+SIGNED = "+,.1f"
+
+
+def number(value: float | None, form: str = ",.1f", digits: int = 1) -> str:
+    """A number for readers, with one decimal: "47.0" or "+1.2"; "–" when there is no value. `digits`: as
+    many as the form has.
+    """
+    if value is None or pd.isna(value):
+        return "–"
+    return f"{round(value, digits) + 0.0:{form}}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no "-0.0"
+
+
+def minus(text: str) -> str:
+    """A text with the sign for minus before its negative numbers."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
+
+
+def count(value: float | None) -> str:
+    """Like `number`, but without decimals for a whole number: "1,104,934"."""
+    return number(value).removesuffix(".0")
+
+
+def with_interval(mean: float, low: float, high: float) -> str:
+    """ "+1.2 [−0.3, +2.6]"; an end that would be rounded to zero has as many digits as show its side."""
+    return f"{number(mean, SIGNED)} [{end(low)}, {end(high)}]"
+
+
+def end(value: float) -> str:
+    """An end of an interval, on its side of zero."""
+    digits = next((n for n in (1, 2, 3) if round(value, n)), 1)
+    return number(value, f"+,.{digits}f", digits)
+
+
+def with_half(mean: str, half: float | None) -> str:
+    """A mean with half its interval behind it, in one piece: "47.0 ± 1.2"."""
+    return mean if half is None else f"{mean}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(half)}"
+
+
+def markdown_table(head: list[str], lines: list[list[object]]) -> str:
+    """A Markdown table."""
+    rows = [head, ["---"] * len(head), *lines]
+    return (
+        "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+        + "\n\n"
+    )
+
+
+def small(text: str, kind: str = "") -> str:
+    """The text as small print in the book. `kind`: "carded", a table whose rows are cards on a phone."""
+    return f":::::{{div}} {f'{kind} small'.strip()}\n{text.rstrip()}\n:::::\n\n"
+
+
+def folded(parts: list[str], between: str = " ", of: str = "") -> str:
+    """A list for a table cell. Four or more items are folded: the cell shows their number, and `of` what they
+    are, until opened.
+    """
+    text = between.join(parts)
+    head = f"{len(parts)} {of}".strip()
+    return text if len(parts) < 4 else f"<details><summary>{head}</summary>{text}</details>"
