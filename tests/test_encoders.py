@@ -229,6 +229,12 @@ def test_an_encoder_that_is_too_short_or_unknown_is_one_line(folder, places, tmp
             own.scale_from(SMOKE, str(tmp_path))
 
 
+def test_what_a_scale_reduces_is_said_of_it_with_another_encoder_too():
+    reduced = replace(SMOKE, note="a small encoder; capped rows")
+    note = scales.with_encoder(reduced, SMOKE.encoder, "other").note
+    assert note.endswith(", an encoder of the user's own; capped rows")
+
+
 def test_a_folder_that_was_moved_is_named_anew(folder, places, tmp_path):
     place = tmp_path / folder.name
     shutil.copytree(folder, place)

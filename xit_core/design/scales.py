@@ -235,6 +235,7 @@ def know_own() -> None:
 def with_encoder(s: Scale, encoder: Encoder, name: str) -> Scale:
     """A scale with another encoder, under another name."""
     note = f"`{s.name}` from {encoder.name}@{encoder.revision[:8]}, an encoder of the user's own"
+    note = "; ".join(filter(None, [note, s.note.partition("; ")[2]]))  # what is reduced stays reduced
     return replace(s, name=name, encoder=encoder, pretraining=None, note=note)
 
 

@@ -23,7 +23,7 @@ def scale_from(s: Scale, model: str) -> Scale:
     """
     pinned = COMMIT.fullmatch(model)
     if not pinned and not Path(model).is_dir():
-        allowed = "random, remake, a folder, or NAME@COMMIT (40 hex digits)"
+        allowed = "a folder, or NAME@COMMIT with the 40 hex digits of a commit (xit run: also random, remake)"
         raise Bad(f"--model {model}: no such folder; allowed: {allowed}")
     config = hub_config(*pinned.groups()) if pinned else folder_config(Path(model))
     family(config)
