@@ -183,16 +183,19 @@ def test_the_adapters_study_shares_its_full_runs_with_the_main_study():
 def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_says_the_same(tmp_path, capsys):
     for row in adapters_ledger(lambda run: 6.0 * bool(joint_by_adapters(run))):
         results.write(row | {"dose": row["dose"] | {"trained": 8 if "adapter" in row["method"] else 100}})
-    text = (pages.build(tmp_path / "book") / "questions/adapters.md").read_text()
-    assert "**Short answer: yes.** *joint − mean of single tasks, adapters*: +" in text
-    assert "\n\nBeside it:\n\n- joint − best single task, adapters: +" in text
-    assert "| targets learned | 5 of 5, 3 needed | passed |" in text and "have been seen" not in text
+    out = pages.build(tmp_path / "book") / "questions"
+    answer, text = (out / "adapters_answer.md").read_text(), (out / "adapters.md").read_text()
+    assert answer.startswith("**At `micro`: yes.** *joint − mean of single tasks, adapters*: +")
+    assert f"\n\nBeside it:\n\n- {questions.adapters.BEST}: +" in answer and "have been seen" not in answer
+    assert "| targets learned by full training | 5 of 5, 3 needed | passed |" in text
+    assert "without an intermediate task (adapter) |" in text and "## How the answer is read" in text
     assert (tmp_path / "book/figures/micro-weights-adapters.svg").is_file()
     assert cli.main(["questions", "--json", "--scale", "micro"]) == 0
     told = next(row for row in json.loads(capsys.readouterr().out) if row["question"] == "adapters")
     front = (tmp_path / "book/front_questions.md").read_text()
-    cell = f"**{told['verdict']}**<br>{told['name']}: {question_pages.interval_cell(told)}, 8 seeds"
-    assert f"(questions/adapters) | {cell} |" in front
+    cell = f"**{told['verdict']}**<br>{told['name']}: {question_pages.interval_cell(told)}, 8 seeds<br>"
+    assert f"(questions/adapters) | {cell}the positive control is **not found**: *SQuAD" in front
+    assert front.startswith("Each interval stands alone. ‡: added after")
 
 
 def test_the_command_tells_every_contrast_of_every_question(capsys):
@@ -221,7 +224,7 @@ def test_an_answer_is_told_with_its_gates_and_no_verdict_is_before_every_run_is_
     assert {row["verdict"] for row in told(rows)[1:]} <= {"above zero", "below zero", "open", "no difference"}
     first = told(rows)[0]
     assert (first["verdict"], first["note"]) == ("yes", "")
-    assert first["gates"]["targets learned"] == {"passed": True, "says": "5 of 5, 3 needed"}
+    assert first["gates"]["targets learned by full training"] == {"passed": True, "says": "5 of 5, 3 needed"}
 
 
 def test_seeds_that_a_study_adds_to_those_of_the_scale_have_notebooks_of_their_own():
@@ -341,18 +344,34 @@ def test_an_end_of_an_interval_is_on_its_side_of_zero():
     ]  # fmt: skip
 
 
+def told_view(question, found, finished):
+    view = chapters.View("micro")
+    view._asked[question.id] = None, found
+    view._progress[question.id] = questions.Progress(9 if finished else 8, 9, 3)
+    return view
+
+
 def test_what_is_said_before_every_run_is_there_is_no_answer():
     row = {"name": "joint − single", "verdict": "yes", "note": "", "estimate": 3.0, "low": 1.0, "high": 5.0}
     row |= {"detectable": 4.0, "narrow": True, "wide": [0.5, 5.5]}
-    view, question = chapters.View("micro"), questions.QUESTIONS["adapters"]
-    told = question_pages.short_answer(question, [row], True)
-    assert told.startswith(
-        "**Short answer: yes.** *joint − single*: +3.0 [+1.0, +5.0] points; widened to cover all 5 answers "
-        "together, [+0.5, +5.5]."
+    question = questions.QUESTIONS["adapters"]
+    view = told_view(question, [row], finished=True)
+    answer = (
+        "yes.** *joint − single*: +3.0 [+1.0, +5.0] points; widened to cover all 5 answers together, "
+        "[+0.5, +5.5]."
     )
-    told = question_pages.short_answer(question, [row], False)
-    assert told.startswith("**Not finished, and no answer; so far: yes.**")
+    assert question_pages.short_answer(question, view) == f"**At `micro`: {answer}"
+    view = told_view(question, [row], finished=False)
+    told = question_pages.short_answer(question, view)
+    assert told == f"**At `micro`: not finished, and no answer; so far {answer}"
     assert not question_pages.is_finished(question, view)
+    wide = [row | {"wide": [-0.1, 6.1], "note": "single tasks: 4 of 9", "verdict": "yes"}]
+    told = question_pages.short_answer(question, told_view(question, wide, finished=True))
+    assert told.endswith(". But what was asked later, and decides nothing, fails: single tasks: 4 of 9.")
+    views = {name: told_view(question, wide, True) for name in question.scales}
+    assert "Widened to cover all answers together, 1 would" in question_pages.alone([question], views)
+    wide[0]["verdict"] = "not testable"
+    assert question_pages.failing(wide[0]) == "; a gate fails: single tasks: 4 of 9"
     for row in adapters_ledger(lambda run: 0.0):
         results.write(row)
     finished = chapters.View("micro")
@@ -366,7 +385,7 @@ def test_what_qualifies_an_answer_stands_with_it():
     ledger = questions.ledger_of(question, MICRO, rows)
     found = questions.answers_from(question, ledger)
     assert all(row["wide"][0] < row["low"] < row["high"] < row["wide"][1] for row in found)
-    told = question_pages.short_answer(question, found, True)
+    told = question_pages.short_answer(question, told_view(question, found, True))
     assert f"The positive control is **not found**: *{question.controls[0]}*, " in told
     control = next(row for row in found if row["name"] in question.controls)
     assert question_pages.control(control | {"verdict": "yes"}).startswith("the positive control is found")
@@ -375,7 +394,7 @@ def test_what_qualifies_an_answer_stands_with_it():
     cell = question_pages.interval_cell(found[2])
     assert (
         f"Taken at its word, the question asks for {found[2]['name']} ‡: {cell}"
-        in question_pages.short_answer(literal, found, True)
+        in question_pages.short_answer(literal, told_view(question, found, True))
     )
 
 

@@ -403,6 +403,12 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
             + question_pages.rule(question)
             for question in questions.QUESTIONS.values()
         },
+        **{
+            f"questions/{question.id}_answer.md": question_pages.answers(
+                question, views_of(question.scales, shown)
+            )
+            for question in questions.QUESTIONS.values()
+        },
         **micro.pages(),
     }
 

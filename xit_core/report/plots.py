@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from ..design.methods import FULL
+from ..design.methods import FULL, FUSION
 from ..design.run import SUM
 from ..design.scales import PIVOT
 from ..design.studies import LEAST_SEEDS
@@ -583,7 +583,9 @@ def _joint(table: pd.DataFrame) -> pd.Series:
     return table.source.str.contains("+", regex=False)
 
 
-MARKERS = {"joint, equal steps": "D", "joint, all steps": "s", "single": "o", "none": "x"}
+MARKERS = {
+    "of single ones": "^", f"joint{EQUAL_STEPS}": "D", "joint, all steps": "s", "single": "o", "none": "x",
+}  # fmt: skip
 
 
 @plt.rc_context(STYLE)
@@ -598,8 +600,9 @@ def trained(table: pd.DataFrame) -> Figure | None:
     colours = dict(zip(sorted(set(table.method)), COLOURS.values(), strict=False))
     none = table.source.isin(["", *(f"{method}:" for method in colours)])
     equal, joint = table.source.str.endswith(EQUAL_STEPS), _joint(table)
-    words = [f"joint{EQUAL_STEPS}", "joint, all steps", "none"]
-    kind = pd.Series(np.select([joint & equal, joint, none], words, "single"), table.index)
+    words = ["of single ones", f"joint{EQUAL_STEPS}", "joint, all steps", "none"]
+    fused = table.method == FUSION
+    kind = pd.Series(np.select([fused, joint & equal, joint, none], words, "single"), table.index)
     for (method, name), part in table.groupby([table.method, kind]):
         told = {"marker": MARKERS[name], "color": colours[method], "label": f"{method}, {name}"}
         axes.scatter(part.trained, part.score, s=22, alpha=0.8, **told)

@@ -7,12 +7,12 @@ import pandas as pd
 
 from ..design import studies
 from . import plots, questions
-from .chapters import View, column, figure
+from .chapters import EMPTY, View, column, figure
 from .contrasts import Ledger
-from .gates import constant_answers
+from .gates import BEYOND, constant_answers
 from .losses import matched
 from .markdown import count, end, markdown_table, minus, number, small, with_interval
-from .questions import OPEN, UNFINISHED, Question
+from .questions import OPEN, UNFINISHED, UNTESTABLE, Question
 
 
 def overview(shown: list[View], plain: bool = False) -> str:
@@ -31,19 +31,54 @@ def overview(shown: list[View], plain: bool = False) -> str:
         cells = [answer_cell(question, views[name]) if name in question.scales else "–" for name in scales]
         lines.append([question.number, title, *cells])
     head = ["#", "research question", *map(column, scales)]
-    return markdown_table(head, lines) if lines else ""
+    return alone(asked, views) + markdown_table(head, lines) if lines else ""
+
+
+def alone(asked: list[Question], views: dict[str, View]) -> str:
+    """That intervals of the table are not widened, and which decided answers are not clear of zero once they
+    are; what its mark means.
+    """
+    rows = [(question, views[name].asked(question)[1][0]) for question in asked for name in question.scales]
+    touched = dict.fromkeys(
+        str(question.number)
+        for question, row in rows
+        if row["verdict"] in (questions.YES, questions.NO) and row["wide"][0] <= 0 <= row["wide"][1]
+    )
+    those = f" Widened to cover all answers together, {' and '.join(touched)} would have zero in it."
+    mark = f"{questions.LATER_MARK}: added after the answer had been read; decides nothing."
+    return f"Each interval stands alone.{those if touched else ''} {mark}\n\n"
 
 
 def answer_cell(question: Question, view: View) -> str:
     """The word of a question's answer at a scale, with its interval."""
     row, *others = view.asked(question)[1]
     if row["estimate"] is None:
-        done, planned, _ = view.progress(question)
-        return f"{UNFINISHED}: {done:,} of {planned:,} runs" if done else "not run"
+        return missing(question, view)
     word = row["verdict"] if is_finished(question, view) else f"{UNFINISHED}; so far: {row['verdict']}"
-    but = f"; a gate fails: {row['note']}" if row["note"] else ""
-    told = f"**{word}**{but}<br>{row['name']}: {interval_cell(row)}, {view.progress(question).seeds} seeds"
-    return told + "".join(f"<br>{literally(other, question)}" for other in taken_literally(question, others))
+    told = [f"{row['name']}: {interval_cell(row)}, {view.progress(question).seeds} seeds"]
+    told += [
+        f"{dated(each['name'], question.later)}: {interval_cell(each)}, {side(each)}"
+        for each in others
+        if each["name"] in question.on_front and each["estimate"] is not None
+    ]
+    told += [literally(each, question) for each in taken_literally(question, others)]
+    told += [control(each) for each in others if each["name"] in question.controls and not is_found(each)]
+    return f"**{word}**{failing(row)}<br>" + "<br>".join(told)
+
+
+def missing(question: Question, view: View) -> str:
+    """What stands in place of an answer that has no estimate."""
+    done, planned, _ = view.progress(question)
+    return f"{UNFINISHED}: {done:,} of {planned:,} runs" if done else "not run"
+
+
+def failing(row: dict) -> str:
+    """Which gates fail, behind an answer's word; "" where none does."""
+    if not row["note"]:
+        return ""
+    if row["verdict"] == UNTESTABLE:
+        return f"; a gate fails: {row['note']}"
+    return f"; what was asked later, and decides nothing, fails: {row['note']}"
 
 
 def taken_literally(question: Question, found: list[dict]) -> list[dict]:
@@ -57,50 +92,55 @@ def literally(row: dict, question: Question) -> str:
     return f"taken at its word, the question asks for {told}"
 
 
+def answers(question: Question, shown: list[View]) -> str:
+    """The short answer at each scale, for the top of a chapter."""
+    return "\n\n".join(short_answer(question, view) for view in shown if view.stored) or EMPTY
+
+
 def page(question: Question, view: View, out: Path) -> str:
-    """The chapter's page for one scale; its figure is saved in the folder `out`."""
+    """The chapter's page for one scale, without the answer; its figure is saved in the folder `out`."""
     ledger, found = view.asked(question)
     gates = questions.gates_of(question, ledger)
-    answer = short_answer(question, found, is_finished(question, view))
-    told = f"{answer}\n\n{progress(question, view)}\n\n"
+    told = f"{progress(question, view)}\n\n"
     if found[0]["estimate"] is None:  # a figure beside "not answered yet" would be taken for the answer
         return told + gate_table(gates, question.later)
     draw = partial(FIGURES[question.figure], question, view, ledger, found)
     says = f"{found[0]['name']}: {interval_cell(found[0])}."
     told += contrast_table(found, question.later) + added(question, found, gates)
     told += gate_table(gates, question.later) + one_answer(question, ledger)
-    told += target_table(questions.target_by_target(question, ledger))
+    told += target_table(questions.target_by_target(question, ledger), question.without)
     return told + figure(out, view, question.figure, draw, question.id, title=says)
 
 
 def rule(question: Question) -> str:
     """How a chapter's contrasts are read: the rule, its limits, and what the gates ask."""
     told = questions.RULE.format(margin=questions.margin_of(question), dated=question.dated)
-    return f"\n## How the answer is read\n\n{told}\n\n{questions.LIMITS}\n\n{questions.GATES_SAY}\n"
+    gates = questions.GATES_SAY.format(beyond=BEYOND)
+    return f"\n## How the answer is read\n\n{told}\n\n{questions.LIMITS}\n\n{gates}\n"
 
 
-def short_answer(question: Question, found: list[dict], finished: bool) -> str:
+def short_answer(question: Question, view: View) -> str:
     """The answer in words, with its interval, and the contrasts that qualify it.
 
-    `finished`: whether every run of the design is there; what is said before is not the answer.
+    What is said before every run of the design is there is not the answer.
     """
-    row, *others = found
+    row, *others = view.asked(question)[1]
     if row["estimate"] is None:
-        return f"**Not answered yet**: {row['note']}."
+        return f"**At `{view.scale}`: not answered yet** ({missing(question, view)})."
     names = question.beside or [other["name"] for other in others[:1]]
     beside = [
         f"- {other['name']}: {interval_cell(other)}, {side(other)}\n"
         for other in others
         if other["name"] in names and other["estimate"] is not None
     ]
-    because = f" A gate fails: {row['note']}." if row["note"] else ""
-    word = "Short answer" if finished else "Not finished, and no answer; so far"
-    answer = f"*{row['name']}*: {interval_cell(row)} points{seen(row)}; {widened(row)}.{because}"
+    word = "" if is_finished(question, view) else "not finished, and no answer; so far "
+    answer = f"*{row['name']}*: {interval_cell(row)} points{seen(row)}; {widened(row)}."
+    answer += failing(row).replace("; ", " But ", 1) + "." * bool(row["note"])
     said = [literally(other, question) for other in taken_literally(question, others)]
     said += [control(other) for other in others if other["name"] in question.controls]
     parts = [answer, *(f"{each[0].upper()}{each[1:]}." for each in said)]
     told = f"\n\nBeside it:\n\n{''.join(beside)}" if beside else ""
-    return f"**{word}: {row['verdict']}.** {' '.join(parts)}{told}"
+    return f"**At `{view.scale}`: {word}{row['verdict']}.** {' '.join(parts)}{told}"
 
 
 def widened(row: dict) -> str:
@@ -113,8 +153,13 @@ def control(row: dict) -> str:
     """Whether a positive control is found, in words."""
     if row["estimate"] is None:
         return f"the positive control is not measured yet: {row['name']}"
-    found = "is found" if row["verdict"] == questions.YES else "is **not found**"
+    found = "is found" if is_found(row) else "is **not found**"
     return f"the positive control {found}: *{row['name']}*, {interval_cell(row)}"
+
+
+def is_found(row: dict) -> bool:
+    """Whether a positive control is above zero."""
+    return row["verdict"] == questions.YES
 
 
 def seen(row: dict) -> str:
@@ -124,7 +169,7 @@ def seen(row: dict) -> str:
     told = f"; a difference of {number(row['detectable'])} would probably have been seen"
     if row["narrow"]:
         return told
-    return f"{told}, but with an interval this wide not even an estimate of zero would be *no difference*"
+    return f"{told}, but the interval is too wide for this design to show *no difference*"
 
 
 def added(question: Question, found: list[dict], gates: dict) -> str:
@@ -141,12 +186,16 @@ def one_answer(question: Question, ledger: Ledger) -> str:
     return f"{told[0].upper()}{told[1:]}. They count like all others.\n\n" if told else ""
 
 
-def target_table(lines: list[questions.OnOne]) -> str:
-    """The answer on each target alone, beside what the baseline scores there; "" without lines."""
+def target_table(lines: list[questions.OnOne], without: str = "") -> str:
+    """The answer on each target alone, beside what is scored without an intermediate task; "" without lines.
+
+    `without`: how the latter was trained, if not in full.
+    """
     if not lines:
         return ""
     words, paired = {True: "yes", False: "no", None: "not known yet"}, any(line.outside for line in lines)
-    head = ["target", "learned", "without an intermediate task"]
+    by = f" ({without.strip(':')})" if without else ""
+    head = ["target", "learned by full training", f"without an intermediate task{by}"]
     head += ["the same on the other rows"] if paired else []
     told = [
         [f"`{line.target}`", words[line.learned], *(number(x) for x in line.baseline)]

@@ -1,7 +1,10 @@
 """The research questions: each is a study with a chapter, and is declared in one file of this folder.
 
 A file defines `QUESTION`. Then `xit study ID` runs the study, its rows are in the ledger like all others, and
-the chapter book/questions/ID.md shows its page with
+the chapter book/questions/ID.md shows its answer and, further down, its page with
+
+    ```{include} ../_generated/questions/ID_answer.md
+    ```
 
     ```{include} ../_generated/questions/ID.md
     ```
@@ -50,9 +53,10 @@ LIMITS = (
 )
 GATES_SAY = (
     "A training is learned where the lower 95 % bound of its score is above *guessing*: the best of chance, "
-    "of one answer to every row, and, where answers are spans, of random weights. A question asks that more "
-    "than half of several tasks are learned, a claim about the nine that six of nine are. Targets are "
-    "compared with three seeds of random weights."
+    "of one answer to every row, and, where answers are spans, of random weights. Of several intermediate "
+    "tasks more than half must be learned (for a claim about the nine, six of nine). A target is learned "
+    "where full training without an intermediate task beats random weights by at least {beyond:g} points, "
+    "significantly, with three seeds of each; how many must be is fixed for each question and scale."
 )
 LATER_MARK = "‡"
 
@@ -82,7 +86,9 @@ class Question:
     beyond: "Callable[[Ledger], Losses] | None" = None
     # the same on one target alone, or on the other task of one pair: shown target by target, never judged
     on_one: "Callable[[Scale, str], Contrast] | None" = None
+    without: str = ""  # the source without an intermediate task that the answer compares with; "" = baseline
     literal: str = ""  # the contrast that takes the question at its word, where that is not the answer
+    on_front: tuple[str, ...] = ()  # contrasts without which the front page would mislead
     controls: tuple[str, ...] = ()  # contrasts that are known to be above zero, if the design can see them
     beside: tuple[str, ...] = ()  # contrasts that a short answer says, too; () = the second
     # contrasts and gates that were added after the answer had been read: they are marked, and decide nothing
@@ -250,12 +256,12 @@ def target_by_target(question: Question, ledger: "Ledger") -> list[OnOne]:
     from ..contrasts import BASELINE
     from ..gates import gates as of
 
-    scale, passed = ledger.scale, of(ledger).targets
+    scale, passed, none = ledger.scale, of(ledger).targets, (question.without, BASELINE[1])
     parts = question.pairs(scale) if question.pairs else [(target, "") for target in ledger.targets]
     lines = []
     for target, outside in parts if question.on_one else ():
         scores = [
-            [entry.score for entry in ledger.cells.get((*BASELINE, name), {}).values()]
+            [entry.score for entry in ledger.cells.get((*none, name), {}).values()]
             for name in filter(None, (target, outside))
         ]
         found = answer(ledger, outside or target, question.on_one(scale, outside or target), 0.0)

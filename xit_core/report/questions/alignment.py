@@ -19,11 +19,14 @@ FEW_TARGETS = ("xnli", "panx", "xquad")  # elsewhere: one of each kind
 SEEDS = {"micro": 20}  # of the alignment and of what comes after it; elsewhere as many as a verdict needs
 ANSWER = "gain after preferences − gain after shuffled ones"
 TUNED = f"{ANSWER}, without retrieval"
-LITERAL = "preferences, then the task − the task alone"
+AFTER_BOTH = {  # the scores after a start and a task, compared with those after less
+    "preferences, then the task − the task alone": (ALIGNED, True),
+    "shuffled preferences, then the task − the task alone": (SHAM, True),
+    "preferences, then the task − nothing": (ALIGNED, False),
+}
 LATER = (
     "gain after preferences − gain without either", "gain after shuffled preferences − gain without either",
-    LITERAL, "preferences, then the task − nothing", "shuffled preferences − nothing, no intermediate task",
-    TUNED,
+    *AFTER_BOTH, "shuffled preferences − nothing, no intermediate task", TUNED,
 )  # fmt: skip
 LEARNED = {"micro": 6}  # of the targets that must be learned; elsewhere two of the three
 
@@ -69,9 +72,9 @@ def contrasts(scale: Scale) -> "dict[str, Weights]":
         TUNED: minus(*(gain_after(start, sources, tuned) for start in (ALIGNED, SHAM))),
     } | {
         name: mean_contrast([
-            versus((after(ALIGNED, task), PIVOT), (other and task, PIVOT), on) for task in tasks(scale)
+            versus((after(start, task), PIVOT), (task if trained else "", PIVOT), on) for task in tasks(scale)
         ])
-        for name, other in ((LITERAL, True), ("preferences, then the task − nothing", ""))
+        for name, (start, trained) in AFTER_BOTH.items()
     }  # fmt: skip
 
 
@@ -94,6 +97,6 @@ QUESTION = Question(
     "Does English intermediate-task training improve zero-shot cross-lingual performance on XTREME benchmark "
     "tasks when the model is aligned with human feedback compared to unaligned models?",
     "Does an intermediate task add more after training on preferences than after shuffled ones?",
-    ("micro", "small"), runs, contrasts, gates=gates, on_one=on_one, literal=LITERAL,
-    beside=("gain after preferences", *(name for name in LATER if name != LITERAL)), later=LATER,
+    ("micro", "small"), runs, contrasts, gates=gates, on_one=on_one,
+    beside=("gain after preferences", "gain without either", *LATER), later=LATER,
 )  # fmt: skip

@@ -21,6 +21,7 @@ AFTER = {
 }
 ANSWER = "gain of non-English tasks after scenes − after shuffled ones"
 TUNED = f"{ANSWER}, without retrieval"
+LITERAL_TUNED = f"{next(iter(AFTER))}, without retrieval"
 ABROAD_LEARNED = "non-English tasks are learned after both starts"
 AGAINST_ENGLISH = "non-English − English tasks, in gain after scenes − after shuffled ones"
 LEVELS = {"scenes − no start": SCENES, "shuffled scenes − no start": SHAM, "text alone − no start": ALONE}
@@ -68,7 +69,7 @@ def runs(scale: Scale) -> list[Run]:
 
 def contrasts(scale: Scale) -> "dict[str, Weights]":
     """The difference in differences, and its parts."""
-    from ..contrasts import mean_contrast, minus, versus
+    from ..contrasts import minus, versus
 
     on, away = targets(scale), foreign(scale)
     scenes, sham, alone = (gain_after(start, away, on) for start in (SCENES, SHAM, ALONE))
@@ -85,17 +86,24 @@ def contrasts(scale: Scale) -> "dict[str, Weights]":
         "scenes − text alone, no intermediate task": versus((SCENES, PIVOT), (ALONE, PIVOT), on),
         TUNED: minus(*(gain_after(start, away, tuned) for start in (SCENES, SHAM))),
         AGAINST_ENGLISH: minus(minus(scenes, sham), minus(*at_home)),
+        LITERAL_TUNED: after_both(away, ALONE, tuned),
     } | {
         each_task(task): minus(*(gain_after(start, [(task, lang)], on) for start in (SCENES, SHAM)))
         for task, lang in away if len(away) > 1
     } | {
         name: versus((start, PIVOT), ("", PIVOT), on) for name, start in LEVELS.items()
     } | {
-        name: mean_contrast([
-            versus((after(SCENES, task), lang), (after(other, task), lang), on) for task, lang in away
-        ])
-        for name, other in AFTER.items()
+        name: after_both(away, other, on) for name, other in AFTER.items()
     }  # fmt: skip
+
+
+def after_both(tasks: Tasks, other: str, on: tuple[str, ...]) -> "Weights":
+    """The weights of the scores after scenes and a task minus those after another start and the task."""
+    from ..contrasts import mean_contrast, versus
+
+    return mean_contrast([
+        versus((after(SCENES, task), lang), (after(other, task), lang), on) for task, lang in tasks
+    ])  # fmt: skip
 
 
 def each_task(task: str) -> str:
@@ -136,14 +144,15 @@ QUESTION = Question(
     "intermediate tasks?",
     "Do non-English tasks add more after training on scenes than after shuffled scenes?",
     ("micro", "small"), runs, contrasts, gates=gates,
-    on_one=on_one, literal=next(iter(AFTER)),
+    on_one=on_one, literal=next(iter(AFTER)), on_front=(TUNED, LITERAL_TUNED),
     beside=(
         "gain of non-English tasks after scenes − after text alone",
         "gain of English tasks after scenes − after shuffled ones",
-        "scenes − shuffled ones, no intermediate task", TUNED, *LEVELS, AGAINST_ENGLISH,
+        "scenes − shuffled ones, no intermediate task", TUNED, LITERAL_TUNED, *LEVELS,
+        AGAINST_ENGLISH,
     ),
     later=(
-        *AFTER, TUNED, *LEVELS, AGAINST_ENGLISH, ABROAD_LEARNED,
+        *AFTER, TUNED, LITERAL_TUNED, *LEVELS, AGAINST_ENGLISH, ABROAD_LEARNED,
         *(each_task(task) for task, _ in FOREIGN["micro"]),
     ),
 )  # fmt: skip
