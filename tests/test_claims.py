@@ -657,6 +657,10 @@ def test_an_interval_is_told_with_the_seed_noise_of_fewer_trainings(view):
     alone = view.ledger.lending(lambda source: False)  # what is compared still counts
     pool = alone.pool([1, 2, 3], row["targets"], [("squad1", "en"), BASELINE])
     assert set(pool.sources) == {("squad1", "en"), BASELINE}
+    judged = ways[sensitivity.AS_JUDGED]
+    assert (judged.low, judged.high) == (found.interval.low, found.interval.high)
+    # what reads no other training's noise has the same interval whoever lends
+    assert not [way for way in view.sensitivity["best"] if way.low is not None]
 
 
 def test_the_page_of_a_claim_says_the_range_and_changes_with_one_score(view, tmp_path):

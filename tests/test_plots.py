@@ -70,10 +70,12 @@ def test_the_heat_map_says_intervals_and_seeds(monkeypatch):
     assert text.count("<td></td>") == 1
     # of the cells that have most seeds
     assert heat.in_words(None) == (
-        "Gains go from +1.5 (mnli on xnli) to +1.5 (mnli on xnli); 1 of 1 means are above zero."
+        "Where 2 seeds are there, gains go from +1.5 (mnli on xnli); 1 of 1 means are above zero."
     )
     made_gains(monkeypatch, {"xnli": [1.0, 2.0, 7.0], "bucc": [0.5, -1.5, None], "mean": [1.0, None, None]})
-    assert heat.in_words(None).startswith("Gains go from −0.5 (mnli on bucc) to +1.5 (mnli on xnli); 1 of 2")
+    assert heat.in_words(None).startswith(
+        "Where 2 seeds are there, gains go from −0.5 (mnli on bucc) to +1.5 (mnli on xnli); 1 of 2"
+    )
 
 
 def test_an_empty_ledger_has_no_heat_map():

@@ -13,7 +13,7 @@ from synthetic import fill
 from xit_core.design import studies
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import REAL_TASKS, TARGETS, TASKS, languages
-from xit_core.report import chapters, markdown, pages, plots, published, real
+from xit_core.report import chapters, markdown, pages, performance, plots, published, real
 from xit_core.report.claims import MEASURED
 from xit_core.score import embed
 
@@ -33,7 +33,9 @@ def cells(text: str) -> dict[str, str]:
 def test_the_design_is_what_the_scale_declares_and_how_much_of_it_has_run(view):
     told, s = cells(real.design(view)), SCALES["small"]
     planned = len(studies.runs("main", s))
-    lines = [line for line in real.finished(view).splitlines() if line.startswith(("| 1", "| 4", "| 9"))]
+    lines = [
+        line for line in real.finished(view).splitlines() if line.startswith(("| 1", "| 4", "| 9", "| none"))
+    ]
     done, all_runs = (sum(int(line.split("|")[k]) for line in lines) for k in (2, 3))
     assert (done, all_runs) == (len(view.rows), planned)
     assert told["runs"] == f"{len(view.rows):,} finished of {planned:,} planned" and len(view.rows) < planned
@@ -194,3 +196,22 @@ def test_a_language_has_its_score_and_gains_in_every_task_as_means_over_seeds():
         markdown.number(sum(gains) / 3, "+,.1f"), "±", markdown.number(half),
     ]  # fmt: skip
     assert real.by_language(chapters.View("paper")) == chapters.EMPTY
+
+
+def test_protocols_are_told_of_what_has_run():
+    fill("small", first=200)
+    view = chapters.View("small")
+    assert "| target | protocol | metric | baseline | after squad1 |" in chapters.protocols(view)
+    view.rows = [row for row in view.rows if row["source"] == "squad1"]
+    assert "| target | protocol | metric | after squad1 |\n" in chapters.protocols(view)
+    view.rows = [row for row in view.rows if not row["source"]]
+    assert chapters.protocols(view) == ""
+
+
+def test_every_run_is_needed_by_some_claims_or_by_none():
+    for name in ("small", "small-mlm", "paper"):
+        found, runs = performance.groups(SCALES[name]), studies.runs("main", SCALES[name])
+        assert sorted(run.id for of in found.values() for run in of) == sorted(run.id for run in runs)
+    found = performance.groups(SCALES["small"])
+    assert {run.source for run in found[performance.NO_CLAIM]} == {"ocnli", "jcqa"}
+    assert {run.source for run in found[performance.FIRST] if run.phase == 2} == set(studies.MIXED)

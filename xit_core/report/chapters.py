@@ -37,7 +37,10 @@ CAPTIONS = {
         "language identity explains. Means over languages and seeds."
     ),
     "contrasts": "The contrasts of the question with their 95 % intervals, the answer first.",
-    "weights": "Mean F1 of each source against the weights of the encoder that are trained for one target.",
+    "weights": (
+        "Mean F1 of each source against the weights of the encoder that are trained for one target. Where a "
+        "source has collapsed, its score stands at the lower edge."
+    ),
     "pairs": (
         "Scores on other rows against scores on a target's own, a point for each run and a panel for each "
         "pair. Dotted: both are equal. Black, where there is one: what is expected of a score, by a line on "
@@ -461,8 +464,8 @@ def mechanism(before: pd.DataFrame, moved: pd.DataFrame) -> str:
     means = changes.mean()
     text = (
         f"At layer {before.layer.iloc[0]}, whose vectors the retrieval targets compare; means over languages "
-        "and seeds, with the 95 % interval over seeds of each change. Later layers are those that a training "
-        "changes most: the figure has them all.\n\n"
+        "and seeds, with the 95 % interval over seeds of each change. The figure has all "
+        "layers.\n\n"
     )
     text += small(
         markdown_table(
@@ -550,6 +553,24 @@ def protocols(view: View) -> str:
     """Predictions scored by each published definition, of the baseline and after the trainings that claims
     name; "" when no other protocol was run.
     """
+    means = scores_by_protocol(view)
+    names = [name for name in ("baseline", *GAINS_SHOWN) if name in means]
+    if not names:
+        return ""
+    lines = [
+        [f"`{on}`", f"`{protocol}`", metric, *map(number, means.loc[on, protocol, metric][names])]
+        for on, protocol, metric in means.index
+    ]
+    told = [name if name == "baseline" else f"after {name}" for name in names]
+    table = small(markdown_table(["target", "protocol", "metric", *told], lines))
+    title = "The same predictions under every protocol: means over languages and seeds"
+    return f"::::::{{dropdown}} {title}\n{table.rstrip()}\n::::::\n\n"
+
+
+def scores_by_protocol(view: View) -> pd.DataFrame:
+    """Mean scores by target, protocol and metric, a column for each source; no column where no other protocol
+    than the own one was run.
+    """
     table = [
         {
             "name": plots.name(row["source"], row["lang"], row["model"]),
@@ -566,14 +587,5 @@ def protocols(view: View) -> str:
     ]
     scores = pd.DataFrame(table, columns=["name", "on", "metric", "protocol", "value", "kept"])
     if not (scores.kept == "protocols").any():
-        return ""
-    means = scores.pivot_table(index=["on", "protocol", "metric"], columns="name", values="value")
-    names = [name for name in ("baseline", *GAINS_SHOWN) if name in means]
-    lines = [
-        [f"`{on}`", f"`{protocol}`", metric, *map(number, means.loc[on, protocol, metric][names])]
-        for on, protocol, metric in means.index
-    ]
-    head = ["target", "protocol", "metric", *(f"after {name}" for name in names)]
-    table = small(markdown_table([*head[:3], "baseline", *head[4:]], lines))
-    title = "The same predictions under every protocol: means over languages and seeds"
-    return f"::::::{{dropdown}} {title}\n{table.rstrip()}\n::::::\n\n"
+        return pd.DataFrame()
+    return scores.pivot_table(index=["on", "protocol", "metric"], columns="name", values="value")

@@ -13,7 +13,7 @@ from .claims import MEASURED
 from .contrasts import BASELINE, Short, versus
 from .gates import Gate, gates
 from .markdown import SIGNED, end, markdown_table, minus, number, small, with_interval
-from .sensitivity import Variant
+from .sensitivity import AS_JUDGED, Variant
 from .stats import SEEDS, Interval, homogeneity, residuals
 
 MANY = 9  # published values that are shown without being folded
@@ -81,7 +81,7 @@ def worked_example(shown: list[View]) -> str:
 
 def by_seed(row: dict, view: View) -> str:
     """The estimate of a claim about one training seed by seed, as a sentence; "" for other claims."""
-    if row["estimate"] is None or len(row["tasks"]) != 1:
+    if row["estimate"] is None or claims.ESTIMANDS.get(row["id"]) != claims.GAIN or len(row["tasks"]) != 1:
         return ""
     cells, ours = view.ledger.cells, (row["tasks"][0], PIVOT)
     keys = [((*ours, target), (*BASELINE, target)) for target in row["targets"]]
@@ -92,7 +92,11 @@ def by_seed(row: dict, view: View) -> str:
 
 def _borrows(variants: list[Variant]) -> str:
     """What the interval would be with the noise of other trainings, as sentences; "" without."""
-    told = [f"[{end(each.low)}, {end(each.high)}] {each.name}" for each in variants if each.low is not None]
+    told = [
+        f"[{end(each.low)}, {end(each.high)}] {each.name}"
+        for each in variants
+        if each.low is not None and each.name != AS_JUDGED
+    ]
     return (
         " Three seeds that agree may do so by chance, so the rule lets a training borrow seed noise from the "
         f"others; one that varies widely makes all intervals wide. It would be {' and '.join(told)}."
@@ -128,7 +132,7 @@ def change(row: dict) -> str:
         )
     if row["direction"] == "open":
         return (
-            "less noise, in these trainings and in those whose noise they borrow. Tested alone, a true "
+            "less noise in the trainings that its interval reads. Tested alone, a true "
             f"difference of {number(row['detectable'])} points would have been found in eight of ten such "
             "studies; corrected for the other claims, it takes more."
         )
@@ -146,7 +150,7 @@ def _forest(claim: claims.Claim, shown: list[View], out: Path) -> str:
 
 
 def _by_seed(row: dict, view: View) -> str:
-    """The same as a paragraph of the claim's section."""
+    """The estimate of a claim about one training seed by seed, as a paragraph of its section."""
     told = by_seed(row, view)
     return f"At `{row['scale']}`: {told[0].lower()}{told[1:]}\n" if told else ""
 

@@ -75,9 +75,11 @@ def in_words(frame: pd.DataFrame) -> str:
     gains = by_seed(frame).drop(columns=MEAN, errors="ignore")
     if gains.empty:
         return ""
-    seeds = gains.groupby(level="name").count()
-    cells = gains.groupby(level="name").mean()[seeds == seeds.max(axis=None)].stack().dropna()
-    ends = (cells.idxmin(), cells.idxmax())
-    low, high = (f"{number(cells[end], SIGNED)} ({end[0]} on {end[1]})" for end in ends)
+    seeds, means = gains.groupby(level="name").count(), gains.groupby(level="name").mean()
+    most = seeds.max(axis=None)
+    cells = means[seeds == most].stack().dropna()
+    ends = dict.fromkeys((cells.idxmin(), cells.idxmax()))
+    told = " to ".join(f"{number(cells[end], SIGNED)} ({end[0]} on {end[1]})" for end in ends)
     above = f"{(cells > 0).sum()} of {len(cells)} means are above zero"
-    return f"Gains go from {low} to {high}; {above}."
+    where = f"Where {most} seeds are there, gains" if len(cells) < (seeds > 0).sum(axis=None) else "Gains"
+    return f"{where} go from {told}; {above}."

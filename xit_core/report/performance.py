@@ -103,18 +103,26 @@ def next_runs() -> str:
 
 
 FIRST, THEN, LAST = "1 to 3", "4 to 8", "9 and 10, and the full dose of 4"
+NO_CLAIM = "none: tasks that are not English"
 
 
 def groups(scale: Scale = PAPER) -> dict[str, list[Run]]:
     """The runs of the study at a scale, by the claims that need them first."""
-    found: dict[str, list[Run]] = {FIRST: [], THEN: [], LAST: []}
+    found: dict[str, list[Run]] = {FIRST: [], THEN: [], LAST: [], NO_CLAIM: []}
     for run in studies.runs(studies.MAIN, scale):
-        single = run.source in nine(scale) or run.steps == SINGLE and run.source not in studies.mixed()
-        if run.lang == PIVOT and run.source in ("", PRETRAINED, *studies.MIXED):
-            found[FIRST].append(run)
-        else:
-            found[THEN if run.lang == PIVOT and single else LAST].append(run)
-    return found
+        found[group(run, scale)].append(run)
+    return {name: runs for name, runs in found.items() if runs}
+
+
+def group(run: Run, scale: Scale) -> str:
+    """Which claims need a run of the main study first."""
+    source = run.source.removeprefix(scale.start).removeprefix(" > ") if scale.start else run.source
+    single = source in nine(scale) or run.steps == SINGLE and source not in studies.mixed()
+    if run.lang == PIVOT and source in ("", PRETRAINED, *studies.MIXED):
+        return FIRST
+    if source in studies.OTHER_LANGUAGES:
+        return NO_CLAIM
+    return THEN if run.lang == PIVOT and single else LAST
 
 
 def _title(told: dict) -> str:

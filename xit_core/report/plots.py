@@ -588,6 +588,9 @@ MARKERS = {
 }  # fmt: skip
 
 
+COLLAPSED = 20.0  # points below all others from which on a score is left out of a figure
+
+
 @plt.rc_context(STYLE)
 def trained(table: pd.DataFrame) -> Figure | None:
     """Points: the mean score of each source against the weights that are trained for one target. Joint
@@ -617,7 +620,7 @@ def trained(table: pd.DataFrame) -> Figure | None:
 def _without_the_lowest(axes: Axes, table: pd.DataFrame) -> None:
     """Leave out a collapsed point that would flatten all others, and say where it is."""
     lowest, rest = table.score.min(), table.score.nlargest(len(table) - 1)
-    if len(rest) < 2 or rest.min() - lowest <= np.ptp(rest):
+    if len(rest) < 2 or rest.min() - lowest < max(COLLAPSED, np.ptp(rest)):
         return
     axes.set_ylim(rest.min() - 0.2 * np.ptp(rest), rest.max() + 0.1 * np.ptp(rest))
     at = (table.trained[table.score.idxmin()], axes.get_ylim()[0])

@@ -173,17 +173,19 @@ def seen(row: dict) -> str:
 
 
 def added(question: Question, found: list[dict], gates: dict) -> str:
-    """Which contrasts and gates were added after the answer had been read; "" where none was."""
-    names = [name for name in (*(row["name"] for row in found), *gates) if name in question.later]
+    """What the mark of contrasts and gates means; "" where none has it."""
     marked = "contrasts and gates that were added after the answer had been read; they decide nothing."
-    return f"{questions.LATER_MARK} marks {marked}\n\n" if names else ""
+    has_mark = set(question.later) & {*(row["name"] for row in found), *gates}
+    return f"{questions.LATER_MARK} marks {marked}\n\n" if has_mark else ""
 
 
 def one_answer(question: Question, ledger: Ledger) -> str:
-    """How many of a question's runs give one answer to every row; "" where none does."""
-    ids = tuple(entry.id for seeds in ledger.cells.values() for entry in seeds.values())
-    told = constant_answers(ledger, ids)
-    return f"{told[0].upper()}{told[1:]}. They count like all others.\n\n" if told else ""
+    """How many of the runs that the answer reads give one answer to every row; "" where none does."""
+    first = next(iter(question.contrasts(ledger.scale).values()))
+    about = {name for pair in questions.parts_of(question, ledger.scale) for name in pair}
+    read = [cell for cell in ledger.cells if (cell in first if isinstance(first, dict) else cell[2] in about)]
+    told = constant_answers(ledger, tuple(x.id for cell in read for x in ledger.cells[cell].values()))
+    return f"Behind the answer, {told}. They count like all others.\n\n" if told else ""
 
 
 def target_table(lines: list[questions.OnOne], without: str = "") -> str:
@@ -198,7 +200,8 @@ def target_table(lines: list[questions.OnOne], without: str = "") -> str:
     head = ["target", "learned by full training", f"without an intermediate task{by}"]
     head += ["the same on the other rows"] if paired else []
     told = [
-        [f"`{line.target}`", words[line.learned], *(number(x) for x in line.baseline)]
+        [" against ".join(f"`{name}`" for name in (line.target, line.outside) if name), words[line.learned]]
+        + [number(score) for score in line.baseline]
         + [interval_cell(line.found) if line.found["estimate"] is not None else "–"]
         for line in lines
     ]
@@ -249,8 +252,7 @@ def contrast_table(found: list[dict], later: tuple[str, ...]) -> str:
         else [dated(row["name"], later), interval_cell(row), number(row["detectable"]), side(row)]
         for row in found
     ]
-    if found[0]["estimate"] is not None:
-        lines[0][-1] = found[0]["verdict"]  # the answer
+    lines[0][-1] = found[0]["verdict"]  # the answer
     return small(markdown_table(head, lines), "carded")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..design import studies
+from ..design.scales import SMALL
 from ..design.studies import LEAST_SEEDS
 from ..design.tasks import TARGETS, TASKS, languages
 from . import plots, published
@@ -98,21 +99,20 @@ def stand_ins(view: View) -> str:
 def stand_in_table(view: View) -> str:
     """What tasks with stand-ins train on, folded: which rows, of which data; "" without any."""
     parts = [
-        (part["task"], part["source"], part["rows"], part["stand_in"])
+        (part["task"], part["source"], part["rows"], part["stand_in"], part.get("note", "").split(";")[0])
         for row in view.rows
-        if row["phase"] == 2
         for part in row["provenance"].get("data", [])
         if part["split"] == "train"
     ]
-    replaced = {task for task, _, _, stand_in in parts if stand_in}
+    replaced = {part[0] for part in parts if part[3]}
     lines = [
-        [f"`{task}`", source, count(rows), "yes" if stand_in else "no"]
-        for task, source, rows, stand_in in sorted(set(parts))
+        [f"`{task}`", source, count(rows), "yes" if stand_in else "no", note or "–"]
+        for task, source, rows, stand_in, note in sorted(set(parts))
         if task in replaced
     ]
     if not lines:
         return ""
-    table = small(markdown_table(["task", "trains on", "rows", "stand-in"], lines))
+    table = small(markdown_table(["task", "trains on", "rows", "stand-in", "as its source says"], lines))
     title = "What tasks with stand-ins train on"
     return f"::::::{{dropdown}} {title}\n{table.rstrip()}\n::::::\n\n"
 
@@ -172,6 +172,11 @@ def by_language(view: View) -> str:
     return f":::::{{div}} pick small\n{markdown_table(head, lines).rstrip()}\n:::::\n\n"
 
 
+def knows_pieces(view: View) -> bool:
+    """Whether the pieces of words that the package knows are those of the scale's tokenizer."""
+    return view.declared.encoder == SMALL.encoder
+
+
 def factors(view: View, out: Path) -> str:
     """How a language's gain beyond the others relates to its traits: figure, rank correlations and table. The
     text is that of XLM-R's training; pieces are of words of PAN-X, where they are separated by spaces.
@@ -190,15 +195,17 @@ def factors(view: View, out: Path) -> str:
         "Latin script": joined.script == "Latin",
         "Indo-European family": joined.family == "Indo-European",
         "text in XLM-R's training": joined.text.astype(float),
-        "pieces a word": pd.to_numeric(joined.pieces, errors="coerce"),
-    }
+    } | ({"pieces a word": pd.to_numeric(joined.pieces, errors="coerce")} if knows_pieces(view) else {})
+    seeds = f"{n} seeds" if (n := min(LEAST_SEEDS, view.frame.seed.nunique())) > 1 else "one seed"
     related = "; ".join(f"{label} {correlation(values, joined.beyond)}" for label, values in traits.items())
     lines = [
-        [f"{line['name']} (`{lang}`)", line.script, line.family, line.text, line.pieces, line.targets]
-        + [number(line.gain, SIGNED), number(line.beyond, SIGNED)]
+        [f"{line['name']} (`{lang}`)", line.script, line.family, line.text]
+        + ([line.pieces] if knows_pieces(view) else [])
+        + [line.targets, number(line.gain, SIGNED), number(line.beyond, SIGNED)]
         for lang, line in joined.iterrows()
     ]
-    head = ["language", "script", "family", "text in XLM-R's training (GiB)", "pieces a word", "targets"]
+    head = ["language", "script", "family", "text in XLM-R's training (GiB)"]
+    head += [*(["pieces a word"] if knows_pieces(view) else []), "targets"]
     head += ["mean gain", "beyond the target's mean"]
     return (
         figure(
@@ -209,7 +216,7 @@ def factors(view: View, out: Path) -> str:
             title=f"Rank correlations with the gain: {related}.",
         )
         + f"Rank correlation with the gain beyond the target's mean, over {len(joined)} languages: "
-        + f"{related}. Of trainings that have {LEAST_SEEDS} seeds of every target; a language of few "
+        + f"{related}. Of trainings that have {seeds} of every target; a language of few "
         + "targets, or of few sentences, can be far from the others by chance.\n\n"
         + small(markdown_table(head, lines))
     )

@@ -17,7 +17,8 @@ from .gates import gates
 # headline metrics of question answering, whose score is the mean of both
 ANSWERS = {"exact match": "exact_match", "F1": "f1"}
 OWN_NOISE = "with the seed noise of its own trainings alone"
-LEARNED_NOISE = "with the seed noise of learned trainings alone"
+LEARNED_NOISE = "with the seed noise of its own and of learned trainings"
+AS_JUDGED = "as it is judged, this claim alone"
 
 Rows = list[dict]
 
@@ -36,7 +37,8 @@ class Variant:
 
 
 def sensitivity(scale: Scale, rows: Rows, found: dict[str, Finding]) -> dict[str, list[Variant]]:
-    """By claim id: the estimate under every restriction that changes it.
+    """By claim id: the estimate under every restriction that changes it; then its interval, where it would be
+    another with the seed noise of fewer trainings.
 
     A restriction that leaves nothing to compare, or does not touch the claim, is not listed.
     """
@@ -55,12 +57,21 @@ def sensitivity(scale: Scale, rows: Rows, found: dict[str, Finding]) -> dict[str
 
 
 def borrowed(claim: Claim, full: Ledger) -> Iterator[Variant]:
-    """The claim with the seed noise of its own trainings alone, and of learned ones."""
+    """The interval of a claim as it is, with the seed noise of its own trainings alone, and with that of
+    learned ones; nothing where all are the same.
+    """
     passed = {source for source, gate in gates(full).stages.items() if gate.passed}
-    for name, lenders in ((OWN_NOISE, set()), (LEARNED_NOISE, passed | {BASELINE})):
-        interval = claim.measure(full.lending(lenders.__contains__)).interval
-        if interval:
-            yield Variant(name, interval.mean, 0.0, interval.low, interval.high)
+    found = {
+        name: claim.measure(full.lending(lends)).interval
+        for name, lends in (
+            (AS_JUDGED, lambda source: True),
+            (OWN_NOISE, lambda source: False),
+            (LEARNED_NOISE, (passed | {BASELINE}).__contains__),
+        )
+    }
+    told = {(gap.low, gap.high): name for name, gap in reversed(found.items()) if gap}
+    for (low, high), name in reversed(told.items()) if len(told) > 1 else ():
+        yield Variant(name, found[name].mean, 0.0, low, high)
 
 
 def measured(claim: Claim, ledger: Ledger) -> float | None:

@@ -22,7 +22,7 @@ from ...design import studies
 from ...design.run import Run, parse
 from ...design.scales import PIVOT, Scale
 from ...design.studies import STUDIES
-from ...design.tasks import nine
+from ...design.tasks import TARGETS, nine
 
 if TYPE_CHECKING:  # a study can also be run where pandas is not installed
     from ..contrasts import Cell, Ledger, Source, Weights
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # a study can also be run where pandas is not installed
 YES, NO, SAME, OPEN, UNTESTABLE = "yes", "no, the opposite", "no difference", "open", "not testable"
 SIDES = {YES: "above zero", NO: "below zero"}  # of a contrast that does not answer
 UNFINISHED = "not finished"  # in place of a verdict, until every run of the design is there
-DATED = "2026-11-28"  # when these words and their rule were fixed, before any run of a question
+DATED = "2026-11-28"  # when these words and their rule were fixed, before any run that is a question's own
 RULE = (
     "A contrast is *above zero* or *below zero* where its 95 % interval is; otherwise it is *no difference* "
     "where two one-sided tests place it within {margin:g} point of zero, and *open* where they do not, or "
@@ -47,7 +47,7 @@ RULE = (
 LIMITS = (
     "*Detectable* is the true difference that such a study finds in eight of ten repetitions; an estimate "
     "that is significant and smaller than that tends to be too large. Each interval in the table stands "
-    "alone and misses with a probability of one in twenty, so of a whole table one is likely to miss; the "
+    "alone and misses with a probability of one in twenty, so in a table of many some may miss; the "
     "widened interval of an answer covers the answers of all questions together. "
     "Intervals cover seeds and test rows; encoder, data sets, languages and recipe are always the same."
 )
@@ -247,29 +247,43 @@ class OnOne(NamedTuple):
     target: str
     outside: str  # the other task of its pair; "" without
     learned: bool | None  # None: not known yet
-    baseline: tuple[float, ...]  # without an intermediate task, in points; of a pair inside and outside
+    # scores without an intermediate task, None where it has not run; of a pair inside and outside, in the
+    # languages that both have
+    baseline: tuple[float | None, ...]
     found: dict  # as `answer` has it
 
 
 def target_by_target(question: Question, ledger: "Ledger") -> list[OnOne]:
-    """The answer on each target of the design; [] where the question has none."""
-    from ..contrasts import BASELINE
+    """The answer on each of its targets, or of its pairs; [] where the question has none."""
     from ..gates import gates as of
 
-    scale, passed, none = ledger.scale, of(ledger).targets, (question.without, BASELINE[1])
-    parts = question.pairs(scale) if question.pairs else [(target, "") for target in ledger.targets]
-    lines = []
-    for target, outside in parts if question.on_one else ():
-        scores = [
-            [entry.score for entry in ledger.cells.get((*none, name), {}).values()]
-            for name in filter(None, (target, outside))
-        ]
+    scale, passed, lines = ledger.scale, of(ledger).targets, []
+    for target, outside in parts_of(question, scale) if question.on_one else ():
         found = answer(ledger, outside or target, question.on_one(scale, outside or target), 0.0)
-        gate = passed.get(target)
-        lines.append(
-            OnOne(target, outside, gate and gate.passed, tuple(sum(x) / len(x) for x in scores if x), found)
-        )
+        gate, scores = passed.get(target), without_task(question, ledger, target, outside)
+        lines.append(OnOne(target, outside, gate and gate.passed, scores, found))
     return lines
+
+
+def parts_of(question: Question, scale: Scale) -> "Sequence[Pair]":
+    """The targets that the answer is about, each with "", or its pairs."""
+    if question.pairs:
+        return question.pairs(scale)
+    first = next(iter(question.contrasts(scale).values()))
+    return [(target, "") for target in TARGETS if any(cell[2] == target for cell in first)]
+
+
+def without_task(question: Question, ledger: "Ledger", target: str, outside: str) -> tuple[float | None, ...]:
+    """The mean scores on a target, and on the other task of its pair, without an intermediate task."""
+    from ..losses import matched
+
+    if outside:
+        both = [sides for ((name, _), _), sides in matched(ledger, (target, outside)).items() if not name]
+        scores = list(zip(*([side.score for side in sides] for sides in both), strict=True)) or [(), ()]
+    else:
+        cell = (question.without, PIVOT, target)
+        scores = [[entry.score for entry in ledger.cells.get(cell, {}).values()]]
+    return tuple(sum(x) / len(x) if x else None for x in scores)
 
 
 def shared_runs(question: Question, scale: Scale) -> int:

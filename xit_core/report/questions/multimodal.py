@@ -68,33 +68,41 @@ def runs(scale: Scale) -> list[Run]:
 
 
 def contrasts(scale: Scale) -> "dict[str, Weights]":
-    """The difference in differences, and its parts."""
+    """The difference in differences, and its parts; then what qualifies it."""
     from ..contrasts import minus, versus
 
     on, away = targets(scale), foreign(scale)
     scenes, sham, alone = (gain_after(start, away, on) for start in (SCENES, SHAM, ALONE))
-    tuned = tuple(name for name in on if TASKS[name].train_on)
-    at_home = [gain_after(start, english(scale), on) for start in (SCENES, SHAM)]
+    at_home = minus(*(gain_after(start, english(scale), on) for start in (SCENES, SHAM)))
     return {
         ANSWER: minus(scenes, sham),
         "gain of non-English tasks after scenes − after text alone": minus(scenes, alone),
         "gain of non-English tasks after scenes": scenes,
         "gain of non-English tasks after shuffled scenes": sham,
         "gain of non-English tasks after text alone": alone,
-        "gain of English tasks after scenes − after shuffled ones": minus(*at_home),
+        "gain of English tasks after scenes − after shuffled ones": at_home,
         "scenes − shuffled ones, no intermediate task": versus((SCENES, PIVOT), (SHAM, PIVOT), on),
         "scenes − text alone, no intermediate task": versus((SCENES, PIVOT), (ALONE, PIVOT), on),
+        AGAINST_ENGLISH: minus(minus(scenes, sham), at_home),
+    } | later(scale)
+
+
+def later(scale: Scale) -> "dict[str, Weights]":
+    """Contrasts that came after the answer had been read: without retrieval, task by task, the starts against
+    none, and the scores after both trainings.
+    """
+    from ..contrasts import minus, versus
+
+    on, away = targets(scale), foreign(scale)
+    tuned = tuple(name for name in on if TASKS[name].train_on)
+    found = {
         TUNED: minus(*(gain_after(start, away, tuned) for start in (SCENES, SHAM))),
-        AGAINST_ENGLISH: minus(minus(scenes, sham), minus(*at_home)),
         LITERAL_TUNED: after_both(away, ALONE, tuned),
-    } | {
-        each_task(task): minus(*(gain_after(start, [(task, lang)], on) for start in (SCENES, SHAM)))
-        for task, lang in away if len(away) > 1
-    } | {
-        name: versus((start, PIVOT), ("", PIVOT), on) for name, start in LEVELS.items()
-    } | {
-        name: after_both(away, other, on) for name, other in AFTER.items()
-    }  # fmt: skip
+    }
+    for task in away if len(away) > 1 else ():
+        found[each_task(task[0])] = minus(*(gain_after(start, [task], on) for start in (SCENES, SHAM)))
+    found |= {name: versus((start, PIVOT), ("", PIVOT), on) for name, start in LEVELS.items()}
+    return found | {name: after_both(away, other, on) for name, other in AFTER.items()}
 
 
 def after_both(tasks: Tasks, other: str, on: tuple[str, ...]) -> "Weights":

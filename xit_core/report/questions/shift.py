@@ -74,37 +74,44 @@ def over_singles(scale: Scale, on: tuple[str, ...]) -> "Weights":
 
 def contrasts(scale: Scale) -> "dict[str, Contrast]":
     """Robustness beyond what the score inside explains, then plain drops, whole and by language, then the
-    controls.
+    controls, and what was added later.
     """
-    from .. import losses as lost
     from ..contrasts import minus, versus
+    from ..losses import drop, relative_drop
 
     over = over_singles(scale, tuple(outside for _, outside in pairs(scale)))
-    less = minus({}, over)
-    home = tuple(pair for pair in pairs(scale) if PIVOT in shared(pair, scale))
-    away = tuple(pair for pair in pairs(scale) if shared(pair, scale) - {PIVOT})
-    at_home, abroad = (minus({}, over_singles(scale, tuple(x for _, x in of))) for of in (home, away))
-    found = {
-        "drop: mean of single tasks − joint": (less, lost.drop, {}),
-        "relative drop, % of the score inside: mean of single tasks − joint": (less, lost.relative_drop, {}),
-        "drop in English: mean of single tasks − joint": (
-            at_home, lost.drop, {"part": lost.ENGLISH, "only": home},
+    less, (home, away) = minus({}, over), by_language(scale)
+    told: dict[str, Contrast] = {
+        ANSWER: robust(scale, over),
+        "drop: mean of single tasks − joint": losses(scale, less, drop),
+        "relative drop, % of the score inside: mean of single tasks − joint": losses(
+            scale, less, relative_drop
         ),
-        "drop in other languages: mean of single tasks − joint": (
-            abroad, lost.drop, {"part": lost.ABROAD, "only": away},
+        "drop in English: mean of single tasks − joint": losses(scale, minus({}, home[0]), drop, *home[1:]),
+        "drop in other languages: mean of single tasks − joint": losses(
+            scale, minus({}, away[0]), drop, *away[1:]
         ),
-    }  # fmt: skip
-    told: dict[str, Contrast] = {ANSWER: robust(scale, over)}
-    told |= {name: losses(scale, *given[:2], **given[2]) for name, given in found.items()}
-    told["score inside: joint − mean of single tasks"] = over_singles(scale, inside(pairs(scale)))
+        "score inside: joint − mean of single tasks": over_singles(scale, inside(pairs(scale))),
+    }
     if scale.world.made:
         one = versus((CONTROL + SUFFIX, PIVOT), (CONTROL, PIVOT), ("xnli" + SUFFIX,))
         told[FOUND_BY] = robust(scale, one)
-    return told | {
-        TARGETS_LEARNED: on_learned,
-        AT_HOME: robust(scale, minus({}, at_home), home, lost.ENGLISH),
-        ABROAD: robust(scale, minus({}, abroad), away, lost.ABROAD),
-    }
+    told[TARGETS_LEARNED] = on_learned
+    return told | {AT_HOME: robust(scale, *home), ABROAD: robust(scale, *away)}
+
+
+def by_language(scale: Scale) -> "tuple[tuple[Weights, str, tuple[Pair, ...]], ...]":
+    """For English and for the other languages: the weights of the answer, which languages count, and the
+    pairs that have them.
+    """
+    from ..losses import ABROAD, ENGLISH
+
+    home = tuple(pair for pair in pairs(scale) if PIVOT in shared(pair, scale))
+    away = tuple(pair for pair in pairs(scale) if shared(pair, scale) - {PIVOT})
+    return tuple(
+        (over_singles(scale, tuple(outside for _, outside in of)), part, of)
+        for part, of in ((ENGLISH, home), (ABROAD, away))
+    )
 
 
 def on_learned(ledger: "Ledger") -> "Interval":
@@ -117,7 +124,7 @@ def on_learned(ledger: "Ledger") -> "Interval":
 def on_one(scale: Scale, outside: str) -> "Contrast":
     """The answer on one target alone, by the name of its twin."""
     only = tuple(pair for pair in pairs(scale) if pair[1] == outside)
-    return robust(scale, over_singles(scale, (outside,)), only)
+    return robust(scale, over_singles(scale, (outside,)), only=only)
 
 
 def shared(pair: "Pair", scale: Scale) -> set[str]:
@@ -125,10 +132,10 @@ def shared(pair: "Pair", scale: Scale) -> set[str]:
     return set.intersection(*(set(languages(TASKS[name], scale)) for name in pair))
 
 
-def robust(scale: Scale, weights: "Weights", only: "tuple[Pair, ...]" = (), part: str = "") -> "Contrast":
+def robust(scale: Scale, weights: "Weights", part: str = "", only: "tuple[Pair, ...]" = ()) -> "Contrast":
     """A contrast of effective robustness; what is expected is drawn through nothing and the single tasks.
 
-    `only`: which pairs count; `part`: which languages do.
+    `part`: which languages count; `only`: which pairs do.
     """
     from ..losses import WHOLE, robustness
 
