@@ -367,7 +367,9 @@ def test_what_is_said_before_every_run_is_there_is_no_answer():
     assert not question_pages.is_finished(question, view)
     wide = [row | {"wide": [-0.1, 6.1], "note": "single tasks: 4 of 9", "verdict": "yes"}]
     told = question_pages.short_answer(question, told_view(question, wide, finished=True))
-    assert told.endswith(". But what was asked later, and decides nothing, fails: single tasks: 4 of 9.")
+    assert told.endswith(
+        ". But checks that were added later, and decide nothing, fail: single tasks: 4 of 9."
+    )
     views = {name: told_view(question, wide, True) for name in question.scales}
     assert "Widened to cover all answers together, 1 would" in question_pages.alone([question], views)
     wide[0]["verdict"] = "not testable"

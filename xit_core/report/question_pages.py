@@ -78,7 +78,8 @@ def failing(row: dict) -> str:
         return ""
     if row["verdict"] == UNTESTABLE:
         return f"; a gate fails: {row['note']}"
-    return f"; what was asked later, and decides nothing, fails: {row['note']}"
+    added_later = row["note"].replace(questions.ADDED, "")
+    return f"; checks that were added later, and decide nothing, fail: {added_later}"
 
 
 def taken_literally(question: Question, found: list[dict]) -> list[dict]:

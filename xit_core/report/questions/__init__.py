@@ -59,6 +59,7 @@ GATES_SAY = (
     "significantly, with three seeds of each; how many must be is fixed for each question and scale."
 )
 LATER_MARK = "‡"
+ADDED = " (added later)"  # behind a gate, in a note
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def answers_from(question: Question, ledger: "Ledger") -> list[dict]:
     deciding = failed.keys() - question.later
     # without an estimate, what was added later must not hide why there is none
     if rows and (deciding or failed and rows[0]["estimate"] is not None):
-        added = {name: " (added later)" for name in question.later}
+        added = dict.fromkeys(question.later, ADDED)
         rows[0]["note"] = "; ".join(f"{name}{added.get(name, '')}: {says}" for name, says in failed.items())
         rows[0] |= {"verdict": UNTESTABLE} if deciding else {}
     return rows
