@@ -344,6 +344,13 @@ def test_an_end_of_an_interval_is_on_its_side_of_zero():
     ]  # fmt: skip
 
 
+def test_a_contrast_that_sees_less_than_a_point_has_two_digits():
+    row = {"estimate": 0.291, "low": 0.081, "high": 0.503, "detectable": 0.31, "wide": [0.012, 0.57]}
+    assert question_pages.interval_cell(row) == "+0.29 [+0.08, +0.50]"
+    assert question_pages.detectable(row) == "0.31" and "[+0.01, +0.57]" in question_pages.widened(row)
+    assert question_pages.interval_cell(row | {"detectable": 1.2}) == "+0.3 [+0.1, +0.5]"
+
+
 def told_view(question, found, finished):
     view = chapters.View("micro")
     view._asked[question.id] = None, found

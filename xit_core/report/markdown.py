@@ -26,14 +26,14 @@ def count(value: float | None) -> str:
     return number(value).removesuffix(".0")
 
 
-def with_interval(mean: float, low: float, high: float) -> str:
+def with_interval(mean: float, low: float, high: float, digits: int = 1) -> str:
     """ "+1.2 [−0.3, +2.6]"; an end that would be rounded to zero has as many digits as show its side."""
-    return f"{number(mean, SIGNED)} [{end(low)}, {end(high)}]"
+    return f"{number(mean, f'+,.{digits}f', digits)} [{end(low, digits)}, {end(high, digits)}]"
 
 
-def end(value: float) -> str:
-    """An end of an interval, on its side of zero."""
-    digits = next((n for n in (1, 2, 3) if round(value, n)), 1)
+def end(value: float, least: int = 1) -> str:
+    """An end of an interval, on its side of zero. `least`: how many digits it has at least."""
+    digits = next((n for n in range(least, 4) if round(value, n)), least)
     return number(value, f"+,.{digits}f", digits)
 
 

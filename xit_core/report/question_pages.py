@@ -146,7 +146,7 @@ def short_answer(question: Question, view: View) -> str:
 
 def widened(row: dict) -> str:
     """The interval of an answer that covers those of all questions, in words."""
-    low, high = map(end, row["wide"])
+    low, high = (end(value, digits(row)) for value in row["wide"])
     return f"widened to cover all {len(questions.QUESTIONS)} answers together, [{low}, {high}]"
 
 
@@ -167,7 +167,7 @@ def seen(row: dict) -> str:
     """What an open answer could have seen, behind its interval; "" behind another."""
     if row["verdict"] != OPEN:
         return ""
-    told = f"; a difference of {number(row['detectable'])} would probably have been seen"
+    told = f"; a difference of {detectable(row)} would probably have been seen"
     if row["narrow"]:
         return told
     return f"{told}, but the interval is too wide for this design to show *no difference*"
@@ -212,7 +212,17 @@ def target_table(lines: list[questions.OnOne], without: str = "") -> str:
 
 def interval_cell(row: dict) -> str:
     """The estimate of a contrast with its interval."""
-    return with_interval(row["estimate"], row["low"], row["high"])
+    return with_interval(row["estimate"], row["low"], row["high"], digits(row))
+
+
+def detectable(row: dict) -> str:
+    """The smallest difference that a contrast could have seen."""
+    return number(row["detectable"], f",.{digits(row)}f", digits(row))
+
+
+def digits(row: dict) -> int:
+    """How many digits a contrast has: two where a difference of less than a point could be seen."""
+    return 2 if row["detectable"] < 1 else 1
 
 
 def is_finished(question: Question, view: View) -> bool:
@@ -250,7 +260,7 @@ def contrast_table(found: list[dict], later: tuple[str, ...]) -> str:
     lines = [
         [dated(row["name"], later), "–", "–", row["note"]]
         if row["estimate"] is None
-        else [dated(row["name"], later), interval_cell(row), number(row["detectable"]), side(row)]
+        else [dated(row["name"], later), interval_cell(row), detectable(row), side(row)]
         for row in found
     ]
     lines[0][-1] = found[0]["verdict"]  # the answer

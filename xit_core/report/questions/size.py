@@ -7,7 +7,7 @@ from ...design.run import PER_ROW, PRETRAINED, SUM, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TASKS
-from . import Question, inside, seeds_at
+from . import Question, inside, learned, seeds_at
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +31,7 @@ PAIRS = (
 )  # fmt: skip
 SEEDS = {"micro": 12}  # elsewhere as many as a verdict needs
 LEARNED = {"micro": 3}  # of the four targets that must be learned; elsewhere the only one
+TARGETS_LEARNED = "drop a doubling, fixed steps, targets that were learned"
 MARGIN = 0.25  # points a doubling that are no difference: little more than a point over the whole grid
 
 
@@ -138,7 +139,20 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
         f"drop a doubling, {name}, fixed steps": drop_of(scale, slope(scale, SUM, outside, (name,)))
         for name in stages(scale)
     }
-    return found
+    return found | {TARGETS_LEARNED: on_learned}
+
+
+def on_learned(ledger: "Ledger") -> "Interval":
+    """The answer on the targets that are learned."""
+    kept, scale = set(learned(gates_of_targets(ledger))), ledger.scale
+    return drop_of(scale, slope(scale, SUM, tuple(x for target, x in pairs(scale) if target in kept)))(ledger)
+
+
+def gates_of_targets(ledger: "Ledger") -> "dict[str, Gate | None]":
+    """The gate of each target, with its usual rows."""
+    from ..gates import gates as of
+
+    return {name: of(ledger).targets.get(name) for name in inside(pairs(ledger.scale))}
 
 
 def drops(ledger: "Ledger", steps: str) -> tuple["np.ndarray", list[int]]:
@@ -264,7 +278,7 @@ def gates(ledger: "Ledger") -> "dict[str, Gate]":
 
     found, scale = of(ledger), ledger.scale
     largest = {name: found.stages.get((grid(scale, name, SUM)[-1], PIVOT)) for name in stages(scale)}
-    on = {name: found.targets.get(name) for name in inside(pairs(scale))}
+    on = gates_of_targets(ledger)
     return {
         "intermediate tasks are learned from the most rows": enough(largest, len(largest) // 2 + 1),
         "targets learned": enough(on, LEARNED.get(scale.name, len(on))),
@@ -280,5 +294,9 @@ QUESTION = Question(
     ("micro", "small"), runs, contrasts, cell_of, gates=gates, figure="sizes", pairs=pairs, margin=MARGIN,
     other_units=("Spearman", "the same, given"), dated="2026-11-29",
     on_one=on_one, literal="Spearman correlation × 100 of rows and drop, fixed steps",
-    beside=("drop a doubling, steps in proportion", "score on usual rows a doubling, fixed steps"),
+    beside=(
+        TARGETS_LEARNED, "drop a doubling, steps in proportion",
+        "score on usual rows a doubling, fixed steps",
+    ),
+    later=(TARGETS_LEARNED,),
 )  # fmt: skip
