@@ -130,7 +130,7 @@ def short_answer(question: Question, view: View) -> str:
         return f"**At `{view.scale}`: not answered yet** ({missing(question, view)})."
     names = question.beside or [other["name"] for other in others[:1]]
     beside = [
-        f"- {other['name']}: {interval_cell(other)}, {side(other)}\n"
+        f"- {dated(other['name'], question.later)}: {interval_cell(other)}, {side(other)}\n"
         for other in others
         if other["name"] in names and other["estimate"] is not None
     ]
