@@ -72,14 +72,14 @@ def missing(question: Question, view: View) -> str:
     return f"{UNFINISHED}: {done:,} of {planned:,} runs" if done else "not run"
 
 
-def failing(row: dict) -> str:
-    """Which gates fail, behind an answer's word; "" where none does."""
+def failing(row: dict, before: str = "; ") -> str:
+    """Which gates fail, behind an answer; "" where none does. `before`: what the words are joined by."""
     if not row["note"]:
         return ""
     if row["verdict"] == UNTESTABLE:
-        return f"; a gate fails: {row['note']}"
+        return f"{before}a gate fails: {row['note']}"
     added_later = row["note"].replace(questions.ADDED, "")
-    return f"; checks that were added later, and decide nothing, fail: {added_later}"
+    return f"{before}checks that were added later, and decide nothing, fail: {added_later}"
 
 
 def taken_literally(question: Question, found: list[dict]) -> list[dict]:
@@ -136,7 +136,7 @@ def short_answer(question: Question, view: View) -> str:
     ]
     word = "" if is_finished(question, view) else "not finished, and no answer; so far "
     answer = f"*{row['name']}*: {interval_cell(row)} points{seen(row)}; {widened(row)}."
-    answer += failing(row).replace("; ", " But ", 1) + "." * bool(row["note"])
+    answer += f"{failing(row, ' But ')}." if row["note"] else ""
     said = [literally(other, question) for other in taken_literally(question, others)]
     said += [control(other) for other in others if other["name"] in question.controls]
     parts = [answer, *(f"{each[0].upper()}{each[1:]}." for each in said)]

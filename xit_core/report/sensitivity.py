@@ -13,6 +13,7 @@ from .claims import CLAIMS, Claim
 from .contrasts import BASELINE, Cell, Ledger
 from .findings import Finding
 from .gates import gates
+from .stats import Interval
 
 # headline metrics of question answering, whose score is the mean of both
 ANSWERS = {"exact match": "exact_match", "F1": "f1"}
@@ -52,26 +53,23 @@ def sensitivity(scale: Scale, rows: Rows, found: dict[str, Finding]) -> dict[str
             estimate = measured(claim, ledger)
             if estimate is not None and estimate != found[claim.id].estimate:
                 told[claim.id].append(Variant(name, estimate, estimate - found[claim.id].estimate))
-        told[claim.id] += borrowed(claim, full)
+        told[claim.id] += borrowed(claim, full, found[claim.id].interval)
     return told
 
 
-def borrowed(claim: Claim, full: Ledger) -> Iterator[Variant]:
-    """The interval of a claim as it is, with the seed noise of its own trainings alone, and with that of
-    learned ones; nothing where all are the same.
+def borrowed(claim: Claim, full: Ledger, judged: Interval) -> Iterator[Variant]:
+    """The interval of a claim as it is judged, and those with the seed noise of its own trainings alone and
+    of learned ones; nothing where all are the same.
     """
-    passed = {source for source, gate in gates(full).stages.items() if gate.passed}
+    lenders = {source for source, gate in gates(full).stages.items() if gate.passed} | {BASELINE}
     found = {
-        name: claim.measure(full.lending(lends)).interval
-        for name, lends in (
-            (AS_JUDGED, lambda source: True),
-            (OWN_NOISE, lambda source: False),
-            (LEARNED_NOISE, (passed | {BASELINE}).__contains__),
-        )
+        AS_JUDGED: judged,
+        OWN_NOISE: claim.measure(full.lending(lambda source: False)).interval,
+        LEARNED_NOISE: claim.measure(full.lending(lenders.__contains__)).interval,
     }
-    told = {(gap.low, gap.high): name for name, gap in reversed(found.items()) if gap}
-    for (low, high), name in reversed(told.items()) if len(told) > 1 else ():
-        yield Variant(name, found[name].mean, 0.0, low, high)
+    differ = {name: gap for name, gap in found.items() if gap and gap != judged}
+    for name, gap in ({AS_JUDGED: judged} | differ).items() if differ else ():
+        yield Variant(name, gap.mean, 0.0, gap.low, gap.high)
 
 
 def measured(claim: Claim, ledger: Ledger) -> float | None:

@@ -125,6 +125,13 @@ def after(start: str, task: str) -> str:
     return " > ".join(filter(None, (start, task)))
 
 
+def target_gates(ledger: "Ledger", targets: Sequence[str]) -> "dict[str, Gate | None]":
+    """The gates of some targets, by name; None for one that the ledger does not have."""
+    from ..gates import gates
+
+    return {name: gates(ledger).targets.get(name) for name in targets}
+
+
 def learned(found: "dict[str, Gate | None]") -> tuple[str, ...]:
     """The names whose gate is passed.
 
@@ -163,7 +170,7 @@ def gates_of_starts(
     found, unknown = of(ledger), Gate(None, "not trained yet")
     (what, taught), (lot, shammed) = starts.items()
     sham = found.stages.get((shammed, PIVOT), unknown)
-    on = {name: found.targets.get(name) for name in targets}
+    on = target_gates(ledger, targets)
     return {
         f"{what} are learned": found.stages.get((taught, PIVOT), unknown),
         f"{lot} are not": Gate(None if sham.passed is None else not sham.passed, sham.says),

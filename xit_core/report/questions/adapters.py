@@ -7,7 +7,7 @@ from ...design.run import PRETRAINED, SINGLE, SUM, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from . import Question, joint, learned, seeds_at, singles
+from . import Question, joint, learned, seeds_at, singles, target_gates
 
 if TYPE_CHECKING:
     from ..contrasts import Cell, Ledger, Source, Weights
@@ -189,9 +189,7 @@ def f1_alone(stored: list[dict]) -> list[dict]:
 
 def gates_of_targets(ledger: "Ledger") -> "dict[str, Gate | None]":
     """The gate of each target that has F1."""
-    from ..gates import gates as of
-
-    return {name: of(ledger).targets.get(name) for name in targets(ledger.scale) if name in F1}
+    return target_gates(ledger, [name for name in targets(ledger.scale) if name in F1])
 
 
 def gates_of_singles(ledger: "Ledger") -> "dict[str, Gate | None]":

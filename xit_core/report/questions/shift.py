@@ -11,7 +11,7 @@ from ...design.run import PER_ROW, PRETRAINED, SINGLE, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS, languages
-from . import Question, inside, joint, learned, seeds_at, singles
+from . import Question, inside, joint, learned, seeds_at, singles, target_gates
 
 if TYPE_CHECKING:
     from ..contrasts import Cell, Ledger, Source, Weights
@@ -168,9 +168,7 @@ def losses(
 
 def gates_of_targets(ledger: "Ledger") -> "dict[str, Gate | None]":
     """The gate of each target, with its own rows."""
-    from ..gates import gates as of
-
-    return {name: of(ledger).targets.get(name) for name in inside(pairs(ledger.scale))}
+    return target_gates(ledger, inside(pairs(ledger.scale)))
 
 
 def gates(ledger: "Ledger") -> "dict[str, Gate]":

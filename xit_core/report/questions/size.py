@@ -7,7 +7,7 @@ from ...design.run import PER_ROW, PRETRAINED, SUM, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TASKS
-from . import Question, inside, learned, seeds_at
+from . import Question, inside, learned, seeds_at, target_gates
 
 if TYPE_CHECKING:
     import numpy as np
@@ -150,9 +150,7 @@ def on_learned(ledger: "Ledger") -> "Interval":
 
 def gates_of_targets(ledger: "Ledger") -> "dict[str, Gate | None]":
     """The gate of each target, with its usual rows."""
-    from ..gates import gates as of
-
-    return {name: of(ledger).targets.get(name) for name in inside(pairs(ledger.scale))}
+    return target_gates(ledger, inside(pairs(ledger.scale)))
 
 
 def drops(ledger: "Ledger", steps: str) -> tuple["np.ndarray", list[int]]:
