@@ -12,8 +12,9 @@ import pytest
 
 from test_claims import KEYS
 from xit_core import cli, micro
+from xit_core.design.encoders import FOLDER, Encoder
 from xit_core.design.run import Run
-from xit_core.design.scales import SCALES
+from xit_core.design.scales import SCALES, own_scale
 from xit_core.design.tasks import REAL_TASKS, TASKS
 from xit_core.ledger import results
 from xit_core.machine.errors import Bad
@@ -74,6 +75,19 @@ def test_the_time_of_a_plan_is_what_the_published_runs_took(capsys):
     assert plan["hours"] == pytest.approx(took / 3600, rel=0.01)
     assert plan["paced"] == "the machine of the published rows"
     assert told(capsys, "plan", "--scale", "paper", "--json")["hours"] is None
+
+
+def test_an_encoder_of_one_s_own_is_planned_at_the_pace_of_the_usual_one(capsys):
+    usual = SCALES["micro"]
+    shape = usual.pretraining
+    deeper = Encoder("mine", FOLDER, "1a2b3c4d", 2 * shape.layers, shape.hidden)
+    mine = own_scale(usual, deeper)
+    try:
+        plan, known = (told(capsys, "plan", "--scale", s.name, "--json") for s in (mine, usual))
+    finally:
+        SCALES.pop(mine.name)
+    assert plan["hours"] == pytest.approx(2 * known["hours"])
+    assert plan["paced"] == "the machine of the published rows with micro, in proportion to the FLOP"
 
 
 def test_a_shared_training_is_counted_once():

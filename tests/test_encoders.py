@@ -179,7 +179,9 @@ def test_masks_are_the_tokenizer_s_own(net, folder):
 
 
 def test_the_whole_study_runs_from_it(folder, places, capsys):
-    assert cli.main(["study", "--scale", "smoke", "--model", str(folder), "--direct"]) == 0
+    start = ["--scale", "smoke", "--model", str(folder)]
+    assert cli.main(["plan", *start]) == 0 and "0 of" in capsys.readouterr().out
+    assert cli.main(["study", *start, "--direct"]) == 0
     name = capsys.readouterr().err.split()[1]
     rows = results.rows(name)
     assert len(rows) == len(cli_plan(capsys, name)) and {row["scale"] for row in rows} == {name}

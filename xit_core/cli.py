@@ -103,7 +103,7 @@ def parser() -> Parser:
         return subparser
 
     command(tasks)
-    command(plan, scale="micro").add_argument("--study", default=MAIN)
+    add_plan_arguments(command(plan, scale="micro"))
     add_run_arguments(command(run))
     add_study_arguments(command(study, scale="micro", to_json=False))
     add_results_arguments(command(results, to_json=False))
@@ -151,6 +151,18 @@ def add_run_arguments(given: Parser) -> None:
     given.add_argument("--processes", type=positive, default=1, metavar="N", help=processes_help)
 
 
+def add_plan_arguments(given: Parser) -> None:
+    """The arguments of `xit plan`."""
+    given.add_argument("--study", default=MAIN)
+    add_model_argument(given)
+
+
+def add_model_argument(given: Parser) -> None:
+    """The argument that names an encoder of the user's own."""
+    model_help = "an encoder of your own: a folder in transformers' layout, or NAME@COMMIT of the hub"
+    given.add_argument("--model", type=filled, help=model_help)
+
+
 def add_simulate_arguments(given: Parser) -> None:
     """The arguments of `xit simulate`."""
     ledgers_help = "studies for each scenario and truth (100)"
@@ -190,8 +202,7 @@ def add_study_arguments(given: Parser) -> None:
     given.add_argument("--tidy", action="store_true", help=tidy_help)
     renew_help = "delete finished runs that other code made, and make them anew; published ones stay"
     given.add_argument("--renew", action="store_true", help=renew_help)
-    model_help = "an encoder of your own: a folder in transformers' layout, or NAME@COMMIT of the hub"
-    given.add_argument("--model", type=filled, help=model_help)
+    add_model_argument(given)
 
 
 def add_results_arguments(given: Parser) -> None:
@@ -348,11 +359,12 @@ def know_questions() -> None:
     from .report import questions  # noqa: F401
 
 
-def plan(study: str, scale: Scale, as_json: bool) -> None:
+def plan(study: str, scale: Scale, model: str | None, as_json: bool) -> None:
     """the runs of a study and what they cost"""
     from .report.cost import costs
 
     know_questions()
+    scale = started_from(scale, model) if model else scale
     say(damaged(scale))
     estimate = costs(study, scale)
     if as_json:

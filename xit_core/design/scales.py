@@ -232,6 +232,12 @@ def know_own() -> None:
         SCALES.setdefault(name, with_encoder(SCALES[told["scale"]], Encoder(**told["encoder"]), name))
 
 
+def usual(s: Scale) -> Scale:
+    """The scale that one with an encoder of the user's own is made from; any other scale itself."""
+    told = known_own().get(s.name)
+    return SCALES[told["scale"]] if told else s
+
+
 def with_encoder(s: Scale, encoder: Encoder, name: str) -> Scale:
     """A scale with another encoder, under another name."""
     note = f"`{s.name}` from {encoder.name}@{encoder.revision[:8]}, an encoder of the user's own"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ..data.inventory import rows_of
 from ..design import studies
 from ..design.run import SINGLE, Run, joint_steps
-from ..design.scales import Scale
+from ..design.scales import Scale, usual
 from ..design.tasks import PARALLEL, TASKS, Task, languages
 from ..ledger import predictions, results
 from ..machine.places import published_dir, reading, results_dir
@@ -19,19 +19,19 @@ GPU = 2.6e14  # FLOP/s sustained in practice: a third of one H200's 790 TFLOP/s 
 class Pace:
     """How many seconds runs took for their FLOP: by target (phase 3) or by phase, total seconds and FLOP."""
 
-    flops: dict[str, float]  # by run id
+    said: str  # whose pace it is
     spent: dict[str | int, list[float]] = field(default_factory=dict)
 
-    def learn(self, run: Run, seconds: float) -> None:
-        """Record how many seconds a run took."""
+    def learn(self, run: Run, flops: float, seconds: float) -> None:
+        """Record how many seconds a run took for its FLOP."""
         totals = self.spent.setdefault(alike(run), [0.0, 0.0])
         totals[0] += seconds
-        totals[1] += self.flops.get(run.id, 0.0)
+        totals[1] += flops
 
-    def expected(self, run: Run) -> float | None:
-        """Seconds that a run is expected to take; None if no run like it was learned."""
-        seconds, flops = self.spent.get(alike(run), (0.0, 0.0))
-        return seconds * self.flops.get(run.id, 0.0) / flops if flops else None
+    def expected(self, run: Run, flops: float) -> float | None:
+        """Seconds that a run of so many FLOP is expected to take; None if no run like it was learned."""
+        seconds, known = self.spent.get(alike(run), (0.0, 0.0))
+        return seconds * flops / known if known else None
 
 
 def alike(run: Run) -> str | int:
@@ -39,12 +39,25 @@ def alike(run: Run) -> str | int:
     return run.on if run.phase == 3 else run.phase
 
 
-def paces(runs: list[Run], flops: dict[str, float]) -> tuple[Pace, Pace]:
+def paces(study: str, scale: Scale) -> list[Pace]:
+    """The paces by which the cost of runs is reckoned, the best known first.
+
+    For an encoder of the user's own, those measured with the encoder of the scale stand last.
+    """
+    known = measured(study, scale)
+    if (other := usual(scale)) != scale:
+        known += measured(study, other, f" with {other.encoder.name}, in proportion to the FLOP")
+    return known
+
+
+def measured(study: str, scale: Scale, said: str = "") -> list[Pace]:
     """The paces of this machine, and of those that made the published rows.
 
     Rows whose predictions are on this machine were made by it.
     """
-    here, elsewhere = Pace(flops), Pace(flops)
+    here, elsewhere = Pace(f"this machine{said}"), Pace(f"the machine of the published rows{said}")
+    runs = studies.runs(study, scale)
+    flops = {row["id"]: row["flops"] for row in arithmetic(runs, scale)}
     own = results_dir()
     for folder in dict.fromkeys((own, published_dir())):
         with reading(folder):
@@ -53,8 +66,8 @@ def paces(runs: list[Run], flops: dict[str, float]) -> tuple[Pace, Pace]:
                     pace = here if folder == own and predictions.predictions_file(run) else elsewhere
                     made = row["provenance"]  # several processes take as long as one, times their number
                     several = made.get("environment", {}).get("processes", 1)
-                    pace.learn(run, several * made.get("seconds", 0.0))
-    return here, elsewhere
+                    pace.learn(run, flops[run.id], several * made.get("seconds", 0.0))
+    return [here, elsewhere]
 
 
 def arithmetic(runs: list[Run], scale: Scale) -> list[dict]:
@@ -80,16 +93,16 @@ def costs(study: str, scale: Scale) -> dict:
     """
     runs = studies.runs(study, scale)
     rows = arithmetic(runs, scale)
-    both = paces(runs, {row["id"]: row["flops"] for row in rows})
+    known = paces(study, scale)
     for r, row in zip(runs, rows, strict=True):
-        row["seconds"] = next(filter(None, (pace.expected(r) for pace in both)), None)
+        row["seconds"] = next(filter(None, (pace.expected(r, row["flops"]) for pace in known)), None)
     todo = [row for row in rows if not row["done"]]
     seconds = [row["seconds"] for row in todo]
     left = [r for r, row in zip(runs, rows, strict=True) if not row["done"]]
     each = checkpoint_bytes(scale) / 1e9
     return {
         "runs": rows, "hours": None if None in seconds else sum(seconds) / 3600,
-        "paced": "this machine" if both[0].spent else "the machine of the published rows",
+        "paced": next((pace.said for pace in known if pace.spent), known[0].said),
         "gpu_hours": sum(row["flops"] for row in todo) / GPU / 3600,
         "gb": len(studies.stages(left)) * each, "gb_tidy": most_kept(left) * each,
     }  # fmt: skip
