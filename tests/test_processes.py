@@ -392,7 +392,7 @@ def test_the_seconds_of_a_shared_run_count_for_each_of_its_processes():
     row = synthetic.row(Run("mnli"))
     row["provenance"]["environment"] = {"processes": 4}
     results.write(row)
-    spent = [pace.spent for pace in cost.paces([Run("mnli")], {row["id"]: 1.0})]
+    spent = [pace.spent for pace in cost.measured([Run("mnli")], {row["id"]: 1.0})]
     assert [seconds for pace in spent for seconds, _ in pace.values()] == [4 * row["provenance"]["seconds"]]
 
 

@@ -20,18 +20,19 @@ class Pace:
     """How many seconds runs took for their FLOP: by target (phase 3) or by phase, total seconds and FLOP."""
 
     said: str  # whose pace it is
+    flops: dict[str, float]  # of the runs it may be asked about, by id
     spent: dict[str | int, list[float]] = field(default_factory=dict)
 
-    def learn(self, run: Run, flops: float, seconds: float) -> None:
-        """Record how many seconds a run took for its FLOP."""
+    def learn(self, run: Run, seconds: float) -> None:
+        """Record how many seconds a run took."""
         totals = self.spent.setdefault(alike(run), [0.0, 0.0])
         totals[0] += seconds
-        totals[1] += flops
+        totals[1] += self.flops.get(run.id, 0.0)
 
-    def expected(self, run: Run, flops: float) -> float | None:
-        """Seconds that a run of so many FLOP is expected to take; None if no run like it was learned."""
-        seconds, known = self.spent.get(alike(run), (0.0, 0.0))
-        return seconds * flops / known if known else None
+    def expected(self, run: Run) -> float | None:
+        """Seconds that a run is expected to take; None if no run like it was learned."""
+        seconds, flops = self.spent.get(alike(run), (0.0, 0.0))
+        return seconds * self.flops.get(run.id, 0.0) / flops if flops else None
 
 
 def alike(run: Run) -> str | int:
@@ -44,20 +45,22 @@ def paces(study: str, scale: Scale) -> list[Pace]:
 
     For an encoder of the user's own, those measured with the encoder of the scale stand last.
     """
-    known = measured(study, scale)
-    if (other := usual(scale)) != scale:
-        known += measured(study, other, f" with {other.encoder.name}, in proportion to the FLOP")
+    other = usual(scale)
+    runs = {s: studies.runs(study, s) for s in dict.fromkeys((scale, other))}
+    flops = {row["id"]: row["flops"] for s, planned in runs.items() for row in arithmetic(planned, s)}
+    known = measured(runs[scale], flops)
+    if other != scale:
+        known += measured(runs[other], flops, f" with {other.encoder.name}, in proportion to the FLOP")
     return known
 
 
-def measured(study: str, scale: Scale, said: str = "") -> list[Pace]:
-    """The paces of this machine, and of those that made the published rows.
+def measured(runs: list[Run], flops: dict[str, float], said: str = "") -> list[Pace]:
+    """The paces at which this machine made such runs, and at which others made the published rows.
 
     Rows whose predictions are on this machine were made by it.
     """
-    here, elsewhere = Pace(f"this machine{said}"), Pace(f"the machine of the published rows{said}")
-    runs = studies.runs(study, scale)
-    flops = {row["id"]: row["flops"] for row in arithmetic(runs, scale)}
+    here = Pace(f"this machine{said}", flops)
+    elsewhere = Pace(f"the machine of the published rows{said}", flops)
     own = results_dir()
     for folder in dict.fromkeys((own, published_dir())):
         with reading(folder):
@@ -66,7 +69,7 @@ def measured(study: str, scale: Scale, said: str = "") -> list[Pace]:
                     pace = here if folder == own and predictions.predictions_file(run) else elsewhere
                     made = row["provenance"]  # several processes take as long as one, times their number
                     several = made.get("environment", {}).get("processes", 1)
-                    pace.learn(run, flops[run.id], several * made.get("seconds", 0.0))
+                    pace.learn(run, several * made.get("seconds", 0.0))
     return [here, elsewhere]
 
 
@@ -95,7 +98,7 @@ def costs(study: str, scale: Scale) -> dict:
     rows = arithmetic(runs, scale)
     known = paces(study, scale)
     for r, row in zip(runs, rows, strict=True):
-        row["seconds"] = next(filter(None, (pace.expected(r, row["flops"]) for pace in known)), None)
+        row["seconds"] = next(filter(None, (pace.expected(r) for pace in known)), None)
     todo = [row for row in rows if not row["done"]]
     seconds = [row["seconds"] for row in todo]
     left = [r for r, row in zip(runs, rows, strict=True) if not row["done"]]
