@@ -185,8 +185,8 @@ def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_sa
         results.write(row | {"dose": row["dose"] | {"trained": 8 if "adapter" in row["method"] else 100}})
     out = pages.build(tmp_path / "book") / "questions"
     answer, text = (out / "adapters_answer.md").read_text(), (out / "adapters.md").read_text()
-    assert answer.startswith("**At `micro`: yes.** *joint − mean of single tasks, adapters*: +")
-    assert f"\n\nBeside it:\n\n- {questions.adapters.BEST}: +" in answer and "have been seen" not in answer
+    assert answer.startswith("**At `micro`, a simulation: yes.** *joint − mean of single tasks, adapters*: +")
+    assert f"\n\nBeside it:\n\n- {questions.adapters.BEST}: +" in answer and "finds a true" not in answer
     assert "| targets learned by full training | 5 of 5, 3 needed | passed |" in text
     assert "without an intermediate task (adapter) |" in text and "## How the answer is read" in text
     assert (tmp_path / "book/figures/micro-weights-adapters.svg").is_file()
@@ -194,7 +194,8 @@ def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_sa
     told = next(row for row in json.loads(capsys.readouterr().out) if row["question"] == "adapters")
     front = (tmp_path / "book/front_questions.md").read_text()
     cell = f"**{told['verdict']}**<br>{told['name']}: {question_pages.interval_cell(told)}, 8 seeds<br>"
-    assert f"(questions/adapters) | {cell}the positive control is **not found**: *SQuAD" in front
+    assert f"(questions/adapters) | {cell}{questions.adapters.ELSEWHERE} ‡: " in front
+    assert "<br>the positive control is **not found**: *SQuAD" in front
     assert front.startswith("Each interval stands alone. ‡: added after")
 
 
@@ -288,7 +289,7 @@ def test_a_start_that_is_not_learned_or_a_sham_that_is_leaves_the_question_untes
             score["value"] = 10.0 if row["on"] == start else 85.0
     first = questions.answers(questions.QUESTIONS[name], SCALES["micro"], rows)[0]
     assert first["verdict"] == "not testable"
-    assert "are learned" in first["note"] and "by lot" in first["note"]
+    assert "are learned" in first["note"] and "shuffled" in first["note"]
 
 
 def test_before_rows_in_translation_stands_the_start_that_stands_before_english_ones():
@@ -351,9 +352,9 @@ def test_a_contrast_that_sees_less_than_a_point_has_two_digits():
     assert question_pages.interval_cell(row | {"detectable": 1.2}) == "+0.3 [+0.1, +0.5]"
 
 
-def told_view(question, found, finished):
+def told_view(question, found, finished, ledger=None):
     view = chapters.View("micro")
-    view._asked[question.id] = None, found
+    view._asked[question.id] = ledger, found
     view._progress[question.id] = questions.Progress(9 if finished else 8, 9, 3)
     return view
 
@@ -364,13 +365,14 @@ def test_what_is_said_before_every_run_is_there_is_no_answer():
     question = questions.QUESTIONS["adapters"]
     view = told_view(question, [row], finished=True)
     answer = (
-        "yes.** *joint − single*: +3.0 [+1.0, +5.0] points; widened to cover all 5 answers together, "
-        "[+0.5, +5.5]."
+        "yes.** *joint − single*: +3.0 [+1.0, +5.0] points; this design finds a true difference of 4.0 in "
+        "eight of ten repetitions, so the estimate is probably too large; widened to cover all 5 answers "
+        "together, [+0.5, +5.5]."
     )
-    assert question_pages.short_answer(question, view) == f"**At `micro`: {answer}"
+    assert question_pages.short_answer(question, view) == f"**At `micro`, a simulation: {answer}"
     view = told_view(question, [row], finished=False)
     told = question_pages.short_answer(question, view)
-    assert told == f"**At `micro`: not finished, and no answer; so far {answer}"
+    assert told == f"**At `micro`, a simulation: not finished, and no answer; so far {answer}"
     assert not question_pages.is_finished(question, view)
     wide = [row | {"wide": [-0.1, 6.1], "note": "single tasks: 4 of 9", "verdict": "yes"}]
     told = question_pages.short_answer(question, told_view(question, wide, finished=True))
@@ -394,17 +396,42 @@ def test_what_qualifies_an_answer_stands_with_it():
     ledger = questions.ledger_of(question, MICRO, rows)
     found = questions.answers_from(question, ledger)
     assert all(row["wide"][0] < row["low"] < row["high"] < row["wide"][1] for row in found)
-    told = question_pages.short_answer(question, told_view(question, found, True))
-    assert f"The positive control is **not found**: *{question.controls[0]}*, " in told
-    control = next(row for row in found if row["name"] in question.controls)
-    assert question_pages.control(control | {"verdict": "yes"}).startswith("the positive control is found")
-    assert "not measured yet" in question_pages.control(control | {"estimate": None})
-    literal = replace(question, literal=found[2]["name"])
-    cell = question_pages.interval_cell(found[2])
-    assert (
-        f"Taken at its word, the question asks for {found[2]['name']} ‡: {cell}"
-        in question_pages.short_answer(literal, told_view(question, found, True))
+    view = told_view(question, found, True, ledger)
+    told = question_pages.short_answer(question, view)
+    assert f"The positive control is **not found**: *{question.control}*, " in told
+    (control,) = question_pages.controls(question, found)
+    finds = question_pages.detectable(control)
+    assert told.count(f"; this design finds {finds} or more in eight of ten repetitions.") == 1
+    for change, says in (({"verdict": "yes"}, "is found"), ({"estimate": None}, "is not measured yet")):
+        assert f"control {says}" in question_pages.control(question, view, control | change)
+    assert "not learned" not in told
+    ledger.gates.targets["xquad"] = gates.Gate(False, "")
+    assert "on a target that is not learned" in question_pages.short_answer(question, view)
+    literal = replace(question, literal=(found[2]["name"], found[0]["name"]))
+    cells = [question_pages.interval_cell(row) for row in found]
+    assert question_pages.literally(literal, found) == (
+        f"taken at its word, the question asks for *{found[0]['name']}*, {cells[0]}, above zero; and for "
+        f"*{found[2]['name']} ‡*, {cells[2]}, {question_pages.side(found[2])}"
     )
+
+
+def test_what_is_simulated_is_said_where_it_is_not_the_real_thing():
+    question = questions.QUESTIONS["alignment"]
+    assert "no human feedback" in question_pages.simulated(question, chapters.View("micro"))
+    assert question_pages.simulated(question, chapters.View("small")) == ""
+    assert question_pages.tested(question, chapters.View("micro")).endswith("at most 100 rows of a language")
+    assert "100 to 1,000 rows" in question_pages.tested(question, chapters.View("small"))
+
+
+def test_scores_in_other_languages_leave_out_english():
+    question = questions.QUESTIONS["adapters"]
+    ledger = questions.ledger_of(question, MICRO, adapters_ledger(lambda run: 0.0))
+    cell = ("adapter:", "en", "panx")
+    whole, other = ledger.cells[cell][1], losses.abroad(ledger).cells[cell][1]
+    values = {score["lang"]: score["value"] for score in whole.row["scores"]}
+    assert other.score == pytest.approx(np.mean([x for lang, x in values.items() if lang != "en"]))
+    assert whole.score == pytest.approx(np.mean([*values.values()])) and len(values) == 8
+    assert other.items == pytest.approx(whole.row["abroad"])
 
 
 def test_the_answer_is_told_target_by_target():

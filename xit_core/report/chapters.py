@@ -47,7 +47,10 @@ CAPTIONS = {
         "the logit scale through the means of all sources but the joint one; what is above it is robust "
         "beyond its score."
     ),
-    "sizes": "What is lost on other rows against the rows of the training before, means over seeds.",
+    "sizes": (
+        "Points lost from usual to adversarial rows, as the mean over targets and seeds, by the number of "
+        "rows of the intermediate task: a line for each task, a panel for each rule for steps."
+    ),
     "dose": (
         "Sentence retrieval at the start and at the end of each intermediate training, and between them "
         "where it was measured, against the distance that the encoder has moved, in percent of the norm of "

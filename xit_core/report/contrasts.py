@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -36,6 +37,15 @@ class Entry:
     score: float  # 0-100
     items: np.ndarray  # (N,), sums to a proxy of the score
     row: dict  # of the ledger
+
+    @cached_property
+    def by_language(self) -> dict[str, float]:
+        """The headline score in each language: the mean of the task's headline metrics."""
+        metrics, values = TASKS[self.row["on"]].metrics, {}
+        for score in self.row["scores"]:
+            if score["metric"] in metrics:
+                values.setdefault(score["lang"], []).append(score["value"])
+        return {lang: sum(found) / len(found) for lang, found in values.items()}
 
 
 def main_cell(run: Run) -> Cell | None:

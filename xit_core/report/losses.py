@@ -1,14 +1,15 @@
 """What a model loses from a target to the same task on other rows: of another domain, or adversarial."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
 
-from ..design.scales import PIVOT
-from ..design.tasks import TASKS
-from .contrasts import BASELINE, Cell, Entry, Ledger, Short, Source, Weights
+from ..design.scales import PIVOT, Scale
+from ..design.tasks import TASKS, languages
+from .contrasts import BASELINE, Cell, Entry, Ledger, Short, Source, Weights, mean_contrast
 from .gates import Gate
 from .stats import LEVEL, Interval, Spread, instance_variance, own_variance, two_sided
 
@@ -100,6 +101,11 @@ class Losses(Ledger):
         return sum(map(instance_variance, differences.values()))
 
 
+def shared(pair: Pair, scale: Scale) -> set[str]:
+    """The languages in which both tasks of a pair are scored."""
+    return set.intersection(*(set(languages(TASKS[name], scale)) for name in pair))
+
+
 class Side(NamedTuple):
     """The score of one run in some languages, and what each test instance adds to it. Shapes: items (N,)."""
 
@@ -118,24 +124,15 @@ def matched(ledger: Ledger, pair: Pair, part: str = WHOLE) -> Matched:
         others = ledger.cells.get((*cell[:2], outside), {})
         for seed in sorted(seeds.keys() & others.keys()) if cell[2] == inside else ():
             entries = seeds[seed], others[seed]
-            if langs := languages(entries, part):
+            if langs := counted(entries, part):
                 found[cell[:2], seed] = tuple(side(entry, langs) for entry in entries)
     return found
 
 
-def languages(entries: tuple[Entry, Entry], part: str) -> set[str]:
+def counted(entries: tuple[Entry, Entry], part: str) -> set[str]:
     """The languages that count: those of both runs, or of these English, or the others."""
-    both = set.intersection(*(set(by_language(entry.row)) for entry in entries))
+    both = set.intersection(*(set(entry.by_language) for entry in entries))
     return {WHOLE: both, ENGLISH: both & {PIVOT}, ABROAD: both - {PIVOT}}[part]
-
-
-def by_language(row: dict) -> dict[str, float]:
-    """The headline score of a run in each language: the mean of the task's headline metrics."""
-    metrics, values = TASKS[row["on"]].metrics, {}
-    for score in row["scores"]:
-        if score["metric"] in metrics:
-            values.setdefault(score["lang"], []).append(score["value"])
-    return {lang: sum(found) / len(found) for lang, found in values.items()}
 
 
 def side(entry: Entry, langs: set[str]) -> Side:
@@ -145,7 +142,7 @@ def side(entry: Entry, langs: set[str]) -> Side:
     is what is left, where both have the same instances. Otherwise those of more languages stand in, and an
     interval is too narrow.
     """
-    scores = by_language(entry.row)
+    scores = entry.by_language
     score = sum(scores[lang] for lang in sorted(langs)) / len(langs)
     abroad, rest = np.asarray(entry.row.get("abroad", ()), float), len(scores) - 1
     if langs == set(scores) or not len(abroad):
@@ -154,6 +151,20 @@ def side(entry: Entry, langs: set[str]) -> Side:
         return Side(entry, score, abroad)
     alike = len(abroad) == len(entry.items)
     return Side(entry, score, (rest + 1) * entry.items - rest * abroad if alike else entry.items)
+
+
+def abroad(ledger: Ledger) -> Ledger:
+    """The same with the scores in languages other than English."""
+    other = copy.copy(ledger)
+    other.cells = {
+        cell: {
+            seed: Entry(entry.id, found.score, found.items, entry.row)
+            for seed, entry in seeds.items()
+            for found in [side(entry, set(entry.by_language) - {PIVOT})]
+        }
+        for cell, seeds in ledger.cells.items()
+    }
+    return other
 
 
 def robustness(
@@ -180,10 +191,13 @@ def robustness(
 
 def costs(ledger: Ledger, pairs: Sequence[Pair]) -> Gate:
     """The gate that the baseline scores less outside than inside, as the mean over the pairs."""
-    share = 1 / len(pairs)
+    told = Losses(ledger, pairs, drop)
+    alone = [{(*BASELINE, outside): 1.0} for _, outside in pairs]
     try:
-        gap = Losses(ledger, pairs, drop).gap({(*BASELINE, outside): share for _, outside in pairs})
+        gap = told.gap(mean_contrast(alone))
+        harder = sum(told.gap(one).mean > 0 for one in alone)
     except Short as short:
         return Gate(None, str(short))
     p = two_sided(gap.above())
-    return Gate(p < LEVEL, f"{gap.mean:+.1f} points for the baseline, p = {p:.2g}")
+    says = f"{gap.mean:+.1f} points for the baseline, p = {p:.2g}; {harder} of {len(pairs)} pairs are harder"
+    return Gate(p < LEVEL, says)

@@ -674,8 +674,11 @@ def pairs(table: pd.DataFrame) -> Figure | None:
 
 
 @plt.rc_context(STYLE)
-def sizes(table: pd.DataFrame) -> Figure | None:
-    """A panel for each rule for steps: what is lost on other rows against the rows of the training before."""
+def sizes(table: pd.DataFrame, without: float) -> Figure | None:
+    """A panel for each rule for steps: what is lost on adversarial rows by the rows of the intermediate task.
+
+    `without`: what is lost without one, in points.
+    """
     if table.empty:
         return None
     rules = list(dict.fromkeys(table.steps))
@@ -683,6 +686,10 @@ def sizes(table: pd.DataFrame) -> Figure | None:
     for axes, rule in zip(grid, rules, strict=True):
         for task, part in table[table.steps == rule].groupby("task"):
             axes.plot(part["size"], part["drop"], marker="o", markersize=4, label=task)
+        axes.axhline(without, color="0.5", linestyle=":", label="no intermediate task")
         axes.set(title=rule, xscale="log", xlabel="rows of the intermediate task", ylabel="points lost")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        rows = sorted(set(table["size"]))
+        axes.set_xticks(rows, [f"{x:,}" for x in rows])
+        axes.minorticks_off()
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

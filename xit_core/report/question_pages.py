@@ -39,14 +39,19 @@ def alone(asked: list[Question], views: dict[str, View]) -> str:
     are; what its mark means.
     """
     rows = [(question, views[name].asked(question)[1][0]) for question in asked for name in question.scales]
-    touched = dict.fromkeys(
-        str(question.number)
-        for question, row in rows
-        if row["verdict"] in (questions.YES, questions.NO) and row["wide"][0] <= 0 <= row["wide"][1]
-    )
-    those = f" Widened to cover all answers together, {' and '.join(touched)} would have zero in it."
-    mark = f"{questions.LATER_MARK}: added after the answer had been read; decides nothing."
-    return f"Each interval stands alone.{those if touched else ''} {mark}\n\n"
+    sided = [(q, row) for q, row in rows if row["verdict"] in (questions.YES, questions.NO)]
+    touched = dict.fromkeys(str(q.number) for q, row in sided if row["wide"][0] <= 0 <= row["wide"][1])
+    weak = dict.fromkeys(str(q.number) for q, row in sided if is_weak(row))
+    told = ["Each interval stands alone."]
+    if touched:
+        told += [f"Widened to cover all answers together, {' and '.join(touched)} would have zero in it."]
+    if weak:
+        smaller = "smaller than what the design finds in eight of ten repetitions, and probably too large"
+        told += [f"The estimate of {' and of '.join(weak)} is {smaller}."]
+    return " ".join([*told, f"{questions.LATER_MARK}: {LATER_SAYS}."]) + "\n\n"
+
+
+LATER_SAYS = "added after the answer had been read; decides nothing"
 
 
 def answer_cell(question: Question, view: View) -> str:
@@ -56,14 +61,15 @@ def answer_cell(question: Question, view: View) -> str:
         return missing(question, view)
     word = row["verdict"] if is_finished(question, view) else f"{UNFINISHED}; so far: {row['verdict']}"
     told = [f"{row['name']}: {interval_cell(row)}, {view.progress(question).seeds} seeds"]
+    told += [literally(question, others)]
     told += [
         f"{dated(each['name'], question.later)}: {interval_cell(each)}, {side(each)}"
         for each in others
         if each["name"] in question.on_front and each["estimate"] is not None
     ]
-    told += [literally(each, question) for each in taken_literally(question, others)]
-    told += [control(each) for each in others if each["name"] in question.controls and not is_found(each)]
-    return f"**{word}**{failing(row)}<br>" + "<br>".join(told)
+    told += [control(question, view, each) for each in controls(question, others) if not is_found(each)]
+    made = simulated(question, view)
+    return f"**{word}**{made}{failing(row)}<br>" + "<br>".join(filter(None, told))
 
 
 def missing(question: Question, view: View) -> str:
@@ -82,15 +88,21 @@ def failing(row: dict, before: str = "; ") -> str:
     return f"{before}checks that were added later, and decide nothing, fail: {added_later}"
 
 
-def taken_literally(question: Question, found: list[dict]) -> list[dict]:
-    """The contrast that takes a question at its word, where that is not the answer; [] without one."""
-    return [row for row in found if row["name"] == question.literal and row["estimate"] is not None]
+def literally(question: Question, found: list[dict]) -> str:
+    """The contrasts that take a question at its word, in words, where the answer does not; "" without one."""
+    told = [
+        f"*{dated(row['name'], question.later)}*, {interval_cell(row)}, {side(row)}"
+        for row in found
+        if row["name"] in question.literal and row["estimate"] is not None
+    ]
+    return f"taken at its word, the question asks for {'; and for '.join(told)}" if told else ""
 
 
-def literally(row: dict, question: Question) -> str:
-    """That contrast in words."""
-    told = f"{dated(row['name'], question.later)}: {interval_cell(row)}, {side(row)}"
-    return f"taken at its word, the question asks for {told}"
+def simulated(question: Question, view: View) -> str:
+    """What a constructed world has in place of what a question is about, behind the answer's word; "" where
+    the question is asked of real data.
+    """
+    return f" ({question.simulated})" if question.simulated and view.declared.world.made else ""
 
 
 def answers(question: Question, shown: list[View]) -> str:
@@ -128,20 +140,32 @@ def short_answer(question: Question, view: View) -> str:
     row, *others = view.asked(question)[1]
     if row["estimate"] is None:
         return f"**At `{view.scale}`: not answered yet** ({missing(question, view)})."
+    before = "" if is_finished(question, view) else "not finished, and no answer; so far "
+    where = f"At `{view.scale}`" + ", a simulation" * view.declared.world.made + simulated(question, view)
+    word, at_its_word = f"{before}{row['verdict']}", literally(question, others)
+    head = f"**{where}.**" if at_its_word else f"**{where}: {word}.**"
+    fixed = f"by the contrast that was fixed as the answer, **{word}**: " if at_its_word else ""
+    qualified = "; ".join(filter(None, [power(row), reach(row, question), widened(row)]))
+    told = [
+        at_its_word,
+        f"{fixed}*{row['name']}*: {interval_cell(row)} points; {qualified}",
+        failing(row, "but "),
+        *(control(question, view, each) for each in controls(question, others)),
+    ]
+    sentences = " ".join(f"{each[0].upper()}{each[1:]}." for each in told if each)
+    return f"{head} {sentences}{beside(question, others)}"
+
+
+def beside(question: Question, others: list[dict]) -> str:
+    """The contrasts that qualify an answer, as a list."""
     names = question.beside or [other["name"] for other in others[:1]]
-    beside = [
+    told = [
         f"- {dated(other['name'], question.later)}: {interval_cell(other)}, {side(other)}\n"
         for other in others
         if other["name"] in names and other["estimate"] is not None
     ]
-    word = "" if is_finished(question, view) else "not finished, and no answer; so far "
-    answer = f"*{row['name']}*: {interval_cell(row)} points{seen(row)}; {widened(row)}."
-    answer += f"{failing(row, ' But ')}." if row["note"] else ""
-    said = [literally(other, question) for other in taken_literally(question, others)]
-    said += [control(other) for other in others if other["name"] in question.controls]
-    parts = [answer, *(f"{each[0].upper()}{each[1:]}." for each in said)]
-    told = f"\n\nBeside it:\n\n{''.join(beside)}" if beside else ""
-    return f"**At `{view.scale}`: {word}{row['verdict']}.** {' '.join(parts)}{told}"
+    mark = f"\n{questions.LATER_MARK}: {LATER_SAYS}.\n" if set(names) & set(question.later) else ""
+    return f"\n\nBeside it:\n\n{''.join(told)}{mark}" if told else ""
 
 
 def widened(row: dict) -> str:
@@ -150,12 +174,22 @@ def widened(row: dict) -> str:
     return f"widened to cover all {len(questions.QUESTIONS)} answers together, [{low}, {high}]"
 
 
-def control(row: dict) -> str:
-    """Whether a positive control is found, in words."""
+def controls(question: Question, others: list[dict]) -> list[dict]:
+    """The contrast that is a question's positive control; [] without one."""
+    return [row for row in others if row["name"] == question.control]
+
+
+def control(question: Question, view: View, row: dict) -> str:
+    """Whether a positive control is found, in words; where it is not, what may be the reason."""
     if row["estimate"] is None:
         return f"the positive control is not measured yet: {row['name']}"
-    found = "is found" if is_found(row) else "is **not found**"
-    return f"the positive control {found}: *{row['name']}*, {interval_cell(row)}"
+    told = f"*{row['name']}*, {interval_cell(row)}"
+    if is_found(row):
+        return f"the positive control is found: {told}"
+    gate = questions.target_gates(view.asked(question)[0], [question.control_on])[question.control_on]
+    unlearned = ", on a target that is not learned" if gate and gate.passed is False else ""
+    needed = f"this design finds {detectable(row)} or more in eight of ten repetitions"
+    return f"the positive control is **not found**: {told}{unlearned}; {needed}"
 
 
 def is_found(row: dict) -> bool:
@@ -163,14 +197,27 @@ def is_found(row: dict) -> bool:
     return row["verdict"] == questions.YES
 
 
-def seen(row: dict) -> str:
-    """What an open answer could have seen, behind its interval; "" behind another."""
-    if row["verdict"] != OPEN:
-        return ""
-    told = f"; a difference of {detectable(row)} would probably have been seen"
-    if row["narrow"]:
-        return told
-    return f"{told}, but the interval is too wide for this design to show *no difference*"
+def power(row: dict) -> str:
+    """What the design can see, behind an open answer or one that is smaller than that; "" behind another."""
+    finds = f"this design finds a true difference of {detectable(row)} in eight of ten repetitions"
+    if is_weak(row):
+        return f"{finds}, so the estimate is probably too large"
+    return finds if row["verdict"] == OPEN else ""
+
+
+def reach(row: dict, question: Question) -> str:
+    """What an interval has to do with *no difference*, behind an answer; "" where it has nothing."""
+    within = f"*no difference* (within {questions.margin_of(question):g} of zero)"
+    if row["verdict"] == OPEN and not row["narrow"]:
+        return f"its intervals are too wide to show {within}"
+    decided = row["verdict"] in (questions.YES, questions.NO)
+    near = min(abs(row["low"]), abs(row["high"])) < questions.margin_of(question)
+    return f"the interval reaches into {within}" if decided and near else ""
+
+
+def is_weak(row: dict) -> bool:
+    """Whether an estimate has a side, but is smaller than what its design finds in eight of ten studies."""
+    return row["verdict"] in (questions.YES, questions.NO) and abs(row["estimate"]) < row["detectable"]
 
 
 def added(question: Question, found: list[dict], gates: dict) -> str:
@@ -241,9 +288,17 @@ def progress(question: Question, view: View) -> str:
     done, planned, seeds = map(count, view.progress(question))
     shared = count(questions.shared_runs(question, view.declared))
     return (
-        f"{done} of {planned} runs are in the ledger; the design has {seeds} seeds. {shared} of its runs are "
-        "also part of other studies."
+        f"{done} of {planned} runs are in the ledger; the design has {seeds} seeds{tested(question, view)}. "
+        f"{shared} of its runs are also part of other studies."
     )
+
+
+def tested(question: Question, view: View) -> str:
+    """How many rows of a language its targets are tested on at most; "" where none is capped."""
+    on = {name for pair in questions.parts_of(question, view.declared) for name in pair if name}
+    caps = {view.declared.scored(name) for name in on} - {0}
+    told = count(min(caps, default=0)) + f" to {count(max(caps))}" * (len(caps) > 1)
+    return f", and its targets are tested on at most {told} rows of a language" if caps else ""
 
 
 def contrast_table(found: list[dict], later: tuple[str, ...]) -> str:
@@ -304,12 +359,13 @@ def drawn_sizes(question: Question, view: View, ledger: Ledger, found: list[dict
     """What is lost on other rows against the rows of the intermediate task, a line for each task."""
     table = scores_of_pairs(question, ledger)
     told = table.source.str.extract(r"^(?P<task>\w+), (?P<size>\d+) rows, (?P<steps>.*)$")
+    without = (table.inside - table.outside)[table.source == ""].mean()
     table = table.join(told).dropna(subset=["size"])
     table = table.assign(size=table["size"].astype(int), drop=table.inside - table.outside)
     own = table[table["size"] == ledger.scale.stage_rows]  # with the scale's own rows all rules are one
     table = pd.concat([table, *(own.assign(steps=rule) for rule in set(table.steps) - set(own.steps))])
     keys = ["steps", "task", "size"]
-    return plots.sizes(table.groupby(keys, as_index=False)["drop"].mean() if len(table) else table)
+    return plots.sizes(table.groupby(keys, as_index=False)["drop"].mean() if len(table) else table, without)
 
 
 FIGURES = {

@@ -48,7 +48,9 @@ LIMITS = (
     "*Detectable* is the true difference that such a study finds in eight of ten repetitions; an estimate "
     "that is significant and smaller than that tends to be too large. Each interval in the table stands "
     "alone and misses with a probability of one in twenty, so in a table of many some may miss; the "
-    "widened interval of an answer covers the answers of all questions together. "
+    "widened interval of an answer covers the answers of all questions together (Bonferroni). "
+    "Trainings are compared at the same seeds, and how much a training varies from seed to seed is judged "
+    "with the others of the study. "
     "Intervals cover seeds and test rows; encoder, data sets, languages and recipe are always the same."
 )
 GATES_SAY = (
@@ -88,9 +90,11 @@ class Question:
     # the same on one target alone, or on the other task of one pair: shown target by target, never judged
     on_one: "Callable[[Scale, str], Contrast] | None" = None
     without: str = ""  # the source without an intermediate task that the answer compares with; "" = baseline
-    literal: str = ""  # the contrast that takes the question at its word, where that is not the answer
+    literal: tuple[str, ...] = ()  # the contrasts that take the question at its word, if the answer does not
     on_front: tuple[str, ...] = ()  # contrasts without which the front page would mislead
-    controls: tuple[str, ...] = ()  # contrasts that are known to be above zero, if the design can see them
+    control: str = ""  # the contrast that is above zero, if the design can see it at all
+    control_on: str = ""  # the target of that contrast
+    simulated: str = ""  # what a constructed world has in place of what the question is about
     beside: tuple[str, ...] = ()  # contrasts that a short answer says, too; () = the second
     # contrasts and gates that were added after the answer had been read: they are marked, and decide nothing
     later: tuple[str, ...] = ()
@@ -144,6 +148,17 @@ def learned(found: "dict[str, Gate | None]") -> tuple[str, ...]:
     raise Short("nothing is learned")
 
 
+def in_other_languages(weights: "Weights") -> "Contrast":
+    """A contrast over the languages other than English, in which nothing was fine-tuned."""
+
+    def gap(ledger: "Ledger") -> "Interval":
+        from ..losses import abroad
+
+        return abroad(ledger).gap(weights)
+
+    return gap
+
+
 def gain_after(start: str, sources: "Sequence[Source]", targets: Sequence[str]) -> "Weights":
     """The weights of what tasks add after a start, as the mean over tasks and targets.
 
@@ -168,12 +183,12 @@ def gates_of_starts(
     from ..gates import gates as of
 
     found, unknown = of(ledger), Gate(None, "not trained yet")
-    (what, taught), (lot, shammed) = starts.items()
+    (what, taught), (shuffled, shammed) = starts.items()
     sham = found.stages.get((shammed, PIVOT), unknown)
     on = target_gates(ledger, targets)
     return {
         f"{what} are learned": found.stages.get((taught, PIVOT), unknown),
-        f"{lot} are not": Gate(None if sham.passed is None else not sham.passed, sham.says),
+        f"{shuffled} are not learned": Gate(None if sham.passed is None else not sham.passed, sham.says),
         "targets learned": enough(on, learned.get(ledger.scale.name, len(on) - 1)),
     }
 

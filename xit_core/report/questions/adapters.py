@@ -7,7 +7,7 @@ from ...design.run import PRETRAINED, SINGLE, SUM, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from . import Question, joint, learned, seeds_at, singles, target_gates
+from . import Question, in_other_languages, joint, learned, seeds_at, singles, target_gates
 
 if TYPE_CHECKING:
     from ..contrasts import Cell, Ledger, Source, Weights
@@ -30,7 +30,14 @@ LONGER = {  # the joint training with as many steps as its tasks have together, 
 BEST, OVER_SQUAD = "joint − single task chosen on other seeds, adapters", "joint − SQuAD, adapters"
 # the answer once more: on parts of the targets that have F1, and on what was learned
 SPANS, TAGS = f"{EQUAL}, question answering alone", f"{EQUAL}, tagging alone"
-TASKS_LEARNED, TARGETS_LEARNED = (f"{EQUAL}, {what} that were learned" for what in ("tasks", "targets"))
+ELSEWHERE = f"{EQUAL}, in other languages"
+IN_FULL = "joint − mean of single tasks, full training"
+LONG_OVER_NONE = {
+    method: f"joint in the steps of all its tasks − none, {name}" for method, name in METHODS.items()
+}
+TASKS_LEARNED = f"{EQUAL}, tasks that were learned"
+TARGETS_LEARNED = f"{EQUAL}, targets that full training learns"
+SINGLES_OVER_NONE = "mean of single tasks − none, adapters"
 LEARNED = 3  # of the targets with F1 that must be learned, and of the single tasks more than half
 
 
@@ -113,9 +120,9 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
         BEST: lambda ledger: over_best(ledger, equal[ADAPTER], on),
         "joint − none, adapters": versus(equal[ADAPTER], source(ADAPTER, ""), on),
         "fusion of single tasks − their mean": over_singles(scale, ADAPTER, source(FUSION, together), on),
-        "joint − mean of single tasks, full training": usual,
+        IN_FULL: usual,
         "adapters − full training, in joint − single": minus(first, usual),
-        "mean of single tasks − none, adapters": minus(
+        SINGLES_OVER_NONE: minus(
             {}, over_singles(scale, ADAPTER, source(ADAPTER, ""), on)
         ),
         "adapters − full training, no intermediate task": versus(source(ADAPTER, ""), source(FULL, ""), on),
@@ -125,6 +132,7 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     if whole(scale):
         for method, name in LONGER.items():
             found[name] = over_singles(scale, method, source(method, together), on)
+            found[LONG_OVER_NONE[method]] = versus(source(method, together), source(method, ""), on)
         found["joint: LoRA − full training"] = versus(equal[LORA], equal[FULL], on)
         for method in (ADAPTER, FULL):
             found[f"joint − mean of single tasks, {METHODS[method]}, all nine targets"] = over_singles(
@@ -134,7 +142,7 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
 
 
 def parts(scale: Scale, on: tuple[str, ...]) -> "dict[str, Contrast]":
-    """The answer on question answering and on tagging, and on what was learned."""
+    """The answer on question answering and on tagging, on what was learned, and in other languages."""
     ours = source(ADAPTER, joint(scale), SINGLE)
     found = {
         name: over_singles(scale, ADAPTER, ours, tuple(t for t in on if TASKS[t].kind == kind))
@@ -147,7 +155,8 @@ def parts(scale: Scale, on: tuple[str, ...]) -> "dict[str, Contrast]":
     def over_learned(ledger: "Ledger") -> "Interval":
         return ledger.gap(over_singles(scale, ADAPTER, ours, on, learned(gates_of_singles(ledger))))
 
-    return found | {TARGETS_LEARNED: on_learned, TASKS_LEARNED: over_learned}
+    found |= {TARGETS_LEARNED: on_learned, TASKS_LEARNED: over_learned}
+    return found | {ELSEWHERE: in_other_languages(over_singles(scale, ADAPTER, ours, on))}
 
 
 def over_best(ledger: "Ledger", ours: "Source", on: tuple[str, ...]) -> "Interval":
@@ -217,16 +226,16 @@ QUESTION = Question(
     "Can adapter-based intermediate-task training on multiple intermediate tasks simultaneously improve "
     "zero-shot cross-lingual transfer performance on XTREME compared to single intermediate-task training, "
     "as measured by average F1-score across languages?",
-    "Is a joint intermediate training by adapters better than the average single one?",
+    "Is a joint intermediate training by adapters better than the average single one, at equal steps?",
     ("micro", "small"), runs, contrasts, cell_of, f1_alone, gates, "weights",
-    on_one=on_one, without=f"{ADAPTER}:", controls=(CONTROL,),
+    on_one=on_one, without=f"{ADAPTER}:", control=CONTROL, control_on="xquad", on_front=(ELSEWHERE,),
     beside=(
-        "joint − none, adapters", OVER_SQUAD, BEST, LONGER[ADAPTER], SPANS, TAGS, TASKS_LEARNED,
-        TARGETS_LEARNED,
+        SINGLES_OVER_NONE, "joint − none, adapters", BEST, IN_FULL, *LONGER.values(), SPANS, TAGS,
+        TASKS_LEARNED, TARGETS_LEARNED, ELSEWHERE,
     ),
     later=(
         JOINTLY, JOINTLY_IN_FULL, "joint − none, adapters", OVER_SQUAD, SPANS, TAGS, TASKS_LEARNED,
-        TARGETS_LEARNED, LONGER[FULL],
+        TARGETS_LEARNED, LONGER[FULL], *LONG_OVER_NONE.values(), ELSEWHERE,
         *(f"joint − mean of single tasks, {name}, all nine targets" for name in METHODS.values()),
     ),
 )  # fmt: skip

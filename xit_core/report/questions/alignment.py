@@ -6,11 +6,22 @@ from ...design.run import PRETRAINED, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from . import Question, after, gain_after, gates_of_starts, seeds_at
+from . import (
+    Question,
+    after,
+    gain_after,
+    gates_of_starts,
+    in_other_languages,
+    learned,
+    seeds_at,
+    target_gates,
+)
 
 if TYPE_CHECKING:
     from ..contrasts import Ledger, Weights
     from ..gates import Gate
+    from ..stats import Interval
+    from . import Contrast
 
 ALIGNED, SHAM = "prefer", "prefer_sham"
 TASKS_AT = {"micro": ("squad1", "mnli")}  # the intermediate tasks after each start; elsewhere MNLI alone
@@ -19,14 +30,19 @@ FEW_TARGETS = ("xnli", "panx", "xquad")  # elsewhere: one of each kind
 SEEDS = {"micro": 20}  # of the alignment and of what comes after it; elsewhere as many as a verdict needs
 ANSWER = "gain after preferences − gain after shuffled ones"
 TUNED = f"{ANSWER}, without retrieval"
+ELSEWHERE, TARGETS_LEARNED = f"{ANSWER}, in other languages", f"{ANSWER}, targets that were learned"
+GAIN, OVER_NEITHER = "gain after preferences", "gain after preferences − gain without either"
+SHAM_OVER_NEITHER = "gain after shuffled preferences − gain without either"
+BOTH = "preferences, then the task − shuffled preferences, then the task"
+OVER_TASK = "preferences, then the task − the task alone"
 AFTER_BOTH = {  # the scores after a start and a task, compared with those after less
-    "preferences, then the task − the task alone": (ALIGNED, True),
+    OVER_TASK: (ALIGNED, True),
     "shuffled preferences, then the task − the task alone": (SHAM, True),
     "preferences, then the task − nothing": (ALIGNED, False),
 }
 LATER = (
-    "gain after preferences − gain without either", "gain after shuffled preferences − gain without either",
-    *AFTER_BOTH, "shuffled preferences − nothing, no intermediate task", TUNED,
+    OVER_NEITHER, SHAM_OVER_NEITHER, *AFTER_BOTH, "shuffled preferences − nothing, no intermediate task",
+    TUNED, BOTH, ELSEWHERE, TARGETS_LEARNED,
 )  # fmt: skip
 LEARNED = {"micro": 6}  # of the targets that must be learned; elsewhere two of the three
 
@@ -51,7 +67,7 @@ def runs(scale: Scale) -> list[Run]:
     ]
 
 
-def contrasts(scale: Scale) -> "dict[str, Weights]":
+def contrasts(scale: Scale) -> "dict[str, Contrast]":
     """The difference in differences, and its parts."""
     from ..contrasts import mean_contrast, minus, versus
 
@@ -59,37 +75,53 @@ def contrasts(scale: Scale) -> "dict[str, Weights]":
     tuned = tuple(name for name in on if TASKS[name].train_on)
     sources = [(task, PIVOT) for task in tasks(scale)]
     aligned, sham, plain = (gain_after(start, sources, on) for start in (ALIGNED, SHAM, ""))
+
+    def against(start: str, other: str, trained: bool) -> "Weights":  # the scores after a start and a task
+        return mean_contrast([
+            versus((after(start, task), PIVOT), (after(other, task if trained else ""), PIVOT), on)
+            for task in tasks(scale)
+        ])  # fmt: skip
+
     return {
         ANSWER: minus(aligned, sham),
-        "gain after preferences": aligned,
+        GAIN: aligned,
         "gain after shuffled preferences": sham,
         "gain without either": plain,
         "preferences − shuffled ones, no intermediate task": versus((ALIGNED, PIVOT), (SHAM, PIVOT), on),
         "preferences − nothing, no intermediate task": versus((ALIGNED, PIVOT), ("", PIVOT), on),
-        "gain after preferences − gain without either": minus(aligned, plain),
-        "gain after shuffled preferences − gain without either": minus(sham, plain),
+        OVER_NEITHER: minus(aligned, plain),
+        SHAM_OVER_NEITHER: minus(sham, plain),
         "shuffled preferences − nothing, no intermediate task": versus((SHAM, PIVOT), ("", PIVOT), on),
-        TUNED: minus(*(gain_after(start, sources, tuned) for start in (ALIGNED, SHAM))),
-    } | {
-        name: mean_contrast([
-            versus((after(start, task), PIVOT), (task if trained else "", PIVOT), on) for task in tasks(scale)
-        ])
-        for name, (start, trained) in AFTER_BOTH.items()
-    }  # fmt: skip
+        TUNED: over_sham(scale, tuned),
+        BOTH: against(ALIGNED, SHAM, trained=True),
+        ELSEWHERE: in_other_languages(minus(aligned, sham)),
+        TARGETS_LEARNED: on_learned,
+    } | {name: against(start, "", trained) for name, (start, trained) in AFTER_BOTH.items()}
+
+
+def over_sham(scale: Scale, on: tuple[str, ...]) -> "Weights":
+    """The weights of the answer on some targets."""
+    from ..contrasts import minus
+
+    sources = [(task, PIVOT) for task in tasks(scale)]
+    return minus(*(gain_after(start, sources, on) for start in (ALIGNED, SHAM)))
+
+
+def on_learned(ledger: "Ledger") -> "Interval":
+    """The answer on the targets that are learned."""
+    on = learned(target_gates(ledger, targets(ledger.scale)))
+    return ledger.gap(over_sham(ledger.scale, on))
 
 
 def on_one(scale: Scale, target: str) -> "Weights":
     """The weights of the answer on one target alone."""
-    from ..contrasts import minus
-
-    sources = [(task, PIVOT) for task in tasks(scale)]
-    return minus(*(gain_after(start, sources, (target,)) for start in (ALIGNED, SHAM)))
+    return over_sham(scale, (target,))
 
 
 def gates(ledger: "Ledger") -> "dict[str, Gate]":
-    """The preferences are learned, those by lot are not, and enough targets are."""
+    """The preferences are learned, shuffled ones are not, and enough targets are."""
     on = targets(ledger.scale)
-    return gates_of_starts(ledger, {"preferences": ALIGNED, "preferences by lot": SHAM}, on, LEARNED)
+    return gates_of_starts(ledger, {"preferences": ALIGNED, "shuffled preferences": SHAM}, on, LEARNED)
 
 
 QUESTION = Question(
@@ -98,5 +130,11 @@ QUESTION = Question(
     "tasks when the model is aligned with human feedback compared to unaligned models?",
     "Does an intermediate task add more after training on preferences than after shuffled ones?",
     ("micro", "small"), runs, contrasts, gates=gates, on_one=on_one,
-    beside=("gain after preferences", "gain without either", *LATER), later=LATER,
+    literal=(GAIN, OVER_NEITHER, OVER_TASK), on_front=(SHAM_OVER_NEITHER,),
+    simulated="generated preferences, no human feedback",
+    beside=(
+        "gain without either", "preferences − nothing, no intermediate task",
+        *(name for name in LATER if name not in (OVER_NEITHER, OVER_TASK)),
+    ),
+    later=LATER,
 )  # fmt: skip

@@ -6,22 +6,33 @@ from ...design.run import MACHINE_TRANSLATED, PRETRAINED, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import MIXED, paths
 from ...design.tasks import TARGETS, TASKS, TEXT
-from . import Question, after, gain_after, gates_of_starts, seeds_at
+from . import (
+    Question,
+    after,
+    gain_after,
+    gates_of_starts,
+    in_other_languages,
+    learned,
+    seeds_at,
+    target_gates,
+)
 
 if TYPE_CHECKING:
     from ..contrasts import Ledger, Weights
     from ..gates import Gate
+    from ..stats import Interval
+    from . import Contrast
 
 SCENES, SHAM, ALONE = "scenes", "scenes_sham", TEXT.name
 STARTS = (ALONE, SHAM, SCENES)
 # what the question asks for in so many words: the scores after both trainings; and each other start
-AFTER = {
-    "scenes − text alone, after non-English tasks": ALONE,
-    "scenes − shuffled ones, after non-English tasks": SHAM,
-}
+LITERAL = "scenes − text alone, after non-English tasks"
+OVER_SHAM = "scenes − shuffled ones, after non-English tasks"
+AFTER = {LITERAL: ALONE, OVER_SHAM: SHAM}
 ANSWER = "gain of non-English tasks after scenes − after shuffled ones"
 TUNED = f"{ANSWER}, without retrieval"
-LITERAL_TUNED = f"{next(iter(AFTER))}, without retrieval"
+LITERAL_TUNED = f"{LITERAL}, without retrieval"
+ELSEWHERE, TARGETS_LEARNED = f"{ANSWER}, in other languages", f"{ANSWER}, targets that were learned"
 ABROAD_LEARNED = "non-English tasks are learned after both starts"
 AGAINST_ENGLISH = "non-English − English tasks, in gain after scenes − after shuffled ones"
 LEVELS = {"scenes − no start": SCENES, "shuffled scenes − no start": SHAM, "text alone − no start": ALONE}
@@ -67,7 +78,7 @@ def runs(scale: Scale) -> list[Run]:
     ]
 
 
-def contrasts(scale: Scale) -> "dict[str, Weights]":
+def contrasts(scale: Scale) -> "dict[str, Contrast]":
     """The difference in differences, and its parts; then what qualifies it."""
     from ..contrasts import minus, versus
 
@@ -87,22 +98,33 @@ def contrasts(scale: Scale) -> "dict[str, Weights]":
     } | later(scale)
 
 
-def later(scale: Scale) -> "dict[str, Weights]":
+def later(scale: Scale) -> "dict[str, Contrast]":
     """Contrasts that came after the answer had been read: without retrieval, task by task, the starts against
-    none, and the scores after both trainings.
+    none, the scores after both trainings, other languages alone, and learned targets alone.
     """
     from ..contrasts import minus, versus
 
     on, away = targets(scale), foreign(scale)
     tuned = tuple(name for name in on if TASKS[name].train_on)
-    found = {
-        TUNED: minus(*(gain_after(start, away, tuned) for start in (SCENES, SHAM))),
-        LITERAL_TUNED: after_both(away, ALONE, tuned),
-    }
+    found = {TUNED: over_sham(scale, tuned), LITERAL_TUNED: after_both(away, ALONE, tuned)}
     for task in away if len(away) > 1 else ():
         found[each_task(task[0])] = minus(*(gain_after(start, [task], on) for start in (SCENES, SHAM)))
     found |= {name: versus((start, PIVOT), ("", PIVOT), on) for name, start in LEVELS.items()}
-    return found | {name: after_both(away, other, on) for name, other in AFTER.items()}
+    found |= {name: after_both(away, other, on) for name, other in AFTER.items()}
+    return found | {ELSEWHERE: in_other_languages(over_sham(scale, on)), TARGETS_LEARNED: on_learned}
+
+
+def over_sham(scale: Scale, on: tuple[str, ...]) -> "Weights":
+    """The weights of the answer on some targets."""
+    from ..contrasts import minus
+
+    return minus(*(gain_after(start, foreign(scale), on) for start in (SCENES, SHAM)))
+
+
+def on_learned(ledger: "Ledger") -> "Interval":
+    """The answer on the targets that are learned."""
+    on = learned(target_gates(ledger, targets(ledger.scale)))
+    return ledger.gap(over_sham(ledger.scale, on))
 
 
 def after_both(tasks: Tasks, other: str, on: tuple[str, ...]) -> "Weights":
@@ -121,15 +143,13 @@ def each_task(task: str) -> str:
 
 def on_one(scale: Scale, target: str) -> "Weights":
     """The weights of the answer on one target alone."""
-    from ..contrasts import minus
-
-    return minus(*(gain_after(start, foreign(scale), (target,)) for start in (SCENES, SHAM)))
+    return over_sham(scale, (target,))
 
 
 def gates(ledger: "Ledger") -> "dict[str, Gate]":
     """The scenes are learned, those of other captions are not, and enough targets and tasks are."""
     on = targets(ledger.scale)
-    found = gates_of_starts(ledger, {"scenes": SCENES, "scenes by lot": SHAM}, on, LEARNED)
+    found = gates_of_starts(ledger, {"scenes": SCENES, "shuffled scenes": SHAM}, on, LEARNED)
     return found | {ABROAD_LEARNED: tasks_learned(ledger)}
 
 
@@ -152,15 +172,16 @@ QUESTION = Question(
     "intermediate tasks?",
     "Do non-English tasks add more after training on scenes than after shuffled scenes?",
     ("micro", "small"), runs, contrasts, gates=gates,
-    on_one=on_one, literal=next(iter(AFTER)), on_front=(TUNED, LITERAL_TUNED),
+    on_one=on_one, literal=(LITERAL,), on_front=(TUNED, LITERAL_TUNED),
+    simulated="scenes are sets of attributes, no pictures",
     beside=(
-        "gain of non-English tasks after scenes − after text alone",
+        "gain of non-English tasks after scenes", "gain of non-English tasks after shuffled scenes",
         "gain of English tasks after scenes − after shuffled ones",
-        "scenes − shuffled ones, no intermediate task", TUNED, LITERAL_TUNED, *LEVELS,
-        AGAINST_ENGLISH,
+        "scenes − shuffled ones, no intermediate task", OVER_SHAM, TUNED, LITERAL_TUNED, *LEVELS,
+        AGAINST_ENGLISH, ELSEWHERE, TARGETS_LEARNED,
     ),
     later=(
-        *AFTER, TUNED, LITERAL_TUNED, *LEVELS, AGAINST_ENGLISH, ABROAD_LEARNED,
+        *AFTER, TUNED, LITERAL_TUNED, *LEVELS, AGAINST_ENGLISH, ABROAD_LEARNED, ELSEWHERE, TARGETS_LEARNED,
         *(each_task(task) for task, _ in FOREIGN["micro"]),
     ),
 )  # fmt: skip

@@ -32,6 +32,15 @@ PAIRS = (
 SEEDS = {"micro": 12}  # elsewhere as many as a verdict needs
 LEARNED = {"micro": 3}  # of the four targets that must be learned; elsewhere the only one
 TARGETS_LEARNED = "drop a doubling, fixed steps, targets that were learned"
+ELSEWHERE = "drop a doubling, fixed steps, in other languages"
+USUAL, ADVERSARIAL = (
+    {steps: f"score on {rows} rows a doubling, {told}" for steps, told in REGIMES.items()}
+    for rows in ("usual", "adversarial")
+)
+RELATIVE = {
+    steps: f"relative drop a doubling, % of the usual score, {told}" for steps, told in REGIMES.items()
+}
+MIXED = {steps: f"drop a doubling by a mixed model, {told}" for steps, told in REGIMES.items()}
 MARGIN = 0.25  # points a doubling that are no difference: little more than a point over the whole grid
 
 
@@ -111,11 +120,12 @@ def slope(scale: Scale, steps: str, on: tuple[str, ...], tasks: tuple[str, ...] 
     }
 
 
-def drop_of(scale: Scale, weights: "Weights") -> "Contrast":
-    """A contrast of drops."""
-    from ..losses import Losses, drop
+def drop_of(scale: Scale, weights: "Weights", part: str = "", relative: bool = False) -> "Contrast":
+    """A contrast of drops. `part`: which languages count; `relative`: in percent of the usual score."""
+    from ..losses import WHOLE, Losses, drop, relative_drop
 
-    return lambda ledger: Losses(ledger, pairs(scale), drop).gap(weights)
+    measure = relative_drop if relative else drop
+    return lambda ledger: Losses(ledger, pairs(scale), measure, part or WHOLE).gap(weights)
 
 
 def on_one(scale: Scale, outside: str) -> "Contrast":
@@ -131,15 +141,27 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
         for steps, told in REGIMES.items()
     }
     for steps, told in REGIMES.items():
-        found[f"drop a doubling by a mixed model, {told}"] = mixed(scale, steps)
+        found[MIXED[steps]] = mixed(scale, steps)
         found[f"Spearman correlation × 100 of rows and drop, {told}"] = correlated(scale, steps)
         found[f"the same, given the task's own score, {told}"] = correlated(scale, steps, given=True)
-        found[f"score on usual rows a doubling, {told}"] = slope(scale, steps, inside(pairs(scale)))
+        found[USUAL[steps]] = slope(scale, steps, inside(pairs(scale)))
     found |= {
         f"drop a doubling, {name}, fixed steps": drop_of(scale, slope(scale, SUM, outside, (name,)))
         for name in stages(scale)
     }
-    return found | {TARGETS_LEARNED: on_learned}
+    for steps in REGIMES:
+        found[ADVERSARIAL[steps]] = slope(scale, steps, outside)
+        found[RELATIVE[steps]] = drop_of(scale, slope(scale, steps, outside), relative=True)
+    return found | {TARGETS_LEARNED: on_learned, ELSEWHERE: in_other_languages}
+
+
+def in_other_languages(ledger: "Ledger") -> "Interval":
+    """The answer in the languages other than English, on the targets that have any."""
+    from ..losses import ABROAD, shared
+
+    scale = ledger.scale
+    on = tuple(pair[1] for pair in pairs(scale) if shared(pair, scale) - {PIVOT})
+    return drop_of(scale, slope(scale, SUM, on), ABROAD)(ledger)
 
 
 def on_learned(ledger: "Ledger") -> "Interval":
@@ -290,11 +312,12 @@ QUESTION = Question(
     "zero-shot cross-lingual transfer models on adversarial subsets of XTREME-R?",
     "Does more intermediate data make the loss on adversarial rows larger?",
     ("micro", "small"), runs, contrasts, cell_of, gates=gates, figure="sizes", pairs=pairs, margin=MARGIN,
-    other_units=("Spearman", "the same, given"), dated="2026-11-29",
-    on_one=on_one, literal="Spearman correlation × 100 of rows and drop, fixed steps",
+    other_units=("Spearman", "the same, given", "relative drop"), dated="2026-11-29",
+    on_one=on_one, literal=("Spearman correlation × 100 of rows and drop, fixed steps",),
+    on_front=(MIXED[SUM], TARGETS_LEARNED), simulated="adversarial rows by construction",
     beside=(
-        TARGETS_LEARNED, "drop a doubling, steps in proportion",
-        "score on usual rows a doubling, fixed steps",
+        MIXED[SUM], TARGETS_LEARNED, ELSEWHERE, "drop a doubling, steps in proportion", *USUAL.values(),
+        *ADVERSARIAL.values(), RELATIVE[SUM],
     ),
-    later=(TARGETS_LEARNED,),
+    later=(TARGETS_LEARNED, ELSEWHERE, *ADVERSARIAL.values(), *RELATIVE.values()),
 )  # fmt: skip
