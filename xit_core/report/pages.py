@@ -396,21 +396,20 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "next_runs.md": performance.next_runs(),
         "performance_paper.md": performance.paper_hours(),
         "results.json": json.dumps(book_numbers(shown), indent=1, sort_keys=True),
-        **{
-            f"questions/{question.id}.md": per_scale(
-                views_of(question.scales, shown), partial(question_pages.page, question, out=out)
-            )
-            + question_pages.rule(question)
-            for question in questions.QUESTIONS.values()
-        },
-        **{
-            f"questions/{question.id}_answer.md": question_pages.answers(
-                question, views_of(question.scales, shown)
-            )
-            for question in questions.QUESTIONS.values()
-        },
+        **question_chapters(shown, out),
         **micro.pages(),
     }
+
+
+def question_chapters(shown: list[View], out: Path) -> dict[str, str]:
+    """What the chapter of each research question includes, by name: its short answer, and all the rest."""
+    texts = {}
+    for name, question in questions.QUESTIONS.items():
+        asked = views_of(question.scales, shown)
+        page = per_scale(asked, partial(question_pages.page, question, out=out))
+        texts[f"questions/{name}_answer.md"] = question_pages.answers(question, asked)
+        texts[f"questions/{name}.md"] = page + question_pages.rule(question)
+    return texts
 
 
 def real_chapters(shown: list[View], phases: dict, out: Path) -> dict[str, str]:

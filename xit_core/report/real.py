@@ -191,32 +191,38 @@ def factors(view: View, out: Path) -> str:
     joined = by_lang.join(facts, how="inner").sort_values("beyond", ascending=False)
     if joined.empty:
         return ""
-    traits = {
-        "Latin script": joined.script == "Latin",
-        "Indo-European family": joined.family == "Indo-European",
-        "text in XLM-R's training": joined.text.astype(float),
-    } | ({"pieces a word": pd.to_numeric(joined.pieces, errors="coerce")} if knows_pieces(view) else {})
+    pieces = knows_pieces(view)
     seeds = f"{n} seeds" if (n := min(LEAST_SEEDS, view.frame.seed.nunique())) > 1 else "one seed"
-    related = "; ".join(f"{label} {correlation(values, joined.beyond)}" for label, values in traits.items())
-    lines = [
-        [f"{line['name']} (`{lang}`)", line.script, line.family, line.text]
-        + ([line.pieces] if knows_pieces(view) else [])
-        + [line.targets, number(line.gain, SIGNED), number(line.beyond, SIGNED)]
-        for lang, line in joined.iterrows()
-    ]
-    head = ["language", "script", "family", "text in XLM-R's training (GiB)"]
-    head += [*(["pieces a word"] if knows_pieces(view) else []), "targets"]
-    head += ["mean gain", "beyond the target's mean"]
+    related = "; ".join(
+        f"{label} {correlation(values, joined.beyond)}" for label, values in traits(joined, pieces).items()
+    )
+    draw, title = partial(plots.factors, gains, facts), f"Rank correlations with the gain: {related}."
     return (
-        figure(
-            out,
-            view,
-            "factors",
-            partial(plots.factors, gains, facts),
-            title=f"Rank correlations with the gain: {related}.",
-        )
+        figure(out, view, "factors", draw, title=title)
         + f"Rank correlation with the gain beyond the target's mean, over {len(joined)} languages: "
         + f"{related}. Of trainings that have {seeds} of every target; a language of few "
         + "targets, or of few sentences, can be far from the others by chance.\n\n"
-        + small(markdown_table(head, lines))
+        + trait_table(joined, pieces)
     )
+
+
+def traits(langs: pd.DataFrame, pieces: bool) -> dict[str, pd.Series]:
+    """What a gain may go with, by name, for each language. `pieces`: whether pieces a word are known."""
+    return {
+        "Latin script": langs.script == "Latin",
+        "Indo-European family": langs.family == "Indo-European",
+        "text in XLM-R's training": langs.text.astype(float),
+    } | ({"pieces a word": pd.to_numeric(langs.pieces, errors="coerce")} if pieces else {})
+
+
+def trait_table(langs: pd.DataFrame, pieces: bool) -> str:
+    """The traits and gains of each language. `pieces`: whether pieces a word are known."""
+    lines = [
+        [f"{line['name']} (`{lang}`)", line.script, line.family, line.text]
+        + ([line.pieces] if pieces else [])
+        + [line.targets, number(line.gain, SIGNED), number(line.beyond, SIGNED)]
+        for lang, line in langs.iterrows()
+    ]
+    head = ["language", "script", "family", "text in XLM-R's training (GiB)"]
+    head += [*(["pieces a word"] if pieces else []), "targets", "mean gain", "beyond the target's mean"]
+    return small(markdown_table(head, lines))

@@ -58,17 +58,16 @@ def run_direct(
                 bar.update()
             clear()
     if broken:
-        first = next(iter(broken.values()))
-        message = (
-            f"{len(broken)} runs could not be made; {state(study, scale, seeds=seeds)}; logs: "
-            f"{runs_dir() / 'logs' / scale.name}"
-        )
-        raise (
-            Bad(f"{first}; {message}")
-            if isinstance(first, Bad)
-            else launch.Failed(f"{type(first).__name__}: {first}; {message}")
-        )
+        raise failure(broken, f"{state(study, scale, seeds=seeds)}; logs: {runs_dir() / 'logs' / scale.name}")
     print(state(study, scale, seeds=seeds))
+
+
+def failure(broken: dict[str, Exception], then: str) -> Exception:
+    """What ends a study of which some runs could not be made. `then`: what is said behind it."""
+    first, message = next(iter(broken.values())), f"{len(broken)} runs could not be made; {then}"
+    if isinstance(first, Bad):
+        return Bad(f"{first}; {message}")
+    return launch.Failed(f"{type(first).__name__}: {first}; {message}")
 
 
 def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> Iterator[Run]:

@@ -55,14 +55,9 @@ def run_study(
     runs = studies.runs(study, scale, seeds)
     jobs = launch.jobs(runs)
     analysis = launch.job(launch.ANALYSIS, scale=scale)
-    pending = [
-        job for job in jobs if not job.done and not job.published
-    ]  # published rows often come without notebooks
-    if (
-        not pending
-        and analysis.done
-        and analysis.output.stat().st_mtime >= max(path.stat().st_mtime for job in jobs for path in job.rows)
-    ):
+    # published rows often come without notebooks
+    pending = [job for job in jobs if not job.done and not job.published]
+    if not pending and is_newer(analysis, jobs):
         print(f"{state(study, scale, seeds=seeds)}; nothing to do")
         return
     pending.append(analysis)
@@ -79,6 +74,12 @@ def run_study(
         snakemake(seen, plan, options, place.here, lock, clock)
     if not report(pending, logs, clock):
         print(state(study, scale, sum(not job.done for job in pending), seeds))
+
+
+def is_newer(analysis: launch.Job, jobs: list[launch.Job]) -> bool:
+    """Whether the analysis is done and no row of the jobs came after it."""
+    rows = (path.stat().st_mtime for job in jobs for path in job.rows)
+    return analysis.done and analysis.output.stat().st_mtime >= max(rows)
 
 
 def remove_traces(job: launch.Job, logs: Path) -> None:
