@@ -680,7 +680,7 @@ def test_joint_and_single_trainings_take_as_many_steps_and_rows():
 
 
 def size_rows(slope):
-    """A loss that grows by `slope` points a doubling."""
+    """A loss that grows by `slope` points per doubling."""
 
     def add(run):
         twin = run.on.endswith("_adversarial")
@@ -702,7 +702,7 @@ def test_a_planted_slope_is_found_and_a_null_is_not(slope, word):
     first = next(iter(found.values()))
     assert first["verdict"] in ((word,) if slope else (word, "open"))
     assert first["low"] < slope < first["high"]
-    mixed = found["drop a doubling by a mixed model, fixed steps"]
+    mixed = found["drop per doubling by a mixed model, fixed steps"]
     assert mixed["estimate"] == pytest.approx(first["estimate"], abs=0.1)
     rank = found["Spearman correlation × 100 of rows and drop, fixed steps"]
     assert -100 <= rank["low"] < rank["estimate"] < rank["high"] <= 100.5

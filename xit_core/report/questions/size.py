@@ -31,17 +31,17 @@ PAIRS = (
 )  # fmt: skip
 SEEDS = {"micro": 12}  # elsewhere as many as a verdict needs
 LEARNED = {"micro": 3}  # of the four targets that must be learned; elsewhere the only one
-TARGETS_LEARNED = "drop a doubling, fixed steps, targets that were learned"
-ELSEWHERE = "drop a doubling, fixed steps, in other languages"
+TARGETS_LEARNED = "drop per doubling, fixed steps, targets that were learned"
+ELSEWHERE = "drop per doubling, fixed steps, in other languages"
 USUAL, ADVERSARIAL = (
-    {steps: f"score on {rows} rows a doubling, {told}" for steps, told in REGIMES.items()}
+    {steps: f"score on {rows} rows per doubling, {told}" for steps, told in REGIMES.items()}
     for rows in ("usual", "adversarial")
 )
 RELATIVE = {
-    steps: f"relative drop a doubling, % of the usual score, {told}" for steps, told in REGIMES.items()
+    steps: f"relative drop per doubling, % of the usual score, {told}" for steps, told in REGIMES.items()
 }
-MIXED = {steps: f"drop a doubling by a mixed model, {told}" for steps, told in REGIMES.items()}
-MARGIN = 0.25  # points a doubling that are no difference: little more than a point over the whole grid
+MIXED = {steps: f"drop per doubling by a mixed model, {told}" for steps, told in REGIMES.items()}
+MARGIN = 0.25  # points per doubling that are no difference: little more than a point over the whole grid
 
 
 def pairs(scale: Scale) -> "tuple[Pair, ...]":
@@ -134,10 +134,10 @@ def on_one(scale: Scale, outside: str) -> "Contrast":
 
 
 def contrasts(scale: Scale) -> "dict[str, Contrast]":
-    """Slopes of the drop a doubling, with fixed steps first; what goes with them; and correlations."""
+    """Slopes of the drop per doubling, with fixed steps first; what goes with them; and correlations."""
     outside = tuple(x for _, x in pairs(scale))
     found = {
-        f"drop a doubling, {told}": drop_of(scale, slope(scale, steps, outside))
+        f"drop per doubling, {told}": drop_of(scale, slope(scale, steps, outside))
         for steps, told in REGIMES.items()
     }
     for steps, told in REGIMES.items():
@@ -146,7 +146,7 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
         found[f"the same, given the task's own score, {told}"] = correlated(scale, steps, given=True)
         found[USUAL[steps]] = slope(scale, steps, inside(pairs(scale)))
     found |= {
-        f"drop a doubling, {name}, fixed steps": drop_of(scale, slope(scale, SUM, outside, (name,)))
+        f"drop per doubling, {name}, fixed steps": drop_of(scale, slope(scale, SUM, outside, (name,)))
         for name in stages(scale)
     }
     for steps in REGIMES:
@@ -264,7 +264,7 @@ def fisher_mean(lost: "np.ndarray", own: "np.ndarray | None") -> float:
 
 
 def mixed(scale: Scale, steps: str) -> "Contrast":
-    """The slope of the drop a doubling in a mixed model: slopes and levels differ at random between tasks."""
+    """The slope of the drop per doubling in a mixed model: slopes and levels differ at random between tasks."""
 
     def found(ledger: "Ledger") -> "Interval":
         import warnings
@@ -316,7 +316,7 @@ QUESTION = Question(
     on_one=on_one, literal=("Spearman correlation × 100 of rows and drop, fixed steps",),
     on_front=(MIXED[SUM], TARGETS_LEARNED), simulated="adversarial rows by construction",
     beside=(
-        MIXED[SUM], TARGETS_LEARNED, ELSEWHERE, "drop a doubling, steps in proportion", *USUAL.values(),
+        MIXED[SUM], TARGETS_LEARNED, ELSEWHERE, "drop per doubling, steps in proportion", *USUAL.values(),
         *ADVERSARIAL.values(), RELATIVE[SUM],
     ),
     later=(TARGETS_LEARNED, ELSEWHERE, *ADVERSARIAL.values(), *RELATIVE.values()),
