@@ -264,7 +264,7 @@ def fisher_mean(lost: "np.ndarray", own: "np.ndarray | None") -> float:
 
 
 def mixed(scale: Scale, steps: str) -> "Contrast":
-    """The slope of the drop per doubling in a mixed model: slopes and levels differ at random between tasks."""
+    """The slope of the drop per doubling by a mixed model: levels and slopes of tasks are drawn at random."""
 
     def found(ledger: "Ledger") -> "Interval":
         import warnings
