@@ -195,7 +195,8 @@ def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_sa
     front = (tmp_path / "book/front_questions.md").read_text()
     cell = f"**{told['verdict']}**<br>{told['name']}: {question_pages.interval_cell(told)}, 8 seeds<br>"
     assert f"(questions/adapters) | {cell}{questions.adapters.ELSEWHERE} ‡: " in front
-    assert "<br>the positive control is **not found**: *SQuAD" in front
+    control = "<details><summary>the positive control is not found</summary>the positive control is"
+    assert f"<br>{control} **not found**: *SQuAD" in front
     assert front.startswith("Each interval stands alone. ‡: added after")
 
 
@@ -382,7 +383,7 @@ def test_what_is_said_before_every_run_is_there_is_no_answer():
     views = {name: told_view(question, wide, True) for name in question.scales}
     assert "Widened to cover all answers together, 1 would" in question_pages.alone([question], views)
     wide[0]["verdict"] = "not testable"
-    assert question_pages.failing(wide[0]) == "; a gate fails: single tasks: 4 of 9"
+    assert question_pages.failing(wide[0]) == "a gate fails: single tasks: 4 of 9"
     for row in adapters_ledger(lambda run: 0.0):
         results.write(row)
     finished = chapters.View("micro")
@@ -410,8 +411,8 @@ def test_what_qualifies_an_answer_stands_with_it():
     literal = replace(question, literal=(found[2]["name"], found[0]["name"]))
     cells = [question_pages.interval_cell(row) for row in found]
     assert question_pages.literally(literal, found) == (
-        f"taken at its word, the question asks for *{found[0]['name']}*, {cells[0]}, above zero; and for "
-        f"*{found[2]['name']} ‡*, {cells[2]}, {question_pages.side(found[2])}"
+        f"taken at its word, the question asks for *{found[0]['name']}: {cells[0]}, above zero*; and for "
+        f"*{found[2]['name']} ‡: {cells[2]}, {question_pages.side(found[2])}*"
     )
 
 

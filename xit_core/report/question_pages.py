@@ -55,21 +55,37 @@ LATER_SAYS = "added after the answer had been read; decides nothing"
 
 
 def answer_cell(question: Question, view: View) -> str:
-    """The word of a question's answer at a scale, with its interval."""
+    """The word of a question's answer at a scale, with its interval and what qualifies it most."""
     row, *others = view.asked(question)[1]
     if row["estimate"] is None:
         return missing(question, view)
     word = row["verdict"] if is_finished(question, view) else f"{UNFINISHED}; so far: {row['verdict']}"
-    told = [f"{row['name']}: {interval_cell(row)}, {view.progress(question).seeds} seeds"]
-    told += [literally(question, others)]
-    told += [
-        f"{dated(each['name'], question.later)}: {interval_cell(each)}, {side(each)}"
-        for each in others
-        if each["name"] in question.on_front and each["estimate"] is not None
+    told = [
+        f"**{word}**{simulated(question, view)}",
+        f"{row['name']}: {interval_cell(row)}, {view.progress(question).seeds} seeds",
+        *(f"at its word: {each}" for each in told_of(question.literal, question, others)),
+        *told_of(question.on_front, question, others),
+        *doubts(question, view, row, others),
     ]
-    told += [control(question, view, each) for each in controls(question, others) if not is_found(each)]
-    made = simulated(question, view)
-    return f"**{word}**{made}{failing(row)}<br>" + "<br>".join(filter(None, told))
+    return "<br>".join(told)
+
+
+def doubts(question: Question, view: View, row: dict, others: list[dict]) -> list[str]:
+    """The checks that an answer does not pass, folded: each says which it is until it is opened."""
+    found = {"a gate fails" if row["verdict"] == UNTESTABLE else "a later check fails": failing(row, "")}
+    for each in controls(question, others):
+        if not is_found(each):
+            found["the positive control is not found"] = control(question, view, each)
+    return [f"<details><summary>{name}</summary>{says}</details>" for name, says in found.items() if says]
+
+
+def told_of(names: tuple[str, ...], question: Question, found: list[dict]) -> list[str]:
+    """Some contrasts in words, each with its interval and its side, where they are measured."""
+    return [
+        f"{dated(row['name'], question.later)}: {interval_cell(row)}, {side(row)}"
+        for row in found
+        if row["name"] in names and row["estimate"] is not None
+    ]
 
 
 def missing(question: Question, view: View) -> str:
@@ -78,8 +94,8 @@ def missing(question: Question, view: View) -> str:
     return f"{UNFINISHED}: {done:,} of {planned:,} runs" if done else "not run"
 
 
-def failing(row: dict, before: str = "; ") -> str:
-    """Which gates fail, behind an answer; "" where none does. `before`: what the words are joined by."""
+def failing(row: dict, before: str = "") -> str:
+    """Which gates fail; "" where none does. `before`: what stands before the words."""
     if not row["note"]:
         return ""
     if row["verdict"] == UNTESTABLE:
@@ -90,12 +106,8 @@ def failing(row: dict, before: str = "; ") -> str:
 
 def literally(question: Question, found: list[dict]) -> str:
     """The contrasts that take a question at its word, in words, where the answer does not; "" without one."""
-    told = [
-        f"*{dated(row['name'], question.later)}*, {interval_cell(row)}, {side(row)}"
-        for row in found
-        if row["name"] in question.literal and row["estimate"] is not None
-    ]
-    return f"taken at its word, the question asks for {'; and for '.join(told)}" if told else ""
+    told = told_of(question.literal, question, found)
+    return f"taken at its word, the question asks for *{'*; and for *'.join(told)}*" if told else ""
 
 
 def simulated(question: Question, view: View) -> str:
@@ -159,11 +171,7 @@ def short_answer(question: Question, view: View) -> str:
 def beside(question: Question, others: list[dict]) -> str:
     """The contrasts that qualify an answer, as a list."""
     names = question.beside or [other["name"] for other in others[:1]]
-    told = [
-        f"- {dated(other['name'], question.later)}: {interval_cell(other)}, {side(other)}\n"
-        for other in others
-        if other["name"] in names and other["estimate"] is not None
-    ]
+    told = [f"- {each}\n" for each in told_of(names, question, others)]
     mark = f"\n{questions.LATER_MARK}: {LATER_SAYS}.\n" if set(names) & set(question.later) else ""
     return f"\n\nBeside it:\n\n{''.join(told)}{mark}" if told else ""
 
