@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import synthetic
 from test_claims import KEYS
 from xit_core import cli, micro
 from xit_core.design.encoders import FOLDER, Encoder
@@ -84,10 +85,13 @@ def test_an_encoder_of_one_s_own_is_planned_at_the_pace_of_the_usual_one(capsys)
     mine = own_scale(usual, deeper)
     try:
         plan, known = (told(capsys, "plan", "--scale", s.name, "--json") for s in (mine, usual))
+        results.write(synthetic.row(Run("xnli", mine)))
+        later = told(capsys, "plan", "--scale", mine.name, "--json")["paced"]
     finally:
         SCALES.pop(mine.name)
     assert plan["hours"] == pytest.approx(2 * known["hours"])
     assert plan["paced"] == "the machine of the published rows with micro, in proportion to the FLOP"
+    assert later == f"the machine of the published rows and {plan['paced']}"
 
 
 def test_a_shared_training_is_counted_once():

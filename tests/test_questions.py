@@ -336,7 +336,9 @@ def test_what_was_added_after_the_answer_decides_nothing_and_is_marked():
     assert questions.answers(question, MICRO, rows)[0]["verdict"] == "not testable"
     for name, asked in questions.QUESTIONS.items():
         names = {*asked.contrasts(MICRO), *asked.gates(view.asked(asked)[0])}
-        assert {*asked.later, *asked.beside} <= names, name
+        qualify = {*asked.beside, *asked.literal, *asked.on_front, *filter(None, [asked.control])}
+        assert {*asked.later, *qualify} <= names, name
+        assert bool(asked.control) == (asked.control_on in TARGETS), name
 
 
 def test_an_end_of_an_interval_is_on_its_side_of_zero():
@@ -373,7 +375,7 @@ def test_what_is_said_before_every_run_is_there_is_no_answer():
     assert question_pages.short_answer(question, view) == f"**At `micro`, a simulation: {answer}"
     view = told_view(question, [row], finished=False)
     told = question_pages.short_answer(question, view)
-    assert told == f"**At `micro`, a simulation: not finished, and no answer; so far {answer}"
+    assert told == f"**At `micro`, a simulation: not finished, and no answer; so far: {answer}"
     assert not question_pages.is_finished(question, view)
     wide = [row | {"wide": [-0.1, 6.1], "note": "single tasks: 4 of 9", "verdict": "yes"}]
     told = question_pages.short_answer(question, told_view(question, wide, finished=True))
@@ -416,6 +418,31 @@ def test_what_qualifies_an_answer_stands_with_it():
     )
 
 
+def test_an_answer_that_is_not_finished_says_so_before_anything_else():
+    rows = size_rows(1.5)
+    question, kept = questions.QUESTIONS["size"], [row for row in rows if row["seed"] < 5]
+    found = questions.answers_from(question, questions.ledger_of(question, MICRO, kept))
+    view = told_view(question, found, finished=False)
+    told = question_pages.short_answer(question, view)
+    assert told.startswith(
+        "**At `micro`, a simulation (adversarial rows by construction): not finished, and no answer; so "
+        "far.** Taken at its word, the question asks for *Spearman"
+    )
+    assert "By the contrast that was fixed as the answer, **yes**: *drop per doubling" in told
+    assert question_pages.alone([question], {name: view for name in question.scales}).count(".") == 2
+
+
+def test_an_interval_that_reaches_into_no_difference_says_so():
+    question = questions.QUESTIONS["size"]
+    row = {"verdict": "yes", "low": 0.2, "high": 0.9, "narrow": True}
+    assert question_pages.reach(row, question) == (
+        "the interval reaches into *no difference* (within 0.25 of zero)"
+    )
+    assert question_pages.reach(row | {"low": 0.3}, question) == ""
+    assert question_pages.reach(row | {"verdict": "open"}, question) == ""
+    assert "too wide" in question_pages.reach(row | {"verdict": "open", "narrow": False}, question)
+
+
 def test_what_is_simulated_is_said_where_it_is_not_the_real_thing():
     question = questions.QUESTIONS["alignment"]
     assert "no human feedback" in question_pages.simulated(question, chapters.View("micro"))
@@ -433,6 +460,39 @@ def test_scores_in_other_languages_leave_out_english():
     assert other.score == pytest.approx(np.mean([x for lang, x in values.items() if lang != "en"]))
     assert whole.score == pytest.approx(np.mean([*values.values()])) and len(values) == 8
     assert other.items == pytest.approx(whole.row["abroad"])
+    for score in whole.row["scores"]:
+        score["lang"] = "en"
+    del whole.__dict__["by_language"]
+    assert 1 not in losses.abroad(ledger).cells[cell]  # a run that was scored in English alone
+
+
+def test_an_effect_in_other_languages_alone_is_found_there():
+    question, rows = questions.QUESTIONS["adapters"], adapters_ledger(lambda run: 0.0)
+    treated = {run.id for run in studies.runs("adapters", MICRO) if joint_by_adapters(run)}
+    for row in rows:
+        for score in row["scores"] if row["id"] in treated and row["phase"] == 3 else ():
+            score["value"] += 8.0 * (score["lang"] != "en")
+    found = {row["name"]: row["estimate"] for row in questions.answers(question, MICRO, rows)}
+    assert found[questions.adapters.ELSEWHERE] == pytest.approx(8, abs=1)
+    assert found[questions.adapters.EQUAL] == pytest.approx(7, abs=1)
+
+
+def test_what_is_lost_a_doubling_is_what_both_sides_do_also_where_their_languages_differ():
+    small = SCALES["small"]
+    question, runs = questions.QUESTIONS["size"], studies.runs("size", small)
+    rows = learned([synthetic.row(run) for run in runs])
+    found = {row["name"]: row["estimate"] for row in questions.answers(question, small, rows)}
+    for steps, told in questions.size.REGIMES.items():
+        both = found[questions.size.USUAL[steps]] - found[questions.size.ADVERSARIAL[steps]]
+        assert both == pytest.approx(found[f"drop per doubling, {told}"])
+
+
+def test_preferences_and_their_sham_are_compared_after_the_task_too():
+    rows = rows_of_starts("alignment", "prefer", lambda run: 4.0 * run.source.startswith("prefer > "))
+    found = questions.answers(questions.QUESTIONS["alignment"], MICRO, rows)
+    by_name = {row["name"]: row["estimate"] for row in found}
+    assert by_name[questions.alignment.BOTH] == pytest.approx(4, abs=1)
+    assert by_name[questions.alignment.ANSWER] == pytest.approx(4, abs=1.5)
 
 
 def test_the_answer_is_told_target_by_target():
@@ -507,7 +567,9 @@ def test_runs_that_other_studies_have_too_are_counted():
 
 MICRO = SCALES["micro"]
 PAIR = ("xnli", "xnli_shift")
-MEASURES = [losses.drop, losses.relative_drop, losses.effective_robustness]
+MEASURES = [
+    losses.drop, losses.relative_drop, losses.effective_robustness, losses.inside, losses.outside,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=lambda m: m.__name__)
@@ -611,6 +673,15 @@ def test_other_rows_that_are_no_harder_fail_their_gate(ledger):
     assert losses.costs(ledger(lambda run: -20.0 * run.on.endswith("_shift")), [PAIR]).passed
     assert losses.costs(ledger(lambda run: 20.0 * run.on.endswith("_shift")), [PAIR]).passed is False
     assert losses.costs(ledger(lambda run: 0.0, seeds=(1,)), [PAIR]).passed is None
+
+
+def test_pairs_that_are_harder_are_counted_while_a_study_goes_on(ledger):
+    pairs = [PAIR, ("tatoeba", "tatoeba_shift")]
+    told = ledger(lambda run: -20.0 * (run.on == "xnli_shift"), pairs=pairs, seeds=(1, 2, 3, 4))
+    for (source, *_), seeds in told.cells.items():
+        if source:  # nothing trained has the seed in which the encoder alone was scored in retrieval
+            seeds.pop(4)
+    assert losses.costs(told, pairs).says.endswith("; 1 of 2 pairs are harder")
 
 
 # -- questions 3 and 4

@@ -233,9 +233,14 @@ def know_own() -> None:
 
 
 def usual(s: Scale) -> Scale:
-    """The scale that one with an encoder of the user's own is made from; any other scale itself."""
-    told = known_own().get(s.name)
-    return SCALES[told["scale"]] if told else s
+    """The scale that one with an encoder of the user's own is made from; any other scale itself.
+
+    Raises: Bad for a damaged file of such scales.
+    """
+    told = known_own()
+    while s.name in told:
+        s = SCALES[told[s.name]["scale"]]
+    return s
 
 
 def with_encoder(s: Scale, encoder: Encoder, name: str) -> Scale:

@@ -247,7 +247,7 @@ class Ledger:
         scores = [
             [[self.cells[(*source, t)][seed].score for t in targets] for seed in seeds] for source in sources
         ]
-        alone = np.array([source == BASELINE for source in sources])
+        alone = np.array([source == BASELINE for source in sources], dtype=bool)
         return SourcePool(
             tuple(sources), np.array(scores).reshape(-1, len(seeds), len(targets)).mean(2), alone
         )

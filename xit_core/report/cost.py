@@ -40,17 +40,17 @@ def alike(run: Run) -> str | int:
     return run.on if run.phase == 3 else run.phase
 
 
-def paces(study: str, scale: Scale) -> list[Pace]:
-    """The paces by which the cost of runs is reckoned, the best known first.
+def paces(study: str, scale: Scale, rows: list[dict]) -> list[Pace]:
+    """The paces by which the cost of runs is reckoned, the best known first. `rows`: their `arithmetic`.
 
     For an encoder of the user's own, those measured with the encoder of the scale stand last.
     """
-    other = usual(scale)
-    runs = {s: studies.runs(study, s) for s in dict.fromkeys((scale, other))}
-    flops = {row["id"]: row["flops"] for s, planned in runs.items() for row in arithmetic(planned, s)}
-    known = measured(runs[scale], flops)
-    if other != scale:
-        known += measured(runs[other], flops, f" with {other.encoder.name}, in proportion to the FLOP")
+    runs, flops = studies.runs(study, scale), {row["id"]: row["flops"] for row in rows}
+    known = measured(runs, flops)
+    if (other := usual(scale)) != scale:
+        runs = studies.runs(study, other)
+        flops |= {row["id"]: row["flops"] for row in arithmetic(runs, other)}
+        known += measured(runs, flops, f" with {other.encoder.name}, in proportion to the FLOP")
     return known
 
 
@@ -96,16 +96,18 @@ def costs(study: str, scale: Scale) -> dict:
     """
     runs = studies.runs(study, scale)
     rows = arithmetic(runs, scale)
-    known = paces(study, scale)
+    known, used = paces(study, scale, rows), set()
     for r, row in zip(runs, rows, strict=True):
-        row["seconds"] = next(filter(None, (pace.expected(r) for pace in known)), None)
+        told = {pace.said: seconds for pace in known if (seconds := pace.expected(r))}
+        said, row["seconds"] = next(iter(told.items()), ("", None))
+        used |= set() if row["done"] else {said}
     todo = [row for row in rows if not row["done"]]
     seconds = [row["seconds"] for row in todo]
     left = [r for r, row in zip(runs, rows, strict=True) if not row["done"]]
     each = checkpoint_bytes(scale) / 1e9
     return {
         "runs": rows, "hours": None if None in seconds else sum(seconds) / 3600,
-        "paced": next((pace.said for pace in known if pace.spent), known[0].said),
+        "paced": " and ".join(pace.said for pace in known if pace.said in used) or known[0].said,
         "gpu_hours": sum(row["flops"] for row in todo) / GPU / 3600,
         "gb": len(studies.stages(left)) * each, "gb_tidy": most_kept(left) * each,
     }  # fmt: skip

@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import TASKS, languages
-from .contrasts import BASELINE, Cell, Entry, Ledger, Short, Source, Weights, mean_contrast
+from .contrasts import BASELINE, Cell, Entry, Ledger, Short, Source, Weights
 from .gates import Gate
 from .stats import LEVEL, Interval, Spread, instance_variance, own_variance, two_sided
 
@@ -26,6 +26,16 @@ Measure = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 def drop(scores: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The score inside minus the score outside, in points. Shapes: (K, 2), (K,) -> (K,), (K, 2)."""
     return scores[:, 0] - scores[:, 1], np.tile([1.0, -1.0], (len(scores), 1))
+
+
+def inside(scores: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The score inside. Shapes: (K, 2), (K,) -> (K,), (K, 2)."""
+    return scores[:, 0], np.tile([1.0, 0.0], (len(scores), 1))
+
+
+def outside(scores: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The score outside. Shapes: (K, 2), (K,) -> (K,), (K, 2)."""
+    return scores[:, 1], np.tile([0.0, 1.0], (len(scores), 1))
 
 
 def relative_drop(scores: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -154,13 +164,14 @@ def side(entry: Entry, langs: set[str]) -> Side:
 
 
 def abroad(ledger: Ledger) -> Ledger:
-    """The same with the scores in languages other than English."""
+    """The same with the scores in languages other than English; a run that has none is left out."""
     other = copy.copy(ledger)
     other.cells = {
         cell: {
             seed: Entry(entry.id, found.score, found.items, entry.row)
             for seed, entry in seeds.items()
-            for found in [side(entry, set(entry.by_language) - {PIVOT})]
+            if (langs := set(entry.by_language) - {PIVOT})
+            for found in [side(entry, langs)]
         }
         for cell, seeds in ledger.cells.items()
     }
@@ -191,13 +202,12 @@ def robustness(
 
 def costs(ledger: Ledger, pairs: Sequence[Pair]) -> Gate:
     """The gate that the baseline scores less outside than inside, as the mean over the pairs."""
-    told = Losses(ledger, pairs, drop)
-    alone = [{(*BASELINE, outside): 1.0} for _, outside in pairs]
+    told, cells = Losses(ledger, pairs, drop), [(*BASELINE, outside) for _, outside in pairs]
     try:
-        gap = told.gap(mean_contrast(alone))
-        harder = sum(told.gap(one).mean > 0 for one in alone)
+        gap, seeds = told.gap(dict.fromkeys(cells, 1 / len(cells))), told.seeds(cells)
     except Short as short:
         return Gate(None, str(short))
     p = two_sided(gap.above())
+    harder = sum(sum(told.cells[cell][seed].score for seed in seeds) > 0 for cell in cells)
     says = f"{gap.mean:+.1f} points for the baseline, p = {p:.2g}; {harder} of {len(pairs)} pairs are harder"
     return Gate(p < LEVEL, says)

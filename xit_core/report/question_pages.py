@@ -38,7 +38,12 @@ def alone(asked: list[Question], views: dict[str, View]) -> str:
     """That intervals of the table are not widened, and which decided answers are not clear of zero once they
     are; what its mark means.
     """
-    rows = [(question, views[name].asked(question)[1][0]) for question in asked for name in question.scales]
+    rows = [
+        (question, views[name].asked(question)[1][0])
+        for question in asked
+        for name in question.scales
+        if is_finished(question, views[name])
+    ]
     sided = [(q, row) for q, row in rows if row["verdict"] in (questions.YES, questions.NO)]
     touched = dict.fromkeys(str(q.number) for q, row in sided if row["wide"][0] <= 0 <= row["wide"][1])
     weak = dict.fromkeys(str(q.number) for q, row in sided if is_weak(row))
@@ -74,7 +79,7 @@ def doubts(question: Question, view: View, row: dict, others: list[dict]) -> lis
     """The checks that an answer does not pass, folded: each says which it is until it is opened."""
     found = {"a gate fails" if row["verdict"] == UNTESTABLE else "a later check fails": failing(row, "")}
     for each in controls(question, others):
-        if not is_found(each):
+        if each["estimate"] is not None and not is_found(each):
             found["the positive control is not found"] = control(question, view, each)
     return [f"<details><summary>{name}</summary>{says}</details>" for name, says in found.items() if says]
 
@@ -152,11 +157,12 @@ def short_answer(question: Question, view: View) -> str:
     row, *others = view.asked(question)[1]
     if row["estimate"] is None:
         return f"**At `{view.scale}`: not answered yet** ({missing(question, view)})."
-    before = "" if is_finished(question, view) else "not finished, and no answer; so far "
     where = f"At `{view.scale}`" + ", a simulation" * view.declared.world.made + simulated(question, view)
-    word, at_its_word = f"{before}{row['verdict']}", literally(question, others)
-    head = f"**{where}.**" if at_its_word else f"**{where}: {word}.**"
-    fixed = f"by the contrast that was fixed as the answer, **{word}**: " if at_its_word else ""
+    head = [where] if is_finished(question, view) else [where, "not finished, and no answer; so far"]
+    if at_its_word := literally(question, others):
+        fixed = f"by the contrast that was fixed as the answer, **{row['verdict']}**: "
+    else:
+        head, fixed = [*head, row["verdict"]], ""
     qualified = "; ".join(filter(None, [power(row), reach(row, question), widened(row)]))
     told = [
         at_its_word,
@@ -165,7 +171,7 @@ def short_answer(question: Question, view: View) -> str:
         *(control(question, view, each) for each in controls(question, others)),
     ]
     sentences = " ".join(f"{each[0].upper()}{each[1:]}." for each in told if each)
-    return f"{head} {sentences}{beside(question, others)}"
+    return f"**{': '.join(head)}.** {sentences}{beside(question, others)}"
 
 
 def beside(question: Question, others: list[dict]) -> str:
@@ -304,9 +310,10 @@ def progress(question: Question, view: View) -> str:
 def tested(question: Question, view: View) -> str:
     """How many rows of a language its targets are tested on at most; "" where none is capped."""
     on = {name for pair in questions.parts_of(question, view.declared) for name in pair if name}
-    caps = {view.declared.scored(name) for name in on} - {0}
-    told = count(min(caps, default=0)) + f" to {count(max(caps))}" * (len(caps) > 1)
-    return f", and its targets are tested on at most {told} rows of a language" if caps else ""
+    caps = sorted({view.declared.scored(name) for name in on})
+    told = " to ".join(map(count, dict.fromkeys(cap for cap in (*caps[:1], *caps[-1:]) if cap)))
+    every = " or on all of them" if 0 in caps else ""
+    return f", and its targets are tested on at most {told} rows of a language{every}" if told else ""
 
 
 def contrast_table(found: list[dict], later: tuple[str, ...]) -> str:

@@ -49,8 +49,8 @@ LIMITS = (
     "that is significant and smaller than that tends to be too large. Each interval in the table stands "
     "alone and misses with a probability of one in twenty, so in a table of many some may miss; the "
     "widened interval of an answer covers the answers of all questions together (Bonferroni). "
-    "Trainings are compared at the same seeds, and how much a training varies from seed to seed is judged "
-    "with the others of the study. "
+    "Trainings are compared at the same seeds. How much a difference of scores or of drops varies from seed "
+    "to seed is judged with the other trainings of the study, any other contrast by its own seeds. "
     "Intervals cover seeds and test rows; encoder, data sets, languages and recipe are always the same."
 )
 GATES_SAY = (
@@ -149,7 +149,7 @@ def learned(found: "dict[str, Gate | None]") -> tuple[str, ...]:
 
 
 def in_other_languages(weights: "Weights") -> "Contrast":
-    """A contrast over the languages other than English, in which nothing was fine-tuned."""
+    """A contrast over the languages other than English, in which no target was trained."""
 
     def gap(ledger: "Ledger") -> "Interval":
         from ..losses import abroad
@@ -157,6 +157,11 @@ def in_other_languages(weights: "Weights") -> "Contrast":
         return abroad(ledger).gap(weights)
 
     return gap
+
+
+def over_learned(of: "Callable[[Scale, tuple[str, ...]], Weights]", targets: Sequence[str]) -> "Contrast":
+    """A contrast on those of the targets that are learned. `of`: its weights on some targets."""
+    return lambda ledger: ledger.gap(of(ledger.scale, learned(target_gates(ledger, targets))))
 
 
 def gain_after(start: str, sources: "Sequence[Source]", targets: Sequence[str]) -> "Weights":

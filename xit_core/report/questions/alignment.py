@@ -6,21 +6,11 @@ from ...design.run import PRETRAINED, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from . import (
-    Question,
-    after,
-    gain_after,
-    gates_of_starts,
-    in_other_languages,
-    learned,
-    seeds_at,
-    target_gates,
-)
+from . import Question, after, gain_after, gates_of_starts, in_other_languages, over_learned, seeds_at
 
 if TYPE_CHECKING:
     from ..contrasts import Ledger, Weights
     from ..gates import Gate
-    from ..stats import Interval
     from . import Contrast
 
 ALIGNED, SHAM = "prefer", "prefer_sham"
@@ -83,7 +73,7 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
         ])  # fmt: skip
 
     return {
-        ANSWER: minus(aligned, sham),
+        ANSWER: over_sham(scale, on),
         GAIN: aligned,
         "gain after shuffled preferences": sham,
         "gain without either": plain,
@@ -94,8 +84,8 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
         "shuffled preferences − nothing, no intermediate task": versus((SHAM, PIVOT), ("", PIVOT), on),
         TUNED: over_sham(scale, tuned),
         BOTH: against(ALIGNED, SHAM, trained=True),
-        ELSEWHERE: in_other_languages(minus(aligned, sham)),
-        TARGETS_LEARNED: on_learned,
+        ELSEWHERE: in_other_languages(over_sham(scale, on)),
+        TARGETS_LEARNED: over_learned(over_sham, on),
     } | {name: against(start, "", trained) for name, (start, trained) in AFTER_BOTH.items()}
 
 
@@ -105,12 +95,6 @@ def over_sham(scale: Scale, on: tuple[str, ...]) -> "Weights":
 
     sources = [(task, PIVOT) for task in tasks(scale)]
     return minus(*(gain_after(start, sources, on) for start in (ALIGNED, SHAM)))
-
-
-def on_learned(ledger: "Ledger") -> "Interval":
-    """The answer on the targets that are learned."""
-    on = learned(target_gates(ledger, targets(ledger.scale)))
-    return ledger.gap(over_sham(ledger.scale, on))
 
 
 def on_one(scale: Scale, target: str) -> "Weights":

@@ -6,21 +6,11 @@ from ...design.run import MACHINE_TRANSLATED, PRETRAINED, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import MIXED, paths
 from ...design.tasks import TARGETS, TASKS, TEXT
-from . import (
-    Question,
-    after,
-    gain_after,
-    gates_of_starts,
-    in_other_languages,
-    learned,
-    seeds_at,
-    target_gates,
-)
+from . import Question, after, gain_after, gates_of_starts, in_other_languages, over_learned, seeds_at
 
 if TYPE_CHECKING:
     from ..contrasts import Ledger, Weights
     from ..gates import Gate
-    from ..stats import Interval
     from . import Contrast
 
 SCENES, SHAM, ALONE = "scenes", "scenes_sham", TEXT.name
@@ -86,7 +76,7 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     scenes, sham, alone = (gain_after(start, away, on) for start in (SCENES, SHAM, ALONE))
     at_home = minus(*(gain_after(start, english(scale), on) for start in (SCENES, SHAM)))
     return {
-        ANSWER: minus(scenes, sham),
+        ANSWER: over_sham(scale, on),
         "gain of non-English tasks after scenes − after text alone": minus(scenes, alone),
         "gain of non-English tasks after scenes": scenes,
         "gain of non-English tasks after shuffled scenes": sham,
@@ -94,7 +84,7 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
         "gain of English tasks after scenes − after shuffled ones": at_home,
         "scenes − shuffled ones, no intermediate task": versus((SCENES, PIVOT), (SHAM, PIVOT), on),
         "scenes − text alone, no intermediate task": versus((SCENES, PIVOT), (ALONE, PIVOT), on),
-        AGAINST_ENGLISH: minus(minus(scenes, sham), at_home),
+        AGAINST_ENGLISH: minus(over_sham(scale, on), at_home),
     } | later(scale)
 
 
@@ -111,7 +101,8 @@ def later(scale: Scale) -> "dict[str, Contrast]":
         found[each_task(task[0])] = minus(*(gain_after(start, [task], on) for start in (SCENES, SHAM)))
     found |= {name: versus((start, PIVOT), ("", PIVOT), on) for name, start in LEVELS.items()}
     found |= {name: after_both(away, other, on) for name, other in AFTER.items()}
-    return found | {ELSEWHERE: in_other_languages(over_sham(scale, on)), TARGETS_LEARNED: on_learned}
+    found[ELSEWHERE] = in_other_languages(over_sham(scale, on))
+    return found | {TARGETS_LEARNED: over_learned(over_sham, on)}
 
 
 def over_sham(scale: Scale, on: tuple[str, ...]) -> "Weights":
@@ -119,12 +110,6 @@ def over_sham(scale: Scale, on: tuple[str, ...]) -> "Weights":
     from ..contrasts import minus
 
     return minus(*(gain_after(start, foreign(scale), on) for start in (SCENES, SHAM)))
-
-
-def on_learned(ledger: "Ledger") -> "Interval":
-    """The answer on the targets that are learned."""
-    on = learned(target_gates(ledger, targets(ledger.scale)))
-    return ledger.gap(over_sham(ledger.scale, on))
 
 
 def after_both(tasks: Tasks, other: str, on: tuple[str, ...]) -> "Weights":

@@ -99,7 +99,7 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     if scale.world.made:
         one = versus((CONTROL + SUFFIX, PIVOT), (CONTROL, PIVOT), ("xnli" + SUFFIX,))
         told[FOUND_BY] = robust(scale, one)
-    told |= {TARGETS_LEARNED: on_learned, OVER_NONE: robust(scale, over_none)}
+    told |= {TARGETS_LEARNED: on_learned, OVER_NONE: robust(scale, over_none, apart=(("", PIVOT),))}
     return told | {AT_HOME: robust(scale, *home), ABROAD: robust(scale, *away)}
 
 
@@ -130,14 +130,19 @@ def on_one(scale: Scale, outside: str) -> "Contrast":
     return robust(scale, over_singles(scale, (outside,)), only=only)
 
 
-def robust(scale: Scale, weights: "Weights", part: str = "", only: "tuple[Pair, ...]" = ()) -> "Contrast":
+def robust(
+    scale: Scale, weights: "Weights", part: str = "", only: "tuple[Pair, ...]" = (),
+    apart: "tuple[Source, ...]" = (),
+) -> "Contrast":  # fmt: skip
     """A contrast of effective robustness; what is expected is drawn through nothing and the single tasks.
 
-    `part`: which languages count; `only`: which pairs do.
+    `part`: which languages count; `only`: which pairs do; `apart`: of those sources what is expected is not
+    drawn through, for they are compared.
     """
     from ..losses import WHOLE, robustness
 
-    return lambda ledger: robustness(ledger, only or pairs(scale), weights, judged(scale), part or WHOLE)
+    kept_out = judged(scale) + apart
+    return lambda ledger: robustness(ledger, only or pairs(scale), weights, kept_out, part or WHOLE)
 
 
 def judged(scale: Scale) -> "tuple[Source, ...]":

@@ -120,12 +120,14 @@ def slope(scale: Scale, steps: str, on: tuple[str, ...], tasks: tuple[str, ...] 
     }
 
 
-def drop_of(scale: Scale, weights: "Weights", part: str = "", relative: bool = False) -> "Contrast":
-    """A contrast of drops. `part`: which languages count; `relative`: in percent of the usual score."""
-    from ..losses import WHOLE, Losses, drop, relative_drop
+def drop_of(scale: Scale, weights: "Weights", part: str = "", measure: str = "drop") -> "Contrast":
+    """A contrast of drops, or of what else is measured on pairs. `part`: which languages count; `measure`: a
+    function of `losses`.
+    """
+    from .. import losses
 
-    measure = relative_drop if relative else drop
-    return lambda ledger: Losses(ledger, pairs(scale), measure, part or WHOLE).gap(weights)
+    of = getattr(losses, measure)
+    return lambda ledger: losses.Losses(ledger, pairs(scale), of, part or losses.WHOLE).gap(weights)
 
 
 def on_one(scale: Scale, outside: str) -> "Contrast":
@@ -144,18 +146,18 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
         found[MIXED[steps]] = mixed(scale, steps)
         found[f"Spearman correlation × 100 of rows and drop, {told}"] = correlated(scale, steps)
         found[f"the same, given the task's own score, {told}"] = correlated(scale, steps, given=True)
-        found[USUAL[steps]] = slope(scale, steps, inside(pairs(scale)))
+        found[USUAL[steps]] = drop_of(scale, slope(scale, steps, outside), measure="inside")
     found |= {
         f"drop per doubling, {name}, fixed steps": drop_of(scale, slope(scale, SUM, outside, (name,)))
         for name in stages(scale)
     }
     for steps in REGIMES:
-        found[ADVERSARIAL[steps]] = slope(scale, steps, outside)
-        found[RELATIVE[steps]] = drop_of(scale, slope(scale, steps, outside), relative=True)
-    return found | {TARGETS_LEARNED: on_learned, ELSEWHERE: in_other_languages}
+        found[ADVERSARIAL[steps]] = drop_of(scale, slope(scale, steps, outside), measure="outside")
+        found[RELATIVE[steps]] = drop_of(scale, slope(scale, steps, outside), measure="relative_drop")
+    return found | {TARGETS_LEARNED: on_learned, ELSEWHERE: elsewhere}
 
 
-def in_other_languages(ledger: "Ledger") -> "Interval":
+def elsewhere(ledger: "Ledger") -> "Interval":
     """The answer in the languages other than English, on the targets that have any."""
     from ..losses import ABROAD, shared
 
@@ -271,7 +273,7 @@ def mixed(scale: Scale, steps: str) -> "Contrast":
 
         import numpy as np
         from statsmodels.regression.mixed_linear_model import MixedLM
-        from statsmodels.tools.sm_exceptions import ConvergenceWarning
+        from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWarning
 
         from ..contrasts import Short
         from ..stats import Interval, Spread
@@ -280,7 +282,8 @@ def mixed(scale: Scale, steps: str) -> "Contrast":
         task, size, _ = np.indices(lost.shape)
         design = np.stack([np.ones(lost.size), np.array(doublings(scale))[size.ravel()]], 1)
         with warnings.catch_warnings():  # where slopes do not differ between tasks, their variance is at zero
-            warnings.simplefilter("ignore", ConvergenceWarning)
+            for expected in (ConvergenceWarning, SingularMatrixWarning, RuntimeWarning):
+                warnings.simplefilter("ignore", expected)
             fitted = MixedLM(lost.ravel(), design, task.ravel(), design).fit(method="powell")
         mean, error = float(fitted.fe_params[1]), float(fitted.bse_fe[1])
         if not np.isfinite(error):
