@@ -205,6 +205,11 @@ def test_the_command_tells_every_contrast_of_every_question(capsys):
     told = json.loads(capsys.readouterr().out)
     assert {row["question"] for row in told} == set(questions.QUESTIONS)
     assert {row["scale"] for row in told} == {"micro"} and all("verdict" in row for row in told)
+    later = {row["name"] for row in told if row["later"] and row["question"] == "size"}
+    assert later == set(questions.QUESTIONS["size"].later)
+    assert cli.main(["questions", "--scale", "micro"]) == 0
+    text = capsys.readouterr().out
+    assert f"{questions.size.TARGETS_LEARNED} ‡ " in text and text.endswith("decides nothing\n")
 
 
 def test_an_answer_is_told_with_its_gates_and_no_verdict_is_before_every_run_is_there():

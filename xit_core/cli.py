@@ -327,7 +327,7 @@ def left_aside() -> list[str]:
     return [f"{message}; see `xit data` for the names that are"] if files else []
 
 
-def tell(rows: list[dict] | dict, as_json: bool, *columns: str) -> None:
+def tell(rows: list[dict] | dict, as_json: bool, *columns: str, digits: int = 1) -> None:
     """Print rows as JSON, or the named columns as a plain table."""
     if as_json:
         return print(json.dumps(rows, indent=1, ensure_ascii=False))
@@ -337,7 +337,7 @@ def tell(rows: list[dict] | dict, as_json: bool, *columns: str) -> None:
         [" ".join(cell) if isinstance(cell := row.get(column), (list, tuple)) else cell for column in columns]
         for row in rows
     ]
-    print(tabulate(cells, columns, tablefmt="plain", floatfmt=".1f"))
+    print(tabulate(cells, columns, tablefmt="plain", floatfmt=f".{digits}f"))
 
 
 def tasks(as_json: bool) -> None:
@@ -520,9 +520,13 @@ def questions(scale: Scale | None, as_json: bool) -> None:
         if not scale or scale.name == name
         for row in module.told(question, SCALES[name], rows(name))
     ]
-    tell(
-        told, as_json, "question", "scale", "name", "estimate", "low", "high", "detectable", "verdict", "note"
-    )
+    if as_json:
+        return tell(told, as_json)
+    for row in told:
+        row["name"] += f" {module.LATER_MARK}" * row["later"]
+    columns = ("question", "scale", "name", "estimate", "low", "high", "detectable", "verdict", "note")
+    tell(told, as_json, *columns, digits=2)
+    print(f"{module.LATER_MARK}: {module.LATER_SAYS}")
 
 
 def compare(

@@ -53,10 +53,7 @@ def alone(asked: list[Question], views: dict[str, View]) -> str:
     if weak:
         smaller = "smaller than what the design finds in eight of ten repetitions, and probably too large"
         told += [f"The estimate of {' and of '.join(weak)} is {smaller}."]
-    return " ".join([*told, f"{questions.LATER_MARK}: {LATER_SAYS}."]) + "\n\n"
-
-
-LATER_SAYS = "added after the answer had been read; decides nothing"
+    return " ".join([*told, f"{questions.LATER_MARK}: {questions.LATER_SAYS}."]) + "\n\n"
 
 
 def answer_cell(question: Question, view: View) -> str:
@@ -178,7 +175,7 @@ def beside(question: Question, others: list[dict]) -> str:
     """The contrasts that qualify an answer, as a list."""
     names = question.beside or [other["name"] for other in others[:1]]
     told = [f"- {each}\n" for each in told_of(names, question, others)]
-    mark = f"\n{questions.LATER_MARK}: {LATER_SAYS}.\n" if set(names) & set(question.later) else ""
+    mark = f"\n{questions.LATER_MARK}: {questions.LATER_SAYS}.\n" if set(names) & set(question.later) else ""
     return f"\n\nBeside it:\n\n{''.join(told)}{mark}" if told else ""
 
 

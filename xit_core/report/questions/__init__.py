@@ -60,7 +60,7 @@ GATES_SAY = (
     "where full training without an intermediate task beats random weights by at least {beyond:g} points, "
     "significantly, with three seeds of each; how many must be is fixed for each question and scale."
 )
-LATER_MARK = "‡"
+LATER_MARK, LATER_SAYS = "‡", "added after the answer had been read; decides nothing"
 ADDED = " (added later)"  # behind a gate, in a note
 
 
@@ -238,13 +238,15 @@ def told(question: Question, scale: Scale, stored: list[dict]) -> list[dict]:
     """Every contrast of a question at a scale as `xit questions` tells it; `stored`: the scale's ledger.
 
     Beside what `answers` has: question, number and scale; runs, how many are finished and how many are
-    planned; with the answer its gates. Until every run is there each verdict is UNFINISHED, and the note says
-    what it is so far.
+    planned; later, whether it was added after the answer had been read; with the answer its gates. Until
+    every run is there each verdict is UNFINISHED, and the note says what it is so far.
     """
     ledger = ledger_of(question, scale, stored)
     done, planned, _ = progress(question, scale, stored)
     about = {"question": question.id, "number": question.number, "scale": scale.name}
     rows = [about | row | {"runs": [done, planned]} for row in answers_from(question, ledger)]
+    for row in rows:
+        row["later"] = row["name"] in question.later
     for row in rows[1:]:
         row["verdict"] = SIDES.get(row["verdict"], row["verdict"])
     for row in rows if done < planned else []:
