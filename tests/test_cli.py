@@ -94,6 +94,12 @@ def test_an_encoder_of_one_s_own_is_planned_at_the_pace_of_the_usual_one(capsys)
     assert later == f"the machine of the published rows and {plan['paced']}"
 
 
+def test_a_question_is_planned_at_the_pace_of_the_main_study_where_it_has_none(capsys):
+    plan = told(capsys, "plan", "--scale", "small", "--study", "size", "--json")
+    seconds = {run["on"]: run["seconds"] for run in plan["runs"]}
+    assert plan["hours"] > 0 and seconds["xnli_overlap"] > 0 and seconds["mnli"] > 60
+
+
 def test_a_shared_training_is_counted_once():
     counted = set()
     both = [cost.train_tokens(Run(path=p, scale="micro"), counted) for p in ("xquad", "mlqa", "bucc")]

@@ -177,7 +177,10 @@ def test_the_adapters_study_shares_its_full_runs_with_the_main_study():
     shared = {run.id for run in own if run.method == "full" and run.seed <= 3}
     assert len(shared) > 300 and shared <= main
     small = studies.runs("adapters", SCALES["small"])
-    assert {run.on for run in small if run.phase == 3} == {"udpos", "panx", "xquad", "tydiqa"}
+    assert {run.on for run in small if run.phase == 3} == {"udpos", "panx", "xquad"}
+    assert {(run.method, "+" in run.source) for run in small if run.phase == 3} == {
+        ("full", False), ("adapter", False), ("adapter", True),
+    }  # fmt: skip
 
 
 def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_says_the_same(tmp_path, capsys):
@@ -487,9 +490,22 @@ def test_what_is_lost_a_doubling_is_what_both_sides_do_also_where_their_language
     question, runs = questions.QUESTIONS["size"], studies.runs("size", small)
     rows = learned([synthetic.row(run) for run in runs])
     found = {row["name"]: row["estimate"] for row in questions.answers(question, small, rows)}
-    for steps, told in questions.size.REGIMES.items():
-        both = found[questions.size.USUAL[steps]] - found[questions.size.ADVERSARIAL[steps]]
-        assert both == pytest.approx(found[f"drop per doubling, {told}"])
+    both = found[questions.size.USUAL["sum"]] - found[questions.size.ADVERSARIAL["sum"]]
+    assert both == pytest.approx(found["drop per doubling, fixed steps"])
+    assert not any("in proportion" in name for name in found)
+
+
+def test_a_design_on_real_data_has_runs_for_each_of_its_contrasts():
+    for name, question in questions.QUESTIONS.items():
+        runs = studies.runs(name, SCALES["small"])
+        cells = {(question.cell_of or contrasts.main_cell)(run) for run in runs if run.phase == 3}
+        found = question.contrasts(SCALES["small"])
+        told = {told for told, weights in found.items() if not callable(weights)}
+        assert all(set(found[each]) <= cells for each in told), name
+        rows = learned([synthetic.row(run) for run in runs])
+        measured = questions.answers(question, SCALES["small"], rows)
+        missing = {row["name"]: row["note"] for row in measured if row["estimate"] is None}
+        assert "not part of the study" not in str(missing), name
 
 
 def test_preferences_and_their_sham_are_compared_after_the_task_too():

@@ -17,7 +17,7 @@ GPU = 2.6e14  # FLOP/s sustained in practice: a third of one H200's 790 TFLOP/s 
 
 @dataclass
 class Pace:
-    """How many seconds runs took for their FLOP: by target (phase 3) or by phase, total seconds and FLOP."""
+    """How many seconds runs took for their FLOP: by target and by phase, total seconds and FLOP."""
 
     said: str  # whose pace it is
     flops: dict[str, float]  # of the runs it may be asked about, by id
@@ -25,32 +25,34 @@ class Pace:
 
     def learn(self, run: Run, seconds: float) -> None:
         """Record how many seconds a run took."""
-        totals = self.spent.setdefault(alike(run), [0.0, 0.0])
-        totals[0] += seconds
-        totals[1] += self.flops.get(run.id, 0.0)
+        for key in alike(run):
+            totals = self.spent.setdefault(key, [0.0, 0.0])
+            totals[0] += seconds
+            totals[1] += self.flops.get(run.id, 0.0)
 
     def expected(self, run: Run) -> float | None:
         """Seconds that a run is expected to take; None if no run like it was learned."""
-        seconds, flops = self.spent.get(alike(run), (0.0, 0.0))
+        totals = (self.spent.get(key, (0.0, 0.0)) for key in alike(run))
+        seconds, flops = next((each for each in totals if each[1]), (0.0, 0.0))
         return seconds * self.flops.get(run.id, 0.0) / flops if flops else None
 
 
-def alike(run: Run) -> str | int:
-    """What runs have in common that take as long per FLOP: their target, or their phase."""
-    return run.on if run.phase == 3 else run.phase
+def alike(run: Run) -> list[str | int]:
+    """What runs have in common that take about as long per FLOP, the closest first: target, and phase."""
+    return [run.on, run.phase] if run.phase == 3 else [run.phase]
 
 
-def paces(study: str, scale: Scale, rows: list[dict]) -> list[Pace]:
-    """The paces by which the cost of runs is reckoned, the best known first. `rows`: their `arithmetic`.
-
-    For an encoder of the user's own, those measured with the encoder of the scale stand last.
+def paces(study: str, scale: Scale) -> list[Pace]:
+    """The paces by which the cost of runs is reckoned, the best known first: from runs of the study and of
+    the main one, and for an encoder of the user's own last from those with the encoder of the scale.
     """
-    runs, flops = studies.runs(study, scale), {row["id"]: row["flops"] for row in rows}
-    known = measured(runs, flops)
-    if (other := usual(scale)) != scale:
-        runs = studies.runs(study, other)
-        flops |= {row["id"]: row["flops"] for row in arithmetic(runs, other)}
-        known += measured(runs, flops, f" with {other.encoder.name}, in proportion to the FLOP")
+    flops: dict[str, float] = {}
+    known, other = [], usual(scale)
+    for s in dict.fromkeys((scale, other)):
+        runs = [*dict.fromkeys((*studies.runs(study, s), *studies.runs(studies.MAIN, s)))]
+        flops |= {row["id"]: row["flops"] for row in arithmetic(runs, s)}
+        said = "" if s == scale else f" with {other.encoder.name}, in proportion to the FLOP"
+        known += measured(runs, flops, said)
     return known
 
 
@@ -96,7 +98,7 @@ def costs(study: str, scale: Scale) -> dict:
     """
     runs = studies.runs(study, scale)
     rows = arithmetic(runs, scale)
-    known, used = paces(study, scale, rows), set()
+    known, used = paces(study, scale), set()
     for r, row in zip(runs, rows, strict=True):
         told = {pace.said: seconds for pace in known if (seconds := pace.expected(r))}
         said, row["seconds"] = next(iter(told.items()), ("", None))

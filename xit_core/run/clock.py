@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..design import studies
 from ..design.run import Run
 from ..design.scales import Scale
 from ..ledger import results
-from ..report.cost import Pace, arithmetic, measured
+from ..report.cost import Pace, paces
 
 GRACE = 10.0  # seconds kept at the end of a budget to stop what is running
 FOREVER = 1e9  # seconds; a longer budget means no limit
@@ -43,9 +42,7 @@ class Clock:
         if not budget or budget > FOREVER:
             return cls()
         span = budget - min(GRACE, budget / 5)
-        runs = studies.runs(study, scale)
-        flops = {row["id"]: row["flops"] for row in arithmetic(runs, scale)}
-        return cls(time.time() + span, span, measured(runs, flops)[0])
+        return cls(time.time() + span, span, paces(study, scale)[0])
 
     def learn(self, run: Run, seconds: float) -> None:
         """Record how many seconds a run took."""

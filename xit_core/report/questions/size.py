@@ -23,6 +23,7 @@ FEW_STAGES = ("mnli", "qqp")  # elsewhere
 SIZES = {"micro": (125, 250, 500, 1000, 2000, 4000)}  # rows, each twice the one before
 FEW_SIZES = (500, 2000, 8000)  # elsewhere: each four times the one before
 REGIMES = {SUM: "fixed steps", PER_ROW: "steps in proportion"}
+FEW_REGIMES = (SUM,)  # on real data: the one that varies the data alone
 SUFFIX = "_adversarial"  # of the twin of a target whose rows mislead
 # on real data: subsets of XNLI's rows, pairs in which a few words make another label right, and pairs that
 # differ in a word
@@ -61,21 +62,26 @@ def sizes(scale: Scale) -> tuple[int, ...]:
     return SIZES.get(scale.name, FEW_SIZES)
 
 
+def regimes(scale: Scale) -> tuple[str, ...]:
+    """The rules for the steps of a stage."""
+    return tuple(REGIMES) if scale.world.made else FEW_REGIMES
+
+
 def usual(size: int, steps: str, scale: Scale) -> str:
     """The rule for steps: where a size is the scale's own, both rules are one."""
     return SUM if size == scale.stage_rows else steps
 
 
 def runs(scale: Scale) -> list[Run]:
-    """Seed by seed: no intermediate task, and each task at each size with fixed steps and with steps in
-    proportion to its rows; each on every target and on its adversarial rows.
+    """Seed by seed: no intermediate task, and each task at each size with fixed steps and, in a constructed
+    world, with steps in proportion to its rows; each on every target and on its adversarial rows.
     """
     on = (*inside(pairs(scale)), *(outside for _, outside in pairs(scale)))
     plan = [(path, {}) for path in on]
     plan += [
         (path, {"size": size, "steps": usual(size, steps, scale)})
         for name in stages(scale)
-        for steps in REGIMES
+        for steps in regimes(scale)
         for size in sizes(scale)
         for path in paths(name, on)
     ]
@@ -137,12 +143,12 @@ def on_one(scale: Scale, outside: str) -> "Contrast":
 
 def contrasts(scale: Scale) -> "dict[str, Contrast]":
     """Slopes of the drop per doubling, with fixed steps first; what goes with them; and correlations."""
-    outside = tuple(x for _, x in pairs(scale))
+    outside, rules = tuple(x for _, x in pairs(scale)), {steps: REGIMES[steps] for steps in regimes(scale)}
     found = {
         f"drop per doubling, {told}": drop_of(scale, slope(scale, steps, outside))
-        for steps, told in REGIMES.items()
+        for steps, told in rules.items()
     }
-    for steps, told in REGIMES.items():
+    for steps, told in rules.items():
         found[MIXED[steps]] = mixed(scale, steps)
         found[f"Spearman correlation × 100 of rows and drop, {told}"] = correlated(scale, steps)
         found[f"the same, given the task's own score, {told}"] = correlated(scale, steps, given=True)
@@ -151,7 +157,7 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
         f"drop per doubling, {name}, fixed steps": drop_of(scale, slope(scale, SUM, outside, (name,)))
         for name in stages(scale)
     }
-    for steps in REGIMES:
+    for steps in rules:
         found[ADVERSARIAL[steps]] = drop_of(scale, slope(scale, steps, outside), measure="outside")
         found[RELATIVE[steps]] = drop_of(scale, slope(scale, steps, outside), measure="relative_drop")
     return found | {TARGETS_LEARNED: on_learned, ELSEWHERE: elsewhere}
