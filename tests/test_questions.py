@@ -199,7 +199,7 @@ def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_sa
     cell = f"**{told['verdict']}**<br>{told['name']}: {question_pages.interval_cell(told)}, 8 seeds<br>"
     assert f"(questions/adapters) | {cell}{questions.adapters.ELSEWHERE} ‡: " in front
     control = "<details><summary>the positive control is not found</summary>the positive control is"
-    assert f"<br>{control} **not found**: *SQuAD" in front
+    assert f"{control} **not found**: *SQuAD" in front
     assert front.startswith("Each interval stands alone. ‡: added after")
 
 

@@ -67,18 +67,18 @@ def answer_cell(question: Question, view: View) -> str:
         f"{row['name']}: {interval_cell(row)}, {view.progress(question).seeds} seeds",
         *(f"at its word: {each}" for each in told_of(question.literal, question, others)),
         *told_of(question.on_front, question, others),
-        *doubts(question, view, row, others),
     ]
-    return "<br>".join(told)
+    return "<br>".join(told) + doubts(question, view, row, others)
 
 
-def doubts(question: Question, view: View, row: dict, others: list[dict]) -> list[str]:
+def doubts(question: Question, view: View, row: dict, others: list[dict]) -> str:
     """The checks that an answer does not pass, folded: each says which it is until it is opened."""
     found = {"a gate fails" if row["verdict"] == UNTESTABLE else "a later check fails": failing(row, "")}
     for each in controls(question, others):
         if each["estimate"] is not None and not is_found(each):
             found["the positive control is not found"] = control(question, view, each)
-    return [f"<details><summary>{name}</summary>{says}</details>" for name, says in found.items() if says]
+    told = (f"<details><summary>{name}</summary>{says}</details>" for name, says in found.items() if says)
+    return "".join(told)
 
 
 def told_of(names: tuple[str, ...], question: Question, found: list[dict]) -> list[str]:
