@@ -27,7 +27,7 @@ from ...design.tasks import TARGETS, nine
 if TYPE_CHECKING:  # a study can also be run where pandas is not installed
     from ..contrasts import Cell, Ledger, Source, Weights
     from ..gates import Gate
-    from ..losses import Losses, Pair
+    from ..losses import Losses, Measure, Pair
     from ..stats import Interval
 
     Contrast = Weights | Callable[[Ledger], Interval]
@@ -157,6 +157,13 @@ def in_other_languages(weights: "Weights") -> "Contrast":
         return abroad(ledger).gap(weights)
 
     return gap
+
+
+def on_pairs(pairs: "Sequence[Pair]", weights: "Weights", measure: "Measure", part: str = "") -> "Contrast":
+    """A contrast of what is measured on pairs of a target and its twin. `part`: which languages count."""
+    from ..losses import WHOLE, Losses
+
+    return lambda ledger: Losses(ledger, pairs, measure, part or WHOLE).gap(weights)
 
 
 def over_learned(of: "Callable[[Scale, tuple[str, ...]], Weights]", targets: Sequence[str]) -> "Contrast":

@@ -11,12 +11,12 @@ from ...design.run import PER_ROW, PRETRAINED, SINGLE, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from . import Question, inside, joint, learned, seeds_at, singles, target_gates
+from . import Question, inside, joint, learned, on_pairs, seeds_at, singles, target_gates
 
 if TYPE_CHECKING:
     from ..contrasts import Cell, Ledger, Source, Weights
     from ..gates import Gate
-    from ..losses import Losses, Measure, Pair
+    from ..losses import Losses, Pair
     from ..stats import Interval
     from . import Contrast
 
@@ -86,13 +86,13 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     over_none = versus((joint(scale), PIVOT), ("", PIVOT), tuple(outside for _, outside in pairs(scale)))
     told: dict[str, Contrast] = {
         ANSWER: robust(scale, over),
-        "drop: mean of single tasks − joint": losses(scale, less, drop),
-        "relative drop, % of the score inside: mean of single tasks − joint": losses(
-            scale, less, relative_drop
+        "drop: mean of single tasks − joint": on_pairs(pairs(scale), less, drop),
+        "relative drop, % of the score inside: mean of single tasks − joint": on_pairs(
+            pairs(scale), less, relative_drop
         ),
-        DROP_AT_HOME: losses(scale, minus({}, home[0]), drop, *home[1:]),
-        "drop in other languages: mean of single tasks − joint": losses(
-            scale, minus({}, away[0]), drop, *away[1:]
+        DROP_AT_HOME: on_pairs(home[2], minus({}, home[0]), drop, home[1]),
+        "drop in other languages: mean of single tasks − joint": on_pairs(
+            away[2], minus({}, away[0]), drop, away[1]
         ),
         "score inside: joint − mean of single tasks": over_singles(scale, inside(pairs(scale))),
     }
@@ -155,18 +155,6 @@ def beyond(ledger: "Ledger") -> "Losses":
     from ..losses import Losses, effective_robustness
 
     return Losses(ledger, pairs(ledger.scale), effective_robustness, judged=judged(ledger.scale))
-
-
-def losses(
-    scale: Scale, weights: "Weights", measure: "Measure", part: str = "", only: "tuple[Pair, ...]" = ()
-) -> "Contrast":
-    """A contrast of what is measured on pairs. `part`: which languages count; `only`: which pairs do."""
-    from ..losses import WHOLE, Losses
-
-    def gap(ledger: "Ledger") -> "Interval":
-        return Losses(ledger, only or pairs(scale), measure, part or WHOLE).gap(weights)
-
-    return gap
 
 
 def gates_of_targets(ledger: "Ledger") -> "dict[str, Gate | None]":

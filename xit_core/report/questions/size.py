@@ -7,7 +7,7 @@ from ...design.run import PER_ROW, PRETRAINED, SUM, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TASKS
-from . import Question, inside, learned, seeds_at, target_gates
+from . import Question, inside, learned, on_pairs, seeds_at, target_gates
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,14 +126,11 @@ def slope(scale: Scale, steps: str, on: tuple[str, ...], tasks: tuple[str, ...] 
     }
 
 
-def drop_of(scale: Scale, weights: "Weights", part: str = "", measure: str = "drop") -> "Contrast":
-    """A contrast of drops, or of what else is measured on pairs. `part`: which languages count; `measure`: a
-    function of `losses`.
-    """
-    from .. import losses
+def drop_of(scale: Scale, weights: "Weights", part: str = "") -> "Contrast":
+    """A contrast of drops. `part`: which languages count."""
+    from ..losses import drop
 
-    of = getattr(losses, measure)
-    return lambda ledger: losses.Losses(ledger, pairs(scale), of, part or losses.WHOLE).gap(weights)
+    return on_pairs(pairs(scale), weights, drop, part)
 
 
 def on_one(scale: Scale, outside: str) -> "Contrast":
@@ -143,6 +140,8 @@ def on_one(scale: Scale, outside: str) -> "Contrast":
 
 def contrasts(scale: Scale) -> "dict[str, Contrast]":
     """Slopes of the drop per doubling, with fixed steps first; what goes with them; and correlations."""
+    from .. import losses
+
     outside, rules = tuple(x for _, x in pairs(scale)), {steps: REGIMES[steps] for steps in regimes(scale)}
     found = {
         f"drop per doubling, {told}": drop_of(scale, slope(scale, steps, outside))
@@ -152,14 +151,14 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
         found[MIXED[steps]] = mixed(scale, steps)
         found[f"Spearman correlation × 100 of rows and drop, {told}"] = correlated(scale, steps)
         found[f"the same, given the task's own score, {told}"] = correlated(scale, steps, given=True)
-        found[USUAL[steps]] = drop_of(scale, slope(scale, steps, outside), measure="inside")
+        found[USUAL[steps]] = on_pairs(pairs(scale), slope(scale, steps, outside), losses.inside)
     found |= {
         f"drop per doubling, {name}, fixed steps": drop_of(scale, slope(scale, SUM, outside, (name,)))
         for name in stages(scale)
     }
     for steps in rules:
-        found[ADVERSARIAL[steps]] = drop_of(scale, slope(scale, steps, outside), measure="outside")
-        found[RELATIVE[steps]] = drop_of(scale, slope(scale, steps, outside), measure="relative_drop")
+        found[ADVERSARIAL[steps]] = on_pairs(pairs(scale), slope(scale, steps, outside), losses.outside)
+        found[RELATIVE[steps]] = on_pairs(pairs(scale), slope(scale, steps, outside), losses.relative_drop)
     return found | {TARGETS_LEARNED: on_learned, ELSEWHERE: elsewhere}
 
 
