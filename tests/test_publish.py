@@ -1,6 +1,7 @@
 """The published ledger: every row as it was, to the bit; nothing left out unsaid; damage is one line."""
 
 import json
+import lzma
 import shutil
 import subprocess
 import sys
@@ -54,10 +55,15 @@ def enter(*runs: Run, **more) -> list[dict]:
 
 def published(scale: str = "smoke", keep: bool = False) -> Path:
     """The volume of the main study, from the working rows that are here, which then are gone."""
-    file = publish.publish_study("main", scale).files[0]
+    file = publish.publish_study("main", scale).file
     if not keep:
         shutil.rmtree(results.results_dir() / scale)
     return file
+
+
+def edited(file: Path, edit) -> None:
+    """Change the text of a volume."""
+    file.write_bytes(lzma.compress(edit(lzma.decompress(file.read_bytes()).decode()).encode()))
 
 
 ONE, TWO, STAGE = Run("xnli"), Run("mnli > xnli"), Run("mnli")
@@ -73,11 +79,11 @@ def test_rows_are_read_back_to_the_bit_whatever_they_are(rows, draw):
     rows = [{"id": f"run-{i}"} | row for i, row in enumerate(rows)]
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
         patched.setenv("XIT_RESULTS", folder)
-        file = publish.write_volume("main", "smoke", rows)[0]
-        before = [p.read_bytes() for p in sorted(Path(folder).iterdir())]
+        file = publish.write_volume("main", "smoke", rows)
+        before = file.read_bytes()
         assert exact(volumes.load_volume(file).rows()) == exact(rows)
         publish.write_volume("main", "smoke", json.loads(json.dumps(rows, sort_keys=True)))
-        assert [p.read_bytes() for p in sorted(Path(folder).iterdir())] == before
+        assert file.read_bytes() == before and [*Path(folder).iterdir()] == [file]
 
 
 def test_a_study_is_read_back_as_its_files_said_and_is_much_smaller():
@@ -87,13 +93,13 @@ def test_a_study_is_read_back_as_its_files_said_and_is_much_smaller():
     file = published("small")
     assert exact(results.rows("small")) == exact(before) and not results.row_files("small")
     assert len(before) == len(files) == len(results.frame("small")["id"].unique())
-    assert file.stat().st_size + volumes.items_of(file).stat().st_size < sizes / 2
+    assert file.stat().st_size < sizes / 10
     assert results.survey() == results.Survey(before, [], [], [])
 
 
 def test_a_line_is_a_row_in_the_order_of_ids():
     enter(TWO, ONE, STAGE)
-    lines = [json.loads(line) for line in published().read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in lzma.decompress(published().read_bytes()).decode().splitlines()]
     ids = [line["id"] for line in lines if "id" in line]
     assert ids == sorted(run.id for run in (ONE, TWO, STAGE)) and lines[0]["rows"] == 3
     assert all("part" in line for line in lines[1:-3])
@@ -112,19 +118,20 @@ def test_nothing_of_one_row_is_in_another_or_in_the_next_reading():
 def test_the_same_rows_are_the_same_bytes_and_then_files_keep_their_time(tmp_path):
     enter(ONE, TWO)
     file = published(keep=True)
-    before = [(p.read_bytes(), p.stat().st_mtime_ns) for p in (file, volumes.items_of(file))]
+    before = (file.read_bytes(), file.stat().st_mtime_ns)
     published()
-    assert [(p.read_bytes(), p.stat().st_mtime_ns) for p in (file, volumes.items_of(file))] == before
-    published_again = publish.publish_study("main", "smoke")  # from the volume alone
-    assert published_again.rows == 2
-    assert [(p.read_bytes(), p.stat().st_mtime_ns) for p in published_again.files] == before
+    assert (file.read_bytes(), file.stat().st_mtime_ns) == before
+    assert publish.publish_study("main", "smoke").rows == 2  # from the volume alone
+    assert (file.read_bytes(), file.stat().st_mtime_ns) == before
 
 
-def test_line_ends_of_another_system_are_no_damage():
-    before = enter(ONE, TWO)
-    file = published()
-    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
-    assert [results.read(run) for run in (ONE, TWO)] == before
+def test_what_another_library_compressed_otherwise_is_not_written_again():
+    enter(ONE, TWO)
+    file = published(keep=True)
+    text = lzma.decompress(file.read_bytes())
+    file.write_bytes(other := lzma.compress(text, preset=1))
+    published()
+    assert file.read_bytes() == other and len(results.rows("smoke")) == 2
 
 
 def test_the_mark_is_no_key_of_a_row():
@@ -155,7 +162,7 @@ def test_a_row_that_is_published_is_not_written_again():
     assert results.write(old | {"provenance": {"seconds": 9}}) == file
     enter(TWO)
     assert not results.row_file(ONE).exists() and file.read_bytes() == before
-    with pytest.raises(Bad, match=r"main-smoke\.jsonl: the ledger holds other scores .* never overwritten"):
+    with pytest.raises(Bad, match=r"main-smoke\.jsonl\.xz: the ledger holds other scores .* never over"):
         results.write(old | {"items": [1.0]})
 
 
@@ -170,7 +177,7 @@ def test_a_working_row_that_contradicts_a_published_one_is_neither_used_nor_publ
     )
     assert str(other) in found.damaged[0] and file.name in found.damaged[0] and "\n" not in found.damaged[0]
     assert not results.finished(ONE)
-    with pytest.raises(Bad, match="other scores than main-smoke.jsonl has"):
+    with pytest.raises(Bad, match="other scores than main-smoke.jsonl.xz has"):
         results.read(ONE)
     assert cli.main(["results", "publish", "--scale", "smoke"]) == 2
     said = capsys.readouterr().err
@@ -184,9 +191,9 @@ def test_two_volumes_that_contradict_each_other_are_named():
     enter(ONE)
     published()
     publish.write_volume("other", "smoke", [row(ONE, 51.0)])
-    assert "other-smoke.jsonl: other scores than main-smoke.jsonl" in results.survey("smoke").damaged[0]
+    assert "other-smoke.jsonl.xz: other scores than main-smoke.jsonl.xz" in results.survey("smoke").damaged[0]
     for ask in (lambda: results.rows("smoke"), lambda: publish.publish_study("main", "smoke")):
-        with pytest.raises(Bad, match="other-smoke.jsonl"):
+        with pytest.raises(Bad, match="other-smoke.jsonl.xz"):
             ask()
 
 
@@ -204,12 +211,12 @@ def test_a_volume_is_read_once_and_again_when_it_is_another(monkeypatch):
 
 
 @settings(MANY, max_examples=200)
-@given(st.sampled_from([".jsonl", ".parquet"]), st.data())
-def test_no_damage_of_a_volume_is_more_than_one_line_or_hides_that_rows_are_missing(suffix, draw):
+@given(st.data())
+def test_no_damage_of_a_volume_is_more_than_one_line_or_hides_that_rows_are_missing(draw):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
         patched.setenv("XIT_RESULTS", folder)
         before = enter(ONE, TWO)
-        file = published().with_suffix(suffix)
+        file = published()
         file.write_bytes(damaged(file.read_bytes(), draw))
         found = results.survey("smoke")
         if not found.damaged:
@@ -229,25 +236,24 @@ def test_no_damage_of_a_volume_is_more_than_one_line_or_hides_that_rows_are_miss
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (lambda file: file.unlink(), "main-smoke.jsonl: damaged (the file is gone"),
-        (lambda file: volumes.items_of(file).unlink(), "main-smoke.parquet: damaged (the file is gone"),
-        (lambda file: file.write_text(""), "it is empty"),
-        (lambda file: file.write_text("[]\n"), "needed: an object"),
-        (lambda file: file.write_text(f"<<<<<<< HEAD\n{file.read_text()}"), "conflict markers"),
-        (lambda file: file.write_text(file.read_text().rsplit("{", 2)[0]), "its lines are not those"),
-        (lambda file: file.write_text(file.read_text().replace('t":1', 't":2')), "not that of its sha256"),
+        (lambda file: file.write_bytes(b""), "damaged (LZMAError"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-99]), "ended before the end-of-stream"),
+        (lambda file: file.write_bytes(lzma.compress(b"\xff")), "damaged (UnicodeDecodeError"),
+        (lambda file: file.write_bytes(lzma.compress(b"")), "it is empty"),
+        (lambda file: file.write_bytes(lzma.compress(b"[]\n")), "needed: an object"),
+        (lambda file: edited(file, lambda text: text.rsplit("{", 2)[0]), "its lines are not those"),
+        (lambda file: edited(file, lambda text: text.replace('t":2', 't":1')), "not that of its sha256"),
         (lambda file: (file.unlink(), file.mkdir()), "no file of the ledger"),
-        (lambda file: [p.rename(p.with_stem("second-smoke")) for p in (file, volumes.items_of(file))],
-         "it is the volume main-smoke"),
+        (lambda file: file.rename(volumes.volume_file("second", "smoke")), "it is the volume main-smoke"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_volume_is_named_with_what_to_do(harm, said, capsys):
     enter(ONE, TWO)
     harm(published())
     for words in ("claims", "plan", "study"):
         assert cli.main([words, "--scale", "smoke"]) == 2
         told, err = capsys.readouterr()
-        assert said in err and err.count("\n") == 1 == err.count(".jsonl: ") + err.count(".parquet: ")
+        assert said in err and err.count("\n") == 1 == err.count(".jsonl.xz: ")
         assert err.count("restore it from git") == 1 and not told
     assert "left out of the ledger: 1 damaged" in chapters.View("smoke").left_out
     for words in (
@@ -258,21 +264,20 @@ def test_a_damaged_volume_is_named_with_what_to_do(harm, said, capsys):
         assert cli.main(words) == 2 and said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_a_run_that_a_damaged_volume_may_hold_is_not_said_to_be_unknown(suffix, tmp_path):
+def test_a_run_that_a_damaged_volume_may_hold_is_not_said_to_be_unknown(tmp_path):
     enter(ONE, TWO)
     file = published()
-    file.with_suffix(suffix).unlink()
-    with pytest.raises(Bad, match=rf"no run '{ONE.id}' in what can be read of the ledger; .*{file.stem}"):
+    file.write_bytes(b"")
+    with pytest.raises(Bad, match=rf"no run '{ONE.id}' in what can be read of the ledger; .*{file.name}"):
         export.write_submission([ONE.id], tmp_path / "to")
 
 
 def test_a_volume_of_a_newer_version_is_no_damage_but_cannot_be_read(monkeypatch):
     enter(ONE, TWO)
+    monkeypatch.setattr(volumes, "FORMAT", 3)
+    file = publish.write_volume("main", "smoke", [results.read(ONE)])
     monkeypatch.setattr(volumes, "FORMAT", 2)
-    file = publish.write_volume("main", "smoke", [results.read(ONE)])[0]
-    monkeypatch.setattr(volumes, "FORMAT", 1)
-    with pytest.raises(Bad, match="form 2, and this version of xit reads form 1"):
+    with pytest.raises(Bad, match="form 3, and this version of xit reads form 2"):
         volumes.load_volume(file)
 
 
@@ -287,7 +292,7 @@ def test_rows_that_are_not_published_are_counted_and_said(capsys, monkeypatch):
     results.write_file(results.row_file(ONE).with_name("gone-s1-00000000.json"), json.dumps(gone))
     assert cli.main(["results", "publish"]) == 0
     told = capsys.readouterr()
-    assert told.out.startswith("main at smoke: 1 rows: ") and "main-smoke.parquet" in told.out
+    assert told.out.startswith("main at smoke: 1 rows: ") and "main-smoke.jsonl.xz" in told.out
     assert f"smoke: left out: {results.row_file(TWO)}: damaged" in told.err
     assert (
         "smoke: 1 rows are left out: of another recipe, or of a task that is gone (gone-s1-00000000)"
@@ -337,15 +342,6 @@ def test_what_cannot_be_published_is_one_line(words, said, capsys):
     assert said in told and told.count("\n") == 1
 
 
-def test_a_study_without_items_has_no_parquet_file():
-    enter(ONE, TWO)
-    published()
-    before = [results.read(ONE) | {"items": [], "abroad": []}]
-    assert len(publish.write_volume("main", "smoke", before)) == 1
-    assert [p.name for p in results.results_dir().iterdir()] == ["main-smoke.jsonl"]
-    assert results.rows() == before
-
-
 # -- other machines ------------------------------------------------------------------------------------------
 
 
@@ -368,12 +364,10 @@ def test_a_published_row_that_contradicts_one_here_stops_a_merge(places):
     with pytest.raises(Bad, match="never overwritten"):
         merge.merge(places / "theirs")
     assert not results.finished(TWO)
-    harmed = {"parquet": lambda file: file.unlink(), "jsonl": lambda file: file.write_text("[]\n")}
-    for suffix, harm in harmed.items():
-        harm(places / f"theirs/main-smoke.{suffix}")
-        with pytest.raises(Bad, match=f"{suffix}: damaged .*; copy it again, .*; nothing was merged$") as bad:
-            merge.merge(places / "theirs")
-        assert "git" not in str(bad.value)
+    (places / "theirs/main-smoke.jsonl.xz").write_text("[]\n")
+    with pytest.raises(Bad, match=r"xz: damaged .*; copy it again; nothing was merged$") as bad:
+        merge.merge(places / "theirs")
+    assert "git" not in str(bad.value)
 
 
 @pytest.mark.parametrize("change", [{"path": "gone"}, {"scores": 3}, {"id": "another"}, {"sha256": "0"}])
@@ -385,25 +379,12 @@ def test_published_rows_of_another_machine_have_the_form_of_rows(places, change)
     assert not results.rows()
 
 
-def test_without_parquet_working_rows_and_published_ones_without_items_are_read(monkeypatch, capsys):
-    enter(ONE)
-    stage = enter(STAGE, items=[], abroad=[])
-    file = published()
-    (working,) = enter(TWO)
-    volumes._opened.cache_clear()
+def test_rows_are_published_and_read_where_parquet_is_not_installed(monkeypatch):
     for name in ("pyarrow", "pyarrow.parquet"):
         monkeypatch.setitem(sys.modules, name, None)
-    assert results.read(STAGE) == stage[0] and results.read(TWO) == working
-    assert results.finished(ONE), "nothing of it has to be made again"
-    for ask in (
-        lambda: results.read(ONE),
-        lambda: results.rows("smoke"),
-        lambda: publish.publish_study("main", "smoke"),
-    ):
-        with pytest.raises(Bad, match=r"main-smoke\.(jsonl|parquet): .*pip install pyarrow"):
-            ask()
-    found = results.survey("smoke")
-    assert found.files == [file] and len(found.damaged) == 1 and working in found.rows
+    before = enter(ONE, TWO)
+    published()
+    assert [results.read(run) for run in (ONE, TWO)] == before
 
 
 def test_the_ledger_is_read_and_published_without_torch():
@@ -456,7 +437,7 @@ def test_the_repository_stays_small():
     if not (files := own()):
         pytest.skip("no checkout of git")
     kept = [file for file in files if "encoders" not in file.relative_to(ROOT).parts[:2]]
-    assert sum(file.stat().st_size for file in kept) <= 30 << 20
+    assert sum(file.stat().st_size for file in kept) <= 20 << 20
     assert len(files) <= 300
 
 

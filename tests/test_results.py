@@ -348,7 +348,7 @@ def test_old_rows_without_a_hash_are_read_and_new_ones_say_theirs():
 
 def test_every_row_of_the_projects_own_ledger_is_whole(monkeypatch):
     monkeypatch.delenv("XIT_RESULTS")
-    if not list((places.ROOT / "book/results").glob("*.jsonl")):
+    if not list((places.ROOT / "book/results").glob("*.jsonl.xz")):
         pytest.skip("no ledger here")
     assert results.survey().damaged == [] and results.rows()
 

@@ -10,25 +10,25 @@ from ..machine.places import executed_dir
 from . import volumes
 from .results import ADVICE, ELSEWHERE, ROW, checked, differ, flaw, held, rows, run_of_row, write
 
-COPY_VOLUME = "copy it again, and the file of the same name beside it; nothing was merged"
+COPY_VOLUME = "copy it again; nothing was merged"
 
 
 def merge(folder: Path) -> tuple[int, int, int]:
     """Copy what another machine finished into this ledger.
 
     Files are looked for at any depth: rows *.json and executed notebooks *.ipynb in folders named like a
-    scale, and published rows in <study>-<scale>.jsonl. All new rows become working rows. An existing notebook
-    is not replaced; of several of one name the first is copied.
+    scale, and published rows in <study>-<scale>.jsonl.xz. All new rows become working rows. An existing
+    notebook is not replaced; of several of one name the first is copied.
     Returns (rows copied, rows that were here already, notebooks copied).
     Raises: Bad, before anything is written, for a row that contradicts one here or belongs to no run that
     this version makes.
     """
     if not folder.is_dir():
-        raise Bad(f"no folder {folder}; name the one that holds <scale>/<run>.json or <study>-<scale>.jsonl")
+        raise Bad(f"no folder {folder}; name the one that holds {volumes.NAMES_OF_FILES}")
     folder = folder.resolve()
     paths = [path for path in folder.rglob("*.*") if not hidden(path.relative_to(folder))]
     in_scales = sorted(path for path in paths if path.parent.name in SCALES)
-    published = sorted({path.with_suffix(".jsonl") for path in paths if volumes.scale_of(path) in SCALES})
+    published = sorted(path for path in paths if volumes.scale_of(path) in SCALES)
     incoming: dict[str, dict] = {}
     batches = [([foreign(file)], file) for file in in_scales if file.suffix == ".json"]
     batches += [(foreign_rows(file), file) for file in published]
@@ -43,8 +43,8 @@ def merge(folder: Path) -> tuple[int, int, int]:
         if path.suffix == ".ipynb" and not path.name.endswith(".failed.ipynb") and path.stem != "analysis"
     ]
     if not incoming and not books:
-        names = "<scale>/<run>.json and <study>-<scale>.jsonl"
-        raise Bad(f"{folder} holds no row and no notebook; rows are {names}, of {', '.join(SCALES)}")
+        rows_are = f"rows are {volumes.NAMES_OF_FILES}, of {', '.join(SCALES)}"
+        raise Bad(f"{folder} holds no row and no notebook; {rows_are}")
     for book in books:
         notebook(book)
     targets = {executed_dir() / path.parent.name / path.name: path for path in reversed(books)}

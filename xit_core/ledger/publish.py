@@ -1,8 +1,8 @@
-"""Publishing working rows: a study's finished runs at a scale become a volume of two files kept in git."""
+"""Publishing working rows: a study's finished runs at a scale become a volume, one file kept in git."""
 
 import hashlib
 import json
-import math
+import lzma
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +19,14 @@ OTHER = "other"  # the volume of rows that belong to no study
 
 @dataclass(frozen=True)
 class Published:
-    """A published volume: its files, its number of rows, and a line for each kind of rows left out."""
+    """A published volume: its file, its number of rows, and a line for each kind of rows left out."""
 
-    files: list[Path]
+    file: Path
     rows: int
     left_out: list[str]
 
     def __str__(self) -> str:
-        sizes = " and ".join(f"{file.stat().st_size:,} bytes in {file}" for file in self.files)
-        return f"{self.rows:,} rows: {sizes}"
+        return f"{self.rows:,} rows: {self.file.stat().st_size:,} bytes in {self.file}"
 
 
 def publish_study(study: str, scale: str) -> Published:
@@ -97,34 +96,27 @@ def members(study: str, scale: str, ids: list[str]) -> set[str]:
 # -- writing -------------------------------------------------------------------------------------------------
 
 
-def write_volume(study: str, scale: str, rows: list[dict]) -> list[Path]:
-    """Write a volume, read it back to check it, then replace the existing one; return its files.
+def write_volume(study: str, scale: str, rows: list[dict]) -> Path:
+    """Write a volume, read it back to check it, then replace the existing one; return its file.
 
-    Raises: Bad when it cannot be written, or Parquet is not installed.
+    A file with the same text is not replaced. It keeps its time, so no analysis becomes outdated.
+    Raises: Bad when it cannot be written.
     """
-    file, lists = volumes.volume_file(study, scale), lists_of(rows)
+    file, text = volumes.volume_file(study, scale), volume_text(study, scale, rows)
 
-    def make(aside: Path) -> list[str]:
-        draft = aside / file.name
-        items = parquet(volumes.items_of(draft), lists) if lists else ""
-        draft.write_text(volume_text(study, scale, rows, lists, items), encoding="utf-8", newline="\n")
+    def make(draft: Path) -> None:
+        draft.write_bytes(lzma.compress(text.encode()))
         same(volumes.load_volume(draft).rows(), rows, file)
-        made = (volumes.items_of(draft), draft)
-        return [path.name for path in made if path.exists() and not there(path, file.parent)]
 
-    files.write_together(file.parent, make, str(file), results.ELSEWHERE)
-    if not lists:
-        volumes.items_of(file).unlink(missing_ok=True)
-    return [path for path in (file, volumes.items_of(file)) if path.exists()]
+    return file if there(text, file) else files.write_whole(file, make, results.ELSEWHERE)
 
 
-def there(made: Path, folder: Path) -> bool:
-    """Whether the folder has this file with the same content already.
-
-    Such a file is not replaced. It keeps its time, so no analysis becomes outdated.
-    """
-    old = folder / made.name
-    return old.is_file() and old.read_bytes() == made.read_bytes()
+def there(text: str, file: Path) -> bool:
+    """Whether a volume's file has this text already."""
+    try:
+        return file.exists() and volumes.volume_text(file) == text
+    except Bad:
+        return False
 
 
 def same(found: list[dict], rows: list[dict], file: Path) -> None:
@@ -136,59 +128,19 @@ def same(found: list[dict], rows: list[dict], file: Path) -> None:
         raise Bad(f"{file}: not written: read back, the rows are not the same; please report this")
 
 
-def lists_of(rows: list[dict]) -> dict[str, dict[str, list[float]]]:
-    """The fields of rows that go into the Parquet file: id -> field -> list."""
-    by_id = {
-        row["id"]: {name: row[name] for name in volumes.ITEMS if are_numbers(row.get(name))} for row in rows
-    }
-    return {run_id: lists for run_id, lists in by_id.items() if lists}
-
-
-def are_numbers(value: object) -> bool:
-    """Whether a value is a non-empty list of finite floats only, which Parquet gives back unchanged."""
-    return (
-        isinstance(value, list)
-        and value != []
-        and all(type(number) is float and math.isfinite(number) for number in value)
-    )
-
-
-def volume_text(study: str, scale: str, rows: list[dict], lists: dict[str, dict], items: str) -> str:
-    """The lines of a volume; the first has the hashes of the others and of the Parquet file."""
-    beside = {row["id"]: [*lists.get(row["id"], ())] for row in rows}
-    remainders = [
-        {field: value for field, value in row.items() if field not in ("id", *beside[row["id"]])}
-        for row in rows
-    ]
-    content = factored.factored(remainders)
-    heads = [f'{{"part":{json.dumps(name)},"is":{part}}}\n' for name, part in content.parts.items()]
-    for (run_id, names), line in zip(beside.items(), content.lines, strict=True):
-        heads.append(f'{{"id":{json.dumps(run_id)},"beside":{factored.text_of(names)},"is":{line}}}\n')
-    body = "".join(heads)
+def volume_text(study: str, scale: str, rows: list[dict]) -> str:
+    """The lines of a volume; the first has the hash of the others."""
+    ids = [row["id"] for row in rows]
+    content = factored.factored([{field: row[field] for field in row if field != "id"} for row in rows])
+    lines = [f'{{"part":{json.dumps(name)},"is":{part}}}\n' for name, part in content.parts.items()]
+    own = zip(ids, content.lines, strict=True)
+    lines += [f'{{"id":{json.dumps(run_id)},"is":{line}}}\n' for run_id, line in own]
+    body = "".join(lines)
     header = {
         "format": volumes.FORMAT, "study": study, "scale": scale, "rows": len(rows), "mark": content.mark,
-        "lines": hashlib.sha256(body.encode()).hexdigest(), "items": items, "shared": content.shared,
+        "lines": hashlib.sha256(body.encode()).hexdigest(), "shared": content.shared,
     }  # fmt: skip
     return f"{factored.text_of(files.sealed(header))}\n{body}"
-
-
-def parquet(file: Path, lists: dict[str, dict[str, list[float]]]) -> str:
-    """Write the items of rows to a Parquet file and return its hash; the same items give the same bytes.
-
-    Raises: Bad where Parquet is not installed.
-    """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as library
-    except ImportError:
-        raise Bad(f"{file.name}: no items can be published here; {volumes.PARQUET}") from None
-    kind = pa.list_(pa.float64())
-    columns = {
-        name: pa.array([fields.get(name) for fields in lists.values()], kind) for name in volumes.ITEMS
-    }
-    table = pa.table({"id": pa.array(lists, pa.string())} | columns)
-    library.write_table(table, file, compression="zstd", compression_level=19, use_dictionary=False)
-    return files.sha256(file)
 
 
 def scales_with_rows(study: str) -> list[str]:

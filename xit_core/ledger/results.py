@@ -240,7 +240,7 @@ def rows(scale: str | None = None) -> list[dict]:
     """
     surveyed = survey(scale)
     for line, file in zip(surveyed.damaged, surveyed.files, strict=True):
-        if file.suffix == ".jsonl":
+        if volumes.scale_of(file):
             raise Bad(line)
     return surveyed.rows
 
@@ -266,10 +266,10 @@ def every(scale: str | None, found: Survey) -> Iterator[tuple[dict, Path]]:
     """Each row of the ledger with its file, published rows first; damaged files are added to `found`."""
     for file in volumes.volume_files(scale) + row_files(scale):
         try:
-            for row in volumes.open_volume(file).rows() if file.suffix == ".jsonl" else [checked(file)]:
+            for row in volumes.open_volume(file).rows() if volumes.scale_of(file) else [checked(file)]:
                 yield row, file
         except Bad as error:
-            if file.suffix == ".jsonl" or file.parent.name in SCALES:  # else it need not be a row
+            if volumes.scale_of(file) or file.parent.name in SCALES:  # else it need not be a row
                 found.damaged.append(str(error))
                 found.files.append(file)
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 from ..design.tasks import TARGETS
-from ..ledger import results
+from ..ledger import results, volumes
 from ..machine.errors import Bad
 from ..machine.places import reading
 from . import verdicts
@@ -94,11 +94,11 @@ def common_scales(first: Path, second: Path, only: str | None = None) -> list[st
 def scales_of(folder: Path) -> list[str]:
     """The scales that a ledger has files of. Raises: Bad when the folder is no ledger."""
     if not folder.is_dir():
-        raise Bad(f"no folder {folder}; name a ledger: it holds <scale>/<run>.json or <study>-<scale>.jsonl")
+        raise Bad(f"no folder {folder}; name a ledger: it holds {volumes.NAMES_OF_FILES}")
     with reading(folder):
         names = results.scales()
     if not names:
-        raise Bad(f"{folder} is no ledger: it holds neither <scale>/<run>.json nor <study>-<scale>.jsonl")
+        raise Bad(f"{folder} is no ledger: it holds no {volumes.NAMES_OF_FILES}")
     return names
 
 

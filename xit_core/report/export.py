@@ -10,7 +10,7 @@ from pathlib import Path
 from ..data import reading
 from ..design.run import Run
 from ..design.tasks import TASKS
-from ..ledger import predictions, results
+from ..ledger import predictions, results, volumes
 from ..machine import files
 from ..machine.errors import Bad
 from ..metrics import submission
@@ -74,9 +74,9 @@ def missing(name: str, ledger: results.Survey) -> str:
     """The message about a run without a row: its file or a volume is damaged, or there is none."""
     damaged = dict(zip(ledger.files, ledger.damaged, strict=True))
     own = [line for file, line in damaged.items() if file.stem == name]
-    volumes = [line for file, line in damaged.items() if file.suffix == ".jsonl"]
-    if own or volumes:
-        return own[0] if own else f"no run {name!r} in what can be read of the ledger; {volumes[0]}"
+    of_volumes = [line for file, line in damaged.items() if volumes.scale_of(file)]
+    if own or of_volumes:
+        return own[0] if own else f"no run {name!r} in what can be read of the ledger; {of_volumes[0]}"
     lists = "`xit plan --study <study> --scale <scale>` lists the ids of a study, and which runs are done"
     return f"no run {name!r} in the ledger {results.results_dir()}; {lists}"
 
