@@ -27,12 +27,14 @@ from xit_core.ledger import results
 from xit_core.machine import errors, places
 from xit_core.machine.places import ROOT
 from xit_core.report import (
+    appendix,
     chapters,
     claim_pages,
     claims,
     estimate,
     front,
     markdown,
+    notebook_pages,
     pages,
     performance,
     verdicts,
@@ -278,7 +280,7 @@ def test_the_front_page_has_micro_small_and_paper_side_by_side_and_says_what_is_
 
 def test_a_notebook_is_a_page_with_folded_code_and_the_commands_that_execute_it(tmp_path):
     file = ROOT / "book/executed/micro/mnli-31137700.ipynb"
-    page = nbformat.reads(pages.notebook_page(file, "2_intermediate"), as_version=4)
+    page = nbformat.reads(notebook_pages.notebook_page(file, "2_intermediate"), as_version=4)
     stored = nbformat.read(file, as_version=4)
     nbformat.validate(page)
     assert all("hide-input" in cell.metadata.tags for cell in page.cells if cell.cell_type == "code")
@@ -289,30 +291,32 @@ def test_a_notebook_is_a_page_with_folded_code_and_the_commands_that_execute_it(
     assert "xit run mnli --scale micro --seed 0\n" in box
     assert "papermill notebooks/2_intermediate.ipynb again.ipynb" in box and "-p path mnli" in box
     assert "-p seed 0" in box  # all seeds, where the template has the first alone
-    spaced = pages.run_it("3_target", {"path": "mnli > xnli, $(x)", "scale": "micro", "seed": 1})
+    spaced = notebook_pages.run_it("3_target", {"path": "mnli > xnli, $(x)", "scale": "micro", "seed": 1})
     assert "xit run 'mnli > xnli, $(x)' --scale micro --seed 1" in spaced
-    assert "xit run" not in pages.run_it("4_analysis", {"scale": "micro"})
+    assert "xit run" not in notebook_pages.run_it("4_analysis", {"scale": "micro"})
     assert "took" not in box + spaced
     row = synthetic.row(Run("mnli", "micro", 1))
     results.write(row | {"provenance": row["provenance"] | {"seconds": 90.0}})
-    assert "this took 1.5 minutes" in pages.run_it("2_intermediate", {"path": "mnli", "scale": "micro"})
+    told = notebook_pages.run_it("2_intermediate", {"path": "mnli", "scale": "micro"})
+    assert "this took 1.5 minutes" in told
     results.write(synthetic.row(Run("qqp", "micro", 1)))  # which took no time worth a minute
-    told = pages.run_it("2_intermediate", {"path": "qqp", "scale": "micro"})
+    told = notebook_pages.run_it("2_intermediate", {"path": "qqp", "scale": "micro"})
     assert re.search(r"this took \d+\.\d seconds", told)
 
 
 def test_a_notebook_is_opened_where_the_repository_is_known(monkeypatch):
     monkeypatch.delenv("XIT_REPOSITORY", raising=False)
-    assert "a service such as binder" in pages.launch("3_target").lower()
+    assert "a service such as binder" in notebook_pages.launch("3_target").lower()
     for address, place in {
         "https://github.com/us/xit": "us/xit/HEAD",
         "https://github.com/us/xit.git/tree/v1.0": "us/xit/v1.0",
     }.items():
         monkeypatch.setenv("XIT_REPOSITORY", address)
-        assert f"/v2/gh/{place}?urlpath=lab/tree/notebooks/3_target.ipynb" in pages.launch("3_target")
+        opened = f"/v2/gh/{place}?urlpath=lab/tree/notebooks/3_target.ipynb"
+        assert opened in notebook_pages.launch("3_target")
     for other in ("https://github.com/us", "git@github.com:us/xit", "https://example.org/us/xit"):
         monkeypatch.setenv("XIT_REPOSITORY", other)
-        assert "mybinder" not in pages.launch("3_target")
+        assert "mybinder" not in notebook_pages.launch("3_target")
 
 
 def test_results_json_has_every_key_at_every_scale():
@@ -336,7 +340,7 @@ def test_smoke_is_shown_only_when_it_is_alone():
 
 def test_data_are_listed_with_hashes_and_stand_ins(tmp_path):
     synthetic.fill("small", every=40)
-    text = pages.data_tables(pages.views()[0])
+    text = appendix.data_tables(pages.views()[0])
     cells = [line.split(" | ") for line in text.splitlines() if "made/up" in line]
     assert {line[3] for line in cells} == {"yes", "no"} and "enenenenen" in text
     # every row that was set aside has its reason
@@ -344,14 +348,14 @@ def test_data_are_listed_with_hashes_and_stand_ins(tmp_path):
 
 
 def test_rows_of_the_ledger_that_are_older_than_reasons_still_say_how_many_were_set_aside():
-    part = pages.pd.DataFrame(
+    part = appendix.pd.DataFrame(
         [{"dropped": 3, "counts": {}, "note": ""}, {"dropped": 0, "counts": {}, "note": "a sample"}]
     )
-    assert pages._happened(part) == "3 set aside; a sample"
+    assert appendix._happened(part) == "3 set aside; a sample"
 
 
 def test_every_task_is_in_the_catalogue_with_its_commit_and_licence():
-    text = pages.catalogue()
+    text = appendix.catalogue()
     for task in TASKS.values():
         assert f"`{task.name}`" in text and task.revision[:10] in text and task.licence in text
 
