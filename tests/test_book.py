@@ -28,6 +28,7 @@ from xit_core.machine import errors, places
 from xit_core.machine.places import ROOT
 from xit_core.report import (
     appendix,
+    cells,
     chapters,
     claim_pages,
     claims,
@@ -40,6 +41,7 @@ from xit_core.report import (
     verdicts,
 )
 from xit_core.report.contrasts import Short
+from xit_core.report.view import EMPTY, View
 
 BOOK = ROOT / "book"
 PROSE = {page.name: page.read_text(encoding="utf8") for page in sorted(BOOK.glob("*.md"))}
@@ -131,7 +133,7 @@ def test_the_front_page_shows_what_the_claims_say(tmp_path):
     text = "".join(front.parts(views, tmp_path).values())
     for row in table:
         line = next(x for x in text.splitlines() if x.startswith("| ") and f"#claim-{row['id']}" in x)
-        assert chapters.estimate_cell(row) in line and front.verdict(row, plain=False) in line
+        assert cells.estimate_cell(row) in line and front.verdict(row, plain=False) in line
         assert (f"{len(row['runs'])} runs" in line) == bool(row["runs"])
         assert line.count("not run yet") == 2 * (row["number"] <= claims.MEASURED)
     first = table[0]
@@ -150,7 +152,7 @@ def test_the_front_page_has_a_figure_of_the_claims_for_a_page_and_for_a_phone(tm
     text = front.parts(views, tmp_path)["front.md"]
     assert {file.name for file in (tmp_path / "figures").iterdir()} == {"overview.svg", "overview-narrow.svg"}
     rows = [row for row in verdicts.table("small")[: claims.MEASURED] if row["low"] is not None]
-    assert rows and all(f"{chapters.estimate_cell(row)}, {row['direction']}" in text for row in rows)
+    assert rows and all(f"{cells.estimate_cell(row)}, {row['direction']}" in text for row in rows)
 
 
 def test_the_figure_of_the_claims_is_named_by_how_they_ended():
@@ -165,31 +167,31 @@ def test_the_figure_of_the_claims_is_named_by_how_they_ended():
 
 def test_a_claim_about_each_task_says_why_it_is_open_where_the_mean_is_clear():
     row = {"id": "tydiqa", "direction": "open", "low": -4.0, "joint_low": -5.0, "joint_high": -1.0}
-    assert chapters.is_clear_on_average(row)
+    assert cells.is_clear_on_average(row)
     for other in ({"direction": "fails"}, {"low": None}, {"joint_high": 1.0}, {"id": "multitask"}):
-        assert not chapters.is_clear_on_average(row | other)
+        assert not cells.is_clear_on_average(row | other)
     below_its_limit = {"id": "retrieval", "joint_low": 1.0, "joint_high": 4.0}
-    assert chapters.is_clear_on_average(row | below_its_limit)
-    assert not chapters.is_clear_on_average(row | below_its_limit | {"joint_high": 6.0})
+    assert cells.is_clear_on_average(row | below_its_limit)
+    assert not cells.is_clear_on_average(row | below_its_limit | {"joint_high": 6.0})
 
 
 def test_a_claim_whose_runs_are_missing_is_not_finished_and_none_that_was_measured_is():
     synthetic.fill("small", every=3)
-    view = chapters.View("small")
+    view = View("small")
     rows = [row for row in view.claims[: claims.MEASURED] if row["direction"] == "open"]
     assert {front.state(row) == "not finished" for row in rows if row["low"] is None} == {True}
     assert "not finished" in front.tally(view) and "| not finished |" in front.standing([view])
     measured = {"direction": "open", "low": -1.0, "number": 1}
     assert front.state(measured) == "open" and front.state(measured | {"direction": "holds"}) == "holds"
     unfinished = next(row for row in rows if row["low"] is None)
-    assert chapters.verdict_cell(unfinished) == "not finished"
+    assert cells.verdict_cell(unfinished) == "not finished"
     checked = {"direction": "open", "low": None, "number": claims.MEASURED + 1}
     assert front.state(checked) == "open"
 
 
 def test_before_a_claim_about_each_task_is_judged_the_tasks_that_are_there_are_shown(monkeypatch):
     synthetic.fill("small")
-    view = chapters.View("small")
+    view = View("small")
     row = next(row for row in view.claims if row["id"] == "retrieval")
     judged = claim_pages._by_task(row, view)
     assert "can be open where their mean is clear" in judged
@@ -202,11 +204,11 @@ def test_before_a_claim_about_each_task_is_judged_the_tasks_that_are_there_are_s
 
 def test_the_notebook_of_the_analysis_shows_every_claim_with_its_state():
     synthetic.fill("small", every=3)
-    view = chapters.View("small")
-    table = chapters.claims_frame(view)
+    view = View("small")
+    table = cells.claims_frame(view)
     assert list(table.index) == [row["number"] for row in view.claims]
-    assert list(table.verdict) == [chapters.state(row) for row in view.claims]
-    assert table.estimate[1] == chapters.estimate_cell(view.claims[0]) and table.claimed[1] == "8.2"
+    assert list(table.verdict) == [cells.state(row) for row in view.claims]
+    assert table.estimate[1] == cells.estimate_cell(view.claims[0]) and table.claimed[1] == "8.2"
 
 
 def test_a_verdict_is_explained_step_by_step_with_the_numbers_of_the_table():
@@ -215,8 +217,8 @@ def test_a_verdict_is_explained_step_by_step_with_the_numbers_of_the_table():
     told = claim_pages.worked_example(pages.views())
     assert told.startswith(f"1. *The claim.* {row['says']}. At `small`")
     assert all(markdown.number(row[key], "+,.1f") in told for key in ("estimate", "low", "joint_high"))
-    assert chapters.MARK[row["direction"]] in told
-    assert claim_pages.worked_example([chapters.View("paper")]) == chapters.EMPTY
+    assert cells.MARK[row["direction"]] in told
+    assert claim_pages.worked_example([View("paper")]) == EMPTY
 
 
 def test_every_measured_claim_stands_once_in_the_discussion_at_each_scale_that_has_run():
@@ -362,9 +364,9 @@ def test_every_task_is_in_the_catalogue_with_its_commit_and_licence():
 
 def test_a_chapter_shows_the_same_predictions_under_every_protocol():
     synthetic.fill("smoke")
-    text = chapters.protocols(chapters.View("smoke"))
+    text = chapters.protocols(View("smoke"))
     assert "`made-up/other`" in text and "`made-up`" in text
-    assert chapters.protocols(chapters.View("base")) == ""
+    assert chapters.protocols(View("base")) == ""
 
 
 def test_every_run_has_an_anchor_and_its_row_can_be_fetched(tmp_path):
@@ -429,7 +431,7 @@ def test_damaged_files_of_the_ledger_and_damaged_notebooks_are_named_and_left_ou
         and (extra / "notebooks/smoke/c.ipynb").is_file()
     )
     assert (out / "2_intermediate.md").is_file()  # its only notebook is damaged
-    assert "left out of the ledger: 2 damaged" in front.tally(chapters.View("smoke"))
+    assert "left out of the ledger: 2 damaged" in front.tally(View("smoke"))
 
 
 def test_a_scale_that_has_damaged_files_only_is_named_too(places):
@@ -532,7 +534,7 @@ def test_figures_of_trainings_are_named_by_what_they_show():
     assert chapters.losses_in_words(several) == "The loss falls in 1 of 2 trainings."
     assert chapters.losses_in_words([]) == chapters.dose_in_words([]) == performance.reached([]) == ""
     rows = synthetic.fill("smoke")
-    frame = chapters.View("smoke").frame
+    frame = View("smoke").frame
     assert re.fullmatch(
         r"Raw retrieval ends below its start in \d of 2 trainings.", chapters.dose_in_words(rows)
     )

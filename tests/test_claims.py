@@ -15,7 +15,6 @@ from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, languages
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import results_dir
 from xit_core.report import (
-    chapters,
     checks,
     claim_pages,
     claims,
@@ -30,6 +29,7 @@ from xit_core.report import (
 )
 from xit_core.report.contrasts import BASELINE
 from xit_core.report.sensitivity import by_protocol, trains_on_target
+from xit_core.report.view import View
 
 KEYS = [
     "id",
@@ -565,7 +565,7 @@ def view(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XIT_RESULTS", str(tmp_path_factory.mktemp("results")))
         fill("micro")
-        view = chapters.View("micro")
+        view = View("micro")
         assert view.sensitivity  # measured while the ledger is there
         yield view
 
@@ -670,7 +670,7 @@ def test_the_page_of_a_claim_says_the_range_and_changes_with_one_score(view, tmp
         row for row in view.rows if (row["source"], row["on"], row["lang"]) == ("squad1", "panx", "en")
     )
     scores = [score | {"value": score["value"] + 9} for score in row["scores"]]
-    other = chapters.View("micro")
+    other = View("micro")
     other.rows = [each | {"scores": scores} if each["id"] == row["id"] else each for each in view.rows]
     other.findings = view.findings
     after = claim_pages.sections([other], tmp_path)["claims/squad.md"]

@@ -22,7 +22,8 @@ from xit_core.design.run import Run
 from xit_core.ledger import factored, merge, publish, results, volumes
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import ROOT
-from xit_core.report import chapters, export, pages
+from xit_core.report import export, pages
+from xit_core.report.view import View
 from xit_core.run import launch, workflow
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -255,7 +256,7 @@ def test_a_damaged_volume_is_named_with_what_to_do(harm, said, capsys):
         told, err = capsys.readouterr()
         assert said in err and err.count("\n") == 1 == err.count(".jsonl.xz: ")
         assert err.count("restore it from git") == 1 and not told
-    assert "left out of the ledger: 1 damaged" in chapters.View("smoke").left_out
+    assert "left out of the ledger: 1 damaged" in View("smoke").left_out
     for words in (
         ["results", "publish"],
         ["results", "publish", "--scale", "smoke"],

@@ -18,8 +18,8 @@ from xit_core.design.tasks import INTERMEDIATES, NLI, TARGETS, TASKS, languages
 from xit_core.ledger import results
 from xit_core.machine.errors import Bad
 from xit_core.report import (
-    chapters,
     contrasts,
+    figures,
     gates,
     losses,
     markdown,
@@ -31,6 +31,7 @@ from xit_core.report import (
 )
 from xit_core.report.contrasts import BASELINE, Ledger, versus
 from xit_core.report.questions import shift, size
+from xit_core.report.view import View
 from xit_core.run import launch
 
 
@@ -84,7 +85,7 @@ def test_runs_that_differ_in_rows_are_cells_of_their_own(monkeypatch):
         results.write(row | {"scores": [s | {"value": run.size / 10} for s in row["scores"]]})
     told = replace(made, cell_of=lambda run: (str(run.size), run.lang, run.on))
     assert questions.answers(told, SCALES["micro"])[0]["estimate"] == pytest.approx(10)
-    assert chapters.View("micro").stored and not chapters.View("micro").rows  # in its own chapter only
+    assert View("micro").stored and not View("micro").rows  # in its own chapter only
 
 
 def test_its_page_is_written_for_every_scale_with_rows(question, tmp_path):
@@ -326,12 +327,12 @@ def test_runs_that_only_a_question_has_are_in_its_chapter_alone():
     assert others and not others & main and questions.own_runs(SCALES["base"]) == set()
     for run in studies.runs("adapters", micro)[:700:7]:
         results.write(synthetic.row(run))
-    view = chapters.View("micro")
+    view = View("micro")
     assert {row["id"] for row in view.rows} <= main and len(view.stored) == 100 > len(view.rows) > 0
 
 
 def test_what_was_added_after_the_answer_decides_nothing_and_is_marked():
-    question, view = questions.QUESTIONS["adapters"], chapters.View("micro")
+    question, view = questions.QUESTIONS["adapters"], View("micro")
     rows = adapters_ledger(lambda run: 6.0 * bool(joint_by_adapters(run)))
     failed = {"old": gates.Gate(True, "2 of 2"), question.later[0]: gates.Gate(False, "4 of 9")}
     question = replace(question, gates=lambda ledger: failed)
@@ -364,7 +365,7 @@ def test_a_contrast_that_sees_less_than_a_point_has_two_digits():
 
 
 def told_view(question, found, finished, ledger=None):
-    view = chapters.View("micro")
+    view = View("micro")
     view._asked[question.id] = ledger, found
     view._progress[question.id] = questions.Progress(9 if finished else 8, 9, 3)
     return view
@@ -396,7 +397,7 @@ def test_what_is_said_before_every_run_is_there_is_no_answer():
     assert question_pages.failing(wide[0]) == "a gate fails: single tasks: 4 of 9"
     for row in adapters_ledger(lambda run: 0.0):
         results.write(row)
-    finished = chapters.View("micro")
+    finished = View("micro")
     assert question_pages.is_finished(question, finished)
     assert question_pages.answer_cell(question, finished).count("not finished") == 0
 
@@ -453,10 +454,10 @@ def test_an_interval_that_reaches_into_no_difference_says_so():
 
 def test_what_is_simulated_is_said_where_it_is_not_the_real_thing():
     question = questions.QUESTIONS["alignment"]
-    assert "no human feedback" in question_pages.simulated(question, chapters.View("micro"))
-    assert question_pages.simulated(question, chapters.View("small")) == ""
-    assert question_pages.tested(question, chapters.View("micro")).endswith("at most 100 rows of a language")
-    assert "100 to 1,000 rows" in question_pages.tested(question, chapters.View("small"))
+    assert "no human feedback" in question_pages.simulated(question, View("micro"))
+    assert question_pages.simulated(question, View("small")) == ""
+    assert question_pages.tested(question, View("micro")).endswith("at most 100 rows of a language")
+    assert "100 to 1,000 rows" in question_pages.tested(question, View("small"))
 
 
 def test_scores_in_other_languages_leave_out_english():
@@ -878,7 +879,7 @@ def test_in_the_published_rows_a_planted_effect_is_found_and_a_placebo_is_not(na
 
 
 def test_every_figure_of_a_question_has_a_caption():
-    assert set(question_pages.FIGURES) <= set(chapters.CAPTIONS)
+    assert set(question_pages.FIGURES) <= set(figures.CAPTIONS)
 
 
 def test_a_size_of_the_scale_itself_is_trained_once():

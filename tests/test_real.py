@@ -14,14 +14,16 @@ from xit_core.design import studies
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import REAL_TASKS, TARGETS, TASKS, languages
 from xit_core.report import chapters, markdown, pages, performance, plots, published, real
+from xit_core.report.cells import estimate_cell, verdict_cell
 from xit_core.report.claims import MEASURED
+from xit_core.report.view import EMPTY, View
 from xit_core.score import embed
 
 
 @pytest.fixture
-def view() -> chapters.View:
+def view() -> View:
     fill("small", first=200)
-    return chapters.View("small")
+    return View("small")
 
 
 def cells(text: str) -> dict[str, str]:
@@ -51,7 +53,7 @@ def test_the_design_is_what_the_scale_declares_and_how_much_of_it_has_run(view):
 
 def test_the_design_of_a_scale_without_caps_says_all(monkeypatch):
     monkeypatch.setitem(SCALES, "whole", replace(SCALES["base"], name="whole", stage_rows=0))
-    told = cells(real.design(chapters.View("whole")))
+    told = cells(real.design(View("whole")))
     assert told["otherwise"] == told["stand-ins"] == "–" and told["evaluation"].startswith("all rows of each")
     assert told["an intermediate task"].startswith(
         "its own epochs, its own rows a step, drawn from all rows of each"
@@ -60,7 +62,7 @@ def test_the_design_of_a_scale_without_caps_says_all(monkeypatch):
 
 def test_the_chapter_of_small_has_every_part_and_is_empty_without_runs(tmp_path):
     empty = pages.generated(pages.views(), tmp_path)
-    assert empty["small.md"] == empty["small_claims.md"] == chapters.EMPTY
+    assert empty["small.md"] == empty["small_claims.md"] == EMPTY
     fill("small", first=200)
     made = pages.generated(pages.views(), tmp_path)
     text = made["small_claims.md"]
@@ -79,7 +81,7 @@ def test_what_a_training_learned_of_its_task_stands_beside_guessing(name, task, 
     seeds = pd.Series(
         [np.mean([s["value"] for s in row["scores"] if s["protocol"] == f"{task}: made-up"]) for row in rows]
     )
-    text = chapters.learned_section(chapters.View("small"))
+    text = chapters.learned_section(View("small"))
     line = next(line for line in text.splitlines() if line.startswith(f"| {name} | `{task}` |"))
     told = [markdown.number(x) for x in (seeds.mean(), chapters.plots.interval(seeds), guess)]
     assert [cell.strip() for cell in line.split("|")[4:-1]] == [*told, str(len(rows))] and len(rows) >= 3
@@ -89,7 +91,7 @@ def test_every_measured_claim_is_listed_with_its_interval(view):
     text = real.verdicts(view)
     for row in view.claims[:MEASURED]:
         line = next(line for line in text.splitlines() if f"#claim-{row['id']}" in line)
-        assert chapters.estimate_cell(row) in line and chapters.verdict_cell(row) in line
+        assert estimate_cell(row) in line and verdict_cell(row) in line
 
 
 def test_a_language_stands_with_its_traits_and_its_gain_beyond_the_others(view, tmp_path):
@@ -105,7 +107,7 @@ def test_a_language_stands_with_its_traits_and_its_gain_beyond_the_others(view, 
 
 def test_constructed_languages_have_no_family_to_compare(tmp_path):
     fill("smoke")
-    assert real.factors(chapters.View("smoke"), tmp_path) == ""
+    assert real.factors(View("smoke"), tmp_path) == ""
 
 
 def test_a_correlation_is_spearmans_and_its_interval_holds_it():
@@ -179,7 +181,7 @@ def test_a_language_has_its_score_and_gains_in_every_task_as_means_over_seeds():
 
     before, after = scored("xnli"), scored("mnli > xnli")
     assert len(before) == 3 and before.keys() == after.keys()
-    text = real.by_language(chapters.View("small"))
+    text = real.by_language(View("small"))
     head, line = (
         next(line for line in text.splitlines() if line.startswith(start)).strip("| ").split(" | ")
         for start in ("| language", "| Swahili (sw) | `xnli`")
@@ -195,12 +197,12 @@ def test_a_language_has_its_score_and_gains_in_every_task_as_means_over_seeds():
     assert cells["after mnli"].split("\N{NO-BREAK SPACE}") == [
         markdown.number(sum(gains) / 3, "+,.1f"), "±", markdown.number(half),
     ]  # fmt: skip
-    assert real.by_language(chapters.View("paper")) == chapters.EMPTY
+    assert real.by_language(View("paper")) == EMPTY
 
 
 def test_protocols_are_told_of_what_has_run():
     fill("small", first=200)
-    view = chapters.View("small")
+    view = View("small")
     assert "| target | protocol | metric | baseline | after squad1 |" in chapters.protocols(view)
     view.rows = [row for row in view.rows if row["source"] == "squad1"]
     assert "| target | protocol | metric | after squad1 |\n" in chapters.protocols(view)

@@ -9,9 +9,9 @@ import pandas as pd
 from ..design.scales import SCALES
 from ..design.tasks import TASKS, Task
 from ..ledger import results
-from .chapters import EMPTY, View
 from .markdown import count, folded, markdown_table, number, small
 from .notebook_pages import notebooks_by_run
+from .view import EMPTY, View
 
 
 def runs_table(view: View) -> str:

@@ -1,7 +1,6 @@
 """The tables and figures of each phase at one scale of the ledger, as Markdown for the book's chapters."""
 
-from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,87 +8,21 @@ import pandas as pd
 from scipy.stats import norm, spearmanr
 
 from ..design.encoders import DEPTH
-from ..design.methods import FULL
-from ..design.run import SUM
-from ..design.scales import PAPER, PIVOT, SCALES
-from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
+from ..design.scales import PIVOT
+from ..design.tasks import TARGETS, TASKS
 from ..ledger import results
-from . import findings, heat, plots, published, questions, verdicts
-from .claims import MEASURED, TASK_BY_TASK
-from .contrasts import Ledger
+from . import heat, plots
+from .figures import figure
 from .gates import chance_level
-from .markdown import SIGNED, count, markdown_table, number, small, with_half, with_interval
-from .questions import UNFINISHED
-from .rules import LIMITS
-from .sensitivity import Variant, sensitivity
+from .markdown import SIGNED, count, markdown_table, number, small, with_half
+from .view import View
 
-CAPTIONS = {
-    "overview": (
-        "The ten measured claims at each scale, in points. Dot: our estimate; thick line: its 95 % interval; "
-        "thin line: the interval that covers all claims of the scale together. Hollow: not testable there. "
-        "Diamond: the gain that was claimed for XLM-R Large, for orientation. Dashed: what the claim's rule "
-        "compares with, where that is not zero."
-    ),
-    "pretraining": "Training loss of the encoder.",
-    "retrieval": (
-        "Sentence retrieval by layer before and after each intermediate training, raw and with the mean "
-        "vector of each language subtracted, and the share of the variance of sentence vectors that "
-        "language identity explains. Means over languages and seeds."
-    ),
-    "contrasts": "The contrasts of the question with their 95 % intervals, the answer first.",
-    "weights": (
-        "Mean F1 of each source against the weights of the encoder that are trained for one target. Where a "
-        "source has collapsed, its score stands at the lower edge."
-    ),
-    "pairs": (
-        "Scores on other rows against scores on a target's own, a point for each run and a panel for each "
-        "pair. Dotted: both are equal. Black, where there is one: what is expected of a score, by a line on "
-        "the logit scale through the means of all sources but the joint one; what is above it is robust "
-        "beyond its score."
-    ),
-    "sizes": (
-        "Points lost from usual to adversarial rows, as the mean over targets and seeds, by the number of "
-        "rows of the intermediate task: a line for each task, a panel for each rule for steps."
-    ),
-    "dose": (
-        "Sentence retrieval at the start and at the end of each intermediate training, and between them "
-        "where it was measured, against the distance that the encoder has moved, in percent of the norm of "
-        "its weights. Means over languages and seeds."
-    ),
-    "curves": "Training loss of every intermediate training, one line a seed.",
-    "languages": "Score of every evaluation language, with the 95 % t interval over seeds.",
-    "factors": (
-        "What each language gains on average over the English intermediate trainings, less the mean gain "
-        "of the languages of the same target, averaged over the targets; English left out. By script and "
-        "by family. Blue: Latin script."
-    ),
-    "forest": (
-        "The average over the targets that the claim is tested on (diamond), and each target by itself, with "
-        "95 % intervals, each alone: the interval of the verdict is wider, for it covers all claims together."
-    ),
-    "simulation": (
-        "Made-up studies of known truth. Left: how often the interval of each claim's estimate covers it; "
-        "by design in 95 %. Right: how often a verdict is wrong at the edge of its rule, each side by "
-        "itself: by design in 2.5 %. Dashed: what was allowed beforehand."
-    ),
-    "kills": (
-        "Each point is one SIGKILL: which process of the study it hit, and when. Filled: "
-        "while a run was being made."
-    ),
-    "roofline": (
-        "Achieved FLOP/s on real tokens of each task and each way to train, against the limits of the "
-        "device that were measured in the same process: its memory bandwidth (the slope) and its fastest "
-        "matmul (the flat part)."
-    ),
-}
 GAINS = (
     "Gain of each intermediate training over the baseline of the same seed, in points (0–100): the mean over "
     "seeds, with its 95 % interval over the seeds alone, which with three of them is often too narrow: the "
     "verdicts use wider ones. A mean over targets needs all of them, with the same seeds."
 )
 GAINS_SHOWN = ("squad1", "mnli", "hellaswag", "multi-task")  # after which languages and protocols are shown
-EMPTY = "*No runs yet at this scale.*\n"
-MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open", "not testable": "– not testable"}
 
 COMPARED = {"tatoeba": "raw (%)", "tatoeba_centred": "centred (%)", "share": "share of language identity (%)"}
 METRICS = {
@@ -98,198 +31,6 @@ METRICS = {
     "masked_accuracy": "masked pieces guessed (%)",
     "masked_loss": "their loss (nats)",
 }
-
-
-class View:
-    """The ledger at one scale, and the verdicts that follow from it."""
-
-    def __init__(self, scale: str) -> None:
-        self.scale = scale
-        self.declared = SCALES[scale]
-        self.real = not self.declared.world.made
-        self.survey = results.survey(scale)
-        self.stored = self.survey.rows
-        # without those that only a research question has; they are in its chapter
-        others = questions.own_runs(self.declared)
-        self.rows = [row for row in self.stored if row["id"] not in others]
-        self._asked: dict[str, tuple[Ledger, list[dict]]] = {}
-        self._progress: dict[str, questions.Progress] = {}
-
-    @property
-    def left_out(self) -> str:
-        """Which rows of the ledger are not used, and why; "" when all rows are used."""
-        names = ", ".join(f"`{file.name}`" for file in self.survey.files)
-        details = ": ".join(filter(None, [self.survey.left_out, names]))
-        return f"left out of the ledger: {details}" if details else ""
-
-    @property
-    def main(self) -> list[dict]:
-        """The rows of runs as the paper makes them; a question's runs are in its own chapter."""
-        return [
-            row
-            for row in self.rows
-            if row["method"] == FULL and not row["size"] and row.get("steps", SUM) == SUM
-        ]
-
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        """The rows as one tidy data frame."""
-        return results.tidy(self.rows)
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        """The finished runs of the main study."""
-        return Ledger(self.declared, stored=self.rows)
-
-    def asked(self, question: questions.Question) -> tuple[Ledger, list[dict]]:
-        """The finished runs of a question, and its answers; measured once."""
-        if question.id not in self._asked:
-            ledger = questions.ledger_of(question, self.declared, self.stored)
-            self._asked[question.id] = ledger, questions.answers_from(question, ledger)
-        return self._asked[question.id]
-
-    def progress(self, question: questions.Question) -> questions.Progress:
-        """How far the design of a question is; counted once."""
-        if question.id not in self._progress:
-            self._progress[question.id] = questions.progress(question, self.declared, self.stored)
-        return self._progress[question.id]
-
-    @cached_property
-    def findings(self) -> dict[str, findings.Finding]:
-        """Every claim's finding."""
-        return verdicts.found_in(self.ledger)
-
-    @cached_property
-    def claims(self) -> list[dict]:
-        """One row per claim, with its verdict."""
-        return verdicts.table(self.scale, self.findings, self.ledger)
-
-    @cached_property
-    def sensitivity(self) -> dict[str, list[Variant]]:
-        """By claim id: what its estimate would be under each restriction that changes it."""
-        return sensitivity(self.declared, self.rows, self.findings)
-
-    @property
-    def note(self) -> str:
-        """How the scale is reduced, to be shown beside its numbers; "" when it is not reduced."""
-        return self.declared.note
-
-    @property
-    def instead(self) -> str:
-        """Which tasks stand in for those of the nine that the scale cannot have; "" when it has all nine."""
-        pairs = zip(nine(self.declared), INTERMEDIATES, strict=True)
-        return ", ".join(f"`{task}` stands in for `{missing}`" for task, missing in pairs if task != missing)
-
-    @cached_property
-    def encoder(self) -> list[dict]:
-        """The rows of phase 1: the encoder that every run starts from."""
-        return [row for row in self.main if row["phase"] == 1 and not row["model"]]
-
-
-def estimate_cell(row: dict) -> str:
-    """ "+1.2 [−0.3, +2.6]" for a measured claim, the count alone for a checked one.
-
-    The interval is the one that covers all claims together, where there is such a one.
-    """
-    if row["low"] is None:
-        return count(row["estimate"])
-    ends = [row.get(f"joint_{end}", row[end]) for end in ("low", "high")]
-    return with_interval(row["estimate"], *ends)
-
-
-# what a column of a scale is called, beside its name
-ENCODERS = {"micro": "constructed languages", "small": "multilingual-e5-small", PAPER.name: "XLM-R Large"}
-
-
-def column(scale: str) -> str:
-    """The head of a scale's column; a reader's own encoder has no name here."""
-    return f"{ENCODERS.get(scale, 'your encoder')} (`{scale}`)"
-
-
-def state(row: dict) -> str:
-    """The verdict on a claim, or that a measured one has none yet because runs are missing."""
-    missing = row["direction"] == "open" and row["number"] <= MEASURED and row["low"] is None
-    return UNFINISHED if missing else row["direction"]
-
-
-def claims_frame(view: View) -> pd.DataFrame:
-    """Every claim of a scale by its number: what is claimed, our estimate with the interval that covers all
-    claims together, the verdict, and what it says. Numbers are text for readers.
-    """
-    lines = [
-        [row["number"], number(row["published"]), estimate_cell(row), state(row), row["says"]]
-        for row in view.claims
-    ]
-    head = ["number", "claimed", "estimate", "verdict", "says"]
-    return pd.DataFrame(lines, columns=head).set_index("number")
-
-
-def verdict_cell(row: dict) -> str:
-    """The verdict, then those on "not worse" and on the claimed number where the claim has them."""
-    if state(row) == UNFINISHED:
-        return UNFINISHED
-    words = {"": row["direction"], "not worse: ": row["not_worse"], "its number: ": row["magnitude"]}
-    return " · ".join(name + marked(word) for name, word in words.items() if word)
-
-
-def is_clear_on_average(row: dict) -> bool:
-    """Whether a claim about each task is open though the interval of their mean lies beside its limit."""
-    if row["direction"] != "open" or row["low"] is None or row["id"] not in TASK_BY_TASK:
-        return False
-    limit = LIMITS.get(row["id"], 0.0)
-    return row["joint_low"] > limit or row["joint_high"] < limit
-
-
-def claimed_cell(row: dict) -> str:
-    """The number that a claim states, marked where no public source has it; a dash where it states none."""
-    unsourced = row["published"] is not None and not published.is_sourced(row["id"])
-    return count(row["published"]) + published.UNSOURCED * unsourced
-
-
-def ends_in_words(variants: list[Variant]) -> str:
-    """The lowest and the highest estimate of several ways to count, with their names."""
-    ends = [of(variants, key=lambda variant: variant.estimate) for of in (min, max)]
-    return " to ".join(f"{number(each.estimate, SIGNED)} ({each.name})" for each in ends)
-
-
-def marked(word: str, plain: bool = False) -> str:
-    """A verdict's word with its sign, which says the same without colour."""
-    return MARK[word] if plain else f"[{MARK[word]}]{{.{word.replace(' ', '-')}}}"
-
-
-def reduced(view: View) -> str:
-    """A sentence that says how the scale is reduced, to be shown beside its numbers; "" when it is not."""
-    text = "; ".join(filter(None, [view.note, view.instead]))
-    return f"{text[0].upper()}{text[1:]}.\n\n" if text else ""
-
-
-def figure(
-    out: Path,
-    view: View | None,
-    kind: str,
-    draw: "Callable[[], plots.Figure | None]",
-    of: str = "",
-    says: str = "",
-    title: str = "",
-) -> str:
-    """Draw a figure, save it, and return its directive; "" when there is nothing to draw.
-
-    One as wide as the page is drawn for a phone, too.
-
-    `view` None: a figure of all scales. `of`: what it is of, where there are several of a kind. `says`: what
-    is to be seen in it, for readers who do not see it. `title`: what it shows, in a sentence above the
-    caption.
-    """
-    if (drawn := draw()) is None:
-        return ""
-    name = "-".join(filter(None, (view.scale if view else "", kind, of)))
-    file = plots.save(drawn, out / "figures" / f"{name}.svg")
-    if (narrow := plots.for_phone(draw)) is not None:
-        plots.save(narrow, out / "figures" / f"{name}-narrow.svg")
-    caption, path = CAPTIONS[kind], f"/_generated/figures/{file.name}"
-    alt = " ".join(filter(None, [title, caption, says]))
-    told = f"**{title}** {caption}" if title else caption
-    return f":::{{figure}} {path}\n:name: {name}\n:alt: {alt}\n\n{told}\n:::\n\n"
 
 
 def encoder_phase(view: View, out: Path) -> str:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 from ..design.scales import PIVOT
 from ..design.tasks import nine
-from . import chapters, claims, plots, published
-from .chapters import EMPTY, View, estimate_cell, marked, verdict_cell
+from . import claims, plots, published
+from .cells import ends_in_words, estimate_cell, is_clear_on_average, marked, state, verdict_cell
 from .claims import MEASURED
 from .contrasts import BASELINE, Short, versus
+from .figures import figure
 from .gates import Gate, gates
 from .markdown import SIGNED, end, markdown_table, minus, number, small, with_interval
 from .sensitivity import AS_JUDGED, Variant
 from .stats import SEEDS, Interval, homogeneity, residuals
+from .view import EMPTY, View
 
 MANY = 9  # published values that are shown without being folded
 ADDRESS = re.compile(r"https?://[^\s,;)]*[^\s,;).:]")
@@ -125,7 +127,7 @@ def change(row: dict) -> str:
     """What would change the verdict of a measured claim, in words."""
     if row["direction"] == "not testable":
         return "an encoder, or a dose, with which what the note names is learned."
-    if chapters.is_clear_on_average(row):
+    if is_clear_on_average(row):
         return (
             "less noise in each task: the mean over the tasks is clear, but the verdict asks about them one "
             "by one, corrected for asking so often."
@@ -146,7 +148,7 @@ def _forest(claim: claims.Claim, shown: list[View], out: Path) -> str:
         return ""
     lines = [line for view in shown for line in claims.estimates(claim, view.findings[claim.id], view.ledger)]
     draw = partial(plots.forest, lines)
-    return chapters.figure(out, None, "forest", draw, claim.id, title=forest_in_words(lines))
+    return figure(out, None, "forest", draw, claim.id, title=forest_in_words(lines))
 
 
 def _by_seed(row: dict, view: View) -> str:
@@ -176,7 +178,7 @@ def _by_task(row: dict, view: View) -> str:
         "The verdict asks what each of them does, and corrects for asking so often; it can be open where "
         "their mean is clear."
         if judged
-        else f"{len(lines)} of {len(found)} tasks have {SEEDS} seeds; the claim is {chapters.state(row)}."
+        else f"{len(lines)} of {len(found)} tasks have {SEEDS} seeds; the claim is {state(row)}."
     )
     return (
         f"Task by task at `{row['scale']}`, points gained over no intermediate task. {why}\n\n"
@@ -298,7 +300,7 @@ def _sensitivity(variants: list[Variant], scale: str) -> str:
         for each in variants
     ]
     others = [each for each in variants if each.low is None]
-    ends = f" give {chapters.ends_in_words(others)}" if others else ""
+    ends = f" give {ends_in_words(others)}" if others else ""
     return (
         f"The same runs at `{scale}`, counted in other ways,{ends or ' give the same estimate'}. These are "
         "not judged.\n\n"

@@ -6,23 +6,23 @@ from pathlib import Path
 from ..design import studies
 from ..design.scales import PAPER
 from . import estimate, plots, published, question_pages, simulate
-from .chapters import (
+from .cells import (
     MARK,
-    UNFINISHED,
-    View,
     claimed_cell,
     column,
     ends_in_words,
     estimate_cell,
-    figure,
     is_clear_on_average,
     marked,
     state,
 )
 from .claims import CLAIMS, MEASURED, SHORT
+from .figures import figure
 from .markdown import SIGNED, count, markdown_table, minus, number
+from .questions import UNFINISHED
 from .rules import DATED, LIMITS
 from .stats import SEEDS
+from .view import View
 
 SCALES = ("micro", "small", "paper")  # side by side, then a reader's own encoders
 WITH = {

@@ -35,9 +35,11 @@ from . import (
     simulate,
     subsets,
 )
-from .chapters import EMPTY, MARK, View, reduced
+from .cells import MARK
 from .claims import MEASURED
+from .figures import figure
 from .markdown import count, markdown_table, number, small
+from .view import EMPTY, View, reduced
 
 SHOWN_NOTEBOOKS = {  # page -> the executed notebook it shows
     "1_pretrained": "pretrained-*.ipynb",
@@ -108,7 +110,7 @@ def simulation_section(out: Path) -> str:
     allowed = [number(100 * limit) for limit in limits.values()]
     title += f" Allowed were {allowed[0]} % and {allowed[1]} %."
     draw = partial(plots.simulation, records, limits)
-    chart = chapters.figure(out, None, "simulation", draw, title=title)
+    chart = figure(out, None, "simulation", draw, title=title)
     return small(markdown_table(head, lines)) + chart
 
 

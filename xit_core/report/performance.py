@@ -10,7 +10,7 @@ from ..design.scales import PAPER, PIVOT, Scale
 from ..design.tasks import nine
 from ..ledger import measurements
 from . import estimate, plots
-from .chapters import figure
+from .figures import figure
 from .markdown import markdown_table, number, small
 
 NONE = "*Not measured yet on any device.*\n"

@@ -7,12 +7,14 @@ import pandas as pd
 
 from ..design import studies
 from . import plots, questions
-from .chapters import EMPTY, View, column, figure
+from .cells import column
 from .contrasts import Ledger
+from .figures import figure
 from .gates import BEYOND, constant_answers
 from .losses import matched
 from .markdown import count, end, markdown_table, minus, number, small, with_interval
 from .questions import OPEN, UNFINISHED, UNTESTABLE, Question
+from .view import EMPTY, View
 
 
 def overview(shown: list[View], plain: bool = False) -> str:

@@ -10,10 +10,13 @@ from ..design.scales import SMALL
 from ..design.studies import LEAST_SEEDS
 from ..design.tasks import TARGETS, TASKS, languages
 from . import plots, published
-from .chapters import EMPTY, GAINS_SHOWN, View, claimed_cell, correlation, estimate_cell, figure, verdict_cell
+from .cells import claimed_cell, estimate_cell, verdict_cell
+from .chapters import GAINS_SHOWN, correlation
 from .claims import MEASURED
+from .figures import figure
 from .markdown import SIGNED, count, markdown_table, minus, number, small, with_half
 from .performance import groups
+from .view import EMPTY, View
 
 
 def design(view: View) -> str:
