@@ -26,34 +26,47 @@ def merge(folder: Path) -> tuple[int, int, int]:
     if not folder.is_dir():
         raise Bad(f"no folder {folder}; name the one that holds {volumes.NAMES_OF_FILES}")
     folder = folder.resolve()
-    paths = [path for path in folder.rglob("*.*") if not hidden(path.relative_to(folder))]
-    in_scales = sorted(path for path in paths if path.parent.name in SCALES)
-    published = sorted(path for path in paths if volumes.scale_of(path) in SCALES)
-    incoming: dict[str, dict] = {}
-    batches = [([foreign(file)], file) for file in in_scales if file.suffix == ".json"]
-    batches += [(foreign_rows(file), file) for file in published]
-    for row, file in ((row, file) for batch, file in batches for row in batch):
-        if differ(row, incoming.setdefault(row["id"], row)):
-            raise Bad(f"{file}: another file of {folder} has other scores for this run; nothing was merged")
-    new = [row for row in incoming.values() if not held(row)]
-    same_instances(new)
-    books = [
-        path
-        for path in in_scales
-        if path.suffix == ".ipynb" and not path.name.endswith(".failed.ipynb") and path.stem != "analysis"
-    ]
+    paths = sorted(path for path in folder.rglob("*.*") if not hidden(path.relative_to(folder)))
+    incoming, books = rows_in(folder, paths), notebooks_in(paths)
     if not incoming and not books:
         rows_are = f"rows are {volumes.NAMES_OF_FILES}, of {', '.join(SCALES)}"
         raise Bad(f"{folder} holds no row and no notebook; {rows_are}")
-    for book in books:
-        notebook(book)
-    targets = {executed_dir() / path.parent.name / path.name: path for path in reversed(books)}
-    copied = {target: path for target, path in targets.items() if not target.exists()}
+    new = [row for row in incoming if not held(row)]
+    same_instances(new)
+    copied = {target: book for target, book in books.items() if not target.exists()}
     for row in new:
         write(row)
     for target, book in copied.items():
         files.write_whole(target, lambda part, book=book: shutil.copyfile(book, part), ELSEWHERE)
     return len(new), len(incoming) - len(new), len(copied)
+
+
+def rows_in(folder: Path, paths: list[Path]) -> list[dict]:
+    """The rows in these files of a folder, each run's once.
+
+    Raises: Bad for a damaged one, and for two that contradict each other.
+    """
+    working = [path for path in paths if path.parent.name in SCALES and path.suffix == ".json"]
+    published = [path for path in paths if volumes.scale_of(path) in SCALES]
+    batches = [([foreign(file)], file) for file in working]
+    batches += [(foreign_rows(file), file) for file in published]
+    incoming: dict[str, dict] = {}
+    for row, file in ((row, file) for batch, file in batches for row in batch):
+        if differ(row, incoming.setdefault(row["id"], row)):
+            raise Bad(f"{file}: another file of {folder} has other scores for this run; nothing was merged")
+    return [*incoming.values()]
+
+
+def notebooks_in(paths: list[Path]) -> dict[Path, Path]:
+    """Where each executed notebook among these files is to be copied: target -> the first file of its name.
+
+    Raises: Bad for a damaged one.
+    """
+    books = [path for path in paths if path.parent.name in SCALES and path.suffix == ".ipynb"]
+    books = [path for path in books if not path.name.endswith(".failed.ipynb") and path.stem != "analysis"]
+    for book in books:
+        notebook(book)
+    return {executed_dir() / path.parent.name / path.name: path for path in reversed(books)}
 
 
 def notebook(file: Path) -> None:

@@ -244,30 +244,27 @@ def report(pending: list[launch.Job], logs: Path, clock: Clock) -> bool:
     if not failed:
         print(f"{len(pending)} notebooks executed; {pending[-1].output}")
         return True
-    files = [
-        file
-        for file in (*(logs / f"{job.id}.log" for job in failed), logs / "snakemake.log")
-        if file.is_file()
-    ]
-    texts = [
-        file.read_text(encoding="utf-8", errors="replace")
-        for file in files
-        if file.stat().st_mtime < clock.end
-    ]
-    last_lines = [lines[-1] for text in texts if (lines := text.strip().splitlines())]
+    reasons = last_lines([*(logs / f"{job.id}.log" for job in failed), logs / "snakemake.log"], clock)
     over = any(clock.latest(job.runs) <= time.time() for job in failed)
     # jobs that were not started, or were stopped, gave no reason
-    if over and not any(line.startswith("xit") for line in last_lines):
+    if over and not any(line.startswith("xit") for line in reasons):
         return False
-    reason = next(
-        iter(last_lines), "Snakemake ended before it started one, without a word; see its own log there"
-    )
+    reason = reasons[0] if reasons else WITHOUT_A_WORD
     # `xit run` reports a user's mistake with the prefix "xit: "
     kind = Bad if reason.startswith("xit: ") else launch.Failed
-    message = (
-        f"{len(failed)} of {len(pending)} notebooks are missing, the others are kept: run again to resume"
-    )
-    raise kind(f"{reason.removeprefix('xit: ').removeprefix('xit failed: ')}; {message}; logs: {logs}")
+    missing = f"{len(failed)} of {len(pending)} notebooks are missing, the others are kept"
+    reason = reason.removeprefix("xit: ").removeprefix("xit failed: ")
+    raise kind(f"{reason}; {missing}: run again to resume; logs: {logs}")
+
+
+WITHOUT_A_WORD = "Snakemake ended before it started one, without a word; see its own log there"
+
+
+def last_lines(logs: list[Path], clock: Clock) -> list[str]:
+    """The last line of each log that was written before the time was over."""
+    written = [file for file in logs if file.is_file() and file.stat().st_mtime < clock.end]
+    texts = [file.read_text(encoding="utf-8", errors="replace").strip() for file in written]
+    return [text.splitlines()[-1] for text in texts if text]
 
 
 # -- checkpoints that nothing starts from any more -----------------------------------------------------------
