@@ -7,6 +7,7 @@ from ..data.inventory import rows_of
 from ..design import studies
 from ..design.run import SINGLE, Run, joint_steps
 from ..design.scales import Scale, usual
+from ..design.scales import scale as scale_of
 from ..design.tasks import PARALLEL, TASKS, Task, languages
 from ..ledger import predictions, results
 from ..machine.places import published_dir, reading, results_dir
@@ -44,14 +45,16 @@ def alike(run: Run) -> list[str | int]:
 
 def paces(study: str, scale: Scale) -> list[Pace]:
     """The paces by which the cost of runs is reckoned, the best known first: from runs of the study and of
-    the main one, and for an encoder of the user's own last from those with the encoder of the scale.
+    the main one; then from those of the scale that it prolongs; and for an encoder of the user's own from
+    those with the encoder of the scale.
     """
     flops: dict[str, float] = {}
     known, other = [], usual(scale)
-    for s in dict.fromkeys((scale, other)):
+    prolonged = [scale_of(scale.prolongs)] if scale.prolongs else []
+    for s in dict.fromkeys((scale, *prolonged, other)):
         runs = [*dict.fromkeys((*studies.runs(study, s), *studies.runs(studies.MAIN, s)))]
         flops |= {row["id"]: row["flops"] for row in arithmetic(runs, s)}
-        said = "" if s == scale else f" with {other.encoder.name}, in proportion to the FLOP"
+        said = "" if s.encoder == scale.encoder else f" with {other.encoder.name}, in proportion to the FLOP"
         known += measured(runs, flops, said)
     return known
 
@@ -100,8 +103,8 @@ def costs(study: str, scale: Scale) -> dict:
     rows = arithmetic(runs, scale)
     known, used = paces(study, scale), set()
     for r, row in zip(runs, rows, strict=True):
-        told = {pace.said: seconds for pace in known if (seconds := pace.expected(r))}
-        said, row["seconds"] = next(iter(told.items()), ("", None))
+        told = ((pace.said, seconds) for pace in known if (seconds := pace.expected(r)))
+        said, row["seconds"] = next(told, ("", None))
         used |= set() if row["done"] else {said}
     todo = [row for row in rows if not row["done"]]
     seconds = [row["seconds"] for row in todo]
@@ -109,7 +112,7 @@ def costs(study: str, scale: Scale) -> dict:
     each = checkpoint_bytes(scale) / 1e9
     return {
         "runs": rows, "hours": None if None in seconds else sum(seconds) / 3600,
-        "paced": " and ".join(pace.said for pace in known if pace.said in used) or known[0].said,
+        "paced": " and ".join(dict.fromkeys(p.said for p in known if p.said in used)) or known[0].said,
         "gpu_hours": sum(row["flops"] for row in todo) / GPU / 3600,
         "gb": len(studies.stages(left)) * each, "gb_tidy": most_kept(left) * each,
     }  # fmt: skip
