@@ -343,10 +343,10 @@ def test_smoke_is_shown_only_when_it_is_alone():
 def test_data_are_listed_with_hashes_and_stand_ins(tmp_path):
     synthetic.fill("small", every=40)
     text = appendix.data_tables(pages.views()[0])
-    cells = [line.split(" | ") for line in text.splitlines() if "made/up" in line]
-    assert {line[3] for line in cells} == {"yes", "no"} and "enenenenen" in text
+    lines = [line.split(" | ") for line in text.splitlines() if "made/up" in line]
+    assert {line[3] for line in lines} == {"yes", "no"} and "enenenenen" in text
     # every row that was set aside has its reason
-    assert "no label" in text and "set aside" not in cells[0][4]
+    assert "no label" in text and "set aside" not in lines[0][4]
 
 
 def test_rows_of_the_ledger_that_are_older_than_reasons_still_say_how_many_were_set_aside():

@@ -237,8 +237,11 @@ def test_no_damage_of_a_volume_is_more_than_one_line_or_hides_that_rows_are_miss
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (lambda file: file.write_bytes(b""), "damaged (LZMAError"),
-        (lambda file: file.write_bytes(file.read_bytes()[:-99]), "ended before the end-of-stream"),
+        (lambda file: file.write_bytes(b""), "it has no end"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-99]), "it has no end"),
+        (lambda file: file.write_bytes(file.read_bytes() + b"\n"), "there is more after its end"),
+        (lambda file: file.write_bytes(file.read_bytes()[:99] + b"x" + file.read_bytes()[100:]), "LZMAError"),
+        (lambda file: file.write_bytes(lzma.compress(b"", lzma.FORMAT_ALONE)), "damaged (LZMAError"),
         (lambda file: file.write_bytes(lzma.compress(b"\xff")), "damaged (UnicodeDecodeError"),
         (lambda file: file.write_bytes(lzma.compress(b"")), "it is empty"),
         (lambda file: file.write_bytes(lzma.compress(b"[]\n")), "needed: an object"),
@@ -263,6 +266,35 @@ def test_a_damaged_volume_is_named_with_what_to_do(harm, said, capsys):
         ["run", "xnli", "--scale", "smoke"],
     ):
         assert cli.main(words) == 2 and said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["main-smoke.jsonl", "main-smoke.parquet"])
+def test_a_volume_in_another_form_is_refused_and_not_taken_for_none(name, places, capsys):
+    enter(ONE, TWO)
+    published().rename(other := places / "results" / name)
+    for words in (["claims"], ["plan"], ["study"], ["results", "publish"]):
+        assert cli.main([*words, "--scale", "smoke"]) == 2
+        told = capsys.readouterr().err
+        assert str(other) in told and "needed as <study>-<scale>.jsonl.xz" in told and told.count("\n") == 1
+    (places / "results").rename(theirs := places / "theirs")
+    enter(STAGE)
+    with pytest.raises(Bad, match="needed as"):
+        merge.merge(theirs)
+
+
+def test_a_volume_that_may_not_be_read_is_not_called_damaged(monkeypatch):
+    enter(ONE, TWO)
+    file = published()
+    volumes._opened.cache_clear()
+
+    def refuse(path: Path):
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(
+        Bad, match=r"cannot be read \(Stale file handle\); .* or restore it from git"
+    ):
+        results.read(ONE)
 
 
 def test_a_run_that_a_damaged_volume_may_hold_is_not_said_to_be_unknown(tmp_path):

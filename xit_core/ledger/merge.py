@@ -21,12 +21,13 @@ def merge(folder: Path) -> tuple[int, int, int]:
     notebook is not replaced; of several of one name the first is copied.
     Returns (rows copied, rows that were here already, notebooks copied).
     Raises: Bad, before anything is written, for a row that contradicts one here or belongs to no run that
-    this version makes.
+    this version makes, and for a volume in another form.
     """
     if not folder.is_dir():
         raise Bad(f"no folder {folder}; name the one that holds {volumes.NAMES_OF_FILES}")
     folder = folder.resolve()
     paths = sorted(path for path in folder.rglob("*.*") if not hidden(path.relative_to(folder)))
+    volumes.refuse_other_forms(paths)
     incoming, books = rows_in(folder, paths), notebooks_in(paths)
     if not incoming and not books:
         rows_are = f"rows are {volumes.NAMES_OF_FILES}, of {', '.join(SCALES)}"

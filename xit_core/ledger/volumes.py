@@ -24,8 +24,10 @@ from . import factored
 FORMAT = 2
 ENDING = ".jsonl.xz"
 NAME = re.compile(rf"([a-z0-9_]+)-(.+){re.escape(ENDING)}")
+OTHER_FORM = re.compile(r"[a-z0-9_]+-(.+)\.(?:jsonl|parquet)")  # unpacked, or of an earlier version
 NAMES_OF_FILES = f"<scale>/<run>.json or <study>-<scale>{ENDING}"  # those of a ledger, for messages
 RESTORE_VOLUME = "restore it from git"
+MOST_MEMORY = 1 << 28  # bytes that unpacking may take; what is written here takes a thirtieth of them
 HEADER = {
     "format": int, "study": str, "scale": str, "rows": int, "mark": str, "lines": str, "shared": dict,
     "sha256": str,
@@ -37,7 +39,6 @@ class Volume:
     """An undamaged volume whose rows are not decoded yet. `lines`: for each id, the row's text."""
 
     file: Path
-    scale: str
     mark: str
     shared: str
     parts: dict[str, str]
@@ -70,7 +71,7 @@ def scale_of(file: Path) -> str:
 def volume_files(scale: str | None) -> list[Path]:
     """The volumes of a scale, or of all.
 
-    Raises: Bad for a folder that cannot be read.
+    Raises: Bad for a folder that cannot be read, or a volume in another form.
     """
     top = results_dir()
     try:
@@ -78,7 +79,19 @@ def volume_files(scale: str | None) -> list[Path]:
     except OSError as error:
         message = f"{top}: the ledger cannot be read ({error.strerror})"
         raise Bad(f"{message}; make it a readable folder, or name another with XIT_RESULTS") from None
+    refuse_other_forms(paths)
     return sorted(path for path in paths if scale_of(path) in ((scale,) if scale else SCALES))
+
+
+def refuse_other_forms(paths: list[Path]) -> None:
+    """Check that no file is a volume in another form, whose rows would be missing without a word.
+
+    Raises: Bad for the first such file.
+    """
+    for path in sorted(paths):
+        if (name := OTHER_FORM.fullmatch(path.name)) and name[1] in SCALES:
+            message = f"{path}: a volume is needed as <study>-<scale>{ENDING}"
+            raise Bad(f"{message}; compress it with xz, publish its rows again, or take it away")
 
 
 def volumes(scale: str | None) -> Iterator[Volume]:
@@ -142,7 +155,7 @@ def load_volume(file: Path, advice: str = RESTORE_VOLUME) -> Volume:
         wrong = str(error)
     if wrong:
         raise Bad(f"{file}: damaged ({wrong}); {advice}")
-    return Volume(file, header["scale"], header["mark"], json.dumps(header["shared"]), *divided(body))
+    return Volume(file, header["mark"], json.dumps(header["shared"]), *divided(body))
 
 
 def volume_text(file: Path, advice: str = RESTORE_VOLUME) -> str:
@@ -152,7 +165,25 @@ def volume_text(file: Path, advice: str = RESTORE_VOLUME) -> str:
     """
     if file.exists() and not file.is_file():
         raise Bad(f"{file}: no file of the ledger; take it away and {advice}")
-    return files.read_foreign(file, lambda file: lzma.decompress(file.read_bytes()).decode(), advice)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise Bad(f"{file}: cannot be read ({error.strerror}); make it readable, or {advice}") from None
+    return files.read_foreign(file, lambda _: unpacked(content), advice)
+
+
+def unpacked(content: bytes) -> str:
+    """The text in the content of a volume's file.
+
+    Raises: LZMAError, EOFError or ValueError when it is not one whole compressed text and nothing else.
+    """
+    stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MOST_MEMORY)
+    text = stream.decompress(content)
+    if not stream.eof:
+        raise EOFError("it has no end")
+    if stream.unused_data:
+        raise ValueError("there is more after its end")
+    return text.decode()
 
 
 def unlike(file: Path, header: dict, body: str) -> str:

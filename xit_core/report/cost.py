@@ -44,9 +44,9 @@ def alike(run: Run) -> list[str | int]:
 
 
 def paces(study: str, scale: Scale) -> list[Pace]:
-    """The paces by which the cost of runs is reckoned, the best known first: from runs of the study and of
-    the main one; then from those of the scale that it prolongs; and for an encoder of the user's own from
-    those with the encoder of the scale.
+    """The paces by which the cost of runs is reckoned, in the order in which they are asked: from runs of the
+    study and of the main one; then from those of the scale that it prolongs; and for an encoder of the user's
+    own from those with the encoder of the scale.
     """
     flops: dict[str, float] = {}
     known, other = [], usual(scale)

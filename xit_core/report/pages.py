@@ -64,9 +64,6 @@ def own_scales() -> tuple[str, ...]:
     return tuple(name for name, told in known_own().items() if told["scale"] != "smoke")
 
 
-# -- all of it -----------------------------------------------------------------------------------------------
-
-
 def book_numbers(shown: list[View]) -> dict:
     """The numbers for the role {res}: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD and so on, and
     what `repeat.summary` tells as repeat.SCALE.FIELD.

@@ -27,6 +27,8 @@ from . import asked, launch, leash, profiles, warm
 from .clock import GRACE, Clock
 from .watch import Watch
 
+WITHOUT_A_WORD = "Snakemake ended before it started one, without a word; see its own log there"
+
 # -- the work ------------------------------------------------------------------------------------------------
 
 
@@ -255,9 +257,6 @@ def report(pending: list[launch.Job], logs: Path, clock: Clock) -> bool:
     missing = f"{len(failed)} of {len(pending)} notebooks are missing, the others are kept"
     reason = reason.removeprefix("xit: ").removeprefix("xit failed: ")
     raise kind(f"{reason}; {missing}: run again to resume; logs: {logs}")
-
-
-WITHOUT_A_WORD = "Snakemake ended before it started one, without a word; see its own log there"
 
 
 def last_lines(logs: list[Path], clock: Clock) -> list[str]:
