@@ -284,16 +284,14 @@ def test_a_volume_in_another_form_is_refused_and_not_taken_for_none(name, places
 
 def test_a_volume_that_may_not_be_read_is_not_called_damaged(monkeypatch):
     enter(ONE, TWO)
-    file = published()
+    published()
     volumes._opened.cache_clear()
 
     def refuse(path: Path):
         raise OSError(116, "Stale file handle")
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(
-        Bad, match=r"cannot be read \(Stale file handle\); .* or restore it from git"
-    ):
+    with pytest.raises(Bad, match=r"cannot be read \(Stale file handle\); .* or restore it from git"):
         results.read(ONE)
 
 
