@@ -363,6 +363,8 @@ def test_published_rows_of_a_recipe_that_has_changed_are_left_out_and_said(capsy
         ("publish --study gone --scale smoke", "no study 'gone'"),
         ("publish --study gone", "no study 'gone'"),
         ("publish folder", "no folder is needed"),
+        ("publish --study main,other --scale smoke", "publish one after the other"),
+        ("publish --study main,other", "no study 'other'"),
         ("merge", "name the folder"),
         ("merge folder --scale smoke", "neither study nor scale"),
     ],

@@ -11,7 +11,7 @@ from xit_core.design.scales import SCALES
 from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from xit_core.machine import places
 from xit_core.machine.errors import Bad
-from xit_core.report import contrasts, stats
+from xit_core.report import contrasts, cost, questions, stats
 from xit_core.run import launch
 
 
@@ -191,6 +191,31 @@ def test_a_recipe_has_what_a_scale_says_of_its_own_tasks_alone():
     assert "lr_of" not in other.recipe and other.recipe["steps_of"] == [["panx", 200]]
     changed = replace(small, lr_of=(("pawsx", 1e-5),), steps_of=small.steps_of[::-1])
     assert Run("panx", changed).id == other.id and Run("pawsx", changed).id != Run("pawsx", small).id
+
+
+def test_a_target_alone_is_trained_as_the_one_that_it_shares_the_training_with():
+    alone, shared = Run("shift_gum", "small"), Run("udpos", "small")
+    assert alone.recipe["steps_of"] == shared.recipe["steps_of"] == [["udpos", 150]]
+    assert cost.train_tokens(alone, set()) == cost.train_tokens(shared, set()) == 150 * 16 * 128
+    ways: dict[str, set] = {}
+    for task in TASKS.values():
+        if task.scored and task.train_on:
+            ways.setdefault(task.train_on, set()).add((task.kind, task.epochs, task.batch, task.train))
+    assert {name: len(found) for name, found in ways.items()} == dict.fromkeys(ways, 1)
+
+
+def test_studies_together_train_once_what_they_share():
+    assert questions.QUESTIONS["shift"].id in studies.STUDIES
+    small = scales.SCALES["small"]
+    own, others = (studies.runs(name, small) for name in ("main", "shift"))
+    both = studies.runs("main,shift", small)
+    assert set(both) == {*own, *others} and len(both) == len(set(both)) < len(own) + len(others)
+    assert [run.path for run in both[1:4]] == ["xnli", "cad_nli", "shift_snli"]
+    place = {run: i for i, run in enumerate(both)}
+    assert all(place[parent] < place[run] for run in both for parent in run.parents)
+    assert studies.runs("main", small) == own and len(studies.runs("main,shift", small, seeds=1)) < len(both)
+    with pytest.raises(Bad, match="no study 'gone'"):
+        studies.runs("main,gone", small)
 
 
 def test_a_task_may_have_a_rate_of_its_own_where_it_is_trained_alone():

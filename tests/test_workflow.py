@@ -144,6 +144,18 @@ def test_jobs_run_in_the_order_of_the_plan(quick):
     assert order() == [*PLAN, "analysis"]
 
 
+def test_of_several_studies_the_first_one_s_missing_runs_come_first(quick, monkeypatch):
+    order = quick()
+    more = [Run("qqp"), Run("mnli > xnli"), Run("mnli > bucc")]
+    monkeypatch.setitem(studies.STUDIES, "more", lambda _: more)
+    workflow.run_study("tiny,more", SCALES["smoke"], cores=1)
+    assert order() == [*PLAN[:4], "mnli > xnli, bucc", *PLAN[5:], "qqp", "analysis"]
+    for path in (PLAN[2], "qqp"):
+        results.row_file(Run(path)).unlink()
+    workflow.run_study("more,tiny", SCALES["smoke"], cores=1)
+    assert order()[-3:] == ["qqp", PLAN[2], "analysis"]
+
+
 def test_at_the_end_of_a_budget_what_runs_is_stopped_and_what_is_finished_is_kept(quick, capsys, places):
     order = quick(**{"squad1 > xnli": 77777})
     begin = time.time()

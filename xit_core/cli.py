@@ -182,7 +182,8 @@ def add_export_arguments(given: Parser) -> None:
 
 def add_study_arguments(given: Parser) -> None:
     """The arguments of `xit study`."""
-    given.add_argument("study", nargs="?", default=MAIN)
+    study_help = "its name, or several with commas: what they train alike is trained once"
+    given.add_argument("study", nargs="?", default=MAIN, help=study_help)
     at_once = "runs at a time (default: one a core; one a GPU; 100 jobs of a cluster)"
     given.add_argument("--cores", type=positive, help=at_once)
     profile_help = "where: local, gpu-box, slurm, or the folder of a Snakemake profile (local)"

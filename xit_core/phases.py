@@ -233,9 +233,10 @@ def tune(net: Model, run: Run) -> Training:
     read, earlier = time.time(), spent(run.folder)
     methods.of(method).add(net)
     batch, rows = s.batch_of(task.kind) or run.target.batch, len(features[task.name])
-    steps = s.steps_for(run.target.name, target=True) or run.target.epochs * -(-rows // batch)
+    # what the training task says, for targets that share the training
+    steps = s.steps_for(task.name, target=True) or run.target.epochs * -(-rows // batch)
     batches = mixture.Mixture(features, batch, steps, run.seed)
-    rate = s.rate((run.target.name,), target=True) * method.rate
+    rate = s.rate((task.name,), target=True) * method.rate
     curve = fit(net, batches, rate, run.seed, run.folder, s.save_every)
     dose = {"steps": steps, "rate": rate, "trained": trained_weights(net), "rows": rows}
     return Training(curve, dose, data, batches.tokens(), parts_of_time(begin, read, earlier))

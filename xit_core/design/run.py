@@ -229,6 +229,7 @@ class Run:
         s = self.scale
         values = differing(s, leave=(*ARRANGED, *BY_TASK)) | {"world": s.world.name}
         trained = {member.name for stage in self.stages for member in stage.tasks}
+        trained |= {self.target.train_on} if self.target else set()
         own = {name: [x for x in getattr(s, name) if x[0] in trained] for name in BY_TASK}
         values |= {name: found for name, found in own.items() if found}
         named = {"encoder": s.encoder.name, "revision": s.encoder.revision}

@@ -137,12 +137,28 @@ STUDIES: dict[str, Callable[[Scale], list[Run]]] = {MAIN: main_study}
 def runs(study: str, scale: Scale, seeds: int = 0) -> list[Run]:
     """Every run of the study at the scale, in the best order to make them, parents before children.
 
-    `seeds`: only those of seeds up to this number; 0 = all.
+    `study`: a name, or several with commas, whose runs then stand `together`. `seeds`: only those of seeds up
+    to this number; 0 = all.
     Raises: Bad for an unknown study.
     """
-    if study not in STUDIES:
-        raise Bad(f"no study {study!r}; known: {', '.join(STUDIES)}")
-    return [run for run in planned(STUDIES[study], scale) if run.seed <= (seeds or run.seed)]
+    names = study.split(",")
+    if unknown := [name for name in names if name not in STUDIES]:
+        raise Bad(f"no study {unknown[0]!r}; known: {', '.join(STUDIES)}")
+    plans = [planned(STUDIES[name], scale) for name in names]
+    return [run for run in (together(plans) if plans[1:] else plans[0]) if run.seed <= (seeds or run.seed)]
+
+
+def together(plans: list[tuple[Run, ...]]) -> list[Run]:
+    """The runs of several plans in the order of the first, those that share a training side by side.
+
+    One execution then makes what several studies score.
+    """
+    shared: dict[tuple, dict[Run, None]] = {}
+    for run in (run for plan in plans for run in plan):
+        trained_on = run.target.train_on if run.target else ""
+        key = (run.phase, run.source, trained_on, *{**run.named, "path": ""}.values())
+        shared.setdefault(key, {})[run] = None
+    return [run for group in shared.values() for run in group]
 
 
 @lru_cache

@@ -381,7 +381,7 @@ for name, config, rows in (
 # original and revised rows together; a model is as robust as it is on both
 declare(
     "cad_nli", role="shift", source="cad_nli/all_combined",
-    revision="6f232a1d2a11462a30ce08fb4825b734ab30828e", train_on="mnli",
+    revision="6f232a1d2a11462a30ce08fb4825b734ab30828e", train_on="mnli", epochs=2,
     validation="test", licence="Apache-2.0; SNLI: CC BY-SA 4.0", citation="Kaushik et al. 2020, ICLR",
     obtain="NLI/all_combined/test.tsv of acmi-lab/counterfactually-augmented-data (columns premise, "
     "hypothesis, label 0-2), as XIT_LOCAL/cad_nli/all_combined/test.jsonl",
@@ -403,7 +403,7 @@ for name, beside, citation in (
 # one word of the premise replaced; as many entailments as contradictions (`data.adversarial`)
 declare(
     "breaking_nli", role="shift", source="breaking_nli/default",
-    revision="8a7658c1ce6b732f4e8af3b06560f1a13b8b18b0", train_on="mnli", validation="test",
+    revision="8a7658c1ce6b732f4e8af3b06560f1a13b8b18b0", train_on="mnli", epochs=2, validation="test",
     expand="replacement", licence="CC BY-SA 4.0", citation="Glockner et al. 2018, ACL",
     obtain="data/dataset.jsonl in breaking_nli_dataset.zip of BIU-NLP/Breaking_NLI (columns premise, "
     "hypothesis, label 0-2), as XIT_LOCAL/breaking_nli/default/test.jsonl",
@@ -411,13 +411,13 @@ declare(
 )  # fmt: skip
 declare(
     "shift_snli", role="shift", source="stanfordnlp/snli/plain_text",
-    revision="cdb5c3d5eed6ead6e5a341c8e56e669bb666725b", train_on="mnli", licence="CC BY-SA 4.0",
+    revision="cdb5c3d5eed6ead6e5a341c8e56e669bb666725b", train_on="mnli", epochs=2, licence="CC BY-SA 4.0",
     citation="Bowman et al. 2015, EMNLP", **ENTAILMENT, **NLI_LABELS,
 )  # fmt: skip
 # the same sentences in three languages, translated or written by people; annotated anew in Japanese
 declare(
     "shift_sick", role="shift", source="sick_multi/{lang}",
-    revision="b3034994192fae2f41b5937bcf69544e4282fc39", langs="en nl ja", train_on="mnli",
+    revision="b3034994192fae2f41b5937bcf69544e4282fc39", langs="en nl ja", train_on="mnli", epochs=2,
     validation="test", licence="CC BY-NC-SA 3.0; Dutch: MIT; Japanese: CC BY 4.0",
     citation="Marelli et al. 2014, LREC; Wijnholds and Moortgat 2021, EACL; Yanaka and Mineshima 2022, TACL",
     obtain="SICK, SICK-NL of gijswijnholds/sick_nl and JSICK of verypluming/JSICK (the rows that all have; "
@@ -426,7 +426,8 @@ declare(
 )  # fmt: skip
 declare(
     "shift_ocnli", role="shift", source="clue/ocnli/zh", revision="b53efdee17257a5c33993cf6fcf8ffff0497ea0e",
-    langs="zh", train_on="mnli", licence="CC BY-NC 4.0", citation="Hu et al. 2020, Findings of EMNLP",
+    langs="zh", train_on="mnli", epochs=2, licence="CC BY-NC 4.0",
+    citation="Hu et al. 2020, Findings of EMNLP",
     obtain="data/ocnli of CLUEbenchmark/OCNLI (columns premise, hypothesis, label 0-2), as "
     "XIT_LOCAL/clue/ocnli/zh/validation.jsonl",
     **ENTAILMENT, **NLI_LABELS,

@@ -32,8 +32,11 @@ class Published:
 def publish_study(study: str, scale: str) -> Published:
     """Write a volume of all rows of a study at a scale, published and working; working rows are not deleted.
 
-    Raises: Bad, before anything is written, for rows that contradict each other, a damaged volume, or no row.
+    Raises: Bad, before anything is written, for several studies, rows that contradict each other, a damaged
+    volume, or no row.
     """
+    if "," in study:
+        raise Bad(f"--study {study}: each study has a volume of its own; publish one after the other")
     rows, left_out = gathered(scale)
     wanted = members(study, scale, [*rows])
     outdated = sorted(run_id for run_id in rows if not results.run_of_row(rows[run_id]))

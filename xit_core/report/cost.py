@@ -154,7 +154,7 @@ def train_tokens(run: Run, counted: set) -> int:
     total, alone = 0, {}  # tokens, and the steps of each task
     for task in tasks:
         rows = rows_of(task, task.train) or cap
-        fixed = scale.steps_for(run.target.name if run.target else task.name, target=bool(run.target))
+        fixed = scale.steps_for(task.name, target=bool(run.target))
         fixed = fixed if run.target else math.ceil(run.share * fixed)
         alone[task] = fixed or math.ceil(min(rows, cap or rows) * task.epochs / task.batch)
         total += alone[task] * (scale.batch_of(task.kind) or task.batch) * scale.longest(task.kind)

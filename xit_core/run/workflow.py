@@ -44,6 +44,7 @@ def run_study(
 ) -> None:
     """Execute the missing runs of a study, then the analysis.
 
+    `study`: several with commas share what they train; the runs of the first come first.
     `cores`: runs at a time; None: as many as the profile's place allows. `budget`: seconds; a notebook is
     started if its first run is expected to end within it. `seeds`: only seeds up to this number; 0 = all.
     `resources`: what each job of a cluster asks for, besides what the plan says. `tidy`: delete checkpoints
@@ -59,6 +60,7 @@ def run_study(
     analysis = launch.job(launch.ANALYSIS, scale=scale)
     # published rows often come without notebooks
     pending = [job for job in jobs if not job.done and not job.published]
+    pending = missing_first(pending, studies.runs(study.split(",")[0], scale, seeds))
     if not pending and is_newer(analysis, jobs):
         print(f"{state(study, scale, seeds=seeds)}; nothing to do")
         return
@@ -76,6 +78,12 @@ def run_study(
         snakemake(seen, plan, options, place.here, lock, clock)
     if not report(pending, logs, clock):
         print(state(study, scale, sum(not job.done for job in pending), seeds))
+
+
+def missing_first(jobs: list[launch.Job], runs: list[Run]) -> list[launch.Job]:
+    """Jobs in their order, but those that make a missing one of these runs before the others."""
+    missing = {run for run in runs if not results.finished(run)}
+    return sorted(jobs, key=lambda job: missing.isdisjoint(job.runs))
 
 
 def is_newer(analysis: launch.Job, jobs: list[launch.Job]) -> bool:
