@@ -570,8 +570,8 @@ def view(tmp_path_factory):
         yield view
 
 
-def by_hand(view, seeds=(1, 2, 3), targets=TARGETS, counts=lambda score: True):
-    """The gain of SQuAD v1.1 over the baseline, from the rows alone."""
+def by_hand(view, seeds=(1, 2, 3), targets=TARGETS, counts=lambda score: True, task="squad1"):
+    """The gain of a task over the baseline, from the rows alone."""
 
     def score(source, target, seed):
         (row,) = [
@@ -585,7 +585,7 @@ def by_hand(view, seeds=(1, 2, 3), targets=TARGETS, counts=lambda score: True):
         langs = {x["lang"] for x in told}
         return np.mean([np.mean([x["value"] for x in told if x["lang"] == lang]) for lang in langs])
 
-    return np.mean([score("squad1", t, seed) - score("", t, seed) for t in targets for seed in seeds])
+    return np.mean([score(task, t, seed) - score("", t, seed) for t in targets for seed in seeds])
 
 
 def found(view, name, claim="squad"):
@@ -600,6 +600,16 @@ def test_without_a_target_a_seed_or_english_it_is_what_is_left(view):
     assert found(view, "without seed 2") == pytest.approx(by_hand(view, seeds=(1, 3)))
     abroad = by_hand(view, counts=lambda score: score["lang"] != "en")
     assert found(view, "without English") == pytest.approx(abroad)
+
+
+def test_a_claim_about_the_tasks_one_by_one_is_told_without_each_of_them(view):
+    tasks = view.findings["retrieval"].tasks
+    means = [by_hand(view, targets=("bucc", "tatoeba"), task=task) for task in tasks]
+    assert view.findings["retrieval"].estimate == pytest.approx(np.mean(means))
+    assert found(view, "without `mnli`", "retrieval") == pytest.approx(
+        np.mean([mean for task, mean in zip(tasks, means, strict=True) if task != "mnli"])
+    )
+    assert not [way for way in view.sensitivity["squad"] if way.name == "without `mnli`"]
 
 
 def test_question_answering_is_counted_by_one_metric_alone(view):

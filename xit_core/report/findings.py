@@ -79,7 +79,10 @@ def learned_targets(ledger: Ledger, wanted: tuple[str, ...] = TARGETS, needed: i
 
 def learned_tasks(ledger: Ledger) -> Tested:
     """The intermediate tasks that a claim about the nine is tested on."""
-    return tested(ledger.nine, stage_gates(ledger, ledger.singles), ENOUGH, "intermediate tasks")
+    found = tested(ledger.nine, stage_gates(ledger, ledger.singles), ENOUGH, "intermediate tasks")
+    # a restricted ledger may lack some
+    present = {source for source, lang, _ in ledger.cells if lang == PIVOT}
+    return replace(found, names=tuple(name for name in found.names if name in present))
 
 
 def learned_sources(ledger: Ledger, sources: tuple[Source, ...]) -> Tested:

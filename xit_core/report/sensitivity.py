@@ -1,4 +1,4 @@
-"""How much a measured claim depends on a target, seed, language, metric, protocol or overlap, and
+"""How much a measured claim depends on a target, task, seed, language, metric, protocol or overlap, and
 how much its interval depends on the trainings whose seed noise it borrows.
 
 These are the same runs, counted in another way: none of the estimates here is judged.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import TARGETS, TASKS
-from .claims import CLAIMS, Claim
+from .claims import CLAIMS, TASK_BY_TASK, Claim
 from .contrasts import BASELINE, Cell, Ledger
 from .findings import Finding
 from .gates import gates
@@ -49,7 +49,8 @@ def sensitivity(scale: Scale, rows: Rows, found: dict[str, Finding]) -> dict[str
     told = {claim.id: [] for claim in CLAIMS if found[claim.id].interval}
     for claim in (c for c in CLAIMS if c.id in told):
         runs = [row for row in rows if row["phase"] == 3 and row["id"] in set(found[claim.id].runs)]
-        for name, ledger in (dict(restricted(full, runs)) | others).items():
+        fewer = dict(restricted(full, runs)) | dict(without_each_task(full, claim, found[claim.id]))
+        for name, ledger in (fewer | others).items():
             estimate = measured(claim, ledger)
             if estimate is not None and estimate != found[claim.id].estimate:
                 told[claim.id].append(Variant(name, estimate, estimate - found[claim.id].estimate))
@@ -89,6 +90,12 @@ def restricted(full: Ledger, runs: Rows) -> Iterator[tuple[str, Ledger]]:
         yield f"without {names}, on whose training data a stage trains", full.restricted(other_than(trained))
     for seed in sorted({row["seed"] for row in runs}):
         yield f"without seed {seed}", full.restricted(lambda _, other, seed=seed: other != seed)
+
+
+def without_each_task(full: Ledger, claim: Claim, found: Finding) -> Iterator[tuple[str, Ledger]]:
+    """The ledger without each intermediate task, for a claim about the tasks one by one."""
+    for task in found.tasks if claim.id in TASK_BY_TASK else ():
+        yield f"without `{task}`", full.restricted(lambda cell, _, task=task: cell[0] != task)
 
 
 def trains_on_target(source: str, target: str) -> bool:
