@@ -197,8 +197,9 @@ def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_sa
     assert cli.main(["questions", "--json", "--scale", "micro"]) == 0
     told = next(row for row in json.loads(capsys.readouterr().out) if row["question"] == "adapters")
     front = (tmp_path / "book/front_questions.md").read_text()
-    cell = f"**{told['verdict']}**<br>{told['name']}: {question_pages.interval_cell(told)}, 8 seeds<br>"
-    assert f"(questions/adapters) | {cell}{questions.adapters.ELSEWHERE} ‡: " in front
+    cell = f"**{told['verdict']}**<br>{told['name']}: {question_pages.interval_cell(told)}, 8 seeds"
+    folded = f"<details><summary>1 other reading: 1 above zero</summary>{questions.adapters.ELSEWHERE} ‡: "
+    assert f"(questions/adapters) | {cell}{folded}" in front
     control = "<details><summary>the positive control is not found</summary>the positive control is"
     assert f"{control} **not found**: *SQuAD" in front
     assert front.startswith("Each interval stands alone. ‡: added after")
@@ -425,6 +426,17 @@ def test_what_qualifies_an_answer_stands_with_it():
         f"taken at its word, the question asks for *{found[0]['name']}: {cells[0]}, above zero*; and for "
         f"*{found[2]['name']} ‡: {cells[2]}, {question_pages.side(found[2])}*"
     )
+
+
+def test_other_readings_are_folded_on_the_front_page_and_their_sides_are_counted():
+    question = replace(questions.QUESTIONS["alignment"], literal=("a",), on_front=("b", "c", "not measured"))
+    blank = {"estimate": 1.0, "low": 0.5, "high": 1.5, "detectable": 2.0, "verdict": "yes"}
+    found = [blank | {"name": name} for name in ("a", "b")] + [blank | {"name": "c", "verdict": "open"}]
+    told = question_pages.readings(question, found + [blank | {"name": "not measured", "estimate": None}])
+    assert "<summary>3 other readings: 2 above zero, 1 open</summary>at its word: a: +1.0 [" in told
+    assert "<br>b: " in told and "<br>c: " in told and "not measured" not in told
+    assert "<summary>1 other reading: 1 above zero</summary>" in question_pages.readings(question, found[:1])
+    assert question_pages.readings(question, []) == ""
 
 
 def test_an_answer_that_is_not_finished_says_so_before_anything_else():

@@ -1,5 +1,6 @@
 """The chapters of the research questions: the question, its short answer, contrasts, gates and figure."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -67,10 +68,21 @@ def answer_cell(question: Question, view: View) -> str:
     told = [
         f"**{word}**{simulated(question, view)}",
         f"{row['name']}: {interval_cell(row)}, {view.progress(question).seeds} seeds",
-        *(f"at its word: {each}" for each in told_of(question.literal, question, others)),
-        *told_of(question.on_front, question, others),
     ]
-    return "<br>".join(told) + doubts(question, view, row, others)
+    return "<br>".join(told) + readings(question, others) + doubts(question, view, row, others)
+
+
+def readings(question: Question, others: list[dict]) -> str:
+    """The other contrasts of the front page, folded: how many, and on which sides; "" without one."""
+    told = [f"at its word: {each}" for each in told_of(question.literal, question, others)]
+    told += told_of(question.on_front, question, others)
+    if not told:
+        return ""
+    names = (*question.literal, *question.on_front)
+    sides = Counter(side(row) for row in others if row["name"] in names and row["estimate"] is not None)
+    counted = ", ".join(f"{n} {name}" for name, n in sides.items())
+    head = f"{len(told)} other reading{'s' * (len(told) > 1)}: {counted}"
+    return f"<details><summary>{head}</summary>{'<br>'.join(told)}</details>"
 
 
 def doubts(question: Question, view: View, row: dict, others: list[dict]) -> str:
