@@ -198,7 +198,7 @@ def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_sa
     told = next(row for row in json.loads(capsys.readouterr().out) if row["question"] == "adapters")
     front = (tmp_path / "book/front_questions.md").read_text()
     cell = f"**{told['verdict']}**<br>{told['name']}: {question_pages.interval_cell(told)}, 8 seeds"
-    folded = f"<details><summary>1 other reading: 1 above zero</summary>{questions.adapters.ELSEWHERE} ‡: "
+    folded = f"<details><summary>another reading: above zero</summary>{questions.adapters.ELSEWHERE} ‡: "
     assert f"(questions/adapters) | {cell}{folded}" in front
     control = "<details><summary>the positive control is not found</summary>the positive control is"
     assert f"{control} **not found**: *SQuAD" in front
@@ -435,7 +435,7 @@ def test_other_readings_are_folded_on_the_front_page_and_their_sides_are_counted
     told = question_pages.readings(question, found + [blank | {"name": "not measured", "estimate": None}])
     assert "<summary>3 other readings: 2 above zero, 1 open</summary>at its word: a: +1.0 [" in told
     assert "<br>b: " in told and "<br>c: " in told and "not measured" not in told
-    assert "<summary>1 other reading: 1 above zero</summary>" in question_pages.readings(question, found[:1])
+    assert "<summary>another reading: above zero</summary>" in question_pages.readings(question, found[:1])
     assert question_pages.readings(question, []) == ""
 
 

@@ -81,7 +81,7 @@ def readings(question: Question, others: list[dict]) -> str:
     names = (*question.literal, *question.on_front)
     sides = Counter(side(row) for row in others if row["name"] in names and row["estimate"] is not None)
     counted = ", ".join(f"{n} {name}" for name, n in sides.items())
-    head = f"{len(told)} other reading{'s' * (len(told) > 1)}: {counted}"
+    head = f"{len(told)} other readings: {counted}" if told[1:] else f"another reading: {min(sides)}"
     return f"<details><summary>{head}</summary>{'<br>'.join(told)}</details>"
 
 
