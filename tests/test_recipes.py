@@ -219,7 +219,7 @@ def published(folder: Path, status: int) -> Path:
     """A project whose ledger of micro is published, and whose comparison ends with this status."""
     project(folder)
     (folder / "book/results").mkdir(parents=True)
-    (folder / "book/results/main-micro.jsonl").touch()
+    (folder / "book/results/main-micro.jsonl.xz").touch()
     program(folder / ".venv/bin/python", OFF.replace("{status}", str(status)))
     return folder
 
