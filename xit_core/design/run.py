@@ -200,6 +200,12 @@ class Run:
         return {field.name: getattr(self, field.name) for field in fields(self)} | {"scale": self.scale.name}
 
     @property
+    def training(self) -> tuple:
+        """What runs have in common whose last training is one and the same: all but what it is scored on."""
+        trained_on = self.target.train_on if self.target else ""
+        return (self.phase, self.source, trained_on, *{**self.named, "path": ""}.values())
+
+    @property
     def changed(self) -> dict[str, str | int]:
         """The items of `named` that differ from their defaults."""
         return {name: value for name, value in self.named.items() if value != DEFAULTS[name]}

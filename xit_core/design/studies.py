@@ -155,9 +155,7 @@ def together(plans: list[tuple[Run, ...]]) -> list[Run]:
     """
     shared: dict[tuple, dict[Run, None]] = {}
     for run in (run for plan in plans for run in plan):
-        trained_on = run.target.train_on if run.target else ""
-        key = (run.phase, run.source, trained_on, *{**run.named, "path": ""}.values())
-        shared.setdefault(key, {})[run] = None
+        shared.setdefault(run.training, {})[run] = None
     return [run for group in shared.values() for run in group]
 
 

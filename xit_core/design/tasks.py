@@ -180,6 +180,8 @@ ENTAILMENT = {
     "columns": "premise hypothesis label",
 }  # fmt: skip
 NLI_LABELS = {"labels": tuple(NLI)}
+# XNLI, and whatever else its fine-tuned model is scored on
+AFTER_MNLI = {"train_on": "mnli", "epochs": 2}
 
 # -- the nine intermediate tasks
 
@@ -262,7 +264,7 @@ declare(
     "xnli", "classify", "target", "google/xtreme/XNLI", XTREME_COMMIT,
     pair("sentence1", "sentence2", "gold_label", tuple(NLI), XNLI_LANGS), "nli",
     "language sentence1 sentence2 gold_label",
-    langs=XNLI_LANGS, train_on="mnli", epochs=2,
+    langs=XNLI_LANGS, **AFTER_MNLI,
     licence="CC BY-NC 4.0", citation="Conneau et al. 2018, EMNLP", **NLI_LABELS,
 )  # fmt: skip
 declare(
@@ -381,7 +383,7 @@ for name, config, rows in (
 # original and revised rows together; a model is as robust as it is on both
 declare(
     "cad_nli", role="shift", source="cad_nli/all_combined",
-    revision="6f232a1d2a11462a30ce08fb4825b734ab30828e", train_on="mnli", epochs=2,
+    revision="6f232a1d2a11462a30ce08fb4825b734ab30828e", **AFTER_MNLI,
     validation="test", licence="Apache-2.0; SNLI: CC BY-SA 4.0", citation="Kaushik et al. 2020, ICLR",
     obtain="NLI/all_combined/test.tsv of acmi-lab/counterfactually-augmented-data (columns premise, "
     "hypothesis, label 0-2), as XIT_LOCAL/cad_nli/all_combined/test.jsonl",
@@ -397,13 +399,13 @@ for name, beside, citation in (
         f"xnli_{name}", "classify", "shift", "google/xtreme/XNLI", XTREME_COMMIT,
         pair("sentence1", "sentence2", "gold_label", tuple(NLI), XNLI_LANGS), "nli",
         "language sentence1 sentence2 gold_label",
-        langs=XNLI_LANGS, train_on="mnli", epochs=2, expand=name, beside=beside,
+        langs=XNLI_LANGS, **AFTER_MNLI, expand=name, beside=beside,
         licence="CC BY-NC 4.0", citation=f"Conneau et al. 2018, EMNLP; {citation}", **NLI_LABELS,
     )  # fmt: skip
 # one word of the premise replaced; as many entailments as contradictions (`data.adversarial`)
 declare(
     "breaking_nli", role="shift", source="breaking_nli/default",
-    revision="8a7658c1ce6b732f4e8af3b06560f1a13b8b18b0", train_on="mnli", epochs=2, validation="test",
+    revision="8a7658c1ce6b732f4e8af3b06560f1a13b8b18b0", **AFTER_MNLI, validation="test",
     expand="replacement", licence="CC BY-SA 4.0", citation="Glockner et al. 2018, ACL",
     obtain="data/dataset.jsonl in breaking_nli_dataset.zip of BIU-NLP/Breaking_NLI (columns premise, "
     "hypothesis, label 0-2), as XIT_LOCAL/breaking_nli/default/test.jsonl",
@@ -411,13 +413,13 @@ declare(
 )  # fmt: skip
 declare(
     "shift_snli", role="shift", source="stanfordnlp/snli/plain_text",
-    revision="cdb5c3d5eed6ead6e5a341c8e56e669bb666725b", train_on="mnli", epochs=2, licence="CC BY-SA 4.0",
+    revision="cdb5c3d5eed6ead6e5a341c8e56e669bb666725b", **AFTER_MNLI, licence="CC BY-SA 4.0",
     citation="Bowman et al. 2015, EMNLP", **ENTAILMENT, **NLI_LABELS,
 )  # fmt: skip
 # the same sentences in three languages, translated or written by people; annotated anew in Japanese
 declare(
     "shift_sick", role="shift", source="sick_multi/{lang}",
-    revision="b3034994192fae2f41b5937bcf69544e4282fc39", langs="en nl ja", train_on="mnli", epochs=2,
+    revision="b3034994192fae2f41b5937bcf69544e4282fc39", langs="en nl ja", **AFTER_MNLI,
     validation="test", licence="CC BY-NC-SA 3.0; Dutch: MIT; Japanese: CC BY 4.0",
     citation="Marelli et al. 2014, LREC; Wijnholds and Moortgat 2021, EACL; Yanaka and Mineshima 2022, TACL",
     obtain="SICK, SICK-NL of gijswijnholds/sick_nl and JSICK of verypluming/JSICK (the rows that all have; "
@@ -426,7 +428,7 @@ declare(
 )  # fmt: skip
 declare(
     "shift_ocnli", role="shift", source="clue/ocnli/zh", revision="b53efdee17257a5c33993cf6fcf8ffff0497ea0e",
-    langs="zh", train_on="mnli", epochs=2, licence="CC BY-NC 4.0",
+    langs="zh", **AFTER_MNLI, licence="CC BY-NC 4.0",
     citation="Hu et al. 2020, Findings of EMNLP",
     obtain="data/ocnli of CLUEbenchmark/OCNLI (columns premise, hypothesis, label 0-2), as "
     "XIT_LOCAL/clue/ocnli/zh/validation.jsonl",

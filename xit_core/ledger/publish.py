@@ -117,7 +117,7 @@ def write_volume(study: str, scale: str, rows: list[dict]) -> Path:
 def there(text: str, file: Path) -> bool:
     """Whether a volume's file has this text already."""
     try:
-        return file.exists() and volumes.volume_text(file) == text
+        return volumes.volume_text(file) == text
     except Bad:
         return False
 

@@ -9,7 +9,7 @@ import pandas as pd
 from ..design.scales import SCALES
 from ..design.tasks import TASKS, Task
 from ..ledger import results
-from .markdown import count, folded, markdown_table, number, small
+from .markdown import count, fold, folded, markdown_table, number, small
 from .notebook_pages import notebooks_by_run
 from .view import EMPTY, View
 
@@ -55,14 +55,7 @@ def run_line(row: dict, score: float | None, notebook: str | None) -> str:
 
 
 # defaults for fields that are missing in a row's provenance
-BLANK_PROVENANCE = {
-    "commit": "",
-    "clean": True,
-    "device": "–",
-    "seconds": 0.0,
-    "predictions_sha256": "",
-    "data": [],
-}
+BLANK_PROVENANCE = {"commit": "", "clean": True, "device": "–", "seconds": 0.0, "predictions_sha256": ""}
 
 
 def data_tables(view: View) -> str:
@@ -149,7 +142,7 @@ def _declared(task: Task) -> list[str]:
     langs = task.langs.split()
     location = f"`{task.source}`" + (f" `{task.revision[:10]}`" if task.revision else "")
     if task.obtain and not task.obtain.startswith("none:"):  # rows that are generated
-        location += f"<details><summary>how to get it</summary>{html.escape(task.obtain)}</details>"
+        location += fold("how to get it", html.escape(task.obtain))
     scoring = f"`{task.protocol}`" + (f"<br>after `{task.train_on}`" if task.scored and task.train_on else "")
     details = [folded(langs, of="languages"), scoring, f"{task.licence}<br>{task.citation}"]
     return [f"`{task.name}`<br>{task.kind}", location, *details]

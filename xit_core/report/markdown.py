@@ -62,4 +62,9 @@ def folded(parts: list[str], between: str = " ", of: str = "") -> str:
     """
     text = between.join(parts)
     head = f"{len(parts)} {of}".strip()
-    return text if len(parts) < 4 else f"<details><summary>{head}</summary>{text}</details>"
+    return text if len(parts) < 4 else fold(head, text)
+
+
+def fold(head: str, text: str) -> str:
+    """Text in a table cell that is hidden under a head until opened."""
+    return f"<details><summary>{head}</summary>{text}</details>"

@@ -13,7 +13,7 @@ from .contrasts import Ledger
 from .figures import figure
 from .gates import BEYOND, constant_answers
 from .losses import matched
-from .markdown import count, end, markdown_table, minus, number, small, with_interval
+from .markdown import count, end, fold, markdown_table, minus, number, small, with_interval
 from .questions import OPEN, UNFINISHED, UNTESTABLE, Question
 from .view import EMPTY, View
 
@@ -78,11 +78,10 @@ def readings(question: Question, others: list[dict]) -> str:
     told += told_of(question.on_front, question, others)
     if not told:
         return ""
-    names = (*question.literal, *question.on_front)
-    sides = Counter(side(row) for row in others if row["name"] in names and row["estimate"] is not None)
+    sides = Counter(map(side, measured((*question.literal, *question.on_front), others)))
     counted = ", ".join(f"{n} {name}" for name, n in sides.items())
     head = f"{len(told)} other readings: {counted}" if told[1:] else f"another reading: {min(sides)}"
-    return f"<details><summary>{head}</summary>{'<br>'.join(told)}</details>"
+    return fold(head, "<br>".join(told))
 
 
 def doubts(question: Question, view: View, row: dict, others: list[dict]) -> str:
@@ -91,17 +90,20 @@ def doubts(question: Question, view: View, row: dict, others: list[dict]) -> str
     for each in controls(question, others):
         if each["estimate"] is not None and not is_found(each):
             found["the positive control is not found"] = control(question, view, each)
-    told = (f"<details><summary>{name}</summary>{says}</details>" for name, says in found.items() if says)
-    return "".join(told)
+    return "".join(fold(name, says) for name, says in found.items() if says)
 
 
 def told_of(names: tuple[str, ...], question: Question, found: list[dict]) -> list[str]:
     """Some contrasts in words, each with its interval and its side, where they are measured."""
     return [
         f"{dated(row['name'], question.later)}: {interval_cell(row)}, {side(row)}"
-        for row in found
-        if row["name"] in names and row["estimate"] is not None
+        for row in measured(names, found)
     ]
+
+
+def measured(names: tuple[str, ...], found: list[dict]) -> list[dict]:
+    """The contrasts of these names that have an estimate."""
+    return [row for row in found if row["name"] in names and row["estimate"] is not None]
 
 
 def missing(question: Question, view: View) -> str:

@@ -25,7 +25,7 @@ from ..machine.errors import Bad
 from ..machine.places import runs_dir
 from . import launch
 from .clock import Clock, Over, until
-from .workflow import state, study_lock, tidier
+from .workflow import in_turn, state, study_lock, tidier
 
 
 def run_direct(
@@ -39,7 +39,7 @@ def run_direct(
     """
     clock, broken = Clock.of(study, scale, budget), {}
     runs = studies.runs(study, scale, seeds)
-    todo = launch.jobs([run for run in runs if not results.finished(run)])
+    todo = in_turn(launch.jobs([run for run in runs if not results.finished(run)]), study, scale, seeds)
     clear = tidier(runs if tidy else ())
     if not todo:
         print(state(study, scale, seeds=seeds))

@@ -59,8 +59,7 @@ def run_study(
     jobs = launch.jobs(runs)
     analysis = launch.job(launch.ANALYSIS, scale=scale)
     # published rows often come without notebooks
-    pending = [job for job in jobs if not job.done and not job.published]
-    pending = missing_first(pending, studies.runs(study.split(",")[0], scale, seeds))
+    pending = in_turn([job for job in jobs if not job.done and not job.published], study, scale, seeds)
     if not pending and is_newer(analysis, jobs):
         print(f"{state(study, scale, seeds=seeds)}; nothing to do")
         return
@@ -80,9 +79,12 @@ def run_study(
         print(state(study, scale, sum(not job.done for job in pending), seeds))
 
 
-def missing_first(jobs: list[launch.Job], runs: list[Run]) -> list[launch.Job]:
-    """Jobs in their order, but those that make a missing one of these runs before the others."""
-    missing = {run for run in runs if not results.finished(run)}
+def in_turn(jobs: list[launch.Job], study: str, scale: Scale, seeds: int) -> list[launch.Job]:
+    """Jobs in their order; of several studies, those first that make a missing run of the first one."""
+    first, *others = study.split(",")
+    if not others:
+        return jobs
+    missing = {run for run in studies.runs(first, scale, seeds) if not results.finished(run)}
     return sorted(jobs, key=lambda job: missing.isdisjoint(job.runs))
 
 
