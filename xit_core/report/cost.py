@@ -146,10 +146,9 @@ def train_tokens(run: Run, counted: set) -> int:
     Returns 0 if the stage trains nothing or `counted` already has that training; otherwise adds it there.
     """
     scale, tasks = run.scale, trained_tasks(run)
-    key = (run.source, tasks, run.seed, run.model, run.method, run.lang, run.size, run.steps)
-    if not tasks or key in counted:
+    if not tasks or run.training in counted:
         return 0
-    counted.add(key)
+    counted.add(run.training)
     cap = scale.rows if run.target else run.size or scale.stage_rows
     total, alone = 0, {}  # tokens, and the steps of each task
     for task in tasks:
