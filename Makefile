@@ -115,5 +115,5 @@ clean:
 ifneq ($(shell cat .venv/.ready 2>/dev/null),$(CURDIR))
 .PHONY: .venv/.ready
 endif
-.venv/.ready: environment.yml constraints.txt pyproject.toml tools/setup tools/sources.py tools/scripts.py
+.venv/.ready: environment.yml constraints.txt pyproject.toml tools/setup tools/packages.py
 	bash tools/setup

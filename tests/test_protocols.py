@@ -16,14 +16,10 @@ from torchmetrics.functional.text import squad as torchmetrics_squad
 from xit_core.design.tasks import TASKS
 from xit_core.metrics.protocols import PROTOCOLS, also, chunks, corpus_f1, mlqa, squad_en, token_f1
 
-OFFICIAL = Path(__file__).parent / "official"
+OFFICIAL = json.loads((Path(__file__).parent / "official.json").read_text())
 UPOS = TASKS["udpos"].labels
 some = settings(max_examples=150, deadline=None)
 pytestmark = pytest.mark.filterwarnings("ignore")  # seqeval warns of every tag that is not IOB
-
-
-def stored(name: str) -> list:
-    return json.loads((OFFICIAL / name).read_text())["cases"]
 
 
 # -- tags ----------------------------------------------------------------------------------------------------
@@ -74,7 +70,7 @@ def test_token_accuracy_is_that_of_scikit_learn(name, pairs):
     assert len(items) == len(gold) and all(0 <= x <= 100 for x in items)
 
 
-@pytest.mark.parametrize(("said", "gold", "scores"), stored("seqeval-0.0.12.json"))
+@pytest.mark.parametrize(("said", "gold", "scores"), OFFICIAL["seqeval-0.0.12"]["cases"])
 def test_the_seqeval_that_jiant_pins_gives_its_own_scores(said, gold, scores):
     found, _ = PROTOCOLS["udpos/seqeval-0.0.12"](said, [{"tags": g} for g in gold], "en")
     assert found == pytest.approx(scores, abs=1e-9)
@@ -124,7 +120,7 @@ def test_squad_scores_are_those_of_torchmetrics(rows):
         assert sum(items) / len(items) == pytest.approx((found["exact_match"] + found["f1"]) / 2, abs=1e-9)
 
 
-@pytest.mark.parametrize(("said", "golds", "scores"), stored("squad2.json"))
+@pytest.mark.parametrize(("said", "golds", "scores"), OFFICIAL["squad2"]["cases"])
 def test_squad_2_gives_the_official_scores(said, golds, scores):
     names = {
         "exact": "exact_match",

@@ -349,7 +349,7 @@ PYTHON = """#!/bin/sh
 printf '%s\\n' "$*" >>calls
 case "$1 $2" in
   "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && touch "$3/bin/activate" ;;
-  "tools/sources.py install") [ ! -e broken ] ;;
+  "tools/packages.py install") [ ! -e broken ] ;;
 esac
 """
 
@@ -396,8 +396,7 @@ def test_scripts_of_the_environment_find_their_interpreter_where_it_is(tmp_path)
     (folder / "python").symlink_to(os.path.realpath(sys.executable))
     for name, head in (heads | {"other": "#!/bin/sh"}).items():
         program(folder / name, f"{head}\n{text}\n")
-    runpy.run_path(str(ROOT / "tools/scripts.py"))
-    subprocess.run([sys.executable, ROOT / "tools/scripts.py", folder], check=True)
+    runpy.run_path(str(ROOT / "tools/packages.py"))["free"](folder)
     for name in heads:
         (tmp_path / name).symlink_to(folder / name)
         for script in (folder / name, tmp_path / name):
@@ -416,7 +415,7 @@ def test_of_pips_configuration_files_only_the_sources_of_packages_count(tmp_path
     env = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     env |= {"PIP_TIMEOUT": "8", "XDG_CONFIG_DIRS": str(tmp_path), "HOME": str(tmp_path)}
     env |= {"XDG_CONFIG_HOME": str(tmp_path / ".config")}
-    command = [sys.executable, ROOT / "tools/sources.py", "config", "list"]
+    command = [sys.executable, ROOT / "tools/packages.py", "config", "list"]
     told = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
     values = {line.partition("=")[0].removeprefix(":env:."): line.partition("=")[2] for line in told}
     # beside what this machine's own file says of sources
@@ -424,7 +423,7 @@ def test_of_pips_configuration_files_only_the_sources_of_packages_count(tmp_path
     assert not {"user", "target", "proxy"} & set(values) and all(line.startswith(":env:.") for line in told)
     named = {
         f"PIP_{key.upper().replace('-', '_')}"
-        for key in runpy.run_path(str(ROOT / "tools/sources.py"))["SOURCES"]
+        for key in runpy.run_path(str(ROOT / "tools/packages.py"))["SOURCES"]
     }
     assert named | {"PIP_CONFIG_FILE"} == set(re.findall(r"PIP_\w+", (ROOT / "Makefile").read_text())) - {
         "PIP_",

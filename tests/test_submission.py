@@ -1,5 +1,5 @@
-"""`xit score` against numbers of XTREME's evaluate.py (tests/official), and folders in XTREME's layout: read,
-written, and made of runs, scoring as the ledger says.
+"""`xit score` against numbers of XTREME's evaluate.py (tests/official.json), and folders in XTREME's layout:
+read, written, and made of runs, scoring as the ledger says.
 """
 
 import collections
@@ -21,7 +21,7 @@ from xit_core.metrics import submission
 from xit_core.metrics.protocols import PROTOCOLS
 from xit_core.report import export
 
-OFFICIAL = json.loads((Path(__file__).parent / "official/xtreme.json").read_text())
+OFFICIAL = json.loads((Path(__file__).parent / "official.json").read_text())["xtreme"]
 
 
 def put(folder: Path, task: str, lang: str, text: str) -> Path:
