@@ -41,6 +41,7 @@ from xit_core.report import (
     verdicts,
 )
 from xit_core.report.contrasts import Short
+from xit_core.report.sensitivity import AS_JUDGED, LEARNED_NOISE, OWN_NOISE, Variant
 from xit_core.report.view import EMPTY, View
 
 BOOK = ROOT / "book"
@@ -144,6 +145,22 @@ def test_the_front_page_shows_what_the_claims_say(tmp_path):
     assert (
         "With XLM-R Large, the encoder of the paper (`paper`), the study has not been run; it would" in text
     )
+
+
+def test_an_open_answer_says_why_its_interval_is_wide():
+    synthetic.fill("small")
+    view = View("small")
+    view.claims[0] |= {"direction": "open"}
+    found = {AS_JUDGED: (-9.04, 12.0), OWN_NOISE: (0.5, 1.5), LEARNED_NOISE: (-1.5, 4.0)}
+    told = [Variant(name, 1.0, 0.0, *ends) for name, ends in found.items()]
+    view.sensitivity = {"squad": told}
+    text = front.answer([view])
+    assert claim_pages.by_seed(view.claims[0], view) in text
+    assert "For this claim alone it would be [−9.0, +12.0], and with the seed noise of its own" in text
+    view.sensitivity = {"squad": told[:2]}  # all others lend the same
+    assert "Why so wide?" not in front.answer([view])
+    view.sensitivity, view.claims[0]["direction"] = {"squad": told}, "holds"
+    assert "Why so wide?" not in front.answer([view])
 
 
 def test_the_front_page_has_a_figure_of_the_claims_for_a_page_and_for_a_phone(tmp_path):

@@ -426,37 +426,33 @@ def measure(
     `long`: steps of one training whose host work is added up.
     Raises: Bad for data or weights that are missing.
     """
-    s, records, rates = scale_of(scale), [], defaultdict(list)
     if steps <= WARM:
         raise Bad(f"--steps {steps}; allowed: {WARM + 1} or more, the first {WARM} are not timed")
     transformers.logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as folder:
-        jobs = timed_trainings(s, steps, random, Path(folder))
+        jobs = timed_trainings(scale_of(scale), steps, random, Path(folder))
         peak_flops, bandwidth = ceilings(jobs[0].net.bf16)
-        records += [
+        medians = {job.name: side_by_side(job, rounds, CONTENDERS) for job in jobs}
+        return [
             record("matmul ceiling", "GFLOP/s", peak_flops / 1e9),
             record("memory bandwidth", "GB/s", bandwidth / 1e9),
+            *(row for job in jobs for row in task_records(job, medians[job.name], peak_flops)),
+            *over_all_tasks([*medians.values()]),
+            *(
+                record(f"{job.name}: time, {part}", "%", share)
+                for job in jobs[:2]
+                for part, share in time_shares(job).items()
+            ),
+            *method_records(jobs[1], rounds),
+            *(host(jobs[1], long) if long else []),
         ]
-        for job in jobs:
-            medians = side_by_side(job, rounds, CONTENDERS)
-            records += task_records(job, medians, peak_flops)
-            for name in CONTENDERS:
-                rates[name].append(medians[name]["rate"])
-        means = {name: geometric_mean(values) for name, values in rates.items()}
-        records += [
-            record(
-                "all tasks: real tokens", "tokens/s, geometric mean", means["ours"], baseline, means[baseline]
-            )
-            for baseline in (PLAIN, GROUPED)
-        ]
-        for job in jobs[:2]:
-            records += [
-                record(f"{job.name}: time, {part}", "%", share) for part, share in time_shares(job).items()
-            ]
-        records += method_records(jobs[1], rounds)
-        if long:
-            records += host(jobs[1], long)
-    return records
+
+
+def over_all_tasks(medians: list[dict]) -> list[dict]:
+    """The mean rate over all tasks, beside each baseline. `medians`: of each task, as of `side_by_side`."""
+    means = {name: geometric_mean([told[name]["rate"] for told in medians]) for name in CONTENDERS}
+    what, unit = "all tasks: real tokens", "tokens/s, geometric mean"
+    return [record(what, unit, means["ours"], baseline, means[baseline]) for baseline in (PLAIN, GROUPED)]
 
 
 def side_by_side(

@@ -84,22 +84,7 @@ def from_local(repository: str, config: str, split: str) -> list[Part]:
     folder = local_dir() and local_dir() / repository / config
     if not folder or not os.path.lexists(folder):
         return []
-    entries = data_files(folder)
-    if broken := [path for path in entries if is_split(path.name, split) and not path.is_file()]:
-        raise Bad(
-            f"{broken[0]}: no file (a folder, or a link to nothing); put the split there as a file, or take "
-            "it away"
-        )
-    files, strays = (
-        copies(entries, split),
-        [path for path in entries if says_split(path.name, split) and not is_split(path.name, split)],
-    )
-    if strays and not files:
-        endings = ", ".join(formats.READERS)
-        raise Bad(
-            f"{strays[0]} lies there and is not read; name it {split} with one of the endings {endings}, or "
-            "take it away"
-        )
+    files, strays = found_in(folder, split)
     if not files:
         return []
     parts = [formats.read_rows(file) for file in files]
@@ -107,13 +92,38 @@ def from_local(repository: str, config: str, split: str) -> list[Part]:
         raise Bad(f"{empty[0]}: it holds no rows; take it away, or put the whole file there")
     rows = [row for file_rows in parts for row in file_rows]
     note = f"{', '.join(path.name for path in strays)} beside it: not read" if strays else ""
-    name = files[0].name if len(files) == 1 else f"{split}-*-of-*{formats.data_ending(files[0].name)}"
-    revision = (
-        file_hash(files[0])
-        if len(files) == 1
-        else hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()
-    )
+    if len(files) == 1:
+        name, revision = files[0].name, file_hash(files[0])
+    else:
+        name, revision = f"{split}-*-of-*{formats.data_ending(files[0].name)}", hash_of_all(files)
     return [Part(rows, f"local/{repository}/{config}/{name}", revision, False, True, note)]
+
+
+def found_in(folder: Path, split: str) -> tuple[list[Path], list[Path]]:
+    """The files of a split in a folder, and those under another name that look like it.
+
+    Raises: Bad where they cannot be told: no file under its name, several copies, or only such others.
+    """
+    entries = data_files(folder)
+    if broken := [path for path in entries if is_split(path.name, split) and not path.is_file()]:
+        raise Bad(
+            f"{broken[0]}: no file (a folder, or a link to nothing); put the split there as a file, or take "
+            "it away"
+        )
+    files = copies(entries, split)
+    strays = [path for path in entries if says_split(path.name, split) and not is_split(path.name, split)]
+    if strays and not files:
+        endings = ", ".join(formats.READERS)
+        raise Bad(
+            f"{strays[0]} lies there and is not read; name it {split} with one of the endings {endings}, or "
+            "take it away"
+        )
+    return files, strays
+
+
+def hash_of_all(files: list[Path]) -> str:
+    """One SHA-256 over several files: that of their own hashes."""
+    return hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()
 
 
 def data_files(folder: Path) -> list[Path]:
@@ -187,5 +197,4 @@ def copies(there: list[Path], split: str) -> list[Path]:
 
 def from_own_files(rows: list[dict], source: str, files: list[Path], note: str = "") -> Part:
     """A Part of rows from the user's original files, with one hash over all of them."""
-    revision = hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()
-    return Part(rows, f"local/{source}", revision, False, True, note)
+    return Part(rows, f"local/{source}", hash_of_all(files), False, True, note)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..design import studies
 from ..design.scales import PAPER
-from . import estimate, plots, published, question_pages, simulate
+from . import claim_pages, estimate, plots, published, question_pages, simulate
 from .cells import (
     MARK,
     claimed_cell,
@@ -18,9 +18,10 @@ from .cells import (
 )
 from .claims import CLAIMS, MEASURED, SHORT
 from .figures import figure
-from .markdown import SIGNED, count, markdown_table, minus, number
+from .markdown import SIGNED, count, end, markdown_table, minus, number
 from .questions import UNFINISHED
 from .rules import DATED, LIMITS
+from .sensitivity import AS_JUDGED, LEARNED_NOISE
 from .stats import SEEDS
 from .view import View
 
@@ -76,6 +77,7 @@ def answer(shown: list[View]) -> str:
     ended = "; ".join(f"at `{view.scale}` {_ended(view)}" for view in first if view.rows)
     paragraphs = [
         f"**Short answer: {ANSWERS[state(first[0].claims[0])]}.** {head}",
+        _width(first[0].claims[0], first[0]),
         " ".join(others),
         f"Of the paper's {MEASURED} measured claims, {ended}." if ended else "",
         sure(),
@@ -102,6 +104,25 @@ def told(view: View, briefly: bool = False) -> str:
         f"{len(first['targets'])} targets that it can learn; the interval, {low} to {high}, {_zero(first)}. "
         f"The number under test, claimed for XLM-R Large, is {claimed}.{_ways(view)} "
         f"[The evidence](#claim-{first['id']})."
+    )
+
+
+def _width(row: dict, view: View) -> str:
+    """What lies behind the width of a claim's interval: its seeds, and what other intervals would be.
+
+    "" for a claim that is not open, or where the seed noise of other trainings makes no difference.
+    """
+    ends = {
+        each.name: f"[{end(each.low)}, {end(each.high)}]"
+        for each in view.sensitivity.get(row["id"], [])
+        if each.low is not None
+    }
+    if LEARNED_NOISE not in ends or state(row) != "open":
+        return ""
+    return (
+        f"**Why so wide?** {claim_pages.by_seed(row, view)}The interval that is judged covers all claims "
+        "together, and borrows seed noise from other trainings. For this claim alone it would be "
+        f"{ends[AS_JUDGED]}, and {LEARNED_NOISE} {ends[LEARNED_NOISE]}."
     )
 
 

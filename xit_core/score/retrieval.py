@@ -154,33 +154,12 @@ def mined_pairs(net: Model, task: Task, s: Scale) -> Evaluation:
     sentence that is in a pool twice counts for nothing, while with jiant each of its ids stands for it.
     `thresholds`: the tuned ones. `predictions`: every pair that was mined; None below the threshold.
     """
-    own, limits, scores, instances, predictions, seen = task.protocol, {}, [], {}, {}, []
+    limits, scores, instances, predictions, seen = {}, [], {}, {}, []
     for lang in languages(task, s):
-        ids, vectors, gold, read = corpora(net, task, lang, s)
-        raw, centre = pairs_of_ids(mine(*vectors[0]), ids), pairs_of_ids(mine(*map(centred, vectors[0])), ids)
-        unrepeated, limits[lang] = pairs_of_ids(mine(*vectors[1]), ids, repeated=False), tuned(raw, gold)
-        cases = [("f1", own, raw, gold, limits[lang]), ("f1_centred", own, centre, gold, tuned(centre, gold))]
-        cases += [("f1", "bucc/xtreme-2020", unrepeated, gold, tuned(unrepeated, gold))]
-        if not s.world.made and all(
-            mining_pools.official_pools(lang, split) for split in ("validation", "test")
-        ):
-            test_ids, test_vectors, test_gold, test_read = corpora(net, task, lang, s, "test")
-            cases, read = (
-                cases
-                + [
-                    (
-                        "f1",
-                        "bucc/heldout",
-                        pairs_of_ids(mine(*test_vectors[0]), test_ids),
-                        test_gold,
-                        limits[lang],
-                    )
-                ],
-                read + test_read,
-            )
-        for metric, protocol, pairs, gold_pairs, threshold in cases:
-            values, points = PROTOCOLS["bucc/pairs"](above_threshold(pairs, threshold), gold_pairs, lang)
-            scores.append(Score(lang, metric, protocol, values["f1"], len(gold_pairs)))
+        raw, limits[lang], cases, read = minings(net, task, lang, s)
+        for metric, protocol, pairs, gold, threshold in cases:
+            values, points = PROTOCOLS["bucc/pairs"](above_threshold(pairs, threshold), gold, lang)
+            scores.append(Score(lang, metric, protocol, values["f1"], len(gold)))
             instances.setdefault(lang, points)  # only of the first case, the headline
         predictions[lang] = [
             {"id": f"{p} {q}", "prediction": (p, q) if margin >= limits[lang] else None, "margin": margin}
@@ -188,6 +167,29 @@ def mined_pairs(net: Model, task: Task, s: Scale) -> Evaluation:
         ]
         seen += read
     return entry(task, scores, instances, predictions, seen, thresholds=limits)
+
+
+# metric, protocol, mined pairs, gold pairs, threshold
+Case = tuple[str, str, Mined, list[dict], float]
+
+
+def minings(net: Model, task: Task, lang: str, s: Scale) -> tuple[Mined, float, list[Case], list[dict]]:
+    """The pairs that are mined from one language's pools with their threshold, the ways in which pairs are
+    scored, that one first, and what was read.
+    """
+    ids, vectors, gold, read = corpora(net, task, lang, s)
+    raw, centre = (pairs_of_ids(mine(*pair), ids) for pair in (vectors[0], map(centred, vectors[0])))
+    unrepeated, limit = pairs_of_ids(mine(*vectors[1]), ids, repeated=False), tuned(raw, gold)
+    cases = [
+        ("f1", task.protocol, raw, gold, limit),
+        ("f1_centred", task.protocol, centre, gold, tuned(centre, gold)),
+        ("f1", "bucc/xtreme-2020", unrepeated, gold, tuned(unrepeated, gold)),
+    ]
+    if not s.world.made and all(mining_pools.official_pools(lang, x) for x in ("validation", "test")):
+        ids, vectors, gold, more = corpora(net, task, lang, s, "test")
+        cases.append(("f1", "bucc/heldout", pairs_of_ids(mine(*vectors[0]), ids), gold, limit))
+        read = read + more
+    return raw, limit, cases, read
 
 
 def corpora(
