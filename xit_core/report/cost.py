@@ -1,6 +1,7 @@
 """The cost of a study: tokens, FLOP and time of every run, and the disk space for checkpoints."""
 
 import math
+import statistics
 from dataclasses import dataclass, field
 
 from ..data.inventory import rows_of
@@ -18,29 +19,40 @@ GPU = 2.6e14  # FLOP/s sustained in practice: a third of one H200's 790 TFLOP/s 
 
 @dataclass
 class Pace:
-    """How many seconds runs took for their FLOP: by target and by phase, total seconds and FLOP."""
+    """How many seconds runs took for their FLOP, by what they train or are scored on, and by phase."""
 
     said: str  # whose pace it is
     flops: dict[str, float]  # of the runs it may be asked about, by id
-    spent: dict[str | int, list[float]] = field(default_factory=dict)
+    # seconds and FLOP of every run
+    spent: dict[str | int, list[tuple[float, float]]] = field(default_factory=dict)
 
     def learn(self, run: Run, seconds: float) -> None:
         """Record how many seconds a run took."""
-        for key in alike(run):
-            totals = self.spent.setdefault(key, [0.0, 0.0])
-            totals[0] += seconds
-            totals[1] += self.flops.get(run.id, 0.0)
+        if flops := self.flops.get(run.id):
+            for key in alike(run):
+                self.spent.setdefault(key, []).append((seconds, flops))
 
     def expected(self, run: Run) -> float | None:
         """Seconds that a run is expected to take; None if no run like it was learned."""
-        totals = (self.spent.get(key, (0.0, 0.0)) for key in alike(run))
-        seconds, flops = next((each for each in totals if each[1]), (0.0, 0.0))
-        return seconds * self.flops.get(run.id, 0.0) / flops if flops else None
+        known = next((self.spent[key] for key in alike(run) if key in self.spent), None)
+        return usual_pace(known) * self.flops.get(run.id, 0.0) if known else None
+
+
+def usual_pace(runs: list[tuple[float, float]]) -> float:
+    """Seconds a FLOP of runs, of which each took some seconds for some FLOP.
+
+    Runs that took more than three times the median are left out: they waited, or ran beside other work.
+    """
+    slowest = 3 * statistics.median(seconds / flops for seconds, flops in runs)
+    seconds, flops = map(sum, zip(*(run for run in runs if run[0] / run[1] <= slowest), strict=True))
+    return seconds / flops
 
 
 def alike(run: Run) -> list[str | int]:
-    """What runs have in common that take about as long per FLOP, the closest first: target, and phase."""
-    return [run.on, run.phase] if run.phase == 3 else [run.phase]
+    """What runs have in common that take about as long per FLOP, the closest first: what they train or are
+    scored on, and phase.
+    """
+    return [run.on, run.phase]
 
 
 def paces(study: str, scale: Scale) -> list[Pace]:
