@@ -109,7 +109,7 @@ audit:
 	bash tools/setup audit
 
 clean:
-	rm -rf _build _runs _repeat book/_generated book/executed/smoke book/executed/micro book/results/smoke book/results/micro
+	rm -rf _build _runs _repeat book/_generated book/executed/smoke book/results/smoke book/results/micro
 
 # also in a folder that was moved or copied: what is in .venv knows its name
 ifneq ($(shell cat .venv/.ready 2>/dev/null),$(CURDIR))

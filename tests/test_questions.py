@@ -42,7 +42,7 @@ def question(monkeypatch):
     monkeypatch.setattr(studies, "STUDIES", studies.STUDIES)
     weights = contrasts.versus(("mnli", "en"), contrasts.BASELINE, ("xnli",))
     made = questions.Question(
-        "made_up", 9, "Does it?", "Does it?", ("micro",),
+        "made_up", 9, "Does it?", ("micro",),
         runs=lambda scale: [Run(p, scale, seed) for seed in (1, 2, 3) for p in ("xnli", "mnli",
         "mnli > xnli")],
         contrasts=lambda scale: {"gain": weights, "elsewhere": {("qqp", "en", "xnli"): 1.0}},
@@ -73,7 +73,7 @@ def test_runs_that_differ_in_rows_are_cells_of_their_own(monkeypatch):
         monkeypatch.setattr(module, "STUDIES", known)
     sizes = (100, 200)
     made = questions.Question(
-        "sizes", 9, "Does more help?", "More?", ("micro",),
+        "sizes", 9, "More?", ("micro",),
         runs=lambda scale: [Run("mnli > xnli", scale, seed, size=n) for n in sizes for seed in (1, 2, 3)],
         contrasts=lambda scale: {"more": contrasts.versus(("200", "en"), ("100", "en"), ("xnli",))},
     )  # fmt: skip

@@ -543,9 +543,9 @@ def test_sentences_of_the_pools_are_nearer_the_more_words_they_share(tmp_path, m
 def test_the_benchmark_sees_a_wrong_neighbour():
     pools = bench.drawn_vectors(300, 16)
     forward, back = bench.our_search(*pools, 4)
-    assert bench.agreement(pools, 4, (forward, back)) == 100.0
+    assert bench.agreement(pools, (forward, back)) == 100.0
     forward[7, 2] = forward[7, 3]
-    assert bench.agreement(pools, 4, (forward, back)) == pytest.approx(100 - 100 / (2 * 300 * 4))
+    assert bench.agreement(pools, (forward, back)) == pytest.approx(100 - 100 / (2 * 300 * 4))
     near = (search.unit(pools[0]) @ search.unit(pools[1]).T).amax(1)
     assert 0.5 < near.mean() < 0.95  # the planted ones
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ..design.scales import scale
 
-# re-exported: measurements are stored by the ledger
-from ..ledger.measurements import KEYS, folder, kept_measurements, record, survey_measurements  # noqa: F401
+# KEYS and record are re-exported: measurements are stored by the ledger
+from ..ledger.measurements import KEYS, folder, record  # noqa: F401
 from ..machine import files
 from ..machine.errors import Bad
 

@@ -84,7 +84,7 @@ def compared_searches(name: str, pools: Sides, k: int, rounds: int) -> list[dict
     seconds, used = (
         {method: statistics.median(x) for method, x in measured.items()} for measured in (times, memory)
     )
-    right = {method: agreement(pools, k, measured) for method, measured in neighbours.items()}
+    right = {method: agreement(pools, measured) for method, measured in neighbours.items()}
     speed = {method: 2e-9 * len(pools[0]) * len(pools[1]) / x for method, x in seconds.items()}
     return [
         record(f"{name}: both directions", "s", seconds["ours"], FAISS, seconds[FAISS]),
@@ -115,7 +115,7 @@ def their_search(a: Tensor, b: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return tuple(results)
 
 
-def agreement(pools: Sides, k: int, found: tuple[Tensor, Tensor]) -> float:
+def agreement(pools: Sides, found: tuple[Tensor, Tensor]) -> float:
     """Percentage of a sample's neighbours, in order, that equal those of whole float64 products.
 
     Both directions are counted.

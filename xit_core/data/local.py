@@ -195,6 +195,6 @@ def copies(there: list[Path], split: str) -> list[Path]:
     return []
 
 
-def from_own_files(rows: list[dict], source: str, files: list[Path], note: str = "") -> Part:
+def from_own_files(rows: list[dict], source: str, files: list[Path]) -> Part:
     """A Part of rows from the user's original files, with one hash over all of them."""
-    return Part(rows, f"local/{source}", hash_of_all(files), False, True, note)
+    return Part(rows, f"local/{source}", hash_of_all(files), False, True)

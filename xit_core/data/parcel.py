@@ -39,7 +39,7 @@ def pack_mirror(scale: Scale, folder: Path, most: int = PARCEL_BYTES) -> list[di
     fit.
     """
     possible(scale, folder, most)
-    entries, notes = manifest(mirror_dir()), {}
+    entries = manifest(mirror_dir())
     text, others = splits_read(scale, entries)
     if not text and not others:
         raise Bad(f"nothing to pack for scale {scale.name!r}: {mirror_dir()} holds nothing that it reads")
@@ -50,17 +50,13 @@ def pack_mirror(scale: Scale, folder: Path, most: int = PARCEL_BYTES) -> list[di
             f"{most / 2**20:.1f} MiB: the rows of the tasks alone take {(most - room) / 2**20:.1f}; allow "
             "more"
         )
-    held = overlap.Held(evaluated(entries)) if text else None
-    for key in text:
-        rows, blank = without(_rows(key), held)
-        files[key], notes[key] = squeezed(rows), f"{blank:,} lines that evaluation sets hold are blank"
-    limit = level([len(files[key]) for key in text], room)
-    for key in (key for key in text if len(files[key]) > limit):
-        files[key] = squeezed(spaced_stretches(unsqueezed(files[key]), SPARE * limit / len(files[key])))
+    pages, notes = squeezed_text(text, entries, room) if text else ({}, {})
     lines: list[dict] = []
 
     def make(part: Path) -> None:
-        lines.extend(write_split(part, entries[key], blob, notes.get(key, "")) for key, blob in files.items())
+        lines.extend(
+            write_split(part, entries[key], blob, notes.get(key, "")) for key, blob in (files | pages).items()
+        )
         write_manifest(part / "MANIFEST.csv", lines)
         for file in (mirror_dir() / repository / "SOURCES.csv" for repository in {key[0] for key in text}):
             if file.is_file():
@@ -68,6 +64,18 @@ def pack_mirror(scale: Scale, folder: Path, most: int = PARCEL_BYTES) -> list[di
 
     write_whole(folder, make, "free some space or name another folder")
     return lines
+
+
+def squeezed_text(text: list[Split], entries: dict, room: int) -> tuple[dict[Split, bytes], dict[Split, str]]:
+    """Pretraining text in at most `room` bytes, and a note on each of its splits: which lines are blank."""
+    held, files, notes = overlap.Held(evaluated(entries)), {}, {}
+    for key in text:
+        rows, blank = without(_rows(key), held)
+        files[key], notes[key] = squeezed(rows), f"{blank:,} lines that evaluation sets hold are blank"
+    limit = level([len(files[key]) for key in text], room)
+    for key in (key for key in text if len(files[key]) > limit):
+        files[key] = squeezed(spaced_stretches(unsqueezed(files[key]), SPARE * limit / len(files[key])))
+    return files, notes
 
 
 def possible(scale: Scale, folder: Path, most: int) -> None:

@@ -89,25 +89,10 @@ def read(
     evaluated, lacking = evaluated_texts(task, lang, scale, data_lang) if split == "train" else ({}, "")
     collected, records = [], []
     for number, part in enumerate(parts):
-        candidates, counts = read_part(task, part, lang, split == "train")
-        if split == "train":
-            candidates, counts = unevaluated(task, candidates, counts, evaluated, scale)
-        indices = range(len(candidates))
-        if n and len(candidates) > n and not task.expand:
-            indices = sorted(random.Random(f"{task.name} {split}").sample(indices, n))
-        chosen = {i: candidates[i] for i in indices}
-        if split == "train" and task.role == TEXT.role and not scale.world.made:
-            held = held_texts(lang, scale, mirror_dir(), local_dir())
-            chosen, counts = overlap.without_lines(chosen, counts, held)
-        selected = [*chosen.values()]
-        digest = hashlib.sha256(json.dumps(selected, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-        dropped = sum(count for reason, count in counts.items() if not isinstance(reason, Note))
-        licence = task.licence if not scale.world.made else "as this package"
-        records.append(asdict(Seen(
-            task.name, split, lang, len(selected), dropped, digest, part.source, part.revision, part.stand_in,
-            licence,
-            {str(k): v for k, v in counts.items()}, "; ".join(filter(None, [part.note, lacking])),
-        )))  # fmt: skip
+        chosen, counts = drawn(task, part, split, lang, scale, n, evaluated)
+        noted = part._replace(note="; ".join(filter(None, [part.note, lacking])))
+        licence = "as this package" if scale.world.made else task.licence
+        records.append(record(task, split, lang, noted, [*chosen.values()], counts, licence))
         collected += [
             {"id": f"{number}-{i}" if number else str(i)} | example for i, example in chosen.items()
         ]
@@ -235,6 +220,36 @@ class Watched(dict):
     def __getitem__(self, key):
         self.last = key
         return super().__getitem__(key)
+
+
+def drawn(
+    task: Task, part: Part, split: str, lang: str, scale: Scale, n: int, evaluated: dict[str, set[int]]
+) -> tuple[dict[int, dict], Counter]:
+    """The examples that are taken of a part, by their number, and its rows by what happened to them.
+
+    `n`, `lang`, `split`: as `examples` has them. `evaluated`: texts that no training row may have.
+    """
+    candidates, counts = read_part(task, part, lang, split == "train")
+    if split == "train":
+        candidates, counts = unevaluated(task, candidates, counts, evaluated, scale)
+    indices = range(len(candidates))
+    if n and len(candidates) > n and not task.expand:
+        indices = sorted(random.Random(f"{task.name} {split}").sample(indices, n))
+    chosen = {i: candidates[i] for i in indices}
+    if split == "train" and task.role == TEXT.role and not scale.world.made:
+        return overlap.without_lines(chosen, counts, held_texts(lang, scale, mirror_dir(), local_dir()))
+    return chosen, counts
+
+
+def record(
+    task: Task, split: str, lang: str, part: Part, rows: list[dict], counts: Counter, licence: str
+) -> dict:
+    """What was read from a part, as a dictionary of `Seen`. `rows`: those that were taken."""
+    digest = hashlib.sha256(json.dumps(rows, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    dropped = sum(count for reason, count in counts.items() if not isinstance(reason, Note))
+    told = {str(reason): count for reason, count in counts.items()}
+    origin = (part.source, part.revision, part.stand_in, licence)
+    return asdict(Seen(task.name, split, lang, len(rows), dropped, digest, *origin, told, part.note))
 
 
 def read_part(task: Task, part: Part, lang: str, training: bool) -> tuple[list[dict], Counter]:

@@ -16,33 +16,35 @@ def parts(task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang
     """
     if data_lang == "mt" and split == "train":
         return translations(task, scale)
-    names = (task.train if split == "train" else task.validation).split(",")
     if task.original and (collected := originals.ORIGINALS[task.original](lang, split)):
         return collected
-    locations = [(*task.config(lang), name, task.revision) for name in names]
-    locations += [located(spec) for spec in task.joined if split == "train"]
-    collected = [
-        fetched for location in locations for fetched in sources.fetch(*location, obtain=task.obtain)
-    ]
-    incomplete = len(collected) < len(locations) or any(not part.complete for part in collected)
-    if mirror_dir() and (incomplete and split == "train" or not collected):
-        for spec in task.stand_ins:
-            collected += [
-                part._replace(stand_in=True) for part in from_mirror(*located(spec.format(lang=lang))[:3])
-            ]
-    if not collected:
+    if not (collected := fetched(task, split, lang)):
         advice = task.obtain or "unset XIT_MIRROR to use the hub"
         place = "/".join(task.config(lang))
         raise Absent(f"{task.name}/{split}/{lang}: the mirror holds no {place}; {advice}")
-    if task.train == task.validation:  # one corpus, two splits
-        held_out = split == "validation"
-        collected = [
-            part._replace(
-                rows=[row for i, row in enumerate(part.rows) if (i % task.held_out == 0) == held_out]
-            )
-            for part in collected
-        ]
+    if task.train == task.validation:
+        collected = [half(task, split, part) for part in collected]
     return [part._replace(rows=completed(task, part, lang, n)) for part in collected]
+
+
+def fetched(task: Task, split: str, lang: str) -> list[Part]:
+    """The parts of a split as they are stored, with a mirror's stand-ins for what it lacks."""
+    names = (task.train if split == "train" else task.validation).split(",")
+    locations = [(*task.config(lang), name, task.revision) for name in names]
+    locations += [located(spec) for spec in task.joined if split == "train"]
+    found = [part for location in locations for part in sources.fetch(*location, obtain=task.obtain)]
+    incomplete = len(found) < len(locations) or any(not part.complete for part in found)
+    if mirror_dir() and (incomplete and split == "train" or not found):
+        places = [located(spec.format(lang=lang))[:3] for spec in task.stand_ins]
+        found += [part._replace(stand_in=True) for place in places for part in from_mirror(*place)]
+    return found
+
+
+def half(task: Task, split: str, part: Part) -> Part:
+    """The rows of one split of a corpus that has both: every `held_out`-th is for validation."""
+    held_out = split == "validation"
+    rows = [row for i, row in enumerate(part.rows) if (i % task.held_out == 0) == held_out]
+    return part._replace(rows=rows)
 
 
 # (rows as stored, language, maximum number of rows; 0 = all) -> rows

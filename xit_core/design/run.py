@@ -52,7 +52,7 @@ class Stage:
 def joint_steps(alone: dict[Task, int], rule: str) -> int:
     """Optimiser steps of a stage, from those that each of its tasks takes alone.
 
-    `rule`: a value of `Run.steps`: the mean over its tasks, masked LM not counted; otherwise their sum.
+    `rule`: a value of `Run.steps`: with SINGLE their mean, masked LM not counted; otherwise their sum.
     """
     if rule != SINGLE:
         return sum(alone.values())

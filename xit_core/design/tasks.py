@@ -54,19 +54,19 @@ class Task:
     """One task. `source` is "repository/config", in which a language is a field: {lang}, {name} or {iso3}.
 
     Examples by kind: classify {a, b, label}; choose {a, choices, label}; span {id, context, question,
-    answers: [(start, text)]}; tag {tokens, tags}; retrieve {a, b, ids}, or a question with its sentences, or
-    a mention; mlm {a}.
+    answers: [(start, text)]}; tag {tokens, tags}; ground {a, scene, label}; retrieve {a, b, ids}, or a
+    question with its sentences, or a mention; mlm {a}.
     """
 
     name: str
-    kind: str  # classify choose span tag retrieve mlm
+    kind: str  # classify choose span tag ground retrieve mlm
     # "intermediate", "target", "text"; "xtreme-r", "shift" (further targets), "alternative" (further
     # intermediates)
     role: str
     source: str
     revision: str  # commit of the data, 40 hex; of licensed data its catalogue number
     read: Reader
-    genre: str  # of the task: nli, paraphrase, qa, tagging, completion, commonsense, retrieval, text
+    genre: str  # nli paraphrase qa tagging completion commonsense preference grounding retrieval text
     columns: str = ""  # that the reader needs
     langs: str = "en"
     train_lang: str = PIVOT  # of its training rows; EVERY = all that it is evaluated in

@@ -1,11 +1,7 @@
-"""MultiCheckList, XTREME-R's six tests of question answering: cases made from translated templates, and their
-failure rates.
+"""The failure rates of MultiCheckList, XTREME-R's six tests of question answering.
 
-Source: google-research/xtreme@838c13b, multichecklist/ (behaviour). There are 200 cases for each test. Every
-context of a case is asked every question, and one wrong answer fails the case. Answers are compared after
-`clean_answer`. The official suites were drawn with another random state and longer lists of names, and they
-branch by language where `fits` applies one rule, so our cases are the same in kind, but not one by one.
-Answers that do not appear literally in their context are left out, because a span reader cannot give them.
+Source: google-research/xtreme@838c13b, multichecklist/ (behaviour). Every context of a case is asked every
+question, and one wrong answer fails the case. Answers are compared after `clean_answer`.
 """
 
 import re

@@ -31,7 +31,6 @@ from .train import fit, spent
 FULL_CARD = checkpoints.CARD | {"dose": {"tokens": float, "*": float}, "seconds": float, "of": list}
 MADE_AGAIN = "delete the folder, it is made again"
 SAVE = 200  # steps between the checkpoints that an interrupted pretraining resumes from
-Texts = dict[str, list[str]]  # language -> lines
 
 
 def remake(run: Run) -> tuple[Model, Training, float]:

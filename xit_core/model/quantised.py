@@ -20,7 +20,7 @@ from .pieces import SPECIAL, unigram_tokenizer
 
 MAGIC = b"E5S1"
 BLOCK = np.dtype([("scale", "<f2"), ("weights", "u1", 16)])  # 32 weights: low nibbles, then high nibbles
-PLAIN, QUANTISED = 0, 1
+PLAIN = 0  # the type of entries that are not quantised
 # our names for what is in a layer: XLM-R's module, and the file's
 LAYER = {
     "attention.self.query": "q", "attention.self.key": "k", "attention.self.value": "v",

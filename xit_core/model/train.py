@@ -38,7 +38,8 @@ def fit(
     sum of the gradients. Without dropout they come to the weights of one process but for rounding, also when
     another number of processes resumes. With dropout that holds in distribution only; an interrupted run of
     several processes ends with the same weights if as many resume it.
-    Raises: Bad for a loss that is no number.
+    Raises: Bad for a loss or a weight that is no number, a checkpoint that is damaged or cannot be written,
+    and a step with fewer features than processes.
     """
     accelerator = Accelerator(mixed_precision="bf16" if net.bf16 else "no")
     torch.manual_seed(seed)

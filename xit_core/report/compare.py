@@ -154,7 +154,7 @@ def compare_ledgers(first: Path, second: Path, scale: str) -> dict:
 
     Its keys: scale, agrees, sentence, first and second (folder, rows, left_out, environments, and only_here:
     the ids of runs that the other lacks), claims, runs, targets.
-    Raises: Bad as `read`, and when no run is in both.
+    Raises: Bad as `read_side`, and when no run is in both.
     """
     sides = read_side(first, scale), read_side(second, scale)
     shared = [run_id for run_id in sides[0].rows if run_id in sides[1].rows]

@@ -439,32 +439,22 @@ def roofline(kept: list[dict]) -> Figure | None:
     table = speed_frame(kept)
     if table.empty:
         return None
-    shown = table[["device", "scale"]].drop_duplicates().itertuples(index=False)
     limits = {
-        (measurement["device"], measurement["scale"]): {
-            row["name"]: row["value"] for row in measurement["records"]
-        }
-        for measurement in kept
+        (each["device"], each["scale"]): {row["name"]: row["value"] for row in each["records"]}
+        for each in kept
     }
     figure, grid = _grid(len(limits), min(2, len(limits)), 3.2)
-    for axes, panel in zip(grid, shown, strict=True):
-        part = table[(table.device == panel.device) & (table.scale == panel.scale)]
+    for axes, (panel, part) in zip(grid, table.groupby(["device", "scale"], sort=False), strict=True):
         _roof(axes, limits[panel]["matmul ceiling"], limits[panel]["memory bandwidth"], part.intensity)
-        options = {
-            "hue": "who",
-            "style": "task",
-            "palette": [COLOURS[kind] for kind in ("span", "classify", "mlm")],
-            "s": 60,
-        }
-        sns.scatterplot(part, x="intensity", y="achieved", ax=axes, zorder=3, **options)
-        axes.set(title=f"{panel.device}\nscale {panel.scale}", xlabel="", ylabel="")
+        colours = [COLOURS[kind] for kind in ("span", "classify", "mlm")]
+        sns.scatterplot(
+            part, x="intensity", y="achieved", hue="who", style="task", palette=colours, s=60, ax=axes,
+            zorder=3,
+        )  # fmt: skip
+        axes.set(title="{}\nscale {}".format(*panel), xlabel="", ylabel="")
         axes.get_legend().remove()
-    intensity = (
-        "FLOP a byte"
-        if ON_PHONE.get()
-        else "arithmetic intensity (FLOP on real tokens a byte that must move)"
-    )
-    figure.supxlabel(intensity, fontsize=10)
+    intensity = "arithmetic intensity (FLOP on real tokens a byte that must move)"
+    figure.supxlabel("FLOP a byte" if ON_PHONE.get() else intensity, fontsize=10)
     figure.supylabel("achieved (GFLOP/s on real tokens)", fontsize=10)
     handles = dict(zip(*reversed(grid[0].get_legend_handles_labels()), strict=True))
     for title in ("who", "task"):
@@ -563,13 +553,12 @@ def for_phone(draw: Callable[[], Figure | None]) -> Figure | None:
     return drawn if drawn is not None and drawn.get_figwidth() == NARROW else None
 
 
-def _grid(number: int, columns: int, height: float, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
+def _grid(number: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
     """A figure of `number` panels in `columns` columns, each `height` inches high, and the list of panels.
 
-    On a phone, panels are below each other, unless the figure has a width of its own.
+    On a phone, panels are below each other.
     """
-    if ON_PHONE.get() and width == WIDTH:
-        columns, width = 1, NARROW
+    columns, width = (1, NARROW) if ON_PHONE.get() else (columns, WIDTH)
     rows = -(-number // columns)
     figure, grid = plt.subplots(rows, columns, figsize=(width, height * rows + 0.6), squeeze=False)
     plt.close(figure)  # so that a notebook shows it only once, as the value of a cell

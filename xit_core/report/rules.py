@@ -97,7 +97,7 @@ def per_task(ledger: Ledger, tasks: tuple[str, ...], targets: tuple[str, ...]) -
     return [ledger.gap(versus((task, PIVOT), BASELINE, targets)) for task in tasks]
 
 
-def average(ledger: Ledger, tasks: tuple[str, ...], targets: tuple[str, ...]) -> Weights:
+def average(tasks: tuple[str, ...], targets: tuple[str, ...]) -> Weights:
     """The weights of the mean gain over intermediate tasks and targets."""
     return mean_contrast([versus((task, PIVOT), BASELINE, targets) for task in tasks])
 
@@ -111,7 +111,7 @@ def retrieval_rule(ledger: Ledger) -> Finding:
         gaps = [per_task(ledger, names, (target,)) for target in targets.names]
         single = [max(gap.above(DRAMATIC) for gap in both) for both in zip(*gaps, strict=True)]
         means = per_task(ledger, names, targets.names)
-        weights = average(ledger, names, targets.names)
+        weights = average(names, targets.names)
         enough = len(names) - 1
         up = sum(p < LEVEL / 2 for p in single)
         note = f"above {DRAMATIC:g} points on both with {up} of {len(names)} tasks taken singly"
@@ -136,7 +136,7 @@ def tydiqa(ledger: Ledger) -> Finding:
         many = len(gaps) // 2 + 1
         above, below = [gap.above() for gap in gaps], [gap.below() for gap in gaps]
         worst = 1.0 if min(below) < LEVEL / 2 else 0.0
-        weights = average(ledger, singles.names, ("tydiqa",))
+        weights = average(singles.names, ("tydiqa",))
         up, down = (sum(p < LEVEL / 2 for p in ps) for ps in (above, below))
         note = f"{up} of {len(gaps)} tasks above zero taken singly, {down} below"
         return decide(
@@ -154,7 +154,7 @@ def no_benefit(ledger: Ledger) -> Finding:
 
     def measure() -> Finding:
         gaps = per_task(ledger, singles.names, ("xnli",))
-        weights = average(ledger, singles.names, ("xnli",))
+        weights = average(singles.names, ("xnli",))
         fails = two_sided(at_least([gap.above() for gap in gaps], 1))
         holds = max(gap.below(MARGIN) for gap in gaps)
         side, p = (FAILS, fails) if fails < LEVEL else (HOLDS, holds)

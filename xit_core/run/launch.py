@@ -31,7 +31,7 @@ from ..machine.places import PARTS, ROOT, executed_dir, mirror_dir, results_dir,
 NOTEBOOKS = {1: "1_pretrained", 2: "2_intermediate", 3: "3_target", 4: "4_analysis"}
 ANALYSIS = "analysis"  # the path of notebook 4, which reads the ledger and writes no row
 GPUS = Path("/proc/driver/nvidia/gpus")
-LEASED: list[IO] = []  # the open lock file of this process's GPU
+LEASED: list[IO] = []  # the open lock files of this process's GPUs
 
 
 class Failed(RuntimeError):

@@ -1,14 +1,12 @@
 """Retrieval tasks, which score the encoder's sentence vectors themselves."""
 
-import hashlib
-import json
-from dataclasses import asdict, replace
+from collections import Counter
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..data import mining_pools, reading, sources, worlds
-from ..data.local import Part
 from ..design.encoders import DEPTH
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import PARALLEL, Task, languages
@@ -244,15 +242,8 @@ def pools_and_gold(
     else:
         gold, seen = reading.gold_pairs(task, lang, s, split)
     for side, rows in (("source", source), ("target", target)) if part else ():
-        seen.append(noted(task, f"{split}: {side}", lang, part._replace(rows=rows)))
+        seen.append(reading.record(task, f"{split}: {side}", lang, part, rows, Counter(), task.licence))
     return source, target, gold, seen
-
-
-def noted(task: Task, split: str, lang: str, part: Part) -> dict:
-    """What was read from a pool, in the form that `data.reading.Seen` has for examples."""
-    digest = hashlib.sha256(json.dumps(part.rows, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-    origin = (part.source, part.revision, part.stand_in, task.licence)
-    return asdict(reading.Seen(task.name, split, lang, len(part.rows), 0, digest, *origin, {}, part.note))
 
 
 def answer_sentences(net: Model, task: Task, s: Scale) -> Evaluation:
@@ -319,7 +310,7 @@ def entities(net: Model, task: Task, s: Scale) -> Evaluation:
             seen + read,
         )
     for part in sources.fetch(*task.config(PIVOT), task.candidates, task.revision, task.obtain):
-        seen.append(noted(task, "candidates", "", part))
+        seen.append(reading.record(task, "candidates", "", part, part.rows, Counter(), task.licence))
         for i, row in enumerate(part.rows):
             try:
                 text = " ".join(

@@ -1,4 +1,4 @@
-"""Masked language modelling: 15 % of the pieces are hidden, drawn anew in every step."""
+"""Masked language modelling: a share of the pieces is hidden, drawn anew in every step."""
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ def encode(
 class Head(nn.Module):
     """XLM-R's masked-LM head: dense, GELU, layer norm, then the embedding table itself as output weights.
 
-    Only hidden positions are projected to the vocabulary, because the other 85 % have no loss.
+    Only hidden positions are projected to the vocabulary, because the others have no loss.
     """
 
     def __init__(self, hidden: int, labels: int, pooling: str = "first"):

@@ -70,8 +70,7 @@ class Question:
 
     id: str  # also of its study and its chapter
     number: int
-    asks: str  # in the words of the study documents
-    short: str  # the same in a line
+    short: str  # in a line; the words of the study documents are in its chapter
     scales: tuple[str, ...]  # that its design is made for
     runs: Callable[[Scale], list[Run]]
     # name -> weights of the cells of its runs, or how the interval is found; the first is the answer

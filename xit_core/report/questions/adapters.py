@@ -235,9 +235,6 @@ def gates(ledger: "Ledger") -> "dict[str, Gate]":
 
 QUESTION = Question(
     "adapters", 1,
-    "Can adapter-based intermediate-task training on multiple intermediate tasks simultaneously improve "
-    "zero-shot cross-lingual transfer performance on XTREME compared to single intermediate-task training, "
-    "as measured by average F1-score across languages?",
     "Is a joint intermediate training by adapters better than the average single one, at equal steps?",
     ("micro", "small"), runs, contrasts, cell_of, f1_alone, gates, "weights",
     on_one=on_one, without=f"{ADAPTER}:", control=CONTROL, control_on="xquad", on_front=(ELSEWHERE,),

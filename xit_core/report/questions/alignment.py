@@ -110,8 +110,6 @@ def gates(ledger: "Ledger") -> "dict[str, Gate]":
 
 QUESTION = Question(
     "alignment", 2,
-    "Does English intermediate-task training improve zero-shot cross-lingual performance on XTREME benchmark "
-    "tasks when the model is aligned with human feedback compared to unaligned models?",
     "Does an intermediate task add more after training on preferences than after shuffled ones?",
     ("micro", "small"), runs, contrasts, gates=gates, on_one=on_one,
     literal=(GAIN, OVER_NEITHER, OVER_TASK), on_front=(SHAM_OVER_NEITHER,),

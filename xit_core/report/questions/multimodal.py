@@ -157,9 +157,6 @@ def tasks_learned(ledger: "Ledger") -> "Gate":
 
 QUESTION = Question(
     "multimodal", 5,
-    "How does the zero-shot cross-lingual transfer performance on XTREME-R compare between multimodal models "
-    "and text-only models when intermediate-task training is applied to a broader set of non-English "
-    "intermediate tasks?",
     "Do non-English tasks add more after training on scenes than after shuffled scenes?",
     ("micro", "small"), runs, contrasts, gates=gates,
     on_one=on_one, literal=(LITERAL,), on_front=(TUNED, LITERAL_TUNED),

@@ -183,8 +183,6 @@ def gates(ledger: "Ledger") -> "dict[str, Gate]":
 
 QUESTION = Question(
     "shift", 3,
-    "Does multi-task fine-tuning on diverse intermediate tasks improve robustness to domain shift in "
-    "zero-shot cross-lingual transfer compared to single-task baselines on XTREME-R?",
     "Is a joint intermediate training more robust to another domain than single ones?",
     ("micro", "small"), runs, contrasts, cell_of, gates=gates, figure="pairs", pairs=pairs, beyond=beyond,
     other_units=("relative drop",), dated="2026-11-29",

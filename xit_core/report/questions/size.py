@@ -149,8 +149,8 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     }
     for steps, told in rules.items():
         found[MIXED[steps]] = mixed(scale, steps)
-        found[f"Spearman correlation × 100 of rows and drop, {told}"] = correlated(scale, steps)
-        found[f"the same, given the task's own score, {told}"] = correlated(scale, steps, given=True)
+        found[f"Spearman correlation × 100 of rows and drop, {told}"] = correlated(steps)
+        found[f"the same, given the task's own score, {told}"] = correlated(steps, given=True)
         found[USUAL[steps]] = on_pairs(pairs(scale), slope(scale, steps, outside), losses.inside)
     found |= {
         f"drop per doubling, {name}, fixed steps": drop_of(scale, slope(scale, SUM, outside, (name,)))
@@ -228,7 +228,7 @@ def own_scores(ledger: "Ledger", steps: str, seeds: list[int]) -> "np.ndarray":
     return np.array(values)
 
 
-def correlated(scale: Scale, steps: str, given: bool = False) -> "Contrast":
+def correlated(steps: str, given: bool = False) -> "Contrast":
     """The rank correlation of size and drop within tasks, times 100: Fisher's mean over tasks.
 
     `given`: the partial correlation, given the task's own score. Its interval is the jackknife's, over seeds.
@@ -316,8 +316,6 @@ def gates(ledger: "Ledger") -> "dict[str, Gate]":
 
 QUESTION = Question(
     "size", 4,
-    "What is the correlation between the size of intermediate-task datasets and the accuracy degradation of "
-    "zero-shot cross-lingual transfer models on adversarial subsets of XTREME-R?",
     "Does more intermediate data make the loss on adversarial rows larger?",
     ("micro", "small"), runs, contrasts, cell_of, gates=gates, figure="sizes", pairs=pairs, margin=MARGIN,
     other_units=("Spearman", "the same, given", "relative drop"), dated="2026-11-29",
