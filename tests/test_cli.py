@@ -136,6 +136,11 @@ def test_claims_have_the_fixed_keys(capsys):
     assert all(list(r) == KEYS for r in rows)
 
 
+def test_data_of_a_few_tasks_is_told_alone(capsys):
+    rows = told(capsys, "data", "snli", "xnli", "--scale", "small", "--json")
+    assert {row["task"] for row in rows} == {"snli", "xnli"}
+
+
 @pytest.mark.parametrize("scale", ["micro", "small"])
 def test_data_has_the_fixed_keys(capsys, scale):
     rows = told(capsys, "data", "--scale", scale, "--json")
@@ -185,6 +190,7 @@ def test_data_has_the_fixed_keys(capsys, scale):
         ("study --scale base", "set XIT_MIRROR"),
         ("claims --scale huge", "no scale 'huge'"),
         ("data --scale huge", "no scale 'huge'"),
+        ("data nope --scale small", "no task 'nope'"),
         ("dance", "dance"),
         ("", "COMMAND"),
         ("run", "the following arguments are required: path"),

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+import test_tasks
 from plain import row_of
 from xit_core import phases
-from xit_core.data.checklist import checks
 from xit_core.design import scales
 from xit_core.design.encoders import lacking
 from xit_core.design.run import Run
@@ -33,7 +33,6 @@ from xit_core.score import evaluate
 from xit_core.score.evaluate import commonest, constant_score
 from xit_core.score.instances import clusters, ties
 
-ROWS = json.loads((Path(__file__).parent / "rows.json").read_text(encoding="utf-8"))  # raw rows of each task
 S = SCALES["smoke"]
 MIRROR = places.mirror_dir()  # where it is; within a test it is not seen
 CODED = [
@@ -47,9 +46,7 @@ def pieces():
 
 
 def stored(task):
-    rows, lang = (ROWS[task.name], "de" if task.scored else task.train_lang)
-    rows = checks(rows, lang, 0)[:100] if task.expand == "checklist" else rows
-    return [e for row in rows for e in task.read(row, lang) if not isinstance(e, str)]
+    return test_tasks.examples(task, test_tasks.stored(task.name)[:100])
 
 
 def perfect(task, features, examples, names):

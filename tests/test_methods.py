@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from xit_core import phases
 from xit_core.data import reading
+from xit_core.design.methods import FUSION, METHODS
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
@@ -18,7 +19,8 @@ from xit_core.model.kinds import encoded, labels
 from xit_core.model.methods import adapter, fusion, lora
 
 SMOKE = SCALES["smoke"]
-ADDED = {"adapter": adapter, "lora": lora}
+# methods that train a stage by itself and leave the encoder's own weights
+ALONE = [m.name for m in METHODS.values() if not m.whole and m.name != FUSION]
 
 
 def features(net, name="xnli", rows=5):
@@ -51,13 +53,13 @@ def batch(net):
     return packed.pack(features(net), torch.device("cpu"))
 
 
-@pytest.mark.parametrize("method", ["adapter", "lora"])
+@pytest.mark.parametrize("method", ALONE)
 def test_a_stage_leaves_the_encoder_s_own_weights_to_the_bit(method):
     run = Run("mnli", method=method)
     phases.intermediate(run)
     start = origins.start(SMOKE).encoder.state_dict()
     net = origins.start(SMOKE)
-    ADDED[method].add(net)
+    methods.of(METHODS[method]).add(net)
     before = {name: x.clone() for name, x in net.encoder.state_dict().items()}
     phases.fit(net, mixture_of(net), 1e-2, 1, run.folder.parent / "again")
     after = net.encoder.state_dict()
@@ -73,10 +75,10 @@ def mixture_of(net):
     return phases.mixture.Mixture({"xnli": features(net)}, 4, 6, 1)
 
 
-@pytest.mark.parametrize("method", ["adapter", "lora"])
+@pytest.mark.parametrize("method", ALONE)
 def test_what_a_stage_saves_is_what_it_trained_and_gives_its_states_back(method, net, batch):
     run = Run("mnli", method=method)
-    ADDED[method].add(net)
+    methods.of(METHODS[method]).add(net)
     trained = states(jolted(net), batch)
     methods.of(run.stages[-1].method).write(net, run.folder)
     size = (run.folder / "model.safetensors").stat().st_size

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from synthetic import fill
+from synthetic import fill, row
+from xit_core.design.run import Run
 from xit_core.ledger import results
 from xit_core.report import heat, plots
 
@@ -35,6 +36,15 @@ def test_a_figure_has_axes_with_names_and_no_small_print(draw):
         text for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize")) if text.get_text()
     ]
     assert texts and min(text.get_fontsize() for text in texts) >= 9
+
+
+def test_a_target_outside_of_the_nine_is_drawn_where_it_stands_alone():
+    results.write(row(Run("xnli_shift")))
+    (axes,) = (axes for axes in plots.languages(results.frame("smoke")).axes if axes.axison)
+    assert axes.get_title() == "xnli_shift"
+    results.write(row(Run("xnli")))
+    (axes,) = (axes for axes in plots.languages(results.frame("smoke")).axes if axes.axison)
+    assert axes.get_title() == "xnli"
 
 
 @pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)

@@ -379,8 +379,8 @@ def test_what_is_said_before_every_run_is_there_is_no_answer():
     view = told_view(question, [row], finished=True)
     answer = (
         "yes.** *joint − single*: +3.0 [+1.0, +5.0] points; this design finds a true difference of 4.0 in "
-        "eight of ten repetitions, so the estimate is probably too large; widened to cover all 5 answers "
-        "together, [+0.5, +5.5]."
+        "eight of ten repetitions, so the estimate is probably too large; widened to cover all "
+        f"{len(questions.QUESTIONS)} answers together, [+0.5, +5.5]."
     )
     assert question_pages.short_answer(question, view) == f"**At `micro`, a simulation: {answer}"
     view = told_view(question, [row], finished=False)

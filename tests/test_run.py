@@ -116,7 +116,7 @@ def test_further_targets_and_intermediate_tasks_are_paths_like_any_other():
 
 
 def test_a_task_that_the_micro_world_does_not_tell_is_refused_there():
-    with pytest.raises(Bad, match="the micro-world has no 'xcopa', only anli"):
+    with pytest.raises(Bad, match="the micro-world has no 'xcopa'; take another scale, or one of anli"):
         Run("xcopa", "micro")
 
 

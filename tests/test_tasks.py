@@ -39,15 +39,27 @@ FIELDS = {
 
 
 def stored(name):
+    assert name in ROWS, f"put two or three rows of {name} as they are stored into tests/rows.json"
     rows = copy.deepcopy(ROWS[name])
     return checks(rows, "de", 0) if TASKS[name].expand == "checklist" else rows
+
+
+def examples(declared, rows):
+    """What the rows give in German, or where the task has none in the language that gives most."""
+    langs = declared.langs.split() if declared.scored else [declared.train_lang]
+    return max(
+        (
+            [e for row in rows for e in declared.read(row, lang) if not isinstance(e, str)]
+            for lang in (["de"] if "de" in langs else langs)
+        ),
+        key=len,
+    )
 
 
 @pytest.mark.parametrize("name", REAL_TASKS)
 def test_stored_rows_of_the_real_layout_read_as_examples_of_the_kind(name):
     declared, rows = TASKS[name], stored(name)
-    lang = "de" if declared.scored else declared.train_lang
-    read = [e for row in rows for e in declared.read(row, lang) if not isinstance(e, str)]
+    read = examples(declared, rows)
     assert len(read) >= 2 and all(set(e) == FIELDS.get(name, FIELDS[declared.kind]) for e in read)
     assert set(declared.columns.split()) <= set(rows[0])
     if "label" in read[0]:
@@ -60,24 +72,20 @@ def test_stored_rows_of_the_real_layout_read_as_examples_of_the_kind(name):
 @pytest.mark.parametrize("declared", TASKS.values(), ids=lambda t: t.name)
 def test_a_declaration_is_complete(declared):
     pinned = re.fullmatch("[0-9a-f]{40}", declared.revision) or declared.name == "ccg" or declared.made
-    assert (
-        pinned
-        and declared.licence
-        and declared.genre
-        and declared.metrics
-        and declared.columns
-        and declared.citation
+    assert pinned, "revision: a commit of 40 hex digits"
+    for field in ("licence", "genre", "metrics", "columns", "citation"):
+        assert getattr(declared, field), f"{field} is missing"
+    assert declared.source.count("/") == 2 or declared.obtain, (
+        "source: owner/name/config of the hub; otherwise obtain says how to get it"
     )
-    # a namespaced id of the hub, or how else to get it
-    assert declared.source.count("/") == 2 or declared.obtain
-    assert declared.train_on in (*TASKS, "") and len(set(declared.langs.split())) == len(
-        declared.langs.split()
-    )
+    assert declared.train_on in (*TASKS, ""), "train_on: no declared task"
+    assert len(set(declared.langs.split())) == len(declared.langs.split()), "langs: one is there twice"
     assert all(
         re.search("@[0-9a-f]{40}$", spec)
         for spec in (*declared.joined, *(x.spec for x in declared.translated))
-    )
-    assert declared.protocol in (*PROTOCOLS, "mlm/masked-accuracy", "bucc/jiant-dev", "tatoeba/jiant")
+    ), "joined, translated: each ends in @ and a commit"
+    others = ("mlm/masked-accuracy", "bucc/jiant-dev", "tatoeba/jiant")
+    assert declared.protocol in (*PROTOCOLS, *others), "protocol: none that scores"
 
 
 def test_languages_are_as_many_as_xtreme_scores():
@@ -174,6 +182,25 @@ def test_bucc_pairs_carry_the_ids_of_their_sentences():
 def test_a_name_is_declared_once():
     with pytest.raises(ValueError, match="twice"):
         declare("xnli", "classify", "target", "a/b", "0" * 40, None, "nli")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"kind": "classification"}, "kind 'classification'; allowed: 'classify', 'choose'"),
+        ({"role": "intermediates"}, "role 'intermediates'; allowed: 'intermediate', 'target'"),
+        ({"kind": "retrieve", "role": "shift"}, "retrieves ''; allowed: 'nearest', 'mined'"),
+        ({"retrieves": "nearest"}, "retrieves 'nearest'; allowed: ''"),
+        ({"labels": ()}, "declares no labels"),
+        ({"train_on": ""}, "train_on ''; allowed: its own name"),
+    ],
+)
+def test_a_declaration_that_no_run_could_follow_is_refused(given, told):
+    fields = {"kind": "classify", "role": "alternative", "labels": ("no", "yes"), "train_on": "rte"} | given
+    more = {"source": "a/b/c", "revision": "0" * 40, "read": None, "genre": "nli"}
+    with pytest.raises(ValueError, match=f"task 'rte'.*{re.escape(told)}"):
+        declare("rte", **fields, **more)
+    assert "rte" not in TASKS
 
 
 def test_an_unknown_task_is_named_with_what_is_known():

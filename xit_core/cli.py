@@ -239,6 +239,7 @@ def add_compare_arguments(given: Parser) -> None:
 
 def add_data_arguments(given: Parser) -> None:
     """The arguments of `xit data`."""
+    given.add_argument("tasks", nargs="*", metavar="TASK", help="only these tasks")
     given.add_argument(
         "--pack",
         type=filled,
@@ -563,11 +564,14 @@ def simulate(ledgers: int, cores: int, keep: bool, as_json: bool) -> None:
     tell(shown, as_json, *"scenario studies coverage of wrong rule family".split())
 
 
-def data(scale: Scale, as_json: bool, pack: str | None, most: int, prune: int | None) -> None:
+def data(
+    tasks: list[str], scale: Scale, as_json: bool, pack: str | None, most: int, prune: int | None
+) -> None:
     """what is present, what is missing and how to get it; or a small mirror for a machine without network and
     Parquet
     """
     from .data.inventory import presence
+    from .design.tasks import TASKS, task
 
     if prune:
         from .model.encoded import prune as delete
@@ -577,7 +581,8 @@ def data(scale: Scale, as_json: bool, pack: str | None, most: int, prune: int | 
         from .data.parcel import pack_mirror as write
 
         return tell(write(scale, Path(pack), most << 20), as_json, "repo", "config", "split", "rows", "note")
-    rows = presence(scale)
+    asked = [task(name).name for name in tasks]
+    rows = [row for row in presence(scale) if row["task"] in (asked or TASKS)]
     say(left_aside() + list(filter(None, [lacking(scale.encoder)])))
     if not as_json:
         rows = [row | {"stand_in": shorten(row["stand_in"], 60)} for row in rows]

@@ -12,6 +12,7 @@ class Method:
     name: str
     says: str  # what it trains, for readers
     rate: float = 1.0  # its learning rate, in that of the scale
+    whole: bool = False  # it trains the whole encoder, and its checkpoints have all of it
     adds: bool = False  # its checkpoints have modules that transformers' layout has no place for
 
 
@@ -20,7 +21,7 @@ LORA, ADAPTER, FUSION = "lora", "adapter", "fusion"
 METHODS = {
     m.name: m
     for m in (
-        Method(FULL, "every weight is trained"),
+        Method(FULL, "every weight is trained", whole=True),
         Method(LORA, "a product of two thin matrices is added to the queries' and values' weights", 10.0),
         Method(ADAPTER, "a bottleneck is added to every layer", 10.0, adds=True),
         Method(FUSION, "attention over the adapters of single tasks, in every layer", 10.0, adds=True),
@@ -57,10 +58,10 @@ def refuse_order(text: str, names: list[str]) -> None:
     """
     *earlier, _ = names
     added = [k for k, name in enumerate(earlier) if METHODS[name].adds]
-    if added and FULL in earlier[added[0] :]:
+    if added and (whole := [name for name in earlier[added[0] :] if METHODS[name].whole]):
         raise Bad(
-            f"method={text!r}: an intermediate stage cannot be {FULL!r} after one that added modules; train "
-            f"it with {LORA!r} or {ADAPTER!r}"
+            f"method={text!r}: an intermediate stage cannot be {whole[0]!r} after one that added modules; "
+            f"train it with {LORA!r} or {ADAPTER!r}"
         )
     if FUSION in names and names != [ADAPTER, FUSION]:
         raise Bad(

@@ -71,7 +71,7 @@ class Scale:
     # sentence vector of `classify` and `choose`: the "first" token, as XLM-R, or the "mean"; with "match" the
     # mean, and a choice is also scored by how alike it and its prompt are
     pooling: str = "first"
-    seeds: tuple[int, ...] = (1, 2, 3)
+    seeds: tuple[int, ...] = (1, 2, 3)  # fewer than three give no verdict
     save_every: int = 1000  # steps between the checkpoints a killed run resumes from
     # autocast also on the CPU (always where a GPU has it): 1.4 times faster at 256 dimensions, slower below
     bf16: bool = False

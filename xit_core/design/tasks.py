@@ -36,6 +36,12 @@ UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM 
 IOB2 = "O B-PER I-PER B-ORG I-ORG B-LOC I-LOC".split()
 NLI = "entailment neutral contradiction".split()
 HELD_OUT = 50  # where a text corpus has no validation split, every 50th page is held out of training
+KINDS = ("classify", "choose", "span", "tag", "ground", "retrieve", "mlm")
+# The first two are closed: they are the paper's nine and nine. What is added is trained on as "alternative",
+# or scored as "shift". "xtreme-r" are the targets of XTREME-R, "text" is for masked LM.
+ROLES = ("intermediate", "target", "xtreme-r", "shift", "alternative", "text")
+SCORED = ("target", "xtreme-r", "shift")
+RETRIEVES = ("nearest", "mined", "answers", "entities")  # ways of `score.retrieval.WAYS`
 EVERY = "*"  # as a language: all that the task is evaluated in
 XNLI_LANGS = "ar bg de el en es fr hi ru sw th tr ur vi zh"
 TRANSLATED = "ar bg de el es fr hi ru sw th tr ur vi zh".split()  # what XNLI translates MNLI into
@@ -59,10 +65,8 @@ class Task:
     """
 
     name: str
-    kind: str  # classify choose span tag ground retrieve mlm
-    # "intermediate", "target", "text"; "xtreme-r", "shift" (further targets), "alternative" (further
-    # intermediates)
-    role: str
+    kind: str  # of KINDS
+    role: str  # of ROLES
     source: str
     revision: str  # commit of the data, 40 hex; of licensed data its catalogue number
     read: Reader
@@ -81,7 +85,7 @@ class Task:
     # what `expand` completes its rows from, "repository/config/split@commit", and where to get that
     beside: tuple[str, str] = ()
     no_answer: bool = False  # some questions have no answer
-    retrieves: str = ""  # of kind "retrieve", how: a key of `score.retrieval.WAYS`
+    retrieves: str = ""  # of kind "retrieve", how: of RETRIEVES
     pools: bool = False  # its pairs are mined from pools of sentences that other files hold
     candidates: str = ""  # the split that holds what is searched, where the examples do not
     metrics: tuple[str, ...] = ("accuracy",)  # the headline score is the mean of these
@@ -103,6 +107,18 @@ class Task:
     translated: tuple["Translation", ...] = ()  # the training rows by machine
     made: bool = False  # only a generated world has it
 
+    def __post_init__(self) -> None:
+        """Raises: ValueError for a declaration that no run could follow."""
+        allowed = {"kind": KINDS, "role": ROLES, "retrieves": RETRIEVES if self.kind == "retrieve" else ("",)}
+        for field, values in allowed.items():
+            if (got := getattr(self, field)) not in values:
+                told = ", ".join(map(repr, values))
+                raise ValueError(f"task {self.name!r}: {field} {got!r}; allowed: {told}")
+        if self.kind == "classify" and not self.labels:
+            raise ValueError(f"task {self.name!r} declares no labels; a task of kind 'classify' needs them")
+        if not self.scored and self.role != "text" and self.train_on != self.name:
+            raise ValueError(f"task {self.name!r}: train_on {self.train_on!r}; allowed: its own name")
+
     @property
     def pivot_lang(self) -> str:
         """The language of its training rows; English where they are in several."""
@@ -111,7 +127,7 @@ class Task:
     @property
     def scored(self) -> bool:
         """Whether a path may end in it: it is evaluated in every language, not only trained on."""
-        return self.role in ("target", "xtreme-r", "shift")
+        return self.role in SCORED
 
     def version(self, world: World) -> str:
         """The revision of the data that a run of this task reads in a world."""
@@ -132,7 +148,7 @@ TASKS: dict[str, Task] = {}
 def declare(name: str, *fields, **more) -> Task:
     """Add a task to the table.
 
-    Raises: ValueError when the name is taken.
+    Raises: ValueError when the name is taken, or a field is not what it may be.
     """
     if name in TASKS:
         raise ValueError(f"task {name!r} is declared twice")
@@ -591,11 +607,11 @@ def languages(task: Task, scale: Scale) -> tuple[str, ...]:
     Raises: Bad for a task that the scale's world does not have.
     """
     world = scale.world
-    if task.name not in (world.tasks or REAL_TASKS):
+    if task.name not in world.tasks if world.tasks else task.made:
         names = ", ".join(world.tasks or REAL_TASKS)
         raise Bad(
-            f"scale {scale.name!r}: the {world.name}-world has no {task.name!r}, only {names}; take another "
-            "scale"
+            f"scale {scale.name!r}: the {world.name}-world has no {task.name!r}; take another scale, or "
+            f"one of {names}"
         )
     langs = tuple(task.langs.split())
     if world.languages:

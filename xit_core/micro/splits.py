@@ -48,8 +48,8 @@ def rows(config: str, split: str, lang: str, n: int, seed: int = 0) -> list[dict
         return layout.bucc_pool(split, lang, n, seed)
     if config not in MAKERS or split not in ("train", "validation"):
         raise Bad(
-            f"no micro rows {config!r} {split!r}; known: {', '.join(MAKERS)} (train, validation), bucc_pool "
-            "(source, target)"
+            f"no micro rows {config!r} {split!r}: the micro-world has no function that tells them; known: "
+            f"train and validation of {', '.join(MAKERS)}, source and target of bucc_pool"
         )
     config = SAME.get(config, config)
     make, own = MAKERS[config], lang if SHIFTED.get(config, config) in OWN else "*"

@@ -122,7 +122,7 @@ ROLES = {
     "text": "Text for masked language modelling",
     "target": "The nine targets of XTREME",
     "xtreme-r": "What XTREME-R adds",
-    "shift": "Other domains and adversarial rows, for the research questions",
+    "shift": "Further targets: other domains and adversarial rows, for the research questions",
     "alternative": "Alternatives to the intermediate tasks: open supertags, XTREME-R's training data, other "
     "languages",
 }

@@ -132,7 +132,8 @@ def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN_SOURCES) -> Fi
     """Bars: the score of each language on each target, with its 95 % interval over seeds."""
     scores = language_scores(frame)
     shown = [n for n in shown if n in set(scores.name)][:3]
-    targets = [t for t in TARGETS if t in set(scores.on)]
+    # of the nine; a notebook may have further targets alone
+    targets = [t for t in TARGETS if t in set(scores.on)] or sorted(set(scores.on))
     if not shown:
         return None
     colours = [{"random weights": "#999999", "baseline": "#0072B2"}.get(n, "#E69F00") for n in shown]

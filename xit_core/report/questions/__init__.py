@@ -9,7 +9,9 @@ the chapter book/questions/ID.md shows its answer and, further down, its page wi
     ```{include} ../_generated/questions/ID.md
     ```
 
-and book/_toc.yml names that chapter, in the order of the questions. Nothing else needs to be edited.
+and book/_toc.yml names that chapter, in the order of the questions. How many there are is also said in the
+caption there, in book/index.md and in each chapter. One question more widens the interval that covers all
+answers together, which decides nothing.
 """
 
 from collections.abc import Callable, Sequence
