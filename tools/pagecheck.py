@@ -66,9 +66,10 @@ def look(context, url: str, base: str, picture: Path, axe: str | None = None) ->
     page.wait_for_timeout(500)
     page.evaluate(EAGER)
     problems += page.evaluate(FINDINGS)
-    page.screenshot(path=str(picture), full_page=True)
     if (weight := page.evaluate(WEIGHT)) > HEAVIEST:
         problems.append(f"weighs {weight:,} bytes with all that it loads; the limit is {HEAVIEST:,}")
+    # last: for a picture of the whole page Chromium changes the window, and loads what a phone is shown
+    page.screenshot(path=str(picture), full_page=True)
     if axe:
         page.evaluate(axe)
         problems += page.evaluate(AXE, SHOWN)
