@@ -191,6 +191,8 @@ def test_data_has_the_fixed_keys(capsys, scale):
         ("claims --scale huge", "no scale 'huge'"),
         ("data --scale huge", "no scale 'huge'"),
         ("data nope --scale small", "no task 'nope'"),
+        ("data xcopa --scale micro", "scale 'micro' reads no xcopa; take another"),
+        ("data mnli --prune", "got mnli; --pack and --prune take no tasks"),
         ("dance", "dance"),
         ("", "COMMAND"),
         ("run", "the following arguments are required: path"),

@@ -11,12 +11,15 @@ import pytest
 from xit_core import micro
 from xit_core.data import pictures
 from xit_core.data.checklist import checks
+from xit_core.design import tasks
 from xit_core.design.readers import MISPLACED, SCENES, Note, aligned
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import INTERMEDIATES, REAL_TASKS, TARGETS, TASKS, declare, languages, task
 from xit_core.design.worlds import MICRO, REAL
 from xit_core.machine.errors import Bad
 from xit_core.metrics.protocols import PROTOCOLS
+from xit_core.model import kinds
+from xit_core.score import retrieval
 
 ROWS = json.loads((Path(__file__).parent / "rows.json").read_text(encoding="utf-8"))  # raw rows of each task
 COUNTS = {
@@ -179,6 +182,10 @@ def test_bucc_pairs_carry_the_ids_of_their_sentences():
     assert all("-" in i for i in example["ids"])
 
 
+def test_kinds_and_ways_of_retrieval_are_those_that_there_are():
+    assert set(tasks.KINDS) == set(kinds.KINDS) and set(tasks.RETRIEVES) == set(retrieval.WAYS)
+
+
 def test_a_name_is_declared_once():
     with pytest.raises(ValueError, match="twice"):
         declare("xnli", "classify", "target", "a/b", "0" * 40, None, "nli")
@@ -191,8 +198,10 @@ def test_a_name_is_declared_once():
         ({"role": "intermediates"}, "role 'intermediates'; allowed: 'intermediate', 'target'"),
         ({"kind": "retrieve", "role": "shift"}, "retrieves ''; allowed: 'nearest', 'mined'"),
         ({"retrieves": "nearest"}, "retrieves 'nearest'; allowed: ''"),
-        ({"labels": ()}, "declares no labels"),
+        ({"labels": ()}, "it declares no labels"),
         ({"train_on": ""}, "train_on ''; allowed: its own name"),
+        ({"train_on": "", "role": "shift"}, "train_on ''; allowed: the task whose rows train it"),
+        ({"kind": "retrieve", "retrieves": "nearest"}, "role 'alternative'; a task of kind 'retrieve'"),
     ],
 )
 def test_a_declaration_that_no_run_could_follow_is_refused(given, told):

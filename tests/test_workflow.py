@@ -106,7 +106,9 @@ def test_a_run_is_expected_to_take_what_its_like_took_here_for_its_arithmetic(le
     flops = [learned.pace.flops[Run(p).id] for p in ("squad1", "mnli", "csqa")]
     usual = pytest.approx(100 * flops[2] / (flops[0] + flops[1]))
     assert learned.expected(Run("csqa")) == usual
+    learned.learn(Run("squad1"), 40.0)
     learned.learn(Run("squad1"), 7200.0)  # it waited
+    usual = pytest.approx(140 * flops[2] / (2 * flops[0] + flops[1]))
     assert learned.expected(Run("csqa")) == usual
     assert learned.expected(Run("mnli")) == pytest.approx(60)
     assert learned.latest([Run("csqa")]) == pytest.approx(
@@ -128,7 +130,8 @@ def test_of_several_runs_the_first_must_be_expected_to_end(learned):
 
 
 def test_a_run_that_is_longer_than_all_the_time_may_start_at_its_beginning(learned):
-    learned.pace.spent[2] = [(1e6 * seconds, flops) for seconds, flops in learned.pace.spent[2]]
+    for runs in learned.pace.spent.values():
+        runs[:] = [(1e6 * seconds, flops) for seconds, flops in runs]
     assert learned.latest([Run("csqa")]) == pytest.approx(learned.end - 0.9 * 990)
 
 

@@ -1,10 +1,10 @@
-"""Run pip with only the package sources from its configuration files, and free what it installs of its place.
+"""Run pip with only the package sources from its configuration files, for an environment that may be moved.
 
 A `target` or `user` in them would install packages elsewhere. pip writes the interpreter's path into scripts,
-which breaks for some paths and when the environment is moved: after `install` the scripts find the
-interpreter in their own folder.
+which breaks for some paths and when the environment is moved: after `install` the scripts of a virtual
+environment find the interpreter in their own folder.
 
-python tools/packages.py install ...
+.venv/bin/python tools/packages.py install ...
 """
 
 import ast
@@ -60,6 +60,6 @@ def free(folder: Path) -> None:
 
 if __name__ == "__main__":
     status = pip(sys.argv[1:])
-    if status == 0 and sys.argv[1] == "install":
+    if status == 0 and sys.argv[1:2] == ["install"] and sys.prefix != sys.base_prefix:
         free(Path(sys.prefix, "bin"))
     sys.exit(status)

@@ -573,6 +573,9 @@ def data(
     from .data.inventory import presence
     from .design.tasks import TASKS, task
 
+    if tasks and (prune or pack):
+        raise Bad(f"got {', '.join(tasks)}; --pack and --prune take no tasks, leave them out")
+    asked = [task(name).name for name in tasks]
     if prune:
         from .model.encoded import prune as delete
 
@@ -581,8 +584,9 @@ def data(
         from .data.parcel import pack_mirror as write
 
         return tell(write(scale, Path(pack), most << 20), as_json, "repo", "config", "split", "rows", "note")
-    asked = [task(name).name for name in tasks]
     rows = [row for row in presence(scale) if row["task"] in (asked or TASKS)]
+    if lost := set(asked) - {row["task"] for row in rows}:
+        raise Bad(f"scale {scale.name!r} reads no {', '.join(sorted(lost))}; take another with --scale")
     say(left_aside() + list(filter(None, [lacking(scale.encoder)])))
     if not as_json:
         rows = [row | {"stand_in": shorten(row["stand_in"], 60)} for row in rows]

@@ -102,7 +102,8 @@ def from_local(repository: str, config: str, split: str) -> list[Part]:
 def found_in(folder: Path, split: str) -> tuple[list[Path], list[Path]]:
     """The files of a split in a folder, and those under another name that look like it.
 
-    Raises: Bad where they cannot be told: no file under its name, several copies, or only such others.
+    Both are empty where there is nothing.
+    Raises: Bad for an entry under its name that is no file, several copies, or only such others.
     """
     entries = data_files(folder)
     if broken := [path for path in entries if is_split(path.name, split) and not path.is_file()]:

@@ -109,15 +109,23 @@ class Task:
 
     def __post_init__(self) -> None:
         """Raises: ValueError for a declaration that no run could follow."""
-        allowed = {"kind": KINDS, "role": ROLES, "retrieves": RETRIEVES if self.kind == "retrieve" else ("",)}
-        for field, values in allowed.items():
-            if (got := getattr(self, field)) not in values:
-                told = ", ".join(map(repr, values))
-                raise ValueError(f"task {self.name!r}: {field} {got!r}; allowed: {told}")
+        retrieves = self.kind == "retrieve"
+        allowed = {"kind": KINDS, "role": ROLES, "retrieves": RETRIEVES if retrieves else ("",)}
+        told = [
+            f"{field} {getattr(self, field)!r}; allowed: {', '.join(map(repr, values))}"
+            for field, values in allowed.items()
+            if getattr(self, field) not in values
+        ]
         if self.kind == "classify" and not self.labels:
-            raise ValueError(f"task {self.name!r} declares no labels; a task of kind 'classify' needs them")
+            told.append("it declares no labels")
+        if retrieves and not self.scored:
+            told.append(f"role {self.role!r}; a task of kind 'retrieve' is scored, it trains nothing")
         if not self.scored and self.role != "text" and self.train_on != self.name:
-            raise ValueError(f"task {self.name!r}: train_on {self.train_on!r}; allowed: its own name")
+            told.append(f"train_on {self.train_on!r}; allowed: its own name")
+        if self.scored and not retrieves and not self.train_on:
+            told.append("train_on ''; allowed: the task whose rows train it")
+        if told:
+            raise ValueError(f"task {self.name!r}: {'; '.join(told)}")
 
     @property
     def pivot_lang(self) -> str:

@@ -19,40 +19,36 @@ GPU = 2.6e14  # FLOP/s sustained in practice: a third of one H200's 790 TFLOP/s 
 
 @dataclass
 class Pace:
-    """How many seconds runs took for their FLOP, by what they train or are scored on, and by phase."""
+    """How many seconds runs took for their FLOP, by phase and by what they train or are scored on."""
 
     said: str  # whose pace it is
     flops: dict[str, float]  # of the runs it may be asked about, by id
     # seconds and FLOP of every run
-    spent: dict[str | int, list[tuple[float, float]]] = field(default_factory=dict)
+    spent: dict[tuple[int, str], list[tuple[float, float]]] = field(default_factory=dict)
 
     def learn(self, run: Run, seconds: float) -> None:
         """Record how many seconds a run took."""
         if flops := self.flops.get(run.id):
-            for key in alike(run):
-                self.spent.setdefault(key, []).append((seconds, flops))
+            self.spent.setdefault((run.phase, run.on), []).append((seconds, flops))
 
     def expected(self, run: Run) -> float | None:
-        """Seconds that a run is expected to take; None if no run like it was learned."""
-        known = next((self.spent[key] for key in alike(run) if key in self.spent), None)
-        return usual_pace(known) * self.flops.get(run.id, 0.0) if known else None
+        """Seconds that a run is expected to take, by runs on the same, else by all of its phase; None if none
+        of them was learned.
+        """
+        same = self.spent.get((run.phase, run.on))
+        groups = [same] if same else [runs for (phase, _), runs in self.spent.items() if phase == run.phase]
+        if not (usual := [each for runs in groups for each in unhindered(runs)]):
+            return None
+        seconds, flops = map(sum, zip(*usual, strict=True))
+        return seconds * self.flops.get(run.id, 0.0) / flops
 
 
-def usual_pace(runs: list[tuple[float, float]]) -> float:
-    """Seconds a FLOP of runs, of which each took some seconds for some FLOP.
-
-    Runs that took more than three times the median are left out: they waited, or ran beside other work.
+def unhindered(runs: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The runs, each with its seconds and FLOP, that took at most three times the median of seconds a FLOP:
+    slower ones waited, or ran beside other work.
     """
     slowest = 3 * statistics.median(seconds / flops for seconds, flops in runs)
-    seconds, flops = map(sum, zip(*(run for run in runs if run[0] / run[1] <= slowest), strict=True))
-    return seconds / flops
-
-
-def alike(run: Run) -> list[str | int]:
-    """What runs have in common that take about as long per FLOP, the closest first: what they train or are
-    scored on, and phase.
-    """
-    return [run.on, run.phase]
+    return [(seconds, flops) for seconds, flops in runs if seconds / flops <= slowest]
 
 
 def paces(study: str, scale: Scale) -> list[Pace]:

@@ -173,7 +173,7 @@ Case = tuple[str, str, Mined, list[dict], float]
 
 def minings(net: Model, task: Task, lang: str, s: Scale) -> tuple[Mined, float, list[Case], list[dict]]:
     """The pairs that are mined from one language's pools with their threshold, the ways in which pairs are
-    scored, that one first, and what was read.
+    scored, the headline first, and what was read.
     """
     ids, vectors, gold, read = corpora(net, task, lang, s)
     raw, centre = (pairs_of_ids(mine(*pair), ids) for pair in (vectors[0], map(centred, vectors[0])))
