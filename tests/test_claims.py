@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from synthetic import fill
+from synthetic import fill, row
 from xit_core.design import studies
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, languages
@@ -27,7 +27,7 @@ from xit_core.report import (
     stats,
     verdicts,
 )
-from xit_core.report.contrasts import BASELINE
+from xit_core.report.contrasts import BASELINE, Ledger
 from xit_core.report.sensitivity import by_protocol, trains_on_target
 from xit_core.report.view import View
 
@@ -199,6 +199,15 @@ def test_best_per_target_reaches_its_number(judge):
     rows = judge(lambda s, lang, t: 5.4 if s == INTERMEDIATES[TARGETS.index(t)] else 0.0)
     assert rows["best"]["direction"] == "holds" and rows["best"]["estimate"] == pytest.approx(5.4, abs=0.1)
     assert rows["multitask"]["direction"] == "fails"
+
+
+def test_no_claim_of_a_scale_that_runs_seed_by_seed_waits_for_the_full_dose():
+    small, whole = SCALES["small"], studies.multi(SCALES["small"])
+    rows = [row(run) for run in studies.runs("main", small) if run.source != whole or run.steps == "single"]
+    told = {line["id"]: line for line in verdicts.table("small", ledger=Ledger(small, stored=rows))}
+    for name in ("multitask", "best"):
+        assert "seeds complete" not in told[name]["note"] and "not known yet" not in told[name]["note"]
+    assert "at equal steps stands in for that at its full dose" in told["best"]["note"]
 
 
 def test_best_is_chosen_on_other_seeds_and_instances_so_pure_noise_is_no_gain(judge):

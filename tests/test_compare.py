@@ -300,7 +300,7 @@ def recomputed(told, cells):
     if told["id"] == "multitask":
         return gain(cells, (multi, "en", "single"), targets)
     if told["id"] == "best":
-        sources = [*english, (multi, "en", "sum")]
+        sources = [*english, (multi, "en", "single" if told["scale"] == "small" else "sum")]
         return fmean(chosen_elsewhere(cells, sources, target) for target in targets)
     if told["id"] == "mlm":
         pairs = [((name, "en", "sum"), (f"{name}+mlm", "en", "single")) for name in MIXED]
