@@ -92,13 +92,14 @@ def by_seed(row: dict, view: View) -> str:
     return f"Seed by seed the difference is {', '.join(number(gain, SIGNED) for gain in gains)}. "
 
 
+def intervals(variants: list[Variant]) -> dict[str, str]:
+    """What a claim's interval would be with the seed noise of fewer trainings, by whose, as "[low, high]"."""
+    return {each.name: f"[{end(each.low)}, {end(each.high)}]" for each in variants if each.low is not None}
+
+
 def _borrows(variants: list[Variant]) -> str:
     """What the interval would be with the noise of other trainings, as sentences; "" without."""
-    told = [
-        f"[{end(each.low)}, {end(each.high)}] {each.name}"
-        for each in variants
-        if each.low is not None and each.name != AS_JUDGED
-    ]
+    told = [f"{ends} {name}" for name, ends in intervals(variants).items() if name != AS_JUDGED]
     return (
         " Three seeds that agree may do so by chance, so the rule lets a training borrow seed noise from the "
         f"others; one that varies widely makes all intervals wide. It would be {' and '.join(told)}."

@@ -18,7 +18,7 @@ from .cells import (
 )
 from .claims import CLAIMS, MEASURED, SHORT
 from .figures import figure
-from .markdown import SIGNED, count, end, markdown_table, minus, number
+from .markdown import SIGNED, count, markdown_table, minus, number
 from .questions import UNFINISHED
 from .rules import DATED, LIMITS
 from .sensitivity import AS_JUDGED, LEARNED_NOISE
@@ -112,11 +112,7 @@ def _width(row: dict, view: View) -> str:
 
     "" for a claim that is not open, or where the seed noise of other trainings makes no difference.
     """
-    ends = {
-        each.name: f"[{end(each.low)}, {end(each.high)}]"
-        for each in view.sensitivity.get(row["id"], [])
-        if each.low is not None
-    }
+    ends = claim_pages.intervals(view.sensitivity.get(row["id"], []))
     if LEARNED_NOISE not in ends or state(row) != "open":
         return ""
     return (
