@@ -125,6 +125,14 @@ def test_a_stage_costs_the_steps_that_its_task_takes():
     assert (usual, longer) == (400 * 16 * 128, 2480 * 16 * 128)
 
 
+def test_a_joint_stage_costs_its_tasks_the_largest_batch_of_theirs():
+    alone = {task: cost.train_tokens(Run(path=task, scale="small"), set()) for task in ("mnli", "squad1")}
+    joint = cost.tokens_by_task(Run(path="mnli+squad1", scale="small"))
+    assert {task.name: n for task, n in joint.items()} == alone | {"squad1": 4 * alone["squad1"]}
+    halved = cost.train_tokens(Run(path="mnli+squad1", scale="small", steps="single"), set())
+    assert 2 * halved == sum(joint.values())
+
+
 def test_bigger_scales_cost_more():
     hours = [cost.costs("main", SCALES[s])["gpu_hours"] for s in ("smoke", "micro", "base", "paper")]
     assert hours == sorted(hours)

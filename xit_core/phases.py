@@ -3,7 +3,6 @@
 Every finished run becomes a row of the ledger.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -130,9 +129,8 @@ def train_stage(net: Model, run: Run) -> Training:
     methods.of(stage.method).add(net)
     # with what the method added
     before = {name: weights.clone() for name, weights in net.encoder.state_dict().items()}
-    batch = max(s.batch_of(task.kind) or task.batch for task in tasks)
-    steps = steps_of(tasks, features, run, batch)
-    batches = mixture.Mixture(features, batch, steps, run.seed, s.cap, s.temperature)
+    steps = joint_steps(run.alone({task: len(features[task.name]) for task in tasks}), run.steps)
+    batches = mixture.Mixture(features, run.batch, steps, run.seed, s.cap, s.temperature)
 
     def look(now: Model) -> dict:
         return retrieval.probe_retrieval(now, s) | {"distance": encoder.distance(now, before)}
@@ -228,14 +226,13 @@ def refuse_training_rows(run: Run, trained: list[dict], evaluated: list[dict]) -
 
 def tune(net: Model, run: Run) -> Training:
     """Fine-tune `net`, in place, on the English rows of the task that trains a run's target."""
-    s, method, task, begin = run.scale, run.stages[-1].method, TASKS[run.target.train_on], time.time()
+    s, method, (task,), begin = run.scale, run.stages[-1].method, run.trained_on, time.time()
     features, data = training_set(net, (task,), s, s.rows, run.seed)
     read, earlier = time.time(), spent(run.folder)
     methods.of(method).add(net)
-    batch, rows = s.batch_of(task.kind) or run.target.batch, len(features[task.name])
-    # what the training task says, for targets that share the training
-    steps = s.steps_for(task.name, target=True) or run.target.epochs * -(-rows // batch)
-    batches = mixture.Mixture(features, batch, steps, run.seed)
+    rows = len(features[task.name])
+    steps = run.alone({task: rows})[task]
+    batches = mixture.Mixture(features, run.batch, steps, run.seed)
     rate = s.rate((task.name,), target=True) * method.rate
     curve = fit(net, batches, rate, run.seed, run.folder, s.save_every)
     dose = {"steps": steps, "rate": rate, "trained": trained_weights(net), "rows": rows}
@@ -305,14 +302,6 @@ def counted(read: list[dict], lost: np.ndarray) -> list[dict]:
     numbers, _ = np.histogram(lost, np.cumsum([0, *(part["rows"] for part in read)]))
     parts = zip(read, numbers.tolist(), strict=True)
     return [part | {"counts": part["counts"] | {LOST: n}} if n else part for part, n in parts]
-
-
-def steps_of(tasks: tuple[Task, ...], features: dict, run: Run, batch: int) -> int:
-    """Optimiser steps of a stage, of which each task gets its share of the mixture, by the run's rule."""
-    s, rows = run.scale, {task: len(features[task.name]) for task in tasks}
-    epochs = {task: task.epochs * -(-min(n, s.cap or n) // batch) for task, n in rows.items()}
-    fixed = {task: math.ceil(run.share * s.steps_for(task.name, target=False)) for task in tasks}
-    return joint_steps({task: fixed[task] or epochs[task] for task in tasks}, run.steps)
 
 
 # -- the row -------------------------------------------------------------------------------------------------

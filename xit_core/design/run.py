@@ -5,6 +5,7 @@ Everything that changes a score is a field of `Run`.
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -204,6 +205,29 @@ class Run:
         """What runs have in common whose last training is one and the same: all but what it is scored on."""
         trained_on = self.target.train_on if self.target else ""
         return (self.phase, self.source, trained_on, *{**self.named, "path": ""}.values())
+
+    @property
+    def trained_on(self) -> tuple[Task, ...]:
+        """The tasks whose rows its last training reads; () for an encoder that is only scored."""
+        if not self.target:
+            return self.stages[-1].tasks if self.stages else ()
+        return (TASKS[self.target.train_on],) if self.target.train_on else ()
+
+    @property
+    def batch(self) -> int:
+        """Rows of an optimiser step of its last training: the most that one of its tasks takes alone."""
+        return max(self.scale.batch_of(task.kind) or task.batch for task in self.trained_on)
+
+    def alone(self, rows: dict[Task, int]) -> dict[Task, int]:
+        """Optimiser steps that each task of its last training takes alone, with batches of that training.
+
+        `rows`: of each task, its rows to train on.
+        """
+        target, cap = bool(self.target), 0 if self.target else self.scale.cap
+        share = 1.0 if target else self.share
+        fixed = {task: math.ceil(share * self.scale.steps_for(task.name, target)) for task in rows}
+        epochs = {task: task.epochs * -(-min(n, cap or n) // self.batch) for task, n in rows.items()}
+        return {task: fixed[task] or epochs[task] for task in rows}
 
     @property
     def changed(self) -> dict[str, str | int]:

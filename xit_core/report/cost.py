@@ -1,15 +1,14 @@
 """The cost of a study: tokens, FLOP and time of every run, and the disk space for checkpoints."""
 
-import math
 import statistics
 from dataclasses import dataclass, field
 
 from ..data.inventory import rows_of
 from ..design import studies
-from ..design.run import SINGLE, Run, joint_steps
+from ..design.run import Run, joint_steps
 from ..design.scales import Scale, usual
 from ..design.scales import scale as scale_of
-from ..design.tasks import PARALLEL, TASKS, Task, languages
+from ..design.tasks import PARALLEL, Task, languages
 from ..ledger import predictions, results
 from ..machine.places import published_dir, reading, results_dir
 
@@ -153,26 +152,19 @@ def train_tokens(run: Run, counted: set) -> int:
 
     Returns 0 if the stage trains nothing or `counted` already has that training; otherwise adds it there.
     """
-    scale, tasks = run.scale, trained_tasks(run)
-    if not tasks or run.training in counted:
+    if not run.trained_on or run.training in counted:
         return 0
     counted.add(run.training)
-    cap = scale.rows if run.target else run.size or scale.stage_rows
-    total, alone = 0, {}  # tokens, and the steps of each task
-    for task in tasks:
-        rows = rows_of(task, task.train) or cap
-        fixed = scale.steps_for(task.name, target=bool(run.target))
-        fixed = fixed if run.target else math.ceil(run.share * fixed)
-        alone[task] = fixed or math.ceil(min(rows, cap or rows) * task.epochs / task.batch)
-        total += alone[task] * (scale.batch_of(task.kind) or task.batch) * scale.longest(task.kind)
-    return total if run.steps != SINGLE else round(total * joint_steps(alone, SINGLE) / sum(alone.values()))
+    return sum(tokens_by_task(run).values())
 
 
-def trained_tasks(run: Run) -> tuple[Task, ...]:
-    """The tasks whose rows the run's last stage trains on; () for an encoder that is only scored."""
-    if run.phase == 2:
-        return run.stages[-1].tasks
-    return (TASKS[run.target.train_on],) if run.target and run.target.train_on else ()
+def tokens_by_task(run: Run) -> dict[Task, int]:
+    """Upper bound on the tokens of each task that the run's last training reads."""
+    cap = run.scale.rows if run.target else run.size or run.scale.stage_rows
+    known = {task: rows_of(task, task.train) or cap for task in run.trained_on}
+    alone = run.alone({task: min(rows, cap or rows) for task, rows in known.items()})
+    part = joint_steps(alone, run.steps) / max(1, sum(alone.values()))
+    return {task: round(part * n) * run.batch * run.scale.longest(task.kind) for task, n in alone.items()}
 
 
 def eval_tokens(run: Run) -> int:

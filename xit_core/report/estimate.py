@@ -12,7 +12,7 @@ from dataclasses import replace
 from ..design import studies
 from ..design.run import Run
 from ..design.scales import PAPER
-from ..design.tasks import PARALLEL, TASKS, Task
+from ..design.tasks import PARALLEL, TASKS
 from ..ledger.measurements import kept_measurements, record
 from . import cost
 
@@ -81,8 +81,9 @@ def trainings() -> dict[str, int]:
     """Upper bound on the tokens of one training of each task of the study, on its own."""
     sizes = {}
     for run in studies.runs(studies.MAIN, PAPER):
-        for task in cost.trained_tasks(run):
-            sizes.setdefault(task.name, tokens_alone(run, task))
+        for task in run.trained_on:
+            alone = replace(run, path=task.name) if run.phase == 2 else run
+            sizes.setdefault(task.name, cost.train_tokens(alone, set()))
     return sizes
 
 
@@ -114,14 +115,8 @@ def tokens(runs: Sequence[Run] = ()) -> dict[str, tuple[int, int]]:
     """
     trained, read, counted = defaultdict(int), defaultdict(int), set()
     for run in runs or studies.runs(studies.MAIN, PAPER):
-        if whole := cost.train_tokens(run, counted):
-            alone = {task: tokens_alone(run, task) for task in cost.trained_tasks(run)}
-            for task, amount in alone.items():  # at equal steps a joint stage takes less than its tasks alone
-                trained[task.kind] += round(amount * whole / sum(alone.values()))
+        if cost.train_tokens(run, counted):
+            for task, amount in cost.tokens_by_task(run).items():
+                trained[task.kind] += amount
         read[(run.target or PARALLEL).kind] += cost.eval_tokens(run)
     return {kind: (trained[kind], read[kind]) for kind in trained | read}
-
-
-def tokens_alone(run: Run, task: Task) -> int:
-    """Upper bound on the tokens of training one task of a run's last stage on its own."""
-    return cost.train_tokens(replace(run, path=task.name) if run.phase == 2 else run, set())
