@@ -350,7 +350,8 @@ def test_a_study_stops_resumes_and_then_has_nothing_to_do(places):
 def test_a_study_that_a_mistake_stops_says_the_mistake(places):
     (places / "bad.log").write_text("xit: no such thing; do this\n")
     (places / "broken.log").write_text("xit failed: 1 / 0\n")
-    for name, error in (("bad", Bad), ("broken", launch.Failed)):
+    (places / "noted.log").write_text("xit: no such thing; do this\nnote: 2 files are not read\n")
+    for name, error in (("bad", Bad), ("broken", launch.Failed), ("noted", Bad)):
         pending = [SimpleNamespace(id=name, done=False, runs=())]
         with pytest.raises(error, match="^(1 / 0|no such thing; do this); 1 of 1"):
             workflow.report(pending, places, Clock())

@@ -174,6 +174,10 @@ def test_translated_rows_take_the_languages_in_turn(mirror):
         TASKS["mnli"], "train", "en", replace(REAL, langs=("en", "de", "fr")), data_lang="mt"
     )
     assert {e["a"] for e in rows} == {"de0", "de2", "de4", "fr1", "fr3", "fr5"} and len(seen) == 2
+    few, _ = reading.examples(
+        TASKS["mnli"], "train", "en", replace(REAL, langs=("en", "de", "fr")), 4, data_lang="mt"
+    )
+    assert sorted(e["a"][:2] for e in few) == ["de", "de", "fr", "fr"]
     with pytest.raises(Bad, match="squad1: no machine translation .*XIT_LOCAL/mt/squad1"):
         reading.examples(TASKS["squad1"], "train", "en", REAL, data_lang="mt")
 

@@ -306,6 +306,7 @@ def test_files_that_nothing_declared_reads_are_listed(put, capsys):
         "ccgbank/data/AUTO/00/wsj_0001.auto",
         "nyu-mll/glue/mnli/train-00000-of-00001.parquet",
         "pretrain_text/sw/train.jsonl",
+        "multi30k/image_frames/all.jsonl.gz",
     ):
         put(name, ROW)
     assert inventory.unread_files() == []

@@ -35,13 +35,13 @@ for p in parse(path):
 def test_targets_and_seeds_of_one_source_share_a_notebook_at_small_scales_only():
     def plan(scale):
         paths = ("mnli", "mnli > xnli", "mnli > udpos", "xnli", "udpos")
-        return launch.jobs([Run(path=p, scale=scale, seed=s) for s in (1, 2) for p in paths])
+        return launch.jobs([Run(path=p, scale=scale, seed=s) for s in (1, 2, 3) for p in paths])
 
     stage, targets, baseline = plan("micro")
     assert [j.path for j in (stage, targets, baseline)] == ["mnli", "mnli > xnli, udpos", "xnli, udpos"]
     assert re.fullmatch(r"mnli-\w{8}", stage.id) and re.fullmatch(r"mnli\.targets-\w{8}", targets.id)
-    assert stage.seed == 0 and len(targets.runs) == 4
-    assert len(plan("base")) == 10
+    assert stage.seed == 0 and len(targets.runs) == 6
+    assert len(plan("base")) == 15
 
 
 def test_a_sliced_plan_has_a_notebook_for_each_seed():

@@ -562,6 +562,13 @@ def test_the_answer_on_a_pair_names_both_and_compares_what_both_have():
     assert "| `xnli` against `shift_snli` | not known yet | – | – | – |" in text
 
 
+def test_robustness_is_not_known_while_there_is_nothing_to_draw_a_line_through():
+    question, small = questions.QUESTIONS["shift"], SCALES["small"]
+    runs = studies.runs("shift", small)
+    told = questions.told(question, small, [synthetic.row(run) for run in runs if not run.source])
+    assert told[0]["estimate"] is None and 0 < told[0]["runs"][0] < len(runs)
+
+
 def test_parts_of_an_answer_read_what_was_learned_alone():
     def add(run):  # one target is no better than random weights, and there the joint training is far ahead
         lost = -30.0 * (run.on == "tydiqa" and not run.model)

@@ -200,6 +200,13 @@ def test_a_study_of_fewer_seeds_is_a_part_of_it(quick, monkeypatch, capsys):
     assert len(studies.runs("tiny", SCALES["smoke"])) == len(PLAN) + 2
 
 
+@pytest.mark.parametrize("seeds", [0, 1, 2])
+@pytest.mark.parametrize("study", studies.STUDIES)
+def test_the_command_of_an_execution_makes_its_runs_and_no_others(study, seeds):
+    jobs = launch.jobs(studies.runs(study, SCALES["micro"], seeds))
+    assert all(launch.job(**job.parameters).id == job.id for job in jobs)
+
+
 def test_who_looks_on_sees_what_is_done_what_runs_and_why_something_failed(quick, monkeypatch, places):
     """The page of a study in which one notebook fails and one still runs."""
     jobs = launch.jobs(plan(None))

@@ -15,7 +15,7 @@ from .design.scales import SCALES, Scale, know_own
 from .design.scales import scale as scale_of
 from .design.studies import MAIN
 from .machine.environment import environments_differ, fix_environment
-from .machine.errors import Bad
+from .machine.errors import NOTE, Bad
 from .machine.places import ROOT
 
 
@@ -299,7 +299,7 @@ def say(lines: list[str], most: int = 5) -> None:
     the others.
     """
     for line in [*lines[:most], *([f"and {len(lines) - most} more"] if len(lines) > most else [])]:
-        print("xit: " + " ".join(line.split()), file=sys.stderr)
+        print(NOTE + " ".join(line.split()), file=sys.stderr)
 
 
 def damaged(scale: Scale) -> list[str]:
@@ -440,6 +440,8 @@ def study(
             "--profile goes with neither --direct nor --budget; a cluster's profile has the time limit of "
             "its jobs"
         )
+    if direct and (cores or resources):
+        raise Bad("--direct goes with neither --cores nor --resources: it makes one run after the other")
     scale = started_from(scale, model) if model else scale
     say(damaged(scale) + left_aside() + made_by_other_code(study, scale, seeds, renew))
     if direct:
@@ -458,7 +460,7 @@ def made_by_other_code(study: str, scale: Scale, seeds: int, renew: bool) -> lis
     from .run.workflow import study_lock
 
     found = changed.modules_changed(studies.runs(study, scale, seeds))
-    if not renew:
+    if not renew or not found:
         return changed.told(found)
     with study_lock(scale):
         changed.forget(found)

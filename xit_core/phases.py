@@ -172,29 +172,32 @@ def targets(path: str, **fields) -> list[dict]:
     """
     runs = runs_of(path, **fields)
     refuse_other_phases(runs, 3)
-    rows, tuned = [], {}
-    for run in runs:
-        tuned = tuned if run.seed in tuned else {run.seed: {}}
-        rows.append(run_target(run, tuned[run.seed]))
-    return rows
+    tuned: Tuned = {}
+    return [run_target(run, tuned) for run in runs]
+
+
+# models that were fine-tuned earlier, by seed and training task
+Tuned = dict[tuple[int, str], tuple[Model, Training]]
 
 
 @once(3)
-def run_target(run: Run, tuned: dict[str, tuple[Model, Training]]) -> dict:
+def run_target(run: Run, tuned: Tuned) -> dict:
     """Run one target of phase 3 and return its row of the ledger.
 
-    `tuned`: models that were fine-tuned earlier, by training task; this run's is added.
+    `tuned`: this run's model is added, and those of other seeds are let go.
     """
-    name = run.target.train_on
-    net = tuned[name][0] if name in tuned else reach(run)
+    for old in [key for key in tuned if key[0] != run.seed]:
+        del tuned[old]
+    name, key = run.target.train_on, (run.seed, run.target.train_on)
+    net = tuned[key][0] if key in tuned else reach(run)
     # wall time includes interrupted attempts, not the parent stage
     begin = time.time() - spent(run.folder)
-    if name in tuned:
-        training = tuned[name][1]
+    if key in tuned:
+        training = tuned[key][1]
         training = replace(training, tokens=0.0, spent={})  # a shared training counts once
     else:
         training = tune(net, run) if name else Training()
-    tuned[name] = net, training
+    tuned[key] = net, training
     evaluation = evaluate.target(net, run.target, run.scale)
     refuse_training_rows(run, training.seen, evaluation.seen)
     evaluation = replace(evaluation, more=evaluation.more | {"overlap": contamination.of_run(run)})

@@ -56,7 +56,8 @@ def by_hypothesis(rows: list[Row], lang: str, n: int) -> list[Row]:
 
 
 def carried(rows: list[Row], lang: str, n: int, misleads: Callable[[Row], float]) -> list[Row]:
-    """The rows in a language whose English ones mislead most, as many of each label, in their order.
+    """The rows in a language whose English ones mislead most, as many of each label (one at
+    least), in their order.
 
     Raises: Bad where a language's rows are not parallel to the English ones.
     """
@@ -68,7 +69,7 @@ def carried(rows: list[Row], lang: str, n: int, misleads: Callable[[Row], float]
         )
     texts = [(row["sentence1"], row["sentence2"]) for row in english]
     order = sorted(range(len(english)), key=lambda i: (-misleads(english[i]), fixed(*texts[i])))
-    return [own[i] for i in balanced(order, labels, NLI, n // len(NLI) or EACH)]
+    return [own[i] for i in balanced(order, labels, NLI, max(1, n // len(NLI)) if n else EACH)]
 
 
 def by_replacement(rows: list[Row], _lang: str, n: int) -> list[Row]:
@@ -83,7 +84,7 @@ def by_replacement(rows: list[Row], _lang: str, n: int) -> list[Row]:
     labels = [row["label"] for row in rows]
     order = sorted(range(len(rows)), key=lambda i: fixed(rows[i]["premise"], rows[i]["hypothesis"]))
     fewest = min(labels.count(same), labels.count(opposite))
-    each = min(n // 2 or fewest, fewest)
+    each = min(max(1, n // 2) if n else fewest, fewest)
     return [rows[i] for i in balanced(order, labels, (same, opposite), each)]
 
 

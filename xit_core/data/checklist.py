@@ -71,6 +71,7 @@ def cases(templates: list[dict], lang: str, n: int = CASES) -> list[dict]:
 def blocks(templates: list[dict], lang: str) -> dict[str, dict[str, list[Line]]]:
     """The lines of a table of templates, by test and by field (Context, Question, Answer, adj, obj, ...)."""
     tests: dict[str, dict[str, list[Line]]] = {}
+    block: dict[str, list[Line]] = {}  # of the test that a line belongs to
     suffixes = [
         column.removeprefix(lang) for column in templates[0] if re.fullmatch(rf"{lang}(\.\d+)?", column)
     ]

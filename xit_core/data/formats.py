@@ -10,6 +10,7 @@ import json
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -59,22 +60,15 @@ def _kept(file: Path, _stamp: int) -> list[dict]:
         return READERS[data_ending(file.name)](file)
 
 
-class readable:  # noqa: N801  a context manager, used like a function
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
     """Turns the errors of a file that cannot be read into Bad."""
-
-    def __init__(self, file: Path):
-        self.file = file
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind, error, _trace) -> None:
-        if isinstance(error, UnicodeError):
-            raise Bad(
-                f"{self.file}: cannot be read as UTF-8 text ({brief(error)}); save it as UTF-8"
-            ) from None
-        if isinstance(error, UNREADABLE):
-            raise Bad(f"{self.file}: cannot be read ({brief(error)}); copy it again") from None
+    try:
+        yield
+    except UnicodeError as error:
+        raise Bad(f"{file}: cannot be read as UTF-8 text ({brief(error)}); save it as UTF-8") from None
+    except UNREADABLE as error:
+        raise Bad(f"{file}: cannot be read ({brief(error)}); copy it again") from None
 
 
 def file_text(file: Path) -> str:

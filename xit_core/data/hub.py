@@ -44,7 +44,7 @@ def from_hub(repository: str, config: str, split: str, revision: str) -> list[Pa
             builder.download_and_prepare()
             rows = builder.as_dataset(split=split).to_list()
     note = SPLIT_WORDS if config.startswith("udpos.") else ""
-    return [Part(rows, f"{repository}/{config}/{split}", revision, False, True, note)]
+    return [Part(rows, f"{repository}/{config}/{split}", revision, note=note)]
 
 
 def _builder(repository: str, config: str, revision: str) -> Any:

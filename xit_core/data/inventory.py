@@ -17,7 +17,7 @@ from ..machine.errors import Bad
 from ..machine.places import PACKAGE, local_dir, mirror_dir
 from . import hub, mining_pools, originals
 from .local import NO_DATA, file_hash, from_local, is_split
-from .mirror import manifest, mirror_file
+from .mirror import manifest, mirror_file, stands_in
 
 PRESENCE_KEYS = (
     "task",
@@ -143,10 +143,13 @@ def wanted(task: Task, scale: Scale) -> list[Place]:
         places += sides if mirror_dir() or mining_pools.official_pools(lang) else hub_places
     if task.candidates:
         places.append(_own(task, task.candidates, PIVOT))
-    if task.beside:
-        spec, obtain = task.beside
-        places.append(Place(*located(spec), obtain=obtain))
+    places += _beside(task)
     return list({place[:3]: place for place in reversed(places)}.values())[::-1]
+
+
+def _beside(task: Task) -> list[Place]:
+    """The split that completes the rows of a task, for one that has such a split."""
+    return [Place(*located(task.beside[0]), obtain=task.beside[1])] if task.beside else []
 
 
 def unread_files() -> list[Path]:
@@ -199,7 +202,7 @@ def declared(task: Task) -> list[Place]:
         _own(task, part, lang) for lang in langs for part in f"{task.train},{task.validation}".split(",")
     ]
     places += [_spec(spec, lang) for spec in (*task.joined, *task.stand_ins) for lang in langs]
-    places += _translated(task)
+    places += _translated(task) + _beside(task)
     return places + ([_own(task, task.candidates, PIVOT)] if task.candidates else [])
 
 
@@ -294,7 +297,7 @@ def _mirrored(task: Task, place: Place) -> Presence | None:
     if not file.is_file() or file_hash(file) != entry["sha256"]:
         problem = "not what the manifest lists" if file.is_file() else "listed, but not there"
         return None, None, "", entry["licence"], f"damaged: {file.name} is {problem}; copy it again"
-    notes = [entry["note"]] * entry["note"].startswith("STAND-IN") + stand_ins
+    notes = [entry["note"]] * stands_in(entry) + stand_ins
     state = _compared(
         int(entry["rows"]), place, {"yes": "complete"}.get(entry["complete"], entry["complete"])
     )

@@ -22,8 +22,8 @@ class Part(NamedTuple):
     rows: list[dict]
     source: str
     revision: str
-    stand_in: bool  # not the declared data set's split
-    complete: bool
+    stand_in: bool = False  # not the declared data set's split
+    complete: bool = True
     note: str = ""  # a caveat to show with the number
 
 
@@ -96,7 +96,7 @@ def from_local(repository: str, config: str, split: str) -> list[Part]:
         name, revision = files[0].name, file_hash(files[0])
     else:
         name, revision = f"{split}-*-of-*{formats.data_ending(files[0].name)}", hash_of_all(files)
-    return [Part(rows, f"local/{repository}/{config}/{name}", revision, False, True, note)]
+    return [Part(rows, f"local/{repository}/{config}/{name}", revision, note=note)]
 
 
 def found_in(folder: Path, split: str) -> tuple[list[Path], list[Path]]:
@@ -198,4 +198,4 @@ def copies(there: list[Path], split: str) -> list[Path]:
 
 def from_own_files(rows: list[dict], source: str, files: list[Path]) -> Part:
     """A Part of rows from the user's original files, with one hash over all of them."""
-    return Part(rows, f"local/{source}", hash_of_all(files), False, True)
+    return Part(rows, f"local/{source}", hash_of_all(files))

@@ -22,7 +22,7 @@ def parts(task: Task, split: str, lang: str, scale: Scale, n: int = 0, data_lang
         ]
     else:
         rows = micro.rows(task.name, split, lang, n)
-    return [Part(rows, f"micro/{task.name}", MICRO.version, False, True)]
+    return [Part(rows, f"micro/{task.name}", MICRO.version)]
 
 
 def pools(lang: str, split: str = "validation", n: int = 0) -> tuple[list[dict], list[dict], None, None]:

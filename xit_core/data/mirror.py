@@ -75,6 +75,11 @@ def mirror_file(mirror: Path, entry: dict) -> Path:
     return forms[0].parents[1] / Path(entry["path"]).name if entry.get("path") else forms[0]
 
 
+def stands_in(entry: dict) -> bool:
+    """Whether what a line of the manifest describes is not the declared split itself."""
+    return "STAND-IN" in entry["note"] or entry["complete"] == "derived"
+
+
 def from_mirror(repository: str, config: str, split: str) -> list[Part]:
     """Rows of one split of the mirror; [] where its manifest does not list the split.
 
@@ -89,7 +94,7 @@ def from_mirror(repository: str, config: str, split: str) -> list[Part]:
     if digest != entry["sha256"]:
         mismatch = f"{file}: sha256 {digest[:12]}, the manifest says {entry['sha256'][:12]}"
         raise Bad(f"{mismatch}; the mirror is damaged: copy this file again")
-    stand_in = "STAND-IN" in entry["note"] or entry["complete"] == "derived"
+    stand_in = stands_in(entry)
     complete = entry["complete"] == "yes"
     note = entry["note"] if stand_in or not complete else ""
     rows = formats.read_rows(file)

@@ -60,7 +60,8 @@ def examples(
 
     Each example has an "id": the row's own, or its number among the examples. The record is a list of `Seen`
     objects as dictionaries, one for each source of rows.
-    `n`: at most so many examples of each source, the same ones for every seed; 0 = all.
+    `n`: at most so many examples of each source, the same ones for every seed; 0 = all. Of rows in machine
+    translation, so many of all languages together.
     `data_lang`: "mt" for the rows in machine translation.
     Training rows with the text of an evaluation row are dropped before a sample is drawn.
 
@@ -88,8 +89,10 @@ def read(
     parts = worlds.of(scale).parts(task, split, lang, scale, n, data_lang)
     evaluated, lacking = evaluated_texts(task, lang, scale, data_lang) if split == "train" else ({}, "")
     collected, records = [], []
+    # a translation has a part for each of its languages: together they have as many rows as English has
+    most = -(-n // len(parts)) if split == "train" and data_lang != PIVOT else n
     for number, part in enumerate(parts):
-        chosen, counts = drawn(task, part, split, lang, scale, n, evaluated)
+        chosen, counts = drawn(task, part, split, lang, scale, most, evaluated)
         noted = part._replace(note="; ".join(filter(None, [part.note, lacking])))
         licence = "as this package" if scale.world.made else task.licence
         records.append(record(task, split, lang, noted, [*chosen.values()], counts, licence))

@@ -66,9 +66,9 @@ def completed(task: Task, part: Part, lang: str, n: int) -> list[dict]:
         return part.rows
     try:
         return COMPLETED[task.expand](part.rows, lang, n)
-    except (KeyError, ValueError, IndexError, TypeError, AttributeError, NameError) as error:
-        if isinstance(error, Bad):
-            raise
+    except Bad:
+        raise
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
         raise Bad(
             f"{part.source}: its rows are not whole ({type(error).__name__}: {error}); copy the file again"
         ) from None

@@ -177,6 +177,18 @@ def tagged(column: str, names: list[str]) -> Reader:
     return read
 
 
+def of_genres(read: Reader, genres: tuple[str, ...]) -> Reader:
+    """A reader that takes rows of some genres only."""
+
+    def within(row, lang):
+        if row["genre"] in genres:
+            yield from read(row, lang)
+        else:
+            yield "of a genre that is not asked for"
+
+    return within
+
+
 def bitext(row, lang):
     """A sentence and its translation, with their ids."""
     yield {

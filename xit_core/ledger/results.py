@@ -7,6 +7,7 @@ machine that made them.
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -212,7 +213,8 @@ def command(run: Run) -> str:
     """The command line that makes a run."""
     values = {"scale": run.scale.name, "seed": run.seed} | run.changed
     changed = {name: values[name] for name in run.named if name in values and name != "path"}
-    return " ".join([f'xit run "{run.path}"', *(f"--{name} {value}" for name, value in changed.items())])
+    options = (f"--{name} {shlex.quote(str(value))}" for name, value in changed.items())
+    return " ".join([f'xit run "{run.path}"', *options])
 
 
 def read(run: Run) -> dict | None:

@@ -1,5 +1,7 @@
 """The exception for mistakes of a user."""
 
+NOTE = "note: "  # begins a line beside a result, which is no error
+
 
 class Bad(ValueError):
     """A user's mistake. The message is one line: what was given, what is allowed, what to do."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,14 +35,21 @@ def shared(key: list, make: Callable[[], Encoded]) -> Encoded:
     return found
 
 
+def stored() -> Iterator[tuple[float, int, Path]]:
+    """When each file was used last, its bytes, and its path."""
+    for file in folder().glob("*.npy"):
+        with suppress(FileNotFoundError):  # another process prunes too
+            found = file.stat()
+            yield found.st_mtime, found.st_size, file
+
+
 def prune(most: int = MOST) -> dict[str, int]:
     """Delete files until the others have at most `most` bytes; return how many files and bytes went and stay.
 
     Who has a file mapped keeps its rows.
     """
     kept, deleted = [], []
-    for file in sorted(folder().glob("*.npy"), key=lambda file: file.stat().st_mtime, reverse=True):
-        size = file.stat().st_size
+    for _, size, file in sorted(stored(), reverse=True):
         if sum(kept) + size > most:
             file.unlink(missing_ok=True)
             deleted.append(size)

@@ -90,6 +90,8 @@ class Losses(Ledger):
             return
         names = list(dict.fromkeys(source for source, _ in found))
         sources = np.array([-1 if source in self.judged else names.index(source) for source, _ in found])
+        if (sources < 0).all():  # nothing yet that what is expected could be drawn through
+            return
         scores = np.array([[side.score for side in sides] for sides in found.values()])
         values, slopes = measure(scores, sources)
         for ((source, seed), sides), value, of in zip(found.items(), values, slopes, strict=True):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from .. import micro
 from ..design.run import Run
 from ..design.tasks import PARALLEL, TASKS
-from ..ledger import predictions, results
+from ..ledger import predictions, results, volumes
 from ..machine.errors import Bad
 from ..machine.provenance import digests, digests_of
 
@@ -57,9 +57,12 @@ def modules_changed(runs: Iterable[Run]) -> dict[Run, set[str]]:
 
 
 def working_row(run: Run) -> dict | None:
-    """The working row of a run; None where there is none, or a damaged one, which counts as missing."""
+    """The working row of a run that is not published; None without one, or for a damaged one, which counts as
+    missing.
+    """
     with suppress(Bad):
-        return results.read(run) if results.row_file(run).is_file() else None
+        working = results.row_file(run).is_file() and not volumes.holding(run.scale.name, run.id)
+        return results.read(run) if working else None
     return None
 
 

@@ -76,7 +76,7 @@ def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> It
     `broken`: failed runs and their errors, by id; failures are added, and runs with a failed parent fail too.
     Raises: Over when a run would not end in time.
     """
-    tuned: dict[int, dict] = {}
+    tuned: dict = {}
     for run in job.runs:
         if time.time() >= clock.latest([run]):
             raise Over
@@ -96,12 +96,12 @@ def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> It
         yield run
 
 
-def make_row(run: Run, tuned: dict[int, dict]) -> None:
-    """Do a run and write its row. `tuned`: models fine-tuned earlier, by seed and training task."""
+def make_row(run: Run, tuned: dict) -> None:
+    """Do a run and write its row. `tuned`: as in `phases.run_target`."""
     from .. import phases
 
     if run.phase == 3:
-        phases.run_target(run, tuned.setdefault(run.seed, {}))
+        phases.run_target(run, tuned)
     else:
         (phases.pretrained if run.phase == 1 else phases.intermediate)(run)
 
@@ -129,7 +129,7 @@ def run_shared(job: launch.Job, n: int) -> None:
 def all_rows(named: list[dict]) -> None:
     """Make the rows of runs that their fields name, as each process that shares them does."""
     know_own()
-    tuned: dict[int, dict] = {}
+    tuned: dict = {}
     for fields in named:
         make_row(Run(**fields), tuned)
 

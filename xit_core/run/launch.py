@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import signal
 import tempfile
 import time
@@ -19,9 +20,9 @@ from typing import IO
 
 from ..design.encoders import lacking
 from ..design.run import DEFAULTS, Run, runs_of
-from ..design.scales import Scale
+from ..design.scales import Scale, own_file
 from ..design.scales import scale as scale_of
-from ..ledger import results
+from ..ledger import predictions, results
 from ..machine.environment import environments_differ, fix_environment
 from ..machine.errors import Bad
 from ..machine.files import write_text
@@ -130,7 +131,17 @@ def jobs(planned: list[Run]) -> list[Job]:
     for turn, (key, runs) in enumerate(turns):
         separate = (turn,) if planned[0].scale.by_seed else ()
         groups.setdefault((*separate, *key), {}).update(dict.fromkeys(runs))
-    return [Job(group[0].scale, group) for group in map(tuple, groups.values())]
+    return [Job(part[0].scale, part) for group in groups.values() for part in divided(tuple(group))]
+
+
+def divided(runs: tuple[Run, ...]) -> list[tuple[Run, ...]]:
+    """The runs of each execution: all, where each has every seed of the scale, which seed 0 names; otherwise
+    those of one seed.
+    """
+    seeds, paths = dict.fromkeys(run.seed for run in runs), {run.path for run in runs}
+    if set(seeds) == set(runs[0].scale.seeds) and len(runs) == len(paths) * len(seeds):
+        return [runs]
+    return [tuple(run for run in runs if run.seed == seed) for seed in seeds]
 
 
 def sharing(run: Run) -> tuple:
@@ -172,21 +183,25 @@ def execute(what: Job | str, **given: str | int) -> Path:
 def again(todo: Job) -> Path:
     """Execute a finished job once more, in a temporary ledger, and compare its scores with the ledger's.
 
-    New predictions are written; an existing executed notebook is not replaced. Returns the notebook's file.
-    Raises: Bad when a run now has other scores than in the ledger; otherwise as `execute`.
+    New predictions are written, unless they differ; an existing executed notebook is not replaced. Returns
+    the notebook's file. Raises: Bad when a run now has other scores than in the ledger; otherwise as
+    `execute`.
     """
     before = [results.read(run) for run in todo.runs]
-    if None in before:  # make missing rows in the real ledger, not in the temporary one
+    if None in before or not todo.runs:  # make missing rows in the real ledger, not in the temporary one
         execute(todo)
     if not any(before):
         return todo.output
     check_places(todo)
     export_environment()
+    kept = {file: file.read_bytes() for run in todo.runs for file in predictions.predictions_files(run)}
     with tempfile.TemporaryDirectory(dir=runs_dir(), prefix="again-") as folder, elsewhere(Path(folder)):
         notebook = execute(todo).read_text(encoding="utf-8")
         rows = [results.read(run) for run in todo.runs]
     for pair in zip(before, rows, strict=True):
         if pair[0] and results.differ(*pair):
+            for file, content in kept.items():
+                file.write_bytes(content)
             reason = environments_differ([*pair]) or "in the same environment"
             raise Bad(f"{pair[0]['id']}: executed again it has other scores than the ledger says; {reason}")
     return todo.output if is_notebook(todo.output) else write_text(todo.output, notebook)
@@ -202,10 +217,17 @@ def is_notebook(notebook: Path) -> bool:
 
 @contextlib.contextmanager
 def elsewhere(folder: Path) -> Iterator[None]:
-    """Within the block, use a ledger and a folder of executed notebooks inside `folder`."""
+    """Within the block, use a ledger and a folder of executed notebooks inside `folder`.
+
+    The ledger knows the encoders of the user's own that are known now.
+    """
+    encoders = own_file()
     before = {name: os.environ.pop(name, None) for name in ("XIT_RESULTS", "XIT_EXECUTED")}
     os.environ |= {name: str(folder / name) for name in before}
     try:
+        if encoders.is_file():
+            results_dir().mkdir()
+            shutil.copy(encoders, own_file())
         yield
     finally:
         for name in before:

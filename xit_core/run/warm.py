@@ -224,7 +224,8 @@ def become(request: dict, streams: list[int]) -> NoReturn:
         for stream, number in zip((os.open(os.devnull, os.O_RDONLY), *streams), range(3), strict=True):
             os.dup2(stream, number)
         # those of the process that forked were made for other files, and would seek in them
-        sys.stdin, sys.stdout, sys.stderr = map(os.fdopen, range(3), "rww")
+        sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
+        sys.stderr = os.fdopen(2, "w", buffering=1)  # line by line, as everywhere
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["env"], JPY_PARENT_PID=str(os.getppid()))

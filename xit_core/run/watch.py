@@ -42,7 +42,8 @@ class Watch:
 
     def state(self, job: launch.Job) -> str:
         """done, waiting, running or failed."""
-        if job.output.is_file():
+        # a notebook may be left of rows that are to be made anew
+        if job.output.is_file() and all(file.is_file() for file in job.rows):
             return "done"
         if not self.log(job).is_file():
             return "waiting"

@@ -20,7 +20,7 @@ from ..design import studies
 from ..design.run import Run
 from ..design.scales import PIVOT, Scale
 from ..ledger import results
-from ..machine.errors import Bad
+from ..machine.errors import NOTE, Bad
 from ..machine.locks import Owned, Unlockable, locked
 from ..machine.places import PARTS, executed_dir, results_dir, runs_dir
 from . import asked, launch, leash, profiles, warm
@@ -104,6 +104,7 @@ def remove_traces(job: launch.Job, logs: Path) -> None:
 def study_lock(scale: Scale) -> IO | Owned:
     """The lock for studies at a scale. Raises: Bad when another process has it."""
     path = runs_dir() / f"{scale.name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         lock = locked(path)
     except Unlockable:
@@ -270,10 +271,11 @@ def report(pending: list[launch.Job], logs: Path, clock: Clock) -> bool:
 
 
 def last_lines(logs: list[Path], clock: Clock) -> list[str]:
-    """The last line of each log that was written before the time was over."""
+    """The last line, notes left out, of each log that was written before the time was over."""
     written = [file for file in logs if file.is_file() and file.stat().st_mtime < clock.end]
     texts = [file.read_text(encoding="utf-8", errors="replace").strip() for file in written]
-    return [text.splitlines()[-1] for text in texts if text]
+    said = ([line for line in text.splitlines() if not line.startswith(NOTE)] for text in texts)
+    return [lines[-1] for lines in said if lines]
 
 
 # -- checkpoints that nothing starts from any more -----------------------------------------------------------
