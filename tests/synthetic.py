@@ -1,5 +1,7 @@
 """A ledger of made-up rows for the tests of figures and pages: right in shape, right in nothing else."""
 
+import json
+
 import numpy as np
 
 from xit_core.design import studies
@@ -7,6 +9,7 @@ from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS, languages
 from xit_core.ledger import results
+from xit_core.machine import files
 
 LAYERS = 4
 
@@ -17,6 +20,11 @@ def fill(scale: str, every: int = 1, first: int | None = None) -> list[dict]:
     for each in rows:
         results.write(each)
     return rows
+
+
+def sealed(row: dict) -> str:
+    """The text of a row's file."""
+    return json.dumps(files.sealed(row))
 
 
 def row(run: Run) -> dict:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from synthetic import fill, row
+from synthetic import fill, row, sealed
 from xit_core.design import studies
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, languages
@@ -86,7 +86,7 @@ def ledger(folder, gain, seeds=(1, 2, 3), sd=0.1, instance_sd=1.0, scale="micro"
         row = run.described | {"items": [], "provenance": {}}
         row |= target_fields(run, gain, shared, rng, (sd, instance_sd), floor) if run.phase == 3 else {}
         row |= stage_fields(run, stage) if run.phase == 2 else {}
-        (folder / scale / f"{run.id}.json").write_text(json.dumps(row), encoding="utf-8")
+        (folder / scale / f"{run.id}.json").write_text(sealed(row), encoding="utf-8")
 
 
 def target_fields(run, gain, shared, rng, noise, floor):
@@ -354,7 +354,7 @@ def test_runs_that_answer_a_constant_are_counted_beside_the_verdict(judge):
     for path in results_dir().glob("micro/*.xnli-s*.json"):
         row = json.loads(path.read_text())
         constant = row["source"] == "squad1" and row["seed"] == 2
-        path.write_text(json.dumps(row | {"commonest": 1.0 if constant else 0.4}))
+        path.write_text(sealed(row | {"commonest": 1.0 if constant else 0.4}))
     rows = {r["id"]: r for r in verdicts.table("micro")}
     assert "runs that give one answer to every row: 1 of 3 on xnli" in rows["squad"]["note"]
     assert "one answer" not in rows["mnli"]["note"]
@@ -366,7 +366,7 @@ def test_a_joint_training_is_learned_when_six_of_its_nine_tasks_are(judge):
         row = json.loads(path.read_text())
         kept = {name: 90.0 if name in INTERMEDIATES[:5] else 1.0 for name in INTERMEDIATES}
         scores = [x | {"value": kept[x["protocol"].split(":")[0]]} for x in row["scores"]]
-        path.write_text(json.dumps(row | {"scores": scores}))
+        path.write_text(sealed(row | {"scores": scores}))
     rows = {r["id"]: r for r in verdicts.table("micro")}
     assert rows["multitask"]["direction"] == "not testable" and rows["squad"]["direction"] == "holds"
 
@@ -444,7 +444,7 @@ def test_rows_of_another_recipe_do_not_count(judge):
     for path in results_dir().glob("micro/squad1.*.json"):
         row = json.loads(path.read_text())
         path.unlink()
-        path.with_name(path.stem + "0.json").write_text(json.dumps(row | {"id": row["id"] + "0"}))
+        path.with_name(path.stem + "0.json").write_text(sealed(row | {"id": row["id"] + "0"}))
     assert {r["id"]: r for r in verdicts.table("micro")}["squad"]["direction"] == "open"
 
 
@@ -453,9 +453,9 @@ def test_stand_ins_and_shared_text_of_the_runs_are_part_of_a_verdict(judge):
     part = {"task": "mnli", "split": "train", "lang": "en", "source": "other/data", "stand_in": True}
     shared = {"task": "mnli", "lang": "de", "rows": 60, "shared": 7}
     for path in results_dir().glob("micro/mnli-s*.json"):
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"provenance": {"data": [part]}}))
+        path.write_text(sealed(json.loads(path.read_text()) | {"provenance": {"data": [part]}}))
     for path in results_dir().glob("micro/mnli.xnli-s*.json"):
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"overlap": [shared]}))
+        path.write_text(sealed(json.loads(path.read_text()) | {"overlap": [shared]}))
     rows = {r["id"]: r for r in verdicts.table("micro")}
     assert rows["mnli"]["stand_ins"] == ["mnli/train: other/data"]
     assert rows["mnli"]["overlap"] == ["xnli/de: 7 of 60 in mnli"]

@@ -6,7 +6,7 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from synthetic import fill
+from synthetic import fill, sealed
 from test_claims import flat, ledger
 from xit_core import cli
 from xit_core.design import studies
@@ -44,7 +44,7 @@ def edit(folder, change, pattern="*"):
     for file in files:
         row = json.loads(file.read_text())
         change(row)
-        file.write_text(json.dumps(row))
+        file.write_text(sealed(row))
     return [file.stem for file in files]
 
 

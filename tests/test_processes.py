@@ -394,9 +394,3 @@ def test_the_seconds_of_a_shared_run_count_for_each_of_its_processes():
     results.write(row)
     spent = [pace.spent for pace in cost.measured([Run("mnli")], {row["id"]: 1.0})]
     assert [each for each in spent if each] == [{(2, "mnli"): [(4 * row["provenance"]["seconds"], 1.0)]}]
-
-
-def test_a_number_of_processes_that_is_no_number_is_damage():
-    made = {"environment": {"threads": 1, "processes": "two"}}
-    wanted = "field 'provenance.environment.processes' is 'two', needed: a whole number"
-    assert results.flaw({"sha256": "", "provenance": made}) == wanted

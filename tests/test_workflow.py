@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from synthetic import sealed
 from xit_core import phases
 from xit_core.design import studies
 from xit_core.design.run import Run
@@ -46,7 +47,7 @@ def quick(places, monkeypatch):
     def made_up(run):
         """A file with the row of a run."""
         file = places / f"made-{run.id}"
-        file.write_text(json.dumps(bare(run) | {"provenance": {}}))
+        file.write_text(sealed(bare(run) | {"provenance": {}}))
         return file
 
     monkeypatch.setitem(studies.STUDIES, "tiny", plan)

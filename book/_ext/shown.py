@@ -2,8 +2,8 @@
 
 The role `res` shows a number of book/_generated/results.json, so that none is typed by hand:
 
-    {res}`micro.runs`                              the value as stored
-    {res}`micro.claims.squad.estimate | +.1f`      with a Python format
+    {res}`repeat.micro.runs`             the value as stored
+    {res}`repeat.micro.runs | ,d`        with a Python format
 
 A missing key, or a format that does not fit, is a warning, and so an error under -W.
 A null is a number that has no run yet: it reads "not measured".

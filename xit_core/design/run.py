@@ -175,6 +175,11 @@ class Run:
         return self.path if self.phase < 3 else " > ".join(stage.name for stage in self.stages[:-1])
 
     @property
+    def added(self) -> str:
+        """Its source without what every training of its scale starts from."""
+        return self.source.removeprefix(self.scale.start).removeprefix(" > ")
+
+    @property
     def parent(self) -> "Run | None":
         """The run whose encoder this one starts from; None for the pretrained encoder itself."""
         if self.phase == 1:

@@ -8,7 +8,7 @@ from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import executed_dir
 from . import volumes
-from .results import ADVICE, ELSEWHERE, ROW, checked, differ, flaw, held, rows, run_of_row, write
+from .results import ADVICE, ELSEWHERE, ROW, checked, differ, held, rows, run_of_row, write
 
 COPY_VOLUME = "copy it again; nothing was merged"
 
@@ -120,7 +120,7 @@ def foreign_rows(file: Path) -> list[dict]:
     """
     volume_rows = volumes.load_volume(file, COPY_VOLUME).rows()
     for row in volume_rows:
-        if reason := files.misfit(row, ROW) or files.hash_mismatch(row) or flaw(row) or other_recipe(row):
+        if reason := files.misfit(row, ROW) or files.hash_mismatch(row) or other_recipe(row):
             message = f"{row['id']} is no row of a run as this version makes it: {reason}"
             raise Bad(f"{file}: {message}; nothing was merged")
     return volume_rows

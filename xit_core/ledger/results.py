@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..design.run import DEFAULTS, LATER, Run
+from ..design.run import DEFAULTS, Run
 from ..design.scales import SCALES
 from ..design.tasks import TASKS
 from ..machine import files
@@ -34,29 +34,8 @@ ADVICE = "delete the file, and the run is made again, or restore it from git"
 SCORE = {"lang": str, "metric": str, "protocol": str, "value": float, "n": int}
 ROW = {
     "id": str, "path": str, "scale": str, "seed": int, "model": str, "method": str, "lang": str, "size": int,
-    "steps?": str, "source": str, "on": str, "phase": int, "scores": [SCORE], "items": [float],
-    "provenance": dict, "sha256?": str,
-}  # fmt: skip
-DATA = {
-    "task": str, "split": str, "lang": str, "rows?": int, "dropped?": int, "sha256?": str, "source?": str,
-    "revision?": str, "stand_in?": bool, "licence?": str, "counts?": {"*": int}, "note?": str,
-}  # fmt: skip
-MADE = {
-    "commit?": (str, type(None)), "clean?": bool, "data?": [DATA], "encoder?": {"name": str, "sha256": str},
-    "device?": str, "packages?": {"*": str}, "seconds?": float, "spent?": {"*": float},
-    "tokens_per_second?": float, "predictions_sha256?": str, "recipe?": dict, "started?": str,
-    "environment?": {
-        "machine?": str, "processor?": str, "instructions?": str, "threads?": int, "variables?": {"*": str},
-        "processes?": int,
-    },
-}  # fmt: skip
-# The rest of a row that has no hash. All such rows are known, so any other field is damage.
-REST = {
-    "provenance": MADE, "protocols?": [SCORE], "abroad?": [float], "curve?": [{"step": int, "*": float}],
-    "dose?": {"share?": {"*": float}, "*": float}, "language_share?": [float], "thresholds?": {"*": float},
-    "layers?": [{"lang": str, "layer": int, "centred": bool, "value": float}],
-    "commonest?": float,
-    "guess?": {"*": float}, "overlap?": [{"task": str, "lang": str, "rows": int, "shared?": int}],
+    "steps": str, "source": str, "on": str, "phase": int, "scores": [SCORE], "items": [float],
+    "provenance": dict, "sha256": str,
 }  # fmt: skip
 
 
@@ -165,36 +144,9 @@ def checked(file: Path) -> dict:
             "take it away"
         )
     row = files.load(file, ROW, ADVICE)
-    wrong = flaw(row)
     if (row["scale"], row["id"]) != (file.parent.name, file.stem):
-        wrong = f"it is the row {row['scale']}/{row['id']}"
-    if wrong:
-        raise Bad(f"{file}: damaged ({wrong}); {ADVICE}")
+        raise Bad(f"{file}: damaged (it is the row {row['scale']}/{row['id']}); {ADVICE}")
     return row
-
-
-def flaw(row: dict) -> str:
-    """What is wrong with a row that has the fields of `ROW`; "" when nothing is."""
-    return ("" if "sha256" in row else unknown_field(row)) or files.misfit(row, REST)
-
-
-def unknown_field(row: dict) -> str:
-    """What is wrong with the fields of a row that has no hash; "" when nothing is."""
-    allowed = {field.removesuffix("?") for field in (*ROW, *REST)}
-    if unknown := [field for field in row if field not in allowed]:
-        return f"no row has a field {unknown[0]!r}"
-    derived, run = ("source", "on", "phase"), run_of_row(row)
-    wrong = [
-        f"field {name!r} is {row[name]!r}, needed: {getattr(run, name)!r}"
-        for name in derived
-        if run and row[name] != getattr(run, name)
-    ]
-    return next(iter(wrong), "")
-
-
-def named(row: dict) -> dict[str, str | int]:
-    """The fields of its run that a row names; those that are younger than the row have their defaults."""
-    return {name: row[name] for name in RUN_FIELDS if name in row or name not in LATER}
 
 
 def run_of_row(row: dict) -> Run | None:
@@ -203,7 +155,7 @@ def run_of_row(row: dict) -> Run | None:
     Such a row is of another recipe, or of a task that no longer exists.
     """
     try:
-        run = Run(**named(row))
+        run = Run(**{name: row[name] for name in RUN_FIELDS})
     except Bad:
         return None
     return run if run.id == row["id"] else None

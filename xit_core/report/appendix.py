@@ -87,7 +87,7 @@ def data_line(task: str, split: str, stand_in: bool, licence: str, part: pd.Data
         f"{name}&nbsp;<code>{sha[:10]}</code>" for name, sha in sorted(zip(names, part.sha256, strict=True))
     ]
     cells = ["yes" if stand_in else "no", _happened(part), folded(hashes, of="hashes"), source, licence]
-    return [f"`{task}`", split, count(part.rows.sum()), *cells]
+    return [f"`{task}`", split, count(part.groupby(["source", "lang"]).rows.max().sum()), *cells]
 
 
 # defaults for fields that are missing in what a row says of its data

@@ -1,5 +1,7 @@
 """A claim in a table: its number, our estimate with an interval, and the verdict, for readers."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from ..design.scales import PAPER
@@ -15,14 +17,12 @@ MARK = {"holds": "✓ holds", "fails": "✗ fails", "open": "? open", "not testa
 
 
 def estimate_cell(row: dict) -> str:
-    """ "+1.2 [−0.3, +2.6]" for a measured claim, the count alone for a checked one.
-
-    The interval is the one that covers all claims together, where there is such a one.
+    """ "+1.2 [−0.3, +2.6]" for a measured claim, with the interval that covers all claims together; the count
+    alone for a checked one.
     """
     if row["low"] is None:
         return count(row["estimate"])
-    ends = [row.get(f"joint_{end}", row[end]) for end in ("low", "high")]
-    return with_interval(row["estimate"], *ends)
+    return with_interval(row["estimate"], row["joint_low"], row["joint_high"])
 
 
 # what a column of a scale is called, beside its name
@@ -38,6 +38,12 @@ def state(row: dict) -> str:
     """The verdict on a claim, or that a measured one has none yet because runs are missing."""
     missing = row["direction"] == "open" and row["number"] <= MEASURED and row["low"] is None
     return UNFINISHED if missing else row["direction"]
+
+
+def tally(states: Iterable[str]) -> dict[str, int]:
+    """How many claims are in each state, by the word for it."""
+    states = list(states)
+    return {word: states.count(word) for word in (*MARK, UNFINISHED)}
 
 
 def claims_frame(view: View) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from scipy.stats import norm, spearmanr
 
 from ..design.encoders import DEPTH
 from ..design.scales import PIVOT
-from ..design.tasks import TARGETS, TASKS
+from ..design.tasks import TARGETS, TASKS, Task
 from ..ledger import results
 from . import heat, plots
 from .figures import figure
@@ -93,7 +93,7 @@ def transfer(view: View) -> str:
     lines = [
         [f"`{on}`", *map(number, part[["random weights", "baseline"]].mean()),
         number(part.difference.mean(), SIGNED),
-         number(plots.interval(part.difference) if len(part) > 1 else None), len(part)]
+         number(plots.interval(part.difference)), len(part)]
         for on, part in ((on, by_target[on]) for on in TARGETS if on in by_target)
     ]  # fmt: skip
     head = ["target", "random weights", "baseline", "difference (points)", "± (95 %, seeds)", "seeds"]
@@ -144,41 +144,40 @@ def learned_section(view: View) -> str:
     learned = frame.assign(name=plots.source_names(frame), task=tasks)[own]
     if learned.empty:
         return ""
-    scores = dict(list(learned.groupby(["name", "task", "seed"])["value"].mean().groupby(["name", "task"])))
+    seeds = learned.groupby(["name", "task", "seed"])["value"].mean()
+    found = seeds.groupby(["name", "task"]).agg(["mean", plots.interval, "size"])
     lines = [
-        [name, f"`{task}`", " and ".join(TASKS[task].metrics).replace("_", " ").replace("f1", "F1"),
-        number(values.mean()),
-         number(plots.interval(values) if len(values) > 1 else None), number(chance_level(TASKS[task])),
-         len(values)]
-        for name in plots.order(list(learned.name)) for task in TASKS for values in [scores.get((name,
-        task))] if values is not None
-    ]  # fmt: skip
+        learned_line(name, TASKS[task], found.loc[name, task])
+        for name in plots.order(list(learned.name))
+        for task in TASKS
+        if (name, task) in found.index
+    ]
     head = ["training", "its task", "score", "%", "± (95 %, seeds)", "chance (%)", "seeds"]
     text = (
         "What each training learned of its own tasks: scores on their development rows. A training that does "
         "no better than guessing says little about its task. Beside it stands chance; the best constant "
         "answer, which a verdict compares with, may score more where answers are not equally frequent.\n\n"
     )
-    return text + small(markdown_table(head, lines)) if lines else ""
+    return text + small(markdown_table(head, lines))
+
+
+def learned_line(training: str, task: Task, found: pd.Series) -> list:
+    """What a training learned of a task. `found`: mean, interval and size, over seeds."""
+    metric = " and ".join(task.metrics).replace("_", " ").replace("f1", "F1")
+    values = [number(x) for x in (found["mean"], found["interval"], chance_level(task))]
+    return [training, f"`{task.name}`", metric, *values, int(found["size"])]
 
 
 def moved_layers(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The columns of COMPARED at the compared layer before any training, and their changes after each; a line
     for each seed. Empty frames where either is missing.
     """
-    layers = pd.DataFrame(
-        [
-            compared_layer(row)
-            for row in view.main
-            if row["phase"] < 3 and row.get("layers") and not row["model"]
-        ]
-    )
-    if layers.empty or "baseline" not in set(layers.name):
+    lines = plots.layer_lines([row for row in view.main if not row["model"]])
+    if "before" not in set(lines.name):
         return pd.DataFrame(), pd.DataFrame()
-    before, after = (
-        layers[(layers.name == "baseline") == start].set_index(["name", "seed"]) for start in (True, False)
-    )
-    return before, after - before.mean()
+    compared = lines[lines.layer == round(DEPTH * lines.layer.max())].groupby(["name", "seed"]).mean()
+    start = compared.index.get_level_values("name") == "before"
+    return compared[start], compared[~start] - compared[start].mean()
 
 
 def retrieval_in_words(before: pd.DataFrame, changes: pd.DataFrame) -> str:
@@ -188,7 +187,7 @@ def retrieval_in_words(before: pd.DataFrame, changes: pd.DataFrame) -> str:
     start, means = before.tatoeba.mean(), changes.tatoeba.groupby("name").mean()
     ends = [f"{number(start + means[end])} ({end})" for end in (means.idxmin(), means.idxmax())]
     said = " to ".join(dict.fromkeys(ends))
-    layer = f"at layer {before.layer.iloc[0]}"
+    layer = f"at layer {before.layer.iloc[0]:.0f}"
     return f"Raw retrieval {layer} is {number(start)} before any intermediate training, and {said} after one."
 
 
@@ -207,9 +206,9 @@ def mechanism(before: pd.DataFrame, moved: pd.DataFrame) -> str:
         )
     means = changes.mean()
     text = (
-        f"At layer {before.layer.iloc[0]}, whose vectors the retrieval targets compare; means over languages "
-        "and seeds, with the 95 % interval over seeds of each change. The figure has all "
-        "layers.\n\n"
+        f"At layer {before.layer.iloc[0]:.0f}, whose vectors the retrieval targets compare; means over "
+        "languages and seeds, with the 95 % interval over seeds of each change. The figure has all layers."
+        "\n\n"
     )
     text += small(
         markdown_table(
@@ -221,27 +220,9 @@ def mechanism(before: pd.DataFrame, moved: pd.DataFrame) -> str:
     return f"{text}{label}: {coefficient}.\n\n"
 
 
-def compared_layer(row: dict) -> dict:
-    """A row at the compared layer: name, seed, layer, and the columns of COMPARED in percent."""
-    layer = round(DEPTH * max(entry["layer"] for entry in row["layers"]))
-    cells = {"name": plots.name(row["source"], row["lang"], row["model"]), "seed": row["seed"]}
-    cells["layer"] = layer
-    for kind, centred in (("tatoeba", False), ("tatoeba_centred", True)):
-        cells[kind] = float(
-            np.mean(
-                [
-                    entry["value"]
-                    for entry in row["layers"]
-                    if (entry["layer"], entry["centred"]) == (layer, centred)
-                ]
-            )
-        )
-    return cells | {"share": 100 * row["language_share"][layer]}
-
-
 def _moved(before: float, change: pd.Series) -> tuple[str, str]:
-    half = plots.interval(change) if len(change) > 1 else None
-    return number(before + change.mean()), with_half(number(change.mean(), SIGNED), half)
+    mean = change.mean()
+    return number(before + mean), with_half(number(mean, SIGNED), plots.interval(change))
 
 
 def correlation(x: pd.Series, y: pd.Series) -> str:

@@ -34,10 +34,8 @@ def sections(shown: list[View], out: Path) -> dict[str, str]:
             for r in scale_rows
         ]
         texts[f"claims/{claim.id}.md"] = "\n".join([
-            (
-                f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n\nWhere the paper says it: "
-                f"{claim.where}.\n"
-            ),
+            f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n",
+            f"*{'In the paper' if claim.number <= MEASURED else 'Checked against'}:* {claim.on}.\n",
             f"*Estimated:* {claim.estimand}.\n" if claim.estimand else "",
             small(markdown_table(VERDICTS, lines), "carded"),
             _changes(scale_rows),
@@ -139,6 +137,10 @@ def change(row: dict) -> str:
             f"difference of {number(row['detectable'])} points would have been found in eight of ten such "
             "studies; corrected for the other claims, it takes more."
         )
+    if row["id"] in claims.TASK_BY_TASK:
+        return "other gains of single tasks: the verdict asks about them one by one."
+    if row["joint_low"] <= 0 <= row["joint_high"]:
+        return "a little less: the interval that is widened for all claims has zero in it already."
     nearest = min((row["joint_low"], row["joint_high"]), key=abs)
     return f"an estimate {number(abs(nearest))} points nearer to zero would be open, where zero is the limit."
 
@@ -295,19 +297,17 @@ def _sensitivity(variants: list[Variant], scale: str) -> str:
     """The range of an estimate over restrictions, and all of them folded; "" where there is none."""
     if not variants:
         return ""
-    lines = [
-        [each.name, number(each.estimate, SIGNED), number(each.change, SIGNED)]
-        + ["–" if each.low is None else f"[{end(each.low)}, {end(each.high)}]"]
-        for each in variants
-    ]
     others = [each for each in variants if each.low is None]
-    ends = f" give {ends_in_words(others)}" if others else ""
-    return (
-        f"The same runs at `{scale}`, counted in other ways,{ends or ' give the same estimate'}. These are "
-        "not judged.\n\n"
-        f"<details><summary>all {len(variants)} ways at {scale}</summary>\n\n"
-        f"{small(markdown_table(['counted', 'estimate', 'change', 'interval, 95 %'], lines))}\n</details>\n"
-    )
+    lines = [[each.name, number(each.estimate, SIGNED), number(each.change, SIGNED)] for each in others]
+    told = f"give {ends_in_words(others)}" if others else "give the same estimate"
+    text = f"The same runs at `{scale}`, counted in other ways, {told}. These are not judged.\n\n"
+    if others:
+        table = small(markdown_table(["counted", "estimate", "change"], lines))
+        text += f"<details><summary>all {len(others)} ways at {scale}</summary>\n\n{table}\n</details>\n\n"
+    if whose := intervals(variants):
+        said = "; ".join(f"{ends} {name}" for name, ends in whose.items())
+        text += f"The interval (95 %) at `{scale}` is {said}.\n\n"
+    return text
 
 
 def _runs_of(row: dict) -> str:

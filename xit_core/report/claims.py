@@ -44,7 +44,7 @@ class Claim:
     id: str
     number: int
     says: str
-    where: str
+    on: str  # what the paper measures it on, or what it is checked against
     measure: Callable[[Ledger], Finding]
     expect: float | None = None
     estimand: str = ""
@@ -53,9 +53,9 @@ class Claim:
 AVERAGE = "mean over the nine targets, development sets"
 
 
-def claim(number: int, name: str, says: str, where: str, measure: Callable[[Ledger], Finding]) -> Claim:
+def claim(number: int, name: str, says: str, on: str, measure: Callable[[Ledger], Finding]) -> Claim:
     """A claim whose number, if it states one, is in published.csv under its name."""
-    return Claim(name, number, says, where, measure, claimed(name), ESTIMANDS.get(name, ""))
+    return Claim(name, number, says, on, measure, claimed(name), ESTIMANDS.get(name, ""))
 
 
 GAIN = (
@@ -113,31 +113,31 @@ CLAIMS = (
     claim(10, "translated", "English intermediate training beats machine-translated intermediate data",
           AVERAGE, beats_translated),
     claim(11, "sota", "XLM-R Large is the state of the art on many zero-shot cross-lingual tasks (June 2020)",
-          "published", sota),
+          "published results", sota),
     claim(12, "languages", "XTREME evaluates up to 40 languages a task",
-          "data", most_languages),
+          "the declared data sets", most_languages),
     claim(13, "targets", "The targets are nine tasks of XTREME",
-          "data", nine_targets),
+          "the declared data sets", nine_targets),
     claim(14, "untrained", "BUCC and Tatoeba have no training data of their own",
-          "data", untrained),
+          "the declared data sets", untrained),
     claim(15, "nine", "Nine English intermediate tasks: question answering, sentence tagging, sentence "
           "completion, paraphrase detection, natural language inference",
-          "data", nine_tasks),
+          "the declared data sets", nine_tasks),
     claim(16, "phases", "Three phases: a public masked LM, intermediate training, target fine-tuning and "
           "zero-shot evaluation",
-          "method", phases),
+          "the declared phases and scales", phases),
     claim(17, "anli_size", "ANLI+ has 1,104,934 training examples",
-          "data", anli_size),
+          "the declared data sets", anli_size),
     claim(18, "mnli_size", "MNLI has 392,702 training examples",
-          "data", mnli_size),
+          "the declared data sets", mnli_size),
     claim(19, "qqp_source", "QQP comes from Quora questions",
-          "data", comes_from("Quora", "qqp")),
+          "the declared data sets", comes_from("Quora", "qqp")),
     claim(20, "squad_source", "SQuAD v2.0 and v1.1 come from Wikipedia",
-          "data", comes_from("Wikipedia", "squad2", "squad1")),
+          "the declared data sets", comes_from("Wikipedia", "squad2", "squad1")),
     claim(21, "hellaswag_source", "HellaSwag comes from video captions and WikiHow",
-          "data", hellaswag_source),
+          "the declared data sets", hellaswag_source),
     claim(22, "start", "XLM-R Large is the starting point of all experiments",
-          "method", starting_point),
+          "the declared phases and scales", starting_point),
 )
 
 

@@ -55,8 +55,7 @@ def main_cell(run: Run) -> Cell | None:
     """
     if run.model or run.path == run.scale.start:
         return None
-    source = run.source.removeprefix(run.scale.start).removeprefix(" > ") if run.scale.start else run.source
-    return at(source, run.steps), run.lang, run.on
+    return at(run.added, run.steps), run.lang, run.on
 
 
 def control_cell(run: Run) -> Cell | None:

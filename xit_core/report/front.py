@@ -15,6 +15,7 @@ from .cells import (
     is_clear_on_average,
     marked,
     state,
+    tally,
 )
 from .claims import CLAIMS, MEASURED, SHORT
 from .figures import figure
@@ -40,13 +41,14 @@ ANSWERS = {
 def parts(shown: list[View], out: Path) -> dict[str, str]:
     """What the front page includes, by name: the answer with its figure, the claims, and the questions."""
     measured, checked = claim_lines(shown, plain=False)
-    holding = sum(row["direction"] == "holds" for row in shown[0].claims[MEASURED:])
+    words, ended = {"holds": "hold", "fails": "fail"}, tally(map(state, shown[0].claims[MEASURED:]))
+    counted = ", ".join(f"{n} {words.get(side, side)}" for side, n in ended.items() if n)
     tables = [
         _measured_table(shown, measured),
         _claimed(shown),
-        "".join(map(tally, shown)) + "\n",
+        "".join(map(scale_line, shown)) + "\n",
         f":::{{dropdown}} {len(checked)} claims about data, design and the state of the art, checked without "
-        f"runs: {holding} hold, {len(checked) - holding} open\n",
+        f"runs: {counted}\n",
         markdown_table(["#", "claim", "claimed", "counted", "verdict"], checked) + ":::\n",
     ]
     return {
@@ -58,12 +60,12 @@ def parts(shown: list[View], out: Path) -> dict[str, str]:
 
 def plain(shown: list[View]) -> str:
     """The same as Markdown that works outside the book; the checked claims are only counted."""
-    sides = [row["direction"] for row in shown[0].claims[MEASURED:]]
+    checked = shown[0].claims[MEASURED:]
     return "".join([
         _measured_table(shown, claim_lines(shown, plain=True)[0]),
-        "".join(map(tally, shown)) + "\n",
+        "".join(map(scale_line, shown)) + "\n",
         f"{published.UNSOURCED}: no public source was found for the number that is claimed. Of the other "
-        f"{len(sides)} claims, checked by code, {sides.count('holds')} hold.\n\n",
+        f"{len(checked)} claims, checked by code, {tally(map(state, checked))['holds']} hold.\n\n",
         question_pages.overview(shown, plain=True),
     ])  # fmt: skip
 
@@ -164,8 +166,7 @@ def sure() -> str:
 
 def _ended(view: View) -> str:
     """ "1 holds, 2 fail, 6 are open, 1 could not be tested and 0 are not finished"."""
-    sides = [state(row) for row in view.claims[:MEASURED]]
-    n = {side: sides.count(side) for side in (*MARK, UNFINISHED)}
+    n = tally(map(state, view.claims[:MEASURED]))
     told = [
         f"{n['holds']} hold{'s' * (n['holds'] == 1)}",
         f"{n['fails']} fail{'s' * (n['fails'] == 1)}",
@@ -201,8 +202,7 @@ def title(rows: list[dict]) -> str:
     """What the figure shows, in a sentence: how many of the claims that could be tested hold or fail."""
     told = []
     for scale in dict.fromkeys(row["scale"] for row in rows):
-        states = [row["state"] for row in rows if row["scale"] == scale]
-        n = {word: states.count(word) for word in (*MARK, UNFINISHED)}
+        n = tally(row["state"] for row in rows if row["scale"] == scale)
         left = f", {n[UNFINISHED]} {_are(n[UNFINISHED])} not finished" if n[UNFINISHED] else ""
         told.append(
             f"at {scale} {n['holds']} hold, {n['fails']} fail, {n['open']} {_are(n['open'])} open{left}"
@@ -271,7 +271,7 @@ def verdict(row: dict, plain: bool) -> str:
 MEAN_ONLY = '<br><span class="why">the mean is clear, but the claim is about each task</span>'
 
 
-def tally(view: View) -> str:
+def scale_line(view: View) -> str:
     """A list item for a scale: its verdicts on direction, its number of runs, and how it is reduced."""
     if not view.rows:
         return "; ".join(filter(None, [f"- `{view.scale}`: not run yet", view.left_out])) + ".\n"

@@ -49,13 +49,17 @@ def stage_gate(ledger: Ledger, source: Source, least: int = ENOUGH) -> Gate:
     rows = list(ledger.stages.get(source, {}).values())
     if len(rows) < SEEDS:
         return Gate(None, f"{len(rows)} of {SEEDS} seeds trained")
-    names = [name for name in rows[0]["on"].split("+") if scores_of(rows[0], TASKS[name])]
-    parts = [task_gate(ledger, rows, TASKS[name]) for name in names]
+    parts = [task_gate(ledger, rows, task) for task in own_tasks(rows[0])]
     passed, needed = sum(part.passed for part in parts), min(least, len(parts))
     says = (
         parts[0].says if len(parts) == 1 else f"{passed} of its {len(parts)} tasks learned, {needed} needed"
     )
     return Gate(passed >= needed, says)
+
+
+def own_tasks(row: dict) -> list[Task]:
+    """The tasks of a stage that have a score on their own development rows; masked LM has none."""
+    return [TASKS[name] for name in row["on"].split("+") if scores_of(row, TASKS[name])]
 
 
 def task_gate(ledger: Ledger, rows: list[dict], task: Task) -> Gate:
@@ -109,7 +113,8 @@ def guessing(ledger: Ledger, task: Task) -> float:
         return chance
     shape = (task.kind, task.metrics)
     same = [name for name in TARGETS if (TASKS[name].kind, TASKS[name].metrics) == shape]
-    reached = [english(entry.row) for name in same[:1] for entry in ledger.control.get(name, {}).values()]
+    controls = [entry for name in same[:1] for entry in ledger.control.get(name, {}).values()]
+    reached = [entry.by_language.get(PIVOT, 0.0) for entry in controls]
     return max(float(stated(task.name, "unanswerable") or 0), float(np.mean(reached or 0.0)))
 
 
@@ -117,14 +122,6 @@ def chance_level(task: Task) -> float | None:
     """Accuracy (percent) of guessing among a task's answers; None when their number is not fixed."""
     answers = len(task.labels) if task.kind == "classify" else stated_count(task.name, "choices")
     return 100 / answers if answers else None
-
-
-def english(row: dict) -> float:
-    """The headline score of a run in English."""
-    metrics = TASKS[row["on"]].metrics
-    return float(
-        np.mean([s["value"] for s in row["scores"] if s["lang"] == PIVOT and s["metric"] in metrics] or 0.0)
-    )
 
 
 def enough(parts: dict[str, Gate | None], least: int) -> Gate:
@@ -141,7 +138,7 @@ def enough(parts: dict[str, Gate | None], least: int) -> Gate:
 
 @dataclass(frozen=True)
 class Gates:
-    """The gates of a study: by target, and by source."""
+    """The gates of a study: by target, and by source that trains on a task with a score of its own."""
 
     targets: dict[str, Gate]
     stages: dict[Source, Gate]
@@ -152,7 +149,11 @@ def gates(ledger: Ledger) -> Gates:
     if ledger.gates is None:
         ledger.gates = Gates(
             {target: target_gate(ledger, target) for target in ledger.targets},
-            {source: stage_gate(ledger, source) for source in ledger.stages},
+            {
+                source: stage_gate(ledger, source)
+                for source, rows in ledger.stages.items()
+                if own_tasks(next(iter(rows.values())))
+            },
         )
     return ledger.gates
 

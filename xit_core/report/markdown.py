@@ -1,5 +1,6 @@
 """Numbers, intervals and tables for readers, as Markdown."""
 
+import math
 import re
 
 import pandas as pd
@@ -37,9 +38,9 @@ def end(value: float, least: int = 1) -> str:
     return number(value, f"+,.{digits}f", digits)
 
 
-def with_half(mean: str, half: float | None) -> str:
-    """A mean with half its interval behind it, in one piece: "47.0 ± 1.2"."""
-    return mean if half is None else f"{mean}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(half)}"
+def with_half(mean: str, half: float) -> str:
+    """A mean with half its interval behind it, in one piece: "47.0 ± 1.2"; without one for NaN."""
+    return mean if math.isnan(half) else f"{mean}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(half)}"
 
 
 def markdown_table(head: list[str], lines: list[list[object]]) -> str:

@@ -35,8 +35,6 @@ from . import (
     simulate,
     subsets,
 )
-from .cells import MARK
-from .claims import MEASURED
 from .figures import figure
 from .markdown import count, markdown_table, number, small
 from .view import EMPTY, View, reduced
@@ -62,24 +60,6 @@ def views() -> list[View]:
 def own_scales() -> tuple[str, ...]:
     """The scales with an encoder of a reader's own that have a column: those at `smoke` are a test."""
     return tuple(name for name, told in known_own().items() if told["scale"] != "smoke")
-
-
-def book_numbers(shown: list[View]) -> dict:
-    """The numbers for the role {res}: SCALE.runs .seconds .holds .fails .open .claims.ID.FIELD and so on, and
-    what `repeat.summary` tells as repeat.SCALE.FIELD.
-
-    They are null at scales without runs.
-    """
-    blank = {"claims": {row["id"]: dict.fromkeys(row) for row in shown[0].claims}}
-    numbers = {name: dict.fromkeys(("runs", "seconds", *MARK)) | blank for name in SCALES}
-    for view in (view for view in shown if view.rows):
-        directions = [row["direction"] for row in view.claims if row["number"] <= MEASURED]
-        numbers[view.scale] = {direction: directions.count(direction) for direction in MARK} | {
-            "runs": len(view.rows),
-            "seconds": sum(row["provenance"].get("seconds", 0) for row in view.rows),
-            "claims": {row["id"]: row | {"runs": len(row["runs"])} for row in view.claims},
-        }
-    return numbers | {"repeat": {name: repeat.summary(name) for name in SCALES}}
 
 
 def simulation_section(out: Path) -> str:
@@ -167,14 +147,14 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "simulation.md": simulation_section(out),
         "repeat_rule.md": compare.ALLOWANCE + "\n",
         "performance_train.md": performance.training_tables(out),
-        "performance_retrieval.md": performance.retrieval_tables(),
-        "performance_study.md": performance.study_tables(),
+        "performance_retrieval.md": performance.tables("retrieval") or performance.NONE,
+        "performance_study.md": performance.tables("study") or performance.NONE,
         "kills.md": performance.kills(out),
         "adversarial.md": subsets.page(),
         "standing.md": front.standing(shown),
         "next_runs.md": performance.next_runs(),
         "performance_paper.md": performance.paper_hours(),
-        "results.json": json.dumps(book_numbers(shown), indent=1, sort_keys=True),
+        "results.json": json.dumps({"repeat": {name: repeat.summary(name) for name in SCALES}}, indent=1),
         **question_chapters(shown, out),
         **micro.pages(),
     }
@@ -272,7 +252,7 @@ def readme(path: Path) -> None:
     """
     before, after = path.read_text(encoding="utf8").split(BEGIN)
     shown = views_of(front.SCALES, [])
-    if missing := [view.scale for view in shown if not view.rows and front.tally(view) not in after]:
+    if missing := [view.scale for view in shown if not view.rows and front.scale_line(view) not in after]:
         raise Bad(
             f"{path.name} shows the scale {missing[0]!r}, of which there are no rows here: `make study "
             f"SCALE={missing[0]}` first"

@@ -22,17 +22,10 @@ ARITHMETIC_WARNING = (
 def training_tables(out: Path) -> str:
     """One table per device and scale, and the roofline."""
     measured = measurements.kept_measurements("train")
-    tables = "".join(f"### {_title(measurement)}\n\n{_records(measurement)}" for measurement in measured)
     draw, title = partial(plots.roofline, measured), reached(measured)
     chart = figure(out, None, "roofline", draw, title=title) if measured else NONE
-    return (
-        tables
-        + chart
-        + "".join(
-            f"*Left out: {Path(line.split(': ')[0]).name} is damaged.*\n"
-            for line in measurements.survey_measurements()[1]
-        )
-    )
+    damaged = (Path(line.split(": ")[0]).name for line in measurements.survey_measurements()[1])
+    return tables("train") + chart + "".join(f"*Left out: {name} is damaged.*\n" for name in damaged)
 
 
 def reached(measured: list[dict]) -> str:
@@ -46,20 +39,9 @@ def reached(measured: list[dict]) -> str:
     return f"The fastest task reaches {'; '.join(told)}." if told else ""
 
 
-def retrieval_tables() -> str:
-    """One table per device."""
-    measured = measurements.kept_measurements("retrieval")
-    return (
-        "".join(f"### {_title(measurement)}\n\n{_records(measurement)}" for measurement in measured) or NONE
-    )
-
-
-def study_tables() -> str:
-    """One table per device and scale."""
-    return (
-        "".join(f"### {_title(kept)}\n\n{_records(kept)}" for kept in measurements.kept_measurements("study"))
-        or NONE
-    )
+def tables(what: str) -> str:
+    """A table for each device and scale; "" where nothing was measured."""
+    return "".join(f"### {_title(kept)}\n\n{_records(kept)}" for kept in measurements.kept_measurements(what))
 
 
 def kills(out: Path) -> str:
@@ -110,14 +92,14 @@ def groups(scale: Scale = PAPER) -> dict[str, list[Run]]:
     """The runs of the study at a scale, by the claims that need them first."""
     found: dict[str, list[Run]] = {FIRST: [], THEN: [], LAST: [], NO_CLAIM: []}
     for run in studies.runs(studies.MAIN, scale):
-        found[group(run, scale)].append(run)
+        found[group(run)].append(run)
     return {name: runs for name, runs in found.items() if runs}
 
 
-def group(run: Run, scale: Scale) -> str:
+def group(run: Run) -> str:
     """Which claims need a run of the main study first."""
-    source = run.source.removeprefix(scale.start).removeprefix(" > ") if scale.start else run.source
-    single = source in nine(scale) or run.steps == SINGLE and source not in studies.mixed()
+    source = run.added
+    single = source in nine(run.scale) or run.steps == SINGLE and source not in studies.mixed()
     if run.lang == PIVOT and source in ("", PRETRAINED, *studies.MIXED):
         return FIRST
     if source in studies.OTHER_LANGUAGES:

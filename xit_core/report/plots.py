@@ -102,8 +102,8 @@ def source_names(frame: pd.DataFrame) -> pd.Series:
 
 
 def interval(values: pd.Series) -> float:
-    """Half the width of the 95 % t interval of a mean over seeds; 0 for fewer than two seeds."""
-    return paired(values, []).half() if len(values) > 1 else 0.0
+    """Half the width of the 95 % t interval of a mean over seeds; NaN for fewer than two seeds."""
+    return paired(values, []).half() if len(values) > 1 else np.nan
 
 
 def main_runs(frame: pd.DataFrame) -> pd.DataFrame:
@@ -228,15 +228,20 @@ def _labelled(axes: Axes, x: pd.Series, table: pd.DataFrame) -> None:
 
 
 def layer_frame(rows: list[dict]) -> pd.DataFrame:
-    """Retrieval by layer before and after each intermediate training: name, layer and the columns of PANELS.
+    """Retrieval by layer before and after each intermediate training: name, layer and the columns of PANELS,
+    means over languages and seeds.
+    """
+    return layer_lines(rows).groupby(["name", "layer"], as_index=False)[[*PANELS]].mean()
 
-    These are Tatoeba accuracy, raw and centred, and the share of variance that language identity explains:
-    means over languages and seeds, in percent.
+
+def layer_lines(rows: list[dict]) -> pd.DataFrame:
+    """What is known of each layer before and after intermediate trainings: name, seed, layer and the columns
+    of PANELS in percent. A line has the accuracy of one language, raw or centred, or the share.
     """
     lines = []
     for row in rows:
         if row["phase"] < 3 and row.get("layers"):
-            base = {"name": _stage(row)}
+            base = {"name": _stage(row), "seed": row["seed"]}
             lines += [
                 base | {"layer": x["layer"], "tatoeba" + "_centred" * x["centred"]: x["value"]}
                 for x in row["layers"]
@@ -244,8 +249,7 @@ def layer_frame(rows: list[dict]) -> pd.DataFrame:
             lines += [
                 base | {"layer": i, "share": 100 * x} for i, x in enumerate(row.get("language_share", []))
             ]
-    table = pd.DataFrame(lines, columns=["name", "layer", *PANELS])
-    return table.groupby(["name", "layer"], as_index=False).mean()
+    return pd.DataFrame(lines, columns=["name", "seed", "layer", *PANELS])
 
 
 @plt.rc_context(STYLE)

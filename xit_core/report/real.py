@@ -144,35 +144,34 @@ def by_language(view: View) -> str:
     claims name, means over seeds in points, with 95 % intervals.
     """
     scores = plots.language_scores(view.frame)
-    means = scores.groupby(["lang", "on", "name"]).score.agg(["mean", plots.interval, "size"])
-    if "baseline" not in means.index.get_level_values("name"):
+    base = over_seeds(scores[scores.name == "baseline"])
+    if base.empty:
         return EMPTY
-    base = means.xs("baseline", level="name")
+    gains = plots.gains_by_seed(scores, ["lang", "on"]).melt(ignore_index=False, value_name="score")
+    gained = over_seeds(gains.dropna().reset_index())
     sources = [name for name in GAINS_SHOWN if name in set(scores.name)]
-    gains = plots.gains_by_seed(scores, ["lang", "on"])
-
-    def gain(name: str, lang: str, on: str) -> str:
-        values = gains.loc[name, (lang, on)].dropna() if (lang, on) in gains else ()
-        if not len(values):
-            return "–"
-        half = plots.interval(values) if len(values) > 1 else None
-        return with_half(number(values.mean(), SIGNED), half)
-
     # constructed languages have the codes of real ones, and no other name
     named = {row["lang"]: row["name"] for row in published.csv_table("languages") if view.real}
-
-    def score(lang: str, on: str) -> str:
-        cell = base.loc[lang, on]
-        return with_half(number(cell["mean"]), cell.interval if cell["size"] > 1 else None)
-
     lines = [
-        [f"{named[lang]} ({lang})" if lang in named else f"constructed: {lang}", f"`{on}`", score(lang, on),
-         *(gain(name, lang, on) for name in sources)]
+        [f"{named[lang]} ({lang})" if lang in named else f"constructed: {lang}", f"`{on}`",
+         cell(base, (lang, on, "baseline")), *(cell(gained, (lang, on, name), SIGNED) for name in sources)]
         for lang in sorted(set(scores.lang), key=lambda lang: named.get(lang, lang))
-        for on in TARGETS if (lang, on) in base.index
+        for on in TARGETS if (lang, on, "baseline") in base.index
     ]  # fmt: skip
     head = ["language", "target", "baseline", *(f"after {name}" for name in sources)]
-    return f":::::{{div}} pick small\n{markdown_table(head, lines).rstrip()}\n:::::\n\n"
+    return small(markdown_table(head, lines), "pick")
+
+
+def over_seeds(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean and half of the interval over seeds, by language, target and source."""
+    return scores.groupby(["lang", "on", "name"]).score.agg(["mean", plots.interval])
+
+
+def cell(found: pd.DataFrame, key: tuple[str, str, str], form: str = ",.1f") -> str:
+    """A mean with its interval; a dash where there is none."""
+    if key not in found.index:
+        return "–"
+    return with_half(number(found["mean"][key], form), found["interval"][key])
 
 
 def knows_pieces(view: View) -> bool:

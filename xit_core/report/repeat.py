@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..ledger.results import ELSEWHERE
@@ -10,7 +10,7 @@ from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import results_dir
 from . import compare
-from .markdown import markdown_table, small
+from .markdown import markdown_table, minus, small
 
 NOT_STORED = (
     "*No comparison is stored yet: `make study` makes one where the ledger of its scale is published.*\n"
@@ -110,17 +110,17 @@ def section(report: dict) -> str:
     return "".join([
         f"At `{report['scale']}` the second ledger **{report['sentence']}**.\n\n",
         small(markdown_table(head, sides)),
-        small(comparison_table(compare.CLAIM_HEAD, compare.claim_cells, report["claims"])),
-        small(comparison_table(compare.TARGET_HEAD, compare.target_cells, report["targets"])),
-        small(comparison_table(compare.RUN_HEAD, compare.run_cells, off)) if off else "",
+        table(compare.CLAIM_HEAD, map(compare.claim_cells, report["claims"])),
+        table(compare.TARGET_HEAD, map(compare.target_cells, report["targets"])),
+        table(compare.RUN_HEAD, map(compare.run_cells, off)) if off else "",
         "".join(f"- {line}\n" for line in compare.gaps(report)),
         "\n",
     ])  # fmt: skip
 
 
-def comparison_table(head: list[str], cells: Callable[[dict], list[str]], rows: list[dict]) -> str:
-    """A Markdown table of rows, in the words that the terminal has, too."""
-    return markdown_table(head, [cells(row) for row in rows])
+def table(head: list[str], lines: Iterable[list[str]]) -> str:
+    """A Markdown table of lines that the terminal has, too, with a reader's sign for minus."""
+    return small(minus(markdown_table(head, [*lines])))
 
 
 def environment_cells(side: dict) -> list[list[object]]:

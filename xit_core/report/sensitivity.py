@@ -51,7 +51,7 @@ def sensitivity(scale: Scale, rows: Rows, found: dict[str, Finding]) -> dict[str
         runs = [row for row in rows if row["phase"] == 3 and row["id"] in set(found[claim.id].runs)]
         fewer = dict(restricted(full, runs)) | dict(without_each_task(full, claim, found[claim.id]))
         for name, ledger in (fewer | others).items():
-            estimate = measured(claim, ledger)
+            estimate = claim.measure(ledger).estimate
             if estimate is not None and estimate != found[claim.id].estimate:
                 told[claim.id].append(Variant(name, estimate, estimate - found[claim.id].estimate))
         told[claim.id] += borrowed(claim, full, found[claim.id].interval)
@@ -71,11 +71,6 @@ def borrowed(claim: Claim, full: Ledger, judged: Interval) -> Iterator[Variant]:
     differ = {name: gap for name, gap in found.items() if gap and gap != judged}
     for name, gap in ({AS_JUDGED: judged} | differ).items() if differ else ():
         yield Variant(name, gap.mean, 0.0, gap.low, gap.high)
-
-
-def measured(claim: Claim, ledger: Ledger) -> float | None:
-    """The estimate of a claim (points) in a ledger; None where too little is left."""
-    return claim.measure(ledger).estimate
 
 
 def restricted(full: Ledger, runs: Rows) -> Iterator[tuple[str, Ledger]]:
