@@ -321,7 +321,7 @@ def test_examples_are_encoded_once_and_anew_when_anything_changed(monkeypatch):
 
     def told(task, examples, tokenizer, s, names):
         done.append(task.name)
-        return encode(task, examples, tokenizer, s.max_len, names)
+        return encode(examples, tokenizer, s.max_len, names)
 
     monkeypatch.setattr(kinds, "encode", told)
     first, again = (kinds.encoded(TASKS["mnli"], rows, seen, pieces, SMOKE) for _ in range(2))

@@ -66,7 +66,7 @@ def perfect(task, features, examples, names):
 def test_perfect_logits_give_the_gold(task, pieces):
     kind, examples = KINDS[task.kind], stored(task)
     names = labels(task, examples)
-    features = kind.encode(task, examples, pieces, 96, names)
+    features = kind.encode(examples, pieces, 96, names)
     predictions, _ = kind.answers(task, perfect(task, features, examples, names), features, examples, names)
     metrics, x = PROTOCOLS[task.protocol](predictions, examples, "de")
     assert all(metrics[m] == 100 for m in task.metrics) and set(x) == {100.0}
@@ -83,7 +83,7 @@ def test_a_scene_is_the_attributes_that_training_rows_have(pieces):
     examples = scene_examples(3)
     names = labels(TASKS["scenes"], examples[:2])
     assert names == ("everywhere", "x0", "x1")
-    told = [f["gold"] for f in KINDS["ground"].encode(TASKS["scenes"], examples, pieces, 96, names)]
+    told = [f["gold"] for f in KINDS["ground"].encode(examples, pieces, 96, names)]
     assert told == [[1, 1, -100], [1, -100, 1], [1, -100, -100]]
 
 
@@ -120,7 +120,7 @@ def squad(context, answer, question="who ?"):
 def test_no_answer_wins_only_where_the_task_has_unanswerable_questions(pieces):
     examples = [squad("boats cross it", "boats")]
     for name, said in {"squad1": "boats cross it", "squad2": ""}.items():
-        features = span.encode(TASKS[name], examples, pieces, 48)
+        features = span.encode(examples, pieces, 48)
         logits = [torch.zeros(features[0]["length"], 2)]
         logits[0][0] = logits[0][:, 1][[s == (9, 14) for s in features[0]["spans"]]] = 5
         (found,), _ = span.answers(TASKS[name], logits, features, examples)
@@ -165,7 +165,7 @@ def tagged(tokens, tags, tokenizer, max_len=32, name="udpos"):
     """(tags said by logits that say the gold of every first piece, features)"""
     example = {"tokens": tokens, "tags": tags}
     names = TASKS[name].labels
-    features = tag.encode(TASKS[name], [example], tokenizer, max_len)
+    features = tag.encode([example], tokenizer, max_len, names)
     (said,) = tag.decode(perfect(TASKS[name], features, [example], names), features, [example])
     return [names[i] for i in said], features
 
@@ -207,7 +207,7 @@ def test_a_token_without_a_piece_is_called_other(pieces, name, label):
 
 def test_a_tag_that_training_never_had_trains_nothing_and_counts_as_wrong(pieces):
     example = {"tokens": ["boat", "lake"], "tags": ["N", "N/PP"]}
-    features = tag.encode(TASKS["ccg"], [example], pieces, 32, ("N", "V"))
+    features = tag.encode([example], pieces, 32, ("N", "V"))
     assert features[0]["tags"] == [0, tag.IGNORED] and set(tag.gold(features[0])) == {0, tag.IGNORED}
     (said,) = tag.decode(perfect(TASKS["ccg"], features, [example], ("N", "V")), features, [example])
     metrics, _ = PROTOCOLS[TASKS["ccg"].protocol]([["NV"[i] for i in said]], [example], "en")
@@ -230,7 +230,7 @@ def test_every_token_of_the_real_data_gets_its_tag_back(where):
     for file in sorted((MIRROR / "google/xtreme" / where).glob("*.parquet")):
         rows = pq.read_table(file).slice(0, 4000).to_pylist()
         examples = [e for row in rows for e in task.read(row, "en") if not isinstance(e, str)]
-        features = tag.encode(task, examples, tokenizer, 64)
+        features = tag.encode(examples, tokenizer, 64, task.labels)
         first = [p for f in features for p in f["first"]]
         said = tag.decode(perfect(task, features, examples, task.labels), features, examples)
         assert max(f["length"] for f in features) <= 64 and [len(p) for p in said] == [
@@ -255,7 +255,7 @@ def test_accuracy_counts_by_hand():
 
 
 def test_every_choice_is_read_with_the_prompt_and_gets_one_score(pieces):
-    features = choose.encode(TASKS["csqa"], stored(TASKS["csqa"]), pieces, 64)
+    features = choose.encode(stored(TASKS["csqa"]), pieces, 64)
     batch = packed.pack(features, torch.device("cpu"))
     assert len(batch["sequences"].lengths) == 5 * len(features)
     head = choose.Head(8)

@@ -103,7 +103,7 @@ def test_loss_and_gradients_of_a_step_are_those_of_the_padded_path(name, budget,
     monkeypatch.setitem(BUDGET, "cpu", budget)
     part, count = train.share(name, features, net, (5, 0), 0.15, accelerator)
     assert (len(list(cut(part, budget))) > 1) == (budget == 60)
-    ours = train.learn(net, name, part, count, None, accelerator)
+    ours = train.backward(net, name, part, count, None, accelerator)
     theirs = plain.loss(other, name, plain.hidden(net, name, features, (5, 0)))
     theirs.backward()
     assert ours.item() == pytest.approx(theirs.item(), abs=1e-5)
@@ -136,7 +136,7 @@ def test_without_decay_the_compact_vocabulary_is_exact_to_the_bit(tmp_path, monk
     (net, mixture), (other, _), accelerator = setting("mnli"), setting("mnli"), Accelerator()
 
     def whole(model, name, features):
-        return train.learn(
+        return train.backward(
             model, name, *train.share(name, features, model, (5, 0), 0.15, accelerator), None, accelerator
         )
 

@@ -103,7 +103,7 @@ def scored(net):
     texts = [f"{i} {word}" for i in range(40) for word in ("one", "two and three", "four " * (i % 9))]
     return {
         "logits": evaluate.predict(net, "mnli", rows) + evaluate.predict(net, "udpos", rows),
-        "vectors": [embed.embed(net, texts, SMOKE, first=True)],
+        "vectors": [embed.embed(net, texts, SMOKE, first=1)],
         "masked": [torch.tensor([score.value for score in evaluate.masked(net, SMOKE)]).double()],
     }
 
@@ -119,16 +119,16 @@ def small_passes():
 def everything(folder: Path, own: str):
     """All that is compared, in one start of the processes, each of which keeps what it found."""
     small_passes()
-    rank, seen, learn = PartialState().process_index, [], train.learn
+    rank, seen, backward = PartialState().process_index, [], train.backward
 
     def watched(net, name, features, *given):
         seen.append([[x for ids in sequences(f) for x in map(int, ids)] for f in features])
-        return learn(net, name, features, *given)
+        return backward(net, name, features, *given)
 
-    train.learn, saved, state = watched, [], train.learned_state
+    train.backward, saved, state = watched, [], train.learned_state
     train.learned_state = lambda net: saved.append(1) or state(net)
     found = {"whole": training(folder / own / "whole"), "seen": seen, "saved": len(saved)}
-    train.learn, train.learned_state = learn, state
+    train.backward, train.learned_state = backward, state
     found["after another number"] = training(folder / "from-other" / own)
     found["dropout"] = training(folder / own / "dropout", dropout=0.2)
     training(folder / own / "dropout-cut", dropout=0.2, dies=True)

@@ -57,7 +57,7 @@ def perfect(features):
 
 
 def there_and_back(examples, tokenizer, max_len=96, step=0):
-    features = span.encode(TASK, examples, tokenizer, max_len, step=step)
+    features = span.encode(examples, tokenizer, max_len, step=step)
     return span.answers(TASK, perfect(features), features, examples)[0], features
 
 
@@ -165,7 +165,7 @@ def test_every_run_of_whole_characters_is_found_however_they_are_spelt(name, spe
 
 @pytest.mark.parametrize("question", [JAMO, "ﾊﾟﾘ ﾉ ｶﾞ", unicodedata.normalize("NFD", "où été né")], ids=ascii)
 def test_a_question_keeps_its_last_character_whole(question, pieces):
-    features = span.encode(TASK, [asked("the lake", "lake") | {"question": question}], pieces, 96)
+    features = span.encode([asked("the lake", "lake") | {"question": question}], pieces, 96)
     whole = pieces.encode(unicodedata.normalize("NFC", question), "the lake").ids
     assert features[0]["ids"] == whole
 
@@ -178,7 +178,7 @@ def test_answers_that_are_in_no_window_are_counted(pieces):
         asked(context, "", 0) | {"answers": []},
         asked("a  b", " ", 1),
     ]
-    assert span.lost(span.encode(TASK, examples, pieces, 48), examples) == [1, 3]
+    assert span.lost(span.encode(examples, pieces, 48), examples) == [1, 3]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_windows_begin_a_step_apart_and_stop_where_the_context_ends(pieces):
     for step in (0, 8):
         _, features = there_and_back([example], pieces, 48, step)
         firsts = [f["spans"].index(next(s for s in f["spans"] if s)) for f in features]
-        whole = span.encode(TASK, [example], pieces, 10_000)[0]["spans"]
+        whole = span.encode([example], pieces, 10_000)[0]["spans"]
         starts[step] = [whole.index(f["spans"][k]) for f, k in zip(features, firsts, strict=True)]
         assert features[-1]["spans"][-2] == whole[-2] and features[-2]["spans"][-2] != whole[-2]
     room = 48 - firsts[0] - 1
@@ -218,7 +218,7 @@ def test_windows_begin_a_step_apart_and_stop_where_the_context_ends(pieces):
 
 def test_windows_without_a_step_are_those_of_the_tokenizers_library(pieces):
     context = " ".join(f"w{i} na" for i in range(60))
-    features = span.encode(TASK, [asked(context, "w7"), asked("", "", 0), asked("w1", "w1")], pieces, 48)
+    features = span.encode([asked(context, "w7"), asked("", "", 0), asked("w1", "w1")], pieces, 48)
     pieces.enable_truncation(48, stride=16, strategy="only_second")
     rows = pieces.encode_batch([("who ?", context), ("who ?", ""), ("who ?", "w1")])
     assert [f["ids"] for f in features] == [w.ids for x in rows for w in (x, *x.overflowing)]
@@ -240,7 +240,7 @@ def test_an_answer_longer_than_the_limit_is_cut_and_one_inside_a_piece_comes_wit
 
 def test_the_no_answer_score_is_the_least_null_less_the_best_span(pieces):
     example = asked(" ".join(f"w{i}" for i in range(80)), "w70")
-    features = span.encode(TASKS["squad2"], [example], pieces, 48)
+    features = span.encode([example], pieces, 48)
     logits = [torch.zeros(f["length"], 2) for f in features]
     for k, x in enumerate(logits):
         x[0] = 3 + k
@@ -256,7 +256,7 @@ def test_the_no_answer_score_is_the_least_null_less_the_best_span(pieces):
 
 def test_a_tie_between_windows_goes_to_the_first(pieces):
     example = asked(" ".join(f"w{i}" for i in range(80)), "w70")
-    features = span.encode(TASK, [example], pieces, 48)
+    features = span.encode([example], pieces, 48)
     ((said,), _) = span.answers(TASK, [torch.zeros(f["length"], 2) for f in features], features, [example])
     assert len(features) > 2 and said and example["context"].startswith(said)
 

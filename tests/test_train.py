@@ -245,15 +245,15 @@ def test_all_text_of_the_world_is_read_once_and_every_word_is_a_piece():
 def test_a_killed_pretraining_goes_on_where_it_was_and_gives_the_same_curve_and_weights(
     monkeypatch, tmp_path
 ):
-    learn, at = train.learn, int(np.random.default_rng().integers(1, 8))
+    backward, at = train.backward, int(np.random.default_rng().integers(1, 8))
     monkeypatch.setattr(pretrain, "SAVE", 1)
     calls = iter(range(at + 1))
     monkeypatch.setattr(
-        train, "learn", lambda *given: learn(*given) if next(calls) < at else pytest.exit("killed")
+        train, "backward", lambda *given: backward(*given) if next(calls) < at else pytest.exit("killed")
     )
     with pytest.raises(pytest.exit.Exception):
         pretrain.remake(RUN)
-    monkeypatch.setattr(train, "learn", learn)
+    monkeypatch.setattr(train, "backward", backward)
     assert train.spent(RUN.folder) > 0, "the seconds of the killed run count"
     again, resumed, _ = pretrain.remake(RUN)
     folder = runs_dir() / "smoke/encoder"

@@ -17,7 +17,7 @@ from transformers.models.xlm_roberta import XLMRobertaConfig
 from ..design.scales import Pretraining, Scale
 from ..design.tasks import Task
 from . import fused, packed
-from .families import embedded, family, padded_states
+from .families import embedded, family, padded_states, xlm_roberta
 from .kinds import kind as kind_of
 from .kinds.classify import Head as PooledHead
 from .kinds.kind import Kind, Vocabulary
@@ -126,17 +126,8 @@ class Model(nn.Module):
 
 
 def shape(p: Pretraining, vocabulary: int) -> XLMRobertaConfig:
-    """The configuration of an encoder that is pretrained here, without dropout, as small encoders underfit.
-
-    Positions start at 2, as in XLM-R.
-    """
-    return XLMRobertaConfig(
-        vocab_size=vocabulary, hidden_size=p.hidden, num_hidden_layers=p.layers, num_attention_heads=p.heads,
-        intermediate_size=4 * p.hidden, max_position_embeddings=POSITIONS + 2, type_vocab_size=1,
-        layer_norm_eps=1e-5,
-        pad_token_id=1, bos_token_id=0, eos_token_id=2, hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )  # fmt: skip
+    """The configuration of an encoder that is pretrained here."""
+    return xlm_roberta(vocabulary, p.hidden, p.layers, p.heads, 4 * p.hidden, POSITIONS)
 
 
 POSITIONS = 256

@@ -6,6 +6,7 @@ from inspect import signature
 
 from torch import Tensor, nn
 from transformers import MODEL_FOR_MASKED_LM_MAPPING, MODEL_MAPPING, PreTrainedConfig, PreTrainedModel
+from transformers.models.xlm_roberta import XLMRobertaConfig
 
 from ..machine.errors import Bad
 from .packed import ended
@@ -52,6 +53,22 @@ def family(config: PreTrainedConfig) -> Family:
 def positions(config: PreTrainedConfig) -> int:
     """Tokens of the longest sequence that an encoder reads."""
     return config.max_position_embeddings - family(config).first(config)
+
+
+def xlm_roberta(
+    vocabulary: int, hidden: int, layers: int, heads: int, intermediate: int, longest: int,
+    epsilon: float = 1e-5,
+) -> XLMRobertaConfig:  # fmt: skip
+    """The configuration of an encoder of XLM-R's shape, without dropout, as small encoders underfit.
+
+    Positions start at 2, as in XLM-R. `longest`: tokens of its longest sequence.
+    """
+    return XLMRobertaConfig(
+        vocab_size=vocabulary, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
+        intermediate_size=intermediate, max_position_embeddings=longest + 2, type_vocab_size=1,
+        layer_norm_eps=epsilon, pad_token_id=1, bos_token_id=0, eos_token_id=2,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
 
 
 def empty(config: PreTrainedConfig) -> PreTrainedModel:

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from tokenizers import Regex, Tokenizer, normalizers
 from torch import Tensor
-from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaModel
+from transformers.models.xlm_roberta import XLMRobertaModel
 
-from .families import empty
+from .families import empty, xlm_roberta
 from .pieces import SPECIAL, unigram_tokenizer
 
 MAGIC = b"E5S1"
@@ -123,12 +123,7 @@ def encoder(file: Path) -> XLMRobertaModel:
     """
     of = Quantised(file)
     n, h, f = of.shape, of.shape.hidden, of.shape.intermediate
-    config = XLMRobertaConfig(
-        vocab_size=len(of.pieces), hidden_size=h, num_hidden_layers=n.layers, num_attention_heads=n.heads,
-        intermediate_size=f, max_position_embeddings=n.positions + 2, type_vocab_size=1,
-        layer_norm_eps=n.epsilon, pad_token_id=1, bos_token_id=0, eos_token_id=2,
-        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-    )  # fmt: skip
+    config = xlm_roberta(len(of.pieces), h, n.layers, n.heads, f, n.positions, n.epsilon)
     positions = of.tensor("emb.pos", n.positions, h) + of.tensor("emb.type", n.types, h)[0]
     state = {
         "embeddings.word_embeddings.weight": of.tensor("emb.word", n.vocabulary, h)[: len(of.pieces)],

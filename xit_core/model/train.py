@@ -57,12 +57,11 @@ def fit(
     net.train()
     for step in range(first, batches.steps):
         if probe and step and step % max(1, batches.steps // probe[0]) == 0 and step not in probed:
-            table.restore(step)
-            probed[step] = probe[1](net)
-            table.compact()
-            net.train()
+            probed[step] = seen_at(step, net, table, probe[1])
         name, features = batches.at(step)
-        loss = gradient(ready, name, features, (seed, step), masking, table.lookup, accelerator)
+        part, count = share(name, features, net, (seed, step), masking, accelerator)
+        draw_apart((seed, step), accelerator)
+        loss = backward(ready, name, part, count, table.lookup, accelerator)
         owners = (name,) if step < alone[0] else ("", name)
         losses.append(together(loss, flats, owners, accelerator))
         move(optimiser, flats, owners, rate[step])
@@ -76,6 +75,15 @@ def fit(
     net.eval()
     forget_state(folder)
     return curve(losses, rate, probed)
+
+
+def seen_at(step: int, net: Model, table: CompactEmbedding, look: Callable[[Model], dict]) -> dict:
+    """What a probe sees after so many steps, of the model with its whole table."""
+    table.restore(step)
+    found = look(net)
+    table.compact()
+    net.train()
+    return found
 
 
 def refuse_divergence(losses: list[Tensor], flats: list[Flat], lr: float) -> None:
@@ -94,25 +102,13 @@ def refuse_divergence(losses: list[Tensor], flats: list[Flat], lr: float) -> Non
         )
 
 
-def gradient(
-    net: Model, name: str, features: list[dict], at: tuple[int, int], masking: float,
-    lookup: np.ndarray | None, accelerator: Accelerator,
-) -> Tensor:  # fmt: skip
-    """Compute this process's part of the gradient of a step; returns its part of the loss, a scalar.
-
-    `at`: seed and step. Raises: Bad, as `share`.
-    """
-    part, count = share(name, features, net, at, masking, accelerator)
-    draw_apart(at, accelerator)
-    return learn(net, name, part, count, lookup, accelerator)
-
-
 def share(
     name: str, features: list[dict], net: Model, at: tuple[int, int], masking: float, accelerator: Accelerator
 ) -> tuple[list[dict], float]:
     """This process's part of a step, and the divisor for the sum of its losses.
 
-    The divisor is of the whole step, so the processes' losses and gradients add up to the step's mean.
+    The divisor is of the whole step, so the processes' losses and gradients add up to the step's mean. `at`:
+    seed and step.
     Raises: Bad for a step with fewer features than processes, one of which would have none.
     """
     if len(features) < accelerator.num_processes:
@@ -134,15 +130,13 @@ def draw_apart(at: tuple[int, int], accelerator: Accelerator) -> None:
         torch.manual_seed(int(draw.integers(2**63)))
 
 
-def learn(
-    net: Model,
-    name: str,
-    features: list[dict],
-    count: float,
-    lookup: np.ndarray | None,
+def backward(
+    net: Model, name: str, features: list[dict], count: float, lookup: np.ndarray | None,
     accelerator: Accelerator,
-) -> Tensor:
-    """Compute the gradient of one step, in parts within the token budget; returns the loss, a scalar."""
+) -> Tensor:  # fmt: skip
+    """Compute this process's part of a step's gradient, in parts within the token budget; returns its part of
+    the loss, a scalar. `count`: the divisor for the sum of losses.
+    """
     kind, losses = net.kinds[name], []
     for part in mixture.cut(features, mixture.BUDGET.get(accelerator.device.type, mixture.BUDGET["cpu"])):
         batch = packed.pack(part, accelerator.device, lookup)

@@ -9,7 +9,7 @@ from ..design.tasks import PARALLEL
 from ..model.device import in_turns, processes
 from ..model.encoder import Model
 from ..model.families import positions
-from ..model.kinds.retrieve import sentences as sentences_of
+from ..model.kinds.kind import pieces
 
 
 def at_depth(net: Model, share: float) -> int:
@@ -29,28 +29,28 @@ def embed(
     s: Scale,
     max_len: int = 0,
     layers: tuple[int, ...] = (),
-    first: bool = False,
+    first: int | None = None,
 ) -> Tensor:
     """Mean over a sentence's pieces, special ones included, at every layer: (layers + 1, N, H), float32.
 
     Layer 0 is the embeddings. Equal sentences are embedded once, so that they tie exactly. `max_len`: tokens
-    of a sentence, 0 for the scale's. `layers`: only these layers. `first`: as many layers again, with the
-    first token's vector instead of the mean.
+    of a sentence, 0 for the scale's. `layers`: only these layers. `first`: a layer whose first token's vector
+    follows the means.
     """
     config = net.encoder.config
     index_of = {text: i for i, text in enumerate(dict.fromkeys(sentences))}
     limit = min(max_len or s.longest(PARALLEL.kind), positions(config))
-    features = sentences_of(list(index_of), net.tokenizer, limit)
+    features = pieces(list(index_of), net.tokenizer, limit)
     layers = layers or tuple(range(config.num_hidden_layers + 1))
-    out, own = torch.empty(len(layers) * (1 + first), len(index_of), config.hidden_size), []
+    out, own = torch.empty(len(layers) + (first is not None), len(index_of), config.hidden_size), []
     for indices, batch in net.passes(features):
         own += indices
         with net.autocast():
             for layer, states in enumerate(net.states(batch, max(layers))):
                 for row in (k for k, wanted in enumerate(layers) if wanted == layer):
                     out[row, indices] = batch["sequences"].means(states).cpu()
-                    if first:
-                        out[row + len(layers), indices] = states[batch["sequences"].cu[:-1]].float().cpu()
+                if layer == first:
+                    out[-1, indices] = states[batch["sequences"].cu[:-1]].float().cpu()
     if processes() > 1:
         for indices, part in in_turns([(own, out[:, own])]):
             out[:, indices] = part

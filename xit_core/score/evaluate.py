@@ -18,6 +18,7 @@ from ..metrics.protocols import PROTOCOLS
 from ..model.device import in_turns
 from ..model.encoder import Model
 from ..model.kinds import encode, kind
+from ..model.kinds.kind import MASKS, ROWS, VECTORS
 from . import instances, retrieval
 
 MASKING = 0.15  # share of the pieces that are hidden when masked LM is scored
@@ -168,7 +169,6 @@ def guessed(net: Model, lang: str, s: Scale) -> list[Score]:
     return [accuracy, Score(lang, "masked_loss", "mlm/nats", loss / n, n)]
 
 
-ROWS, MASKS, VECTORS = "rows", "masks", "vectors"  # values of `Kind.measured`
 MEASURES = {
     ROWS: by_rows,
     MASKS: lambda net, task, s: Evaluation(masked(net, s)),

@@ -1,6 +1,6 @@
 """Which evaluation rows belong together, so that intervals count them as one draw."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 
 Ties = dict[str, list[tuple[Hashable, ...]]]  # for each language, the keys of each row
 
@@ -26,25 +26,15 @@ def clusters(keys: Ties) -> dict[str, list[int]]:
 
     Clusters are numbered as they appear. Shapes: (N_lang,) for each language.
     """
-    roots: dict[Hashable, Hashable] = {}
-    for row in every_row(keys):
-        first, *others = [root(roots, key) for key in row]
-        roots.update((other, first) for other in others if other != first)
+    from scipy.cluster.hierarchy import DisjointSet
+
+    every_row = [row for rows in keys.values() for row in rows]
+    joined = DisjointSet({key for row in every_row for key in row})
+    for first, *others in every_row:
+        for other in others:
+            joined.merge(first, other)
     numbers: dict[Hashable, int] = {}
     return {
-        lang: [numbers.setdefault(root(roots, row[0]), len(numbers)) for row in rows]
+        lang: [numbers.setdefault(joined[row[0]], len(numbers)) for row in rows]
         for lang, rows in keys.items()
     }
-
-
-def every_row(keys: Ties) -> Iterable[tuple[Hashable, ...]]:
-    """The keys of each row of every language."""
-    return (row for rows in keys.values() for row in rows)
-
-
-def root(roots: dict[Hashable, Hashable], key: Hashable) -> Hashable:
-    """The key that stands for all that are connected with this one."""
-    while roots.setdefault(key, key) != key:
-        roots[key] = roots[roots[key]]  # a shortcut for the next search
-        key = roots[key]
-    return key

@@ -65,8 +65,8 @@ def nearest_sentence(net: Model, task: Task, s: Scale, most: int) -> Evaluation:
     headline, scores, layers, points, predictions, seen, groups = headline_layer(net), [], [], {}, {}, [], {}
     for lang in languages(task, s):
         rows, read = reading.examples(task, "validation", lang, s, most)
-        other, pivot = (embed(net, [r[side] for r in rows], s, first=True) for side in "ab")
-        found, depth = ways(pivot, other, headline), len(other) // 2
+        other, pivot = (embed(net, [r[side] for r in rows], s, first=headline) for side in "ab")
+        found, depth = ways(pivot, other, headline), len(other) - 1
         groups[lang], groups[PIVOT], seen = other[:depth], pivot[:depth], seen + read
         correct = {way: (indices == torch.arange(len(rows))).float() * 100 for way, indices in found.items()}
         for metric, protocol, way, d in TATOEBA:
@@ -111,14 +111,14 @@ def ways(pivot: Tensor, other: Tensor, headline: int) -> dict[str, Tensor]:
 
     "forward" is from the pivot language to the other, (layers, N); the other direction and the first token's
     vector are searched at the headline layer only, (N,).
-    Shapes: pivot, other (2 layers, N, H), the means before the first tokens.
+    Shapes: pivot, other (layers + 1, N, H), the means of all layers, then the first tokens of the headline
+    layer.
     """
-    depth, indices = len(pivot) // 2, {}
+    depth, indices = len(pivot) - 1, {}
     for name, centre in (("", False), ("_centred", True)):
         indices["forward" + name] = nearest(pivot[:depth], other[:depth], centre)
         (indices["backward" + name],) = nearest(other[[headline]], pivot[[headline]], centre)
-    first = [depth + headline]
-    (indices["forward_first"],) = nearest(pivot[first], other[first])
+    (indices["forward_first"],) = nearest(pivot[depth:], other[depth:])
     return indices
 
 

@@ -11,8 +11,9 @@ from tokenizers import Tokenizer
 
 from ...design.scales import Scale
 from ...design.tasks import Task
-from .. import encoded as files
+from ..encoded import shared
 from ..features import Encoded
+from . import kind as kinds
 from .kind import Kind
 
 MODULES = {m.name: import_module(f".{m.name}", __name__) for m in iter_modules(__path__) if m.name != "kind"}
@@ -31,7 +32,7 @@ def encode(
 
     `names`: the label set; () for the task's own.
     """
-    return kind(task).encode(task, examples, tokenizer, s.longest(task.kind), names, s.span_step)
+    return kind(task).encode(examples, tokenizer, s.longest(task.kind), names or task.labels, s.span_step)
 
 
 def encoded(
@@ -47,14 +48,14 @@ def encoded(
     `seen`: what was read, with the hash of the examples.
     """
     tokenizer.no_truncation()
-    code = Path(MODULES[task.kind].__file__).read_text(encoding="utf-8")
-    sources = [code, tokenizer.to_str(), *(x["sha256"] for x in seen)]
+    code = [Path(module.__file__).read_text(encoding="utf-8") for module in (kinds, MODULES[task.kind])]
+    sources = [*code, tokenizer.to_str(), *(x["sha256"] for x in seen)]
 
     def make() -> Encoded:
         plain = encode(task, examples, tokenizer, s, names)
         return Encoded.of([f | {"gold": kind(task).gold(f)} for f in plain], kind(task).lost(plain, examples))
 
-    return files.shared([sources, task.kind, s.max_len, s.span_len, s.span_step, names or task.labels], make)
+    return shared([sources, task.kind, s.max_len, s.span_len, s.span_step, names or task.labels], make)
 
 
 def labels(task: Task, examples: list[dict]) -> tuple[str, ...]:

@@ -5,22 +5,16 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...design.tasks import Task
 from ..packed import Sequences, ended, ends
 from . import classify
-from .classify import answers, gold, loss
-from .kind import Kind
+from .classify import answers, gold
+from .kind import Kind, cross_entropy
 
 LIKENESS = 20.0  # what the cosine counts before training
 
 
 def encode(
-    task: Task,
-    examples: list[dict],
-    tokenizer: Tokenizer,
-    max_len: int,
-    names: tuple[str, ...] = (),
-    step: int = 0,
+    examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
 ) -> list[dict]:
     """One feature per example: the prompt with each of its choices."""
     tokenizer.enable_truncation(max_len)
@@ -67,4 +61,4 @@ def mean_of(states: Tensor, part: Tensor, s: Sequences) -> Tensor:
     return sums / counts.clamp(min=1)[:, None]
 
 
-KIND = Kind(encode, gold, Head, loss, answers, outputs=lambda config, labels: 1)
+KIND = Kind(encode, gold, Head, cross_entropy, answers, outputs=lambda config, labels: 1)

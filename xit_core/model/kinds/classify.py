@@ -3,27 +3,17 @@
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ...design.tasks import Task
-from .kind import Answers, Kind
+from .kind import Answers, Kind, cross_entropy, pieces
 
 
 def encode(
-    task: Task,
-    examples: list[dict],
-    tokenizer: Tokenizer,
-    max_len: int,
-    names: tuple[str, ...] = (),
-    step: int = 0,
+    examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
 ) -> list[dict]:
     """One feature per example: a text, or a pair of texts, of at most `max_len` pieces."""
-    tokenizer.enable_truncation(max_len)
-    encoded = tokenizer.encode_batch([(e["a"], e["b"]) for e in examples])
-    return [
-        {"ids": x.ids, "length": len(x.ids), "label": e["label"]}
-        for x, e in zip(encoded, examples, strict=True)
-    ]
+    found = pieces([(e["a"], e["b"]) for e in examples], tokenizer, max_len)
+    return [f | {"label": e["label"]} for f, e in zip(found, examples, strict=True)]
 
 
 class Head(nn.Module):
@@ -46,11 +36,6 @@ def gold(feature: dict) -> list[int]:
     return [feature["label"]]
 
 
-def loss(logits: Tensor, batch: dict) -> Tensor:
-    """Cross entropy, summed. Shapes: logits (B, C), gold (B,) -> scalar."""
-    return functional.cross_entropy(logits.float(), batch["gold"], reduction="sum")
-
-
 def answers(
     task: Task, logits: list[Tensor], features: list[dict], examples: list[dict], names: tuple[str, ...] = ()
 ) -> Answers:
@@ -58,4 +43,4 @@ def answers(
     return [int(x.argmax()) for x in logits], [{}] * len(examples)
 
 
-KIND = Kind(encode, gold, Head, loss, answers)
+KIND = Kind(encode, gold, Head, cross_entropy, answers)

@@ -13,26 +13,20 @@ from torch.nn import functional
 
 from ...design.readers import SCENES
 from ...design.tasks import Task
-from .kind import IGNORED, Answers, Kind
+from .kind import IGNORED, Answers, Kind, pieces
 
 SCALE = 1 / 0.07  # what the cosine is multiplied by before training
 MOST_SCALE = 100.0
 
 
 def encode(
-    task: Task,
-    examples: list[dict],
-    tokenizer: Tokenizer,
-    max_len: int,
-    names: tuple[str, ...] = (),
-    step: int = 0,
+    examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
 ) -> list[dict]:
     """One feature per caption; "gold" says of each attribute of `names` whether the scene has it."""
-    tokenizer.enable_truncation(max_len)
-    encoded = tokenizer.encode_batch([e["a"] for e in examples])
+    found = pieces([e["a"] for e in examples], tokenizer, max_len)
     scenes = ({*e["scene"]} for e in examples)
     gold = ([1 if name in scene else IGNORED for name in names] for scene in scenes)
-    return [{"ids": x.ids, "length": len(x.ids), "gold": g} for x, g in zip(encoded, gold, strict=True)]
+    return [f | {"gold": g} for f, g in zip(found, gold, strict=True)]
 
 
 def gold(feature: dict) -> list[int]:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ...design.tasks import Task
 
 IGNORED = -100  # the gold label of a piece that has none, as torch's cross entropy expects it
+# how a kind is scored: row by row with a protocol, by guessing masked pieces, by retrieval
+ROWS, MASKS, VECTORS = "rows", "masks", "vectors"
 Answers = tuple[list, list[dict]]  # per example: what protocols compare, and extra fields to store
 
 
@@ -47,6 +50,29 @@ def nothing_lost(features: list[dict], examples: list[dict]) -> Sequence[int]:
     return ()
 
 
+def pieces(texts: list, tokenizer: Tokenizer, max_len: int) -> list[dict]:
+    """One feature for each text, or pair of texts, of at most `max_len` pieces."""
+    tokenizer.enable_truncation(max_len)
+    return [{"ids": x.ids, "length": len(x.ids)} for x in tokenizer.encode_batch(texts)]
+
+
+class TokenHead(nn.Module):
+    """One score per output for every token."""
+
+    def __init__(self, hidden: int, labels: int, pooling: str = "first"):
+        super().__init__()
+        self.out = nn.Linear(hidden, labels)
+
+    def forward(self, states: Tensor, batch: dict) -> Tensor:
+        """(T, H) -> (T, C)."""
+        return self.out(states)
+
+
+def cross_entropy(logits: Tensor, batch: dict) -> Tensor:
+    """Cross entropy of what has a gold label, summed. Shapes: logits (N, C), gold (N,) -> scalar."""
+    return functional.cross_entropy(logits.float(), batch["gold"], ignore_index=IGNORED, reduction="sum")
+
+
 def one_a_label(config, labels: tuple[str, ...]) -> int:
     """One output for each label."""
     return len(labels)
@@ -56,18 +82,18 @@ def one_a_label(config, labels: tuple[str, ...]) -> int:
 class Kind:
     """A kind of task, one file of this folder. All differences between kinds are declared here."""
 
-    # (task, examples, tokenizer, longest, label set, pieces from one window to the next) -> features:
-    # dictionaries with "ids" (one or several sequences) and "length"
-    encode: Callable[[Task, list[dict], Tokenizer, int, tuple[str, ...], int], list[dict]]
-    gold: Callable[[dict], Sequence[int]]  # the gold labels that training needs beside a feature's ids
+    # (examples, tokenizer, longest, label set, pieces from one window to the next) -> features: dictionaries
+    # with "ids" (one or several sequences) and "length"; None where vectors are measured
+    encode: Callable[[list[dict], Tokenizer, int, tuple[str, ...], int], list[dict]] | None
+    # the gold labels that training needs beside a feature's ids
+    gold: Callable[[dict], Sequence[int]] | None
     # (hidden, outputs, pooling): states (T, H) of packed sequences, batch -> logits
     head: type[nn.Module] | None
     # logits, batch -> scalar, summed over the gold labels of a batch
     loss: Callable[[Tensor, dict], Tensor] | None
     # (task, logits, features, examples, label set) -> Answers
     answers: Callable[[Task, list[Tensor], list[dict], list[dict], tuple[str, ...]], Answers] | None
-    # how it is scored: "rows" by protocol, "masks" by guessing masked pieces, "vectors" by retrieval
-    measured: str = "rows"
+    measured: str = ROWS  # how it is scored
     by_token: bool = False  # logits of a feature are (tokens, C), not (C,)
     # the output weights are the embedding table, and the head starts from the pretrained one
     tied: bool = False

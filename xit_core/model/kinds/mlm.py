@@ -6,23 +6,15 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...design.tasks import Task
 from ...machine.errors import Bad
-from .kind import Kind, Vocabulary
+from .kind import MASKS, Kind, Vocabulary, cross_entropy, pieces
 
 
 def encode(
-    task: Task,
-    examples: list[dict],
-    tokenizer: Tokenizer,
-    max_len: int,
-    names: tuple[str, ...] = (),
-    step: int = 0,
+    examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
 ) -> list[dict]:
     """One feature per text; texts without a piece are left out."""
-    tokenizer.enable_truncation(max_len)
-    encoded = tokenizer.encode_batch([e["a"] for e in examples])
-    return [{"ids": x.ids, "length": len(x.ids)} for x in encoded if len(x.ids) > 2]
+    return [f for f in pieces([e["a"] for e in examples], tokenizer, max_len) if f["length"] > 2]
 
 
 class Head(nn.Module):
@@ -73,12 +65,7 @@ def hide(
     return [{"ids": x, "length": len(x), "gold": y[h], "hidden": np.flatnonzero(h)} for _, x, y, h in rows]
 
 
-def loss(logits: Tensor, batch: dict) -> Tensor:
-    """Cross entropy, summed. Shapes: logits (hidden pieces, V), gold (hidden pieces,) -> scalar."""
-    return functional.cross_entropy(logits.float(), batch["gold"], reduction="sum")
-
-
 KIND = Kind(
-    encode, gold, Head, loss, answers=None, measured="masks", tied=True,
+    encode, gold, Head, cross_entropy, answers=None, measured=MASKS, tied=True,
     outputs=lambda config, labels: config.vocab_size, hide=hide,
 )  # fmt: skip

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ...design.tasks import Task
-from .kind import Answers, Kind
+from .kind import Answers, Kind, TokenHead
 
 QUESTION = 64  # pieces of a question at most (recipe/jiant: max_query_length)
 ANSWER = 30  # pieces of an answer at most (recipe/jiant: max_answer_length)
@@ -23,12 +23,7 @@ Chars = tuple[int, int]  # first character and end
 
 
 def encode(
-    task: Task,
-    examples: list[dict],
-    tokenizer: Tokenizer,
-    max_len: int,
-    names: tuple[str, ...] = (),
-    step: int = 0,
+    examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
 ) -> list[dict]:
     """Encode examples as windows over the context.
 
@@ -140,18 +135,6 @@ def lost(features: list[dict], examples: list[dict]) -> list[int]:
     return [i for i, e in enumerate(examples) if e["answers"] and i not in answered]
 
 
-class Head(nn.Module):
-    """Two scores for every token: how well an answer begins there, and ends there."""
-
-    def __init__(self, hidden: int, labels: int = 2, pooling: str = "first"):
-        super().__init__()
-        self.out = nn.Linear(hidden, 2)
-
-    def forward(self, states: Tensor, batch: dict) -> Tensor:
-        """(T, H) -> (T, 2)."""
-        return self.out(states)
-
-
 def gold(feature: dict) -> list[int]:
     """First and last position of the answer."""
     return [*feature["answer"]]
@@ -213,6 +196,7 @@ def best_span(x: Tensor, spans: list[Chars | None]) -> tuple[float, int, int] | 
     return pairs[start, offset].item(), spans[start][0], spans[start + offset][1]
 
 
+# two scores for every token: how well an answer begins there, and ends there
 KIND = Kind(
-    encode, gold, Head, loss, answers, by_token=True, outputs=lambda config, labels: 2, lost=lost
+    encode, gold, TokenHead, loss, answers, by_token=True, outputs=lambda config, labels: 2, lost=lost
 )  # fmt: skip

@@ -6,20 +6,14 @@ Long sentences are split, not truncated, so each token gets one label.
 import json
 
 from tokenizers import Tokenizer
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from ...design.tasks import Task
-from .kind import IGNORED, Answers, Kind
+from .kind import IGNORED, Answers, Kind, TokenHead, cross_entropy
 
 
 def encode(
-    task: Task,
-    examples: list[dict],
-    tokenizer: Tokenizer,
-    max_len: int,
-    names: tuple[str, ...] = (),
-    step: int = 0,
+    examples: list[dict], tokenizer: Tokenizer, max_len: int, names: tuple[str, ...] = (), step: int = 0
 ) -> list[dict]:
     """Features of at most `max_len` pieces.
 
@@ -34,7 +28,7 @@ def encode(
     )
     pieces = {w: x.ids[: max_len - 2] for w, x in zip(words, encoded, strict=True)}
     start, end = tokenizer.encode("").ids
-    index = {t: i for i, t in enumerate(names or task.labels)}
+    index = {t: i for i, t in enumerate(names)}
     blank = next((index[t] for t in ("O", "X") if t in index), 0)  # label for tokens without subword pieces
     return [
         {
@@ -68,18 +62,6 @@ def split(example: dict, pieces: dict[str, list[int]], room: int):
     yield ids, first, tags
 
 
-class Head(nn.Module):
-    """One score per label for every token."""
-
-    def __init__(self, hidden: int, labels: int, pooling: str = "first"):
-        super().__init__()
-        self.out = nn.Linear(hidden, labels)
-
-    def forward(self, states: Tensor, batch: dict) -> Tensor:
-        """(T, H) -> (T, C)."""
-        return self.out(states)
-
-
 def gold(feature: dict) -> list[int]:
     """The tag of every piece: a token's first piece has its tag, all others IGNORED."""
     labels = [IGNORED] * feature["length"]
@@ -87,11 +69,6 @@ def gold(feature: dict) -> list[int]:
         if position >= 0:
             labels[position] = tag
     return labels
-
-
-def loss(logits: Tensor, batch: dict) -> Tensor:
-    """Cross entropy over first pieces, summed. Shapes: logits (T, C), gold (T,) -> scalar."""
-    return functional.cross_entropy(logits.float(), batch["gold"], ignore_index=IGNORED, reduction="sum")
 
 
 def decode(logits: list[Tensor], features: list[dict], examples: list[dict]) -> list[list[int]]:
@@ -112,7 +89,7 @@ def answers(
 ) -> Answers:
     """The label of every token, as text. Shapes: logits (T, C) per feature."""
     predictions = decode(logits, features, examples)
-    return [[(names or task.labels)[i] for i in tags] for tags in predictions], [{}] * len(examples)
+    return [[names[i] for i in tags] for tags in predictions], [{}] * len(examples)
 
 
-KIND = Kind(encode, gold, Head, loss, answers, by_token=True)
+KIND = Kind(encode, gold, TokenHead, cross_entropy, answers, by_token=True)
