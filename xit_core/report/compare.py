@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm, t
 
+from ..design.scales import scale as scale_of
 from ..design.tasks import TARGETS
 from ..ledger import results, volumes
 from ..machine.errors import Bad
 from ..machine.places import reading
 from . import verdicts
+from .contrasts import Ledger
 
 FALSE_ALARMS = (
     0.05  # how often, about, a claim is off in a repetition whose every training ends like another seed
@@ -105,15 +107,15 @@ def scales_of(folder: Path) -> list[str]:
 def read_side(folder: Path, scale: str) -> Side:
     """What a ledger holds of a scale. Raises: Bad for a damaged volume, or no usable row."""
     with reading(folder):
-        rows = {row["id"]: row for row in results.rows(scale)}
-        left_out = results.survey(scale).left_out
-        if not rows:
-            raise Bad(
-                f"{folder} has no row of scale {scale!r} that can be used ({left_out}); name another ledger"
-            )
-        claims = {row["id"]: row for row in verdicts.table(scale)}
-    table = results.headline(results.tidy([*rows.values()]))
-    return Side(str(folder), rows, dict(zip(table["id"], table["score"], strict=True)), claims, left_out)
+        found = results.survey(scale)
+        if not found.rows:
+            why = f"no row of scale {scale!r} that can be used ({found.left_out})"
+            raise Bad(f"{folder} has {why}; name another ledger")
+        claims = verdicts.table(scale, ledger=Ledger(scale_of(scale), stored=found.rows))
+    table = results.headline(results.tidy(found.rows))
+    scores = dict(zip(table["id"], table["score"], strict=True))
+    rows, claims = ({row["id"]: row for row in told} for told in (found.rows, claims))
+    return Side(str(folder), rows, scores, claims, found.left_out)
 
 
 def environment_of(row: dict) -> dict:
@@ -172,11 +174,12 @@ def compare_ledgers(first: Path, second: Path, scale: str) -> dict:
 
 def described_side(side: Side, shared: list[str]) -> dict:
     """What the report says of one ledger."""
+    elsewhere = set(shared)
     return {
         "folder": side.folder,
         "rows": len(side.rows),
         "left_out": side.left_out,
-        "only_here": [run_id for run_id in side.rows if run_id not in set(shared)],
+        "only_here": [run_id for run_id in side.rows if run_id not in elsewhere],
         "environments": environments(side.rows.values()),
     }
 

@@ -166,7 +166,9 @@ class Ledger:
         self.scale, self.least, self.gates = scale, least, None
         self.lends: Callable[[Source], bool] = lambda source: True  # whether others may borrow its seed noise
         stored = results.rows(scale.name) if stored is None else stored
-        planned, found = studies.runs(study, scale), scored(stored)
+        planned = studies.runs(study, scale)
+        wanted = {run.id for run in (*planned, *studies.runs(studies.MAIN, scale))}
+        found = scored([row for row in stored if row["id"] in wanted])
         self.cells = entries(found, planned, cell_of)
         self.stages = stage_rows(stored, planned, cell_of)
         self.control = controls(scale, found)

@@ -37,7 +37,7 @@ from . import (
 )
 from .figures import figure
 from .markdown import count, markdown_table, number, small
-from .view import EMPTY, View, reduced
+from .view import EMPTY, View, reduced, views_of
 
 SHOWN_NOTEBOOKS = {  # page -> the executed notebook it shows
     "1_pretrained": "pretrained-*.ipynb",
@@ -89,12 +89,6 @@ def simulation_section(out: Path) -> str:
     draw = partial(plots.simulation, records, limits)
     chart = figure(out, None, "simulation", draw, title=title)
     return small(markdown_table(head, lines)) + chart
-
-
-def views_of(scales: tuple[str, ...], shown: list[View]) -> list[View]:
-    """The views of these scales. Those in `shown` are reused, so that each scale is measured only once."""
-    by_scale = {view.scale: view for view in shown}
-    return [by_scale.get(scale) or View(scale) for scale in scales]
 
 
 def per_scale(shown: list[View], *blocks, level: str = "##") -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,7 @@ from .gates import BEYOND, constant_answers
 from .losses import matched
 from .markdown import count, end, fold, markdown_table, minus, number, small, with_interval
 from .questions import OPEN, UNFINISHED, UNTESTABLE, Question
-from .view import EMPTY, View
+from .view import EMPTY, View, views_of
 
 
 def overview(shown: list[View], plain: bool = False) -> str:
@@ -24,9 +25,8 @@ def overview(shown: list[View], plain: bool = False) -> str:
     `shown`: views that are there already. With `plain` the Markdown works outside the book.
     """
     asked = questions.in_order()
-    views = {view.scale: view for view in shown}
-    for name in dict.fromkeys(name for question in asked for name in question.scales):
-        views.setdefault(name, View(name))
+    names = (view.scale for view in shown), (name for question in asked for name in question.scales)
+    views = {view.scale: view for view in views_of(dict.fromkeys(chain(*names)), shown)}
     scales = [name for name in views if any(name in question.scales for question in asked)]
     lines = []
     for question in asked:

@@ -1,5 +1,6 @@
 """The ledger at one scale as the book reads it: its rows, and the claims and questions measured on them."""
 
+from collections.abc import Iterable
 from functools import cached_property
 
 import pandas as pd
@@ -41,11 +42,7 @@ class View:
     @property
     def main(self) -> list[dict]:
         """The rows of runs as the paper makes them; a question's runs are in its own chapter."""
-        return [
-            row
-            for row in self.rows
-            if row["method"] == FULL and not row["size"] and row.get("steps", SUM) == SUM
-        ]
+        return [row for row in self.rows if row["method"] == FULL and not row["size"] and row["steps"] == SUM]
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -100,6 +97,12 @@ class View:
     def encoder(self) -> list[dict]:
         """The rows of phase 1: the encoder that every run starts from."""
         return [row for row in self.main if row["phase"] == 1 and not row["model"]]
+
+
+def views_of(scales: Iterable[str], shown: list[View]) -> list[View]:
+    """The views of these scales. Those in `shown` are reused, so that each scale is measured only once."""
+    by_scale = {view.scale: view for view in shown}
+    return [by_scale.get(scale) or View(scale) for scale in scales]
 
 
 def reduced(view: View) -> str:
