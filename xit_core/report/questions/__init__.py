@@ -21,7 +21,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...design import studies
-from ...design.run import Run, parse
+from ...design.run import PRETRAINED, Run, parse
 from ...design.scales import PIVOT, Scale
 from ...design.studies import STUDIES
 from ...design.tasks import TARGETS, nine
@@ -118,6 +118,20 @@ def singles(scale: Scale) -> tuple[str, ...]:
 def joint(scale: Scale) -> str:
     """The source that trains on all of them jointly."""
     return parse("+".join(singles(scale)))[0]
+
+
+def seed_by_seed(scale: Scale, declared: dict[str, int], plan: list[tuple[str, dict]]) -> list[Run]:
+    """The runs of a design: the encoder itself, then its plan with each seed.
+
+    `declared`: as `seeds_at` has it. `plan`: each path and the other fields of its run.
+    """
+    runs = (Run(path, scale, seed, **given) for seed in seeds_at(scale, declared) for path, given in plan)
+    return list(dict.fromkeys([Run(PRETRAINED, scale), *runs]))
+
+
+def both(pairs: "Sequence[Pair]") -> tuple[str, ...]:
+    """The tasks of pairs: the targets, then what each is compared with."""
+    return (*inside(pairs), *(outside for _, outside in pairs))
 
 
 def inside(pairs: "Sequence[Pair]") -> tuple[str, ...]:

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from ...design.methods import ADAPTER, FULL, FUSION, LORA
-from ...design.run import PRETRAINED, SINGLE, SUM, Run
+from ...design.run import SINGLE, SUM, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from . import Question, in_other_languages, joint, learned, seeds_at, singles, target_gates
+from . import Question, in_other_languages, joint, learned, seed_by_seed, singles, target_gates
 
 if TYPE_CHECKING:
     from ..contrasts import Cell, Ledger, Source, Weights
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 F1 = tuple(name for name in TARGETS if "f1" in TASKS[name].metrics and TASKS[name].train_on)
 SEEDS = {"micro": 8}  # elsewhere as many as a verdict needs
-METHODS = {ADAPTER: "adapters", FULL: "full training"}  # as the names of contrasts say them
+METHOD_NAMES = {ADAPTER: "adapters", FULL: "full training"}  # as the names of contrasts say them
 FUSED = f"{ADAPTER} > {FUSION}"
 JOINTLY = "joint training by adapters"
 JOINTLY_IN_FULL = "joint training in full"
@@ -25,7 +25,7 @@ CONTROL = "SQuAD − none on XQuAD, adapters"
 EQUAL = "joint − mean of single tasks, adapters"
 LONGER = {  # the joint training with as many steps as its tasks have together, the single ones with their own
     method: f"joint in the steps of all its tasks − mean of single tasks, {name}"
-    for method, name in METHODS.items()
+    for method, name in METHOD_NAMES.items()
 }
 BEST, OVER_SQUAD = "joint − single task chosen on other seeds, adapters", "joint − SQuAD, adapters"
 # the answer once more: on parts of the targets that have F1, and on what was learned
@@ -33,7 +33,7 @@ SPANS, TAGS = f"{EQUAL}, question answering alone", f"{EQUAL}, tagging alone"
 ELSEWHERE = f"{EQUAL}, in other languages"
 IN_FULL = "joint − mean of single tasks, full training"
 LONG_OVER_NONE = {
-    method: f"joint in the steps of all its tasks − none, {name}" for method, name in METHODS.items()
+    method: f"joint in the steps of all its tasks − none, {name}" for method, name in METHOD_NAMES.items()
 }
 TASKS_LEARNED = f"{EQUAL}, tasks that were learned"
 TARGETS_LEARNED = f"{EQUAL}, targets that full training learns"
@@ -71,8 +71,7 @@ def runs(scale: Scale) -> list[Run]:
     ]
     if whole(scale):
         plan += [(f"{together} > {target}", {"method": FUSED}) for target in on if TASKS[target].train_on]
-    cells = [(seed, *cell) for seed in seeds_at(scale, SEEDS) for cell in plan]
-    return [Run(PRETRAINED, scale), *(Run(path, scale, seed, **given) for seed, path, given in cells)]
+    return seed_by_seed(scale, SEEDS, plan)
 
 
 def cell_of(run: Run) -> "Cell | None":
@@ -146,7 +145,7 @@ def of_the_whole_design(scale: Scale, on: tuple[str, ...]) -> "dict[str, Weights
         found[name] = over_singles(scale, method, source(method, together), on)
         found[LONG_OVER_NONE[method]] = versus(source(method, together), source(method, ""), on)
     for method in (ADAPTER, FULL):
-        name = f"joint − mean of single tasks, {METHODS[method]}, all nine targets"
+        name = f"joint − mean of single tasks, {METHOD_NAMES[method]}, all nine targets"
         found[name] = over_singles(scale, method, equal[method], targets(scale))
     return found
 
@@ -245,6 +244,6 @@ QUESTION = Question(
     later=(
         JOINTLY, JOINTLY_IN_FULL, "joint − none, adapters", OVER_SQUAD, SPANS, TAGS, TASKS_LEARNED,
         TARGETS_LEARNED, LONGER[FULL], *LONG_OVER_NONE.values(), ELSEWHERE,
-        *(f"joint − mean of single tasks, {name}, all nine targets" for name in METHODS.values()),
+        *(f"joint − mean of single tasks, {name}, all nine targets" for name in METHOD_NAMES.values()),
     ),
 )  # fmt: skip

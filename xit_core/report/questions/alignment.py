@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from ...design.run import PRETRAINED, Run
+from ...design.run import Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from . import Question, after, gain_after, gates_of_starts, in_other_languages, over_learned, seeds_at
+from . import Question, after, gain_after, gates_of_starts, in_other_languages, over_learned, seed_by_seed
 
 if TYPE_CHECKING:
     from ..contrasts import Ledger, Weights
@@ -50,11 +50,8 @@ def targets(scale: Scale) -> tuple[str, ...]:
 def runs(scale: Scale) -> list[Run]:
     """Seed by seed: no start, the sham and the alignment, each alone and before each task."""
     sources = [after(start, task) for start in ("", SHAM, ALIGNED) for task in ("", *tasks(scale))]
-    plan = [path for source in sources for path in paths(source, targets(scale))]
-    return [
-        Run(PRETRAINED, scale),
-        *(Run(path, scale, seed) for seed in seeds_at(scale, SEEDS) for path in plan),
-    ]
+    plan = [(path, {}) for source in sources for path in paths(source, targets(scale))]
+    return seed_by_seed(scale, SEEDS, plan)
 
 
 def contrasts(scale: Scale) -> "dict[str, Contrast]":

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from ...design.run import MACHINE_TRANSLATED, PRETRAINED, Run
+from ...design.run import MACHINE_TRANSLATED, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import MIXED, paths
 from ...design.tasks import TARGETS, TASKS, TEXT
-from . import Question, after, gain_after, gates_of_starts, in_other_languages, over_learned, seeds_at
+from . import Question, after, gain_after, gates_of_starts, in_other_languages, over_learned, seed_by_seed
 
 if TYPE_CHECKING:
     from ..contrasts import Ledger, Weights
@@ -55,18 +55,15 @@ def runs(scale: Scale) -> list[Run]:
     scenes, each alone and before each task; on real data text alone only before the tasks.
     """
     tasks = (("", PIVOT), *english(scale), *foreign(scale))
-    plan = [(target, PIVOT) for target in targets(scale)]
+    plan = [(target, {}) for target in targets(scale)]
     plan += [
-        (path, lang)
+        (path, {"lang": lang})
         for start in STARTS
         for task, lang in tasks
         if task or start != ALONE or scale.world.made
         for path in paths(after(start, task), targets(scale))
     ]
-    return [
-        Run(PRETRAINED, scale),
-        *(Run(path, scale, seed, lang=lang) for seed in seeds_at(scale, SEEDS) for path, lang in plan),
-    ]
+    return seed_by_seed(scale, SEEDS, plan)
 
 
 def contrasts(scale: Scale) -> "dict[str, Contrast]":

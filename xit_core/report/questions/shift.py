@@ -7,11 +7,11 @@ joint training on each task's rows, a single one on nine times as many of its ow
 
 from typing import TYPE_CHECKING
 
-from ...design.run import PER_ROW, PRETRAINED, SINGLE, Run
+from ...design.run import PER_ROW, SINGLE, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from . import Question, inside, joint, learned, on_pairs, seeds_at, singles, target_gates
+from . import Question, both, inside, joint, learned, on_pairs, seed_by_seed, singles, target_gates
 
 if TYPE_CHECKING:
     from ..contrasts import Cell, Ledger, Source, Weights
@@ -52,14 +52,13 @@ def runs(scale: Scale) -> list[Run]:
     """Seed by seed: nothing, each task alone and all jointly in as many steps, each on every target in both
     domains; in a constructed world also MNLI in the other domain, on XNLI alone.
     """
-    on = (*inside(pairs(scale)), *(outside for _, outside in pairs(scale)))
+    on = both(pairs(scale))
     alone, together = (long_steps(scale), {}) if scale.world.made else ({}, {"steps": SINGLE})
     sources = [("", {}), *((name, alone) for name in singles(scale)), (joint(scale), together)]
     plan = [(path, fields) for source, fields in sources for path in paths(source, on)]
     if scale.world.made:
         plan += [(path, alone) for path in paths(CONTROL + SUFFIX, ("xnli", "xnli" + SUFFIX))]
-    cells = [(seed, *cell) for seed in seeds_at(scale, SEEDS) for cell in plan]
-    return [Run(PRETRAINED, scale), *(Run(path, scale, seed, **fields) for seed, path, fields in cells)]
+    return seed_by_seed(scale, SEEDS, plan)
 
 
 def cell_of(run: Run) -> "Cell | None":

@@ -3,11 +3,11 @@
 import math
 from typing import TYPE_CHECKING
 
-from ...design.run import PER_ROW, PRETRAINED, SUM, Run
+from ...design.run import PER_ROW, SUM, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TASKS
-from . import Question, inside, learned, on_pairs, seeds_at, target_gates
+from . import Question, both, inside, learned, on_pairs, seed_by_seed, target_gates
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +76,7 @@ def runs(scale: Scale) -> list[Run]:
     """Seed by seed: no intermediate task, and each task at each size with fixed steps and, in a constructed
     world, with steps in proportion to its rows; each on every target and on its adversarial rows.
     """
-    on = (*inside(pairs(scale)), *(outside for _, outside in pairs(scale)))
+    on = both(pairs(scale))
     plan = [(path, {}) for path in on]
     plan += [
         (path, {"size": size, "steps": usual(size, steps, scale)})
@@ -85,10 +85,7 @@ def runs(scale: Scale) -> list[Run]:
         for size in sizes(scale)
         for path in paths(name, on)
     ]
-    cells = [(seed, *cell) for seed in seeds_at(scale, SEEDS) for cell in plan]
-    return list(
-        dict.fromkeys([Run(PRETRAINED, scale), *(Run(path, scale, seed, **of) for seed, path, of in cells)])
-    )
+    return seed_by_seed(scale, SEEDS, plan)
 
 
 def cell_of(run: Run) -> "Cell | None":
