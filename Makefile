@@ -109,6 +109,8 @@ audit:
 	bash tools/setup audit
 
 clean:
+	@for lock in _runs/*.lock; do [ ! -e "$$lock" ] || flock -n "$$lock" true || \
+	  { echo "a study is running, which holds $$lock; stop it first" >&2; exit 2; }; done
 	rm -rf _build _runs _repeat book/_generated book/executed/smoke book/results/smoke book/results/micro
 
 # also in a folder that was moved or copied: what is in .venv knows its name

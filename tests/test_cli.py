@@ -12,11 +12,12 @@ import pytest
 
 import synthetic
 from test_claims import KEYS
-from xit_core import cli, micro
+from xit_core import cli
 from xit_core.design.encoders import FOLDER, Encoder
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES, own_scale
 from xit_core.design.tasks import REAL_TASKS, TASKS
+from xit_core.design.worlds import MICRO
 from xit_core.ledger import results
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import published_dir, reading
@@ -165,7 +166,7 @@ def test_data_has_the_fixed_keys(capsys, scale):
         "state",
     ]
     assert all(set(r) == set(keys) for r in rows) and {r["task"] for r in rows} == set(
-        micro.TELLS if scale == "micro" else REAL_TASKS
+        MICRO.tasks if scale == "micro" else REAL_TASKS
     )
 
 

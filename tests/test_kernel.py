@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from xit_core.machine.errors import Bad
-from xit_core.machine.places import ROOT
 from xit_core.run import asked, kernel, launch, warm
 from xit_core.run.launch import Failed
 
@@ -141,11 +140,6 @@ def test_folders_of_any_name_work(notebook, places, monkeypatch, place):
     notebook(TOLD)
     output = launch.execute("analysis")
     assert output.parent == places / place / "executed/smoke" and printed(output)[0] == sys.executable
-
-
-def test_kernels_of_nbval_are_told_what_those_of_papermill_are():
-    setup = (ROOT / "tools/setup").read_text(encoding="utf-8")
-    assert kernel.startup_profile() in setup and "'svg'" in kernel.startup_profile()
 
 
 # -- forked from a process that has loaded everything --------------------------------------------------------

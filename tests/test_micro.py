@@ -14,8 +14,9 @@ from xit_core import micro
 from xit_core.design.tasks import NLI
 from xit_core.machine.errors import Bad
 from xit_core.micro.languages import lexicon, unknown_names
+from xit_core.micro.pages import gloss
 from xit_core.micro.splits import MAKERS
-from xit_core.micro.tell import Teller, clause, ended
+from xit_core.micro.tell import TRANSLATION_ERROR, Teller, clause, ended
 from xit_core.micro.world import VERBS, Dice, Event, Thing
 
 COLUMNS = {
@@ -237,7 +238,7 @@ def test_bilingual_share_is_the_declared_one():
 
 
 def test_the_translator_errs_as_often_as_declared():
-    noisy = Teller("pe", "seed", micro.TRANSLATION_ERROR)
+    noisy = Teller("pe", "seed", TRANSLATION_ERROR)
     tokens = ended(
         clause("pe", Event("eat", Thing("Person0"), Thing("apple", "big"), Thing("Town0"), "today"))
     )
@@ -245,7 +246,7 @@ def test_the_translator_errs_as_often_as_declared():
     right = [Teller("pe").list(tokens)[k] for k in content]
     wrong = [[noisy.list(tokens)[k] for k in content] for _ in range(1000)]
     rate = np.mean([[a != b for a, b in zip(right, words, strict=True)] for words in wrong])
-    assert rate == pytest.approx(micro.TRANSLATION_ERROR, abs=0.015)
+    assert rate == pytest.approx(TRANSLATION_ERROR, abs=0.015)
 
 
 def test_shared_words_are_about_as_declared():
@@ -287,7 +288,7 @@ def test_the_page_glosses_every_language():
             lines = [x for x in pages[f"micro_{kind}.md"].splitlines() if x.startswith(f"| {told} |")]
             labels = [line.split(" | ")[-1].removesuffix(" |") for line in lines]
             assert len(lines) == 12 and all(labels.count(label) == 3 for label in NLI)
-    assert micro.gloss(Event("see", Thing("Person0"), Thing("dog")), "mu")[-1][1] == "see"
+    assert gloss(Event("see", Thing("Person0"), Thing("dog")), "mu")[-1][1] == "see"
 
 
 def test_what_does_not_exist_is_said_in_one_line():

@@ -130,7 +130,8 @@ def watch(kill: Kill, study: subprocess.Popen, mark: str) -> None:
         time.sleep(0.05)
     for number in left:
         print(f"left behind: {left[number]}", flush=True)
-        os.kill(number, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended in between
+            os.kill(number, signal.SIGKILL)
     kill.orphans, kill.ended = len(left), time.time() - begin
 
 

@@ -10,7 +10,6 @@ import re
 import time
 from importlib import import_module
 from importlib.metadata import version
-from math import prod
 from pathlib import Path
 
 from ..design.scales import scale
@@ -51,11 +50,6 @@ def benchmark(what: str, **given) -> list[dict]:
         at = scale(named.get("scale", module.SCALE)).name if "scale" in OPTIONS[what] else ""
         keep_measurement(what, at, records)
     return records
-
-
-def geometric_mean(values: list[float]) -> float:
-    """The geometric mean of positive numbers."""
-    return prod(values) ** (1 / len(values))
 
 
 def keep_measurement(what: str, scale: str, records: list[dict]) -> Path:

@@ -6,6 +6,7 @@ each direction; building an index copies the vectors.
 
 import statistics
 import time
+from functools import partial
 from itertools import chain
 
 import torch
@@ -78,7 +79,7 @@ def compared_searches(name: str, pools: Sides, k: int, rounds: int) -> list[dict
     for _ in tqdm(range(rounds), desc=name, unit="round"):
         for method, way in {"ours": our_search, FAISS: their_search}.items():
             begin = time.perf_counter()
-            neighbours[method], used = peak(lambda k, way=way: way(*pools, k), k)
+            neighbours[method], used = peak(partial(way, *pools, k))
             times.setdefault(method, []).append(time.perf_counter() - begin)
             memory.setdefault(method, []).append(used / 1024)
     seconds, used = (

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ from ..model.encoder import Model
 from ..model.features import Encoded, sequences
 from ..model.kinds import labels
 from ..phases import training_set
-from . import geometric_mean, record
+from . import record
 
 MEASURED_TASKS = ("squad1", "mnli", "udpos", "csqa")
 # mean tokens per sequence and E[s²]/E[s] of the real rows, which `--random` imitates
@@ -261,22 +262,22 @@ class Columns(list):
 # -- memory, ceilings, profile -------------------------------------------------------------------------------
 
 
-def peak(run, job: TimedTraining) -> tuple[Watch, float]:
-    """Return what a training did, and its peak memory in MiB above what was in use before.
+def peak(work: Callable[[], Any]) -> tuple[Any, float]:
+    """Return what some work gives, and its peak memory in MiB above what was in use before.
 
     On CUDA it is all memory that was allocated.
     """
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-        return run(job), torch.cuda.max_memory_allocated() / 2**20
+        return work(), torch.cuda.max_memory_allocated() / 2**20
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     before = resident("VmRSS")
-    watch = run(job)
-    return watch, resident("VmHWM") - before
+    found = work()
+    return found, resident("VmHWM") - before
 
 
 def resident(what: str) -> float:
@@ -450,7 +451,7 @@ def measure(
 
 def over_all_tasks(medians: list[dict]) -> list[dict]:
     """The mean rate over all tasks, beside each baseline. `medians`: of each task, as of `side_by_side`."""
-    means = {name: geometric_mean([told[name]["rate"] for told in medians]) for name in CONTENDERS}
+    means = {name: statistics.geometric_mean([told[name]["rate"] for told in medians]) for name in CONTENDERS}
     what, unit = "all tasks: real tokens", "tokens/s, geometric mean"
     return [record(what, unit, means["ours"], baseline, means[baseline]) for baseline in (PLAIN, GROUPED)]
 
@@ -463,7 +464,7 @@ def side_by_side(
     order, n = list(contenders), len(contenders)
     turns = [name for i in range(rounds) for name in order[i % n :] + order[: i % n]]
     for name in tqdm(turns, desc=job.name, unit="training", leave=False):
-        watch, memory = peak(contenders[name], job)
+        watch, memory = peak(partial(contenders[name], job))
         for key, value in (watch.told() | {"memory": memory}).items():
             measured[name][key].append(value)
     return {

@@ -152,10 +152,10 @@ def scales_with_rows(study: str) -> list[str]:
     Raises: Bad for a damaged volume, an unknown study, or none.
     """
 
-    def there(name: str) -> list[str]:
+    def ids(name: str) -> list[str]:
         working = [file.stem for file in results.row_files(name)]
         return working + [run_id for volume in volumes.volumes(name) for run_id in volume.lines]
 
-    if names := [name for name in SCALES if members(study, name, there(name))]:
+    if names := [name for name in SCALES if members(study, name, ids(name))]:
         return names
     raise Bad(f"no row of the study {study!r} in {results_dir()}; name another ledger with XIT_RESULTS")

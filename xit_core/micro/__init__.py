@@ -2,18 +2,7 @@
 
 from .languages import LANGUAGES, Language, word_pieces
 from .layout import BUCC_GOLD
-from .pages import gloss, pages
-from .splits import TELLS, rows
-from .tell import TRANSLATION_ERROR
+from .pages import pages
+from .splits import rows
 
-__all__ = [
-    "BUCC_GOLD",
-    "LANGUAGES",
-    "TELLS",
-    "TRANSLATION_ERROR",
-    "Language",
-    "gloss",
-    "pages",
-    "word_pieces",
-    "rows",
-]
+__all__ = ["BUCC_GOLD", "LANGUAGES", "Language", "pages", "word_pieces", "rows"]

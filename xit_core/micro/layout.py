@@ -122,7 +122,11 @@ def mnli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
 
 def xnli(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     """The same as `mnli`, with the label as a word."""
-    premise, hypothesis, label = _nli(rng, split)
+    return as_xnli(*_nli(rng, split), tell)
+
+
+def as_xnli(premise: list[Event], hypothesis: Event, label: int, tell: Teller) -> dict:
+    """A row as XNLI has it."""
     return {
         "language": tell.code,
         "sentence1": tell.story(premise),
@@ -167,13 +171,18 @@ def qqp(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     return texts | {"label": label, "idx": i}
 
 
+def two_people(rng: Dice, split: str, detail: float) -> tuple[Event, Event]:
+    """An event between two people, and the same with their roles exchanged; both belong to the split."""
+    while True:
+        e = event(rng, split, kind="person", agent=cast(rng, 1)[0], detail=detail)
+        exchanged = e._replace(agent=e.patient, patient=e.agent)
+        if belongs(exchanged, split):
+            return e, exchanged
+
+
 def pawsx(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     """Two sentences with nearly the same words, and whether they say the same."""
-    while True:
-        e = event(rng, split, kind="person", agent=cast(rng, 1)[0], detail=1.0)
-        swapped = e._replace(agent=e.patient, patient=e.agent)
-        if belongs(swapped, split):
-            break
+    e, swapped = two_people(rng, split, detail=1.0)
     label, other = rng.randrange(2), e
     if not label:
         other = swapped if rng.random() < 0.5 else _differ(rng, e, split)._replace(place=e.place, time=e.time)

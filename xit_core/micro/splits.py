@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from ..design.tasks import TASKS
+from ..design.worlds import MICRO
 from ..machine.errors import Bad
 from . import layout, twins
 from .languages import LANGUAGES
@@ -20,12 +21,8 @@ MAKERS |= {f"{name}_adversarial": twins.xquad_adversarial for name in ("xquad", 
 SAME = {"prefer_sham": "prefer", "scenes_sham": "scenes"}  # tasks with the very rows of another
 MAKERS |= {name: MAKERS[other] for name, other in SAME.items()}
 # tasks told in another domain; BUCC has no such twin, for its pools would need one, too
-SHIFTED = {
-    f"{name}_shift": name
-    for name in ("mnli", "xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "tatoeba")
-}
+SHIFTED = {name: name.removesuffix("_shift") for name in MICRO.tasks if name.endswith("_shift")}
 MAKERS |= {name: MAKERS[other] for name, other in SHIFTED.items()}
-TELLS = tuple(t for t in TASKS if t in MAKERS)  # the tasks that have rows in the micro-world
 OWN = (
     "udpos",
     "panx",

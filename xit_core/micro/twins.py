@@ -1,39 +1,24 @@
 """Twins of the targets: in another domain, or with rows that mislead who only looks at the words."""
 
-from ..design.tasks import NLI
 from . import world
-from .layout import asked, parts_of
+from .layout import as_xnli, asked, parts_of, two_people
 from .tell import Teller
-from .world import CLASSES, OPPOSITE, Dice, Event, belongs, cast, event, pick
+from .world import CLASSES, OPPOSITE, Dice, Event, cast, event, pick
 
 SHIFT = 0.5  # how far the other domain is: see `Dice` and `Teller`
-
-
-def _two_people(rng: Dice, split: str) -> tuple[Event, Event]:
-    """An event between two people, and the same with their roles exchanged; both belong to the split."""
-    while True:
-        e = event(rng, split, kind="person", agent=cast(rng, 1)[0], detail=0.0)
-        exchanged = e._replace(agent=e.patient, patient=e.agent)
-        if belongs(exchanged, split):
-            return e, exchanged
 
 
 def xnli_adversarial(rng: Dice, split: str, tell: Teller, i: int) -> dict:
     """A premise of two sentences, one of which has the words of the hypothesis, whatever the label: it says
     the same, has the roles exchanged, or is negated.
     """
-    e, exchanged = _two_people(rng, split)
+    e, exchanged = two_people(rng, split, detail=0.0)
     hypothesis, label = e._replace(negated=rng.random() < 0.3), rng.randrange(3)
     said = (exchanged if label == 1 else e)._replace(negated=hypothesis.negated ^ (label == 2))
     if not said.negated:  # that something did not happen somewhere does not say that it did not happen
         said = said._replace(place=world.place(rng, e.verb), time=pick(rng, CLASSES["time"]))
     premise = rng.sample([said, _beside(rng, split, e)], 2)
-    return {
-        "language": tell.code,
-        "sentence1": tell.story(premise),
-        "sentence2": tell.say(hypothesis),
-        "gold_label": NLI[label],
-    }
+    return as_xnli(premise, hypothesis, label, tell)
 
 
 def _beside(rng: Dice, split: str, e: Event) -> Event:
