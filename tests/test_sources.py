@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from stores import ask, listed, mirrored, packed, rows, served
-from xit_core import micro
 from xit_core.data import formats, inventory, local, mining_pools, originals, sources
 from xit_core.data.local import from_local
 from xit_core.data.mirror import from_mirror
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import REAL_TASKS, TASKS
+from xit_core.design.worlds import MICRO
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import PACKAGE
 
@@ -724,7 +724,7 @@ def test_the_users_own_files_are_counted_and_a_broken_one_is_named(tmp_path, mon
 @pytest.mark.parametrize("scale", ["smoke", "micro"])
 def test_the_micro_world_lists_the_tasks_it_tells(scale):
     told = inventory.presence(SCALES[scale])
-    assert {r["task"] for r in told} == set(micro.TELLS) and {r["state"] for r in told} == {
+    assert {r["task"] for r in told} == set(MICRO.tasks) and {r["state"] for r in told} == {
         "generated when needed"
     }
 

@@ -152,6 +152,7 @@ def fetched(encoder: Encoder) -> tuple[PreTrainedModel, dict[str, Tensor] | None
 def random_model(s: Scale, seed: int = 1) -> Model:
     """A model with random weights in the shape of the scale's encoder."""
     pieces = tokenizer(s)
+    # before the shape is known, for finding it may draw too: published rows have these very weights
     torch.manual_seed(seed)
     return Model(empty_shape(s, pieces), pieces, s)
 

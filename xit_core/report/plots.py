@@ -484,7 +484,7 @@ def kills(kept: list[dict]) -> Figure | None:
         ]
     )
     order = frame.groupby("victim").size().sort_values(kind="stable").index
-    figure, axes = plt.subplots(figsize=(WIDTH, 0.4 * len(order) + 1.2))
+    figure, (axes,) = _grid(1, 1, 0.4 * len(order) + 0.6)
     colour = COLOURS["span"]
     for busy, face in ((False, "white"), (True, colour)):
         part = frame[(frame.running != "") == busy]

@@ -427,19 +427,15 @@ def by_trained_weights(question: Question, view: View, ledger: Ledger, on: tuple
     """
     runs = {run.id: run for run in studies.runs(question.id, view.declared) if run.phase == 3}
     trained = {row["id"]: row["dose"]["trained"] for row in view.stored if "trained" in row.get("dose", {})}
-    lines = []
-    for cell, entries in ledger.cells.items():
-        if cell[2] in on and entries:
+    lines, weights = [], Counter()
+    for (source, _, target), entries in ledger.cells.items():
+        if target in on and entries:
             method = runs[next(iter(entries.values())).id].stages[-1].method.name
-            known = [trained[entry.id] for entry in entries.values() if entry.id in trained]
-            score = sum(entry.score for entry in entries.values()) / len(entries)
-            lines.append(
-                {"source": cell[0], "method": method, "trained": max(known, default=0), "score": score}
-            )
-    table = pd.DataFrame(lines, columns=["source", "method", "trained", "score"])
+            # rows of before this was recorded do not say it
+            weights[method] = max(weights[method], *(trained.get(each.id, 0) for each in entries.values()))
+            score = sum(each.score for each in entries.values()) / len(entries)
+            lines.append({"source": source, "method": method, "score": score})
+    table = pd.DataFrame(lines, columns=["source", "method", "score"])
     whole = table.groupby("source").score.transform("size") == len(on)
-    found = (
-        table[whole].groupby(["source", "method"], as_index=False).agg({"trained": "max", "score": "mean"})
-    )
-    full = found.groupby("method").trained.transform("max")  # rows of before this was recorded
-    return found.assign(trained=full)
+    found = table[whole].groupby(["source", "method"], as_index=False).score.mean()
+    return found.assign(trained=found.method.map(weights))
