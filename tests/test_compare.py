@@ -216,8 +216,8 @@ def test_a_recorded_comparison_is_a_page_of_the_book(pair, capsys):
     assert told(capsys, first, second, "--record")[0] == 1
     assert told(capsys, first, second, "--record", "--label", "Two Threads")[0] == 1
     reports, damaged = repeat.kept_comparisons()
-    assert [*reports] == ["micro-avx2", "micro-two-threads"] and not damaged
-    assert [run["id"] for run in reports["micro-avx2"]["runs"]] == [moved]
+    assert [file.stem for file in reports] == ["micro-avx2", "micro-two-threads"] and not damaged
+    assert [run["id"] for run in reports[repeat.comparisons_dir() / "micro-avx2.json"]["runs"]] == [moved]
     text = repeat.page()
     assert "### `micro-avx2`" in text and moved in text and "instructions AVX2" in text
     assert "does not agree" in text and "| 1 squad |" in text

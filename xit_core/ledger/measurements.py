@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from ..machine import files
-from ..machine.errors import Bad
 from ..machine.places import results_dir
 
 KEYS = ("name", "unit", "value", "baseline", "baseline_value", "ratio")
@@ -31,17 +30,9 @@ def folder() -> Path:
 
 def kept_measurements(what: str = "train") -> list[dict]:
     """What `keep` wrote about one benchmark, on every device and scale, without damaged files."""
-    return [measurement for measurement in survey_measurements()[0] if measurement["what"] == what]
+    return [measurement for measurement in survey_measurements()[0].values() if measurement["what"] == what]
 
 
-def survey_measurements() -> tuple[list[dict], list[str]]:
-    """Everything that `keep` wrote, and a line for each damaged file."""
-    measurements, damaged = [], []
-    for path in sorted(file for file in folder().glob("*.json") if not file.name.startswith(".")):
-        try:
-            measurements.append(
-                files.load(path, MEASUREMENT, "restore it from git, or measure again with --keep")
-            )
-        except Bad as error:
-            damaged.append(str(error))
-    return measurements, damaged
+def survey_measurements() -> tuple[dict[Path, dict], list[Path]]:
+    """Everything that `keep` wrote, by file, and the damaged files."""
+    return files.load_all(folder(), MEASUREMENT)

@@ -107,6 +107,17 @@ def load(file: Path, shape: dict[str, Any], advice: str) -> dict:
     return content
 
 
+def load_all(folder: Path, shape: dict[str, Any]) -> tuple[dict[Path, dict], list[Path]]:
+    """The objects of a folder's JSON files in the order of their names, and the files that are damaged."""
+    found, damaged = {}, []
+    for file in sorted(file for file in folder.glob("*.json") if not file.name.startswith(".")):
+        try:
+            found[file] = load(file, shape, "")
+        except Bad:
+            damaged.append(file)
+    return found, damaged
+
+
 def parsed(content: str) -> Any:
     """The value of a JSON text.
 

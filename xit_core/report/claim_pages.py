@@ -13,7 +13,7 @@ from .claims import MEASURED
 from .contrasts import BASELINE, Short, versus
 from .figures import figure
 from .gates import Gate, gates
-from .markdown import SIGNED, end, markdown_table, minus, number, small, with_interval
+from .markdown import SIGNED, end, hidden, markdown_table, minus, number, small, with_interval
 from .sensitivity import AS_JUDGED, Variant
 from .stats import SEEDS, Interval, homogeneity, residuals
 from .view import EMPTY, View
@@ -215,9 +215,7 @@ def _data_behind(row: dict) -> str:
     """The stand-ins and the shared text of the data behind a claim at a scale, folded; "" without any."""
     parts = {"stand-ins": row["stand_ins"], "evaluation rows that share text with training": row["overlap"]}
     return "".join(
-        f"<details><summary>{what} at {row['scale']}: {len(lines)}</summary>\n\n"
-        + "".join(f"- {line}\n" for line in lines)
-        + "\n</details>\n"
+        hidden(f"{what} at {row['scale']}: {len(lines)}", "".join(f"- {line}\n" for line in lines))
         for what, lines in parts.items()
         if lines
     )
@@ -235,7 +233,7 @@ def _published_values(claim: claims.Claim) -> str:
     ]
     table = small(markdown_table(["value", "claimed", "sourced", "unit", "source"], values)) if values else ""
     if len(values) > MANY:
-        table = f"<details><summary>{len(values)} published values</summary>\n\n{table}\n</details>\n\n"
+        table = hidden(f"{len(values)} published values", table)
     return table + published.consistency(claim.id)
 
 
@@ -263,7 +261,7 @@ def testable_section(view: View) -> str:
         for what, of in (("targets", found.targets), ("trainings", found.stages))
     )
     text = small(markdown_table(["", "what", "learned", "why"], lines))
-    return f"<details><summary>{summary}</summary>\n\n{text}\n</details>\n\n{equal_spread(view)}"
+    return hidden(summary, text) + equal_spread(view)
 
 
 def counted(found: dict) -> dict[str, int]:
@@ -303,7 +301,7 @@ def _sensitivity(variants: list[Variant], scale: str) -> str:
     text = f"The same runs at `{scale}`, counted in other ways, {told}. These are not judged.\n\n"
     if others:
         table = small(markdown_table(["counted", "estimate", "change"], lines))
-        text += f"<details><summary>all {len(others)} ways at {scale}</summary>\n\n{table}\n</details>\n\n"
+        text += hidden(f"all {len(others)} ways at {scale}", table)
     if whose := intervals(variants):
         said = "; ".join(f"{ends} {name}" for name, ends in whose.items())
         text += f"The interval (95 %) at `{scale}` is {said}.\n\n"

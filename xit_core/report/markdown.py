@@ -2,6 +2,8 @@
 
 import math
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
@@ -55,6 +57,16 @@ def markdown_table(head: list[str], lines: list[list[object]]) -> str:
 def small(text: str, kind: str = "") -> str:
     """The text as small print in the book. `kind`: "carded", a table whose rows are cards on a phone."""
     return f":::::{{div}} {f'{kind} small'.strip()}\n{text.rstrip()}\n:::::\n\n"
+
+
+def left_out(damaged: Iterable[Path]) -> str:
+    """That damaged files are left out, a paragraph each."""
+    return "".join(f"*Left out: {file.name} is damaged.*\n\n" for file in damaged)
+
+
+def hidden(head: str, text: str) -> str:
+    """Text of a page that is hidden under a head until opened."""
+    return f"<details><summary>{head}</summary>\n\n{text}\n</details>\n\n"
 
 
 def folded(parts: list[str], between: str = " ", of: str = "") -> str:

@@ -11,7 +11,7 @@ from ..design.tasks import nine
 from ..ledger import measurements
 from . import estimate, plots
 from .figures import figure
-from .markdown import markdown_table, number, small
+from .markdown import left_out, markdown_table, number, small
 
 NONE = "*Not measured yet on any device.*\n"
 ARITHMETIC_WARNING = (
@@ -24,8 +24,7 @@ def training_tables(out: Path) -> str:
     measured = measurements.kept_measurements("train")
     draw, title = partial(plots.roofline, measured), reached(measured)
     chart = figure(out, None, "roofline", draw, title=title) if measured else NONE
-    damaged = (Path(line.split(": ")[0]).name for line in measurements.survey_measurements()[1])
-    return tables("train") + chart + "".join(f"*Left out: {name} is damaged.*\n" for name in damaged)
+    return tables("train") + chart + left_out(measurements.survey_measurements()[1])
 
 
 def reached(measured: list[dict]) -> str:

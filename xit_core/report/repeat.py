@@ -7,10 +7,9 @@ from pathlib import Path
 
 from ..ledger.results import ELSEWHERE
 from ..machine import files
-from ..machine.errors import Bad
 from ..machine.places import results_dir
 from . import compare
-from .markdown import markdown_table, minus, small
+from .markdown import left_out, markdown_table, minus, small
 
 NOT_STORED = (
     "*No comparison is stored yet: `make study` makes one where the ledger of its scale is published.*\n"
@@ -59,15 +58,9 @@ def instructions_of(side: dict) -> str:
     return names.pop() if len(names) == 1 else "several"
 
 
-def kept_comparisons() -> tuple[dict[str, dict], list[str]]:
-    """The stored reports by the name of their file, and a line for each damaged one."""
-    reports, damaged = {}, []
-    for path in sorted(file for file in comparisons_dir().glob("*.json") if not file.name.startswith(".")):
-        try:
-            reports[path.stem] = files.load(path, COMPARISON, "restore it from git, or record it again")
-        except Bad as error:
-            damaged.append(str(error))
-    return reports, damaged
+def kept_comparisons() -> tuple[dict[Path, dict], list[Path]]:
+    """The stored reports by file, and the damaged files."""
+    return files.load_all(comparisons_dir(), COMPARISON)
 
 
 def summary(scale: str) -> dict[str, int | None]:
@@ -97,9 +90,10 @@ def summary(scale: str) -> dict[str, int | None]:
 def page() -> str:
     """Every stored comparison as Markdown, and the names of damaged ones."""
     reports, damaged = kept_comparisons()
-    text = "".join(f"### `{name}`\n\n{section(report)}" for name, report in reports.items()) or NOT_STORED
-    names = [Path(line.split(": ")[0]).name for line in damaged]
-    return text + "".join(f"*Left out: {name} is damaged.*\n\n" for name in names)
+    text = (
+        "".join(f"### `{file.stem}`\n\n{section(report)}" for file, report in reports.items()) or NOT_STORED
+    )
+    return text + left_out(damaged)
 
 
 def section(report: dict) -> str:
