@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -185,6 +186,7 @@ def history(tree, tmp_path):
     """A repository with modules of a package at its only commit."""
     folder = tree(tmp_path / "history")
     used = "model/train.py model/kinds/tag.py model/kinds/classify.py model/methods/lora.py micro/world.py"
+    used += " model/own.py"
     for name in f"{used} report/plots.py design/methods.py".split():
         (folder / "xit_core" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "xit_core" / name).write_text(SOURCE)
@@ -220,6 +222,7 @@ def finished(history, monkeypatch):
         ("micro/world.py", PLAN),
         ("model/kinds/tag.py", ("mnli > udpos", "udpos")),
         ("model/kinds/classify.py", ("mnli", "xnli", "mnli > xnli", "mnli > udpos")),
+        ("model/own.py", ()),
         ("model/methods/lora.py", ()),
         ("report/plots.py", ()),
         ("design/methods.py", ()),
@@ -235,6 +238,13 @@ def test_a_changed_module_affects_the_runs_that_use_it_and_what_starts_from_them
     found = changed.modules_changed(finished)
     name = module.removesuffix(".py").replace("/", ".")
     assert found == {run: {name} for run in finished if run.path in affected}
+
+
+def test_a_run_loads_none_of_the_modules_that_decide_no_score():
+    program = "import sys, xit_core.phases; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "xit_core.data.reading" in loaded.stdout.split()
+    assert not {f"xit_core.{name}" for name in changed.APART} & {*loaded.stdout.split()}
 
 
 def test_of_rows_without_a_known_commit_nothing_is_said(history, finished):

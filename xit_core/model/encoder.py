@@ -19,8 +19,7 @@ from ..design.tasks import Task
 from . import fused, packed
 from .families import embedded, family, padded_states, xlm_roberta
 from .kinds import kind as kind_of
-from .kinds.classify import Head as PooledHead
-from .kinds.kind import Kind, Vocabulary
+from .kinds.kind import Kind, PooledHead, Vocabulary
 from .mixture import READ, batches
 
 

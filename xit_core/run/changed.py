@@ -15,12 +15,15 @@ from ..ledger import predictions, results, volumes
 from ..machine.errors import Bad
 from ..machine.provenance import digests, digests_of
 
-ROOMS = ("data", "metrics", "model", "phases", "score")  # their code decides scores
+ROOMS = ("data", "metrics", "model", "phases", "score")  # their code decides scores,
+APART = ("data.inventory", "data.parcel", "metrics.submission", "model.own")  # but for what no run reads
 WORLD = micro.__name__.rpartition(".")[-1]  # and this where the data are generated
 
 
 def bears_on(name: str, run: Run) -> bool:
     """Whether the code of a module decides the scores of a run, those of its parents included."""
+    if name in APART:
+        return False
     folder, _, last = name.rpartition(".")
     if folder == "model.kinds":
         return last in {"__init__", "kind", *kinds(run)}

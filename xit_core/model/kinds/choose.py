@@ -6,9 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..packed import Sequences, ended, ends
-from . import classify
-from .classify import answers, gold
-from .kind import Kind, cross_entropy
+from .kind import Kind, PooledHead, cross_entropy, highest, label
 
 LIKENESS = 20.0  # what the cosine counts before training
 
@@ -26,7 +24,7 @@ def encode(
     ]
 
 
-class Head(classify.Head):
+class Head(PooledHead):
     """One score for every choice, from the vector of its sequence.
 
     With the pooling "match", a learned multiple of the cosine of prompt and choice is added to it.
@@ -61,4 +59,4 @@ def mean_of(states: Tensor, part: Tensor, s: Sequences) -> Tensor:
     return sums / counts.clamp(min=1)[:, None]
 
 
-KIND = Kind(encode, gold, Head, cross_entropy, answers, outputs=lambda config, labels: 1)
+KIND = Kind(encode, label, Head, cross_entropy, highest, outputs=lambda config, labels: 1)

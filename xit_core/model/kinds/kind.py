@@ -1,9 +1,10 @@
-"""What a kind of task declares."""
+"""What a kind of task declares, and the parts that several of them share."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
@@ -54,6 +55,33 @@ def pieces(texts: list, tokenizer: Tokenizer, max_len: int) -> list[dict]:
     """One feature for each text, or pair of texts, of at most `max_len` pieces."""
     tokenizer.enable_truncation(max_len)
     return [{"ids": x.ids, "length": len(x.ids)} for x in tokenizer.encode_batch(texts)]
+
+
+class PooledHead(nn.Module):
+    """XLM-R's classification head: dense, tanh, dense, over one vector per sequence."""
+
+    def __init__(self, hidden: int, labels: int, pooling: str = "first"):
+        super().__init__()
+        self.dense, self.out, self.pooling = nn.Linear(hidden, hidden), nn.Linear(hidden, labels), pooling
+
+    def forward(self, states: Tensor, batch: dict) -> Tensor:
+        """(T, H) of B sequences -> (B, C)."""
+        s = batch["sequences"]
+        return self.out(
+            torch.tanh(self.dense(states[s.cu[:-1]] if self.pooling == "first" else s.means(states)))
+        )
+
+
+def label(feature: dict) -> list[int]:
+    """The gold label of a feature that has one: its index."""
+    return [feature["label"]]
+
+
+def highest(
+    task: Task, logits: list[Tensor], features: list[dict], examples: list[dict], names: tuple[str, ...] = ()
+) -> Answers:
+    """The index of the label with the highest logit. Shapes: logits (C,) per example."""
+    return [int(x.argmax()) for x in logits], [{}] * len(examples)
 
 
 class TokenHead(nn.Module):
