@@ -13,24 +13,13 @@ from typing import NamedTuple
 from ..design.scales import PIVOT, Scale
 from ..design.studies import MIXED
 from ..design.tasks import EVERY, REAL_TASKS, TASKS, Task, languages, located, translation_languages
+from ..design.worlds import World
 from ..machine.errors import Bad
 from ..machine.places import PACKAGE, local_dir, mirror_dir
 from . import hub, mining_pools, originals
 from .local import NO_DATA, file_hash, from_local, is_split
 from .mirror import manifest, mirror_file, stands_in
 
-PRESENCE_KEYS = (
-    "task",
-    "split",
-    "source",
-    "revision",
-    "expected_rows",
-    "rows",
-    "sha256",
-    "stand_in",
-    "licence",
-    "state",
-)
 # licences of data sets that are joined to others
 LICENCES = {"stanfordnlp/snli": "CC BY-SA 4.0", "facebook/xnli": "CC BY-NC 4.0"}
 
@@ -209,6 +198,16 @@ def declared(task: Task) -> list[Place]:
 # -- what is present ----------------------------------------------------------------------------------------
 
 
+class Presence(NamedTuple):
+    """What is there of a split: its state in words, rows and hash, what stands in for it, and its licence."""
+
+    state: str
+    rows: int | None = None
+    sha256: str | None = None
+    stand_in: str = ""
+    licence: str = ""
+
+
 def presence(scale: Scale) -> list[dict]:
     """One line for every split that a scale reads: expected rows, what is present, and its state.
 
@@ -216,38 +215,36 @@ def presence(scale: Scale) -> list[dict]:
 
     Raises: Bad for a mirror without a manifest.
     """
-    world = scale.world
-    if world.made:
-        generated = (
-            f"{world.name}-world",
-            world.version,
-            None,
-            None,
-            None,
-            "",
-            "Apache-2.0",
-            "generated when needed",
-        )
-        splits = [(TASKS[name], split) for name in world.tasks for split in ("train", "validation")]
-        lines = [
-            (task.name, split, *generated)
+    if scale.world.made:
+        splits = [(TASKS[name], split) for name in scale.world.tasks for split in ("train", "validation")]
+        return [
+            _generated(task, split, scale.world)
             for task, split in splits
             if split == "validation" or task.train_on == task.name
         ]
-    else:
-        lines = [_line(TASKS[name], place) for name in REAL_TASKS for place in wanted(TASKS[name], scale)]
-    return [dict(zip(PRESENCE_KEYS, line, strict=True)) for line in lines]
+    return [_line(TASKS[name], place) for name in REAL_TASKS for place in wanted(TASKS[name], scale)]
 
 
-def _line(task: Task, place: Place) -> tuple:
-    rows, sha256, stand_in, licence, state = _local(place) or _mirrored(task, place) or _on_hub(place)
+def _generated(task: Task, split: str, world: World) -> dict:
+    found = Presence("generated when needed", licence="Apache-2.0")
+    return _told(task, split, f"{world.name}-world", world.version, None, found)
+
+
+def _line(task: Task, place: Place) -> dict:
+    found = _local(place) or _mirrored(task, place) or _on_hub(place)
     if published(place) == 0:
-        state = "there is none: the language has test rows only"
-    fields = (task.name, place.split, f"{place.repository}/{place.config}", place.revision, published(place))
-    return (*fields, rows, sha256, stand_in, licence or LICENCES.get(place.repository, task.licence), state)
+        found = found._replace(state="there is none: the language has test rows only")
+    licence = found.licence or LICENCES.get(place.repository, task.licence)
+    source = f"{place.repository}/{place.config}"
+    return _told(task, place.split, source, place.revision, published(place), found._replace(licence=licence))
 
 
-Presence = tuple[int | None, str | None, str, str, str]  # rows, sha256, stand-ins, licence, state
+def _told(task: Task, split: str, source: str, revision: str, expected: int | None, found: Presence) -> dict:
+    return {
+        "task": task.name, "split": split, "source": source, "revision": revision, "expected_rows": expected,
+        "rows": found.rows, "sha256": found.sha256, "stand_in": found.stand_in, "licence": found.licence,
+        "state": found.state,
+    }  # fmt: skip
 
 
 def _compared(rows: int, place: Place, there: str) -> str:
@@ -266,49 +263,47 @@ def _local(place: Place) -> Presence | None:
             parts = [part._replace(rows=source if place.split == "source" else target)]
         parts = parts or from_local(*place[:3])
     except Bad as error:
-        return None, None, "", "", f"damaged: {error}"
+        return Presence(f"damaged: {error}")
     if not parts:
         return None
     state = "; ".join(filter(None, [_compared(len(parts[0].rows), place, "your own copy"), parts[0].note]))
-    return len(parts[0].rows), parts[0].revision, "", "", state
+    return Presence(state, len(parts[0].rows), parts[0].revision)
 
 
 def _mirrored(task: Task, place: Place) -> Presence | None:
     """What the mirror holds of a split, and what stands in for it; None without a mirror."""
     if not (mirror := mirror_dir()):
         return None
-    entries = manifest(mirror)
-    entry = entries.get(place[:3])
-    stand_ins = [
-        spec
-        for template in task.stand_ins
-        if tuple((spec := template.format(lang=place.lang)).rsplit("/", 2)) in entries
-    ]
-    if place[:2] != task.config(place.lang) or entry and not (place.trains and entry["complete"] != "yes"):
-        stand_ins = []
+    entry, others = manifest(mirror).get(place[:3]), _standing_in(task, place, manifest(mirror))
     if entry is None:
-        advice = (
-            f"{stand_ins[0]} stands in"
-            if stand_ins
-            else place.obtain or "unset XIT_MIRROR to take it from the hub"
-        )
-        return None, None, "; ".join(stand_ins), "", f"missing in the mirror; {advice}"
+        instead = place.obtain or "unset XIT_MIRROR to take it from the hub"
+        advice = f"{others[0]} stands in" if others else instead
+        return Presence(f"missing in the mirror; {advice}", stand_in="; ".join(others))
     file = mirror_file(mirror, entry)
     if not file.is_file() or file_hash(file) != entry["sha256"]:
         problem = "not what the manifest lists" if file.is_file() else "listed, but not there"
-        return None, None, "", entry["licence"], f"damaged: {file.name} is {problem}; copy it again"
-    notes = [entry["note"]] * stands_in(entry) + stand_ins
-    state = _compared(
-        int(entry["rows"]), place, {"yes": "complete"}.get(entry["complete"], entry["complete"])
-    )
-    return int(entry["rows"]), entry["sha256"], "; ".join(notes), entry["licence"], state
+        advice = f"damaged: {file.name} is {problem}; copy it again"
+        return Presence(advice, licence=entry["licence"])
+    notes = [entry["note"]] * stands_in(entry) + others
+    extent = {"yes": "complete"}.get(entry["complete"], entry["complete"])
+    state = _compared(int(entry["rows"]), place, extent)
+    return Presence(state, int(entry["rows"]), entry["sha256"], "; ".join(notes), entry["licence"])
+
+
+def _standing_in(task: Task, place: Place, entries: dict) -> list[str]:
+    """What else of a mirror trains a task where a split of its own is missing or incomplete."""
+    entry = entries.get(place[:3])
+    if place[:2] != task.config(place.lang) or entry and not (place.trains and entry["complete"] != "yes"):
+        return []
+    named = (template.format(lang=place.lang) for template in task.stand_ins)
+    return [spec for spec in named if tuple(spec.rsplit("/", 2)) in entries]
 
 
 def _on_hub(place: Place) -> Presence:
     if place.obtain:
-        return None, None, "", "", f"missing: {place.obtain}"
+        return Presence(f"missing: {place.obtain}")
     extent = f"its first {hub.PAGES:,} pages are " if place.repository.startswith("wikimedia/") else ""
     note = f"; {hub.SPLIT_WORDS}" if place.original == "ud" else ""
     size = sizes().get((f"{place.repository}/{place.config}", place.split))
     note = f", {size:,} rows{note}" if size and size != published(place) else note
-    return None, None, "", "", f"on the hub: {extent}fetched when needed{note}"
+    return Presence(f"on the hub: {extent}fetched when needed{note}")

@@ -302,27 +302,32 @@ def entities(net: Model, task: Task, s: Scale) -> Evaluation:
     Raises: Bad for a candidate row without the expected fields.
     Source: google-research/xtreme@838c13b, third_party/utils_mewslix.py, scripts/run_eval_mewslix.sh.
     """
-    queries, pool, seen = {}, {}, []
+    queries, seen = {}, []
     for lang in languages(task, s):
         rows, read = reading.examples(task, "validation", lang, s, s.scored(task.name))
-        queries[lang], seen = (
-            [{"id": e["id"], "text": e["mention"], "gold": [e["entity"]]} for e in rows],
-            seen + read,
-        )
+        queries[lang] = [{"id": e["id"], "text": e["mention"], "gold": [e["entity"]]} for e in rows]
+        seen += read
+    pool, read = described(task)
+    return entry(task, *ranking(net, s, task, queries, pool, (64, 64)), seen + read)
+
+
+def described(task: Task) -> tuple[dict[str, dict[str, str]], list[dict]]:
+    """The descriptions of all entities by language and id, and what was read.
+
+    Raises: Bad for a row without the expected fields.
+    """
+    pool, seen = {}, []
     for part in sources.fetch(*task.config(PIVOT), task.candidates, task.revision, task.obtain):
         seen.append(reading.record(task, "candidates", "", part, part.rows, Counter(), task.licence))
         for i, row in enumerate(part.rows):
             try:
-                text = " ".join(
-                    row["description"][span["start"] : span["end"]] for span in row["sentence_spans"]
-                )
-                pool.setdefault(row["description_language"], {})[row["entity_id"]] = " ".join(text.split())
+                spans = (row["description"][x["start"] : x["end"]] for x in row["sentence_spans"])
+                text = " ".join(" ".join(spans).split())
+                pool.setdefault(row["description_language"], {})[row["entity_id"]] = text
             except (KeyError, TypeError) as error:
-                raise Bad(
-                    f"{part.source}: row {i}: no candidate ({type(error).__name__}: {error}); make the file "
-                    "again"
-                ) from None
-    return entry(task, *ranking(net, s, task, queries, pool, (64, 64)), seen)
+                wrong = f"no candidate ({type(error).__name__}: {error})"
+                raise Bad(f"{part.source}: row {i}: {wrong}; make the file again") from None
+    return pool, seen
 
 
 def ranking(
