@@ -109,7 +109,8 @@ audit:
 	bash tools/setup audit
 
 clean:
-	@for lock in _runs/*.lock; do [ ! -e "$$lock" ] || flock -n "$$lock" true || \
+	@for lock in _runs/*.lock _repeat/runs/*.lock; do \
+	  [ ! -e "$$lock" ] || ! command -v flock >/dev/null || flock -n "$$lock" true || \
 	  { echo "a study is running, which holds $$lock; stop it first" >&2; exit 2; }; done
 	rm -rf _build _runs _repeat book/_generated book/executed/smoke book/results/smoke book/results/micro
 
@@ -117,5 +118,5 @@ clean:
 ifneq ($(shell cat .venv/.ready 2>/dev/null),$(CURDIR))
 .PHONY: .venv/.ready
 endif
-.venv/.ready: environment.yml constraints.txt pyproject.toml tools/setup tools/packages.py
+.venv/.ready: environment.yml constraints.txt pyproject.toml tools/setup tools/packages.py xit_core/run/kernel.py
 	bash tools/setup

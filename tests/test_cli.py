@@ -16,7 +16,7 @@ from xit_core import cli
 from xit_core.design.encoders import FOLDER, Encoder
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES, own_scale
-from xit_core.design.tasks import REAL_TASKS, TASKS
+from xit_core.design.tasks import INTERMEDIATES, REAL_TASKS, TASKS
 from xit_core.design.worlds import MICRO
 from xit_core.ledger import results
 from xit_core.machine.errors import Bad
@@ -132,6 +132,8 @@ def test_a_joint_stage_costs_its_tasks_the_largest_batch_of_theirs():
     assert {task.name: n for task, n in joint.items()} == alone | {"squad1": 4 * alone["squad1"]}
     halved = cost.train_tokens(Run(path="mnli+squad1", scale="small", steps="single"), set())
     assert 2 * halved == sum(joint.values())
+    nine = Run("+".join(INTERMEDIATES), "micro", steps="single")  # of 200 steps each takes 22.2
+    assert cost.train_tokens(nine, set()) >= 200 * 16 * 96
 
 
 def test_bigger_scales_cost_more():

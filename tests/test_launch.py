@@ -8,13 +8,14 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import nbformat
 import papermill
 import pytest
 
 from xit_core.design.run import DEFAULTS, Run
-from xit_core.design.scales import SCALES
+from xit_core.design.scales import SCALES, own_scale
 from xit_core.ledger import predictions, results
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import ROOT
@@ -247,11 +248,27 @@ def test_a_damaged_notebook_or_row_is_not_done(notebook, damage):
 def test_a_run_that_gives_other_scores_when_it_is_executed_again_says_so_and_changes_no_row(notebook):
     notebook(AGAIN.replace("VALUE", "50.0"))
     launch.execute("xnli")
-    before = results.row_file(Run("xnli")).read_bytes()
-    notebook(AGAIN.replace("VALUE", "51.0"))
-    with pytest.raises(Bad, match="executed again it has other scores than the ledger says"):
-        launch.again(launch.job("xnli"))
-    assert results.row_file(Run("xnli")).read_bytes() == before
+    run = Run("xnli")
+    before, told = results.row_file(run).read_bytes(), predictions.predictions(run)
+    notebook(AGAIN.replace("VALUE", "51.0").replace('"prediction": 1', '"prediction": 2'))
+    for _ in range(2):  # with the predictions that it had, and without any
+        with pytest.raises(Bad, match="executed again it has other scores than the ledger says"):
+            launch.again(launch.job("xnli"))
+        assert results.row_file(run).read_bytes() == before
+        if file := predictions.predictions_file(run):
+            assert predictions.predictions(run) == told
+            file.unlink()
+    assert not predictions.predictions_file(run)
+
+
+def test_an_analysis_and_a_run_with_an_encoder_of_ones_own_are_executed_again(notebook):
+    notebook(AGAIN.replace("VALUE", "50.0"))
+    assert launch.is_notebook(launch.again(launch.job("xnli")))
+    own = own_scale(SCALES["smoke"], replace(SCALES["smoke"].encoder, name="mine", revision="0" * 8))
+    launch.execute("xnli", scale=own.name)
+    assert launch.is_notebook(launch.again(launch.job("xnli", scale=own.name)))
+    notebook("print(1)")
+    assert launch.is_notebook(launch.again(launch.job("analysis")))
 
 
 def cells(path, kind="code"):

@@ -22,7 +22,7 @@ from xit_core.design.run import Run
 from xit_core.ledger import factored, merge, publish, results, volumes
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import ROOT
-from xit_core.report import export, pages
+from xit_core.report import compare, export, pages
 from xit_core.report.view import View
 from xit_core.run import launch, workflow
 
@@ -165,6 +165,15 @@ def test_a_row_that_is_published_is_not_written_again():
     assert not results.row_file(ONE).exists() and file.read_bytes() == before
     with pytest.raises(Bad, match=r"main-smoke\.jsonl\.xz: the ledger holds other scores .* never over"):
         results.write(old | {"items": [1.0]})
+
+
+def test_a_damaged_volume_ends_a_comparison_whatever_else_is_there():
+    enter(ONE, TWO)
+    file = published()
+    enter(STAGE)
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(Bad, match="damaged"):
+        compare.read_side(results.results_dir(), "smoke")
 
 
 def test_a_working_row_that_contradicts_a_published_one_is_neither_used_nor_published(capsys):

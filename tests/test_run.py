@@ -193,6 +193,13 @@ def test_a_recipe_has_what_a_scale_says_of_its_own_tasks_alone():
     assert Run("panx", changed).id == other.id and Run("pawsx", changed).id != Run("pawsx", small).id
 
 
+def test_a_target_is_trained_for_the_epochs_that_it_declares():
+    mnli = TASKS["mnli"]
+    assert (TASKS["xnli"].epochs, mnli.epochs) == (2, 3)
+    assert Run("xnli", "paper").alone({mnli: 392702}) == {mnli: 2 * 12272}
+    assert Run("mnli", "paper").alone({mnli: 392702}) == {mnli: 3 * 12272}
+
+
 def test_a_target_alone_is_trained_as_the_one_that_it_shares_the_training_with():
     alone, shared = Run("shift_gum", "small"), Run("udpos", "small")
     assert alone.recipe["steps_of"] == shared.recipe["steps_of"] == [["udpos", 150]]

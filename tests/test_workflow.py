@@ -25,7 +25,7 @@ from xit_core.design.scales import SCALES
 from xit_core.ledger import predictions, results
 from xit_core.machine import places as places_module
 from xit_core.machine.errors import Bad
-from xit_core.report import cost
+from xit_core.report import cost, questions
 from xit_core.run import clock, direct, launch, profiles, watch, workflow
 from xit_core.run.clock import Clock, Over
 
@@ -202,7 +202,7 @@ def test_a_study_of_fewer_seeds_is_a_part_of_it(quick, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("seeds", [0, 1, 2])
-@pytest.mark.parametrize("study", studies.STUDIES)
+@pytest.mark.parametrize("study", ["main", *questions.QUESTIONS])
 def test_the_command_of_an_execution_makes_its_runs_and_no_others(study, seeds):
     jobs = launch.jobs(studies.runs(study, SCALES["micro"], seeds))
     assert all(launch.job(**job.parameters).id == job.id for job in jobs)

@@ -56,8 +56,8 @@ def by_hypothesis(rows: list[Row], lang: str, n: int) -> list[Row]:
 
 
 def carried(rows: list[Row], lang: str, n: int, misleads: Callable[[Row], float]) -> list[Row]:
-    """The rows in a language whose English ones mislead most, as many of each label (one at
-    least), in their order.
+    """The rows in a language whose English ones mislead most, as many of each label, one at least, in
+    their order.
 
     Raises: Bad where a language's rows are not parallel to the English ones.
     """

@@ -284,7 +284,7 @@ def _mirrored(task: Task, place: Place) -> Presence | None:
         problem = "not what the manifest lists" if file.is_file() else "listed, but not there"
         advice = f"damaged: {file.name} is {problem}; copy it again"
         return Presence(advice, licence=entry["licence"])
-    notes = [entry["note"]] * stands_in(entry) + others
+    notes = [entry["note"] or "derived"] * stands_in(entry) + others
     extent = {"yes": "complete"}.get(entry["complete"], entry["complete"])
     state = _compared(int(entry["rows"]), place, extent)
     return Presence(state, int(entry["rows"]), entry["sha256"], "; ".join(notes), entry["licence"])

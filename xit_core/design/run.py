@@ -57,7 +57,7 @@ def joint_steps(alone: dict[Task, int], rule: str) -> int:
     """
     if rule != SINGLE:
         return sum(alone.values())
-    labelled = [steps for task, steps in alone.items() if task.role != TEXT.role]
+    labelled = [steps for task, steps in alone.items() if task.role != TEXT.role] or [*alone.values()]
     return round(sum(labelled) / len(labelled))
 
 
@@ -226,12 +226,16 @@ class Run:
     def alone(self, rows: dict[Task, int]) -> dict[Task, int]:
         """Optimiser steps that each task of its last training takes alone, with batches of that training.
 
-        `rows`: of each task, its rows to train on.
+        `rows`: of each task, its rows to train on. The epochs are a target's own, which may be others than
+        those of the task that trains it.
         """
         target, cap = bool(self.target), 0 if self.target else self.scale.cap
         share = 1.0 if target else self.share
         fixed = {task: math.ceil(share * self.scale.steps_for(task.name, target)) for task in rows}
-        epochs = {task: task.epochs * -(-min(n, cap or n) // self.batch) for task, n in rows.items()}
+        epochs = {
+            task: (self.target or task).epochs * -(-min(n, cap or n) // self.batch)
+            for task, n in rows.items()
+        }
         return {task: fixed[task] or epochs[task] for task in rows}
 
     @property

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..design.run import Run
@@ -31,6 +32,20 @@ def predictions_files(run: Run) -> list[Path]:
         for file in (predictions_place(run), predictions_place(run).with_suffix(".jsonl"))
         if file.is_file()
     ]
+
+
+@contextmanager
+def kept_unless_equal(runs: Iterable[Run]) -> Iterator[None]:
+    """Within the block predictions of some runs may be written anew; where it raises, they are as before."""
+    before = {file: file.read_bytes() for run in runs for file in predictions_files(run)}
+    try:
+        yield
+    except BaseException:
+        for file in (file for run in runs for file in predictions_files(run) if file not in before):
+            file.unlink()
+        for file, content in before.items():
+            files.write_whole(file, lambda part, content=content: part.write_bytes(content))
+        raise
 
 
 def write_predictions(run: Run, predictions: list[dict]) -> str:

@@ -156,7 +156,7 @@ def run_of_row(row: dict) -> Run | None:
     """
     try:
         run = Run(**{name: row[name] for name in RUN_FIELDS})
-    except Bad:
+    except (Bad, KeyError):  # a row of before it had all fields
         return None
     return run if run.id == row["id"] else None
 
@@ -192,11 +192,16 @@ def rows(scale: str | None = None) -> list[dict]:
 
     Raises: Bad for a damaged volume, without which a whole study would be missing.
     """
+    return whole(scale).rows
+
+
+def whole(scale: str | None = None) -> Survey:
+    """What `survey` finds. Raises: Bad, as `rows`."""
     surveyed = survey(scale)
     for line, file in zip(surveyed.damaged, surveyed.files, strict=True):
         if volumes.scale_of(file):
             raise Bad(line)
-    return surveyed.rows
+    return surveyed
 
 
 def survey(scale: str | None = None) -> Survey:

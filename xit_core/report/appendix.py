@@ -61,7 +61,11 @@ BLANK_PROVENANCE = {"commit": "", "clean": True, "device": "–", "seconds": 0.0
 def data_tables(view: View) -> str:
     """The data that the runs actually read: rows, content hashes, sources, stand-ins."""
     data = pd.DataFrame(
-        [BLANK_DATA | part for row in view.rows for part in row["provenance"].get("data", [])]
+        [
+            BLANK_DATA | part | {"translated": row["lang"]}
+            for row in view.rows
+            for part in row["provenance"].get("data", [])
+        ]
     )
     if data.empty:
         return EMPTY
@@ -78,7 +82,10 @@ def data_tables(view: View) -> str:
 
 
 def data_line(task: str, split: str, stand_in: bool, licence: str, part: pd.DataFrame) -> list[str]:
-    """The cells of a split of a task. `part`: a line for each language, or for each of its files."""
+    """The cells of a split of a task. `part`: a line for each language, for each of its files, and for each
+    draw of their rows, of which the largest counts; those in translation are others.
+    """
+    largest = part.loc[part.groupby(["source", "lang", "translated"]).rows.idxmax()]
     source, differing = _shared(set(part.source))
     several = part.groupby("lang").source.transform("nunique") > 1
     files = zip(part.lang, part.source, several, strict=True)
@@ -86,8 +93,8 @@ def data_line(task: str, split: str, stand_in: bool, licence: str, part: pd.Data
     hashes = [
         f"{name}&nbsp;<code>{sha[:10]}</code>" for name, sha in sorted(zip(names, part.sha256, strict=True))
     ]
-    cells = ["yes" if stand_in else "no", _happened(part), folded(hashes, of="hashes"), source, licence]
-    return [f"`{task}`", split, count(part.groupby(["source", "lang"]).rows.max().sum()), *cells]
+    cells = ["yes" if stand_in else "no", _happened(largest), folded(hashes, of="hashes"), source, licence]
+    return [f"`{task}`", split, count(largest.rows.sum()), *cells]
 
 
 # defaults for fields that are missing in what a row says of its data

@@ -107,7 +107,7 @@ def scales_of(folder: Path) -> list[str]:
 def read_side(folder: Path, scale: str) -> Side:
     """What a ledger holds of a scale. Raises: Bad for a damaged volume, or no usable row."""
     with reading(folder):
-        found = results.survey(scale)
+        found = results.whole(scale)
         if not found.rows:
             why = f"no row of scale {scale!r} that can be used ({found.left_out})"
             raise Bad(f"{folder} has {why}; name another ledger")

@@ -1,5 +1,6 @@
 """The cost of a study: tokens, FLOP and time of every run, and the disk space for checkpoints."""
 
+import math
 import statistics
 from dataclasses import dataclass, field
 
@@ -164,7 +165,8 @@ def tokens_by_task(run: Run) -> dict[Task, int]:
     known = {task: rows_of(task, task.train) or cap for task in run.trained_on}
     alone = run.alone({task: min(rows, cap or rows) for task, rows in known.items()})
     part = joint_steps(alone, run.steps) / max(1, sum(alone.values()))
-    return {task: round(part * n) * run.batch * run.scale.longest(task.kind) for task, n in alone.items()}
+    of_step = {task: run.batch * run.scale.longest(task.kind) for task in alone}
+    return {task: math.ceil(part * n * of_step[task]) for task, n in alone.items()}
 
 
 def eval_tokens(run: Run) -> int:

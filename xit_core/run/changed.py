@@ -15,8 +15,9 @@ from ..ledger import predictions, results, volumes
 from ..machine.errors import Bad
 from ..machine.provenance import digests, digests_of
 
-ROOMS = ("data", "metrics", "model", "phases", "score")  # their code decides scores,
-APART = ("data.inventory", "data.parcel", "metrics.submission", "model.own")  # but for what no run reads
+ROOMS = ("data", "metrics", "model", "phases", "score")  # their code decides scores
+# but no run loads these
+APART = ("data.inventory", "data.parcel", "metrics.submission", "model.own")
 WORLD = micro.__name__.rpartition(".")[-1]  # and this where the data are generated
 
 

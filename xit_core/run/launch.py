@@ -183,9 +183,9 @@ def execute(what: Job | str, **given: str | int) -> Path:
 def again(todo: Job) -> Path:
     """Execute a finished job once more, in a temporary ledger, and compare its scores with the ledger's.
 
-    New predictions are written, unless they differ; an existing executed notebook is not replaced. Returns
-    the notebook's file. Raises: Bad when a run now has other scores than in the ledger; otherwise as
-    `execute`.
+    New predictions are written; those of other scores are not kept. An existing executed notebook is not
+    replaced. Returns the notebook's file.
+    Raises: Bad when a run now has other scores than in the ledger; otherwise as `execute`.
     """
     before = [results.read(run) for run in todo.runs]
     if None in before or not todo.runs:  # make missing rows in the real ledger, not in the temporary one
@@ -194,17 +194,20 @@ def again(todo: Job) -> Path:
         return todo.output
     check_places(todo)
     export_environment()
-    kept = {file: file.read_bytes() for run in todo.runs for file in predictions.predictions_files(run)}
-    with tempfile.TemporaryDirectory(dir=runs_dir(), prefix="again-") as folder, elsewhere(Path(folder)):
-        notebook = execute(todo).read_text(encoding="utf-8")
-        rows = [results.read(run) for run in todo.runs]
-    for pair in zip(before, rows, strict=True):
-        if pair[0] and results.differ(*pair):
-            for file, content in kept.items():
-                file.write_bytes(content)
-            reason = environments_differ([*pair]) or "in the same environment"
-            raise Bad(f"{pair[0]['id']}: executed again it has other scores than the ledger says; {reason}")
+    with predictions.kept_unless_equal(todo.runs):
+        with tempfile.TemporaryDirectory(dir=runs_dir(), prefix="again-") as folder, elsewhere(Path(folder)):
+            notebook = execute(todo).read_text(encoding="utf-8")
+            rows = [results.read(run) for run in todo.runs]
+        for pair in zip(before, rows, strict=True):
+            refuse_other_scores(*pair)
     return todo.output if is_notebook(todo.output) else write_text(todo.output, notebook)
+
+
+def refuse_other_scores(before: dict | None, now: dict) -> None:
+    """Check that a run that was executed again has the scores that it had. Raises: Bad."""
+    if before and results.differ(before, now):
+        reason = environments_differ([before, now]) or "in the same environment"
+        raise Bad(f"{before['id']}: executed again it has other scores than the ledger says; {reason}")
 
 
 def is_notebook(notebook: Path) -> bool:

@@ -129,7 +129,7 @@ def seed_by_seed(scale: Scale, declared: dict[str, int], plan: list[tuple[str, d
     return list(dict.fromkeys([Run(PRETRAINED, scale), *runs]))
 
 
-def both(pairs: "Sequence[Pair]") -> tuple[str, ...]:
+def both_sides(pairs: "Sequence[Pair]") -> tuple[str, ...]:
     """The tasks of pairs: the targets, then what each is compared with."""
     return (*inside(pairs), *(outside for _, outside in pairs))
 

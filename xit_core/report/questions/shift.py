@@ -11,7 +11,7 @@ from ...design.run import PER_ROW, SINGLE, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from . import Question, both, inside, joint, learned, on_pairs, seed_by_seed, singles, target_gates
+from . import Question, both_sides, inside, joint, learned, on_pairs, seed_by_seed, singles, target_gates
 
 if TYPE_CHECKING:
     from ..contrasts import Cell, Ledger, Source, Weights
@@ -52,7 +52,7 @@ def runs(scale: Scale) -> list[Run]:
     """Seed by seed: nothing, each task alone and all jointly in as many steps, each on every target in both
     domains; in a constructed world also MNLI in the other domain, on XNLI alone.
     """
-    on = both(pairs(scale))
+    on = both_sides(pairs(scale))
     alone, together = (long_steps(scale), {}) if scale.world.made else ({}, {"steps": SINGLE})
     sources = [("", {}), *((name, alone) for name in singles(scale)), (joint(scale), together)]
     plan = [(path, fields) for source, fields in sources for path in paths(source, on)]

@@ -7,7 +7,7 @@ from ...design.run import PER_ROW, SUM, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TASKS
-from . import Question, both, inside, learned, on_pairs, seed_by_seed, target_gates
+from . import Question, both_sides, inside, learned, on_pairs, seed_by_seed, target_gates
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +76,7 @@ def runs(scale: Scale) -> list[Run]:
     """Seed by seed: no intermediate task, and each task at each size with fixed steps and, in a constructed
     world, with steps in proportion to its rows; each on every target and on its adversarial rows.
     """
-    on = both(pairs(scale))
+    on = both_sides(pairs(scale))
     plan = [(path, {}) for path in on]
     plan += [
         (path, {"size": size, "steps": usual(size, steps, scale)})
