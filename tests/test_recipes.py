@@ -25,6 +25,7 @@ NEEDED = (
     "constraints.txt",
     "pyproject.toml",
     "xit_core/cli.py",
+    "xit_core/run/kernel.py",
     ".ci/run",
     "tools",
 )

@@ -67,7 +67,7 @@ def run_of_id(name: str, ledger: results.Survey) -> Run:
         raise Bad(missing(name, ledger))
     if ledger_row["on"] not in EXPORTED:
         raise Bad(f"run {name!r} ends in {ledger_row['on']!r}; a submission has {', '.join(EXPORTED)}")
-    return Run(**results.named(ledger_row))
+    return results.run_of_row(ledger_row)  # of the rows of a survey, which all have one
 
 
 def missing(name: str, ledger: results.Survey) -> str:
