@@ -35,7 +35,7 @@ def predictions_files(run: Run) -> list[Path]:
 
 
 @contextmanager
-def kept_unless_equal(runs: Iterable[Run]) -> Iterator[None]:
+def restored_on_error(runs: Iterable[Run]) -> Iterator[None]:
     """Within the block predictions of some runs may be written anew; where it raises, they are as before."""
     before = {file: file.read_bytes() for run in runs for file in predictions_files(run)}
     try:

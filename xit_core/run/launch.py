@@ -194,7 +194,7 @@ def again(todo: Job) -> Path:
         return todo.output
     check_places(todo)
     export_environment()
-    with predictions.kept_unless_equal(todo.runs):
+    with predictions.restored_on_error(todo.runs):
         with tempfile.TemporaryDirectory(dir=runs_dir(), prefix="again-") as folder, elsewhere(Path(folder)):
             notebook = execute(todo).read_text(encoding="utf-8")
             rows = [results.read(run) for run in todo.runs]

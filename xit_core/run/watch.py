@@ -42,8 +42,7 @@ class Watch:
 
     def state(self, job: launch.Job) -> str:
         """done, waiting, running or failed."""
-        # a notebook may be left of rows that are to be made anew
-        if job.output.is_file() and all(file.is_file() for file in job.rows):
+        if job.output.is_file():
             return "done"
         if not self.log(job).is_file():
             return "waiting"

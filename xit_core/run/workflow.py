@@ -71,7 +71,6 @@ def run_study(
     with study_lock(scale) as lock:
         for job in pending:
             remove_traces(job, logs)
-        analysis.output.unlink(missing_ok=True)
         plan = graph(pending, clock, None if place.here else profiles.needs(study, scale))
         seen = Watch(pending, logs, tidier(runs) if tidy else lambda: None)
         snakemake(seen, plan, options, place.here, lock, clock)
@@ -95,7 +94,10 @@ def is_newer(analysis: launch.Job, jobs: list[launch.Job]) -> bool:
 
 
 def remove_traces(job: launch.Job, logs: Path) -> None:
-    """Delete what an earlier attempt left: its log, and the unfinished notebook of one that was killed."""
+    """Delete what an earlier attempt left: its log, a notebook that is damaged or whose rows are gone, and
+    the unfinished one of an attempt that was killed.
+    """
+    job.output.unlink(missing_ok=True)
     (logs / f"{job.id}.log").unlink(missing_ok=True)
     for part in job.output.parent.glob(f".{job.id}.*.partial.ipynb"):
         part.unlink(missing_ok=True)
