@@ -142,9 +142,8 @@ def test_the_front_page_shows_what_the_claims_say(tmp_path):
         markdown.number(first[key], "+,.1f") in text for key in ("estimate", "joint_low", "joint_high")
     )
     assert f"of 10 claims {sum(row['direction'] == 'holds' for row in table[:10])} hold" in text
-    assert (
-        "With XLM-R Large, the encoder of the paper (`paper`), the study has not been run; it would" in text
-    )
+    where = "With XLM-R Large, the encoder of the paper (`paper`), the study has not been run"
+    assert f"{where}, and what it costs has not been measured" in text
 
 
 def test_an_open_answer_says_why_its_interval_is_wide():
@@ -156,7 +155,7 @@ def test_an_open_answer_says_why_its_interval_is_wide():
     view.sensitivity = {"squad": told}
     text = front.answer([view])
     assert claim_pages.by_seed(view.claims[0], view) in text
-    assert "For this claim alone it would be [−9.0, +12.0], and with the seed noise of its own" in text
+    assert "For this claim alone the interval would be [−9.0, +12.0], and with seed variance" in text
     view.sensitivity = {"squad": told[:2]}  # all others lend the same
     assert "Why so wide?" not in front.answer([view])
     view.sensitivity, view.claims[0]["direction"] = {"squad": told}, "holds"
@@ -538,12 +537,13 @@ def test_figures_of_trainings_are_named_by_what_they_show():
         "The loss goes from 4.5 to 2.5 nats."
     )
     several = [trained("mnli", 1.0, 0.5), trained("qqp", 1.0, 1.5), {"path": "squad1"}]
-    assert chapters.losses_in_words(several) == "The loss falls in 1 of 2 trainings."
+    assert chapters.losses_in_words(several) == "The loss falls by a tenth or more in 1 of 2 trainings."
     assert chapters.losses_in_words([]) == chapters.dose_in_words([]) == performance.reached([]) == ""
     rows = synthetic.fill("smoke")
     frame = View("smoke").frame
     assert re.fullmatch(
-        r"Raw retrieval ends below its start in \d of 2 trainings.", chapters.dose_in_words(rows)
+        r"Raw retrieval ends a point or more below its start in \d of 2 trainings.",
+        chapters.dose_in_words(rows),
     )
     told = chapters.languages_in_words(frame)
     low, high = re.fullmatch(

@@ -20,6 +20,7 @@ from xit_core.report import (
     claims,
     contrasts,
     findings,
+    gates,
     markdown,
     published,
     rules,
@@ -682,9 +683,13 @@ def test_an_interval_is_told_with_the_seed_noise_of_fewer_trainings(view):
     assert not [way for way in view.sensitivity["best"] if way.low is not None]
 
 
-def test_the_page_of_a_claim_says_the_range_and_changes_with_one_score(view, tmp_path):
+def test_the_page_of_a_claim_says_the_range_and_changes_with_one_score(view, tmp_path, monkeypatch):
+    ways = [way for way in view.sensitivity["squad"] if way.low is None]
+    monkeypatch.setattr(claim_pages, "NOTICED", sorted(abs(way.change) for way in ways)[len(ways) // 2])
     before = claim_pages.sections([view], tmp_path)["claims/squad.md"]
-    assert "counted in other ways, give" in before and "without `panx`" in before
+    listed = [way.name for way in ways if abs(way.change) >= claim_pages.NOTICED]
+    assert "give estimates from" in before and all(f"| {name} |" in before for name in listed)
+    assert f"{len(ways) - len(listed)} more change it by less" in before and 0 < len(listed) < len(ways)
     row = next(
         row for row in view.rows if (row["source"], row["on"], row["lang"]) == ("squad1", "panx", "en")
     )
@@ -693,4 +698,35 @@ def test_the_page_of_a_claim_says_the_range_and_changes_with_one_score(view, tmp
     other.rows = [each | {"scores": scores} if each["id"] == row["id"] else each for each in view.rows]
     other.findings = view.findings
     after = claim_pages.sections([other], tmp_path)["claims/squad.md"]
-    assert "counted in other ways, give" in after and after != before
+    assert "give estimates from" in after and after != before
+
+
+def test_a_gain_is_told_apart_on_targets_with_the_same_kind_of_head(view):
+    row = view.claims[0]
+    told = claim_pages.by_kind(row, view)
+    spans = [t for t in row["targets"] if TASKS[t].kind == TASKS["squad1"].kind]
+    rest = [t for t in row["targets"] if t not in spans]
+    assert told.startswith("On `xquad`, `mlqa`, `tydiqa`, whose head") and spans == [
+        "xquad",
+        "mlqa",
+        "tydiqa",
+    ]
+    for targets in (spans, rest):
+        assert f" is {markdown.number(by_hand(view, targets=targets), '+,.1f')} [" in told
+    assert claim_pages.by_kind(view.claims[4], view) == ""  # of a claim about several trainings
+    assert claim_pages.by_kind(view.claims[2] | {"estimate": None}, view) == ""
+
+
+def test_the_training_that_lends_most_noise_is_named_where_it_is_not_learned(view, monkeypatch):
+    pool = view.ledger.pool([1, 2, 3], view.ledger.targets)
+    spread = {source: means.std(ddof=1) for source, means in zip(pool.sources, pool.means, strict=True)}
+    least, most = (of(spread, key=spread.get) for of in (min, max))
+    told = claim_pages.spread_in_words(view)
+    for source in (least, most):
+        assert f"{spread[source]:.2f} ({claim_pages.named(view, source)})" in told
+    found = gates.gates(view.ledger).stages
+    assert list(claim_pages.over_seeds(view)) == sorted(spread, key=spread.get)
+    for passed in (True, False):
+        monkeypatch.setitem(found, most, gates.Gate(passed, "made up"))
+        assert bool(claim_pages.widest(view)) is not passed
+    assert claim_pages.named(view, most) in claim_pages.widest(view)

@@ -393,7 +393,7 @@ def test_what_is_said_before_every_run_is_there_is_no_answer():
         ". But checks that were added later, and decide nothing, fail: single tasks: 4 of 9."
     )
     views = {name: told_view(question, wide, True) for name in question.scales}
-    assert "Widened to cover all answers together, 1 would" in question_pages.alone([question], views)
+    assert "questions, zero lies in the interval of 1." in question_pages.alone([question], views)
     wide[0]["verdict"] = "not testable"
     assert question_pages.failing(wide[0]) == "a gate fails: single tasks: 4 of 9"
     for row in adapters_ledger(lambda run: 0.0):
@@ -423,7 +423,7 @@ def test_what_qualifies_an_answer_stands_with_it():
     literal = replace(question, literal=(found[2]["name"], found[0]["name"]))
     cells = [question_pages.interval_cell(row) for row in found]
     assert question_pages.literally(literal, found) == (
-        f"taken at its word, the question asks for *{found[0]['name']}: {cells[0]}, above zero*; and for "
+        f"taken literally, the question asks for *{found[0]['name']}: {cells[0]}, above zero*; and for "
         f"*{found[2]['name']} ‡: {cells[2]}, {question_pages.side(found[2])}*"
     )
 
@@ -433,7 +433,7 @@ def test_other_readings_are_folded_on_the_front_page_and_their_sides_are_counted
     blank = {"estimate": 1.0, "low": 0.5, "high": 1.5, "detectable": 2.0, "verdict": "yes"}
     found = [blank | {"name": name} for name in ("a", "b")] + [blank | {"name": "c", "verdict": "open"}]
     told = question_pages.readings(question, found + [blank | {"name": "not measured", "estimate": None}])
-    assert "<summary>3 other readings: 2 above zero, 1 open</summary>at its word: a: +1.0 [" in told
+    assert "<summary>3 other readings: 2 above zero, 1 open</summary>taken literally: a: +1.0 [" in told
     assert "<br>b: " in told and "<br>c: " in told and "not measured" not in told
     assert "<summary>another reading: above zero</summary>" in question_pages.readings(question, found[:1])
     assert question_pages.readings(question, []) == ""
@@ -447,7 +447,7 @@ def test_an_answer_that_is_not_finished_says_so_before_anything_else():
     told = question_pages.short_answer(question, view)
     assert told.startswith(
         "**At `micro`, a simulation (adversarial rows by construction): not finished, and no answer; so "
-        "far.** Taken at its word, the question asks for *Spearman"
+        "far.** Taken literally, the question asks for *Spearman"
     )
     assert "By the contrast that was fixed as the answer, **yes**: *drop per doubling" in told
     assert question_pages.alone([question], {name: view for name in question.scales}).count(".") == 2

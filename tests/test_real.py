@@ -162,8 +162,21 @@ def test_a_change_is_counted_from_the_encoder_before_training():
         if line.startswith("| mnli")
     )
     cells = [cell.strip() for cell in line.split("|")[2:-1]]
-    assert cells[::2] == ["26.0", "36.0", "13.0"]
-    assert [cell.split("\N{NO-BREAK SPACE}")[0] for cell in cells[1::2]] == ["+6.0", "+6.0", "+3.0"]
+    assert cells[::2] == ["26.0", "36.0", "13.0", "0.0"]  # the last of the last layer
+    assert [cell.split("\N{NO-BREAK SPACE}")[0] for cell in cells[1::2]] == ["+6.0", "+6.0", "+3.0", "−6.0"]
+
+
+def test_where_seeds_are_far_apart_each_is_shown():
+    assert chapters._moved(80.0, pd.Series([2.0, 2.2, -70.0])) == ("58.1", "+2.0, +2.2, −70.0")
+    assert (
+        chapters._moved(80.0, pd.Series([2.0, 2.2, 2.4]))[1] == "+2.2\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.5"
+    )
+
+
+def test_the_published_scores_of_the_large_encoder_are_those_that_one_table_quotes():
+    assert published.xtreme_test("xnli") == 79.2 and published.xtreme_test("bucc") is None
+    assert published.xtreme_test("xquad") == pytest.approx((60.8 + 76.6) / 2)
+    assert {t for t in TARGETS if published.xtreme_test(t) is None} == {"bucc", "tatoeba"}
 
 
 def test_a_language_has_its_score_and_gains_in_every_task_as_means_over_seeds():

@@ -5,19 +5,23 @@ import re
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from ..design.scales import PIVOT
-from ..design.tasks import nine
+from ..design.tasks import TASKS, nine
 from . import claims, plots, published
 from .cells import ends_in_words, estimate_cell, is_clear_on_average, marked, state, verdict_cell
 from .claims import MEASURED
-from .contrasts import BASELINE, Short, versus
+from .contrasts import BASELINE, Short, Source, versus
 from .figures import figure
 from .gates import Gate, gates
 from .markdown import SIGNED, end, hidden, markdown_table, minus, number, small, with_interval
+from .rules import LIMITS
 from .sensitivity import AS_JUDGED, Variant
-from .stats import SEEDS, Interval, homogeneity, residuals
+from .stats import SEEDS, Interval
 from .view import EMPTY, View
 
+NOTICED = 0.3  # points by which another way to count must change an estimate to be listed
 MANY = 9  # published values that are shown without being folded
 ADDRESS = re.compile(r"https?://[^\s,;)]*[^\s,;).:]")
 VERDICTS = ["scale", "estimate [95 %, all claims together]", "detectable", "verdict", "note"]
@@ -50,6 +54,18 @@ def sections(shown: list[View], out: Path) -> dict[str, str]:
     return texts
 
 
+def detectable(shown: list[View]) -> str:
+    """A table of the smallest effect that each measured claim would have found at each scale, in points."""
+    views = [view for view in shown if any(row["detectable"] is not None for row in view.claims)]
+    if not views:
+        return EMPTY
+    lines = [
+        [claim.number, claim.says, *(number(view.claims[i]["detectable"]) for view in views)]
+        for i, claim in enumerate(claims.CLAIMS[:MEASURED])
+    ]
+    return small(markdown_table(["#", "claim", *(f"`{view.scale}`" for view in views)], lines))
+
+
 def worked_example(shown: list[View]) -> str:
     """A verdict step by step: the first measured claim, at the most real of the scales that measured it."""
     rows = [row for view in shown for row in view.claims[:MEASURED] if row["low"] is not None]
@@ -79,15 +95,41 @@ def worked_example(shown: list[View]) -> str:
     return "".join(f"{i}. {step}\n" for i, step in enumerate(steps, start=1)) + "\n"
 
 
+def is_of_one_training(row: dict) -> bool:
+    """Whether a claim is about the gain of one training over the baseline, and is measured."""
+    is_gain = claims.ESTIMANDS.get(row["id"]) == claims.GAIN and len(row["tasks"]) == 1
+    return is_gain and row["estimate"] is not None
+
+
 def by_seed(row: dict, view: View) -> str:
     """The estimate of a claim about one training seed by seed, as a sentence; "" for other claims."""
-    if row["estimate"] is None or claims.ESTIMANDS.get(row["id"]) != claims.GAIN or len(row["tasks"]) != 1:
+    if not is_of_one_training(row):
         return ""
     cells, ours = view.ledger.cells, (row["tasks"][0], PIVOT)
     keys = [((*ours, target), (*BASELINE, target)) for target in row["targets"]]
     seeds = sorted(set.intersection(*(set(cells[key]) for pair in keys for key in pair)))
     gains = [sum(cells[a][s].score - cells[b][s].score for a, b in keys) / len(keys) for s in seeds]
     return f"Seed by seed the difference is {', '.join(number(gain, SIGNED) for gain in gains)}. "
+
+
+def by_kind(row: dict, view: View) -> str:
+    """The estimate of a claim about one training on the targets that have the same head as its task, and on
+    the others, as a sentence; "" for other claims, and where either group is empty.
+    """
+    if not is_of_one_training(row):
+        return ""
+    task = TASKS[row["tasks"][0]]
+    alike = [target for target in row["targets"] if TASKS[target].kind == task.kind]
+    others = [target for target in row["targets"] if target not in alike]
+    if not alike or not others:
+        return ""
+    near, far = (view.ledger.gap(versus((task.name, PIVOT), BASELINE, on)) for on in (alike, others))
+    named = ", ".join(f"`{target}`" for target in alike)
+    return (
+        f"On {named}, whose head is of the same kind as that of `{task.name}`, the difference is "
+        f"{with_interval(near.mean, near.low, near.high)}; on the others it is "
+        f"{with_interval(far.mean, far.low, far.high)}. "
+    )
 
 
 def intervals(variants: list[Variant]) -> dict[str, str]:
@@ -125,17 +167,19 @@ def _changes(rows: list[dict]) -> str:
 def change(row: dict) -> str:
     """What would change the verdict of a measured claim, in words."""
     if row["direction"] == "not testable":
-        return "an encoder, or a dose, with which what the note names is learned."
+        return "a stronger encoder or more training steps, so that what the note names is learned."
     if is_clear_on_average(row):
+        limit = LIMITS.get(row["id"], 0.0)
+        side = "above" if row["low"] > limit else "below"
         return (
-            "less noise in each task: the mean over the tasks is clear, but the verdict asks about them one "
-            "by one, corrected for asking so often."
+            f"smaller variance in each task: the mean over the tasks is clearly {side} {limit:g}, but the "
+            "verdict asks about them one by one, corrected for asking so often."
         )
     if row["direction"] == "open":
         return (
-            "less noise in the trainings that its interval reads. Tested alone, a true "
-            f"difference of {number(row['detectable'])} points would have been found in eight of ten such "
-            "studies; corrected for the other claims, it takes more."
+            "smaller seed variance in the trainings that its interval reads, or more seeds of all of them. "
+            f"Tested alone, a true difference of {number(row['detectable'])} points would have been found in "
+            "eight of ten such studies; corrected for the other claims, it takes more."
         )
     if row["id"] in claims.TASK_BY_TASK:
         return "other gains of single tasks: the verdict asks about them one by one."
@@ -155,8 +199,10 @@ def _forest(claim: claims.Claim, shown: list[View], out: Path) -> str:
 
 
 def _by_seed(row: dict, view: View) -> str:
-    """The estimate of a claim about one training seed by seed, as a paragraph of its section."""
-    told = by_seed(row, view)
+    """The estimate of a claim about one training seed by seed and by kind of target, as a paragraph of its
+    section.
+    """
+    told = by_seed(row, view) + by_kind(row, view)
     return f"At `{row['scale']}`: {told[0].lower()}{told[1:]}\n" if told else ""
 
 
@@ -261,7 +307,7 @@ def testable_section(view: View) -> str:
         for what, of in (("targets", found.targets), ("trainings", found.stages))
     )
     text = small(markdown_table(["", "what", "learned", "why"], lines))
-    return hidden(summary, text) + equal_spread(view)
+    return hidden(summary, text) + spread_in_words(view)
 
 
 def counted(found: dict) -> dict[str, int]:
@@ -275,20 +321,50 @@ def learned(gate: Gate) -> str:
     return {True: "yes", False: "no", None: "not known yet"}[gate.passed]
 
 
-def equal_spread(view: View) -> str:
-    """A sentence on whether the sources of a scale vary equally over the seeds; "" for too few."""
+def over_seeds(view: View) -> dict[Source, np.ndarray]:
+    """The mean over the targets of every source that has all of them, seed by seed, those that vary least
+    first; empty for fewer than two. These lend each other the noise that claims about the mean are judged by.
+    """
     try:
-        seeds = view.ledger.seeds({("", PIVOT, target) for target in view.ledger.targets})
+        seeds = view.ledger.seeds({(*BASELINE, target) for target in view.ledger.targets})
     except Short:
-        return ""
+        return {}
     pool = view.ledger.pool(seeds[:SEEDS], view.ledger.targets)
-    if len(pool.sources) < 2:
+    found = zip(pool.sources, pool.means, strict=True)
+    return dict(sorted(found, key=lambda each: each[1].std())) if len(pool.sources) > 1 else {}
+
+
+def spread_in_words(view: View) -> str:
+    """How much the means of the sources of a scale vary over the seeds, from the least to the most; "" where
+    there is nothing to compare.
+    """
+    if not (found := list(over_seeds(view).items())):
         return ""
-    p = homogeneity(residuals(pool.means))
+    ends = [
+        f"{number(means.std(ddof=1), ',.2f', 2)} ({named(view, source)})"
+        for source, means in (found[0], found[-1])
+    ]
     return (
-        f"That all {len(pool.sources)} sources vary equally over the seeds, in the mean over the targets: "
-        f"p = {p:.2g} (Bartlett).\n\n"
+        f"Over {SEEDS} seeds, the mean over the targets has a standard deviation from {' to '.join(ends)}, "
+        f"among the baseline and {len(found) - 1} intermediate trainings that have all targets.\n\n"
     )
+
+
+def widest(view: View) -> str:
+    """The training that lends the most noise to the others, if it is not learned, as a sentence; else ""."""
+    source, means = next(reversed(over_seeds(view).items()), (BASELINE, ()))
+    gate = gates(view.ledger).stages.get(source)
+    if gate is None or gate.passed is not False:
+        return ""
+    return (
+        f"The one that varies most is {named(view, source)}, which does not count as learned: its mean over "
+        f"the targets is {', '.join(map(number, means))} with the {len(means)} seeds. "
+    )
+
+
+def named(view: View, source: Source) -> str:
+    """A source as tables show it; the baseline by that word."""
+    return "the baseline" if source == BASELINE else f"`{view.ledger.shown(source)}`"
 
 
 def _sensitivity(variants: list[Variant], scale: str) -> str:
@@ -296,12 +372,14 @@ def _sensitivity(variants: list[Variant], scale: str) -> str:
     if not variants:
         return ""
     others = [each for each in variants if each.low is None]
-    lines = [[each.name, number(each.estimate, SIGNED), number(each.change, SIGNED)] for each in others]
-    told = f"give {ends_in_words(others)}" if others else "give the same estimate"
-    text = f"The same runs at `{scale}`, counted in other ways, {told}. These are not judged.\n\n"
-    if others:
+    told = f"estimates from {ends_in_words(others)}" if others else "the same estimate"
+    text = f"Other ways to score or average the same runs at `{scale}` give {told}. They are not judged.\n\n"
+    if moving := sorted((v for v in others if abs(v.change) >= NOTICED), key=lambda v: v.change):
+        lines = [[each.name, number(each.estimate, SIGNED), number(each.change, SIGNED)] for each in moving]
         table = small(markdown_table(["counted", "estimate", "change"], lines))
-        text += hidden(f"all {len(others)} ways at {scale}", table)
+        left = len(others) - len(moving)
+        rest = f"{left} more change it by less than {NOTICED:g} points.\n" if left else ""
+        text += hidden(f"{len(moving)} ways at {scale} that change it by {NOTICED:g} or more", table + rest)
     if whose := intervals(variants):
         said = "; ".join(f"{ends} {name}" for name, ends in whose.items())
         text += f"The interval (95 %) at `{scale}` is {said}.\n\n"

@@ -102,8 +102,9 @@ def told(view: View, briefly: bool = False) -> str:
         number(first[key], SIGNED) for key in ("estimate", "joint_low", "joint_high", "published")
     )
     return (
-        f"{where}, training on SQuAD first changed the average score by {mean} points, over the "
-        f"{len(first['targets'])} targets that it can learn; the interval, {low} to {high}, {_zero(first)}. "
+        f"{where}, training on SQuAD first{_more_steps(view)} changed the average score by {mean} points, "
+        f"over the {len(first['targets'])} targets that it can learn; the interval, {low} to {high}, "
+        f"{_zero(first)}. {claim_pages.by_kind(first, view)}"
         f"The number under test, claimed for XLM-R Large, is {claimed}.{_ways(view)} "
         f"[The evidence](#claim-{first['id']})."
     )
@@ -119,9 +120,15 @@ def _width(row: dict, view: View) -> str:
         return ""
     return (
         f"**Why so wide?** {claim_pages.by_seed(row, view)}The interval that is judged covers all claims "
-        "together, and borrows seed noise from other trainings. For this claim alone it would be "
-        f"{ends[AS_JUDGED]}, and {LEARNED_NOISE} {ends[LEARNED_NOISE]}."
+        f"together, and borrows seed noise from other trainings. {claim_pages.widest(view)}For this claim "
+        f"alone the interval would be {ends[AS_JUDGED]}, and {LEARNED_NOISE} {ends[LEARNED_NOISE]}."
     )
+
+
+def _more_steps(view: View) -> str:
+    """What the baseline does not have, where it is a number of steps."""
+    steps = view.declared.stage_steps
+    return f", for {steps:,} steps that the baseline does not take," if steps else ""
 
 
 def _zero(row: dict) -> str:
@@ -134,7 +141,7 @@ def _ways(view: View) -> str:
     ways = [each for each in view.sensitivity.get(CLAIMS[0].id, []) if each.low is None]
     if not ways:
         return ""
-    return f" Counted in other ways, the same runs give from {ends_in_words(ways)}."
+    return f" Other ways to score or to average the same runs give from {ends_in_words(ways)}."
 
 
 def _hours(view: View) -> str:
@@ -144,7 +151,7 @@ def _hours(view: View) -> str:
     hours = estimate.measure()[-1]
     if hours["value"]:
         return f"; it would take about {number(hours['value'])} GPU-hours"
-    return f"; it would take well over {number(hours['baseline_value'])} hours of one H200"
+    return ", and what it costs has not been measured"
 
 
 def sure() -> str:
@@ -160,7 +167,8 @@ def sure() -> str:
         f"**How sure?** Behind each estimate are at least {SEEDS} seeds. Intervals are at 95 %, over seeds "
         f"and test rows, and widened for all claims that are tested together.{kept} The "
         f"verdict follows from [a written rule](verdict) of {DATED}; rows of `micro` had been seen before, "
-        "of no other scale shown here."
+        "of no other scale shown here. One thing was changed since: what stands in at `small` for the joint "
+        "training in [claim 8](#claim-best), before that claim could be measured."
     )
 
 
@@ -240,7 +248,8 @@ def claim_lines(shown: list[View], plain: bool) -> tuple[list[list], list[list]]
         line = [row["number"], says, claimed_cell(row)]
         if row["number"] <= MEASURED:
             pairs = zip(shown, verdict_rows, strict=True)
-            measured.append([*line, *(_cell(r, plain) if view.rows else "not run yet" for view, r in pairs)])
+            cells = (_cell(r, view, plain) if view.rows else "not run yet" for view, r in pairs)
+            measured.append([*line, *cells])
         else:
             checked.append([*line, count(row["estimate"]), verdict(row, plain)])
     return measured, checked
@@ -252,10 +261,28 @@ def _measured_table(shown: list[View], lines: list[list]) -> str:
     return markdown_table(head, lines)
 
 
-def _cell(row: dict, plain: bool) -> str:
-    """A table cell with an estimate, its verdict and a link to its runs."""
+def _cell(row: dict, view: View, plain: bool) -> str:
+    """A table cell with an estimate, its verdict and, in the book, what the mean hides and a link to its
+    runs.
+    """
+    told = f"{estimate_cell(row)}<br>{verdict(row, plain)}"
+    if plain:
+        return told
     link = f'<br><a href="claims.html#runs-{row["id"]}-{row["scale"]}">{len(row["runs"])} runs</a>'
-    return f"{estimate_cell(row)}<br>{verdict(row, plain)}{link if row['runs'] and not plain else ''}"
+    return told + _mean_only(row, view) + (link if row["runs"] else "")
+
+
+def _mean_only(row: dict, view: View) -> str:
+    """That a mean is clear where the verdict is not, and the task without which it would be most different;
+    "" elsewhere.
+    """
+    if not is_clear_on_average(row):
+        return ""
+    without = {f"without `{task}`" for task in row["tasks"]}
+    found = [each for each in view.sensitivity.get(row["id"], []) if each.name in without]
+    most = max(found, key=lambda each: abs(each.change), default=None)
+    told = f"; {most.name.replace('`', '')} it is {number(most.estimate, SIGNED)}" if most else ""
+    return f'<br><span class="why">the mean is clear, but the claim is about each task{told}</span>'
 
 
 def verdict(row: dict, plain: bool) -> str:
@@ -264,11 +291,7 @@ def verdict(row: dict, plain: bool) -> str:
         return UNFINISHED
     number_word = row["magnitude"] if row["magnitude"] != row["direction"] else ""
     words = {"": row["direction"], "its number: ": number_word}
-    told = " · ".join(name + marked(word, plain) for name, word in words.items() if word)
-    return told + (MEAN_ONLY if is_clear_on_average(row) and not plain else "")
-
-
-MEAN_ONLY = '<br><span class="why">the mean is clear, but the claim is about each task</span>'
+    return " · ".join(name + marked(word, plain) for name, word in words.items() if word)
 
 
 def scale_line(view: View) -> str:

@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize, to_hex
 from ..design.tasks import TARGETS
 from ..ledger import results
 from . import plots
-from .markdown import SIGNED, number
+from .markdown import SIGNED, WIDE, number
 
 MEAN = "mean"  # the column of the mean over targets
 MIDDLE = (0.2, 0.8)  # the part of the palette on which black text is easy to read
@@ -64,10 +64,17 @@ def _cell(name: str, on: str, gains: pd.Series, limit: float) -> str:
     cell = f"{name}, mean of all targets" if on == MEAN else f"{name} on {on}"
     ends = f"; 95 % interval {number(mean - half, SIGNED)} to {number(mean + half, SIGNED)}" if many else ""
     more = f"{cell}: {number(mean, SIGNED)} points{ends}; {len(gains)} seed{'s' if many else ''}"
-    spread = f"<br><small>{f'±{half:,.1f}' if many else 'one seed'}</small>"
+    spread = f"<br><small>{_spread(gains, half)}</small>"
     return (
         f'<td style="background: {colour}; color: black" title="{more}">{number(mean, SIGNED)}{spread}</td>'
     )
+
+
+def _spread(gains: pd.Series, half: float) -> str:
+    """Half the interval of a cell; each seed where that is too wide to tell anything."""
+    if len(gains) < 2:
+        return "one seed"
+    return f"±{half:,.1f}" if half <= WIDE else ", ".join(number(gain, SIGNED) for gain in gains)
 
 
 def in_words(frame: pd.DataFrame) -> str:

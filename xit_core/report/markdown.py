@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 SIGNED = "+,.1f"
+WIDE = 25.0  # points; where half an interval over seeds is wider, the seeds are shown instead
 
 
 def number(value: float | None, form: str = ",.1f", digits: int = 1) -> str:

@@ -175,16 +175,20 @@ def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
     """
     scores = language_scores(frame[frame.lang != PIVOT])
     gains = gains_of(scores, ["on", "lang"])
-    whole = complete(scores)
-    english = [
-        n
-        for n in gains.index
-        if n in whole and (n == "multi-task" or n in TASKS and n != "mlm" and TASKS[n].train_lang == PIVOT)
-    ]
+    english = [name for name in gains.index if name in averaged(scores)]
     table = gains.loc[english].mean().rename("gain").reset_index().dropna()
     # a target with a single language has nothing to compare it with
     table = table[table.groupby("on").gain.transform("size") > 1]
     return table.assign(beyond=table.gain - table.groupby("on").gain.transform("mean"))
+
+
+def averaged(scores: pd.DataFrame) -> list[str]:
+    """The English intermediate trainings that are complete, over which the gain of a language is a mean."""
+    return [
+        name
+        for name in order(list(complete(scores)))
+        if name == "multi-task" or name in TASKS and name != "mlm" and TASKS[name].train_lang == PIVOT
+    ]
 
 
 def complete(scores: pd.DataFrame) -> set[str]:

@@ -52,9 +52,10 @@ def alone(asked: list[Question], views: dict[str, View]) -> str:
     weak = dict.fromkeys(str(q.number) for q, row in sided if is_weak(row))
     told = ["Each interval stands alone."]
     if touched:
-        told += [f"Widened to cover all answers together, {' and '.join(touched)} would have zero in it."]
+        inside = f"zero lies in the interval of {' and of '.join(touched)}"
+        told += [f"Corrected for asking {len(questions.QUESTIONS)} questions, {inside}."]
     if weak:
-        smaller = "smaller than what the design finds in eight of ten repetitions, and probably too large"
+        smaller = "smaller than the design can detect with 80 % power, so probably an overestimate"
         told += [f"The estimate of {' and of '.join(weak)} is {smaller}."]
     return " ".join([*told, f"{questions.LATER_MARK}: {questions.LATER_SAYS}."]) + "\n\n"
 
@@ -66,15 +67,22 @@ def answer_cell(question: Question, view: View) -> str:
         return missing(question, view)
     word = row["verdict"] if is_finished(question, view) else f"{UNFINISHED}; so far: {row['verdict']}"
     told = [
-        f"**{word}**{simulated(question, view)}",
+        f"**{word}**{simulated(question, view)}{uncorrected(row)}",
         f"{row['name']}: {interval_cell(row)}, {view.progress(question).seeds} seeds",
     ]
     return "<br>".join(told) + readings(question, others) + doubts(question, view, row, others)
 
 
+def uncorrected(row: dict) -> str:
+    """That an answer has a side alone, but not once it is corrected for the other questions; else ""."""
+    if row["verdict"] not in (questions.YES, questions.NO) or not row["wide"][0] <= 0 <= row["wide"][1]:
+        return ""
+    return ", before correction for the other questions"
+
+
 def readings(question: Question, others: list[dict]) -> str:
     """The other contrasts of the front page, folded: how many, and on which sides; "" without one."""
-    told = [f"at its word: {each}" for each in told_of(question.literal, question, others)]
+    told = [f"taken literally: {each}" for each in told_of(question.literal, question, others)]
     told += told_of(question.on_front, question, others)
     if not told:
         return ""
@@ -125,7 +133,7 @@ def failing(row: dict, before: str = "") -> str:
 def literally(question: Question, found: list[dict]) -> str:
     """The contrasts that take a question at its word, in words, where the answer does not; "" without one."""
     told = told_of(question.literal, question, found)
-    return f"taken at its word, the question asks for *{'*; and for *'.join(told)}*" if told else ""
+    return f"taken literally, the question asks for *{'*; and for *'.join(told)}*" if told else ""
 
 
 def simulated(question: Question, view: View) -> str:
@@ -316,7 +324,7 @@ def progress(question: Question, view: View) -> str:
     shared = count(questions.shared_runs(question, view.declared))
     return (
         f"{done} of {planned} runs are in the ledger; the design has {seeds} seeds{tested(question, view)}. "
-        f"{shared} of its runs are also part of other studies."
+        f"{shared} of the {planned} planned are also part of other studies."
     )
 
 

@@ -195,6 +195,7 @@ def factors(view: View, out: Path) -> str:
         return ""
     pieces = knows_pieces(view)
     seeds = f"{n} seeds" if (n := min(LEAST_SEEDS, view.frame.seed.nunique())) > 1 else "one seed"
+    after = ", ".join(plots.averaged(plots.language_scores(view.frame)))
     related = "; ".join(
         f"{label} {correlation(values, joined.beyond)}" for label, values in traits(joined, pieces).items()
     )
@@ -202,8 +203,9 @@ def factors(view: View, out: Path) -> str:
     return (
         figure(out, view, "factors", draw, title=title)
         + f"Rank correlation with the gain beyond the target's mean, over {len(joined)} languages: "
-        + f"{related}. Of trainings that have {seeds} of every target; a language of few "
-        + "targets, or of few sentences, can be far from the others by chance.\n\n"
+        + f"{related}. The gain is a mean over the English trainings that have {seeds} of every target "
+        + f"({after}), learned or not; a language of few targets, or of few sentences, can be far from the "
+        + "others by chance.\n\n"
         + trait_table(joined, pieces)
     )
 

@@ -110,14 +110,17 @@ def retrieval_rule(ledger: Ledger) -> Finding:
     def measure() -> Finding:
         gaps = [per_task(ledger, names, (target,)) for target in targets.names]
         single = [max(gap.above(DRAMATIC) for gap in both) for both in zip(*gaps, strict=True)]
-        means = per_task(ledger, names, targets.names)
+        below = [gap.below(DRAMATIC) for gap in per_task(ledger, names, targets.names)]
         weights = average(names, targets.names)
         enough = len(names) - 1
-        up = sum(p < LEVEL / 2 for p in single)
-        note = f"above {DRAMATIC:g} points on both with {up} of {len(names)} tasks taken singly"
+        up, down = (sum(p < LEVEL / 2 for p in ps) for ps in (single, below))
+        note = (
+            f"above {DRAMATIC:g} points on both with {up} of {len(names)} tasks taken singly, below that in "
+            f"the mean of both with {down}"
+        )
         return decide(
             ledger.gap(weights), two_sided(at_least(single, max(1, enough))),
-            two_sided(at_least([gap.below(DRAMATIC) for gap in means], min(2, len(names)))),
+            two_sided(at_least(below, min(2, len(names)))),
             ledger.ids(weights), note=joined(note, ledger.instead), targets=targets.names, tasks=names,
         )  # fmt: skip
 

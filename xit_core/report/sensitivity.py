@@ -17,9 +17,9 @@ from .stats import Interval
 
 # headline metrics of question answering, whose score is the mean of both
 ANSWERS = {"exact match": "exact_match", "F1": "f1"}
-OWN_NOISE = "with the seed noise of its own trainings alone"
-LEARNED_NOISE = "with the seed noise of its own and of learned trainings"
-AS_JUDGED = "as it is judged, this claim alone"
+OWN_NOISE = "with seed variance from its own trainings alone"
+LEARNED_NOISE = "with seed variance from its own and from learned trainings"
+AS_JUDGED = "as it is judged, before correction for the other claims"
 
 Rows = list[dict]
 
@@ -117,7 +117,7 @@ def recounted(scale: Scale, rows: Rows) -> Iterator[tuple[str, Ledger]]:
         for name, metric in ANSWERS.items()
     }
     changes |= {
-        f"`{on}` by {protocol}": lambda row, on=on, protocol=protocol: by_protocol(row, on, protocol)
+        f"`{on}` scored by `{protocol}`": lambda row, on=on, protocol=protocol: by_protocol(row, on, protocol)
         for on, protocol in told
     }
     for name, change in changes.items():

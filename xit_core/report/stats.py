@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import digamma, polygamma, stdtrit
-from scipy.stats import bartlett
 from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.05  # of every test; intervals are at 1 - LEVEL
@@ -119,11 +118,6 @@ def moderated(variances: np.ndarray, df: float) -> tuple[np.ndarray, float]:
 def inverse_trigamma(value: float) -> float:
     """The x > 0 with trigamma(x) = `value`, for a value above 0."""
     return float(np.exp(brentq(lambda log: polygamma(1, np.exp(log)) - value, -20.0, 20.0)))
-
-
-def homogeneity(residuals: np.ndarray) -> float:
-    """p-value of "all sources vary equally over the seeds" (Bartlett's test). Shape: (K, S)."""
-    return float(bartlett(*residuals).pvalue) if len(residuals) > 1 else 1.0
 
 
 def own_variance(values: Sequence[float]) -> Spread:
