@@ -140,8 +140,8 @@ SMALL = Scale(
     span_len=384, span_step=128, pooling="match", frozen_table=True, bf16=True, save_every=100,
     stand_ins=(("ccg", "udtag"),), translated=(("mnli", "snli"), ("hellaswag", "paws")), by_seed=True,
     note=(
-        "the encoder multilingual-e5-small, of 12 layers and with XLM-R's vocabulary, in four bits, trained "
-        "contrastively on pairs of texts before; table frozen, capped rows"
+        "the encoder multilingual-e5-small, of 12 layers and with XLM-R's vocabulary, in four bits, already "
+        "trained contrastively on pairs of texts; embeddings frozen, data capped"
     ),
 )  # fmt: skip
 SCALES = {

@@ -22,7 +22,6 @@ from .stats import SEEDS, Interval
 from .view import EMPTY, View
 
 NOTICED = 0.3  # points by which another way to count must change an estimate to be listed
-MANY = 9  # published values that are shown without being folded
 ADDRESS = re.compile(r"https?://[^\s,;)]*[^\s,;).:]")
 VERDICTS = ["scale", "estimate [95 %, all claims together]", "detectable", "verdict", "note"]
 
@@ -268,18 +267,21 @@ def _data_behind(row: dict) -> str:
 
 
 def _published_values(claim: claims.Claim) -> str:
-    """The published values of a claim with their sources, as a table."""
-    rows = [
-        r
-        for r in published.csv_table("published")
-        if r["claim"] == claim.id and (r["claimed"] or r["sourced"])
-    ]
+    """The published values of a claim with their sources, as a table; values of one system ("system | task")
+    from one source share a line.
+    """
+    lines: dict[tuple[str, ...], list[str]] = {}
+    for r in published.csv_table("published"):
+        if r["claim"] == claim.id and (r["claimed"] or r["sourced"]):
+            system, _, part = r["row"].rpartition(" | ")
+            of, told = (system, part) if system else (part, "")
+            found = lines.setdefault((of, r["claimed"] or "–", r["unit"], linked(r["source"])), [])
+            found.append(f"{told} {r['sourced'] or '–'}".strip())
     values = [
-        [r[k] or "–" for k in ("row", "claimed", "sourced", "unit")] + [linked(r["source"])] for r in rows
+        [of, claimed, ", ".join(sourced), unit, source]
+        for (of, claimed, unit, source), sourced in lines.items()
     ]
     table = small(markdown_table(["value", "claimed", "sourced", "unit", "source"], values)) if values else ""
-    if len(values) > MANY:
-        table = hidden(f"{len(values)} published values", table)
     return table + published.consistency(claim.id)
 
 

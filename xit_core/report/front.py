@@ -17,7 +17,7 @@ from .cells import (
     state,
     tally,
 )
-from .claims import CLAIMS, MEASURED, SHORT
+from .claims import CLAIMS, DESIGN, MEASURED, SHORT
 from .figures import figure
 from .markdown import SIGNED, count, markdown_table, minus, number
 from .questions import UNFINISHED
@@ -48,7 +48,7 @@ def parts(shown: list[View], out: Path) -> dict[str, str]:
         _claimed(shown),
         "".join(map(scale_line, shown)) + "\n",
         f":::{{dropdown}} {len(checked)} claims about data, design and the state of the art, checked without "
-        f"runs: {counted}\n",
+        f"runs: {counted} ({by_design()})\n",
         markdown_table(["#", "claim", "claimed", "counted", "verdict"], checked) + ":::\n",
     ]
     return {
@@ -61,13 +61,19 @@ def parts(shown: list[View], out: Path) -> dict[str, str]:
 def plain(shown: list[View]) -> str:
     """The same as Markdown that works outside the book; the checked claims are only counted."""
     checked = shown[0].claims[MEASURED:]
+    hold = tally(map(state, checked))["holds"]
     return "".join([
         _measured_table(shown, claim_lines(shown, plain=True)[0]),
         "".join(map(scale_line, shown)) + "\n",
         f"{published.UNSOURCED}: no public source was found for the number that is claimed. Of the other "
-        f"{len(checked)} claims, checked by code, {tally(map(state, checked))['holds']} hold.\n\n",
+        f"{len(checked)} claims, checked by code, {hold} hold ({by_design()}).\n\n",
         question_pages.overview(shown, plain=True),
     ])  # fmt: skip
+
+
+def by_design() -> str:
+    """How many of the checked claims are about how the study is declared, in words."""
+    return f"{sum(claim.on == DESIGN for claim in CLAIMS)} by this study's own design"
 
 
 def answer(shown: list[View]) -> str:

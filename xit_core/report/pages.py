@@ -131,6 +131,7 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "scales.md": appendix.scales_table(),
         "rule.md": rules.RULE,
         "detectable.md": claim_pages.detectable(shown),
+        "question_limits.md": question_pages.limits(),
         "example.md": claim_pages.worked_example(shown),
         "tested.md": "".join(f"**`{view.scale}`**\n\n{claim_pages.testable_section(view)}" for view in shown),
         **real_chapters(shown, phases, out),

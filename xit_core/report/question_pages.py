@@ -164,10 +164,15 @@ def page(question: Question, view: View, out: Path) -> str:
 
 
 def rule(question: Question) -> str:
-    """How a chapter's contrasts are read: the rule, its limits, and what the gates ask."""
+    """How a chapter's contrasts are read."""
     told = questions.RULE.format(margin=questions.margin_of(question), dated=question.dated)
-    gates = questions.GATES_SAY.format(beyond=BEYOND)
-    return f"\n## How the answer is read\n\n{told}\n\n{questions.LIMITS}\n\n{gates}\n"
+    more = "[What such an interval covers, and when something counts as learned](#verdict-questions)"
+    return f"\n## How the answer is read\n\n{told}\n{more} is the same for all questions.\n"
+
+
+def limits() -> str:
+    """What holds for the answers of all questions: the limits of their rule, and what their gates ask."""
+    return f"{questions.LIMITS}\n\n{questions.GATES_SAY.format(beyond=BEYOND)}\n"
 
 
 def short_answer(question: Question, view: View) -> str:
