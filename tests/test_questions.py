@@ -271,9 +271,7 @@ def test_a_planted_interaction_with_the_start_is_found_and_a_null_is_not(name, s
 
     question, rows = questions.QUESTIONS[name], rows_of_starts(name, start, add)
     ledger = questions.ledger_of(question, SCALES["micro"], rows)
-    gates_then = [
-        gate for told, gate in questions.gates_of(question, ledger).items() if told not in question.later
-    ]
+    gates_then = [gate for told, gate in question.gates(ledger).items() if told not in question.later]
     assert [gate.passed for gate in gates_then] == [True] * 3
     found = questions.answers_from(question, ledger)
     assert found[0]["verdict"] in ((word,) if points else (word, "open"))
@@ -511,7 +509,7 @@ def test_what_is_lost_a_doubling_is_what_both_sides_do_also_where_their_language
 def test_a_design_on_real_data_has_runs_for_each_of_its_contrasts():
     for name, question in questions.QUESTIONS.items():
         runs = studies.runs(name, SCALES["small"])
-        cells = {(question.cell_of or contrasts.main_cell)(run) for run in runs if run.phase == 3}
+        cells = {question.cell_of(run) for run in runs if run.phase == 3}
         found = question.contrasts(SCALES["small"])
         told = {told for told, weights in found.items() if not callable(weights)}
         assert all(set(found[each]) <= cells for each in told), name
@@ -591,7 +589,7 @@ def test_tasks_that_are_not_learned_after_a_start_are_named():
             row["scores"] = [score | {"value": 10.0} for score in row["scores"]]
     question = questions.QUESTIONS["multimodal"]
     ledger = questions.ledger_of(question, MICRO, rows)
-    found = questions.gates_of(question, ledger)[questions.multimodal.ABROAD_LEARNED]
+    found = question.gates(ledger)[questions.multimodal.ABROAD_LEARNED]
     assert found == gates.Gate(True, "2 of 3, 2 needed; not mnli")
     empty = questions.ledger_of(question, MICRO, [])
     assert questions.multimodal.tasks_learned(empty) == gates.Gate(None, "0 of 3, 2 needed; 3 not known yet")
@@ -762,7 +760,7 @@ def test_a_planted_robustness_is_found_and_a_null_is_not(points, word):
     rows = shift_rows(add)
     question = questions.QUESTIONS["shift"]
     ledger = questions.ledger_of(question, MICRO, rows)
-    assert [gate.passed for gate in questions.gates_of(question, ledger).values()] == [True] * 4
+    assert [gate.passed for gate in question.gates(ledger).values()] == [True] * 4
     first, plain, *rest = questions.answers_from(question, ledger)
     assert first["verdict"] in ((word,) if points else (word, "open"))
     assert first["low"] < points < first["high"] and plain["low"] < points < plain["high"]
@@ -810,7 +808,7 @@ def size_rows(slope):
 def test_a_planted_slope_is_found_and_a_null_is_not(slope, word):
     question = questions.QUESTIONS["size"]
     ledger = questions.ledger_of(question, MICRO, size_rows(slope))
-    assert [gate.passed for gate in questions.gates_of(question, ledger).values()] == [True] * 3
+    assert [gate.passed for gate in question.gates(ledger).values()] == [True] * 3
     found = {row["name"]: row for row in questions.answers_from(question, ledger)}
     first = next(iter(found.values()))
     assert first["verdict"] in ((word,) if slope else (word, "open"))

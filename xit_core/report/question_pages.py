@@ -151,7 +151,7 @@ def answers(question: Question, shown: list[View]) -> str:
 def page(question: Question, view: View, out: Path) -> str:
     """The chapter's page for one scale, without the answer; its figure is saved in the folder `out`."""
     ledger, found = view.asked(question)
-    gates = questions.gates_of(question, ledger)
+    gates = question.gates(ledger)
     told = f"{progress(question, view)}\n\n"
     if found[0]["estimate"] is None:  # a figure beside "not answered yet" would be taken for the answer
         return told + gate_table(gates, question.later)
@@ -165,7 +165,7 @@ def page(question: Question, view: View, out: Path) -> str:
 
 def rule(question: Question) -> str:
     """How a chapter's contrasts are read."""
-    told = questions.RULE.format(margin=questions.margin_of(question), dated=question.dated)
+    told = questions.RULE.format(margin=question.margin, dated=question.dated)
     more = "[What such an interval covers, and when something counts as learned](#verdict-questions)"
     return f"\n## How the answer is read\n\n{told}\n{more} is the same for all questions.\n"
 
@@ -247,11 +247,11 @@ def power(row: dict) -> str:
 
 def reach(row: dict, question: Question) -> str:
     """What an interval has to do with *no difference*, behind an answer; "" where it has nothing."""
-    within = f"*no difference* (within {questions.margin_of(question):g} of zero)"
+    within = f"*no difference* (within {question.margin:g} of zero)"
     if row["verdict"] == OPEN and not row["narrow"]:
         return f"its intervals are too wide to show {within}"
     decided = row["verdict"] in (questions.YES, questions.NO)
-    near = min(abs(row["low"]), abs(row["high"])) < questions.margin_of(question)
+    near = min(abs(row["low"]), abs(row["high"])) < question.margin
     return f"the interval reaches into {within}" if decided and near else ""
 
 

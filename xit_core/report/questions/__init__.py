@@ -18,21 +18,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ...design import studies
 from ...design.run import PRETRAINED, Run, parse
 from ...design.scales import PIVOT, Scale
 from ...design.studies import STUDIES
 from ...design.tasks import TARGETS, nine
+from ...ledger import results
+from ..contrasts import Cell, Ledger, Short, Source, Weights, main_cell, mean_contrast, versus
+from ..gates import Gate, enough
+from ..gates import gates as all_gates
+from ..losses import WHOLE, Losses, Measure, Pair, abroad, matched
+from ..rules import MARGIN
+from ..stats import LEVEL, Interval, two_sided
 
-if TYPE_CHECKING:  # a study can also be run where pandas is not installed
-    from ..contrasts import Cell, Ledger, Source, Weights
-    from ..gates import Gate
-    from ..losses import Losses, Measure, Pair
-    from ..stats import Interval
-
-    Contrast = Weights | Callable[[Ledger], Interval]
+Contrast = Weights | Callable[[Ledger], Interval]
 
 YES, NO, SAME, OPEN, UNTESTABLE = "yes", "no, the opposite", "no difference", "open", "not testable"
 SIDES = {YES: "above zero", NO: "below zero"}  # of a contrast that does not answer
@@ -76,20 +77,20 @@ class Question:
     scales: tuple[str, ...]  # that its design is made for
     runs: Callable[[Scale], list[Run]]
     # name -> weights of the cells of its runs, or how the interval is found; the first is the answer
-    contrasts: "Callable[[Scale], dict[str, Contrast]]"
+    contrasts: Callable[[Scale], dict[str, Contrast]]
     # what a run is an observation of; its own where runs differ in method, rows or start
-    cell_of: "Callable[[Run], Cell | None] | None" = None
+    cell_of: Callable[[Run], Cell | None] = main_cell
     # what of a ledger's rows the contrasts read: a metric of their own, or all
     read: Callable[[list[dict]], list[dict]] = list
     # what must be learned before the answer can be given: name -> gate
-    gates: "Callable[[Ledger], dict[str, Gate]] | None" = None
+    gates: Callable[[Ledger], dict[str, Gate]] = lambda ledger: {}
     figure: str = "contrasts"  # of its chapter: a key of `question_pages.FIGURES`
     # where it compares a target with the same task on other rows: each with that
-    pairs: "Callable[[Scale], tuple[Pair, ...]] | None" = None
+    pairs: Callable[[Scale], tuple[Pair, ...]] | None = None
     # of its scores in another domain, what is left beyond what is expected
-    beyond: "Callable[[Ledger], Losses] | None" = None
+    beyond: Callable[[Ledger], Losses] | None = None
     # the same on one target alone, or on the other task of one pair: shown target by target, never judged
-    on_one: "Callable[[Scale, str], Contrast] | None" = None
+    on_one: Callable[[Scale, str], Contrast] | None = None
     without: str = ""  # the source without an intermediate task that the answer compares with; "" = baseline
     literal: tuple[str, ...] = ()  # the contrasts that take the question at its word, if the answer does not
     on_front: tuple[str, ...] = ()  # contrasts without which the front page would mislead
@@ -99,7 +100,7 @@ class Question:
     beside: tuple[str, ...] = ()  # contrasts that a short answer says, too; () = the second
     # contrasts and gates that were added after the answer had been read: they are marked, and decide nothing
     later: tuple[str, ...] = ()
-    margin: float = 0.0  # within which a contrast is no difference; 0 = that of the claims
+    margin: float = MARGIN  # points within which a contrast is no difference
     other_units: tuple[str, ...] = ()  # beginnings of the names of contrasts that are not in points
     dated: str = DATED  # when its rule and its margin were fixed
 
@@ -129,12 +130,12 @@ def seed_by_seed(scale: Scale, declared: dict[str, int], plan: list[tuple[str, d
     return list(dict.fromkeys([Run(PRETRAINED, scale), *runs]))
 
 
-def both_sides(pairs: "Sequence[Pair]") -> tuple[str, ...]:
+def both_sides(pairs: Sequence[Pair]) -> tuple[str, ...]:
     """The tasks of pairs: the targets, then what each is compared with."""
     return (*inside(pairs), *(outside for _, outside in pairs))
 
 
-def inside(pairs: "Sequence[Pair]") -> tuple[str, ...]:
+def inside(pairs: Sequence[Pair]) -> tuple[str, ...]:
     """The targets of pairs, with their own rows."""
     return tuple(dict.fromkeys(target for target, _ in pairs))
 
@@ -144,72 +145,59 @@ def after(start: str, task: str) -> str:
     return " > ".join(filter(None, (start, task)))
 
 
-def target_gates(ledger: "Ledger", targets: Sequence[str]) -> "dict[str, Gate | None]":
+def target_gates(ledger: Ledger, targets: Sequence[str]) -> dict[str, Gate | None]:
     """The gates of some targets, by name; None for one that the ledger does not have."""
-    from ..gates import gates
-
-    return {name: gates(ledger).targets.get(name) for name in targets}
+    return {name: all_gates(ledger).targets.get(name) for name in targets}
 
 
-def learned(found: "dict[str, Gate | None]") -> tuple[str, ...]:
+def learned(found: dict[str, Gate | None]) -> tuple[str, ...]:
     """The names whose gate is passed.
 
     Raises: Short where none is.
     """
-    from ..contrasts import Short
-
     if names := tuple(name for name, gate in found.items() if gate and gate.passed):
         return names
     raise Short("nothing is learned")
 
 
-def in_other_languages(weights: "Weights") -> "Contrast":
+def in_other_languages(weights: Weights) -> Contrast:
     """A contrast over the languages other than English, in which no target was trained."""
 
-    def gap(ledger: "Ledger") -> "Interval":
-        from ..losses import abroad
-
+    def gap(ledger: Ledger) -> Interval:
         return abroad(ledger).gap(weights)
 
     return gap
 
 
-def on_pairs(pairs: "Sequence[Pair]", weights: "Weights", measure: "Measure", part: str = "") -> "Contrast":
+def on_pairs(pairs: Sequence[Pair], weights: Weights, measure: Measure, part: str = WHOLE) -> Contrast:
     """A contrast of what is measured on pairs of a target and its twin. `part`: which languages count."""
-    from ..losses import WHOLE, Losses
-
-    return lambda ledger: Losses(ledger, pairs, measure, part or WHOLE).gap(weights)
+    return lambda ledger: Losses(ledger, pairs, measure, part).gap(weights)
 
 
-def over_learned(of: "Callable[[Scale, tuple[str, ...]], Weights]", targets: Sequence[str]) -> "Contrast":
+def over_learned(of: Callable[[Scale, tuple[str, ...]], Weights], targets: Sequence[str]) -> Contrast:
     """A contrast on those of the targets that are learned. `of`: its weights on some targets."""
     return lambda ledger: ledger.gap(of(ledger.scale, learned(target_gates(ledger, targets))))
 
 
-def gain_after(start: str, sources: "Sequence[Source]", targets: Sequence[str]) -> "Weights":
+def gain_after(start: str, sources: Sequence[Source], targets: Sequence[str]) -> Weights:
     """The weights of what tasks add after a start, as the mean over tasks and targets.
 
     `sources`: each task and the language of its rows.
     """
-    from ..contrasts import mean_contrast, versus
-
     begin = (start, PIVOT)
     return mean_contrast([versus((after(start, task), lang), begin, targets) for task, lang in sources])
 
 
 def gates_of_starts(
-    ledger: "Ledger", starts: dict[str, str], targets: Sequence[str], learned: dict[str, int]
-) -> "dict[str, Gate]":
+    ledger: Ledger, starts: dict[str, str], targets: Sequence[str], learned: dict[str, int]
+) -> dict[str, Gate]:
     """The gates of a question that compares a start with its sham: the one is learned, the other is not, and
     enough targets are.
 
     `starts`: what the one and what the other teaches -> its stage. `learned`: how many targets must be, by
     scale; elsewhere all but one.
     """
-    from ..gates import Gate, enough
-    from ..gates import gates as of
-
-    found, unknown = of(ledger), Gate(None, "not trained yet")
+    found, unknown = all_gates(ledger), Gate(None, "not trained yet")
     (what, taught), (shuffled, shammed) = starts.items()
     sham = found.stages.get((shammed, PIVOT), unknown)
     on = target_gates(ledger, targets)
@@ -220,13 +208,10 @@ def gates_of_starts(
     }
 
 
-def ledger_of(question: Question, scale: Scale, stored: list[dict] | None = None) -> "Ledger":
+def ledger_of(question: Question, scale: Scale, stored: list[dict] | None = None) -> Ledger:
     """The finished runs of a question. `stored`: rows to use in place of the ledger's files."""
-    from ...ledger import results
-    from ..contrasts import Ledger, main_cell
-
     rows = results.rows(scale.name) if stored is None else stored
-    return Ledger(scale, question.id, question.cell_of or main_cell, question.read(rows))
+    return Ledger(scale, question.id, question.cell_of, question.read(rows))
 
 
 def answers(question: Question, scale: Scale, stored: list[dict] | None = None) -> list[dict]:
@@ -239,14 +224,13 @@ def answers(question: Question, scale: Scale, stored: list[dict] | None = None) 
     return answers_from(question, ledger_of(question, scale, stored))
 
 
-def answers_from(question: Question, ledger: "Ledger") -> list[dict]:
+def answers_from(question: Question, ledger: Ledger) -> list[dict]:
     """The same from the finished runs of the question."""
-    margin = margin_of(question)
     rows = [
-        answer(ledger, name, contrast, 0.0 if name.startswith(question.other_units) else margin)
+        answer(ledger, name, contrast, 0.0 if name.startswith(question.other_units) else question.margin)
         for name, contrast in question.contrasts(ledger.scale).items()
     ]
-    failed = {name: gate.says for name, gate in gates_of(question, ledger).items() if gate.passed is False}
+    failed = {name: gate.says for name, gate in question.gates(ledger).items() if gate.passed is False}
     deciding = failed.keys() - question.later
     # without an estimate, what was added later must not hide why there is none
     if rows and (deciding or failed and rows[0]["estimate"] is not None):
@@ -274,7 +258,7 @@ def told(question: Question, scale: Scale, stored: list[dict]) -> list[dict]:
     for row in rows if done < planned else []:
         so_far = "" if row["estimate"] is None else f"so far: {row['verdict']}"
         row |= {"verdict": UNFINISHED, "note": "; ".join(filter(None, [so_far, row["note"]]))}
-    rows[0]["gates"] = {name: asdict(gate) for name, gate in gates_of(question, ledger).items()}
+    rows[0]["gates"] = {name: asdict(gate) for name, gate in question.gates(ledger).items()}
     return rows
 
 
@@ -305,11 +289,9 @@ class OnOne(NamedTuple):
     found: dict  # as `answer` has it
 
 
-def target_by_target(question: Question, ledger: "Ledger") -> list[OnOne]:
+def target_by_target(question: Question, ledger: Ledger) -> list[OnOne]:
     """The answer on each of its targets, or of its pairs; [] where the question has none."""
-    from ..gates import gates as of
-
-    scale, passed, lines = ledger.scale, of(ledger).targets, []
+    scale, passed, lines = ledger.scale, all_gates(ledger).targets, []
     for target, outside in parts_of(question, scale) if question.on_one else ():
         found = answer(ledger, outside or target, question.on_one(scale, outside or target), 0.0)
         gate, scores = passed.get(target), without_task(question, ledger, target, outside)
@@ -317,7 +299,7 @@ def target_by_target(question: Question, ledger: "Ledger") -> list[OnOne]:
     return lines
 
 
-def parts_of(question: Question, scale: Scale) -> "Sequence[Pair]":
+def parts_of(question: Question, scale: Scale) -> Sequence[Pair]:
     """The targets that the answer is about, each with "", or its pairs."""
     if question.pairs:
         return question.pairs(scale)
@@ -325,10 +307,8 @@ def parts_of(question: Question, scale: Scale) -> "Sequence[Pair]":
     return [(target, "") for target in TARGETS if any(cell[2] == target for cell in first)]
 
 
-def without_task(question: Question, ledger: "Ledger", target: str, outside: str) -> tuple[float | None, ...]:
+def without_task(question: Question, ledger: Ledger, target: str, outside: str) -> tuple[float | None, ...]:
     """The mean scores on a target, and on the other task of its pair, without an intermediate task."""
-    from ..losses import matched
-
     if outside:
         both = [sides for ((name, _), _), sides in matched(ledger, (target, outside)).items() if not name]
         scores = list(zip(*([side.score for side in sides] for sides in both), strict=True)) or [(), ()]
@@ -349,23 +329,8 @@ def shared_runs(question: Question, scale: Scale) -> int:
     return len(own & {run.id for name in others for run in studies.runs(name, scale)})
 
 
-def gates_of(question: Question, ledger: "Ledger") -> "dict[str, Gate]":
-    """The gates of a question's answer, by name."""
-    return question.gates(ledger) if question.gates else {}
-
-
-def margin_of(question: Question) -> float:
-    """The points within which a contrast of a question is no difference."""
-    from ..rules import MARGIN
-
-    return question.margin or MARGIN
-
-
-def answer(ledger: "Ledger", name: str, contrast: "Contrast", margin: float) -> dict:
+def answer(ledger: Ledger, name: str, contrast: Contrast, margin: float) -> dict:
     """One contrast, measured, or why it cannot be. `margin`: within which it is no difference, 0 = none."""
-    from ..contrasts import Short
-    from ..stats import LEVEL
-
     row = dict.fromkeys(("estimate", "low", "high", "wide", "detectable", "narrow"))
     try:
         gap = contrast(ledger) if callable(contrast) else ledger.gap(contrast)
@@ -378,10 +343,8 @@ def answer(ledger: "Ledger", name: str, contrast: "Contrast", margin: float) -> 
     return {"name": name} | row | {"verdict": verdict(gap, margin), "note": ""}
 
 
-def verdict(gap: "Interval", margin: float) -> str:
+def verdict(gap: Interval, margin: float) -> str:
     """The word for an interval, by RULE. `margin`: within which it is no difference, 0 = none."""
-    from ..stats import LEVEL, two_sided
-
     tests = {
         YES: two_sided(gap.above()),
         NO: two_sided(gap.below()),

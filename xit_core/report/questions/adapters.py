@@ -1,19 +1,17 @@
 """Question 1: does adapter training on several intermediate tasks at once beat training on single ones?"""
 
-from typing import TYPE_CHECKING
+import numpy as np
 
 from ...design.methods import ADAPTER, FULL, FUSION, LORA
 from ...design.run import SINGLE, SUM, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from . import Question, in_other_languages, joint, learned, seed_by_seed, singles, target_gates
-
-if TYPE_CHECKING:
-    from ..contrasts import Cell, Ledger, Source, Weights
-    from ..gates import Gate
-    from ..stats import Interval
-    from . import Contrast
+from ..contrasts import Cell, Ledger, Short, Source, Weights, at, mean_contrast, minus, versus
+from ..gates import Gate, enough, stage_gate
+from ..gates import gates as all_gates
+from ..stats import Interval, Spread, held_out_variance
+from . import Contrast, Question, in_other_languages, joint, learned, seed_by_seed, singles, target_gates
 
 F1 = tuple(name for name in TARGETS if "f1" in TASKS[name].metrics and TASKS[name].train_on)
 SEEDS = {"micro": 8}  # elsewhere as many as a verdict needs
@@ -74,10 +72,8 @@ def runs(scale: Scale) -> list[Run]:
     return seed_by_seed(scale, SEEDS, plan)
 
 
-def cell_of(run: Run) -> "Cell | None":
+def cell_of(run: Run) -> Cell | None:
     """What a run is an observation of: its source is named with its method, unless that is the usual one."""
-    from ..contrasts import at
-
     if run.model:
         return None
     method = run.stages[-1].method.name if run.stages else FULL
@@ -89,31 +85,25 @@ def named(method: str, source: str) -> str:
     return source if method == FULL else f"{method}: {source}".strip()
 
 
-def source(method: str, name: str, steps: str = SUM) -> "Source":
+def source(method: str, name: str, steps: str = SUM) -> Source:
     """A source as the contrasts name it."""
-    from ..contrasts import at
-
     return named(method, at(name, steps)), PIVOT
 
 
 def over_singles(
-    scale: Scale, method: str, ours: "Source", on: tuple[str, ...], tasks: tuple[str, ...] = ()
-) -> "Weights":
+    scale: Scale, method: str, ours: Source, on: tuple[str, ...], tasks: tuple[str, ...] = ()
+) -> Weights:
     """The weights of a source minus the mean of the single tasks, or of these, trained by a method."""
-    from ..contrasts import mean_contrast, versus
-
     return mean_contrast([versus(ours, source(method, name), on) for name in tasks or singles(scale)])
 
 
-def on_one(scale: Scale, target: str) -> "Weights":
+def on_one(scale: Scale, target: str) -> Weights:
     """The weights of the answer on one target alone."""
     return over_singles(scale, ADAPTER, source(ADAPTER, joint(scale), SINGLE), (target,))
 
 
-def contrasts(scale: Scale) -> "dict[str, Contrast]":
+def contrasts(scale: Scale) -> dict[str, Contrast]:
     """The contrasts, on the targets with F1 where nothing else is said."""
-    from ..contrasts import minus, versus
-
     on = tuple(name for name in targets(scale) if name in F1)
     ours, none = source(ADAPTER, joint(scale), SINGLE), source(ADAPTER, "")
     found = {
@@ -128,10 +118,8 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     return found | (of_the_whole_design(scale, on) if whole(scale) else {})
 
 
-def of_the_whole_design(scale: Scale, on: tuple[str, ...]) -> "dict[str, Weights]":
+def of_the_whole_design(scale: Scale, on: tuple[str, ...]) -> dict[str, Weights]:
     """The contrasts with joint trainings in full or by LoRA, with more steps, and with fusion."""
-    from ..contrasts import minus, versus
-
     together = joint(scale)
     equal = {method: source(method, together, SINGLE) for method in (FULL, ADAPTER, LORA)}
     first, usual = (over_singles(scale, method, equal[method], on) for method in (ADAPTER, FULL))
@@ -150,7 +138,7 @@ def of_the_whole_design(scale: Scale, on: tuple[str, ...]) -> "dict[str, Weights
     return found
 
 
-def parts(scale: Scale, on: tuple[str, ...]) -> "dict[str, Contrast]":
+def parts(scale: Scale, on: tuple[str, ...]) -> dict[str, Contrast]:
     """The answer on question answering and on tagging, on what was learned, and in other languages."""
     ours = source(ADAPTER, joint(scale), SINGLE)
     found = {
@@ -158,26 +146,21 @@ def parts(scale: Scale, on: tuple[str, ...]) -> "dict[str, Contrast]":
         for name, kind in ((SPANS, "span"), (TAGS, "tag"))
     }
 
-    def on_learned(ledger: "Ledger") -> "Interval":
+    def on_learned(ledger: Ledger) -> Interval:
         return ledger.gap(over_singles(scale, ADAPTER, ours, learned(gates_of_targets(ledger))))
 
-    def over_learned(ledger: "Ledger") -> "Interval":
+    def over_learned(ledger: Ledger) -> Interval:
         return ledger.gap(over_singles(scale, ADAPTER, ours, on, learned(gates_of_singles(ledger))))
 
     found |= {TARGETS_LEARNED: on_learned, TASKS_LEARNED: over_learned}
     return found | {ELSEWHERE: in_other_languages(over_singles(scale, ADAPTER, ours, on))}
 
 
-def over_best(ledger: "Ledger", ours: "Source", on: tuple[str, ...]) -> "Interval":
+def over_best(ledger: Ledger, ours: Source, on: tuple[str, ...]) -> Interval:
     """A source minus the best single task by adapters, which is chosen for each seed on the other seeds.
 
     Raises: Short.
     """
-    import numpy as np
-
-    from ..contrasts import Short, mean_contrast, versus
-    from ..stats import Interval, Spread, held_out_variance
-
     others = [source(ADAPTER, name) for name in singles(ledger.scale)]
     seeds = ledger.seeds({(*each, target) for each in (ours, *others) for target in on})
     if len(seeds) < 2:
@@ -190,7 +173,7 @@ def over_best(ledger: "Ledger", ours: "Source", on: tuple[str, ...]) -> "Interva
     return Interval(float(values.mean()), (held_out_variance(values), instances))
 
 
-def mean_scores(ledger: "Ledger", of: "Source", on: tuple[str, ...], seeds: list[int]) -> list[float]:
+def mean_scores(ledger: Ledger, of: Source, on: tuple[str, ...], seeds: list[int]) -> list[float]:
     """The mean score over targets of a source, at each seed."""
     return [sum(ledger.cells[(*of, target)][seed].score for target in on) / len(on) for seed in seeds]
 
@@ -205,22 +188,18 @@ def f1_alone(stored: list[dict]) -> list[dict]:
     ]
 
 
-def gates_of_targets(ledger: "Ledger") -> "dict[str, Gate | None]":
+def gates_of_targets(ledger: Ledger) -> dict[str, Gate | None]:
     """The gate of each target that has F1."""
     return target_gates(ledger, [name for name in targets(ledger.scale) if name in F1])
 
 
-def gates_of_singles(ledger: "Ledger") -> "dict[str, Gate | None]":
+def gates_of_singles(ledger: Ledger) -> dict[str, Gate | None]:
     """The gate of each single task, trained by adapters."""
-    from ..gates import gates as of
-
-    return {name: of(ledger).stages.get(source(ADAPTER, name)) for name in singles(ledger.scale)}
+    return {name: all_gates(ledger).stages.get(source(ADAPTER, name)) for name in singles(ledger.scale)}
 
 
-def gates(ledger: "Ledger") -> "dict[str, Gate]":
+def gates(ledger: Ledger) -> dict[str, Gate]:
     """Enough targets and single tasks are learned, and of the tasks of the joint trainings."""
-    from ..gates import enough, stage_gate
-
     scale, needed = ledger.scale, len(singles(ledger.scale)) // 2 + 1
     jointly = {JOINTLY: ADAPTER} | ({JOINTLY_IN_FULL: FULL} if whole(scale) else {})
     return {

@@ -1,17 +1,21 @@
 """Question 2: does intermediate training help more where the encoder was aligned with human preferences?"""
 
-from typing import TYPE_CHECKING
-
 from ...design.run import Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from . import Question, after, gain_after, gates_of_starts, in_other_languages, over_learned, seed_by_seed
-
-if TYPE_CHECKING:
-    from ..contrasts import Ledger, Weights
-    from ..gates import Gate
-    from . import Contrast
+from ..contrasts import Ledger, Weights, mean_contrast, minus, versus
+from ..gates import Gate
+from . import (
+    Contrast,
+    Question,
+    after,
+    gain_after,
+    gates_of_starts,
+    in_other_languages,
+    over_learned,
+    seed_by_seed,
+)
 
 ALIGNED, SHAM = "prefer", "prefer_sham"
 TASKS_AT = {"micro": ("squad1", "mnli")}  # the intermediate tasks after each start; elsewhere MNLI alone
@@ -54,16 +58,14 @@ def runs(scale: Scale) -> list[Run]:
     return seed_by_seed(scale, SEEDS, plan)
 
 
-def contrasts(scale: Scale) -> "dict[str, Contrast]":
+def contrasts(scale: Scale) -> dict[str, Contrast]:
     """The difference in differences, and its parts."""
-    from ..contrasts import mean_contrast, minus, versus
-
     on = targets(scale)
     tuned = tuple(name for name in on if TASKS[name].train_on)
     sources = [(task, PIVOT) for task in tasks(scale)]
     aligned, sham, plain = (gain_after(start, sources, on) for start in (ALIGNED, SHAM, ""))
 
-    def against(start: str, other: str, trained: bool) -> "Weights":  # the scores after a start and a task
+    def against(start: str, other: str, trained: bool) -> Weights:  # the scores after a start and a task
         return mean_contrast([
             versus((after(start, task), PIVOT), (after(other, task if trained else ""), PIVOT), on)
             for task in tasks(scale)
@@ -86,20 +88,18 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     } | {name: against(start, "", trained) for name, (start, trained) in AFTER_BOTH.items()}
 
 
-def over_sham(scale: Scale, on: tuple[str, ...]) -> "Weights":
+def over_sham(scale: Scale, on: tuple[str, ...]) -> Weights:
     """The weights of the answer on some targets."""
-    from ..contrasts import minus
-
     sources = [(task, PIVOT) for task in tasks(scale)]
     return minus(*(gain_after(start, sources, on) for start in (ALIGNED, SHAM)))
 
 
-def on_one(scale: Scale, target: str) -> "Weights":
+def on_one(scale: Scale, target: str) -> Weights:
     """The weights of the answer on one target alone."""
     return over_sham(scale, (target,))
 
 
-def gates(ledger: "Ledger") -> "dict[str, Gate]":
+def gates(ledger: Ledger) -> dict[str, Gate]:
     """The preferences are learned, shuffled ones are not, and enough targets are."""
     on = targets(ledger.scale)
     return gates_of_starts(ledger, {"preferences": ALIGNED, "shuffled preferences": SHAM}, on, LEARNED)

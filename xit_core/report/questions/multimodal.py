@@ -1,17 +1,22 @@
 """Question 5: do non-English intermediate tasks help more where the encoder was trained on scenes?"""
 
-from typing import TYPE_CHECKING
-
 from ...design.run import MACHINE_TRANSLATED, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import MIXED, paths
 from ...design.tasks import TARGETS, TASKS, TEXT
-from . import Question, after, gain_after, gates_of_starts, in_other_languages, over_learned, seed_by_seed
-
-if TYPE_CHECKING:
-    from ..contrasts import Ledger, Weights
-    from ..gates import Gate
-    from . import Contrast
+from ..contrasts import Ledger, Weights, main_cell, mean_contrast, minus, versus
+from ..gates import Gate, enough
+from ..gates import gates as all_gates
+from . import (
+    Contrast,
+    Question,
+    after,
+    gain_after,
+    gates_of_starts,
+    in_other_languages,
+    over_learned,
+    seed_by_seed,
+)
 
 SCENES, SHAM, ALONE = "scenes", "scenes_sham", TEXT.name
 STARTS = (ALONE, SHAM, SCENES)
@@ -66,12 +71,10 @@ def runs(scale: Scale) -> list[Run]:
     return seed_by_seed(scale, SEEDS, plan)
 
 
-def contrasts(scale: Scale) -> "dict[str, Contrast]":
+def contrasts(scale: Scale) -> dict[str, Contrast]:
     """The difference in differences, and its parts; then what qualifies it. What a scale's design has no runs
     for is left out.
     """
-    from ..contrasts import main_cell, minus, versus
-
     on, away = targets(scale), foreign(scale)
     scenes, sham, alone = (gain_after(start, away, on) for start in (SCENES, SHAM, ALONE))
     at_home = minus(*(gain_after(start, english(scale), on) for start in (SCENES, SHAM)))
@@ -90,12 +93,10 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     return {name: of for name, of in found.items() if callable(of) or of and set(of) <= planned}
 
 
-def later(scale: Scale) -> "dict[str, Contrast]":
+def later(scale: Scale) -> dict[str, Contrast]:
     """Contrasts that came after the answer had been read: without retrieval, task by task, the starts against
     none, the scores after both trainings, other languages alone, and learned targets alone.
     """
-    from ..contrasts import minus, versus
-
     on, away = targets(scale), foreign(scale)
     tuned = tuple(name for name in on if TASKS[name].train_on)
     found = {TUNED: over_sham(scale, tuned), LITERAL_TUNED: after_both(away, ALONE, tuned)}
@@ -107,17 +108,13 @@ def later(scale: Scale) -> "dict[str, Contrast]":
     return found | {TARGETS_LEARNED: over_learned(over_sham, on)}
 
 
-def over_sham(scale: Scale, on: tuple[str, ...]) -> "Weights":
+def over_sham(scale: Scale, on: tuple[str, ...]) -> Weights:
     """The weights of the answer on some targets."""
-    from ..contrasts import minus
-
     return minus(*(gain_after(start, foreign(scale), on) for start in (SCENES, SHAM)))
 
 
-def after_both(tasks: Tasks, other: str, on: tuple[str, ...]) -> "Weights":
+def after_both(tasks: Tasks, other: str, on: tuple[str, ...]) -> Weights:
     """The weights of the scores after scenes and a task minus those after another start and the task."""
-    from ..contrasts import mean_contrast, versus
-
     return mean_contrast([
         versus((after(SCENES, task), lang), (after(other, task), lang), on) for task, lang in tasks
     ])  # fmt: skip
@@ -128,24 +125,21 @@ def each_task(task: str) -> str:
     return f"{ANSWER}, {task} alone"
 
 
-def on_one(scale: Scale, target: str) -> "Weights":
+def on_one(scale: Scale, target: str) -> Weights:
     """The weights of the answer on one target alone."""
     return over_sham(scale, (target,))
 
 
-def gates(ledger: "Ledger") -> "dict[str, Gate]":
+def gates(ledger: Ledger) -> dict[str, Gate]:
     """The scenes are learned, those of other captions are not, and enough targets and tasks are."""
     on = targets(ledger.scale)
     found = gates_of_starts(ledger, {"scenes": SCENES, "shuffled scenes": SHAM}, on, LEARNED)
     return found | {ABROAD_LEARNED: tasks_learned(ledger)}
 
 
-def tasks_learned(ledger: "Ledger") -> "Gate":
+def tasks_learned(ledger: Ledger) -> Gate:
     """Whether more than half of the non-English tasks are learned after the scenes and after the sham."""
-    from ..gates import Gate, enough
-    from ..gates import gates as of
-
-    stages, tasks = of(ledger).stages, {}
+    stages, tasks = all_gates(ledger).stages, {}
     for task, lang in foreign(ledger.scale):
         both = [stages.get((after(start, task), lang), Gate(None, "")).passed for start in (SCENES, SHAM)]
         tasks[task] = Gate(False if False in both else None if None in both else True, "")

@@ -5,20 +5,28 @@ micro-world nine tasks are not learned in so few; there both take nine times as 
 joint training on each task's rows, a single one on nine times as many of its own.
 """
 
-from typing import TYPE_CHECKING
-
 from ...design.run import PER_ROW, SINGLE, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from . import Question, both_sides, inside, joint, learned, on_pairs, seed_by_seed, singles, target_gates
-
-if TYPE_CHECKING:
-    from ..contrasts import Cell, Ledger, Source, Weights
-    from ..gates import Gate
-    from ..losses import Losses, Pair
-    from ..stats import Interval
-    from . import Contrast
+from .. import losses
+from ..contrasts import Cell, Ledger, Source, Weights, mean_contrast, minus, versus
+from ..gates import Gate, enough, stage_gate
+from ..gates import gates as all_gates
+from ..losses import Losses, Pair, drop, effective_robustness, relative_drop
+from ..stats import Interval
+from . import (
+    Contrast,
+    Question,
+    both_sides,
+    inside,
+    joint,
+    learned,
+    on_pairs,
+    seed_by_seed,
+    singles,
+    target_gates,
+)
 
 SUFFIX = "_shift"  # of the twin of a task in a constructed world
 PAIRS = (  # on real data: a target, and the same of other sources
@@ -36,7 +44,7 @@ AT_HOME, ABROAD = (f"{ANSWER}, {langs}" for langs in ("in English", "in other la
 FOUND_BY = "effective robustness on XNLI: MNLI of the other domain − MNLI"
 
 
-def pairs(scale: Scale) -> "tuple[Pair, ...]":
+def pairs(scale: Scale) -> tuple[Pair, ...]:
     """Each target with its twin in another domain."""
     if not scale.world.made:
         return PAIRS
@@ -61,25 +69,20 @@ def runs(scale: Scale) -> list[Run]:
     return seed_by_seed(scale, SEEDS, plan)
 
 
-def cell_of(run: Run) -> "Cell | None":
+def cell_of(run: Run) -> Cell | None:
     """What a run is an observation of: all trainings of the study have the same steps."""
     return None if run.model else (run.source, run.lang, run.on)
 
 
-def over_singles(scale: Scale, on: tuple[str, ...]) -> "Weights":
+def over_singles(scale: Scale, on: tuple[str, ...]) -> Weights:
     """The weights of the joint training minus the mean of the single tasks."""
-    from ..contrasts import mean_contrast, versus
-
     return mean_contrast([versus((joint(scale), PIVOT), (name, PIVOT), on) for name in singles(scale)])
 
 
-def contrasts(scale: Scale) -> "dict[str, Contrast]":
+def contrasts(scale: Scale) -> dict[str, Contrast]:
     """Robustness beyond what the score inside explains, then plain drops, whole and by language, then the
     controls, and what was added later.
     """
-    from ..contrasts import minus, versus
-    from ..losses import drop, relative_drop
-
     over = over_singles(scale, tuple(outside for _, outside in pairs(scale)))
     less, (home, away) = minus({}, over), by_language(scale)
     over_none = versus((joint(scale), PIVOT), ("", PIVOT), tuple(outside for _, outside in pairs(scale)))
@@ -102,81 +105,71 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     return told | {AT_HOME: robust(scale, *home), ABROAD: robust(scale, *away)}
 
 
-def by_language(scale: Scale) -> "tuple[tuple[Weights, str, tuple[Pair, ...]], ...]":
+def by_language(scale: Scale) -> tuple[tuple[Weights, str, tuple[Pair, ...]], ...]:
     """For English and for the other languages: the weights of the answer, which languages count, and the
     pairs that have them.
     """
-    from ..losses import ABROAD, ENGLISH, shared
-
-    home = tuple(pair for pair in pairs(scale) if PIVOT in shared(pair, scale))
-    away = tuple(pair for pair in pairs(scale) if shared(pair, scale) - {PIVOT})
+    home = tuple(pair for pair in pairs(scale) if PIVOT in losses.shared(pair, scale))
+    away = tuple(pair for pair in pairs(scale) if losses.shared(pair, scale) - {PIVOT})
     return tuple(
         (over_singles(scale, tuple(outside for _, outside in of)), part, of)
-        for part, of in ((ENGLISH, home), (ABROAD, away))
+        for part, of in ((losses.ENGLISH, home), (losses.ABROAD, away))
     )
 
 
-def on_learned(ledger: "Ledger") -> "Interval":
+def on_learned(ledger: Ledger) -> Interval:
     """The answer on the targets that are learned."""
     kept = set(learned(gates_of_targets(ledger)))
     on = tuple(outside for target, outside in pairs(ledger.scale) if target in kept)
     return robust(ledger.scale, over_singles(ledger.scale, on))(ledger)
 
 
-def on_one(scale: Scale, outside: str) -> "Contrast":
+def on_one(scale: Scale, outside: str) -> Contrast:
     """The answer on one target alone, by the name of its twin."""
     only = tuple(pair for pair in pairs(scale) if pair[1] == outside)
     return robust(scale, over_singles(scale, (outside,)), only=only)
 
 
 def robust(
-    scale: Scale, weights: "Weights", part: str = "", only: "tuple[Pair, ...]" = (),
-    apart: "tuple[Source, ...]" = (),
-) -> "Contrast":  # fmt: skip
+    scale: Scale, weights: Weights, part: str = losses.WHOLE, only: tuple[Pair, ...] = (),
+    apart: tuple[Source, ...] = (),
+) -> Contrast:  # fmt: skip
     """A contrast of effective robustness; what is expected is drawn through nothing and the single tasks.
 
     `part`: which languages count; `only`: which pairs do; `apart`: of those sources what is expected is not
     drawn through, for they are compared.
     """
-    from ..losses import WHOLE, robustness
-
     kept_out = judged(scale) + apart
-    return lambda ledger: robustness(ledger, only or pairs(scale), weights, kept_out, part or WHOLE)
+    return lambda ledger: losses.robustness(ledger, only or pairs(scale), weights, kept_out, part)
 
 
-def judged(scale: Scale) -> "tuple[Source, ...]":
+def judged(scale: Scale) -> tuple[Source, ...]:
     """The sources that do not take part in what is expected."""
     return (joint(scale), PIVOT), (CONTROL + SUFFIX, PIVOT)
 
 
-def beyond(ledger: "Ledger") -> "Losses":
+def beyond(ledger: Ledger) -> Losses:
     """Each run's score in the other domain, beyond what is expected from the one at home."""
-    from ..losses import Losses, effective_robustness
-
     return Losses(ledger, pairs(ledger.scale), effective_robustness, judged=judged(ledger.scale))
 
 
-def gates_of_targets(ledger: "Ledger") -> "dict[str, Gate | None]":
+def gates_of_targets(ledger: Ledger) -> dict[str, Gate | None]:
     """The gate of each target, with its own rows."""
     return target_gates(ledger, inside(pairs(ledger.scale)))
 
 
-def gates(ledger: "Ledger") -> "dict[str, Gate]":
+def gates(ledger: Ledger) -> dict[str, Gate]:
     """The joint training and enough targets are learned, and the other domain costs something."""
-    from ..gates import enough, stage_gate
-    from ..gates import gates as of
-    from ..losses import costs
-
     scale, least = ledger.scale, len(singles(ledger.scale)) // 2 + 1
     on = gates_of_targets(ledger)
-    alone = {name: of(ledger).stages.get((name, PIVOT)) for name in singles(scale)}
+    alone = {name: all_gates(ledger).stages.get((name, PIVOT)) for name in singles(scale)}
     return {
         "single tasks learned": enough(alone, least),
         "the joint training learns more than half of its tasks": stage_gate(
             ledger, (joint(scale), PIVOT), least
         ),
         "targets learned": enough(on, LEARNED.get(scale.name, len(on) - 1)),
-        "the other domain is harder": costs(ledger, pairs(scale)),
+        "the other domain is harder": losses.costs(ledger, pairs(scale)),
     }
 
 

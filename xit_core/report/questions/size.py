@@ -1,22 +1,22 @@
 """Question 4: how does the loss on adversarial rows go with the size of the intermediate data?"""
 
 import math
-from typing import TYPE_CHECKING
+import warnings
+
+import numpy as np
+from scipy.stats import spearmanr
 
 from ...design.run import PER_ROW, SUM, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TASKS
-from . import Question, both_sides, inside, learned, on_pairs, seed_by_seed, target_gates
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ..contrasts import Cell, Ledger, Weights
-    from ..gates import Gate
-    from ..losses import Pair
-    from ..stats import Interval
-    from . import Contrast
+from .. import losses
+from ..contrasts import Cell, Ledger, Short, Weights
+from ..gates import Gate, enough, scores_of
+from ..gates import gates as all_gates
+from ..losses import Losses, Pair, drop
+from ..stats import Interval, Spread, own_variance
+from . import Contrast, Question, both_sides, inside, learned, on_pairs, seed_by_seed, target_gates
 
 STAGES = {"micro": ("mnli", "qqp", "squad1", "hellaswag")}
 FEW_STAGES = ("mnli", "qqp")  # elsewhere
@@ -45,7 +45,7 @@ MIXED = {steps: f"drop per doubling by a mixed model, {told}" for steps, told in
 MARGIN = 0.25  # points per doubling that are no difference: little more than a point over the whole grid
 
 
-def pairs(scale: Scale) -> "tuple[Pair, ...]":
+def pairs(scale: Scale) -> tuple[Pair, ...]:
     """Each target with its adversarial rows."""
     if not scale.world.made:
         return PAIRS
@@ -88,7 +88,7 @@ def runs(scale: Scale) -> list[Run]:
     return seed_by_seed(scale, SEEDS, plan)
 
 
-def cell_of(run: Run) -> "Cell | None":
+def cell_of(run: Run) -> Cell | None:
     """What a run is an observation of: its source is named with its rows and its rule for steps."""
     if run.model:
         return None
@@ -111,7 +111,7 @@ def doublings(scale: Scale) -> list[float]:
     return [x - sum(exponents) / len(exponents) for x in exponents]
 
 
-def slope(scale: Scale, steps: str, on: tuple[str, ...], tasks: tuple[str, ...] = ()) -> "Weights":
+def slope(scale: Scale, steps: str, on: tuple[str, ...], tasks: tuple[str, ...] = ()) -> Weights:
     """The weights of the least-squares slope over doublings, as the mean over tasks and targets."""
     tasks, away = tasks or stages(scale), doublings(scale)
     share = 1 / sum(x**2 for x in away) / len(tasks) / len(on)
@@ -123,22 +123,18 @@ def slope(scale: Scale, steps: str, on: tuple[str, ...], tasks: tuple[str, ...] 
     }
 
 
-def drop_of(scale: Scale, weights: "Weights", part: str = "") -> "Contrast":
+def drop_of(scale: Scale, weights: Weights, part: str = losses.WHOLE) -> Contrast:
     """A contrast of drops. `part`: which languages count."""
-    from ..losses import drop
-
     return on_pairs(pairs(scale), weights, drop, part)
 
 
-def on_one(scale: Scale, outside: str) -> "Contrast":
+def on_one(scale: Scale, outside: str) -> Contrast:
     """The answer on one target alone, by the name of its adversarial rows."""
     return drop_of(scale, slope(scale, SUM, (outside,)))
 
 
-def contrasts(scale: Scale) -> "dict[str, Contrast]":
+def contrasts(scale: Scale) -> dict[str, Contrast]:
     """Slopes of the drop per doubling, with fixed steps first; what goes with them; and correlations."""
-    from .. import losses
-
     outside, rules = tuple(x for _, x in pairs(scale)), {steps: REGIMES[steps] for steps in regimes(scale)}
     found = {
         f"drop per doubling, {told}": drop_of(scale, slope(scale, steps, outside))
@@ -159,35 +155,29 @@ def contrasts(scale: Scale) -> "dict[str, Contrast]":
     return found | {TARGETS_LEARNED: on_learned, ELSEWHERE: elsewhere}
 
 
-def elsewhere(ledger: "Ledger") -> "Interval":
+def elsewhere(ledger: Ledger) -> Interval:
     """The answer in the languages other than English, on the targets that have any."""
-    from ..losses import ABROAD, shared
-
     scale = ledger.scale
-    on = tuple(pair[1] for pair in pairs(scale) if shared(pair, scale) - {PIVOT})
-    return drop_of(scale, slope(scale, SUM, on), ABROAD)(ledger)
+    on = tuple(pair[1] for pair in pairs(scale) if losses.shared(pair, scale) - {PIVOT})
+    return drop_of(scale, slope(scale, SUM, on), losses.ABROAD)(ledger)
 
 
-def on_learned(ledger: "Ledger") -> "Interval":
+def on_learned(ledger: Ledger) -> Interval:
     """The answer on the targets that are learned."""
     kept, scale = set(learned(gates_of_targets(ledger))), ledger.scale
     return drop_of(scale, slope(scale, SUM, tuple(x for target, x in pairs(scale) if target in kept)))(ledger)
 
 
-def gates_of_targets(ledger: "Ledger") -> "dict[str, Gate | None]":
+def gates_of_targets(ledger: Ledger) -> dict[str, Gate | None]:
     """The gate of each target, with its usual rows."""
     return target_gates(ledger, inside(pairs(ledger.scale)))
 
 
-def drops(ledger: "Ledger", steps: str) -> tuple["np.ndarray", list[int]]:
+def drops(ledger: Ledger, steps: str) -> tuple[np.ndarray, list[int]]:
     """The drop (tasks, sizes, seeds), as the mean over targets, and the seeds.
 
     Raises: Short.
     """
-    import numpy as np
-
-    from ..losses import Losses, drop
-
     scale, on = ledger.scale, [x for _, x in pairs(ledger.scale)]
     told, sources = Losses(ledger, pairs(scale), drop), [grid(scale, x, steps) for x in stages(scale)]
     seeds = told.seeds({(source, PIVOT, target) for of in sources for source in of for target in on})
@@ -196,16 +186,11 @@ def drops(ledger: "Ledger", steps: str) -> tuple["np.ndarray", list[int]]:
     return np.array(values).mean(2), seeds
 
 
-def own_scores(ledger: "Ledger", steps: str, seeds: list[int]) -> "np.ndarray":
+def own_scores(ledger: Ledger, steps: str, seeds: list[int]) -> np.ndarray:
     """The score of each task on its own rows (tasks, sizes, seeds).
 
     Raises: Short where a training has no row, or a task's score never changes.
     """
-    import numpy as np
-
-    from ..contrasts import Short
-    from ..gates import scores_of
-
     scale = ledger.scale
     rows = [
         [
@@ -225,17 +210,13 @@ def own_scores(ledger: "Ledger", steps: str, seeds: list[int]) -> "np.ndarray":
     return np.array(values)
 
 
-def correlated(steps: str, given: bool = False) -> "Contrast":
+def correlated(steps: str, given: bool = False) -> Contrast:
     """The rank correlation of size and drop within tasks, times 100: Fisher's mean over tasks.
 
     `given`: the partial correlation, given the task's own score. Its interval is the jackknife's, over seeds.
     """
 
-    def found(ledger: "Ledger") -> "Interval":
-        import numpy as np
-
-        from ..stats import Interval, own_variance
-
+    def found(ledger: Ledger) -> Interval:
         lost, seeds = drops(ledger, steps)
         own, n = own_scores(ledger, steps, seeds) if given else None, len(seeds)
         whole = 100 * fisher_mean(lost, own)
@@ -248,14 +229,11 @@ def correlated(steps: str, given: bool = False) -> "Contrast":
     return found
 
 
-def fisher_mean(lost: "np.ndarray", own: "np.ndarray | None") -> float:
+def fisher_mean(lost: np.ndarray, own: np.ndarray | None) -> float:
     """The rank correlation of size and drop, averaged over tasks as Fisher's z. `own`: what is held constant.
 
     Shapes: (tasks, sizes, seeds) both.
     """
-    import numpy as np
-    from scipy.stats import spearmanr
-
     sizes = np.broadcast_to(np.arange(lost.shape[1])[:, None], lost.shape[1:]).ravel()
     found = []
     for k, values in enumerate(lost):
@@ -267,18 +245,12 @@ def fisher_mean(lost: "np.ndarray", own: "np.ndarray | None") -> float:
     return float(np.tanh(np.mean(found)))
 
 
-def mixed(scale: Scale, steps: str) -> "Contrast":
+def mixed(scale: Scale, steps: str) -> Contrast:
     """The slope of the drop per doubling by a mixed model: levels and slopes of tasks are drawn at random."""
 
-    def found(ledger: "Ledger") -> "Interval":
-        import warnings
-
-        import numpy as np
+    def found(ledger: Ledger) -> Interval:
         from statsmodels.regression.mixed_linear_model import MixedLM
         from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWarning
-
-        from ..contrasts import Short
-        from ..stats import Interval, Spread
 
         lost, _ = drops(ledger, steps)
         task, size, _ = np.indices(lost.shape)
@@ -295,19 +267,15 @@ def mixed(scale: Scale, steps: str) -> "Contrast":
     return found
 
 
-def gates(ledger: "Ledger") -> "dict[str, Gate]":
+def gates(ledger: Ledger) -> dict[str, Gate]:
     """Enough targets are learned, the largest sizes are, and adversarial rows are harder."""
-    from ..gates import enough
-    from ..gates import gates as of
-    from ..losses import costs
-
-    found, scale = of(ledger), ledger.scale
+    found, scale = all_gates(ledger), ledger.scale
     largest = {name: found.stages.get((grid(scale, name, SUM)[-1], PIVOT)) for name in stages(scale)}
     on = gates_of_targets(ledger)
     return {
         "intermediate tasks are learned from the most rows": enough(largest, len(largest) // 2 + 1),
         "targets learned": enough(on, LEARNED.get(scale.name, len(on))),
-        "adversarial rows are harder": costs(ledger, pairs(scale)),
+        "adversarial rows are harder": losses.costs(ledger, pairs(scale)),
     }
 
 
