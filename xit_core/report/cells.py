@@ -6,10 +6,9 @@ import pandas as pd
 
 from ..design.scales import PAPER
 from . import published
-from .claims import MEASURED, TASK_BY_TASK
+from .claims import BY_ID, MEASURED
 from .markdown import SIGNED, count, number, with_interval
 from .questions import UNFINISHED
-from .rules import LIMITS
 from .sensitivity import Variant
 from .view import View
 
@@ -68,10 +67,10 @@ def verdict_cell(row: dict) -> str:
 
 def is_clear_on_average(row: dict) -> bool:
     """Whether a claim about each task is open though the interval of their mean lies beside its limit."""
-    if row["direction"] != "open" or row["low"] is None or row["id"] not in TASK_BY_TASK:
+    claim = BY_ID[row["id"]]
+    if row["direction"] != "open" or row["low"] is None or not claim.singly:
         return False
-    limit = LIMITS.get(row["id"], 0.0)
-    return row["joint_low"] > limit or row["joint_high"] < limit
+    return row["joint_low"] > claim.limit or row["joint_high"] < claim.limit
 
 
 def claimed_cell(row: dict) -> str:

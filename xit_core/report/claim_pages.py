@@ -16,7 +16,6 @@ from .contrasts import BASELINE, Short, Source, versus
 from .figures import figure
 from .gates import Gate, gates
 from .markdown import SIGNED, end, hidden, markdown_table, minus, number, small, with_interval
-from .rules import LIMITS
 from .sensitivity import AS_JUDGED, Variant
 from .stats import SEEDS, Interval
 from .view import EMPTY, View
@@ -96,7 +95,7 @@ def worked_example(shown: list[View]) -> str:
 
 def is_of_one_training(row: dict) -> bool:
     """Whether a claim is about the gain of one training over the baseline, and is measured."""
-    is_gain = claims.ESTIMANDS.get(row["id"]) == claims.GAIN and len(row["tasks"]) == 1
+    is_gain = claims.BY_ID[row["id"]].estimand == claims.GAIN and len(row["tasks"]) == 1
     return is_gain and row["estimate"] is not None
 
 
@@ -168,7 +167,7 @@ def change(row: dict) -> str:
     if row["direction"] == "not testable":
         return "a stronger encoder or more training steps, so that what the note names is learned."
     if is_clear_on_average(row):
-        limit = LIMITS.get(row["id"], 0.0)
+        limit = claims.BY_ID[row["id"]].limit
         side = "above" if row["low"] > limit else "below"
         return (
             f"smaller variance in each task: the mean over the tasks is clearly {side} {limit:g}, but the "
@@ -180,7 +179,7 @@ def change(row: dict) -> str:
             f"Tested alone, a true difference of {number(row['detectable'])} points would have been found in "
             "eight of ten such studies; corrected for the other claims, it takes more."
         )
-    if row["id"] in claims.TASK_BY_TASK:
+    if claims.BY_ID[row["id"]].singly:
         return "other gains of single tasks: the verdict asks about them one by one."
     if row["joint_low"] <= 0 <= row["joint_high"]:
         return "a little less: the interval that is widened for all claims has zero in it already."
@@ -210,7 +209,7 @@ def _by_task(row: dict, view: View) -> str:
 
     Before the claim is judged, only of tasks of which three seeds are there.
     """
-    targets = claims.TASK_BY_TASK.get(row["id"], ())
+    targets = claims.BY_ID[row["id"]].singly
     judged = row["estimate"] is not None
     tasks = row["tasks"] if judged else nine(view.declared)
     found = {task: _gaps(view, task, targets) for task in tasks} if targets else {}

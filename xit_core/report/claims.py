@@ -20,6 +20,8 @@ from .contrasts import Ledger
 from .findings import Finding
 from .published import claimed
 from .rules import (
+    DRAMATIC,
+    MARGIN,
     RETRIEVAL,
     beats_mlm,
     beats_translated,
@@ -36,10 +38,7 @@ MEASURED = 10  # claims 1 to 10 are measured; the others are checked by code
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim. `measure` reads the ledger or the declarations; `expect` is the claimed number, if any.
-
-    `estimand`: what a measured claim estimates, in words.
-    """
+    """One claim. `measure` reads the ledger or the declarations; `expect` is the claimed number, if any."""
 
     id: str
     number: int
@@ -47,7 +46,11 @@ class Claim:
     on: str  # what the paper measures it on, or what it is checked against
     measure: Callable[[Ledger], Finding]
     expect: float | None = None
-    estimand: str = ""
+    # of measured claims
+    short: str = ""  # its name in figures
+    estimand: str = ""  # what is estimated, in words
+    singly: tuple[str, ...] = ()  # where it speaks about the intermediate tasks one by one: its targets
+    limit: float = 0.0  # what its estimate is compared with, in points
 
 
 AVERAGE = "mean over the nine targets, development sets"
@@ -55,9 +58,9 @@ STATED = "what the data sets publish about themselves"
 DESIGN = "the declarations of this study, which hold by design where they are as in the paper"
 
 
-def claim(number: int, name: str, says: str, on: str, measure: Callable[[Ledger], Finding]) -> Claim:
+def claim(number: int, name: str, says: str, on: str, measure: Callable[[Ledger], Finding], **more) -> Claim:
     """A claim whose number, if it states one, is in published.csv under its name."""
-    return Claim(name, number, says, on, measure, claimed(name), ESTIMANDS.get(name, ""))
+    return Claim(name, number, says, on, measure, claimed(name), **more)
 
 
 GAIN = (
@@ -72,48 +75,37 @@ AGAINST = (
     "for SQuAD, MNLI and HellaSwag and each target that counts, the mean over seeds of the score after plain "
     "English training less the score after its variant; then the mean over all of them"
 )
-ESTIMANDS = {
-    "squad": GAIN, "mnli": GAIN, "hellaswag": GAIN, "multitask": GAIN, "retrieval": OVER_TASKS,
-    "tydiqa": OVER_TASKS, "xnli": OVER_TASKS, "mlm": AGAINST, "translated": AGAINST,
-    "best": (
-        "for each target that counts, the mean over seeds of the score after its best training less the "
-        "score without any, where the best is chosen on other seeds and the other half of the instances; "
-        "then the mean over these targets"
-    ),
-}  # fmt: skip
-SHORT = {  # names of the measured claims in figures
-    "squad": "SQuAD first", "mnli": "MNLI first", "hellaswag": "HellaSwag first",
-    "multitask": "all nine jointly", "retrieval": "BUCC and Tatoeba", "tydiqa": "TyDiQA",
-    "xnli": "XNLI", "best": "best for each target", "mlm": "English over MLM",
-    "translated": "English over translated",
-}  # fmt: skip
-
-# claims about the intermediate tasks one by one, with the targets that each speaks about
-TASK_BY_TASK = {"retrieval": RETRIEVAL, "tydiqa": ("tydiqa",), "xnli": ("xnli",)}
+CHOSEN = (
+    "for each target that counts, the mean over seeds of the score after its best training less the score "
+    "without any, where the best is chosen on other seeds and the other half of the instances; then the mean "
+    "over these targets"
+)
 
 # fmt: off
 CLAIMS = (
     claim(1, "squad", "Intermediate training on SQuAD improves the average over the nine targets",
-          AVERAGE, gain("squad1")),
+          AVERAGE, gain("squad1"), short="SQuAD first", estimand=GAIN),
     claim(2, "mnli", "Intermediate training on MNLI improves the average over the nine targets",
-          AVERAGE, gain("mnli")),
+          AVERAGE, gain("mnli"), short="MNLI first", estimand=GAIN),
     claim(3, "hellaswag", "Intermediate training on HellaSwag improves the average over the nine targets",
-          AVERAGE, gain("hellaswag")),
+          AVERAGE, gain("hellaswag"), short="HellaSwag first", estimand=GAIN),
     claim(4, "multitask", "Multi-task intermediate training on all nine tasks performs best",
-          AVERAGE, multitask),
+          AVERAGE, multitask, short="all nine jointly", estimand=GAIN),
     claim(5, "retrieval", "BUCC and Tatoeba, which have no training data, improve dramatically with almost "
           "every intermediate task",
-          "development sets", retrieval_rule),
+          "development sets", retrieval_rule, short="BUCC and Tatoeba", estimand=OVER_TASKS,
+          singly=RETRIEVAL, limit=DRAMATIC),
     claim(6, "tydiqa", "TyDiQA improves consistently with many intermediate tasks",
-          "development set", tydiqa),
+          "development set", tydiqa, short="TyDiQA", estimand=OVER_TASKS, singly=("tydiqa",)),
     claim(7, "xnli", "XNLI does not benefit from intermediate training",
-          "development set", no_benefit),
+          "development set", no_benefit, short="XNLI", estimand=OVER_TASKS, singly=("xnli",),
+          limit=MARGIN),
     claim(8, "best", "The best model for each target improves XTREME on average",
-          "test sets", best),
+          "test sets", best, short="best for each target", estimand=CHOSEN),
     claim(9, "mlm", "English intermediate training beats continuing multilingual MLM during it",
-          AVERAGE, beats_mlm),
+          AVERAGE, beats_mlm, short="English over MLM", estimand=AGAINST),
     claim(10, "translated", "English intermediate training beats machine-translated intermediate data",
-          AVERAGE, beats_translated),
+          AVERAGE, beats_translated, short="English over translated", estimand=AGAINST),
     claim(11, "sota", "XLM-R Large is the state of the art on many zero-shot cross-lingual tasks (June 2020)",
           "published results", sota),
     claim(12, "languages", "XTREME evaluates up to 40 languages a task",
@@ -141,6 +133,8 @@ CLAIMS = (
     claim(22, "start", "XLM-R Large is the starting point of all experiments",
           DESIGN, starting_point),
 )
+# fmt: on
+BY_ID = {claim.id: claim for claim in CLAIMS}
 
 
 # -- target by target ----------------------------------------------------------------------------------------

@@ -17,11 +17,11 @@ from .cells import (
     state,
     tally,
 )
-from .claims import CLAIMS, DESIGN, MEASURED, SHORT
+from .claims import BY_ID, CLAIMS, DESIGN, MEASURED
 from .figures import figure
 from .markdown import SIGNED, count, markdown_table, minus, number
 from .questions import UNFINISHED
-from .rules import DATED, LIMITS
+from .rules import DATED
 from .sensitivity import AS_JUDGED, LEARNED_NOISE
 from .stats import SEEDS
 from .view import View
@@ -207,8 +207,8 @@ def picture(shown: list[View], out: Path) -> str:
         for row in view.claims[:MEASURED]
         if view.scale in scales
     ]
-    labels = {c.id: f"{c.number}  {SHORT[c.id]}" for c in CLAIMS[:MEASURED]}
-    draw = partial(plots.claims, drawn, labels, LIMITS)
+    labels = {c.id: f"{c.number}  {c.short}" for c in CLAIMS[:MEASURED]}
+    draw = partial(plots.claims, drawn, labels, {c.id: c.limit for c in CLAIMS if c.limit})
     return figure(out, None, "overview", draw, says=in_words(rows), title=title(drawn))
 
 
@@ -327,4 +327,4 @@ def standing(shown: list[View]) -> str:
 
 
 def _named(row: dict) -> str:
-    return f"{row['number']} ({SHORT[row['id']]})"
+    return f"{row['number']} ({BY_ID[row['id']].short})"

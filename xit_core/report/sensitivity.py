@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import TARGETS, TASKS
-from .claims import CLAIMS, TASK_BY_TASK, Claim
+from .claims import CLAIMS, Claim
 from .contrasts import BASELINE, Cell, Ledger
 from .findings import Finding
 from .gates import gates
@@ -89,7 +89,7 @@ def restricted(full: Ledger, runs: Rows) -> Iterator[tuple[str, Ledger]]:
 
 def without_each_task(full: Ledger, claim: Claim, found: Finding) -> Iterator[tuple[str, Ledger]]:
     """The ledger without each intermediate task, for a claim about the tasks one by one."""
-    for task in found.tasks if claim.id in TASK_BY_TASK else ():
+    for task in found.tasks if claim.singly else ():
         yield f"without `{task}`", full.restricted(lambda cell, _, task=task: cell[0] != task)
 
 
