@@ -15,19 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-FIELDS = [
-    "repo",
-    "config",
-    "split",
-    "rows",
-    "sha256",
-    "complete",
-    "source",
-    "commit",
-    "path",
-    "licence",
-    "note",
-]
+FIELDS = "repo config split rows sha256 complete source commit path licence note".split()
 
 
 def rows(n: int) -> list[dict]:

@@ -155,18 +155,7 @@ def test_data_of_a_few_tasks_is_told_alone(capsys):
 @pytest.mark.parametrize("scale", ["micro", "small"])
 def test_data_has_the_fixed_keys(capsys, scale):
     rows = told(capsys, "data", "--scale", scale, "--json")
-    keys = [
-        "task",
-        "split",
-        "source",
-        "revision",
-        "expected_rows",
-        "rows",
-        "sha256",
-        "stand_in",
-        "licence",
-        "state",
-    ]
+    keys = "task split source revision expected_rows rows sha256 stand_in licence state".split()
     assert all(set(r) == set(keys) for r in rows) and {r["task"] for r in rows} == set(
         MICRO.tasks if scale == "micro" else REAL_TASKS
     )

@@ -4,12 +4,10 @@ import hashlib
 import json
 import time
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 
-from stores import mirrored
 from xit_core import cli
 from xit_core.data import reading
 from xit_core.design.scales import SCALES
@@ -22,14 +20,6 @@ from xit_core.model.mixture import Mixture
 
 REAL = replace(SCALES["small"], langs=("de", "en"))
 SMOKE = SCALES["smoke"]
-
-
-@pytest.fixture
-def mirror(tmp_path, monkeypatch):
-    """A mirror into which stored rows are put, in the layout of the hub."""
-    monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
-    mirrored(tmp_path, "somebody", "else", "train", [{"x": 1}])
-    return partial(mirrored, tmp_path)
 
 
 def nli(n, start=0):

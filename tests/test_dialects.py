@@ -32,6 +32,7 @@ from xit_core.machine.errors import Bad
 OFTEN = settings(max_examples=200, deadline=None)
 REAL = SCALES["small"]
 PAWSX = "google/xtreme/PAWS-X.de"
+ROW = '{"sentence1": "a", "sentence2": "b", "label": 1}\n'
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +140,12 @@ def test_a_byte_order_mark_before_the_first_column_is_no_part_of_its_name(put, e
         ),
         ("json", '{"data": [{"paragraphs": 3}]}', "got paragraphs 3"),
         ("jsonl", "[" * 9999, "no JSON"),
+        ("csv", ",sentence1,sentence2,label\n0,a,b,1\n", "column 1 of its header has no name"),
+        ("tsv", "sentence1\tsentence2\tlabel\t\na\tb\t1\t\n", "column 4 of its header has no name"),
+        ("csv", "sentence1,sentence2,label,label,label.1\na,b,1,0,0\n", "column 'label.1' stands twice"),
+        ("csv", "sep=,\nsentence1,sentence2,label\na,b,1\n", "'sep='; needed: a header"),
+        ("jsonl.xz", lzma.compress(ROW.encode()) + b"garbage", "cannot be read"),
+        ("jsonl.bz2", bz2.compress(ROW.encode()) + b"BZx" + bz2.compress(ROW.encode())[3:], "cannot be read"),
     ],
 )
 def test_what_cannot_be_read_right_is_refused_with_its_place(put, ending, content, said):
@@ -239,8 +246,6 @@ def test_a_damaged_file_gives_rows_or_one_line(ending, draw):
 
 # -- names ---------------------------------------------------------------------------------------------------
 
-ROW = '{"sentence1": "a", "sentence2": "b", "label": 1}\n'
-
 
 def test_a_compressed_copy_and_one_in_parts_are_read_and_what_lies_beside_them_is_said(put):
     put(f"{PAWSX}/validation.jsonl.gz", gzip.compress(ROW.encode()))
@@ -258,19 +263,10 @@ def test_a_compressed_copy_and_one_in_parts_are_read_and_what_lies_beside_them_i
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "dev.jsonl",
-        "val.csv",
-        "Validation.jsonl",
-        "validation.jsonl.zst",
-        "validation.txt",
-        "valid.tsv",
-        "validation.zip",
-        "validation.xlsx",
-        "xnli.dev.tsv",
-        "validation_de.jsonl",
-        "validation-00000-of-00002.jsonl.zst",
-    ],
+    (
+        "dev.jsonl val.csv Validation.jsonl validation.jsonl.zst validation.txt valid.tsv validation.zip "
+        "validation.xlsx xnli.dev.tsv validation_de.jsonl validation-00000-of-00002.jsonl.zst"
+    ).split(),
 )
 def test_a_file_that_looks_like_the_split_under_another_name_is_never_left_aside_unseen(put, name):
     put(f"{PAWSX}/{name}", ROW)
@@ -466,6 +462,26 @@ def test_a_tag_that_is_none_is_refused_and_never_counted_from_the_end(put, tag):
         ),
         ("copa", {"premise": "p", "choice1": "a", "choice2": "b", "question": "why", "label": 0}, "question"),
         ("qqp", {"question1": float("nan"), "question2": "b", "label": 0}, "a"),
+        # what only looks like a list or a number
+        (
+            "hellaswag",
+            {"ctx_a": "a", "ctx_b": "b", "ctx": "c", "endings": "['x', 'y']", "label": 0},
+            "endings",
+        ),
+        ("csqa", {"question": "q", "choices": {"text": ["a"], "label": "ABCDE"}, "answerKey": ""}, "choices"),
+        ("panx", {"tokens": ["a", "b"], "ner_tags": {"0": 1, "1": 2}}, "ner_tags"),
+        ("panx", {"tokens": ["a", "b"], "ner_tags": "00"}, "ner_tags"),
+        ("qqp", {"question1": "a", "question2": "b", "label": 10**400}, "label"),
+        (
+            "squad1",
+            {
+                "id": "1",
+                "question": "q",
+                "context": "a",
+                "answers": {"text": ["a"], "answer_start": [10**400]},
+            },
+            "answers",
+        ),
     ],
 )
 def test_a_field_of_another_type_is_named(put, task, row, field):
@@ -699,36 +715,6 @@ def test_a_row_that_names_another_language_is_not_counted_for_this_one(put):
 
 
 @pytest.mark.parametrize(
-    ("task", "row", "field"),
-    [
-        (
-            "hellaswag",
-            {"ctx_a": "a", "ctx_b": "b", "ctx": "c", "endings": "['x', 'y']", "label": 0},
-            "endings",
-        ),
-        ("csqa", {"question": "q", "choices": {"text": ["a"], "label": "ABCDE"}, "answerKey": ""}, "choices"),
-        ("panx", {"tokens": ["a", "b"], "ner_tags": {"0": 1, "1": 2}}, "ner_tags"),
-        ("panx", {"tokens": ["a", "b"], "ner_tags": "00"}, "ner_tags"),
-        ("qqp", {"question1": "a", "question2": "b", "label": 10**400}, "label"),
-        (
-            "squad1",
-            {
-                "id": "1",
-                "question": "q",
-                "context": "a",
-                "answers": {"text": ["a"], "answer_start": [10**400]},
-            },
-            "answers",
-        ),
-    ],
-)
-def test_what_only_looks_like_a_list_or_a_number_is_refused(put, task, row, field):
-    repository, config = TASKS[task].config("en")
-    put(f"{repository}/{config}/train.jsonl", json.dumps(row))
-    refused(lambda: reading.examples(TASKS[task], "train", "en", REAL), "row 0", f"field {field!r}")
-
-
-@pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("validation.jsonl", '{"sentence1": "a\\ud83d", "sentence2": "b", "label": 1}', "row 0: no JSON"),
@@ -756,25 +742,6 @@ def test_a_manifest_that_counts_other_rows_than_its_file_has_is_refused(tmp_path
     manifest = tmp_path / "MANIFEST.csv"
     manifest.write_text(manifest.read_text().replace("a,b,train,1,", "a,b,train,2000,"))
     refused(lambda: from_mirror("a", "b", "train"), "1 rows, the manifest says 2000")
-
-
-# -- what would still be passed over -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("ending", "content", "said"),
-    [
-        ("csv", ",sentence1,sentence2,label\n0,a,b,1\n", "column 1 of its header has no name"),
-        ("tsv", "sentence1\tsentence2\tlabel\t\na\tb\t1\t\n", "column 4 of its header has no name"),
-        ("csv", "sentence1,sentence2,label,label,label.1\na,b,1,0,0\n", "column 'label.1' stands twice"),
-        ("csv", "sep=,\nsentence1,sentence2,label\na,b,1\n", "'sep='; needed: a header"),
-        ("jsonl.xz", lzma.compress(ROW.encode()) + b"garbage", "cannot be read"),
-        ("jsonl.bz2", bz2.compress(ROW.encode()) + b"BZx" + bz2.compress(ROW.encode())[3:], "cannot be read"),
-    ],
-)
-def test_a_header_or_an_archive_that_would_hide_something_is_refused(put, ending, content, said):
-    put(f"{PAWSX}/validation.{ending}", content)
-    refused(pawsx, f"validation.{ending}", said)
 
 
 def test_archives_of_several_streams_are_read_to_their_end(put):

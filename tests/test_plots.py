@@ -114,13 +114,8 @@ def test_a_language_is_compared_with_the_others_of_the_same_target():
 def test_a_stand_in_among_the_nine_leaves_the_joint_stage_its_name():
     joint = "+".join("udtag" if task == "ccg" else task for task in plots.INTERMEDIATES)
     assert plots.name(joint) == "multi-task"
-    assert plots.order(["multi-task", "udtag", "ocnli", "csqa", "mlm"]) == [
-        "csqa",
-        "udtag",
-        "multi-task",
-        "mlm",
-        "ocnli",
-    ]
+    names = plots.order("multi-task udtag ocnli csqa mlm".split())
+    assert names == "csqa udtag multi-task mlm ocnli".split()
 
 
 def test_names_of_sources_are_those_of_readers():

@@ -34,6 +34,8 @@ from xit_core.report.questions import shift, size
 from xit_core.report.view import View
 from xit_core.run import launch
 
+MICRO = SCALES["micro"]
+
 
 @pytest.fixture
 def question(monkeypatch):
@@ -53,15 +55,15 @@ def question(monkeypatch):
 
 
 def test_its_study_is_one_of_the_studies(question):
-    assert len(studies.runs("made_up", SCALES["micro"])) == 9
+    assert len(studies.runs("made_up", MICRO)) == 9
     with pytest.raises(ValueError, match="declared twice"):
         questions.add(question)
 
 
 def test_its_contrasts_are_measured_or_say_why_not(question):
-    for run in studies.runs("made_up", SCALES["micro"]):
+    for run in studies.runs("made_up", MICRO):
         results.write(synthetic.row(run))
-    gain, elsewhere = questions.answers(question, SCALES["micro"])
+    gain, elsewhere = questions.answers(question, MICRO)
     assert gain["low"] < gain["estimate"] < gain["high"] and not gain["note"]
     assert elsewhere["estimate"] is None and elsewhere["note"] == "not part of the study at this scale"
 
@@ -79,17 +81,17 @@ def test_runs_that_differ_in_rows_are_cells_of_their_own(monkeypatch):
     )  # fmt: skip
     questions.add(made)
     with pytest.raises(ValueError, match="tell them apart"):
-        questions.answers(made, SCALES["micro"])
-    for run in studies.runs("sizes", SCALES["micro"]):
+        questions.answers(made, MICRO)
+    for run in studies.runs("sizes", MICRO):
         row = synthetic.row(run)
         results.write(row | {"scores": [s | {"value": run.size / 10} for s in row["scores"]]})
     told = replace(made, cell_of=lambda run: (str(run.size), run.lang, run.on))
-    assert questions.answers(told, SCALES["micro"])[0]["estimate"] == pytest.approx(10)
+    assert questions.answers(told, MICRO)[0]["estimate"] == pytest.approx(10)
     assert View("micro").stored and not View("micro").rows  # in its own chapter only
 
 
 def test_its_page_is_written_for_every_scale_with_rows(question, tmp_path):
-    for run in studies.runs("made_up", SCALES["micro"]):
+    for run in studies.runs("made_up", MICRO):
         results.write(synthetic.row(run))
     text = (pages.build(tmp_path / "book") / "questions/made_up.md").read_text()
     assert "## Scale `micro`" in text and "9 of 9 runs are in the ledger" in text
@@ -105,22 +107,13 @@ def test_every_question_has_its_chapter_in_the_book():
 
 def planted(study, add):
     """Rows of a whole study at micro; `add(run)` points are planted in every score of a target's run."""
-    rows = {}
-    control = [run for run in studies.runs("main", SCALES["micro"]) if run.model and run.seed <= 3]
-    for run in (*studies.runs(study, SCALES["micro"]), *control):
-        row = synthetic.row(run)
-        points = add(run) if run.phase == 3 else 0.0
-        scores = [score | {"value": score["value"] + points} for score in row["scores"]]
-        rows[run.id] = row | {"scores": scores}
-    return list(rows.values())
-
-
-def adapters_ledger(add):
-    return planted("adapters", add)
+    control = [run for run in studies.runs("main", MICRO) if run.model and run.seed <= 3]
+    runs = dict.fromkeys((*studies.runs(study, MICRO), *control))
+    return [raised(synthetic.row(run), add(run) if run.phase == 3 else 0.0) for run in runs]
 
 
 def joint_by_adapters(run):
-    return run.method == "adapter" and run.source.count("+") and run.steps == "single"
+    return run.method == "adapter" and "+" in run.source and run.steps == "single"
 
 
 @pytest.mark.parametrize(
@@ -128,8 +121,8 @@ def joint_by_adapters(run):
 )
 def test_a_planted_effect_of_joint_adapters_is_found_and_a_null_is_not(points, word):
     question = questions.QUESTIONS["adapters"]
-    rows = adapters_ledger(lambda run: points * bool(joint_by_adapters(run)))
-    found = {row["name"]: row for row in questions.answers(question, SCALES["micro"], rows)}
+    rows = planted("adapters", lambda run: points * joint_by_adapters(run))
+    found = {row["name"]: row for row in questions.answers(question, MICRO, rows)}
     first, *rest = found.values()
     assert first["estimate"] == pytest.approx(points, abs=1.5) and first["low"] < points < first["high"]
     assert first["verdict"] in ((word,) if points else (word, "open"))
@@ -144,22 +137,20 @@ def test_the_best_single_task_is_chosen_on_other_seeds():
         name = ("mnli", "squad1", "hellaswag", "ccg")[run.seed % 4]
         return 20.0 * (run.source == name and run.method == "adapter")
 
-    rows = adapters_ledger(lucky)
-    found = questions.answers(questions.QUESTIONS["adapters"], SCALES["micro"], rows)[1]
+    rows = planted("adapters", lucky)
+    found = questions.answers(questions.QUESTIONS["adapters"], MICRO, rows)[1]
     assert found["low"] < found["estimate"] < found["high"] and found["estimate"] > -10
 
 
 def test_the_adapters_question_reads_f1_alone():
-    rows = adapters_ledger(lambda run: 0.0)
+    rows = planted("adapters", lambda run: 0.0)
     for score in (score for row in rows if row["phase"] == 3 for score in row["scores"]):
         if score["metric"] == "exact_match":
             score["value"] = 0.0
-    found = questions.answers(questions.QUESTIONS["adapters"], SCALES["micro"], rows)
+    found = questions.answers(questions.QUESTIONS["adapters"], MICRO, rows)
     assert (
         found[0]
-        == questions.answers(
-            questions.QUESTIONS["adapters"], SCALES["micro"], adapters_ledger(lambda run: 0.0)
-        )[0]
+        == questions.answers(questions.QUESTIONS["adapters"], MICRO, planted("adapters", lambda run: 0.0))[0]
     )
 
 
@@ -167,14 +158,14 @@ def test_a_question_whose_targets_are_not_learned_is_not_testable():
     def untaught(run):
         return -30.0 * (not run.model)  # at the level of random weights
 
-    rows = adapters_ledger(untaught)
-    first = questions.answers(questions.QUESTIONS["adapters"], SCALES["micro"], rows)[0]
+    rows = planted("adapters", untaught)
+    first = questions.answers(questions.QUESTIONS["adapters"], MICRO, rows)[0]
     assert first["verdict"] == "not testable" and "0 of 5, 3 needed" in first["note"]
 
 
 def test_the_adapters_study_shares_its_full_runs_with_the_main_study():
-    main = {run.id for run in studies.runs("main", SCALES["micro"])}
-    own = studies.runs("adapters", SCALES["micro"])
+    main = {run.id for run in studies.runs("main", MICRO)}
+    own = studies.runs("adapters", MICRO)
     shared = {run.id for run in own if run.method == "full" and run.seed <= 3}
     assert len(shared) > 300 and shared <= main
     small = studies.runs("adapters", SCALES["small"])
@@ -185,7 +176,7 @@ def test_the_adapters_study_shares_its_full_runs_with_the_main_study():
 
 
 def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_says_the_same(tmp_path, capsys):
-    for row in adapters_ledger(lambda run: 6.0 * bool(joint_by_adapters(run))):
+    for row in planted("adapters", lambda run: 6.0 * joint_by_adapters(run)):
         results.write(row | {"dose": row["dose"] | {"trained": 8 if "adapter" in row["method"] else 100}})
     out = pages.build(tmp_path / "book") / "questions"
     answer, text = (out / "adapters_answer.md").read_text(), (out / "adapters.md").read_text()
@@ -218,7 +209,7 @@ def test_the_command_tells_every_contrast_of_every_question(capsys):
 
 
 def test_an_answer_is_told_with_its_gates_and_no_verdict_is_before_every_run_is_there():
-    rows = adapters_ledger(lambda run: 6.0 * bool(joint_by_adapters(run)))
+    rows = planted("adapters", lambda run: 6.0 * joint_by_adapters(run))
     runs = studies.runs("adapters", MICRO)
     planned, last = len(runs), runs[-1].id
 
@@ -240,7 +231,7 @@ def test_an_answer_is_told_with_its_gates_and_no_verdict_is_before_every_run_is_
 
 
 def test_seeds_that_a_study_adds_to_those_of_the_scale_have_notebooks_of_their_own():
-    jobs = launch.jobs(studies.runs("adapters", SCALES["micro"]))
+    jobs = launch.jobs(studies.runs("adapters", MICRO))
     assert {job.seed for job in jobs} == {0, 1, *range(4, 9)}
     for job in jobs:
         assert {run.id for run in launch.job(**job.parameters).runs} == {run.id for run in job.runs}
@@ -270,7 +261,7 @@ def test_a_planted_interaction_with_the_start_is_found_and_a_null_is_not(name, s
         return 3.0 * (stages[-1] in studies.MIXED) + points * run.source.startswith(f"{start} > ")
 
     question, rows = questions.QUESTIONS[name], rows_of_starts(name, start, add)
-    ledger = questions.ledger_of(question, SCALES["micro"], rows)
+    ledger = questions.ledger_of(question, MICRO, rows)
     gates_then = [gate for told, gate in question.gates(ledger).items() if told not in question.later]
     assert [gate.passed for gate in gates_then] == [True] * 3
     found = questions.answers_from(question, ledger)
@@ -286,7 +277,7 @@ def test_a_planted_interaction_with_the_start_is_found_and_a_null_is_not(name, s
 @pytest.mark.parametrize(("name", "start", "alone"), STARTS)
 def test_a_level_that_the_start_raises_is_no_interaction(name, start, alone):
     rows = rows_of_starts(name, start, lambda run: 8.0 * (run.source.split(" > ")[0] == start))
-    found = questions.answers(questions.QUESTIONS[name], SCALES["micro"], rows)
+    found = questions.answers(questions.QUESTIONS[name], MICRO, rows)
     assert found[0]["verdict"] in ("no difference", "open") and found[alone]["verdict"] == "yes"
 
 
@@ -296,13 +287,13 @@ def test_a_start_that_is_not_learned_or_a_sham_that_is_leaves_the_question_untes
     for row in rows:
         for score in row["scores"] if row["on"] in (start, f"{start}_sham") else ():
             score["value"] = 10.0 if row["on"] == start else 85.0
-    first = questions.answers(questions.QUESTIONS[name], SCALES["micro"], rows)[0]
+    first = questions.answers(questions.QUESTIONS[name], MICRO, rows)[0]
     assert first["verdict"] == "not testable"
     assert "are learned" in first["note"] and "shuffled" in first["note"]
 
 
 def test_before_rows_in_translation_stands_the_start_that_stands_before_english_ones():
-    plan = studies.runs("multimodal", SCALES["micro"])
+    plan = studies.runs("multimodal", MICRO)
     starts = {run for run in plan if run.phase == 2 and " > " not in run.path}
     assert {(run.path, run.lang) for run in starts} == {(s, "en") for s in ("mlm", "scenes_sham", "scenes")}
     for run in plan:
@@ -321,10 +312,9 @@ def test_the_alignment_study_trains_the_sham_as_the_treatment():
 
 
 def test_runs_that_only_a_question_has_are_in_its_chapter_alone():
-    micro = SCALES["micro"]
-    others, main = questions.own_runs(micro), {run.id for run in studies.runs("main", micro)}
+    others, main = questions.own_runs(MICRO), {run.id for run in studies.runs("main", MICRO)}
     assert others and not others & main and questions.own_runs(SCALES["base"]) == set()
-    for run in studies.runs("adapters", micro)[:700:7]:
+    for run in studies.runs("adapters", MICRO)[:700:7]:
         results.write(synthetic.row(run))
     view = View("micro")
     assert {row["id"] for row in view.rows} <= main and len(view.stored) == 100 > len(view.rows) > 0
@@ -332,7 +322,7 @@ def test_runs_that_only_a_question_has_are_in_its_chapter_alone():
 
 def test_what_was_added_after_the_answer_decides_nothing_and_is_marked():
     question, view = questions.QUESTIONS["adapters"], View("micro")
-    rows = adapters_ledger(lambda run: 6.0 * bool(joint_by_adapters(run)))
+    rows = planted("adapters", lambda run: 6.0 * joint_by_adapters(run))
     failed = {"old": gates.Gate(True, "2 of 2"), question.later[0]: gates.Gate(False, "4 of 9")}
     question = replace(question, gates=lambda ledger: failed)
     first = questions.answers(question, MICRO, rows)[0]
@@ -394,7 +384,7 @@ def test_what_is_said_before_every_run_is_there_is_no_answer():
     assert "questions, zero lies in the interval of 1." in question_pages.alone([question], views)
     wide[0]["verdict"] = "not testable"
     assert question_pages.failing(wide[0]) == "a gate fails: single tasks: 4 of 9"
-    for row in adapters_ledger(lambda run: 0.0):
+    for row in planted("adapters", lambda run: 0.0):
         results.write(row)
     finished = View("micro")
     assert question_pages.is_finished(question, finished)
@@ -402,7 +392,7 @@ def test_what_is_said_before_every_run_is_there_is_no_answer():
 
 
 def test_what_qualifies_an_answer_stands_with_it():
-    rows = adapters_ledger(lambda run: 6.0 * bool(joint_by_adapters(run)))
+    rows = planted("adapters", lambda run: 6.0 * joint_by_adapters(run))
     question = questions.QUESTIONS["adapters"]
     ledger = questions.ledger_of(question, MICRO, rows)
     found = questions.answers_from(question, ledger)
@@ -472,7 +462,7 @@ def test_what_is_simulated_is_said_where_it_is_not_the_real_thing():
 
 def test_scores_in_other_languages_leave_out_english():
     question = questions.QUESTIONS["adapters"]
-    ledger = questions.ledger_of(question, MICRO, adapters_ledger(lambda run: 0.0))
+    ledger = questions.ledger_of(question, MICRO, planted("adapters", lambda run: 0.0))
     cell = ("adapter:", "en", "panx")
     whole, other = ledger.cells[cell][1], losses.abroad(ledger).cells[cell][1]
     values = {score["lang"]: score["value"] for score in whole.row["scores"]}
@@ -486,7 +476,7 @@ def test_scores_in_other_languages_leave_out_english():
 
 
 def test_an_effect_in_other_languages_alone_is_found_there():
-    question, rows = questions.QUESTIONS["adapters"], adapters_ledger(lambda run: 0.0)
+    question, rows = questions.QUESTIONS["adapters"], planted("adapters", lambda run: 0.0)
     treated = {run.id for run in studies.runs("adapters", MICRO) if joint_by_adapters(run)}
     for row in rows:
         for score in row["scores"] if row["id"] in treated and row["phase"] == 3 else ():
@@ -528,7 +518,7 @@ def test_preferences_and_their_sham_are_compared_after_the_task_too():
 
 
 def test_the_answer_is_told_target_by_target():
-    rows = adapters_ledger(lambda run: 6.0 * (run.on == "xquad" and bool(joint_by_adapters(run))))
+    rows = planted("adapters", lambda run: 6.0 * (run.on == "xquad" and joint_by_adapters(run)))
     question = questions.QUESTIONS["adapters"]
     lines = questions.target_by_target(question, questions.ledger_of(question, MICRO, rows))
     found = {line.target: line.found["estimate"] for line in lines}
@@ -570,9 +560,9 @@ def test_robustness_is_not_known_while_there_is_nothing_to_draw_a_line_through()
 def test_parts_of_an_answer_read_what_was_learned_alone():
     def add(run):  # one target is no better than random weights, and there the joint training is far ahead
         lost = -30.0 * (run.on == "tydiqa" and not run.model)
-        return lost + 20.0 * (run.on == "tydiqa" and bool(joint_by_adapters(run)))
+        return lost + 20.0 * (run.on == "tydiqa" and joint_by_adapters(run))
 
-    rows = learned(adapters_ledger(add))
+    rows = learned(planted("adapters", add))
     found = {row["name"]: row for row in questions.answers(questions.QUESTIONS["adapters"], MICRO, rows)}
     assert found[questions.adapters.EQUAL]["estimate"] == pytest.approx(4, abs=1)
     assert found[questions.adapters.TARGETS_LEARNED]["estimate"] == pytest.approx(0, abs=1)
@@ -604,7 +594,6 @@ def test_runs_that_other_studies_have_too_are_counted():
 # -- what is lost between a target and its twin --------------------------------------------------------------
 
 
-MICRO = SCALES["micro"]
 PAIR = ("xnli", "xnli_shift")
 MEASURES = [
     losses.drop, losses.relative_drop, losses.effective_robustness, losses.inside, losses.outside,
@@ -734,12 +723,6 @@ def learned(rows):
     return rows
 
 
-def shift_rows(add):
-    control = [run for run in studies.runs("main", MICRO) if run.model and run.seed <= 3]
-    runs = (*studies.runs("shift", MICRO), *control)
-    return learned([raised(synthetic.row(run), add(run) if run.phase == 3 else 0.0) for run in runs])
-
-
 def ability(run):
     """Sources differ in what they can, wherever it is asked; the joint one can most."""
     return 8.0 if "+" in run.source else sum(run.source.encode()) % 17 - 8.0
@@ -757,7 +740,7 @@ def test_a_planted_robustness_is_found_and_a_null_is_not(points, word):
         joint = "+" in run.source
         return other_domain(run) + ability(run) + points * (joint and run.on.endswith("_shift"))
 
-    rows = shift_rows(add)
+    rows = learned(planted("shift", add))
     question = questions.QUESTIONS["shift"]
     ledger = questions.ledger_of(question, MICRO, rows)
     assert [gate.passed for gate in question.gates(ledger).values()] == [True] * 4
@@ -771,14 +754,16 @@ def test_a_planted_robustness_is_found_and_a_null_is_not(points, word):
 
 
 def test_a_joint_training_that_is_better_everywhere_is_not_more_robust():
-    rows = shift_rows(lambda run: other_domain(run) + ability(run))
+    rows = learned(planted("shift", lambda run: other_domain(run) + ability(run)))
     found = questions.answers(questions.QUESTIONS["shift"], MICRO, rows)
     assert found[0]["verdict"] != "yes" and abs(found[0]["estimate"]) < 1.5
     assert next(row for row in found if row["name"].startswith("score inside"))["verdict"] == "yes"
 
 
 def test_a_domain_that_costs_nothing_leaves_the_question_untestable():
-    first = questions.answers(questions.QUESTIONS["shift"], MICRO, shift_rows(lambda run: 0.0))[0]
+    first = questions.answers(
+        questions.QUESTIONS["shift"], MICRO, learned(planted("shift", lambda run: 0.0))
+    )[0]
     assert first["verdict"] == "not testable" and "the other domain is harder" in first["note"]
 
 
@@ -797,9 +782,7 @@ def size_rows(slope):
         twin = run.on.endswith("_adversarial")
         return (-15.0 - slope * np.log2(run.size / 125 if run.size else 1)) * twin
 
-    control = [run for run in studies.runs("main", MICRO) if run.model and run.seed <= 3]
-    runs = (*studies.runs("size", MICRO), *control)
-    return learned([raised(synthetic.row(run), add(run) if run.phase == 3 else 0.0) for run in runs])
+    return learned(planted("size", add))
 
 
 @pytest.mark.parametrize(

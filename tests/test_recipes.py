@@ -20,15 +20,9 @@ from hypothesis import strategies as st
 from xit_core.machine.places import ROOT
 
 NEEDED = (
-    "Makefile",
-    "environment.yml",
-    "constraints.txt",
-    "pyproject.toml",
-    "xit_core/cli.py",
-    "xit_core/run/kernel.py",
-    ".ci/run",
-    "tools",
-)
+    "Makefile environment.yml constraints.txt pyproject.toml xit_core/cli.py xit_core/run/kernel.py "
+    ".ci/run tools"
+).split()
 NAMES = (
     "a b", "a: b {x} #1 $HOME 'q' \"é\"", "$(touch made)", "`touch made`", "[a]* b?", "100% %a",
     "a & b; touch made", "-rf", "~",
