@@ -25,7 +25,7 @@ from xit_core.data import mirror as mirrors
 from xit_core.data.local import from_local
 from xit_core.data.mirror import from_mirror
 from xit_core.design import readers, tasks
-from xit_core.design.scales import SCALES, scale
+from xit_core.design.scales import SCALES, scale_of
 from xit_core.design.tasks import TASKS
 from xit_core.machine.errors import Bad
 
@@ -358,10 +358,11 @@ def test_an_id_that_tells_no_language_is_refused(put):
     for wrong in ("germanic-1", "q1", "", 7):
         put("google/xtreme/tydiqa/validation.jsonl", json.dumps(row | {"id": wrong}))
         refused(
-            lambda: reading.examples(TASKS["tydiqa"], "validation", "ko", scale("paper")), "row 0, field 'id'"
+            lambda: reading.examples(TASKS["tydiqa"], "validation", "ko", scale_of("paper")),
+            "row 0, field 'id'",
         )
     put("google/xtreme/tydiqa/validation.jsonl", json.dumps(row | {"id": "korean-1"}))
-    assert len(reading.examples(TASKS["tydiqa"], "validation", "ko", scale("paper"))[0]) == 1
+    assert len(reading.examples(TASKS["tydiqa"], "validation", "ko", scale_of("paper"))[0]) == 1
 
 
 @pytest.mark.parametrize(("label", "index"), [(0, 0), (1.0, 1), ("1", 1), ("1.0", 1), (" 0 ", 0), (0.0, 0)])
@@ -731,7 +732,7 @@ def test_odd_files_get_the_advice_that_mends_them(put, name, content, said):
 def test_templates_that_were_cut_off_are_refused(put):
     put("multichecklist/templates/tsv.tsv", "Field\ten\tde\nName\tAnimal vs Vehicle\t\n")
     refused(
-        lambda: reading.examples(TASKS["multichecklist"], "validation", "de", scale("paper")),
+        lambda: reading.examples(TASKS["multichecklist"], "validation", "de", scale_of("paper")),
         "its rows are not whole",
     )
 

@@ -244,12 +244,12 @@ def test_a_folder_that_was_moved_is_named_anew(folder, places, tmp_path):
     place.rename(tmp_path / "moved")
     weights_hash.cache_clear()  # as in another process
     with pytest.raises(Bad, match="name it anew with --model"):
-        origins.start(scales.scale(name))
+        origins.start(scales.scale_of(name))
     again = tmp_path / "elsewhere" / folder.name
     again.parent.mkdir()
     (tmp_path / "moved").rename(again)
     assert own.scale_from(SMOKE, str(again)).name == name
-    assert origins.start(scales.scale(name)).encoder.config.num_hidden_layers == 2
+    assert origins.start(scales.scale_of(name)).encoder.config.num_hidden_layers == 2
 
 
 def test_a_damaged_list_of_encoders_is_one_line(places):
@@ -257,7 +257,7 @@ def test_a_damaged_list_of_encoders_is_one_line(places):
     for content, said in (("{", "encoders.json"), (json.dumps(NAMELESS), "no known scale; take it out")):
         scales.own_file().write_text(content)
         with pytest.raises(Bad, match=said):
-            scales.scale("no-such-scale")
+            scales.scale_of("no-such-scale")
 
 
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁a", "b", "▁ab", "é", "～", "َ", "ّ", "<mask>"]

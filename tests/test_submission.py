@@ -13,7 +13,7 @@ import pytest
 
 from xit_core.data.reading import examples
 from xit_core.design.run import Run
-from xit_core.design.scales import SCALES, scale
+from xit_core.design.scales import SCALES, scale_of
 from xit_core.design.tasks import TARGETS, TASKS, languages
 from xit_core.ledger import predictions, results
 from xit_core.machine.errors import Bad
@@ -482,7 +482,7 @@ def every_language(monkeypatch):
             monkeypatch.setitem(
                 benchmark,
                 name,
-                list(languages(TASKS[{"bucc2018": "bucc"}.get(name, name)], scale("smoke")))
+                list(languages(TASKS[{"bucc2018": "bucc"}.get(name, name)], scale_of("smoke")))
                 if known(name)
                 else [],
             )
@@ -613,7 +613,7 @@ def test_an_export_of_fewer_languages_says_so_and_is_scored_for_what_it_has(
     run = Run("xnli", "smoke")
     enter(run)
     export.write_submission([run.id], tmp_path / "said", tmp_path / "gold")
-    langs = list(languages(TASKS["xnli"], scale("smoke")))
+    langs = list(languages(TASKS["xnli"], scale_of("smoke")))
     whole = submission.score_folder(tmp_path / "said", tmp_path / "gold")
     assert set(whole["tasks"]["xnli"]) == {"score", "metrics"}  # all that this benchmark has
     monkeypatch.setitem(submission.LANGS["xtreme"], "xnli", [*langs, "sw", "ur"])

@@ -20,8 +20,7 @@ from pathlib import Path
 
 import plain
 from xit_core import cli, phases
-from xit_core.design.scales import SCALES, Scale
-from xit_core.design.scales import scale as scale_of
+from xit_core.design.scales import SCALES, Scale, scale_of
 from xit_core.design.studies import MAIN
 from xit_core.design.tasks import TASKS
 from xit_core.machine.places import results_dir, runs_dir

@@ -11,8 +11,7 @@ from textwrap import shorten
 
 from .design.encoders import lacking
 from .design.run import DEFAULTS, MODELS
-from .design.scales import SCALES, Scale, know_own
-from .design.scales import scale as scale_of
+from .design.scales import SCALES, Scale, know_own, scale_of
 from .design.studies import MAIN
 from .machine.environment import environments_differ, fix_environment
 from .machine.errors import NOTE, Bad

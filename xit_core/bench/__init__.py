@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from ..design.scales import scale
+from ..design.scales import scale_of
 
 # KEYS and record are re-exported: measurements are stored by the ledger
 from ..ledger.measurements import KEYS, folder, record  # noqa: F401
@@ -47,7 +47,7 @@ def benchmark(what: str, **given) -> list[dict]:
     module = import_module(PLACES[what], __name__)
     records = module.measure(**named)
     if keep:
-        at = scale(named.get("scale", module.SCALE)).name if "scale" in OPTIONS[what] else ""
+        at = scale_of(named.get("scale", module.SCALE)).name if "scale" in OPTIONS[what] else ""
         keep_measurement(what, at, records)
     return records
 

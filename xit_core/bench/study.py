@@ -4,8 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from ..design import studies
-from ..design.scales import Scale
-from ..design.scales import scale as scale_of
+from ..design.scales import Scale, scale_of
 from ..ledger import results
 from ..ledger.measurements import record
 from ..machine.errors import Bad

@@ -30,8 +30,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from ..design.encoders import HUB, RANDOM
 from ..design.methods import ADAPTER, FULL, LORA, METHODS
-from ..design.scales import Scale
-from ..design.scales import scale as scale_of
+from ..design.scales import Scale, scale_of
 from ..design.tasks import TASKS
 from ..machine.errors import Bad
 from ..model import methods, mixture, origins, schedule, train

@@ -15,7 +15,7 @@ from ..machine.files import MOST
 from ..machine.places import runs_dir
 from .encoders import RANDOM, WHOLE, fingerprint
 from .methods import FUSION, Method, canonical, methods
-from .scales import PIVOT, Scale, scale
+from .scales import PIVOT, Scale, scale_of
 from .tasks import EVERY, TASKS, TEXT, Task, languages, nine, ordered, task
 
 PRETRAINED = "pretrained"  # the path of the encoder itself
@@ -84,7 +84,7 @@ class Run:
     steps: str = SUM
 
     def __post_init__(self):
-        object.__setattr__(self, "scale", scale(self.scale))
+        object.__setattr__(self, "scale", scale_of(self.scale))
         self.refuse_values()
         paths = parse(self.path)
         if len(paths) != 1:
@@ -311,7 +311,9 @@ def runs_of(path: str, seed: int = 1, **given) -> tuple[Run, ...]:
     `seed`: one seed, or 0 for each seed of the scale. `given`: other fields of `Run`.
     Raises: Bad for a wrong path or field.
     """
-    seeds = scale(given.get("scale", DEFAULTS["scale"])).seeds if type(seed) is int and seed == 0 else (seed,)
+    seeds = (
+        scale_of(given.get("scale", DEFAULTS["scale"])).seeds if type(seed) is int and seed == 0 else (seed,)
+    )
     return tuple(
         dict.fromkeys(
             Run(path=single_path, seed=run_seed, **given) for run_seed in seeds for single_path in parse(path)

@@ -186,7 +186,7 @@ SCALES = {
 PAPER = SCALES["paper"]  # the scale of the reproduction
 
 
-def scale(name: str | Scale) -> Scale:
+def scale_of(name: str | Scale) -> Scale:
     """The scale of that name; a scale is returned as it is.
 
     Raises: Bad for an unknown name.

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..design import studies
-from ..design.scales import SCALES
-from ..design.scales import scale as scale_of
+from ..design.scales import SCALES, scale_of
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import results_dir

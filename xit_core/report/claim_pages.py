@@ -14,7 +14,7 @@ from .cells import ends_in_words, estimate_cell, is_clear_on_average, marked, st
 from .claims import MEASURED
 from .contrasts import BASELINE, Short, Source, versus
 from .figures import figure
-from .gates import Gate, gates
+from .gates import Gate, gates_of
 from .markdown import SIGNED, end, hidden, markdown_table, minus, number, small, with_interval
 from .sensitivity import AS_JUDGED, Variant
 from .stats import SEEDS, Interval
@@ -293,7 +293,7 @@ def testable_section(view: View) -> str:
     """What is learned at a scale, so that claims about it can be tested, folded; and whether sources vary
     equally over the seeds.
     """
-    found = gates(view.ledger)
+    found = gates_of(view.ledger)
     lines = [
         [f"`{target}`", "target", learned(gate), minus(gate.says)] for target, gate in found.targets.items()
     ]
@@ -354,7 +354,7 @@ def spread_in_words(view: View) -> str:
 def widest(view: View) -> str:
     """The training that lends the most noise to the others, if it is not learned, as a sentence; else ""."""
     source, means = next(reversed(over_seeds(view).items()), (BASELINE, ()))
-    gate = gates(view.ledger).stages.get(source)
+    gate = gates_of(view.ledger).stages.get(source)
     if gate is None or gate.passed is not False:
         return ""
     return (

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm, t
 
-from ..design.scales import scale as scale_of
+from ..design.scales import scale_of
 from ..design.tasks import TARGETS
 from ..ledger import results, volumes
 from ..machine.errors import Bad

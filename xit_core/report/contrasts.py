@@ -9,8 +9,7 @@ import numpy as np
 
 from ..design import studies
 from ..design.run import RANDOM_WEIGHTS, SINGLE, Run
-from ..design.scales import PIVOT, Scale
-from ..design.scales import scale as scale_of
+from ..design.scales import PIVOT, Scale, scale_of
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
 from .stats import SEEDS, Interval, Spread, instance_variance, source_variance

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from ..data.inventory import rows_of
 from ..design import studies
 from ..design.run import Run, joint_steps
-from ..design.scales import Scale, usual
-from ..design.scales import scale as scale_of
+from ..design.scales import Scale, scale_of, usual
 from ..design.tasks import PARALLEL, Task, languages
 from ..ledger import predictions, results
 from ..machine.places import published_dir, reading, results_dir

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ..design.scales import PIVOT
 from ..design.tasks import TARGETS
 from .contrasts import Ledger, Short, Source
-from .gates import ENOUGH, Gate, constant_answers, gates
+from .gates import ENOUGH, Gate, constant_answers, gates_of
 from .stats import Interval
 
 HOLDS, FAILS, OPEN, UNTESTABLE = "holds", "fails", "open", "not testable"
@@ -72,7 +72,7 @@ def too_few(wanted: tuple, left: tuple, unknown: tuple, learned: tuple, needed: 
 
 def learned_targets(ledger: Ledger, wanted: tuple[str, ...] = TARGETS, needed: int = ENOUGH) -> Tested:
     """The targets that a claim is tested on."""
-    found = tested(wanted, gates(ledger).targets, needed, "targets")
+    found = tested(wanted, gates_of(ledger).targets, needed, "targets")
     # a restricted ledger may lack some
     return replace(found, names=tuple(name for name in found.names if name in ledger.targets))
 
@@ -88,13 +88,13 @@ def learned_tasks(ledger: Ledger) -> Tested:
 def learned_sources(ledger: Ledger, sources: tuple[Source, ...]) -> Tested:
     """Whether the trainings that a claim compares are all learned."""
     named = {ledger.shown(source): source for source in sources}
-    found = {name: gates(ledger).stages.get(source, NOT_TRAINED) for name, source in named.items()}
+    found = {name: gates_of(ledger).stages.get(source, NOT_TRAINED) for name, source in named.items()}
     return tested(tuple(named), found, len(named), "trainings")
 
 
 def stage_gates(ledger: Ledger, names: tuple[str, ...]) -> dict[str, Gate]:
     """The gates of intermediate tasks in English, by name."""
-    return {name: gates(ledger).stages.get((name, PIVOT), NOT_TRAINED) for name in names}
+    return {name: gates_of(ledger).stages.get((name, PIVOT), NOT_TRAINED) for name in names}
 
 
 NOT_TRAINED = Gate(None, "not trained yet")

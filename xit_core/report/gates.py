@@ -144,7 +144,7 @@ class Gates:
     stages: dict[Source, Gate]
 
 
-def gates(ledger: Ledger) -> Gates:
+def gates_of(ledger: Ledger) -> Gates:
     """All gates of a study; found once, for the restrictions of a ledger have those of the whole."""
     if ledger.gates is None:
         ledger.gates = Gates(

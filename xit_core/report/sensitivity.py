@@ -12,7 +12,7 @@ from ..design.tasks import TARGETS, TASKS
 from .claims import CLAIMS, Claim
 from .contrasts import BASELINE, Cell, Ledger
 from .findings import Finding
-from .gates import gates
+from .gates import gates_of
 from .stats import Interval
 
 # headline metrics of question answering, whose score is the mean of both
@@ -45,7 +45,7 @@ def sensitivity(scale: Scale, rows: Rows, found: dict[str, Finding]) -> dict[str
     """
     full, others = Ledger(scale, stored=rows), dict(recounted(scale, rows))
     for other in others.values():
-        other.gates = gates(full)  # what is tested does not change with how it is counted
+        other.gates = gates_of(full)  # what is tested does not change with how it is counted
     told = {claim.id: [] for claim in CLAIMS if found[claim.id].interval}
     for claim in (c for c in CLAIMS if c.id in told):
         runs = [row for row in rows if row["phase"] == 3 and row["id"] in set(found[claim.id].runs)]
@@ -62,7 +62,7 @@ def borrowed(claim: Claim, full: Ledger, judged: Interval) -> Iterator[Variant]:
     """The interval of a claim as it is judged, and those with the seed noise of its own trainings alone and
     of learned ones; nothing where all are the same.
     """
-    lenders = {source for source, gate in gates(full).stages.items() if gate.passed} | {BASELINE}
+    lenders = {source for source, gate in gates_of(full).stages.items() if gate.passed} | {BASELINE}
     found = {
         AS_JUDGED: judged,
         OWN_NOISE: claim.measure(full.lending(lambda source: False)).interval,

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from ..design.scales import PAPER
-from ..design.scales import scale as scale_of
+from ..design.scales import PAPER, scale_of
 from .claims import CLAIMS, Claim
 from .contrasts import Ledger
 from .findings import FAILS, HOLDS, OPEN, UNTESTABLE, Finding, joined, likelier

@@ -20,8 +20,7 @@ from typing import IO
 
 from ..design.encoders import lacking
 from ..design.run import DEFAULTS, Run, runs_of
-from ..design.scales import Scale, own_file
-from ..design.scales import scale as scale_of
+from ..design.scales import Scale, own_file, scale_of
 from ..ledger import predictions, results
 from ..machine.environment import environments_differ, fix_environment
 from ..machine.errors import Bad

@@ -27,8 +27,7 @@ from ...design.studies import STUDIES
 from ...design.tasks import TARGETS, nine
 from ...ledger import results
 from ..contrasts import Cell, Ledger, Short, Source, Weights, main_cell, mean_contrast, versus
-from ..gates import Gate, enough
-from ..gates import gates as all_gates
+from ..gates import Gate, enough, gates_of
 from ..losses import WHOLE, Losses, Measure, Pair, abroad, matched
 from ..rules import MARGIN
 from ..stats import LEVEL, Interval, two_sided
@@ -147,7 +146,7 @@ def after(start: str, task: str) -> str:
 
 def target_gates(ledger: Ledger, targets: Sequence[str]) -> dict[str, Gate | None]:
     """The gates of some targets, by name; None for one that the ledger does not have."""
-    return {name: all_gates(ledger).targets.get(name) for name in targets}
+    return {name: gates_of(ledger).targets.get(name) for name in targets}
 
 
 def learned(found: dict[str, Gate | None]) -> tuple[str, ...]:
@@ -197,7 +196,7 @@ def gates_of_starts(
     `starts`: what the one and what the other teaches -> its stage. `learned`: how many targets must be, by
     scale; elsewhere all but one.
     """
-    found, unknown = all_gates(ledger), Gate(None, "not trained yet")
+    found, unknown = gates_of(ledger), Gate(None, "not trained yet")
     (what, taught), (shuffled, shammed) = starts.items()
     sham = found.stages.get((shammed, PIVOT), unknown)
     on = target_gates(ledger, targets)
@@ -291,7 +290,7 @@ class OnOne(NamedTuple):
 
 def target_by_target(question: Question, ledger: Ledger) -> list[OnOne]:
     """The answer on each of its targets, or of its pairs; [] where the question has none."""
-    scale, passed, lines = ledger.scale, all_gates(ledger).targets, []
+    scale, passed, lines = ledger.scale, gates_of(ledger).targets, []
     for target, outside in parts_of(question, scale) if question.on_one else ():
         found = answer(ledger, outside or target, question.on_one(scale, outside or target), 0.0)
         gate, scores = passed.get(target), without_task(question, ledger, target, outside)

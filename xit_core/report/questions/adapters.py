@@ -8,8 +8,7 @@ from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
 from ..contrasts import Cell, Ledger, Short, Source, Weights, at, mean_contrast, minus, versus
-from ..gates import Gate, enough, stage_gate
-from ..gates import gates as all_gates
+from ..gates import Gate, enough, gates_of, stage_gate
 from ..stats import Interval, Spread, held_out_variance
 from . import Contrast, Question, in_other_languages, joint, learned, seed_by_seed, singles, target_gates
 
@@ -195,7 +194,7 @@ def gates_of_targets(ledger: Ledger) -> dict[str, Gate | None]:
 
 def gates_of_singles(ledger: Ledger) -> dict[str, Gate | None]:
     """The gate of each single task, trained by adapters."""
-    return {name: all_gates(ledger).stages.get(source(ADAPTER, name)) for name in singles(ledger.scale)}
+    return {name: gates_of(ledger).stages.get(source(ADAPTER, name)) for name in singles(ledger.scale)}
 
 
 def gates(ledger: Ledger) -> dict[str, Gate]:

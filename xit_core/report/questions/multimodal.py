@@ -5,8 +5,7 @@ from ...design.scales import PIVOT, Scale
 from ...design.studies import MIXED, paths
 from ...design.tasks import TARGETS, TASKS, TEXT
 from ..contrasts import Ledger, Weights, main_cell, mean_contrast, minus, versus
-from ..gates import Gate, enough
-from ..gates import gates as all_gates
+from ..gates import Gate, enough, gates_of
 from . import (
     Contrast,
     Question,
@@ -139,7 +138,7 @@ def gates(ledger: Ledger) -> dict[str, Gate]:
 
 def tasks_learned(ledger: Ledger) -> Gate:
     """Whether more than half of the non-English tasks are learned after the scenes and after the sham."""
-    stages, tasks = all_gates(ledger).stages, {}
+    stages, tasks = gates_of(ledger).stages, {}
     for task, lang in foreign(ledger.scale):
         both = [stages.get((after(start, task), lang), Gate(None, "")).passed for start in (SCENES, SHAM)]
         tasks[task] = Gate(False if False in both else None if None in both else True, "")

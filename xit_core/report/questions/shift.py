@@ -11,8 +11,7 @@ from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
 from .. import losses
 from ..contrasts import Cell, Ledger, Source, Weights, mean_contrast, minus, versus
-from ..gates import Gate, enough, stage_gate
-from ..gates import gates as all_gates
+from ..gates import Gate, enough, gates_of, stage_gate
 from ..losses import Losses, Pair, drop, effective_robustness, relative_drop
 from ..stats import Interval
 from . import (
@@ -162,7 +161,7 @@ def gates(ledger: Ledger) -> dict[str, Gate]:
     """The joint training and enough targets are learned, and the other domain costs something."""
     scale, least = ledger.scale, len(singles(ledger.scale)) // 2 + 1
     on = gates_of_targets(ledger)
-    alone = {name: all_gates(ledger).stages.get((name, PIVOT)) for name in singles(scale)}
+    alone = {name: gates_of(ledger).stages.get((name, PIVOT)) for name in singles(scale)}
     return {
         "single tasks learned": enough(alone, least),
         "the joint training learns more than half of its tasks": stage_gate(

@@ -12,8 +12,7 @@ from ...design.studies import paths
 from ...design.tasks import TASKS
 from .. import losses
 from ..contrasts import Cell, Ledger, Short, Weights
-from ..gates import Gate, enough, scores_of
-from ..gates import gates as all_gates
+from ..gates import Gate, enough, gates_of, scores_of
 from ..losses import Losses, Pair, drop
 from ..stats import Interval, Spread, own_variance
 from . import Contrast, Question, both_sides, inside, learned, on_pairs, seed_by_seed, target_gates
@@ -269,7 +268,7 @@ def mixed(scale: Scale, steps: str) -> Contrast:
 
 def gates(ledger: Ledger) -> dict[str, Gate]:
     """Enough targets are learned, the largest sizes are, and adversarial rows are harder."""
-    found, scale = all_gates(ledger), ledger.scale
+    found, scale = gates_of(ledger), ledger.scale
     largest = {name: found.stages.get((grid(scale, name, SUM)[-1], PIVOT)) for name in stages(scale)}
     on = gates_of_targets(ledger)
     return {
