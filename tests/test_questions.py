@@ -750,7 +750,7 @@ def test_a_planted_robustness_is_found_and_a_null_is_not(points, word):
     assert all(row["estimate"] is not None for row in rest)
     relative = next(row for row in rest if row["name"].startswith("relative"))
     assert relative["verdict"] != "no difference"  # it is in percent, and has no margin
-    assert question_pages.drawn_pairs(question, None, ledger, [])
+    assert question_pages.drawn_pairs(question, told_view(question, [], True, ledger))
 
 
 def test_a_joint_training_that_is_better_everywhere_is_not_more_robust():
@@ -801,7 +801,7 @@ def test_a_planted_slope_is_found_and_a_null_is_not(slope, word):
     rank = found["Spearman correlation × 100 of rows and drop, fixed steps"]
     assert -100 <= rank["low"] < rank["estimate"] < rank["high"] <= 100.5
     assert abs(rank["estimate"]) > 60 if slope else rank["low"] < 0 < rank["high"]
-    assert question_pages.drawn_sizes(question, None, ledger, [])
+    assert question_pages.drawn_sizes(question, told_view(question, [], True, ledger))
 
 
 # -- the designs on the rows that were really made -----------------------------------------------------------

@@ -14,7 +14,7 @@ from ..ledger import results
 from . import heat, plots, published
 from .figures import figure
 from .gates import chance_level
-from .markdown import SIGNED, WIDE, count, markdown_table, number, small, with_half
+from .markdown import SIGNED, WIDE, count, dropdown, markdown_table, number, small, with_half
 from .view import View
 
 GAINS = (
@@ -303,7 +303,7 @@ def protocols(view: View) -> str:
     told = [name if name == "baseline" else f"after {name}" for name in names]
     table = small(markdown_table(["target", "protocol", "metric", *told], lines))
     title = "The same predictions under every protocol: means over languages and seeds"
-    return f"::::::{{dropdown}} {title}\n{table.rstrip()}\n::::::\n\n"
+    return dropdown(title, table)
 
 
 def scores_by_protocol(view: View) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from .cells import ends_in_words, estimate_cell, is_clear_on_average, marked, st
 from .claims import MEASURED
 from .contrasts import BASELINE, Short, Source, versus
 from .figures import figure
-from .gates import Gate, gates_of
+from .gates import LEARNED, gates_of
 from .markdown import SIGNED, end, hidden, markdown_table, minus, number, small, with_interval
 from .sensitivity import AS_JUDGED, Variant
 from .stats import SEEDS, Interval
@@ -295,10 +295,11 @@ def testable_section(view: View) -> str:
     """
     found = gates_of(view.ledger)
     lines = [
-        [f"`{target}`", "target", learned(gate), minus(gate.says)] for target, gate in found.targets.items()
+        [f"`{target}`", "target", LEARNED[gate.passed], minus(gate.says)]
+        for target, gate in found.targets.items()
     ]
     lines += [
-        [f"`{view.ledger.shown(source)}`", "training", learned(gate), minus(gate.says)]
+        [f"`{view.ledger.shown(source)}`", "training", LEARNED[gate.passed], minus(gate.says)]
         for source, gate in found.stages.items()
     ]
     if not lines:
@@ -313,13 +314,9 @@ def testable_section(view: View) -> str:
 
 def counted(found: dict) -> dict[str, int]:
     """How many gates have each outcome, in words."""
-    words = [{"yes": "learned", "no": "not learned"}.get(word, word) for word in map(learned, found.values())]
-    return {word: words.count(word) for word in ("learned", "not learned", "not known yet") if word in words}
-
-
-def learned(gate: Gate) -> str:
-    """The word for a gate."""
-    return {True: "yes", False: "no", None: "not known yet"}[gate.passed]
+    passed = [gate.passed for gate in found.values()]
+    words = {True: "learned", False: "not learned", None: LEARNED[None]}
+    return {word: passed.count(how) for how, word in words.items() if how in passed}
 
 
 def over_seeds(view: View) -> dict[Source, np.ndarray]:

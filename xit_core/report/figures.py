@@ -71,7 +71,7 @@ def figure(
     out: Path,
     view: View | None,
     kind: str,
-    draw: "Callable[[], plots.Figure | None]",
+    draw: Callable[[], plots.Figure | None],
     of: str = "",
     says: str = "",
     title: str = "",

@@ -17,6 +17,9 @@ ENOUGH = 6  # of nine targets, and of nine intermediate tasks, that must be lear
 CONSTANT = 0.99  # from this share of one answer on, a run counts as answering a constant
 
 
+LEARNED = {True: "yes", False: "no", None: "not known yet"}  # the word for a gate, by whether it is passed
+
+
 @dataclass(frozen=True)
 class Gate:
     """Whether something has been learned, and in words what was found; None: not known yet."""

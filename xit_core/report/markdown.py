@@ -70,6 +70,11 @@ def hidden(head: str, text: str) -> str:
     return f"<details><summary>{head}</summary>\n\n{text}\n</details>\n\n"
 
 
+def dropdown(head: str, text: str) -> str:
+    """Text of a page below a head with a frame, hidden until opened; it may hold a `small` text."""
+    return f"::::::{{dropdown}} {head}\n{text.rstrip()}\n::::::\n\n"
+
+
 def folded(parts: list[str], between: str = " ", of: str = "") -> str:
     """A list for a table cell. Four or more items are folded: the cell shows their number, and `of` what they
     are, until opened.

@@ -47,6 +47,7 @@ NARROW = 3.7  # inches: the column on a phone
 ON_PHONE = ContextVar("ON_PHONE", default=False)  # whether what is drawn is for a phone
 STYLE = {
     "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 10.5, "axes.labelsize": 10,
+    "figure.labelsize": 10,
     "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9, "legend.frameon": False,
     "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "axes.grid": True,
     "grid.color": "#e4e4e4", "figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 100,
@@ -149,8 +150,8 @@ def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN_SOURCES) -> Fi
         if ON_PHONE.get() and len(mean) > MANY_LANGUAGES:
             axes.set_xticks(axes.get_xticks()[::2], mean.index[::2])
     named = " (of many, every second is named)" if ON_PHONE.get() and most > MANY_LANGUAGES else ""
-    figure.supxlabel(f"evaluation language{named}", fontsize=10)
-    figure.supylabel("score (0–100)", fontsize=10)
+    figure.supxlabel(f"evaluation language{named}")
+    figure.supylabel("score (0–100)")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(shown))
     return figure
 
@@ -217,7 +218,7 @@ def factors(gains: pd.DataFrame, facts: pd.DataFrame) -> Figure | None:
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set_ylim(1.15 * table.beyond.min(), 1.15 * table.beyond.max())
         axes.tick_params(labelleft=axes.get_subplotspec().is_first_col())
-    figure.supylabel("gain beyond the mean of the target (points)", fontsize=10)
+    figure.supylabel("gain beyond the mean of the target (points)")
     return figure
 
 
@@ -287,8 +288,8 @@ def curves(rows: list[dict], phases: tuple[int, ...] = (1, 2)) -> Figure | None:
             points = [(point["step"], point["loss"]) for point in row["curve"] if "loss" in point]
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.3)
         axes.set_title("the encoder" if stage == "before" else stage)
-    figure.supxlabel("optimiser steps", fontsize=10)
-    figure.supylabel("training loss (nats)", fontsize=10)
+    figure.supxlabel("optimiser steps")
+    figure.supylabel("training loss (nats)")
     return figure
 
 
@@ -463,8 +464,8 @@ def roofline(kept: list[dict]) -> Figure | None:
         axes.set(title="{}\nscale {}".format(*panel), xlabel="", ylabel="")
         axes.get_legend().remove()
     intensity = "arithmetic intensity (FLOP on real tokens a byte that must move)"
-    figure.supxlabel("FLOP a byte" if ON_PHONE.get() else intensity, fontsize=10)
-    figure.supylabel("achieved (GFLOP/s on real tokens)", fontsize=10)
+    figure.supxlabel("FLOP a byte" if ON_PHONE.get() else intensity)
+    figure.supylabel("achieved (GFLOP/s on real tokens)")
     handles = dict(zip(*reversed(grid[0].get_legend_handles_labels()), strict=True))
     for title in ("who", "task"):
         handles.pop(title, None)

@@ -12,7 +12,7 @@ from . import plots, questions
 from .cells import column
 from .contrasts import Ledger
 from .figures import figure
-from .gates import BEYOND, constant_answers
+from .gates import BEYOND, LEARNED, constant_answers
 from .losses import matched
 from .markdown import count, end, fold, markdown_table, minus, number, small, with_interval
 from .questions import OPEN, UNFINISHED, UNTESTABLE, Question
@@ -155,7 +155,7 @@ def page(question: Question, view: View, out: Path) -> str:
     told = f"{progress(question, view)}\n\n"
     if found[0]["estimate"] is None:  # a figure beside "not answered yet" would be taken for the answer
         return told + gate_table(gates, question.later)
-    draw = partial(FIGURES[question.figure], question, view, ledger, found)
+    draw = partial(FIGURES[question.figure], question, view)
     says = f"{found[0]['name']}: {interval_cell(found[0])}."
     told += contrast_table(found, question.later) + added(question, found, gates)
     told += gate_table(gates, question.later) + one_answer(question, ledger)
@@ -283,12 +283,12 @@ def target_table(lines: list[questions.OnOne], without: str = "") -> str:
     """
     if not lines:
         return ""
-    words, paired = {True: "yes", False: "no", None: "not known yet"}, any(line.outside for line in lines)
+    paired = any(line.outside for line in lines)
     by = f" ({without.strip(':')})" if without else ""
     head = ["target", "learned by full training", f"without an intermediate task{by}"]
     head += ["the same on the other rows"] if paired else []
     told = [
-        [" against ".join(f"`{name}`" for name in (line.target, line.outside) if name), words[line.learned]]
+        [" against ".join(f"`{name}`" for name in (line.target, line.outside) if name), LEARNED[line.learned]]
         + [number(score) for score in line.baseline]
         + [interval_cell(line.found) if line.found["estimate"] is not None else "–"]
         for line in lines
@@ -370,51 +370,45 @@ def dated(name: str, later: tuple[str, ...]) -> str:
 
 def gate_table(gates: dict, later: tuple[str, ...]) -> str:
     """What must be learned before the question can be answered, those marked that were added later."""
-    words = {True: "passed", False: "failed", None: "not known yet"}
+    words = {True: "passed", False: "failed", None: LEARNED[None]}
     lines = [[dated(name, later), minus(gate.says), words[gate.passed]] for name, gate in gates.items()]
     return markdown_table(["gate", "found", "outcome"], lines) if lines else ""
 
 
-def drawn_contrasts(
-    question: Question, view: View, ledger: Ledger, found: list[dict]
-) -> "plots.Figure | None":
+def drawn_contrasts(question: Question, view: View) -> plots.Figure | None:
     """The contrasts that are measured, with their intervals."""
-    return plots.contrasts([row for row in found if row["estimate"] is not None])
+    return plots.contrasts([row for row in view.asked(question)[1] if row["estimate"] is not None])
 
 
-def drawn_by_weights(
-    question: Question, view: View, ledger: Ledger, found: list[dict]
-) -> "plots.Figure | None":
+def drawn_by_weights(question: Question, view: View) -> plots.Figure | None:
     """The score of each source against the weights that are trained for one target."""
     answer = next(iter(question.contrasts(view.declared).values()))
     on = dict.fromkeys(cell[2] for cell in answer)
-    return plots.trained(by_trained_weights(question, view, ledger, tuple(on)))
+    return plots.trained(by_trained_weights(question, view, tuple(on)))
 
 
-def drawn_pairs(question: Question, view: View, ledger: Ledger, found: list[dict]) -> "plots.Figure | None":
+def drawn_pairs(question: Question, view: View) -> plots.Figure | None:
     """The score on other rows against the score on a target's own, a point for each run."""
-    return plots.pairs(scores_of_pairs(question, ledger))
+    return plots.pairs(scores_of_pairs(question, view.asked(question)[0]))
 
 
-def drawn_sizes(question: Question, view: View, ledger: Ledger, found: list[dict]) -> "plots.Figure | None":
+def drawn_sizes(question: Question, view: View) -> plots.Figure | None:
     """What is lost on other rows against the rows of the intermediate task, a line for each task."""
-    table = scores_of_pairs(question, ledger)
+    table = scores_of_pairs(question, view.asked(question)[0])
     told = table.source.str.extract(r"^(?P<task>\w+), (?P<size>\d+) rows, (?P<steps>.*)$")
     without = (table.inside - table.outside)[table.source == ""].mean()
     table = table.join(told).dropna(subset=["size"])
     table = table.assign(size=table["size"].astype(int), drop=table.inside - table.outside)
-    own = table[table["size"] == ledger.scale.stage_rows]  # with the scale's own rows all rules are one
+    # with the scale's own rows all rules are one
+    own = table[table["size"] == view.declared.stage_rows]
     table = pd.concat([table, *(own.assign(steps=rule) for rule in set(table.steps) - set(own.steps))])
     keys = ["steps", "task", "size"]
     return plots.sizes(table.groupby(keys, as_index=False)["drop"].mean() if len(table) else table, without)
 
 
 FIGURES = {
-    "contrasts": drawn_contrasts,
-    "weights": drawn_by_weights,
-    "pairs": drawn_pairs,
-    "sizes": drawn_sizes,
-}
+    "contrasts": drawn_contrasts, "weights": drawn_by_weights, "pairs": drawn_pairs, "sizes": drawn_sizes,
+}  # fmt: skip
 
 
 def scores_of_pairs(question: Question, ledger: Ledger) -> pd.DataFrame:
@@ -433,7 +427,7 @@ def scores_of_pairs(question: Question, ledger: Ledger) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=names)
 
 
-def by_trained_weights(question: Question, view: View, ledger: Ledger, on: tuple[str, ...]) -> pd.DataFrame:
+def by_trained_weights(question: Question, view: View, on: tuple[str, ...]) -> pd.DataFrame:
     """Mean score over targets against the weights that are trained for one target, a line for each source.
 
     Columns: source, method, trained, score.
@@ -441,7 +435,7 @@ def by_trained_weights(question: Question, view: View, ledger: Ledger, on: tuple
     runs = {run.id: run for run in studies.runs(question.id, view.declared) if run.phase == 3}
     trained = {row["id"]: row["dose"]["trained"] for row in view.stored if "trained" in row.get("dose", {})}
     lines, weights = [], Counter()
-    for (source, _, target), entries in ledger.cells.items():
+    for (source, _, target), entries in view.asked(question)[0].cells.items():
         if target in on and entries:
             method = runs[next(iter(entries.values())).id].stages[-1].method.name
             # rows of before this was recorded do not say it

@@ -14,7 +14,7 @@ from .cells import claimed_cell, estimate_cell, verdict_cell
 from .chapters import GAINS_SHOWN, correlation
 from .claims import MEASURED
 from .figures import figure
-from .markdown import SIGNED, count, markdown_table, minus, number, small, with_half
+from .markdown import SIGNED, count, dropdown, markdown_table, minus, number, small, with_half
 from .performance import groups
 from .view import EMPTY, View
 
@@ -116,8 +116,7 @@ def stand_in_table(view: View) -> str:
     if not lines:
         return ""
     table = small(markdown_table(["task", "trains on", "rows", "stand-in", "as its source says"], lines))
-    title = "What tasks with stand-ins train on"
-    return f"::::::{{dropdown}} {title}\n{table.rstrip()}\n::::::\n\n"
+    return dropdown("What tasks with stand-ins train on", table)
 
 
 def verdicts(view: View) -> str:
