@@ -706,7 +706,7 @@ def test_the_training_that_lends_most_noise_is_named_where_it_is_not_learned(vie
     told = claim_pages.spread_in_words(view)
     for source in (least, most):
         assert f"{spread[source]:.2f} ({claim_pages.named(view, source)})" in told
-    found = gates.gates(view.ledger).stages
+    found = gates.gates_of(view.ledger).stages
     assert list(claim_pages.over_seeds(view)) == sorted(spread, key=spread.get)
     for passed in (True, False):
         monkeypatch.setitem(found, most, gates.Gate(passed, "made up"))
