@@ -259,6 +259,26 @@ def test_the_study_costs_what_the_measured_rates_say():
     assert faster == pytest.approx(one["the study"]["value"] / 2)
 
 
+def test_a_kind_that_was_not_measured_is_as_slow_as_the_slowest_that_was_and_hours_are_those_of_the_study():
+    rates = {"mnli": 1e5, "squad1": 2e4, "udpos": 5e4}
+    rows = [bench.record(f"{task}: real tokens", "tokens/s", rate) for task, rate in rates.items()]
+    told = {"what": "train", "device": "some GPU", "scale": "paper", "records": rows}
+    bench.folder().mkdir(parents=True, exist_ok=True)
+    (bench.folder() / "some-gpu-paper.json").write_text(json.dumps(told))
+    found, lengths = estimate.measured_rates()
+    assert found.pop("classify") == 1e5 and found.pop("tag") == 5e4
+    assert set(found.values()) == {2e4} and len(found) > 2 and not lengths
+    whole = bench.benchmark("paper")[-1]
+    hours = estimate.hours(studies.runs("main", SCALES["paper"]))
+    assert hours == pytest.approx((whole["value"], whole["baseline_value"]))
+
+
+def test_a_ratio_is_that_of_a_number_to_its_baseline():
+    assert bench.record("speed", "x/s", 6.0, "before", 2.0)["ratio"] == 3.0
+    for without in ((None, "before", 2.0), (6.0,), (6.0, "before", 0.0)):
+        assert bench.record("speed", "x/s", *without)["ratio"] is None
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -4,17 +4,22 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from synthetic import fill, row, sealed
 from xit_core.design import studies
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, languages
+from xit_core.ledger import results
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import results_dir
 from xit_core.report import (
+    best,
     checks,
     claim_pages,
     claims,
@@ -25,6 +30,7 @@ from xit_core.report import (
     published,
     rules,
     sensitivity,
+    simulate,
     stats,
     verdicts,
 )
@@ -354,6 +360,270 @@ def test_a_joint_training_is_learned_when_six_of_its_nine_tasks_are(judge):
     assert rows["multitask"]["direction"] == "not testable" and rows["squad"]["direction"] == "holds"
 
 
+# -- the rules, to the p-value ------------------------------------------------------------------------------
+
+
+def certain(truth, se=1.0):
+    """A finished study in which all is learned, and each contrast is its truth with this standard error."""
+
+    def gap(weights):
+        mean = sum(weight * truth(cell[0], cell[2]) for cell, weight in weights.items())
+        return stats.Interval(mean, (stats.Spread(se**2),))
+
+    made = simulate.drawn_study(np.random.default_rng(0), simulate.SCENARIOS[0], simulate.nothing)
+    made.gap, made.ids = gap, lambda cells: ()
+    return made
+
+
+def one_sided(z):
+    """The p-value of a value that is z standard errors on the side in question."""
+    return float(norm.sf(z))
+
+
+def task_by_task(values, on=TARGETS, rest=0.0):
+    """The truth where the nine tasks in their order have these values on some targets."""
+    return lambda source, target: (
+        (values[INTERMEDIATES.index(source)] if source in INTERMEDIATES else rest)
+        if source and target in on
+        else 0.0
+    )
+
+
+@pytest.mark.parametrize("z", [2.1, 1.8, -1.8, -2.1])
+def test_a_difference_is_tested_on_both_sides(z):
+    side = "holds" if z > 0 else "fails"
+    plain = rules.difference(certain(lambda *_: z), {("squad1", "en", "xnli"): 1.0})
+    assert (plain.side, plain.p) == (side, pytest.approx(2 * one_sided(abs(z))))
+    found = rules.beats_translated(certain(lambda *_: 0.0))
+    assert found.p == pytest.approx(1.0) and found.second[0] == "holds"
+
+
+@pytest.mark.parametrize(("gap", "side"), [(0.9, "holds"), (-2.5, "fails"), (-0.5, "holds"), (-1.5, "fails")])
+def test_not_worse_is_tested_on_both_sides_of_a_point_less(gap, side):
+    found = rules.beats_mlm(certain(lambda source, _: -gap if "+" in source else 0.0, se=0.5))
+    assert found.second == (side, pytest.approx(2 * one_sided(abs(gap + 1) / 0.5)))
+
+
+def test_multitask_holds_by_its_least_certain_comparison_and_fails_by_the_most_certain_of_all():
+    ours = f"{MULTI}{contrasts.EQUAL_STEPS}"
+    values = [0.0, 0.5, *[-1.0] * 7]
+    found = rules.multitask(certain(lambda s, t: 2.6 if s == ours else task_by_task(values)(s, t)))
+    assert (found.side, found.p) == ("holds", pytest.approx(2 * one_sided(2.1)))
+    values[1] = 3.0
+    found = rules.multitask(certain(lambda s, t: 0.0 if s == ours else task_by_task(values)(s, t)))
+    # ten others: the nine tasks, and no intermediate task
+    assert (found.side, found.p) == ("fails", pytest.approx(2 * 10 * one_sided(3.0)))
+
+
+def test_retrieval_holds_for_all_tasks_but_one_and_fails_for_two():
+    limit = rules.DRAMATIC
+    values = [limit - 9, *[limit + z for z in (2.8, 3, 3, 3, 3, 3, 3, 3)]]
+    found = rules.retrieval_rule(certain(task_by_task(values)))
+    # the second largest of nine p-values, of which two could be left out of the count
+    assert (found.side, found.p) == ("holds", pytest.approx(2 * 2 * one_sided(2.8)))
+    values = [limit - 4, limit - 3, *[limit + 9] * 7]
+    found = rules.retrieval_rule(certain(task_by_task(values)))
+    assert (found.side, found.p) == ("fails", pytest.approx(2 * 8 * one_sided(3)))
+    assert limit == 5.0  # as the rule was fixed
+
+
+@pytest.mark.parametrize(("many", "side"), [(5, "holds"), (4, "open")])
+def test_tydiqa_holds_for_more_than_half_of_the_tasks(many, side):
+    values = [*[3.5] * many, *[0.0] * (9 - many)]
+    found = rules.tydiqa(certain(task_by_task(values, ("tydiqa",))))
+    assert found.p == pytest.approx(2 * 5 * one_sided(3.5) if side == "holds" else 1.0)
+    found = rules.tydiqa(certain(task_by_task([-x for x in values], ("tydiqa",))))
+    assert found.p == pytest.approx(2 * 5 * one_sided(3.5) if side == "holds" else 1.0)
+    assert side == "open" or found.side == "fails"
+
+
+@pytest.mark.parametrize(("loss", "p"), [(-1.9, 2 * 5 * one_sided(4)), (-2.1, 1.0)])
+def test_tydiqa_loses_with_a_task_at_the_two_sided_level(loss, p):
+    found = rules.tydiqa(certain(task_by_task([*[4.0] * 8, loss], ("tydiqa",))))
+    assert (found.side, found.p) == ("holds", pytest.approx(p))
+
+
+def test_xnli_does_not_benefit_where_each_gain_is_below_a_point_and_does_where_one_is_above_zero():
+    found = rules.no_benefit(certain(task_by_task([-0.8, *[-4.0] * 8], ("xnli",))))
+    assert (found.side, found.p) == ("holds", pytest.approx(one_sided(1.8)))
+    found = rules.no_benefit(certain(task_by_task([3.2, *[-4.0] * 8], ("xnli",))))
+    assert (found.side, found.p) == ("fails", pytest.approx(2 * 9 * one_sided(3.2)))
+    found = rules.no_benefit(certain(task_by_task([2.6, *[-4.0] * 8], ("xnli",))))
+    assert (found.side, found.p) == ("holds", pytest.approx(one_sided(-1.6)))  # not after Bonferroni
+    assert rules.MARGIN == 1.0  # as the rule was fixed
+
+
+def test_the_interval_of_the_best_model_has_its_seeds_and_its_instances(monkeypatch):
+    parts = {name: np.random.default_rng(k).normal(1, 2, (3, 8)) for k, name in enumerate(TARGETS)}
+    monkeypatch.setattr(rules, "cross_fitted", lambda ledger, sources, target, seeds: parts[target])
+    found = rules.best(certain(lambda *_: 0.0))
+    values = sum(part.sum(1) for part in parts.values()) / 9
+    seeds, instances = found.interval.parts
+    assert found.estimate == pytest.approx(values.mean())
+    assert (seeds.variance, seeds.df) == (pytest.approx(2.5 * values.var(ddof=1) / 3), 2)
+    wanted = sum(8 * (part / 9).mean(0).var(ddof=1) for part in parts.values())
+    assert instances.variance == pytest.approx(wanted)
+    assert found.p == pytest.approx(2 * min(found.interval.above(), found.interval.below()))
+
+
+def test_the_baseline_is_a_stratum_of_its_own_and_has_no_seeds_where_it_trains_nothing():
+    made = certain(lambda *_: 0.0)
+    pool = made.pool([1, 2, 3], ("xnli", "bucc"))
+    assert [source for source, alone in zip(pool.sources, pool.alone, strict=True) if alone] == [BASELINE]
+    only = made.pool([1, 2, 3], ("bucc", "tatoeba"))
+    assert set(only.sources) == set(pool.sources) - {BASELINE} and not only.alone.any()
+
+
+def test_a_scale_that_prolongs_another_has_its_runs_with_random_weights(empty):
+    small, longer = SCALES["small"], next(s for s in SCALES.values() if s.prolongs == "small")
+    runs = [run for run in studies.runs("main", small) if run.model == "random" and run.on in longer.targets]
+    for run in runs:
+        results.write(row(run))
+    found = Ledger(longer, stored=[]).control
+    told = {(target, seed): entry.id for target, seeds in found.items() for seed, entry in seeds.items()}
+    assert told == {(run.on, run.seed): run.id for run in runs} and len(told) > 2
+
+
+# -- how certain it is which is best ------------------------------------------------------------------------
+
+
+def test_of_two_sources_the_standing_is_a_normal_distribution(monkeypatch):
+    made = certain(lambda *_: 0.0)
+    drawn = lambda gap: lambda *_: (np.array([gap, 0.0]), np.diag([3.0, 1.0]))  # noqa: E731
+    monkeypatch.setattr(best, "joint_distribution", drawn(1.5))
+    told = best.standing(made, [("squad1", "en"), BASELINE], TARGETS)
+    sd, reach = 2.0, 2.0 * norm.ppf(0.95)
+    assert told.best == pytest.approx(norm.cdf(1.5 / sd), abs=0.01)
+    assert told.tied == pytest.approx(norm.cdf(2.5 / sd), abs=0.01)
+    assert (told.low, told.high) == pytest.approx((1.5 - reach, 1.5 + reach), abs=0.08)
+    monkeypatch.setattr(best, "joint_distribution", drawn(-9.0))
+    told = best.standing(made, [("squad1", "en"), BASELINE], TARGETS)
+    assert told.high == 0.0 and told.low == pytest.approx(-9 - reach, abs=0.08)
+
+
+def test_a_source_stands_beside_the_best_of_the_others(monkeypatch):
+    means, covariance = np.array([5.0, 4.0, -20.0]), np.eye(3) * 0.5
+    monkeypatch.setattr(best, "joint_distribution", lambda *_: (means, covariance))
+    told = best.standing(certain(lambda *_: 0.0), [("squad1", "en"), ("mnli", "en"), BASELINE], TARGETS)
+    assert told.best == pytest.approx(norm.cdf(1.0), abs=0.01)
+    assert -1.3 < told.low < -0.6 and 2.6 < told.high < 3.3  # 1 point, and about two standard errors
+
+
+def test_the_joint_distribution_has_the_variance_of_each_difference():
+    made = simulate.drawn_study(np.random.default_rng(5), simulate.SCENARIOS[1], simulate.nothing)
+    for seeds in made.cells.values():  # instances without noise of single seeds
+        items = seeds[1].items - seeds[1].items.mean()
+        for entry in seeds.values():
+            entry.items[:] = items
+    sources, seeds = [("squad1", "en"), ("mnli", "en"), BASELINE], [1, 2, 3]
+    means, covariance = best.joint_distribution(made, sources, TARGETS, seeds)
+    for k, other in enumerate(sources[1:], 1):
+        gap = made.gap(contrasts.versus(sources[0], other, TARGETS))
+        assert means[0] - means[k] == pytest.approx(gap.mean)
+        variance = covariance[0, 0] + covariance[k, k] - 2 * covariance[0, k]
+        assert variance == pytest.approx(sum(part.variance for part in gap.parts))
+
+
+@pytest.mark.parametrize(
+    ("learned", "unknown", "told"),
+    [(6, 0, "tested"), (5, 1, "pending"), (5, 0, "untestable"), (4, 1, "untestable"), (9, 0, "tested")],
+)
+def test_a_claim_waits_for_what_could_still_make_it_testable(learned, unknown, told):
+    kinds = [True] * learned + [None] * unknown
+    passed = dict(zip(TARGETS, (gates.Gate(x, "so far") for x in kinds + [False] * 9), strict=False))
+    found = findings.tested(TARGETS, passed, 6, "targets")
+    assert (bool(found.untestable), bool(found.pending)) == (told == "untestable", told == "pending")
+    assert found.names == TARGETS[: learned if told == "tested" else 9]
+
+
+def test_a_claim_that_cannot_be_tested_has_no_p_value_that_others_would_be_corrected_for():
+    interval = stats.Interval(8.0, (stats.Spread(1.0),))
+    measured = findings.Finding(8.0, interval, "holds", 0.001, second=("holds", 0.001))
+    made = simulate.empty_ledger()
+
+    def told(**condition):
+        return findings.judged(made, [findings.Tested((), **condition)], lambda: measured)
+
+    found = told(untestable="not learned: xnli")
+    assert (found.side, found.p, found.second, found.estimate) == ("not testable", None, None, 8.0)
+    found = told(pending="xnli: 2 seeds")
+    assert (found.side, found.p, found.second, found.estimate) == ("open", None, None, None)
+    assert told() == measured
+
+
+# -- gates, at their edges ----------------------------------------------------------------------------------
+
+
+def gate_of_target(gap, sd=0.0, seeds=3):
+    """The gate of a target on which the baseline is so many points from random weights."""
+    noise = [0.0, sd, -sd][:seeds]
+    trained, random = (
+        {k: contrasts.Entry("", value + x * share, np.full(9, value / 9), {}) for k, x in enumerate(noise)}
+        for value, share in ((30 + gap, 1), (30.0, 0))
+    )
+    return gates.target_gate(
+        SimpleNamespace(cells={(*BASELINE, "xnli"): trained}, control={"xnli": random}), "xnli"
+    )
+
+
+def test_a_target_is_learned_from_five_points_on_and_significantly():
+    assert gate_of_target(5.5, 0.5).passed and gate_of_target(4.5, 0.5).passed is False
+    assert gate_of_target(30.0, 20.0).passed is False  # t = 2.6 with two degrees of freedom
+    assert gate_of_target(10.0, 3.0).passed and gate_of_target(10.0, 4.2).passed is False  # p = 0.03, 0.054
+    assert gate_of_target(30.0, 0.5, seeds=2).passed is None
+
+
+def test_the_lower_bound_of_a_score_has_its_rows_and_its_seeds():
+    alike = gates.lower_bound([(60.0, 100)] * 3)
+    assert alike == pytest.approx(60 - norm.ppf(0.95) * 100 * (0.6 * 0.4 / 100) ** 0.5)
+    apart = gates.lower_bound([(50.0, 100), (60.0, 100), (70.0, 100)])
+    seeds, rows = student.ppf(0.95, 2) ** 2 * 100 / 3, norm.ppf(0.95) ** 2 * 100**2 * 0.6 * 0.4 / 100
+    assert apart == pytest.approx(60 - (seeds + rows) ** 0.5)
+
+
+def stage_of(task, value, rows=1000, **more):
+    """The row of a training, by its score on its own rows."""
+    scores = [
+        {"metric": m, "protocol": f"{task}: made-up", "value": value, "n": rows} for m in TASKS[task].metrics
+    ]
+    return {"on": task, "scores": scores} | more
+
+
+@pytest.mark.parametrize(
+    ("task", "value", "guess", "passed"),
+    [
+        ("mnli", 36.5, {}, True), ("mnli", 35.0, {}, False),  # chance is a third, the bound 2.5 below
+        ("mnli", 40.0, {"mnli": 39.0}, False), ("mnli", 42.0, {"mnli": 39.0}, True),
+        ("squad1", 14.0, {}, True), ("squad1", 11.0, {}, False),  # random weights reach 10 on XQuAD
+        ("squad2", 52.0, {}, False), ("squad2", 54.0, {}, True),  # half of its questions have no answer
+    ],
+)  # fmt: skip
+def test_a_training_is_learned_where_its_lower_bound_is_above_guessing(task, value, guess, passed):
+    reached = {1: SimpleNamespace(by_language={"en": 10.0, "de": 90.0})}
+    rows = {seed: stage_of(task, value, guess=guess) for seed in (1, 2, 3)}
+    made = SimpleNamespace(stages={(task, "en"): rows}, control={"xquad": reached})
+    assert gates.stage_gate(made, (task, "en")).passed is passed
+    del rows[3]
+    assert gates.stage_gate(made, (task, "en")).passed is None
+
+
+def test_of_a_joint_training_so_many_tasks_must_be_learned():
+    scores = [x for task, value in (("mnli", 90.0), ("qqp", 90.0), ("csqa", 3.0)) for x in
+              stage_of(task, value)["scores"]]  # fmt: skip
+    row = {"on": "mnli+qqp+csqa", "scores": scores, "guess": {}}
+    made = SimpleNamespace(stages={("all", "en"): {1: row, 2: row, 3: row}}, control={})
+    told = [gates.stage_gate(made, ("all", "en"), least).passed for least in (1, 2, 3, 6)]
+    assert told == [True, True, False, False]
+
+
+def test_enough_gates_are_as_many_as_are_needed_and_those_to_come_could_make_it_enough():
+    yes, no = gates.Gate(True, ""), gates.Gate(False, "")
+    assert gates.enough({"a": yes, "b": yes, "c": no}, 2).passed is True
+    assert gates.enough({"a": yes, "b": None, "c": no}, 2).passed is None
+    assert gates.enough({"a": yes, "b": no, "c": no}, 2).passed is False
+    assert gates.enough({"a": yes, "b": None, "c": no}, 3).passed is False
+
+
 # -- correction, magnitude, notes ----------------------------------------------------------------------------
 
 
@@ -363,6 +633,81 @@ def test_holm_opens_a_borderline_verdict():
     finding = findings.Finding(2.0, stats.Interval(2.0, (stats.Spread(0.8, 2),)), "holds", 0.03)
     assert verdicts.verdict(finding, alone["squad"]) == "holds"
     assert verdicts.verdict(finding, among["squad"]) == "open"
+
+
+def judged_with(p, of=("squad", "mnli", "hellaswag", "multitask"), second=(), estimate=8.0, se=0.5):
+    """Findings of all claims: those of some measured ones with these p-values, the others not tested."""
+    interval = stats.Interval(estimate, (stats.Spread(se**2),))
+    found = {claim.id: findings.Finding(note="not yet") for claim in claims.CLAIMS}
+    for name, value in zip(of, p, strict=False):
+        found[name] = findings.Finding(estimate, interval, "holds", value)
+    for name, value in zip(("mlm", "translated"), second, strict=False):
+        found[name] = findings.Finding(0.0, interval, "holds", 0.9, second=("holds", value))
+    return found
+
+
+def test_the_verdicts_of_a_scale_are_corrected_together_and_those_of_not_worse_by_themselves():
+    made = simulate.empty_ledger()
+
+    def told(p, second):
+        rows = verdicts.table("micro", judged_with(p, second=second), made)
+        rows = {row["id"]: row for row in rows}
+        return (
+            [rows[name]["direction"] for name in ("squad", "mnli")],
+            rows["mlm"]["not_worse"],
+            rows["squad"],
+        )
+
+    # six are tested together: 0.008 six times is below 0.05, then 0.0101 five times is not
+    directions, not_worse, row = told([0.008, 0.0101, 0.9, 0.9], [0.024, 0.9])
+    assert (directions, not_worse) == (["holds", "open"], "holds")
+    half = norm.ppf(1 - 0.025 / 6) * 0.5
+    assert (row["joint_low"], row["joint_high"]) == pytest.approx((8 - half, 8 + half))
+    assert row["high"] == pytest.approx(8 + norm.ppf(0.975) * 0.5)
+    directions, not_worse, _ = told([0.009, 0.0099, 0.9, 0.9], [0.026, 0.9])
+    assert (directions, not_worse) == (["open", "open"], "open")
+
+
+@pytest.mark.parametrize(
+    ("estimate", "direction", "others", "expected"),
+    [
+        (8.2, "holds", 0, "holds"), (8.2, "open", 0, "open"),  # it is reached only where the claim holds
+        (12.0, "open", 0, "fails"), (11.2, "open", 0, "open"),
+        (9.1, "holds", 0, "holds"), (9.1, "holds", 3, "open"),  # after correction for four numbers
+    ],
+)  # fmt: skip
+def test_a_claimed_number_is_judged_at_the_papers_scale_alone(estimate, direction, others, expected):
+    found = judged_with([0.001], estimate=estimate)
+    # the others are neither reached nor missed
+    found |= {
+        k: x for k, x in judged_with([0.1] * (1 + others), estimate=9.3).items() if k != "squad" and x.p
+    }
+    told = verdicts.magnitudes("paper", found, {claim.id: direction for claim in claims.CLAIMS})
+    assert told["squad"] == expected
+    assert "squad" not in verdicts.magnitudes(
+        "small", found, {claim.id: direction for claim in claims.CLAIMS}
+    )
+
+
+def test_the_p_value_of_a_claimed_number_is_that_of_both_its_ends():
+    interval = stats.Interval(8.5, (stats.Spread(1.0),))  # of 8, so that 6 to 10 is within a quarter
+    assert verdicts.magnitude(interval, 8.0) == ("holds", pytest.approx(2 * one_sided(1.5)))
+    beyond = stats.Interval(12.0, (stats.Spread(1.0),))
+    assert verdicts.magnitude(beyond, 8.0) == ("fails", pytest.approx(2 * one_sided(2.0)))
+
+
+def test_an_estimate_of_one_target_is_measured_on_it_alone():
+    made = simulate.drawn_study(np.random.default_rng(0), simulate.SCENARIOS[0], simulate.edge)
+    squad = claims.CLAIMS[0]
+    told = {x.target: x.estimate for x in claims.estimates(squad, squad.measure(made), made)}
+    assert set(told) == {claims.EVERY_TARGET, *TARGETS}
+    for target in TARGETS:
+        gains = [
+            made.cells["squad1", "en", target][k].score - made.cells["", "en", target][k].score
+            for k in (1, 2, 3)
+        ]
+        assert told[target] == pytest.approx(np.mean(gains))
+    assert told[claims.EVERY_TARGET] == pytest.approx(np.mean([told[target] for target in TARGETS]))
 
 
 @pytest.mark.parametrize(

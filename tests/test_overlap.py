@@ -128,6 +128,7 @@ def test_a_made_world_is_no_exception(monkeypatch):
         ({"tokens": ["a", "b"], "tags": ["X", "Y"]}, ["a b"]),
         ({"a": "p", "choices": ["x", "y"], "label": 0}, ["p", "x", "y"]),
         ({"id": "i", "entity": "e", "mention": "m: { m }"}, ["m: { m }"]),
+        ({"question": "q", "context": "s t", "sentences": ["s", "t"], "answer": 1}, ["q", "s t", "s", "t"]),
     ],
 )
 def test_the_segments_of_every_kind_of_example(example, texts):
@@ -175,6 +176,31 @@ def test_the_rows_are_those_of_the_training(real, planted):
     assert overlap.hashed(trained) <= segments  # with those that train the target
     alone = contamination.segments_of(TASKS["mnli"], real, 5, "en", None, None)
     assert alone == overlap.hashed(trained)
+
+
+def test_the_rows_of_a_stage_are_as_many_and_in_the_language_of_the_run(real, planted, mirror, monkeypatch):
+    mirror("facebook/xnli", "de", "train", [{"premise": "ein Satz hier", "hypothesis": "noch", "label": 1}])
+    monkeypatch.setitem(SCALES, "smoke", replace(real, rows=3))
+    few = SCALES["smoke"]
+
+    def hashed(rows, lang="en"):
+        return overlap.hashed(reading.training_examples(TASKS["mnli"], few, rows, lang)[0])
+
+    def segments(*path, **more):
+        return contamination.trained_segments(Run(*path, **more))["mnli"]
+
+    assert segments("mnli > tatoeba", size=5) == hashed(5) != hashed(0)
+    assert segments("mnli > tatoeba", lang="mt") == hashed(0, "mt") != hashed(0)
+    # those of the stage and those that train the target
+    assert segments("mnli > xnli", size=5) == hashed(5) | hashed(3) != hashed(3)
+
+
+def test_of_pools_that_are_mined_both_sides_are_evaluated():
+    smoke = SCALES["smoke"]
+    source, target, *_ = contamination.worlds.of(smoke).pools("al", "validation", smoke.eval_rows)
+    found = contamination.evaluated_rows(TASKS["bucc"], "al", smoke)
+    assert [row["a"] for row in found] == [row["sentence"] for row in (*source, *target)]
+    assert len(target) > 0 < len(source)
 
 
 def test_training_rows_that_are_not_here_are_unknown_and_not_without_overlap(real, planted, mirror):

@@ -162,6 +162,10 @@ def test_no_answer_is_wrong_and_an_empty_one_is_right_where_there_is_none():
         ("El Niño, unos y la señora", "es", "niño y señora"),
         ("$5 + 3~4 €", "en", "5 34 €"),  # of symbols, only the ASCII ones go
         ("Der See des Königs", "de", "see königs"),
+        ("ein eine einen einem eines einer der die das den dem des derer", "de", "derer"),
+        ("un una unos unas el la los las lasso", "es", "lasso"),
+        ("a an the those", "en", "those"),
+        ("của là cái chiếc những hồ", "vi", "hồ"),
         ("của hồ", "vi", "hồ"),
         ("الكتاب والكتاب؟", "ar", "كتاب و كتاب"),  # the article goes inside a word too
         ("झील। १२", "hi", "झील १२"),

@@ -135,6 +135,14 @@ def test_what_another_library_compressed_otherwise_is_not_written_again():
     assert file.read_bytes() == other and len(results.rows("smoke")) == 2
 
 
+def test_a_volume_that_reads_back_as_other_rows_is_not_written(monkeypatch):
+    rows, text = enter(ONE, TWO), publish.volume_text
+    monkeypatch.setattr(publish, "volume_text", lambda study, scale, rows: text(study, scale, rows[:1]))
+    with pytest.raises(Bad, match="not written: read back, the rows are not the same"):
+        publish.write_volume("main", "smoke", rows)
+    assert not volumes.volume_file("main", "smoke").exists()
+
+
 def test_the_mark_is_no_key_of_a_row():
     assert factored.unused([{"@": [{"@@": 1}]}]) == "@@@"
 

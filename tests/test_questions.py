@@ -3,9 +3,11 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import norm, rankdata, ttest_1samp
 
 import synthetic
 from xit_core import cli
@@ -27,6 +29,7 @@ from xit_core.report import (
     published,
     question_pages,
     questions,
+    stats,
     subsets,
 )
 from xit_core.report.contrasts import BASELINE, Ledger, versus
@@ -703,6 +706,13 @@ def test_other_rows_that_are_no_harder_fail_their_gate(ledger):
     assert losses.costs(ledger(lambda run: 0.0, seeds=(1,)), [PAIR]).passed is None
 
 
+@pytest.mark.parametrize(("z", "passed"), [(2.1, True), (1.8, False), (-2.1, False)])
+def test_other_rows_are_harder_significantly_or_fail_their_gate(ledger, monkeypatch, z, passed):
+    made = ledger(lambda run: 0.0)
+    monkeypatch.setattr(losses.Losses, "gap", lambda self, weights: stats.Interval(z, (stats.Spread(1.0),)))
+    assert losses.costs(made, [PAIR]).passed is passed
+
+
 def test_pairs_that_are_harder_are_counted_while_a_study_goes_on(ledger):
     pairs = [PAIR, ("tatoeba", "tatoeba_shift")]
     told = ledger(lambda run: -20.0 * (run.on == "xnli_shift"), pairs=pairs, seeds=(1, 2, 3, 4))
@@ -802,6 +812,405 @@ def test_a_planted_slope_is_found_and_a_null_is_not(slope, word):
     assert -100 <= rank["low"] < rank["estimate"] < rank["high"] <= 100.5
     assert abs(rank["estimate"]) > 60 if slope else rank["low"] < 0 < rank["high"]
     assert question_pages.drawn_sizes(question, told_view(question, [], True, ledger))
+
+
+# -- every contrast, from scores that are added up by hand ---------------------------------------------------
+
+
+def value(weights, score):
+    """A weighted sum of scores, which are a function of the source and the language of its rows."""
+    return sum(weight * score(source, lang) for (source, lang, _), weight in weights.items())
+
+
+def on_targets(weights):
+    return {target for *_, target in weights}
+
+
+def values(name, score):
+    """What each contrast of a question is at micro, by name, of those that are weights of cells."""
+    found = questions.QUESTIONS[name].contrasts(MICRO)
+    return {told: value(weights, score) for told, weights in found.items() if not callable(weights)}
+
+
+def test_each_contrast_of_the_alignment_question_is_what_its_name_says():
+    level, gain = {"": 0, "prefer_sham": 2, "prefer": 5}, {"": 1, "prefer_sham": 10, "prefer": 100}
+
+    def score(source, lang):
+        start, _, task = source.rpartition(" > ") if "prefer" not in source[-11:] else (source, "", "")
+        # the two tasks add a half more and a half less
+        share = {"squad1": 1.5, "mnli": 0.5, "": 0.0}[task]
+        return level[start] + gain[start] * share
+
+    q = questions.alignment
+    assert values("alignment", score) == pytest.approx({
+        q.ANSWER: 90, q.GAIN: 100, "gain after shuffled preferences": 10, "gain without either": 1,
+        "preferences − shuffled ones, no intermediate task": 3,
+        "preferences − nothing, no intermediate task": 5,
+        q.OVER_NEITHER: 99, q.SHAM_OVER_NEITHER: 9,
+        "shuffled preferences − nothing, no intermediate task": 2, q.TUNED: 90, q.BOTH: 105 - 12,
+        q.OVER_TASK: 105 - 1, "shuffled preferences, then the task − the task alone": 12 - 1,
+        "preferences, then the task − nothing": 105,
+    })  # fmt: skip
+    found = questions.QUESTIONS["alignment"].contrasts(MICRO)
+    parts = {told: on_targets(weights) for told, weights in found.items() if not callable(weights)}
+    assert parts.pop(q.TUNED) == set(TARGETS) - {"bucc", "tatoeba"}
+    assert all(on == set(TARGETS) for on in parts.values())
+
+
+def test_each_contrast_of_the_scenes_question_is_what_its_name_says():
+    level = {"": 0, "mlm": 1, "scenes_sham": 2, "scenes": 4}
+    gain = {
+        "en": {"mlm": 10, "scenes_sham": 20, "scenes": 50},
+        "mt": {"mlm": 100, "scenes_sham": 300, "scenes": 900},
+    }
+
+    def score(source, lang):
+        start, _, task = source.partition(" > ")
+        return level[start] + (gain[lang][start] if task else 0)
+
+    q = questions.multimodal
+    english = "gain of English tasks after scenes − after shuffled ones"
+    assert values("multimodal", score) == pytest.approx({
+        q.ANSWER: 600, "gain of non-English tasks after scenes − after text alone": 800,
+        "gain of non-English tasks after scenes": 900,
+        "gain of non-English tasks after shuffled scenes": 300,
+        "gain of non-English tasks after text alone": 100, english: 30,
+        "scenes − shuffled ones, no intermediate task": 2, "scenes − text alone, no intermediate task": 3,
+        q.AGAINST_ENGLISH: 570, q.TUNED: 600, q.LITERAL_TUNED: 904 - 101, q.LITERAL: 904 - 101,
+        q.OVER_SHAM: 904 - 302, "scenes − no start": 4, "shuffled scenes − no start": 2,
+        "text alone − no start": 1, **{q.each_task(task): 600 for task in studies.MIXED},
+    })  # fmt: skip
+    found = questions.QUESTIONS["multimodal"].contrasts(MICRO)
+    tuned = {
+        told for told, weights in found.items() if not callable(weights) and len(on_targets(weights)) < 9
+    }
+    assert tuned == {q.TUNED, q.LITERAL_TUNED}
+    assert (
+        on_targets(found[q.TUNED]) == on_targets(found[q.LITERAL_TUNED]) == set(TARGETS) - {"bucc", "tatoeba"}
+    )
+    assert {source for source, *_ in found[q.each_task("mnli")]} == {
+        "scenes > mnli", "scenes", "scenes_sham > mnli", "scenes_sham",
+    }  # fmt: skip
+
+
+def test_each_contrast_of_the_adapters_question_is_what_its_name_says():
+    together = "+" * 8
+    score_of = {  # nothing, a single task, all at equal steps, and all in the steps of all
+        "full": (1, 10, 100, 1000), "adapter": (2, 20, 200, 2000), "lora": (3, 30, 400, 4000),
+        "fusion": (0, 0, 0, 5000),
+    }  # fmt: skip
+
+    def score(source, lang):
+        method, _, name = source.partition(":") if ":" in source else ("full", "", source)
+        many = name.count("+") == len(together)
+        kind = 0 if not name else 1 if not many else 2 if name.endswith(contrasts.EQUAL_STEPS) else 3
+        return score_of[method.split(" > ")[-1]][kind] + 9 * (name == " squad1")
+
+    q, all_nine = questions.adapters, "joint − mean of single tasks, {}, all nine targets"
+    assert values("adapters", score) == pytest.approx({
+        q.EQUAL: 200 - 21, "joint − none, adapters": 198, q.SINGLES_OVER_NONE: 21 - 2,
+        "adapters − full training, no intermediate task": 1, q.CONTROL: 29 - 2, q.OVER_SQUAD: 200 - 29,
+        q.SPANS: 200 - 21, q.TAGS: 200 - 21, "fusion of single tasks − their mean": 5000 - 21,
+        q.IN_FULL: 90, "adapters − full training, in joint − single": 200 - 21 - 90,
+        "joint: LoRA − full training": 300, q.LONGER["adapter"]: 2000 - 21, q.LONGER["full"]: 990,
+        q.LONG_OVER_NONE["adapter"]: 1998, q.LONG_OVER_NONE["full"]: 999,
+        all_nine.format("adapters"): 200 - 21, all_nine.format("full training"): 90,
+    })  # fmt: skip
+    found = questions.QUESTIONS["adapters"].contrasts(MICRO)
+    parts = {told: on_targets(weights) for told, weights in found.items() if not callable(weights)}
+    assert parts[q.SPANS] == {"xquad", "mlqa", "tydiqa"} and parts[q.TAGS] == {"udpos", "panx"}
+    assert parts[q.CONTROL] == {"xquad"} and parts[q.EQUAL] == parts[q.IN_FULL] == set(q.F1)
+    assert all(on == set(TARGETS) for told, on in parts.items() if "nine targets" in told)
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Contrasts of pairs are not measured, but say what they compare, how, and in which languages."""
+    monkeypatch.setattr(shift, "robust", lambda scale, weights, part="", only=(), apart=(): (
+        weights, "robust", part or "all", only or shift.pairs(scale), apart))  # fmt: skip
+    for module in (shift, size):
+        monkeypatch.setattr(module, "on_pairs", lambda pairs, weights, measure, part="": (
+            weights, measure.__name__, part or "all", pairs, ()))  # fmt: skip
+
+
+def test_each_contrast_of_the_question_of_domains_is_what_its_name_says(recorded):
+    def score(source, lang):
+        return {"": 1, "mnli_shift": 40}.get(source, 100 if "+" in source else 10 + 9 * (source == "squad1"))
+
+    q, pairs, found = shift, shift.pairs(MICRO), shift.contrasts(MICRO)
+    twins = {outside for _, outside in pairs}
+    home = {outside for target, outside in pairs if "en" in losses.shared((target, outside), MICRO)}
+    away = {outside for target, outside in pairs if losses.shared((target, outside), MICRO) - {"en"}}
+    inside, callables = found.pop("score inside: joint − mean of single tasks"), (q.TARGETS_LEARNED,)
+    assert value(inside, score) == pytest.approx(100 - 11) and on_targets(inside) == {x for x, _ in pairs}
+    told = {
+        name: (round(value(x[0], score), 6), on_targets(x[0]), x[1], x[2], x[4])
+        for name, x in found.items()
+        if name not in callables
+    }
+    none, relative = (("", "en"),), "relative drop, % of the score inside: mean of single tasks − joint"
+    assert told == {
+        q.ANSWER: (89, twins, "robust", "all", ()),
+        "drop: mean of single tasks − joint": (-89, twins, "drop", "all", ()),
+        relative: (-89, twins, "relative_drop", "all", ()),
+        q.DROP_AT_HOME: (-89, home, "drop", "en", ()),
+        "drop in other languages: mean of single tasks − joint": (-89, away, "drop", "other", ()),
+        q.FOUND_BY: (30, {"xnli_shift"}, "robust", "all", ()),
+        q.OVER_NONE: (99, twins, "robust", "all", none),
+        q.AT_HOME: (89, home, "robust", "en", ()),
+        q.ABROAD: (89, away, "robust", "other", ()),
+    }
+
+
+def test_what_is_compared_is_kept_out_of_what_is_expected(monkeypatch):
+    monkeypatch.setattr(losses, "robustness", lambda ledger, pairs, weights, out, part: (set(out), part))
+    judged = {(questions.joint(MICRO), "en"), ("mnli_shift", "en")}
+    assert shift.robust(MICRO, {})(None) == (judged, "all")
+    assert shift.robust(MICRO, {}, apart=(("", "en"),))(None) == (judged | {("", "en")}, "all")
+
+
+def test_each_slope_of_the_question_of_sizes_is_what_its_name_says(recorded):
+    found, outside = size.contrasts(MICRO), {x for _, x in size.pairs(MICRO)}
+    told = {name: x for name, x in found.items() if isinstance(x, tuple)}
+    wanted = {
+        f"drop per doubling, {name}, fixed steps": ("drop", "fixed steps") for name in size.stages(MICRO)
+    }
+    for steps, rule in size.REGIMES.items():
+        wanted |= {
+            f"drop per doubling, {rule}": ("drop", rule), size.USUAL[steps]: ("inside", rule),
+            size.ADVERSARIAL[steps]: ("outside", rule), size.RELATIVE[steps]: ("relative_drop", rule),
+        }  # fmt: skip
+    assert {name: x[1] for name, x in told.items()} == {name: x for name, (x, _) in wanted.items()}
+    for name, (weights, *_) in told.items():
+        rule, alone = wanted[name][1], {x for x in size.stages(MICRO) if f", {x}," in name}
+        parts = [source.split(", ") for source, *_ in weights]
+        rows = [int(of.removesuffix(" rows")) for _, of, _ in parts]
+        assert sum(weights.values()) == pytest.approx(0) and on_targets(weights) == outside
+        # a score that rises by two points a doubling has a slope of two
+        rise = sum(w * 2 * np.log2(n) for w, n in zip(weights.values(), rows, strict=True))
+        assert rise == pytest.approx(2)
+        assert {task for task, *_ in parts} == (alone or set(size.stages(MICRO)))
+        assert {(int(of.split()[0]) == MICRO.stage_rows or told == rule) for _, of, told in parts} == {True}
+
+
+# -- words, margins and gates --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mean", "margin", "word"),
+    [
+        (2.0, 0.0, "yes"), (1.9, 0.0, "open"), (-1.9, 0.0, "open"), (-2.0, 0.0, "no, the opposite"),
+        (0.3, 2.0, "no difference"), (0.4, 2.0, "open"), (-0.4, 2.0, "open"), (0.0, 1.6, "open"),
+    ],
+)  # fmt: skip
+def test_a_word_is_that_of_a_two_sided_test_or_of_two_one_sided_ones(mean, margin, word):
+    assert questions.verdict(stats.Interval(mean, (stats.Spread(1.0),)), margin) == word
+
+
+def test_no_difference_is_judged_within_the_margin_of_the_question():
+    def told(name, contrast):
+        made = replace(
+            questions.QUESTIONS["size"], contrasts=lambda scale: {name: contrast}, gates=lambda ledger: {}
+        )
+        return questions.answers_from(made, SimpleNamespace(scale=MICRO))[0]
+
+    wide, narrow = (lambda ledger, v=v: stats.Interval(0.0, (stats.Spread(v),)) for v in (0.04, 0.01))
+    assert (told("drop", wide)["verdict"], told("drop", narrow)["verdict"]) == ("open", "no difference")
+    assert not told("drop", wide)["narrow"] and told("drop", narrow)["narrow"]
+    assert told("Spearman", narrow)["verdict"] == "open"
+    far = told("drop", lambda ledger: stats.Interval(5.0, (stats.Spread(0.01),)))
+    assert far["verdict"] == "yes" and far["narrow"]  # an estimate of zero would be no difference
+    half = norm.ppf(1 - 0.025 / len(questions.QUESTIONS)) * 0.2
+    assert told("drop", wide)["wide"] == pytest.approx([-half, half])
+
+
+def gated(name, stages=(), targets=()):
+    """The gates of a question in a ledger without rows, in which this many stages and targets are learned."""
+    question = questions.QUESTIONS[name]
+    made = questions.ledger_of(question, MICRO, [])
+    yes, no = gates.Gate(True, ""), gates.Gate(False, "")
+    names = {
+        "adapters": [questions.adapters.source("adapter", x) for x in questions.singles(MICRO)],
+        "shift": [(x, "en") for x in questions.singles(MICRO)],
+        "size": [(size.grid(MICRO, x, "sum")[-1], "en") for x in size.stages(MICRO)],
+    }.get(name, ())
+    made.gates = gates.Gates(
+        {x: yes if k < targets else no for k, x in enumerate(targets_of(name))},
+        {x: yes if k < stages else no for k, x in enumerate(names)},
+    )
+    return {told: gate.passed for told, gate in question.gates(made).items()}
+
+
+def targets_of(name):
+    return questions.adapters.F1 if name == "adapters" else questions.inside(pairs_of(name)) or TARGETS
+
+
+def pairs_of(name):
+    return {"shift": shift, "size": size}[name].pairs(MICRO) if name in ("shift", "size") else ()
+
+
+@pytest.mark.parametrize(
+    ("name", "stages", "told", "targets", "on"),
+    [
+        ("adapters", 5, "single tasks learned by adapters", 3, "targets learned by full training"),
+        ("shift", 5, "single tasks learned", 6, "targets learned"),
+        ("size", 3, "intermediate tasks are learned from the most rows", 3, "targets learned"),
+        ("alignment", 0, "", 6, "targets learned"), ("multimodal", 0, "", 6, "targets learned"),
+    ],
+)  # fmt: skip
+def test_as_many_tasks_and_targets_must_be_learned_as_the_design_says(name, stages, told, targets, on):
+    found = gated(name, stages, targets)
+    assert found[on] is True and (not told or found[told] is True)
+    found = gated(name, stages - 1, targets - 1)
+    assert found[on] is False and (not told or found[told] is False)
+
+
+def test_what_was_added_for_learned_targets_and_for_other_languages_has_these_alone(monkeypatch):
+    monkeypatch.setattr(shift, "robust", lambda scale, weights: lambda ledger: on_targets(weights))
+    monkeypatch.setattr(
+        size, "drop_of", lambda scale, weights, part="": lambda _: (on_targets(weights), part)
+    )
+    yes, no = gates.Gate(True, ""), gates.Gate(False, "")
+    made = SimpleNamespace(scale=MICRO, gates=gates.Gates(dict.fromkeys(TARGETS, no) | {"xnli": yes}, {}))
+    assert shift.on_learned(made) == {"xnli_shift"}
+    assert size.on_learned(made) == ({"xnli_adversarial"}, "")
+    away = {pair[1] for pair in size.pairs(MICRO) if losses.shared(pair, MICRO) - {"en"}}
+    assert size.elsewhere(made) == (away, "other")
+
+
+def test_a_contrast_over_what_is_learned_has_these_targets_alone():
+    kinds = {"xnli": gates.Gate(True, ""), "panx": gates.Gate(False, ""), "udpos": gates.Gate(None, "")}
+    made = SimpleNamespace(scale=MICRO, gates=gates.Gates(kinds, {}), gap=lambda targets: targets)
+    found = questions.over_learned(lambda scale, on: on, ("xnli", "panx", "udpos", "bucc"))
+    assert found(made) == ("xnli",)
+
+
+def test_a_task_is_learned_after_both_starts_or_not():
+    made = questions.ledger_of(questions.QUESTIONS["multimodal"], MICRO, [])
+    yes, no = gates.Gate(True, ""), gates.Gate(False, "")
+
+    def passed(**sham):  # after the scenes all are learned
+        stages = {(f"scenes > {task}", "mt"): yes for task in studies.MIXED}
+        stages |= {(f"scenes_sham > {task}", "mt"): gate for task, gate in sham.items()}
+        made.gates = gates.Gates({}, stages)
+        return questions.multimodal.tasks_learned(made).passed
+
+    assert passed(squad1=yes, mnli=yes, hellaswag=no) is True
+    assert passed(squad1=yes, mnli=no, hellaswag=no) is False
+    assert passed(squad1=yes, mnli=yes) is True and passed(squad1=yes, mnli=no) is None
+
+
+# -- intervals that are a question's own ---------------------------------------------------------------------
+
+
+def jackknifed(values):
+    """The jackknife's variance, from what is found without each seed."""
+    return (len(values) - 1) / len(values) * sum((x - np.mean(values)) ** 2 for x in values)
+
+
+def test_the_best_single_task_on_other_seeds_by_hand(monkeypatch):
+    q, draw, seeds, asked = questions.adapters, np.random.default_rng(4), [1, 2, 3, 4], []
+    ours, others = ("ours", "en"), [q.source("adapter", x) for x in questions.singles(MICRO)]
+    scores = {
+        (*s, t): {k: draw.normal(50, 3) for k in seeds} for s in (ours, *others) for t in ("panx", "xquad")
+    }
+    cells = {cell: {k: SimpleNamespace(score=x) for k, x in of.items()} for cell, of in scores.items()}
+    made = SimpleNamespace(
+        scale=MICRO, cells=cells, seeds=lambda cells: seeds,
+        over_instances=lambda weights, of: asked.append(weights) or 0.7,
+    )  # fmt: skip
+
+    def mean(source, of):
+        return np.mean([scores[*source, t][k] for t in ("panx", "xquad") for k in of])
+
+    chosen = [max(others, key=lambda s, out=out: mean(s, [k for k in seeds if k != out])) for out in seeds]
+    values = [mean(ours, [k]) - mean(s, [k]) for k, s in zip(seeds, chosen, strict=True)]
+    found = q.over_best(made, ours, ("panx", "xquad"))
+    assert found.mean == pytest.approx(np.mean(values)) and len(set(chosen)) > 1
+    assert found.parts[0] == stats.held_out_variance(values) and found.parts[1].variance == 0.7
+    share = Counter(source for source in chosen)
+    assert asked[0] == pytest.approx(
+        {(*ours, t): 0.5 for t in ("panx", "xquad")}
+        | {(*s, t): -n / 8 for s, n in share.items() for t in ("panx", "xquad")}
+    )
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Drops of four tasks at six sizes with five seeds, and the scores of the tasks on their own rows."""
+    draw = np.random.default_rng(2)
+    rise = np.arange(6)[:, None] * np.array([0.5, 1.0, 1.5, -0.2])[:, None, None]
+    own = draw.normal(0, 1, (4, 6, 5)) + rise
+    lost = 10 + draw.normal(0, 1, (4, 6, 5)) + 0.7 * own + rise
+    monkeypatch.setattr(size, "drops", lambda ledger, steps: (lost, [1, 2, 3, 4, 5]))
+    monkeypatch.setattr(size, "own_scores", lambda ledger, steps, seeds: own)
+    return lost, own
+
+
+def test_scores_of_tasks_on_their_own_rows_are_by_task_size_and_seed():
+    def row(task, value):
+        scores = [
+            {"metric": m, "protocol": f"{task}: x", "value": value, "n": 7} for m in TASKS[task].metrics
+        ]
+        return {"on": task, "scores": scores}
+
+    stages = {
+        (source, "en"): {seed: row(task, 100.0 * i + 10 * j + seed) for seed in (1, 2)}
+        for i, task in enumerate(size.stages(MICRO))
+        for j, source in enumerate(size.grid(MICRO, task, "rows"))
+    }
+    found = size.own_scores(SimpleNamespace(scale=MICRO, stages=stages), "rows", [1, 2])
+    wanted = [[[100 * i + 10 * j + seed for seed in (1, 2)] for j in range(6)] for i in range(4)]
+    assert found.tolist() == wanted
+    del stages[size.grid(MICRO, "mnli", "rows")[2], "en"][2]
+    with pytest.raises(contrasts.Short, match="not every training"):
+        size.own_scores(SimpleNamespace(scale=MICRO, stages=stages), "rows", [1, 2])
+
+
+def rank_correlation(lost, own=None):
+    """Fisher's mean over tasks of Pearson's correlation of ranks, or of what a line through `own` leaves."""
+    found = []
+    for k, values in enumerate(lost):
+        both = [rankdata(x) for x in (np.repeat(np.arange(len(values)), values.shape[1]), values.ravel())]
+        if own is not None:
+            ranks = rankdata(own[k].ravel())
+            both = [x - np.polyval(np.polyfit(ranks, x, 1), ranks) for x in both]
+        found.append(np.arctanh(np.corrcoef(*both)[0, 1]))
+    return 100 * np.tanh(np.mean(found))
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_rank_correlation_is_that_of_numpy_and_its_interval_the_jackknife(drawn, given):
+    lost, own = drawn[0], drawn[1] if given else None
+    found = size.correlated("sum", given)(None)
+    assert found.mean == pytest.approx(rank_correlation(lost, own))
+    without = [
+        rank_correlation(np.delete(lost, k, 2), own if own is None else np.delete(own, k, 2))
+        for k in range(5)
+    ]
+    (part,) = found.parts
+    assert (part.variance, part.df) == (pytest.approx(jackknifed(without)), 4)
+
+
+def test_the_mixed_model_is_the_t_test_of_the_slopes_of_the_tasks(drawn):
+    """In a balanced design whose slopes differ between tasks."""
+    lost, away = drawn[0], np.array(size.doublings(MICRO))
+    slopes = [np.polyfit(away, task.mean(1), 1)[0] for task in lost]
+    found, wanted = size.mixed(MICRO, "sum")(None), ttest_1samp(slopes, 0).confidence_interval()
+    assert found.mean == pytest.approx(np.mean(slopes), abs=1e-3)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=0.05)
+
+
+def test_the_interval_of_robustness_is_the_jackknife_over_seeds(ledger):
+    made = ledger(lambda run: -20.0 * run.on.endswith("_shift"), seeds=(1, 2, 3, 4))
+    weights, out = versus(("mnli", "en"), ("squad1", "en"), ("xnli_shift",)), (("mnli", "en"),)
+    found = losses.robustness(made, [PAIR], weights, out)
+    without = [
+        losses.robustness(made.restricted(lambda cell, seed, k=k: seed != k), [PAIR], weights, out).mean
+        for k in (1, 2, 3, 4)
+    ]
+    assert np.ptp(without) > 0.1 and found.parts[0].df == 3
+    assert found.parts[0].variance == pytest.approx(jackknifed(without))
 
 
 # -- the designs on the rows that were really made -----------------------------------------------------------
@@ -940,6 +1349,37 @@ def test_the_hypothesis_alone_misleads(monkeypatch):
     # what is surest to be read as another label: "a dog sees ..." of what does not follow
     assert {4} <= set(numbers(found, "de")) and 5 not in numbers(found, "de")
     adversarial.label_model.cache_clear()
+
+
+def nli(*texts, lang="en"):
+    """Rows of XNLI from (premise, hypothesis, label)."""
+    return [{"language": lang, "sentence1": a, "sentence2": b, "gold_label": label} for a, b, label in texts]
+
+
+def test_words_in_common_are_a_share_of_the_hypothesis_in_english():
+    english = [
+        ("a b c d", "a", "entailment"), ("a b c d", "a b c x y z", "entailment"),
+        ("a b c d", "a b x", "neutral"), ("a b c d", "a b c x y z w", "neutral"),
+        ("a b c d", "a", "contradiction"),
+    ]  # fmt: skip
+    other = [(a, a if k % 2 else "x", label) for k, (a, _, label) in enumerate(english)]
+    found = adversarial.by_overlap([*nli(*english), *nli(*other, lang="de")], "de", 3)
+    # a half of the words is less than all of them, and two thirds are more than three sevenths
+    assert found == [nli(*other, lang="de")[k] for k in (1, 2, 4)]
+
+
+def test_the_model_of_the_hypothesis_is_naive_bayes_by_hand(monkeypatch):
+    trained = [
+        {"premise": "x", "hypothesis": hypothesis, "label": label}
+        for hypothesis, label in (("A dog, a dog.", 0), ("dog sees", 0), ("tired", 1), ("nobody sees", 2))
+    ]
+    monkeypatch.setattr(adversarial.sources, "fetch", lambda *where: [Part(trained, "m", "r", False, True)])
+    adversarial.label_model.cache_clear()
+    # five words are known; a word counts once a row, and those of a label are 4, 1 and 2
+    found = adversarial.label_model(None, None)("dog DOG sees new")
+    adversarial.label_model.cache_clear()
+    counts = [(2, 1, 0, 9), (0, 0, 0, 6), (0, 1, 0, 7)]
+    assert found == pytest.approx([sum(np.log((n + 1) / total) for n in of) for *of, total in counts])
 
 
 def test_rows_that_are_not_parallel_are_refused():

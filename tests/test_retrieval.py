@@ -102,7 +102,8 @@ def test_more_ties_than_candidates_are_kept_still_go_to_the_first():
     assert order[7].tolist() == [100, 101, 102, 103] and len(set(scores[7].tolist())) == 1
 
 
-def test_neighbours_closer_than_float32_can_tell_are_found():
+@pytest.mark.parametrize("tile", [0, 64])
+def test_neighbours_closer_than_float32_can_tell_are_found(tile):
     draw = torch.Generator().manual_seed(0)
     a = torch.nn.functional.normalize(torch.randn(1, 64, generator=draw, dtype=torch.float64))
     aside = torch.randn(500, 64, generator=draw, dtype=torch.float64)
@@ -111,7 +112,19 @@ def test_neighbours_closer_than_float32_can_tell_are_found():
     angle = 1e-3 * (1 + 1e-6 * torch.randperm(500, generator=draw).double().unsqueeze(1))
     b = a * angle.cos() + aside * angle.sin()
     assert len(set((a.float() @ b.float().T)[0].tolist())) < 10
-    assert search.search(a, b, 20)[1][0].tolist() == angle.flatten().argsort()[:20].tolist()
+    assert search.search(a, b, 20, tile)[1][0].tolist() == angle.flatten().argsort()[:20].tolist()
+
+
+def test_the_nearer_of_two_neighbours_is_found_also_in_a_block_where_float32_puts_it_second():
+    draw = torch.Generator().manual_seed(0)
+    a, *aside = (search.unit(torch.randn(300, 8, generator=draw, dtype=torch.float64)) for _ in range(3))
+    # two neighbours of each, side by side and so in two blocks; all others are far away
+    b = torch.stack([a + 1e-3 * x for x in aside], 1).flatten(0, 1)
+    defined = torch.stack([search.added(x * search.unit(b)) for x in a])
+    rounded = search.unit(a).float() @ search.unit(b).float().T
+    turned = (rounded.argmax(1) != defined.argmax(1)).nonzero().flatten().tolist()
+    found = [search.search(a[[k]], b, 1)[1].item() for k in turned]  # one by one: rows share their blocks
+    assert found == defined.argmax(1)[turned].tolist() and len(found) > 5
 
 
 def test_neighbours_that_float32_puts_in_another_order_are_found():
@@ -329,6 +342,17 @@ def test_centring_uncovers_an_alignment_that_a_language_component_hides():
     assert right[True] > 0.95 > 0.5 > right[False]
 
 
+def test_the_other_direction_searches_the_pivot_language_for_the_other():
+    pivot, other = torch.randn(3, 6, 4), torch.randn(3, 6, 4)  # two layers, and the first tokens
+    found = retrieval.ways(pivot, other, 1)
+    forward, back = brute(pivot[1], other[1], 1), brute(other[1], pivot[1], 1)
+    assert found["forward"][1].tolist() == [x[0] for x in forward]
+    assert found["backward"].tolist() == [x[0] for x in back] != [x[0] for x in forward]
+    centred = [x - x.mean(0) for x in (other[1], pivot[1])]
+    assert found["backward_centred"].tolist() == [x[0] for x in brute(*centred, 1)]
+    assert found["forward_first"].tolist() == [x[0] for x in brute(pivot[2], other[2], 1)]
+
+
 def test_language_explains_all_or_nothing():
     same, apart = torch.randn(1, 40, 8), torch.zeros(1, 40, 8)
     assert embed.language_share([apart, apart + 1])[0] == pytest.approx(1)
@@ -364,6 +388,8 @@ def test_every_layer_direction_and_pooling_can_be_scored_again(net):
         back = 100 * sum(row["backward"] == i for i, row in enumerate(rows)) / len(rows)
         told = {(p["metric"], p["protocol"]): p["value"] for p in found["protocols"] if p["lang"] == lang}
         assert told["accuracy", "tatoeba/mteb"] == pytest.approx(back, abs=1e-4)
+        tenth = 100 * sum(row["forward"][embed.at_depth(net, 10 / 24)] == i for i, row in enumerate(rows))
+        assert told["accuracy", "tatoeba/pr104"] == pytest.approx(tenth / len(rows), abs=1e-4)
         assert {name for _, name in told} == {"tatoeba/mteb", "tatoeba/pr104", "tatoeba/first"}
         assert [row["prediction"] for row in rows] == [row["forward"][1] for row in rows]
     assert {x["protocol"] for x in found["scores"]} == {"tatoeba/jiant"}
@@ -388,6 +414,8 @@ def test_the_headline_layer_is_at_the_relative_depth_of_jiants():
                 num_hidden_layers = 24
 
     assert embed.headline_layer(Net) == 14
+    depths = {protocol: embed.at_depth(Net, depth) for _, protocol, _, depth in retrieval.TATOEBA if depth}
+    assert depths == {"tatoeba/jiant": 14, "tatoeba/pr104": 10}
     Net.encoder.config.num_hidden_layers = 12
     assert embed.headline_layer(Net) == 7
 
@@ -421,6 +449,42 @@ def test_bucc_is_mined_from_its_pools_with_the_best_threshold(net):
         assert said == pairs[: len(said)] and score["value"] == pytest.approx(f1[len(said) - 1], abs=1e-5)
         assert all((r["margin"] >= limit) == bool(r["prediction"]) for r in rows)
     json.dumps(found, allow_nan=False)
+
+
+def test_each_way_of_mining_has_pairs_and_a_threshold_of_its_own(net, monkeypatch):
+    draw = torch.Generator().manual_seed(1)
+    a, b = torch.randn(2, 30, 16, generator=draw) + 0.5, torch.randn(2, 40, 16, generator=draw) + 0.5
+    b[:, :20] = a[:, :20] + torch.randn(2, 20, 16, generator=draw)
+    ids = [{f"{k}": [f"{side}{k}"] for k in range(n)} for side, n in (("a", 30), ("b", 40))]
+    ids[0]["3"], ids[1]["7"] = ["a3", "again"], ["b7", "again"]
+    gold = [{"ids": (f"a{k}", f"b{k}")} for k in range(20)]
+    monkeypatch.setattr(retrieval, "corpora", lambda *_: (ids, list(zip(a, b, strict=True)), gold, []))
+    raw, limit, cases, _ = retrieval.minings(net, TASKS["bucc"], "al", S)
+    pairs = [
+        retrieval.pairs_of_ids(mining.mine(a[0], b[0]), ids),
+        retrieval.pairs_of_ids(mining.mine(embed.centred(a[0]), embed.centred(b[0])), ids),
+        retrieval.pairs_of_ids(mining.mine(a[1], b[1]), ids, repeated=False),
+    ]
+    thresholds = [mining.tuned(found, gold) for found in pairs]
+    assert [case[:2] for case in cases] == [
+        ("f1", "bucc/jiant-dev"), ("f1_centred", "bucc/jiant-dev"), ("f1", "bucc/xtreme-2020"),
+    ]  # fmt: skip
+    assert [case[2] for case in cases] == pairs and [case[4] for case in cases] == thresholds
+    assert (raw, limit) == (pairs[0], thresholds[0]) and len(set(thresholds)) == 3
+    # an instance is a gold pair that is found by the headline
+    monkeypatch.setattr(retrieval, "languages", lambda task, s: ("al",))
+    found = {pair[:2] for pair in pairs[0] if pair[2] >= limit}
+    points = retrieval.mined_pairs(net, TASKS["bucc"], S).instances["al"]
+    assert points == [100.0 * (tuple(x["ids"]) in found) for x in gold] and 0 < sum(points) < 2000
+
+
+def test_pools_are_embedded_at_the_headline_layer_and_at_layer_20_of_24(net, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        retrieval, "embed", lambda net, texts, s, layers: told.append(layers) or torch.ones(2, len(texts), 4)
+    )
+    retrieval.corpora(net, TASKS["bucc"], "al", S)
+    assert told == [(embed.headline_layer(net), embed.at_depth(net, 20 / 24))] * 2 and told[0] == (1, 2)
 
 
 def test_a_threshold_is_applied_to_pools_that_did_not_choose_it(net, monkeypatch):
@@ -474,11 +538,18 @@ def test_a_question_wants_its_answer_sentence_in_every_language_from_one_pool(ne
     # a paragraph stands there once, however many questions it has
     assert [len(x) for x in pool.values()] == [4, 4]
     assert gold == {"q1": ["de_1_1", "en_1_1"], "q2": ["de_1_0", "en_1_0"], "q3": ["de_2_1", "en_2_1"]}
-    ranking, texts = retrieval.ranking, []
-    monkeypatch.setattr(retrieval, "ranking", lambda *given: texts.append(given[4]) or ranking(*given))
+    ranking, texts, lengths = retrieval.ranking, [], []
+
+    def recorded(*given):
+        texts.append(given[4])
+        lengths.append(given[5])
+        return ranking(*given)
+
+    monkeypatch.setattr(retrieval, "ranking", recorded)
     found = row_of(retrieval.retrieve(net, TASKS["lareqa"], S))
     # as the official script joins them
     assert [x["en"]["en_1_1"] for x in texts] == ["en zwei .en eins . en zwei .", "en zwei ."]
+    assert lengths == [(96, 256)] * 2  # tokens of a question, and of a candidate
     assert {x["metric"] for x in found["scores"]} == {"map@20", "map@20_centred"} and len(found["seen"]) == 2
     assert {x["protocol"] for x in found["protocols"]} == {"lareqa/sentence"}
     for i, (de, en) in enumerate(zip(*by_language(found).values(), strict=True)):
@@ -487,6 +558,26 @@ def test_a_question_wants_its_answer_sentence_in_every_language_from_one_pool(ne
         places = [sorted(row["prediction"].index(x) + 1 for x in row["gold"]) for row in (de, en)]
         precision = [(1 / first + 2 / second) / 2 for first, second in places]
         assert found["items"][i] == pytest.approx(100 * sum(precision) / 2 / 3, abs=1e-5)
+
+
+def test_queries_and_candidates_are_centred_language_by_language(net, monkeypatch):
+    """Each language lies far from the others; centred, a question is nearest to its answers in both."""
+    meaning, asked = torch.eye(4), []
+    places = {"de": 50 * meaning[0], "en": 50 * meaning[1], "?": 50 * meaning[2]}
+    vectors = {f"{of}{k}": places[of] + meaning[k] for of in places for k in range(4)}
+
+    def embedded(net, texts, s, length, layers):
+        asked.append(length)
+        return torch.stack([vectors[text] for text in texts])[None]
+
+    monkeypatch.setattr(retrieval, "embed", embedded)
+    texts = {lang: {f"{lang}{k}": f"{lang}{k}" for k in range(4)} for lang in ("de", "en")}
+    queries = [{"id": k, "text": f"?{k}", "gold": [f"de{k}", f"en{k}"]} for k in range(4)]
+    monkeypatch.setattr(retrieval, "RANKED", 2)
+    scores, points, _ = retrieval.ranking(net, S, TASKS["lareqa"], {"de": queries}, texts, (96, 256))
+    told = {score.metric: score.value for score in scores}
+    assert told["map@20_centred"] == 100.0 > told["map@20"] == sum(points["de"]) / 4
+    assert asked == [256, 256, 96]
 
 
 def test_a_mention_finds_its_entity(net, monkeypatch):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from scipy.special import polygamma
+from scipy.special import digamma, polygamma
 from scipy.stats import chi2, invgamma, nct, norm, t, ttest_1samp
 
 from xit_core import cli
@@ -54,6 +54,7 @@ def test_degrees_of_freedom_of_a_sum_of_variances():
     two = stats.satterthwaite([Spread(1.0, 4), Spread(1.0, 4)])
     assert (two.variance, two.df) == pytest.approx((2.0, 8.0))
     assert stats.satterthwaite([Spread(1.0, 4), Spread(3.0, np.inf)]).df == pytest.approx(64.0)
+    assert stats.satterthwaite([Spread(2.0, 4), Spread(1.0, 2)]).df == pytest.approx(3**2 / (4 / 4 + 1 / 2))
     assert stats.satterthwaite([Spread(1.0, 4), Spread(1.0, 4)], most=6).df == 6
     assert stats.satterthwaite([Spread(0.0, 4)]).df == np.inf
 
@@ -87,6 +88,21 @@ def test_the_prior_of_variances_is_found_in_many_of_them(prior, df):
     assert got == pytest.approx(prior, rel=0.2)
 
 
+@pytest.mark.parametrize("observed", [[0.1, 1.0, 6.0, 0.5, 20.0], [0.3, 9.0]])
+def test_the_prior_is_the_one_whose_logarithms_have_the_moments_that_are_seen(observed):
+    df, logs = 4.0, np.log(observed)
+    got, prior = stats.moderated(np.array(observed), df)
+    common = (got[0] * (prior + df) - df * observed[0]) / prior
+    assert logs.var(ddof=1) == pytest.approx(polygamma(1, df / 2) + polygamma(1, prior / 2))
+    shift = [digamma(n / 2) - np.log(n / 2) for n in (df, prior)]
+    assert logs.mean() == pytest.approx(np.log(common) + shift[0] - shift[1])
+
+
+def test_variances_that_hardly_differ_lend_each_other_the_most_allowed_too():
+    _, prior = stats.moderated(np.array([0.8, 1.0, 1.25]), 100)  # by their logarithms it were about 68
+    assert prior == stats.MOST_PRIOR
+
+
 def test_variances_that_do_not_differ_lend_each_other_the_most_allowed():
     draw = np.random.default_rng(2)
     got, prior = stats.moderated(draw.chisquare(4, 50) / 4, 4)
@@ -102,6 +118,15 @@ def test_moderated_sources_keep_their_mean_variance():
     raw = (stats.residuals(means) ** 2).sum(1) / 2 * 12 / 11
     assert variances[0] == raw[0] and variances[1:].mean() == pytest.approx(raw[1:].mean())
     assert np.ptp(variances[1:]) < np.ptp(raw[1:])
+
+
+def test_what_sources_lend_adds_to_the_degrees_of_freedom_of_all_but_the_baseline():
+    means = np.random.default_rng(3).normal(0, np.linspace(0.1, 3, 12)[:, None], (12, 3))
+    variances, df = stats.moderated_sources(means, np.arange(12) == 0)
+    raw = (stats.residuals(means) ** 2).sum(1) / 2 * 12 / 11
+    lent, prior = stats.moderated(raw[1:], 2)
+    assert prior > 0 and df == pytest.approx([2, *[2 + prior] * 11])
+    assert variances[1:] == pytest.approx(lent * raw[1:].mean() / lent.mean())
 
 
 def test_two_sources_are_compared_as_by_the_paired_t_test():
@@ -124,6 +149,20 @@ def test_what_a_seed_does_to_all_sources_cancels_in_a_difference_and_counts_in_a
     own, block = stats.source_variance(means, np.full(9, 1 / 9), alone)
     assert gap.variance < 0.05 < 1 < block.variance and own.variance < 0.01
     assert block.variance == pytest.approx(means.mean(0).var(ddof=1) / 3, rel=0.05) and block.df == 2
+
+
+def test_what_a_seed_does_to_all_sources_by_hand():
+    """Seed means 2, 2 and 5 vary by 3, of which noise of two sources, each with variance 2, explains 1."""
+    means = np.array([[1.0, 2.0, 6.0], [3.0, 2.0, 4.0]])
+    own, block = stats.source_variance(means, np.array([0.25, 0.25]), np.zeros(2, bool))
+    assert (block.variance, block.df) == pytest.approx((0.5**2 * (3 - 1) / 3, 2))
+    assert own.variance == pytest.approx(2 * 0.25**2 * 2 / 3)
+
+
+def test_instances_of_several_targets_add_up():
+    one, two = np.array([[0.0, 0.1, 0.3]] * 3), np.array([[0.2, -0.1, 0.4, 0.1]] * 3)
+    parts = paired([0.5, 0.6, 0.4], [one, two]).parts
+    assert parts[1].variance == pytest.approx(3 * one[0].var(ddof=1) + 4 * two[0].var(ddof=1))
 
 
 def test_one_seed_has_no_variance():
