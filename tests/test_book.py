@@ -130,7 +130,7 @@ def test_every_measured_claim_is_cited_in_a_chapter_of_results():
 def test_the_front_page_shows_what_the_claims_say(tmp_path):
     synthetic.fill("small")
     table = verdicts.table("small")
-    views = pages.views_of(front.SCALES, pages.views())
+    views = pages.views_of(front.COLUMNS, pages.views())
     text = "".join(front.parts(views, tmp_path).values())
     for row in table:
         line = next(x for x in text.splitlines() if x.startswith("| ") and f"#claim-{row['id']}" in x)
@@ -164,7 +164,7 @@ def test_an_open_answer_says_why_its_interval_is_wide():
 
 def test_the_front_page_has_a_figure_of_the_claims_for_a_page_and_for_a_phone(tmp_path):
     synthetic.fill("small")
-    views = pages.views_of(front.SCALES, pages.views())
+    views = pages.views_of(front.COLUMNS, pages.views())
     text = front.parts(views, tmp_path)["front.md"]
     assert {file.name for file in (tmp_path / "figures").iterdir()} == {"overview.svg", "overview-narrow.svg"}
     rows = [row for row in verdicts.table("small")[: claims.MEASURED] if row["low"] is not None]
@@ -239,7 +239,7 @@ def test_a_verdict_is_explained_step_by_step_with_the_numbers_of_the_table():
 
 def test_every_measured_claim_stands_once_in_the_discussion_at_each_scale_that_has_run():
     synthetic.fill("small", every=3)
-    text = front.standing(pages.views_of(front.SCALES, pages.views()))
+    text = front.standing(pages.views_of(front.COLUMNS, pages.views()))
     assert text.count("**At") == 1 and "`small`" in text
     assert re.findall(r"(\d+) \(", text) and sorted(map(int, re.findall(r"(\d+) \(", text))) == list(
         range(1, 11)
@@ -284,7 +284,7 @@ def test_a_figure_has_a_twin_for_dark_pages_and_its_drawing_for_a_phone(tmp_path
 
 def test_the_front_page_has_micro_small_and_paper_side_by_side_and_says_what_is_reduced(tmp_path):
     synthetic.fill("small", every=40)
-    text = front.parts(pages.views_of(front.SCALES, pages.views()), tmp_path)["front_claims.md"]
+    text = front.parts(pages.views_of(front.COLUMNS, pages.views()), tmp_path)["front_claims.md"]
     assert (
         "| constructed languages (`micro`) | multilingual-e5-small (`small`) | XLM-R Large (`paper`) |"
         in text
@@ -441,7 +441,7 @@ def test_damaged_files_of_the_ledger_and_damaged_notebooks_are_named_and_left_ou
 
 def test_a_scale_that_has_damaged_files_only_is_named_too(places):
     spoil(places / "results/small/x.json", "")
-    told = front.plain(pages.views_of(front.SCALES, pages.views()))
+    told = front.plain(pages.views_of(front.COLUMNS, pages.views()))
     assert "- `small`: not run yet; left out of the ledger: 1 damaged: `x.json`.\n" in told
 
 

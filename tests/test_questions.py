@@ -21,9 +21,9 @@ from xit_core.ledger import results
 from xit_core.machine.errors import Bad
 from xit_core.report import (
     contrasts,
+    drops,
     figures,
     gates,
-    losses,
     markdown,
     pages,
     published,
@@ -467,7 +467,7 @@ def test_scores_in_other_languages_leave_out_english():
     question = questions.QUESTIONS["adapters"]
     ledger = questions.ledger_of(question, MICRO, planted("adapters", lambda run: 0.0))
     cell = ("adapter:", "en", "panx")
-    whole, other = ledger.cells[cell][1], losses.abroad(ledger).cells[cell][1]
+    whole, other = ledger.cells[cell][1], drops.abroad(ledger).cells[cell][1]
     values = {score["lang"]: score["value"] for score in whole.row["scores"]}
     assert other.score == pytest.approx(np.mean([x for lang, x in values.items() if lang != "en"]))
     assert whole.score == pytest.approx(np.mean([*values.values()])) and len(values) == 8
@@ -475,7 +475,7 @@ def test_scores_in_other_languages_leave_out_english():
     for score in whole.row["scores"]:
         score["lang"] = "en"
     del whole.__dict__["by_language"]
-    assert 1 not in losses.abroad(ledger).cells[cell]  # a run that was scored in English alone
+    assert 1 not in drops.abroad(ledger).cells[cell]  # a run that was scored in English alone
 
 
 def test_an_effect_in_other_languages_alone_is_found_there():
@@ -599,7 +599,7 @@ def test_runs_that_other_studies_have_too_are_counted():
 
 PAIR = ("xnli", "xnli_shift")
 MEASURES = [
-    losses.drop, losses.relative_drop, losses.effective_robustness, losses.inside, losses.outside,
+    drops.drop, drops.relative_drop, drops.effective_robustness, drops.inside, drops.outside,
 ]  # fmt: skip
 
 
@@ -619,10 +619,10 @@ def test_the_gradient_of_a_measure_is_its_change(measure):
 def test_a_model_on_the_line_is_not_robust_and_one_above_it_is():
     x = np.linspace(-1, 2, 20)
     inside, outside = (100 / (1 + np.exp(-v)) for v in (x, 0.8 * x - 1))
-    found = losses.effective_robustness(np.stack([inside, outside], 1), np.arange(20))[0]
+    found = drops.effective_robustness(np.stack([inside, outside], 1), np.arange(20))[0]
     assert np.abs(found).max() < 1e-9
     raised = outside + 10.0 * (np.arange(20) == 7)
-    found = losses.effective_robustness(np.stack([inside, raised], 1), np.arange(20))[0]
+    found = drops.effective_robustness(np.stack([inside, raised], 1), np.arange(20))[0]
     assert found.argmax() == 7 and found[7] > 8
 
 
@@ -656,7 +656,7 @@ def ledger(monkeypatch):
 
 def test_a_drop_is_the_difference_of_both_scores_at_every_seed(ledger):
     plain = ledger(lambda run: -20.0 * run.on.endswith("_shift"))
-    told = losses.Losses(plain, [PAIR], losses.drop)
+    told = drops.Drops(plain, [PAIR], drops.drop)
     for seed, entry in told.cells[*BASELINE, "xnli_shift"].items():
         inside, outside = (plain.cells[*BASELINE, name][seed].score for name in PAIR)
         assert entry.score == pytest.approx(inside - outside)
@@ -671,8 +671,8 @@ def test_english_and_other_languages_are_told_apart(ledger):
             for score in entry.row["scores"]:
                 score["value"] = 80.0 if score["lang"] == "en" else 60.0 - 30 * entry.id.count("_shift")
     means = {
-        part: losses.Losses(told, [PAIR], losses.drop, part).cells[*BASELINE, "xnli_shift"][1].score
-        for part in (losses.WHOLE, losses.ENGLISH, losses.ABROAD)
+        part: drops.Drops(told, [PAIR], drops.drop, part).cells[*BASELINE, "xnli_shift"][1].score
+        for part in (drops.WHOLE, drops.ENGLISH, drops.ABROAD)
     }
     assert means == pytest.approx({"all": 7 / 8 * 30, "en": 0.0, "other": 30.0})
 
@@ -681,36 +681,36 @@ def test_instances_of_english_are_what_others_leave():
     scores = [{"lang": lang, "metric": "accuracy", "value": 50.0} for lang in ("en", "de", "fr")]
     english, german, french = np.eye(3) * 90
     items, abroad = (english + german + french) / 3, (german + french) / 2
-    entry = losses.Entry("", 50.0, items, {"on": "xnli", "scores": scores, "abroad": abroad.tolist()})
-    assert losses.side(entry, {"en"}).items == pytest.approx(english)
-    assert losses.side(entry, {"de", "fr"}).items == pytest.approx(abroad)
-    assert losses.side(entry, {"en", "de", "fr"}).items == pytest.approx(items)
+    entry = drops.Entry("", 50.0, items, {"on": "xnli", "scores": scores, "abroad": abroad.tolist()})
+    assert drops.side(entry, {"en"}).items == pytest.approx(english)
+    assert drops.side(entry, {"de", "fr"}).items == pytest.approx(abroad)
+    assert drops.side(entry, {"en", "de", "fr"}).items == pytest.approx(items)
 
 
 def test_a_target_in_two_pairs_is_one_sample(ledger):
     pairs = [PAIR, ("xnli", "xnli_adversarial")]
     found = ledger(lambda run: 0.0, pairs=[("xnli", "xnli_shift", "xnli_adversarial")])
-    told = losses.Losses(found, pairs, losses.drop)
+    told = drops.Drops(found, pairs, drops.drop)
     weights = {(*BASELINE, outside): 0.5 for _, outside in pairs}
     keys = told.instances[(*BASELINE, "xnli_shift"), 1].keys()
     assert keys == {("xnli", 20), ("xnli_shift", 20)}
     inside = np.array([found.cells[*BASELINE, "xnli"][seed].items for seed in (1, 2, 3)])
     others = [np.array([found.cells[*BASELINE, o][s].items for s in (1, 2, 3)]) for _, o in pairs]
-    expected = losses.instance_variance(inside) + sum(losses.instance_variance(x / 2) for x in others)
+    expected = drops.instance_variance(inside) + sum(drops.instance_variance(x / 2) for x in others)
     assert told.over_instances(weights, [1, 2, 3]) == pytest.approx(expected)
 
 
 def test_other_rows_that_are_no_harder_fail_their_gate(ledger):
-    assert losses.costs(ledger(lambda run: -20.0 * run.on.endswith("_shift")), [PAIR]).passed
-    assert losses.costs(ledger(lambda run: 20.0 * run.on.endswith("_shift")), [PAIR]).passed is False
-    assert losses.costs(ledger(lambda run: 0.0, seeds=(1,)), [PAIR]).passed is None
+    assert drops.costs(ledger(lambda run: -20.0 * run.on.endswith("_shift")), [PAIR]).passed
+    assert drops.costs(ledger(lambda run: 20.0 * run.on.endswith("_shift")), [PAIR]).passed is False
+    assert drops.costs(ledger(lambda run: 0.0, seeds=(1,)), [PAIR]).passed is None
 
 
 @pytest.mark.parametrize(("z", "passed"), [(2.1, True), (1.8, False), (-2.1, False)])
 def test_other_rows_are_harder_significantly_or_fail_their_gate(ledger, monkeypatch, z, passed):
     made = ledger(lambda run: 0.0)
-    monkeypatch.setattr(losses.Losses, "gap", lambda self, weights: stats.Interval(z, (stats.Spread(1.0),)))
-    assert losses.costs(made, [PAIR]).passed is passed
+    monkeypatch.setattr(drops.Drops, "gap", lambda self, weights: stats.Interval(z, (stats.Spread(1.0),)))
+    assert drops.costs(made, [PAIR]).passed is passed
 
 
 def test_pairs_that_are_harder_are_counted_while_a_study_goes_on(ledger):
@@ -719,7 +719,7 @@ def test_pairs_that_are_harder_are_counted_while_a_study_goes_on(ledger):
     for (source, *_), seeds in told.cells.items():
         if source:  # nothing trained has the seed in which the encoder alone was scored in retrieval
             seeds.pop(4)
-    assert losses.costs(told, pairs).says.endswith("; 1 of 2 pairs are harder")
+    assert drops.costs(told, pairs).says.endswith("; 1 of 2 pairs are harder")
 
 
 # -- questions 3 and 4
@@ -939,8 +939,8 @@ def test_each_contrast_of_the_question_of_domains_is_what_its_name_says(recorded
 
     q, pairs, found = shift, shift.pairs(MICRO), shift.contrasts(MICRO)
     twins = {outside for _, outside in pairs}
-    home = {outside for target, outside in pairs if "en" in losses.shared((target, outside), MICRO)}
-    away = {outside for target, outside in pairs if losses.shared((target, outside), MICRO) - {"en"}}
+    home = {outside for target, outside in pairs if "en" in drops.shared((target, outside), MICRO)}
+    away = {outside for target, outside in pairs if drops.shared((target, outside), MICRO) - {"en"}}
     inside, callables = found.pop("score inside: joint − mean of single tasks"), (q.TARGETS_LEARNED,)
     assert value(inside, score) == pytest.approx(100 - 11) and on_targets(inside) == {x for x, _ in pairs}
     told = {
@@ -963,7 +963,7 @@ def test_each_contrast_of_the_question_of_domains_is_what_its_name_says(recorded
 
 
 def test_what_is_compared_is_kept_out_of_what_is_expected(monkeypatch):
-    monkeypatch.setattr(losses, "robustness", lambda ledger, pairs, weights, out, part: (set(out), part))
+    monkeypatch.setattr(drops, "robustness", lambda ledger, pairs, weights, out, part: (set(out), part))
     judged = {(questions.joint(MICRO), "en"), ("mnli_shift", "en")}
     assert shift.robust(MICRO, {})(None) == (judged, "all")
     assert shift.robust(MICRO, {}, apart=(("", "en"),))(None) == (judged | {("", "en")}, "all")
@@ -1074,7 +1074,7 @@ def test_what_was_added_for_learned_targets_and_for_other_languages_has_these_al
     made = SimpleNamespace(scale=MICRO, gates=gates.Gates(dict.fromkeys(TARGETS, no) | {"xnli": yes}, {}))
     assert shift.on_learned(made) == {"xnli_shift"}
     assert size.on_learned(made) == ({"xnli_adversarial"}, "")
-    away = {pair[1] for pair in size.pairs(MICRO) if losses.shared(pair, MICRO) - {"en"}}
+    away = {pair[1] for pair in size.pairs(MICRO) if drops.shared(pair, MICRO) - {"en"}}
     assert size.elsewhere(made) == (away, "other")
 
 
@@ -1204,9 +1204,9 @@ def test_the_mixed_model_is_the_t_test_of_the_slopes_of_the_tasks(drawn):
 def test_the_interval_of_robustness_is_the_jackknife_over_seeds(ledger):
     made = ledger(lambda run: -20.0 * run.on.endswith("_shift"), seeds=(1, 2, 3, 4))
     weights, out = versus(("mnli", "en"), ("squad1", "en"), ("xnli_shift",)), (("mnli", "en"),)
-    found = losses.robustness(made, [PAIR], weights, out)
+    found = drops.robustness(made, [PAIR], weights, out)
     without = [
-        losses.robustness(made.restricted(lambda cell, seed, k=k: seed != k), [PAIR], weights, out).mean
+        drops.robustness(made.restricted(lambda cell, seed, k=k: seed != k), [PAIR], weights, out).mean
         for k in (1, 2, 3, 4)
     ]
     assert np.ptp(without) > 0.1 and found.parts[0].df == 3

@@ -26,7 +26,7 @@ from .sensitivity import AS_JUDGED, LEARNED_NOISE
 from .stats import SEEDS
 from .view import View
 
-SCALES = ("micro", "small", "paper")  # side by side, then a reader's own encoders
+COLUMNS = ("micro", "small", "paper")  # side by side, then a reader's own encoders
 WITH = {
     "micro": "In a laboratory of constructed languages, with an encoder of four layers",
     "small": "With multilingual-e5-small, a real encoder of twelve layers, on real XTREME rows",

@@ -126,7 +126,7 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         f"{name}.md": per_scale(made_up, block, level="###") for name, block in phases.items()
     }
     return texts | {
-        **front.parts(views_of((*front.SCALES, *own_scales()), shown), out),
+        **front.parts(views_of((*front.COLUMNS, *own_scales()), shown), out),
         "run_it.md": commands(),
         "scales.md": appendix.scales_table(),
         "rule.md": rules.RULE,
@@ -247,7 +247,7 @@ def readme(path: Path) -> None:
     Raises: Bad if it shows a scale whose rows are not in this ledger.
     """
     before, after = path.read_text(encoding="utf8").split(BEGIN)
-    shown = views_of(front.SCALES, [])
+    shown = views_of(front.COLUMNS, [])
     if missing := [view.scale for view in shown if not view.rows and front.scale_line(view) not in after]:
         raise Bad(
             f"{path.name} shows the scale {missing[0]!r}, of which there are no rows here: `make study "

@@ -11,9 +11,9 @@ from ..design import studies
 from . import plots, questions
 from .cells import column
 from .contrasts import Ledger
+from .drops import matched
 from .figures import figure
 from .gates import BEYOND, LEARNED, constant_answers
-from .losses import matched
 from .markdown import count, end, fold, markdown_table, minus, number, small, with_interval
 from .questions import OPEN, UNFINISHED, UNTESTABLE, Question
 from .view import EMPTY, View, views_of

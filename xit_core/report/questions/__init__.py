@@ -27,8 +27,8 @@ from ...design.studies import STUDIES
 from ...design.tasks import TARGETS, nine
 from ...ledger import results
 from ..contrasts import Cell, Ledger, Short, Source, Weights, main_cell, mean_contrast, versus
+from ..drops import WHOLE, Drops, Measure, Pair, abroad, matched
 from ..gates import Gate, enough, gates_of
-from ..losses import WHOLE, Losses, Measure, Pair, abroad, matched
 from ..rules import MARGIN
 from ..stats import LEVEL, Interval, two_sided
 
@@ -87,7 +87,7 @@ class Question:
     # where it compares a target with the same task on other rows: each with that
     pairs: Callable[[Scale], tuple[Pair, ...]] | None = None
     # of its scores in another domain, what is left beyond what is expected
-    beyond: Callable[[Ledger], Losses] | None = None
+    beyond: Callable[[Ledger], Drops] | None = None
     # the same on one target alone, or on the other task of one pair: shown target by target, never judged
     on_one: Callable[[Scale, str], Contrast] | None = None
     without: str = ""  # the source without an intermediate task that the answer compares with; "" = baseline
@@ -170,7 +170,7 @@ def in_other_languages(weights: Weights) -> Contrast:
 
 def on_pairs(pairs: Sequence[Pair], weights: Weights, measure: Measure, part: str = WHOLE) -> Contrast:
     """A contrast of what is measured on pairs of a target and its twin. `part`: which languages count."""
-    return lambda ledger: Losses(ledger, pairs, measure, part).gap(weights)
+    return lambda ledger: Drops(ledger, pairs, measure, part).gap(weights)
 
 
 def over_learned(of: Callable[[Scale, tuple[str, ...]], Weights], targets: Sequence[str]) -> Contrast:

@@ -9,10 +9,10 @@ from ...design.run import PER_ROW, SINGLE, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TARGETS, TASKS
-from .. import losses
+from .. import drops
 from ..contrasts import Cell, Ledger, Source, Weights, mean_contrast, minus, versus
+from ..drops import Drops, Pair, drop, effective_robustness, relative_drop
 from ..gates import Gate, enough, gates_of, stage_gate
-from ..losses import Losses, Pair, drop, effective_robustness, relative_drop
 from ..stats import Interval
 from . import (
     Contrast,
@@ -108,11 +108,11 @@ def by_language(scale: Scale) -> tuple[tuple[Weights, str, tuple[Pair, ...]], ..
     """For English and for the other languages: the weights of the answer, which languages count, and the
     pairs that have them.
     """
-    home = tuple(pair for pair in pairs(scale) if PIVOT in losses.shared(pair, scale))
-    away = tuple(pair for pair in pairs(scale) if losses.shared(pair, scale) - {PIVOT})
+    home = tuple(pair for pair in pairs(scale) if PIVOT in drops.shared(pair, scale))
+    away = tuple(pair for pair in pairs(scale) if drops.shared(pair, scale) - {PIVOT})
     return tuple(
         (over_singles(scale, tuple(outside for _, outside in of)), part, of)
-        for part, of in ((losses.ENGLISH, home), (losses.ABROAD, away))
+        for part, of in ((drops.ENGLISH, home), (drops.ABROAD, away))
     )
 
 
@@ -130,7 +130,7 @@ def on_one(scale: Scale, outside: str) -> Contrast:
 
 
 def robust(
-    scale: Scale, weights: Weights, part: str = losses.WHOLE, only: tuple[Pair, ...] = (),
+    scale: Scale, weights: Weights, part: str = drops.WHOLE, only: tuple[Pair, ...] = (),
     apart: tuple[Source, ...] = (),
 ) -> Contrast:  # fmt: skip
     """A contrast of effective robustness; what is expected is drawn through nothing and the single tasks.
@@ -139,7 +139,7 @@ def robust(
     drawn through, for they are compared.
     """
     kept_out = judged(scale) + apart
-    return lambda ledger: losses.robustness(ledger, only or pairs(scale), weights, kept_out, part)
+    return lambda ledger: drops.robustness(ledger, only or pairs(scale), weights, kept_out, part)
 
 
 def judged(scale: Scale) -> tuple[Source, ...]:
@@ -147,9 +147,9 @@ def judged(scale: Scale) -> tuple[Source, ...]:
     return (joint(scale), PIVOT), (CONTROL + SUFFIX, PIVOT)
 
 
-def beyond(ledger: Ledger) -> Losses:
+def beyond(ledger: Ledger) -> Drops:
     """Each run's score in the other domain, beyond what is expected from the one at home."""
-    return Losses(ledger, pairs(ledger.scale), effective_robustness, judged=judged(ledger.scale))
+    return Drops(ledger, pairs(ledger.scale), effective_robustness, judged=judged(ledger.scale))
 
 
 def gates_of_targets(ledger: Ledger) -> dict[str, Gate | None]:
@@ -168,7 +168,7 @@ def gates(ledger: Ledger) -> dict[str, Gate]:
             ledger, (joint(scale), PIVOT), least
         ),
         "targets learned": enough(on, LEARNED.get(scale.name, len(on) - 1)),
-        "the other domain is harder": losses.costs(ledger, pairs(scale)),
+        "the other domain is harder": drops.costs(ledger, pairs(scale)),
     }
 
 

@@ -10,10 +10,10 @@ from ...design.run import PER_ROW, SUM, Run
 from ...design.scales import PIVOT, Scale
 from ...design.studies import paths
 from ...design.tasks import TASKS
-from .. import losses
+from .. import drops
 from ..contrasts import Cell, Ledger, Short, Weights
+from ..drops import Drops, Pair, drop
 from ..gates import Gate, enough, gates_of, scores_of
-from ..losses import Losses, Pair, drop
 from ..stats import Interval, Spread, own_variance
 from . import Contrast, Question, both_sides, inside, learned, on_pairs, seed_by_seed, target_gates
 
@@ -122,7 +122,7 @@ def slope(scale: Scale, steps: str, on: tuple[str, ...], tasks: tuple[str, ...] 
     }
 
 
-def drop_of(scale: Scale, weights: Weights, part: str = losses.WHOLE) -> Contrast:
+def drop_of(scale: Scale, weights: Weights, part: str = drops.WHOLE) -> Contrast:
     """A contrast of drops. `part`: which languages count."""
     return on_pairs(pairs(scale), weights, drop, part)
 
@@ -143,22 +143,22 @@ def contrasts(scale: Scale) -> dict[str, Contrast]:
         found[MIXED[steps]] = mixed(scale, steps)
         found[f"Spearman correlation × 100 of rows and drop, {told}"] = correlated(steps)
         found[f"the same, given the task's own score, {told}"] = correlated(steps, given=True)
-        found[USUAL[steps]] = on_pairs(pairs(scale), slope(scale, steps, outside), losses.inside)
+        found[USUAL[steps]] = on_pairs(pairs(scale), slope(scale, steps, outside), drops.inside)
     found |= {
         f"drop per doubling, {name}, fixed steps": drop_of(scale, slope(scale, SUM, outside, (name,)))
         for name in stages(scale)
     }
     for steps in rules:
-        found[ADVERSARIAL[steps]] = on_pairs(pairs(scale), slope(scale, steps, outside), losses.outside)
-        found[RELATIVE[steps]] = on_pairs(pairs(scale), slope(scale, steps, outside), losses.relative_drop)
+        found[ADVERSARIAL[steps]] = on_pairs(pairs(scale), slope(scale, steps, outside), drops.outside)
+        found[RELATIVE[steps]] = on_pairs(pairs(scale), slope(scale, steps, outside), drops.relative_drop)
     return found | {TARGETS_LEARNED: on_learned, ELSEWHERE: elsewhere}
 
 
 def elsewhere(ledger: Ledger) -> Interval:
     """The answer in the languages other than English, on the targets that have any."""
     scale = ledger.scale
-    on = tuple(pair[1] for pair in pairs(scale) if losses.shared(pair, scale) - {PIVOT})
-    return drop_of(scale, slope(scale, SUM, on), losses.ABROAD)(ledger)
+    on = tuple(pair[1] for pair in pairs(scale) if drops.shared(pair, scale) - {PIVOT})
+    return drop_of(scale, slope(scale, SUM, on), drops.ABROAD)(ledger)
 
 
 def on_learned(ledger: Ledger) -> Interval:
@@ -178,7 +178,7 @@ def drops(ledger: Ledger, steps: str) -> tuple[np.ndarray, list[int]]:
     Raises: Short.
     """
     scale, on = ledger.scale, [x for _, x in pairs(ledger.scale)]
-    told, sources = Losses(ledger, pairs(scale), drop), [grid(scale, x, steps) for x in stages(scale)]
+    told, sources = Drops(ledger, pairs(scale), drop), [grid(scale, x, steps) for x in stages(scale)]
     seeds = told.seeds({(source, PIVOT, target) for of in sources for source in of for target in on})
     cells = [[[told.cells[source, PIVOT, x] for x in on] for source in of] for of in sources]
     values = [[[[x[seed].score for seed in seeds] for x in of] for of in row] for row in cells]
@@ -274,7 +274,7 @@ def gates(ledger: Ledger) -> dict[str, Gate]:
     return {
         "intermediate tasks are learned from the most rows": enough(largest, len(largest) // 2 + 1),
         "targets learned": enough(on, LEARNED.get(scale.name, len(on))),
-        "adversarial rows are harder": losses.costs(ledger, pairs(scale)),
+        "adversarial rows are harder": drops.costs(ledger, pairs(scale)),
     }
 
 

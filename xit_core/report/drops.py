@@ -63,7 +63,7 @@ def effective_robustness(scores: np.ndarray, sources: np.ndarray) -> tuple[np.nd
     return scores[:, 1] - 100 * expected, np.stack([-steepness, np.ones(len(x))], 1)
 
 
-class Losses(Ledger):
+class Drops(Ledger):
     """A ledger with what is measured on pairs of targets in place of scores; a cell is named by its task
     outside.
     """
@@ -189,12 +189,12 @@ def robustness(
     without each of them. `judged`: the sources that it does not go through; `part`: which languages count.
     Raises: Short.
     """
-    whole = Losses(ledger, pairs, effective_robustness, part, judged)
+    whole = Drops(ledger, pairs, effective_robustness, part, judged)
     seeds = whole.seeds(weights)
 
     def without(left: int | None) -> float:
         kept = ledger.restricted(lambda cell, seed: seed in seeds and seed != left)
-        cells = Losses(kept, pairs, effective_robustness, part, judged).cells
+        cells = Drops(kept, pairs, effective_robustness, part, judged).cells
         return sum(w * np.mean([x.score for x in cells[cell].values()]) for cell, w in weights.items())
 
     n, mean = len(seeds), float(without(None))
@@ -204,7 +204,7 @@ def robustness(
 
 def costs(ledger: Ledger, pairs: Sequence[Pair]) -> Gate:
     """The gate that the baseline scores less outside than inside, as the mean over the pairs."""
-    told, cells = Losses(ledger, pairs, drop), [(*BASELINE, outside) for _, outside in pairs]
+    told, cells = Drops(ledger, pairs, drop), [(*BASELINE, outside) for _, outside in pairs]
     try:
         gap, seeds = told.gap(dict.fromkeys(cells, 1 / len(cells))), told.seeds(cells)
     except Short as short:
