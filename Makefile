@@ -81,6 +81,7 @@ publish-check: book
 # lint and unit tests
 check: .venv/.ready
 	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
 	mkdir -p _build
 	.venv/bin/python tools/recipes.py Makefile >_build/recipes.sh
 	.venv/bin/shellcheck --norc .ci/run tools/publish tools/setup tools/slurm tools/smoke tools/study _build/recipes.sh
