@@ -1142,7 +1142,7 @@ def drawn(monkeypatch):
     rise = np.arange(6)[:, None] * np.array([0.5, 1.0, 1.5, -0.2])[:, None, None]
     own = draw.normal(0, 1, (4, 6, 5)) + rise
     lost = 10 + draw.normal(0, 1, (4, 6, 5)) + 0.7 * own + rise
-    monkeypatch.setattr(size, "drops", lambda ledger, steps: (lost, [1, 2, 3, 4, 5]))
+    monkeypatch.setattr(size, "drops_by_size", lambda ledger, steps: (lost, [1, 2, 3, 4, 5]))
     monkeypatch.setattr(size, "own_scores", lambda ledger, steps, seeds: own)
     return lost, own
 

@@ -172,7 +172,7 @@ def gates_of_targets(ledger: Ledger) -> dict[str, Gate | None]:
     return target_gates(ledger, inside(pairs(ledger.scale)))
 
 
-def drops(ledger: Ledger, steps: str) -> tuple[np.ndarray, list[int]]:
+def drops_by_size(ledger: Ledger, steps: str) -> tuple[np.ndarray, list[int]]:
     """The drop (tasks, sizes, seeds), as the mean over targets, and the seeds.
 
     Raises: Short.
@@ -216,7 +216,7 @@ def correlated(steps: str, given: bool = False) -> Contrast:
     """
 
     def found(ledger: Ledger) -> Interval:
-        lost, seeds = drops(ledger, steps)
+        lost, seeds = drops_by_size(ledger, steps)
         own, n = own_scores(ledger, steps, seeds) if given else None, len(seeds)
         whole = 100 * fisher_mean(lost, own)
         without = [
@@ -251,7 +251,7 @@ def mixed(scale: Scale, steps: str) -> Contrast:
         from statsmodels.regression.mixed_linear_model import MixedLM
         from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWarning
 
-        lost, _ = drops(ledger, steps)
+        lost, _ = drops_by_size(ledger, steps)
         task, size, _ = np.indices(lost.shape)
         design = np.stack([np.ones(lost.size), np.array(doublings(scale))[size.ravel()]], 1)
         with warnings.catch_warnings():  # where slopes do not differ between tasks, their variance is at zero
