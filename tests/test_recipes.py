@@ -31,7 +31,7 @@ NAMES = (
     "a'b", 'a"b',
 )  # fmt: skip
 # target -> programs it starts
-LINES = {"test": 11, "study": 4, "book": 3, "pdf": 4, "check": 4, "bench": 1, "encoder": 1, "clean": 0}
+LINES = {"test": 12, "study": 4, "book": 3, "pdf": 4, "check": 5, "bench": 1, "encoder": 1, "clean": 0}
 CLEAN = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
 STUB = """#!/bin/sh
 { printf '== %s' "$0"; printf ' [%s]' "$@"; echo; env; } >>calls
