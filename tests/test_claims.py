@@ -1052,7 +1052,7 @@ def test_the_training_that_lends_most_noise_is_named_where_it_is_not_learned(vie
     for source in (least, most):
         assert f"{spread[source]:.2f} ({claim_pages.named(view, source)})" in told
     found = gates.gates_of(view.ledger).stages
-    assert list(claim_pages.over_seeds(view)) == sorted(spread, key=spread.get)
+    assert list(claim_pages.means_by_seed(view)) == sorted(spread, key=spread.get)
     for passed in (True, False):
         monkeypatch.setitem(found, most, gates.Gate(passed, "made up"))
         assert bool(claim_pages.widest(view)) is not passed

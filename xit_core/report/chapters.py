@@ -180,7 +180,7 @@ def moved_layers(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
     lines = plots.layer_lines([row for row in view.main if not row["model"]])
     if "before" not in set(lines.name):
         return pd.DataFrame(), pd.DataFrame()
-    at, top = ((lines[lines.layer == i]) for i in (round(DEPTH * lines.layer.max()), lines.layer.max()))
+    at, top = (lines[lines.layer == i] for i in (round(DEPTH * lines.layer.max()), lines.layer.max()))
     compared = at.groupby(["name", "seed"]).mean()
     compared = compared.assign(last=top.groupby(["name", "seed"]).tatoeba.mean())
     start = compared.index.get_level_values("name") == "before"

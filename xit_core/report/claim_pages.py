@@ -52,7 +52,7 @@ def sections(shown: list[View], out: Path) -> dict[str, str]:
     return texts
 
 
-def detectable(shown: list[View]) -> str:
+def detectable_table(shown: list[View]) -> str:
     """A table of the smallest effect that each measured claim would have found at each scale, in points."""
     views = [view for view in shown if any(row["detectable"] is not None for row in view.claims)]
     if not views:
@@ -290,8 +290,8 @@ def linked(text: str) -> str:
 
 
 def testable_section(view: View) -> str:
-    """What is learned at a scale, so that claims about it can be tested, folded; and whether sources vary
-    equally over the seeds.
+    """What is learned at a scale, so that claims about it can be tested, folded; and how much sources vary
+    over the seeds.
     """
     found = gates_of(view.ledger)
     lines = [
@@ -319,7 +319,7 @@ def counted(found: dict) -> dict[str, int]:
     return {word: passed.count(how) for how, word in words.items() if how in passed}
 
 
-def over_seeds(view: View) -> dict[Source, np.ndarray]:
+def means_by_seed(view: View) -> dict[Source, np.ndarray]:
     """The mean over the targets of every source that has all of them, seed by seed, those that vary least
     first; empty for fewer than two. These lend each other the noise that claims about the mean are judged by.
     """
@@ -336,7 +336,7 @@ def spread_in_words(view: View) -> str:
     """How much the means of the sources of a scale vary over the seeds, from the least to the most; "" where
     there is nothing to compare.
     """
-    if not (found := list(over_seeds(view).items())):
+    if not (found := list(means_by_seed(view).items())):
         return ""
     ends = [
         f"{number(means.std(ddof=1), ',.2f', 2)} ({named(view, source)})"
@@ -350,7 +350,7 @@ def spread_in_words(view: View) -> str:
 
 def widest(view: View) -> str:
     """The training that lends the most noise to the others, if it is not learned, as a sentence; else ""."""
-    source, means = next(reversed(over_seeds(view).items()), (BASELINE, ()))
+    source, means = next(reversed(means_by_seed(view).items()), (BASELINE, ()))
     gate = gates_of(view.ledger).stages.get(source)
     if gate is None or gate.passed is not False:
         return ""

@@ -130,7 +130,7 @@ def generated(shown: list[View], out: Path) -> dict[str, str]:
         "run_it.md": commands(),
         "scales.md": appendix.scales_table(),
         "rule.md": rules.RULE,
-        "detectable.md": claim_pages.detectable(shown),
+        "detectable.md": claim_pages.detectable_table(shown),
         "question_limits.md": question_pages.limits(),
         "example.md": claim_pages.worked_example(shown),
         "tested.md": "".join(f"**`{view.scale}`**\n\n{claim_pages.testable_section(view)}" for view in shown),

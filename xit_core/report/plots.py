@@ -176,8 +176,8 @@ def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
     """
     scores = language_scores(frame[frame.lang != PIVOT])
     gains = gains_of(scores, ["on", "lang"])
-    english = [name for name in gains.index if name in averaged(scores)]
-    table = gains.loc[english].mean().rename("gain").reset_index().dropna()
+    english = gains[gains.index.isin(averaged(scores))]
+    table = english.mean().rename("gain").reset_index().dropna()
     # a target with a single language has nothing to compare it with
     table = table[table.groupby("on").gain.transform("size") > 1]
     return table.assign(beyond=table.gain - table.groupby("on").gain.transform("mean"))
