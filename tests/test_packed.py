@@ -9,11 +9,12 @@ from accelerate import Accelerator
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional
 
 import plain
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
-from xit_core.model import compact, encoder, families, flat, fused, origins, packed, schedule, train
+from xit_core.model import bf16, compact, encoder, families, flat, fused, origins, packed, schedule, train
 from xit_core.model.features import piece_ids
 from xit_core.model.flat import flattened
 from xit_core.model.mixture import BUDGET, READ, Mixture, cut
@@ -233,6 +234,63 @@ def test_states_and_gradients_are_those_of_transformers(layer, lengths, first, h
     expected = gradients(layer, x, theirs, weights)
     found = gradients(layer, x, ours, weights)
     alike(found, expected, 0.03 if half else 1e-5)
+
+
+def of_a_layer(layer, x, s):
+    """A layer whose gradient is written out: its states, and the gradients of x and of its weights."""
+    with torch.autocast("cpu", torch.bfloat16):
+        return gradients(layer, x, fused.run(layer, x, s, s, True), torch.ones_like(x))
+
+
+def of_a_module(layer, x, s):
+    """The same of a layer as transformers computes it."""
+    with torch.autocast("cpu", torch.bfloat16), bf16.products("cpu"):
+        return gradients(layer, x, layer(x[None], sequences=s)[0][0], torch.ones_like(x))
+
+
+def of_attention(layer, x, s):
+    """Attention by its definition, and by torch's function: their sum, and the gradients of x."""
+    with torch.autocast("cpu", torch.bfloat16), bf16.products("cpu"):
+        scores = torch.matmul(x, x.t()).softmax(-1)
+        by_definition = torch.bmm(scores[None], x[None])[0] + scores @ x
+        states = by_definition + functional.scaled_dot_product_attention(*[x[None]] * 3)[0]
+        return gradients(layer, x, states, torch.ones_like(x))[:2]
+
+
+@pytest.mark.parametrize("made", [of_a_layer, of_a_module, of_attention])
+def test_without_instructions_for_bf16_products_in_float32_round_alike(layer, monkeypatch, made):
+    s = packed.Sequences([3, 7, 1, 12], CPU)
+    x = torch.randn(s.tokens, 64, requires_grad=True)
+    found = {}
+    for native in (True, False):
+        monkeypatch.setattr(bf16, "native", lambda native=native: native)
+        found[native] = made(layer, x, s)
+    alike(found[False], found[True], 0.02)
+    ours, theirs = (torch.cat([x.flatten() for x in found[native]]) for native in (False, True))
+    assert (ours == theirs).float().mean() > 0.5
+
+
+def test_products_are_rounded_within_autocast_alone():
+    x, w = torch.randn(5, 64), torch.randn(7, 64)
+    exact = functional.linear(x, w)
+    with bf16.Rounded():
+        assert torch.equal(functional.linear(x, w), exact)
+        with torch.autocast("cpu", torch.bfloat16):
+            low = functional.linear(x, w)
+    assert torch.equal(low, functional.linear(bf16.rounded(x), bf16.rounded(w)).bfloat16())
+
+
+@pytest.mark.parametrize(("machine", "instructions", "known", "native"), [
+    ("x86_64", "AVX512", True, True), ("x86_64", "AVX2", True, False), ("AMD64", "DEFAULT", True, False),
+    ("arm64", "SVE256", False, False),
+])  # fmt: skip
+def test_bf16_is_native_where_it_is_fast(monkeypatch, machine, instructions, known, native):
+    monkeypatch.setattr(bf16.platform, "machine", lambda: machine)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: known)
+    bf16.native.cache_clear()
+    assert bf16.native() is native
+    bf16.native.cache_clear()
 
 
 def with_dropout(layer):

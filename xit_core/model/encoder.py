@@ -4,6 +4,7 @@ The encoder goes from stage to stage; its heads are dropped.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 
@@ -16,7 +17,7 @@ from transformers.models.xlm_roberta import XLMRobertaConfig
 
 from ..design.scales import Pretraining, Scale
 from ..design.tasks import Task
-from . import fused, packed
+from . import bf16, fused, packed
 from .families import embedded, family, padded_states, xlm_roberta
 from .kinds import kind as kind_of
 from .kinds.kind import Kind, PooledHead, Vocabulary
@@ -44,9 +45,12 @@ class Model(nn.Module):
         # the device that training uses; a model that is only scored is just as fast there
         self.to(PartialState().device)
 
-    def autocast(self) -> torch.autocast:
+    @contextmanager
+    def autocast(self) -> Iterator[None]:
         """bf16 on a GPU that supports it, and on the CPU where the scale says that it pays."""
-        return torch.autocast(next(self.parameters()).device.type, torch.bfloat16, enabled=self.bf16)
+        device = next(self.parameters()).device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.bf16), bf16.products(device):
+            yield
 
     @property
     def trained(self) -> list[nn.Parameter]:

@@ -11,6 +11,7 @@ from torch.nn import functional
 from transformers.activations import GELUActivation
 from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaLayer
 
+from .bf16 import product
 from .packed import Sequences
 
 aten = torch.ops.aten
@@ -78,16 +79,16 @@ class Layer(torch.autograd.Function):
         options = {"attn_mask": None if s.even else s.bias, "scale": q.shape[-1] ** -0.5}
         out, lse = aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, False, **options)
         o = joined(out[None], wanted).to(dtype)
-        a0 = torch.addmm(bo, o, wo.t()).float().add_(rows)
+        a0 = product(o, wo.t(), bo).float().add_(rows)
         a, *m1 = aten.native_layer_norm(a0, size, n1, c1, eps)
         half = a.to(dtype)
-        u = torch.addmm(b1, half, w1.t())
+        u = product(half, w1.t(), b1)
         h = functional.gelu(u)
         ctx.save_for_backward(
             read, asked, q, k, v, out, lse, o, a0, *m1, half, u, h, wq, wk, wv, wo, w1, w2, n1, c1
         )
         ctx.s, ctx.wanted, ctx.heads, ctx.options = s, wanted, heads, options
-        return torch.addmm(b2, h, w2.t()).float().add_(a)
+        return product(h, w2.t(), b2).float().add_(a)
 
     @staticmethod
     def backward(ctx, gy: Tensor):
@@ -97,11 +98,11 @@ class Layer(torch.autograd.Function):
         s, wanted, dtype, size = ctx.s, ctx.wanted, wq.dtype, gy.shape[-1:]
         learned = ctx.needs_input_grad[4:]
         gf = gy.to(dtype)
-        gu = aten.gelu_backward(gf @ w2, u)
+        gu = aten.gelu_backward(product(gf, w2), u)
         of_norm = [True, *learned[12:]]
         g1, *gn = aten.native_layer_norm_backward(added(gy, gu, w1), a0, size, m1, r1, n1, c1, of_norm)
         go = g1.to(dtype)
-        (gout,) = spread(go @ wo, wanted, 1, ctx.heads, zeros=True)
+        (gout,) = spread(product(go, wo), wanted, 1, ctx.heads, zeros=True)
         parts = aten._scaled_dot_product_flash_attention_for_cpu_backward(
             gout, q, k, v, out, lse, 0.0, False, **ctx.options
         )
@@ -115,7 +116,7 @@ class Layer(torch.autograd.Function):
         weights = []
         for g, seen in ((gq, asked), (gk, read), (gv, read), (go, o), (gu, half), (gf, h)):
             of_weight, of_bias = learned[len(weights) : len(weights) + 2]
-            weights += [g.t() @ seen if of_weight else None, g.sum(0) if of_bias else None]
+            weights += [product(g.t(), seen) if of_weight else None, g.sum(0) if of_bias else None]
         return gx, None, None, None, *weights, *gn
 
 
@@ -123,13 +124,13 @@ def projected(x: Tensor, *parts: tuple[Tensor, Tensor]) -> Tensor:
     """x times each weight plus its bias, side by side: (T, H) -> (T, parts * H)."""
     out, size = x.new_empty(len(x), len(parts) * x.shape[1]), x.shape[1]
     for k, (weight, bias) in enumerate(parts):
-        torch.addmm(bias, x, weight.t(), out=out[:, k * size : (k + 1) * size])
+        product(x, weight.t(), bias, out=out[:, k * size : (k + 1) * size])
     return out
 
 
 def added(x: Tensor, g: Tensor, w: Tensor) -> Tensor:
     """x + g @ w in float32, in one operation where they are. Shapes: (R, H), (R, O), (O, H) -> (R, H)."""
-    return torch.addmm(x, g, w) if g.dtype == x.dtype else x + g @ w
+    return torch.addmm(x, g, w) if g.dtype == x.dtype else x + product(g, w)
 
 
 def spread(x: Tensor, s: Sequences, parts: int, heads: int, zeros: bool = False) -> Tensor:

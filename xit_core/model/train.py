@@ -140,7 +140,7 @@ def backward(
     kind, losses = net.kinds[name], []
     for part in mixture.cut(features, mixture.BUDGET.get(accelerator.device.type, mixture.BUDGET["cpu"])):
         batch = packed.pack(part, accelerator.device, lookup)
-        with accelerator.autocast():
+        with net.autocast():
             loss = kind.loss(net(name, batch), batch) / count
             accelerator.backward(loss)
         losses.append(loss.detach())
