@@ -115,6 +115,19 @@ def test_a_scale_that_prolongs_another_is_planned_at_its_pace_until_it_has_its_o
     assert planned() == pytest.approx(90)
 
 
+@pytest.mark.parametrize(("spent", "took"), [({"training": 900.0}, True), ({}, False)])
+def test_a_run_s_pace_counts_a_shared_training_where_it_was_made(monkeypatch, places, spent, took):
+    monkeypatch.setattr(cost, "published_dir", lambda: places / "results")
+    runs = [Run("xquad", "small"), Run("mlqa", "small")]  # the plan has their training in the first
+    planned = {row["id"]: row["flops"] for row in cost.arithmetic(runs, SCALES["small"])}
+    made = synthetic.row(runs[1]) | {"provenance": {"seconds": 1000.0, "spent": spent}}
+    results.write(made)
+    pace = next(pace for pace in cost.measured(runs, planned) if pace.spent)
+    whole, scoring = (cost.flops_of(runs[1], trained) for trained in (True, False))
+    assert pace.expected(runs[1]) == pytest.approx(1000 * scoring / whole if took else 1000)
+    assert pace.expected(runs[0]) > pace.expected(runs[1])
+
+
 def test_a_shared_training_is_counted_once():
     counted = set()
     both = [cost.train_tokens(Run(path=p, scale="micro"), counted) for p in ("xquad", "mlqa", "bucc")]

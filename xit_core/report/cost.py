@@ -25,9 +25,12 @@ class Pace:
     # seconds and FLOP of every run
     spent: dict[tuple[int, str], list[tuple[float, float]]] = field(default_factory=dict)
 
-    def learn(self, run: Run, seconds: float) -> None:
-        """Record how many seconds a run took."""
-        if flops := self.flops.get(run.id):
+    def learn(self, run: Run, seconds: float, trained: bool | None = None) -> None:
+        """Record how many seconds a run took. `trained`: whether it made its last training itself, which
+        several runs may share; None: as planned.
+        """
+        planned = self.flops.get(run.id)
+        if flops := planned if trained is None else planned and flops_of(run, trained):
             self.spent.setdefault((run.phase, run.on), []).append((seconds, flops))
 
     def expected(self, run: Run) -> float | None:
@@ -81,22 +84,28 @@ def measured(runs: list[Run], flops: dict[str, float], said: str = "") -> list[P
                     pace = here if folder == own and predictions.predictions_file(run) else elsewhere
                     made = row["provenance"]  # several processes take as long as one, times their number
                     several = made.get("environment", {}).get("processes", 1)
-                    pace.learn(run, several * made.get("seconds", 0.0))
+                    trained = "training" in made["spent"] if "spent" in made else None
+                    pace.learn(run, several * made.get("seconds", 0.0), trained)
     return [here, elsewhere]
 
 
 def arithmetic(runs: list[Run], scale: Scale) -> list[dict]:
     """The runs of a study with parents, state, the tokens they read and the FLOP of the encoder's layers."""
-    per_token = 2 * layer_weights(scale)
     planned, counted, rows = {r.id: r for r in runs}, set(), []
     for r in runs:
-        trained, read = train_tokens(r, counted), eval_tokens(r)
+        trained = train_tokens(r, counted)
         rows.append({
             "id": r.id, "path": r.path, "on": r.on, "seed": r.seed,
             "parents": [x.id for x in r.parents if x.id in planned], "done": results.finished(r),
-            "tokens": trained + read, "flops": per_token * (3 * trained + read),
+            "tokens": trained + eval_tokens(r), "flops": flops_of(r, trained > 0),
         })  # fmt: skip
     return rows
+
+
+def flops_of(run: Run, trained: bool) -> float:
+    """The FLOP of the encoder's layers in a run, with its last training or with scoring alone."""
+    backward_too = 3 * train_tokens(run, set()) if trained else 0
+    return 2 * layer_weights(run.scale) * (backward_too + eval_tokens(run))
 
 
 def costs(study: str, scale: Scale) -> dict:
