@@ -79,7 +79,7 @@ class TimedTraining:
 
 
 @dataclass
-class Watch:
+class Stopwatch:
     """A record of a training: seconds and tokens by step, losses. Use it with `with` around the training."""
 
     encoder: XLMRobertaModel
@@ -91,7 +91,7 @@ class Watch:
     losses: list[float] = field(default_factory=list)
     within: bool = False
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "Stopwatch":
         self.hooks = [self.encoder.register_forward_pre_hook(self.masked, with_kwargs=True)]
         self.hooks.append(self.encoder.embeddings.register_forward_pre_hook(self.enter, with_kwargs=True))
         self.hooks.append(register_optimizer_step_post_hook(self.leave))
@@ -150,18 +150,18 @@ def synchronize() -> None:
 # -- the trainings compared ----------------------------------------------------------------------------------
 
 
-def ours(job: TimedTraining, method: str = FULL) -> Watch:
+def ours(job: TimedTraining, method: str = FULL) -> Stopwatch:
     """`train.fit`, called as the phases call it, with what a method trains."""
     net = copy.deepcopy(job.net, {id(job.net.tokenizer): job.net.tokenizer})
     methods.of(METHODS[method]).add(net)
     batches = mixture.Mixture({job.name: job.features}, job.batch, job.steps, SEED)
-    with Watch(net.encoder, job.steps) as watch:
+    with Stopwatch(net.encoder, job.steps) as watch:
         points = train.fit(net, batches, job.s.lr, SEED, job.folder / "ours", job.s.save_every)
     watch.losses = [p["loss"] for p in points]
     return watch
 
 
-def trainer(job: TimedTraining, sampling: str = "random") -> Watch:
+def trainer(job: TimedTraining, sampling: str = "random") -> Stopwatch:
     """Hugging Face's Trainer with its own model of the task and its default behaviour."""
     model = counterpart(job)
     pieces = transformers.PreTrainedTokenizerFast(tokenizer_object=job.net.tokenizer, pad_token="<pad>")
@@ -181,7 +181,7 @@ def trainer(job: TimedTraining, sampling: str = "random") -> Watch:
         data_collator=getattr(transformers, collator)(pieces) if collator else None,
     )  # fmt: skip
     hf_trainer.remove_callback(transformers.PrinterCallback)
-    with Watch(model.roberta, job.steps) as watch:
+    with Stopwatch(model.roberta, job.steps) as watch:
         hf_trainer.train()
     watch.losses = [x["loss"] for x in hf_trainer.state.log_history if "loss" in x]
     return watch
@@ -456,7 +456,7 @@ def over_all_tasks(medians: list[dict]) -> list[dict]:
 
 
 def side_by_side(
-    job: TimedTraining, rounds: int, contenders: dict[str, Callable[[TimedTraining], Watch]]
+    job: TimedTraining, rounds: int, contenders: dict[str, Callable[[TimedTraining], Stopwatch]]
 ) -> dict[str, dict[str, float]]:
     """Medians over rounds for each contender. Who begins changes from round to round."""
     measured = {name: defaultdict(list) for name in contenders}

@@ -57,5 +57,5 @@ def rounded(x):
 
 
 def products(device: str) -> AbstractContextManager:
-    """What to compute in, beside autocast, on a type of device."""
+    """What to compute in beside autocast to bf16, on a type of device."""
     return nullcontext() if device != "cpu" or native() else Rounded()

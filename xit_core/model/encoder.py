@@ -4,7 +4,7 @@ The encoder goes from stage to stage; its heads are dropped.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from itertools import islice
 
@@ -49,7 +49,8 @@ class Model(nn.Module):
     def autocast(self) -> Iterator[None]:
         """bf16 on a GPU that supports it, and on the CPU where the scale says that it pays."""
         device = next(self.parameters()).device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.bf16), bf16.products(device):
+        rounded = bf16.products(device) if self.bf16 else nullcontext()
+        with torch.autocast(device, torch.bfloat16, enabled=self.bf16), rounded:
             yield
 
     @property
