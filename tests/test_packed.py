@@ -2,6 +2,8 @@
 equals transformers' own.
 """
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -278,6 +280,16 @@ def test_products_are_rounded_within_autocast_alone():
         with torch.autocast("cpu", torch.bfloat16):
             low = functional.linear(x, w)
     assert torch.equal(low, functional.linear(bf16.rounded(x), bf16.rounded(w)).bfloat16())
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_a_model_in_float32_puts_nothing_in_the_way_of_torch(monkeypatch, half):
+    net, entered = plain.twin(SMALL), []
+    monkeypatch.setattr(bf16, "native", lambda: False)
+    monkeypatch.setattr(bf16, "Rounded", lambda: entered.append(1) or nullcontext())
+    net.bf16 = half
+    with net.autocast():
+        assert bool(entered) is half is torch.is_autocast_enabled("cpu")
 
 
 @pytest.mark.parametrize(("machine", "instructions", "known", "native"), [
