@@ -25,7 +25,7 @@ from ..design.scales import PIVOT
 from ..design.studies import LEAST_SEEDS
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
 from ..ledger import results
-from .claims import Estimate
+from .claims import EVERY_TARGET, Estimate
 from .contrasts import EQUAL_STEPS
 from .stats import paired
 
@@ -355,16 +355,20 @@ def speed_frame(kept: list[dict]) -> pd.DataFrame:
 
 @plt.rc_context(STYLE)
 def forest(shown: list[Estimate]) -> Figure | None:
-    """Estimates with 95 % intervals: one panel for each scale, a line for all targets and one for each."""
+    """Estimates with 95 % intervals: one panel for each scale, a line for all targets and one for each, the
+    same targets and points on all panels.
+    """
     scales = list(dict.fromkeys(line.scale for line in shown))
     if not scales:
         return None
-    most = max(sum(line.scale == scale for line in shown) for scale in scales)
-    figure, grid = _grid(len(scales), min(2, len(scales)), 0.3 * most + 1.0)
+    names = sorted({line.target for line in shown}, key=(EVERY_TARGET, *TARGETS).index)
+    figure, grid = _grid(len(scales), min(2, len(scales)), 0.3 * len(names) + 1.0)
     for axes, scale in zip(grid, scales, strict=True):
-        part = [line for line in shown if line.scale == scale]
-        _intervals(axes, [(line.target, line.estimate, line.low, line.high) for line in part])
+        part = {line.target: (line.estimate, line.low, line.high) for line in shown if line.scale == scale}
+        _intervals(axes, [(name, *part.get(name, (np.nan,) * 3)) for name in names])
+        axes.tick_params(axis="y", labelleft=axes.get_subplotspec().is_first_col())
         axes.set(title=scale)
+    _same_points(grid)
     return figure
 
 
@@ -389,10 +393,15 @@ def claims(rows: list[dict], labels: dict[str, str], limits: dict[str, float]) -
         axes.set(title=f"at {scale}", xlabel="gain in points", ylim=(-0.6, len(labels) - 0.4))
         axes.set_yticks(range(len(labels)), list(labels.values())[::-1])
         axes.tick_params(axis="y", labelleft=axes.get_subplotspec().is_first_col(), length=0)
+    _same_points(grid)
+    return figure
+
+
+def _same_points(grid: list[Axes]) -> None:
+    """Let all panels show the same range of points."""
     ends = [axes.get_xlim() for axes in grid]
     for axes in grid:
         axes.set_xlim(min(low for low, _ in ends), max(high for _, high in ends))
-    return figure
 
 
 def _claim(axes: Axes, y: int, row: dict, limit: float | None) -> None:
@@ -582,9 +591,13 @@ def _joint(table: pd.DataFrame) -> pd.Series:
     return table.source.str.contains("+", regex=False)
 
 
-MARKERS = {
-    "of single ones": "^", f"joint{EQUAL_STEPS}": "D", "joint, all steps": "s", "single": "o", "none": "x",
-}  # fmt: skip
+KINDS = {  # of source: its mark, its colour, and its column beside that of its method, as a factor
+    "none": ("x", "mlm", 0.83),
+    "single": ("o", "span", 0.91),
+    f"joint{EQUAL_STEPS}": ("D", "classify", 1.0),
+    "joint, all steps": ("s", "tag", 1.1),
+    "fusion of single ones": ("^", "choose", 1.2),
+}
 
 
 COLLAPSED = 20.0  # points below all others from which on a score is left out of a figure
@@ -592,28 +605,37 @@ COLLAPSED = 20.0  # points below all others from which on a score is left out of
 
 @plt.rc_context(STYLE)
 def trained(table: pd.DataFrame) -> Figure | None:
-    """Points: the mean score of each source against the weights that are trained for one target. Joint
-    trainings at equal steps and longer ones, single ones and none have marks of their own.
+    """Points: the mean score of each source against the weights that are trained for one target, a column
+    for each method and within it one for each kind of source: none, single ones, joint ones and their fusion.
     """
     table = table[table.trained > 0]
     if table.empty:
         return None
     figure, (axes,) = _grid(1, 1, 3.6)
-    colours = dict(zip(sorted(set(table.method)), COLOURS.values(), strict=False))
-    none = table.source.isin(["", *(f"{method}:" for method in colours)])
-    equal, joint = table.source.str.endswith(EQUAL_STEPS), _joint(table)
-    words = ["of single ones", f"joint{EQUAL_STEPS}", "joint, all steps", "none"]
-    fused = table.method == FUSION
-    kind = pd.Series(np.select([fused, joint & equal, joint, none], words, "single"), table.index)
-    for (method, name), part in table.groupby([table.method, kind]):
-        told = {"marker": MARKERS[name], "color": colours[method], "label": f"{method}, {name}"}
-        axes.scatter(part.trained, part.score, s=22, alpha=0.8, **told)
+    weights = table.groupby("method").trained.median()
+    parts = dict(list(table.groupby(_kinds(table))))
+    for name, (mark, colour, aside) in KINDS.items():
+        if name in parts:
+            told = {"marker": mark, "color": COLOURS[colour], "label": name}
+            axes.scatter(aside * parts[name].trained, parts[name].score, s=22, alpha=0.8, **told)
     axes.set(
         xscale="log", xlabel="trained weights of the encoder", ylabel="mean F1 over languages and targets"
     )
+    axes.set_xticks(weights, [f"{method}\n{n:,.0f}" for method, n in weights.items()])
+    axes.minorticks_off()
     _without_the_lowest(axes, table)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    columns = 2 if ON_PHONE.get() else len(parts)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return figure
+
+
+def _kinds(table: pd.DataFrame) -> pd.Series:
+    """The kind of each row's source, a key of KINDS."""
+    none = table.source.isin(["", *(f"{method}:" for method in set(table.method))])
+    equal, joint = table.source.str.endswith(EQUAL_STEPS), _joint(table)
+    words = ["fusion of single ones", f"joint{EQUAL_STEPS}", "joint, all steps", "none"]
+    found = np.select([table.method == FUSION, joint & equal, joint, none], words, "single")
+    return pd.Series(found, table.index)
 
 
 def _without_the_lowest(axes: Axes, table: pd.DataFrame) -> None:
@@ -623,9 +645,7 @@ def _without_the_lowest(axes: Axes, table: pd.DataFrame) -> None:
         return
     axes.set_ylim(rest.min() - 0.2 * np.ptp(rest), rest.max() + 0.1 * np.ptp(rest))
     at = (table.trained[table.score.idxmin()], axes.get_ylim()[0])
-    axes.annotate(
-        f"one at {lowest:.0f} \N{DOWNWARDS ARROW}", at, (-6, 4), textcoords="offset points", ha="right"
-    )
+    axes.annotate(f"\N{DOWNWARDS ARROW} one at {lowest:.0f}", at, (-3, 4), textcoords="offset points")
 
 
 @plt.rc_context(STYLE)
@@ -633,7 +653,7 @@ def contrasts(measured: list[dict]) -> Figure | None:
     """Contrasts of a question with 95 % intervals, the answer first."""
     if not measured:
         return None
-    letters = 20 if ON_PHONE.get() else 80
+    letters = 20 if ON_PHONE.get() else 44
     names = [textwrap.fill(row["name"], letters) for row in measured]
     lines = max(name.count("\n") + 1 for name in names)
     figure, (axes,) = _grid(1, 1, (0.15 * lines + 0.17) * len(measured) + 0.6)
