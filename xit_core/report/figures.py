@@ -22,7 +22,7 @@ CAPTIONS = {
     "contrasts": "The contrasts of the question with their 95 % intervals, the answer first.",
     "weights": (
         "Mean F1 of each source against the weights of the encoder that are trained for one target; marks of "
-        "one method stand beside each other. Where a source has collapsed, its score stands at the lower edge."
+        "one method stand side by side. Where a source has collapsed, its score stands at the lower edge."
     ),
     "pairs": (
         "Scores on other rows against scores on a target's own, a point for each run and a panel for each "
@@ -48,8 +48,8 @@ CAPTIONS = {
     ),
     "forest": (
         "The average over the targets that the claim is tested on (diamond), and each target by itself, with "
-        "95 % intervals, each alone: the interval of the verdict is wider, for it covers all claims together. "
-        "A target without a mark is not tested at that scale."
+        "95 % intervals, each alone: the interval of the verdict is wider, for it covers all claims "
+        "together. A target without a mark is not tested at that scale."
     ),
     "simulation": (
         "Made-up studies of known truth. Left: how often the interval of each claim's estimate covers it; "
