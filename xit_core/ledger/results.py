@@ -279,14 +279,20 @@ def tidy(told: list[dict]) -> "pandas.DataFrame":
 def headline(scores: "pandas.DataFrame") -> "pandas.DataFrame":
     """A frame with one line for each run and its `score`, averaged as XTREME does.
 
-    It is the mean over languages of the mean of the task's headline metrics.
+    It is the mean over languages of `headline_by_language`.
 
     Source: google-research/xtreme@838c13b, evaluate.py.
     """
-    keys = [*FIELDS, "data_lang"]
+    return headline_by_language(scores).groupby([*FIELDS, "data_lang"], as_index=False)["score"].mean()
+
+
+def headline_by_language(scores: "pandas.DataFrame") -> "pandas.DataFrame":
+    """A frame with one line for each run and language, `lang`, and its `score`: the mean of the task's
+    headline metrics.
+    """
     wanted = [
         task in TASKS and metric in TASKS[task].metrics
         for task, metric in zip(scores["on"], scores["metric"], strict=True)
     ]
-    by_lang = scores.loc[wanted].groupby([*keys, "lang"], as_index=False)["value"].mean()
-    return by_lang.groupby(keys, as_index=False)["value"].mean().rename(columns={"value": "score"})
+    by_language = scores.loc[wanted].groupby([*FIELDS, "data_lang", "lang"], as_index=False)["value"].mean()
+    return by_language.rename(columns={"value": "score"})

@@ -160,11 +160,7 @@ def language_scores(frame: pd.DataFrame) -> pd.DataFrame:
     """The headline score in every language: one row per run and language, with the readers' `name` of its
     source.
     """
-    parts = [
-        results.headline(part).assign(name=source_names, lang=lang)
-        for lang, part in main_runs(frame).groupby("lang")
-    ]
-    return pd.concat(parts) if parts else pd.DataFrame(columns=["name", "seed", "on", "lang", "score"])
+    return results.headline_by_language(main_runs(frame)).assign(name=source_names)
 
 
 def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
