@@ -279,7 +279,9 @@ def test_products_are_rounded_within_autocast_alone():
         assert torch.equal(functional.linear(x, w), exact)
         with torch.autocast("cpu", torch.bfloat16):
             low = functional.linear(x, w)
+            exact, whole = x.double() @ w.t().double(), torch.arange(4) @ torch.arange(4)
     assert torch.equal(low, functional.linear(bf16.rounded(x), bf16.rounded(w)).bfloat16())
+    assert exact.dtype == torch.float64 and whole.item() == 14  # as autocast leaves them, too
 
 
 @pytest.mark.parametrize("half", [True, False])

@@ -44,16 +44,22 @@ class Rounded(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         """What torch calls in place of one of its functions."""
         kwargs = kwargs or {}
-        if func not in PRODUCTS or not torch.is_autocast_enabled("cpu"):
+        lowered = func in PRODUCTS and torch.is_autocast_enabled("cpu")
+        if not lowered or not all(map(of_lower_precision, args[:1])):
             return func(*args, **kwargs)
         with torch.autocast("cpu", enabled=False):
             given = {name: rounded(x) for name, x in kwargs.items()}
             return func(*(rounded(x) for x in args), **given).bfloat16()
 
 
+def of_lower_precision(x) -> bool:
+    """Whether autocast computes in bf16 with it: a tensor in float32 or bf16."""
+    return isinstance(x, Tensor) and x.dtype in (torch.float32, torch.bfloat16)
+
+
 def rounded(x):
     """A tensor's numbers as bf16 has them, in float32; anything else as it is."""
-    return x.bfloat16().float() if isinstance(x, Tensor) and x.is_floating_point() else x
+    return x.bfloat16().float() if of_lower_precision(x) else x
 
 
 def products(device: str) -> AbstractContextManager:
