@@ -32,11 +32,6 @@ def compute_as_generated_scales_do() -> None:
 compute_as_generated_scales_do()
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are cores: a fifth of the time tests wait for processes that they start."""
-    return os.cpu_count() + 1
-
-
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The real ledger is never written by a test."""
