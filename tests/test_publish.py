@@ -491,14 +491,6 @@ def test_the_repository_stays_small():
     assert len(files) <= 300
 
 
-def test_every_row_of_the_projects_own_volumes_has_the_form_of_one(monkeypatch):
-    monkeypatch.delenv("XIT_RESULTS")
-    if not volumes.volume_files(None):
-        pytest.skip("no ledger here")
-    for told in (told for volume in volumes.volumes(None) for told in volume.rows()):
-        assert not results.files.misfit(told, results.ROW) and results.run_of_row(told)
-
-
 def test_figures_in_the_notebooks_that_are_kept_are_svg():
     notebooks = [file for file in own() if file.parts[-3:-2] == ("executed",)]
     for file in notebooks:

@@ -342,11 +342,13 @@ def test_a_row_says_its_hash():
     assert told["sha256"] == files.content_hash(told) and results.read(Run("pawsx")) == told
 
 
-def test_every_row_of_the_projects_own_ledger_is_whole(monkeypatch):
+def test_every_row_of_the_projects_own_ledger_is_whole_and_in_use(monkeypatch):
     monkeypatch.delenv("XIT_RESULTS")
     if not list((places.ROOT / "book/results").glob("*.jsonl.xz")):
         pytest.skip("no ledger here")
-    assert results.survey().damaged == [] and results.rows()
+    found = results.survey()
+    assert found.rows and found.damaged == found.outdated == []
+    assert not [row["id"] for row in found.rows if files.misfit(row, results.ROW)]
 
 
 @MANY
