@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -1254,10 +1255,15 @@ def single(seed):
     return INTERMEDIATES[seed % len(INTERMEDIATES)]
 
 
+@cache
+def published_rows():
+    return results.rows("micro")
+
+
 @pytest.mark.parametrize("name", TREATED)
 def test_in_the_published_rows_a_planted_effect_is_found_and_a_placebo_is_not(name, monkeypatch):
     monkeypatch.delenv("XIT_RESULTS")
-    question, rows = questions.QUESTIONS[name], results.rows("micro")
+    question, rows = questions.QUESTIONS[name], published_rows()
     runs = {run.id: run for run in studies.runs(name, MICRO) if run.phase == 3}
     if not set(runs) <= {row["id"] for row in rows}:
         pytest.skip("its study is not finished in this ledger")
