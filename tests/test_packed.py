@@ -246,13 +246,13 @@ def of_a_layer(layer, x, s):
 
 def of_a_module(layer, x, s):
     """The same of a layer as transformers computes it."""
-    with torch.autocast("cpu", torch.bfloat16), bf16.products("cpu"):
+    with bf16.autocast("cpu"):
         return gradients(layer, x, layer(x[None], sequences=s)[0][0], torch.ones_like(x))
 
 
 def of_attention(layer, x, s):
     """Attention by its definition, and by torch's function: their sum, and the gradients of x."""
-    with torch.autocast("cpu", torch.bfloat16), bf16.products("cpu"):
+    with bf16.autocast("cpu"):
         scores = torch.matmul(x, x.t()).softmax(-1)
         by_definition = torch.bmm(scores[None], x[None])[0] + scores @ x
         states = by_definition + functional.scaled_dot_product_attention(*[x[None]] * 3)[0]

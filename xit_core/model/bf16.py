@@ -5,7 +5,8 @@ float32 of the same rounded numbers, rounded once: what such instructions do, bu
 """
 
 import platform
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache
 
 import torch
@@ -30,12 +31,11 @@ def native() -> bool:
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None) -> Tensor:
     """x @ weight, plus the bias, in the type of x. Shapes: (R, I), (I, O), (O) -> (R, O), or into `out`."""
-    if x.dtype is not torch.bfloat16 or native():
-        return torch.mm(x, weight, out=out) if bias is None else torch.addmm(bias, x, weight, out=out)
-    x, weight = x.float(), weight.float()
-    with torch.autocast("cpu", enabled=False):
-        made = x @ weight if bias is None else torch.addmm(bias.float(), x, weight)
-    return made.bfloat16() if out is None else out.copy_(made)
+    if x.dtype is torch.bfloat16 and not native():
+        with torch.autocast("cpu", enabled=False):
+            made = product(x.float(), weight.float(), None if bias is None else bias.float())
+        return made.bfloat16() if out is None else out.copy_(made)
+    return torch.mm(x, weight, out=out) if bias is None else torch.addmm(bias, x, weight, out=out)
 
 
 class Rounded(TorchFunctionMode):
@@ -62,6 +62,9 @@ def rounded(x):
     return x.bfloat16().float() if of_lower_precision(x) else x
 
 
-def products(device: str) -> AbstractContextManager:
-    """What to compute in beside autocast to bf16, on a type of device."""
-    return nullcontext() if device != "cpu" or native() else Rounded()
+@contextmanager
+def autocast(device: str, enabled: bool = True) -> Iterator[None]:
+    """torch's autocast to bf16 on a type of device, with products that are fast on every processor."""
+    emulated = enabled and device == "cpu" and not native()
+    with torch.autocast(device, torch.bfloat16, enabled=enabled), Rounded() if emulated else nullcontext():
+        yield

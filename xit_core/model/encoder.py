@@ -4,7 +4,7 @@ The encoder goes from stage to stage; its heads are dropped.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import islice
 
@@ -45,13 +45,9 @@ class Model(nn.Module):
         # the device that training uses; a model that is only scored is just as fast there
         self.to(PartialState().device)
 
-    @contextmanager
-    def autocast(self) -> Iterator[None]:
+    def autocast(self) -> AbstractContextManager:
         """bf16 on a GPU that supports it, and on the CPU where the scale says that it pays."""
-        device = next(self.parameters()).device.type
-        rounded = bf16.products(device) if self.bf16 else nullcontext()
-        with torch.autocast(device, torch.bfloat16, enabled=self.bf16), rounded:
-            yield
+        return bf16.autocast(next(self.parameters()).device.type, self.bf16)
 
     @property
     def trained(self) -> list[nn.Parameter]:

@@ -29,8 +29,10 @@ class Pace:
         """Record how many seconds a run took. `trained`: whether it made its last training itself, which
         several runs may share; None: as planned.
         """
-        planned = self.flops.get(run.id)
-        if flops := planned if trained is None else planned and flops_of(run, trained):
+        flops = self.flops.get(run.id)
+        if flops and trained is not None:
+            flops = flops_of(run, trained)
+        if flops:
             self.spent.setdefault((run.phase, run.on), []).append((seconds, flops))
 
     def expected(self, run: Run) -> float | None:
@@ -93,19 +95,23 @@ def arithmetic(runs: list[Run], scale: Scale) -> list[dict]:
     """The runs of a study with parents, state, the tokens they read and the FLOP of the encoder's layers."""
     planned, counted, rows = {r.id: r for r in runs}, set(), []
     for r in runs:
-        trained = train_tokens(r, counted)
+        trained, read = train_tokens(r, counted), eval_tokens(r)
         rows.append({
             "id": r.id, "path": r.path, "on": r.on, "seed": r.seed,
             "parents": [x.id for x in r.parents if x.id in planned], "done": results.finished(r),
-            "tokens": trained + eval_tokens(r), "flops": flops_of(r, trained > 0),
+            "tokens": trained + read, "flops": flops_for(scale, trained, read),
         })  # fmt: skip
     return rows
 
 
 def flops_of(run: Run, trained: bool) -> float:
     """The FLOP of the encoder's layers in a run, with its last training or with scoring alone."""
-    backward_too = 3 * train_tokens(run, set()) if trained else 0
-    return 2 * layer_weights(run.scale) * (backward_too + eval_tokens(run))
+    return flops_for(run.scale, train_tokens(run, set()) if trained else 0, eval_tokens(run))
+
+
+def flops_for(scale: Scale, trained: int, read: int) -> float:
+    """The FLOP of the encoder's layers for tokens that are trained on and tokens that are only read."""
+    return 2 * layer_weights(scale) * (3 * trained + read)
 
 
 def costs(study: str, scale: Scale) -> dict:
