@@ -1,6 +1,7 @@
 """A ledger of made-up rows for the tests of figures and pages: right in shape, right in nothing else."""
 
 import json
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -8,8 +9,8 @@ from xit_core.design import studies
 from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS, languages
-from xit_core.ledger import results
 from xit_core.machine import files
+from xit_core.machine.places import results_dir
 
 LAYERS = 4
 
@@ -17,9 +18,16 @@ LAYERS = 4
 def fill(scale: str, every: int = 1, first: int | None = None) -> list[dict]:
     """Write every n-th of the first runs of the main study at the scale to the ledger; return the rows."""
     rows = [row(run) for run in studies.runs("main", SCALES[scale])[:first:every]]
-    for each in rows:
-        results.write(each)
+    enter(rows)
     return rows
+
+
+def enter(rows: Iterable[dict]) -> None:
+    """Write rows to the ledger as working rows that nobody has to read, in a third of the usual time."""
+    for each in rows:
+        file = results_dir() / each["scale"] / f"{each['id']}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(sealed(each), encoding="utf-8")
 
 
 def sealed(row: dict) -> str:

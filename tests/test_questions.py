@@ -111,9 +111,15 @@ def test_every_question_has_its_chapter_in_the_book():
 
 def planted(study, add):
     """Rows of a whole study at micro; `add(run)` points are planted in every score of a target's run."""
+    return [raised(row, add(run) if run.phase == 3 else 0.0) for run, row in made_up(study)]
+
+
+@cache
+def made_up(study):
+    """The runs of a study at micro and their rows, which are made once and which no test may change."""
     control = [run for run in studies.runs("main", MICRO) if run.model and run.seed <= 3]
     runs = dict.fromkeys((*studies.runs(study, MICRO), *control))
-    return [raised(synthetic.row(run), add(run) if run.phase == 3 else 0.0) for run in runs]
+    return [(run, synthetic.row(run)) for run in runs]
 
 
 def joint_by_adapters(run):
@@ -180,8 +186,11 @@ def test_the_adapters_study_shares_its_full_runs_with_the_main_study():
 
 
 def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_says_the_same(tmp_path, capsys):
-    for row in planted("adapters", lambda run: 6.0 * joint_by_adapters(run)):
-        results.write(row | {"dose": row["dose"] | {"trained": 8 if "adapter" in row["method"] else 100}})
+    rows = planted("adapters", lambda run: 6.0 * joint_by_adapters(run))
+    trained = [8 if "adapter" in row["method"] else 100 for row in rows]
+    synthetic.enter(
+        row | {"dose": row["dose"] | {"trained": n}} for row, n in zip(rows, trained, strict=True)
+    )
     out = pages.build(tmp_path / "book") / "questions"
     answer, text = (out / "adapters_answer.md").read_text(), (out / "adapters.md").read_text()
     assert answer.startswith("**At `micro`, a simulation: yes.** *joint − mean of single tasks, adapters*: +")
@@ -318,8 +327,7 @@ def test_the_alignment_study_trains_the_sham_as_the_treatment():
 def test_runs_that_only_a_question_has_are_in_its_chapter_alone():
     others, main = questions.own_runs(MICRO), {run.id for run in studies.runs("main", MICRO)}
     assert others and not others & main and questions.own_runs(SCALES["base"]) == set()
-    for run in studies.runs("adapters", MICRO)[:700:7]:
-        results.write(synthetic.row(run))
+    synthetic.enter(synthetic.row(run) for run in studies.runs("adapters", MICRO)[:700:7])
     view = View("micro")
     assert {row["id"] for row in view.rows} <= main and len(view.stored) == 100 > len(view.rows) > 0
 
@@ -388,8 +396,7 @@ def test_what_is_said_before_every_run_is_there_is_no_answer():
     assert "questions, zero lies in the interval of 1." in question_pages.alone([question], views)
     wide[0]["verdict"] = "not testable"
     assert question_pages.failing(wide[0]) == "a gate fails: single tasks: 4 of 9"
-    for row in planted("adapters", lambda run: 0.0):
-        results.write(row)
+    synthetic.enter(planted("adapters", lambda run: 0.0))
     finished = View("micro")
     assert question_pages.is_finished(question, finished)
     assert question_pages.answer_cell(question, finished).count("not finished") == 0

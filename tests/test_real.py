@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+import synthetic
 from synthetic import fill
 from xit_core.design import studies
 from xit_core.design.scales import SCALES
@@ -77,7 +78,9 @@ def test_the_chapter_of_small_has_every_part_and_is_empty_without_runs(tmp_path)
     [("mnli", "mnli", 100 / 3), ("csqa", "csqa", 20), ("squad1+mlm", "squad1", None)],
 )
 def test_what_a_training_learned_of_its_task_stands_beside_guessing(name, task, guess):
-    rows = [row for row in fill("small") if (row["path"], row["lang"], row["steps"]) == (name, "en", "sum")]
+    planned = studies.runs("main", SCALES["small"])
+    rows = [synthetic.row(run) for run in planned if (run.path, run.lang, run.steps) == (name, "en", "sum")]
+    synthetic.enter(rows)
     seeds = pd.Series(
         [np.mean([s["value"] for s in row["scores"] if s["protocol"] == f"{task}: made-up"]) for row in rows]
     )

@@ -301,20 +301,19 @@ def say(lines: list[str], most: int = 5) -> None:
         print(NOTE + " ".join(line.split()), file=sys.stderr)
 
 
-def damaged(scale: Scale) -> list[str]:
-    """One line for each damaged file of the ledger, and one for all outdated rows.
+def ledger_rows(scale: Scale) -> list[dict]:
+    """The rows of the ledger, read once, after one line for each damaged file and one for all outdated rows.
 
     Raises: Bad for a damaged volume, without which every run of a study would look unfinished.
     """
-    from .ledger import results, volumes
+    from .ledger import results
 
-    list(volumes.volumes(scale.name))
-    surveyed = results.survey(scale.name)
+    found = results.whole(scale.name)
     outdated = (
-        f"{scale.name}: {len(surveyed.outdated)} rows are left out: "
-        "of another recipe, or of a task that is gone"
+        f"{scale.name}: {len(found.outdated)} rows are left out: of another recipe, or of a task that is gone"
     )
-    return surveyed.damaged + [outdated] * bool(surveyed.outdated)
+    say(found.damaged + [outdated] * bool(found.outdated))
+    return found.rows
 
 
 def left_aside() -> list[str]:
@@ -366,7 +365,7 @@ def plan(study: str, scale: Scale, model: str | None, as_json: bool) -> None:
 
     know_questions()
     scale = started_from(scale, model) if model else scale
-    say(damaged(scale))
+    ledger_rows(scale)
     estimate = costs(study, scale)
     if as_json:
         return tell(estimate, as_json)
@@ -442,7 +441,8 @@ def study(
     if direct and (cores or resources):
         raise Bad("--direct goes with neither --cores nor --resources: it makes one run after the other")
     scale = started_from(scale, model) if model else scale
-    say(damaged(scale) + left_aside() + made_by_other_code(study, scale, seeds, renew))
+    ledger_rows(scale)
+    say(left_aside() + made_by_other_code(study, scale, seeds, renew))
     if direct:
         run_direct(study, scale, budget, seeds, tidy)
     else:
@@ -498,14 +498,13 @@ def publish(folder: str | None, study: str, scale: Scale | None) -> None:
 
 def claims(scale: Scale, as_json: bool) -> None:
     """the verdicts"""
-    from .ledger import results
-    from .report import verdicts
+    from .report import contrasts, verdicts
 
-    rows = verdicts.table(scale.name)
-    say(damaged(scale))  # after what may end with one of these lines
+    rows = ledger_rows(scale)
     names = "number id published estimate joint_low joint_high direction not_worse magnitude note"
-    tell(rows, as_json, *names.split())
-    for note in (scale.note, environments_differ(results.rows(scale.name))):
+    table = verdicts.table(scale.name, ledger=contrasts.Ledger(scale, stored=rows))
+    tell(table, as_json, *names.split())
+    for note in (scale.note, environments_differ(rows)):
         if note and not as_json:
             print(f"{scale.name}: {note}")
 

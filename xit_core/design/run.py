@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ..machine.errors import Bad
@@ -203,7 +203,7 @@ class Run:
     @property
     def named(self) -> dict[str, str | int]:
         """Its fields as texts and numbers, as in a notebook, a ledger row and the command line."""
-        return {field.name: getattr(self, field.name) for field in fields(self)} | {"scale": self.scale.name}
+        return {name: getattr(self, name) for name in DEFAULTS} | {"scale": self.scale.name}
 
     @property
     def training(self) -> tuple:
@@ -266,13 +266,11 @@ class Run:
         makes the encoder or starts from random weights.
         """
         s = self.scale
-        values = differing(s, leave=(*ARRANGED, *BY_TASK)) | {"world": s.world.name}
+        values = json.loads(shared_recipe(s))
         trained = {member.name for stage in self.stages for member in stage.tasks}
         trained |= {self.target.train_on} if self.target else set()
         own = {name: [x for x in getattr(s, name) if x[0] in trained] for name in BY_TASK}
         values |= {name: found for name, found in own.items() if found}
-        named = {"encoder": s.encoder.name, "revision": s.encoder.revision}
-        values |= {name: value for name, value in named.items() if value or name == "encoder"}
         if gaps := [gap for gap in s.lacks if gap.startswith(f"{self.on}/")]:
             values["lacks"] = gaps
         if rates := {stage.method.name: stage.method.rate for stage in self.stages if stage.method.rate != 1}:
@@ -289,13 +287,14 @@ class Run:
             "multi" if {member.name for member in stage.tasks} == all_nine else stage.name
             for stage in self.stages
         ]
+        named, changed = self.named, self.changed
         marks = [
-            str(self.changed[name]).replace(" > ", ".")
+            str(changed[name]).replace(" > ", ".")
             for name in ("model", "method", "lang", "steps")
-            if name in self.changed
+            if name in changed
         ]
         marks += [f"n{self.size}"] if self.size else []
-        early = {name: x for name, x in self.named.items() if name not in LATER or name in self.changed}
+        early = {name: x for name, x in named.items() if name not in LATER or name in changed}
         identity = [early, self.recipe, revisions(self)]
         identity += [fingerprint(self.scale.encoder)] if self.stages or not self.model else []
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
@@ -331,6 +330,14 @@ def revisions(run: Run) -> list[tuple[str, str]]:
     if run.lang == MACHINE_TRANSLATED and not run.scale.world.made:
         found += [(x.spec, x.langs) for name in sorted(used) for x in used[name].translated]
     return found
+
+
+@lru_cache
+def shared_recipe(scale: Scale) -> str:
+    """What the recipes of all runs of a scale share, as JSON."""
+    values = differing(scale, leave=(*ARRANGED, *BY_TASK)) | {"world": scale.world.name}
+    named = {"encoder": scale.encoder.name, "revision": scale.encoder.revision}
+    return json.dumps(values | {name: x for name, x in named.items() if x or name == "encoder"})
 
 
 def differing(row, leave: tuple[str, ...] = ()) -> dict:

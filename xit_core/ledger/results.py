@@ -5,12 +5,15 @@ Rows and executed notebooks are copied between machines as files. Predictions an
 machine that made them.
 """
 
+import gc
 import json
 import os
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ..design.run import DEFAULTS, Run
@@ -204,6 +207,21 @@ def whole(scale: str | None = None) -> Survey:
     return surveyed
 
 
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Let Python's garbage collector wait: it looks through all rows again whenever a quarter more have come,
+    which takes as long as reading them, and finds nothing, for rows refer to nothing in circles.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@collector_paused()
 def survey(scale: str | None = None) -> Survey:
     """The ledger of a scale, or of all scales: the rows in use, and what is left out and why.
 
@@ -269,11 +287,27 @@ def tidy(told: list[dict]) -> "pandas.DataFrame":
     import pandas as pd
 
     scored = [
-        {name: row.get(name, DEFAULTS.get(name)) for name in FIELDS} | {"data_lang": row["lang"]} | score
+        (*fields_of_run, *(score[name] for name in SCORE))
         for row in told
+        for fields_of_run in [(*(row.get(name, DEFAULTS.get(name)) for name in FIELDS), row["lang"])]
         for score in row["scores"]
     ]
-    return pd.DataFrame(scored, columns=[*FIELDS, "data_lang", "lang", "metric", "protocol", "value", "n"])
+    return pd.DataFrame(scored, columns=[*FIELDS, "data_lang", *SCORE])
+
+
+def by_language(row: dict) -> dict[str, float]:
+    """The headline score of one row in each language, as in `headline_by_language`; {} without any."""
+    metrics, values = TASKS[row["on"]].metrics if row["on"] in TASKS else (), {}
+    for score in row["scores"]:
+        if score["metric"] in metrics:
+            values.setdefault(score["lang"], []).append(score["value"])
+    return {lang: sum(found) / len(found) for lang, found in values.items()}
+
+
+def headline_of(row: dict) -> float | None:
+    """The headline score of one row, as in `headline`; None without any."""
+    scores = by_language(row)
+    return fmean(scores.values()) if scores else None
 
 
 def headline(scores: "pandas.DataFrame") -> "pandas.DataFrame":

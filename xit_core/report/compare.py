@@ -112,8 +112,7 @@ def read_side(folder: Path, scale: str) -> Side:
             why = f"no row of scale {scale!r} that can be used ({found.left_out})"
             raise Bad(f"{folder} has {why}; name another ledger")
         claims = verdicts.table(scale, ledger=Ledger(scale_of(scale), stored=found.rows))
-    table = results.headline(results.tidy(found.rows))
-    scores = dict(zip(table["id"], table["score"], strict=True))
+    scores = {row["id"]: x for row in found.rows if (x := results.headline_of(row)) is not None}
     rows, claims = ({row["id"]: row for row in told} for told in (found.rows, claims))
     return Side(str(folder), rows, scores, claims, found.left_out)
 

@@ -39,12 +39,8 @@ class Entry:
 
     @cached_property
     def by_language(self) -> dict[str, float]:
-        """The headline score in each language: the mean of the task's headline metrics."""
-        metrics, values = TASKS[self.row["on"]].metrics, {}
-        for score in self.row["scores"]:
-            if score["metric"] in metrics:
-                values.setdefault(score["lang"], []).append(score["value"])
-        return {lang: sum(found) / len(found) for lang, found in values.items()}
+        """The headline score in each language."""
+        return results.by_language(self.row)
 
 
 def main_cell(run: Run) -> Cell | None:
@@ -100,12 +96,10 @@ def is_trained(cell: Cell) -> bool:
 
 def scored(stored: list[dict]) -> dict[str, Entry]:
     """The entry of each row that has a headline score, by run id."""
-    rows = {row["id"]: row for row in stored if row["phase"] == 3}
-    scores = results.headline(results.tidy([*rows.values()])).set_index("id")["score"] if rows else {}
     return {
-        name: Entry(name, float(scores[name]), np.asarray(row["items"], float), row)
-        for name, row in rows.items()
-        if name in scores
+        row["id"]: Entry(row["id"], score, np.asarray(row["items"], float), row)
+        for row in stored
+        if row["phase"] == 3 and (score := results.headline_of(row)) is not None
     }
 
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -76,32 +77,19 @@ class Drops(Ledger):
         that do not take part in what is expected.
         """
         vars(self).update(vars(ledger))
-        self.judged = judged
+        self.sides = {pair: matched(ledger, pair, part) for pair in pairs}
         self.cells: dict[Cell, dict[int, Entry]] = {}
         # by cell and seed: what each test instance adds, by task and their number
         self.instances: dict[tuple[Cell, int], dict[tuple[str, int], np.ndarray]] = {}
-        for pair in pairs:
+        for pair, found in self.sides.items():
             self.cells |= {cell: {} for cell in ledger.cells if cell[2] == pair[1]}
-            self.add(matched(ledger, pair, part), pair, measure)
-
-    def add(self, found: "Matched", pair: Pair, measure: Measure) -> None:
-        """Add the entries of one pair. `found`: both sides, by source and seed."""
-        if not found:
-            return
-        names = list(dict.fromkeys(source for source, _ in found))
-        sources = np.array([-1 if source in self.judged else names.index(source) for source, _ in found])
-        if (sources < 0).all():  # nothing yet that what is expected could be drawn through
-            return
-        scores = np.array([[side.score for side in sides] for sides in found.values()])
-        values, slopes = measure(scores, sources)
-        for ((source, seed), sides), value, of in zip(found.items(), values, slopes, strict=True):
-            cell, outside = (*source, pair[1]), sides[1].entry
-            entry = Entry(outside.id, float(value), outside.items, outside.row)
-            self.cells[cell][seed] = entry
-            self.instances[cell, seed] = {
-                (task, len(side.items)): slope * side.items
-                for task, side, slope in zip(pair, sides, of, strict=True)
-            }
+            for (source, seed), (value, slopes) in measured(found, measure, judged).items():
+                cell, sides = (*source, pair[1]), found[source, seed]
+                self.cells[cell][seed] = replace(sides[1].entry, score=value)
+                self.instances[cell, seed] = {
+                    (task, len(side.items)): slope * side.items
+                    for task, side, slope in zip(pair, sides, slopes, strict=True)
+                }
 
     def over_instances(self, weights: Weights, seeds: list[int]) -> float:
         """As in a ledger of scores; a target that is in several pairs counts as the one sample that it is."""
@@ -139,6 +127,22 @@ def matched(ledger: Ledger, pair: Pair, part: str = WHOLE) -> Matched:
             if langs := counted(entries, part):
                 found[cell[:2], seed] = tuple(side(entry, langs) for entry in entries)
     return found
+
+
+def measured(
+    found: Matched, measure: Measure, judged: Sequence[Source]
+) -> dict[tuple[Source, int], tuple[float, np.ndarray]]:
+    """What is measured on one pair, by source and seed, with its gradient in both scores.
+
+    `judged`: as in `Drops`. It is empty where nothing is left that what is expected could be drawn through.
+    """
+    names = list(dict.fromkeys(source for source, _ in found))
+    sources = np.array([-1 if source in judged else names.index(source) for source, _ in found])
+    if (sources < 0).all():
+        return {}
+    scores = np.array([[side.score for side in sides] for sides in found.values()])
+    values, slopes = measure(scores, sources)
+    return dict(zip(found, zip(map(float, values), slopes, strict=True), strict=True))
 
 
 def counted(entries: tuple[Entry, Entry], part: str) -> set[str]:
@@ -193,9 +197,12 @@ def robustness(
     seeds = whole.seeds(weights)
 
     def without(left: int | None) -> float:
-        kept = ledger.restricted(lambda cell, seed: seed in seeds and seed != left)
-        cells = Drops(kept, pairs, effective_robustness, part, judged).cells
-        return sum(w * np.mean([x.score for x in cells[cell].values()]) for cell, w in weights.items())
+        values: dict[Cell, dict[int, float]] = {}
+        for (_, outside), found in whole.sides.items():
+            kept = {key: sides for key, sides in found.items() if key[1] in seeds and key[1] != left}
+            for (source, seed), (value, _) in measured(kept, effective_robustness, judged).items():
+                values.setdefault((*source, outside), {})[seed] = value
+        return sum(weight * np.mean([*values[cell].values()]) for cell, weight in weights.items())
 
     n, mean = len(seeds), float(without(None))
     values = [n * mean - (n - 1) * without(seed) for seed in seeds]
