@@ -1,5 +1,6 @@
 """Every test has a ledger, notebooks and working files of its own; no network, one thread."""
 
+import gc
 import os
 import textwrap
 from pathlib import Path
@@ -79,3 +80,8 @@ def notebook(places, monkeypatch):
     monkeypatch.setattr(launch, "ROOT", places)
     monkeypatch.setattr(launch, "PARTS", places)
     return make
+
+
+def pytest_collection_finish():
+    """Let the garbage collector leave out what was imported, which stays and takes most of its time."""
+    gc.freeze()
