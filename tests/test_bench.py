@@ -23,7 +23,7 @@ from xit_core.machine.errors import Bad
 from xit_core.machine.places import ROOT, reading
 from xit_core.model import origins
 from xit_core.model.features import Encoded
-from xit_core.report import cost, estimate, performance, plots
+from xit_core.report import cost, estimate, frames, performance, plots
 
 SMOKE = SCALES["smoke"]
 PER_TASK = ("real tokens", "padding", "peak memory", "MFU", "achieved", "host work")
@@ -184,7 +184,7 @@ def test_the_chapter_shows_what_was_kept_and_nothing_else(made, places, tmp_path
 
 def test_the_roofline_has_a_point_a_task_and_way_and_is_the_same_file_twice(made, tmp_path):
     told = json.loads(made[1].read_text())
-    table = plots.speed_frame([told])
+    table = frames.speed_frame([told])
     assert len(table) == 6 and set(table.who) == {"this package", train.PLAIN, train.GROUPED}
     assert plots.roofline([]) is None
     files = [plots.save(plots.roofline([told]), tmp_path / f"{i}.svg").read_bytes() for i in (1, 2)]

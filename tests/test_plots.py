@@ -7,7 +7,7 @@ import pytest
 from synthetic import fill, row
 from xit_core.design.run import Run
 from xit_core.ledger import results
-from xit_core.report import heat, plots
+from xit_core.report import frames, heat, plots
 
 FACTS = pd.DataFrame({"script": ["Latin", "Thai"], "family": ["isolate"] * 2}, index=["al", "zi"])
 DRAWN = {
@@ -15,7 +15,7 @@ DRAWN = {
     "retrieval": lambda scale: plots.retrieval(results.rows(scale)),
     "curves": lambda scale: plots.curves(results.rows(scale)),
     "dose": lambda scale: plots.dose(results.rows(scale)),
-    "factors": lambda scale: plots.factors(plots.language_gains(results.frame(scale)), FACTS),
+    "factors": lambda scale: plots.factors(frames.language_gains(results.frame(scale)), FACTS),
 }
 
 
@@ -96,11 +96,11 @@ def test_an_empty_ledger_has_no_heat_map():
 def test_a_language_is_compared_with_the_others_of_the_same_target():
     fill("smoke")
     frame = results.frame("smoke")
-    gains = plots.language_gains(frame).set_index(["on", "lang"])
+    gains = frames.language_gains(frame).set_index(["on", "lang"])
     assert set(gains.index.get_level_values("lang")) == {"al", "zi"}  # not the pivot
 
     def score(source, on, lang):
-        part = plots.main_runs(frame)
+        part = frames.main_runs(frame)
         return part[
             (part.source == source) & (part.on == on) & (part.lang == lang) & (part.model == "")
         ].value.mean()
@@ -113,27 +113,27 @@ def test_a_language_is_compared_with_the_others_of_the_same_target():
 
 def test_a_stand_in_among_the_nine_leaves_the_joint_stage_its_name():
     joint = "+".join("udtag" if task == "ccg" else task for task in plots.INTERMEDIATES)
-    assert plots.name(joint) == "multi-task"
-    names = plots.order("multi-task udtag ocnli csqa mlm".split())
+    assert frames.name(joint) == "multi-task"
+    names = frames.order("multi-task udtag ocnli csqa mlm".split())
     assert names == "csqa udtag multi-task mlm ocnli".split()
 
 
 def test_names_of_sources_are_those_of_readers():
     joint = "+".join(plots.INTERMEDIATES)
-    assert [plots.name(""), plots.name(joint), plots.name("mnli", "mt")] == [
+    assert [frames.name(""), frames.name(joint), frames.name("mnli", "mt")] == [
         "baseline",
         "multi-task",
         "mnli (translated)",
     ]
-    assert plots.name("", model="random") == "random weights"
-    assert plots.order(["mlm", "mnli (translated)", "baseline", "squad1", "multi-task"]) == [
+    assert frames.name("", model="random") == "random weights"
+    assert frames.order(["mlm", "mnli (translated)", "baseline", "squad1", "multi-task"]) == [
         "baseline", "squad1", "multi-task", "mlm", "mnli (translated)"
     ]  # fmt: skip
 
 
 def test_the_interval_over_seeds_is_students():
-    assert plots.interval(pd.Series([1.0, 2.0, 3.0])) == pytest.approx(4.302653 * 1 / 3**0.5)
-    assert np.isnan(plots.interval(pd.Series([1.0])))
+    assert frames.interval(pd.Series([1.0, 2.0, 3.0])) == pytest.approx(4.302653 * 1 / 3**0.5)
+    assert np.isnan(frames.interval(pd.Series([1.0])))
 
 
 def test_the_same_simulation_gives_the_same_bytes(tmp_path):

@@ -14,7 +14,7 @@ from synthetic import fill
 from xit_core.design import studies
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import REAL_TASKS, TARGETS, TASKS, languages
-from xit_core.report import chapters, markdown, pages, performance, plots, published, real
+from xit_core.report import chapters, frames, markdown, pages, performance, published, real
 from xit_core.report.cells import estimate_cell, verdict_cell
 from xit_core.report.claims import MEASURED
 from xit_core.report.view import EMPTY, View
@@ -86,7 +86,7 @@ def test_what_a_training_learned_of_its_task_stands_beside_guessing(name, task, 
     )
     text = chapters.learned_section(View("small"))
     line = next(line for line in text.splitlines() if line.startswith(f"| {name} | `{task}` |"))
-    told = [markdown.number(x) for x in (seeds.mean(), chapters.plots.interval(seeds), guess)]
+    told = [markdown.number(x) for x in (seeds.mean(), chapters.frames.interval(seeds), guess)]
     assert [cell.strip() for cell in line.split("|")[4:-1]] == [*told, str(len(rows))] and len(rows) >= 3
 
 
@@ -99,7 +99,7 @@ def test_every_measured_claim_is_listed_with_its_interval(view):
 
 def test_a_language_stands_with_its_traits_and_its_gain_beyond_the_others(view, tmp_path):
     text = real.factors(view, tmp_path)
-    gains = plots.language_gains(view.frame).groupby("lang")
+    gains = frames.language_gains(view.frame).groupby("lang")
     line = next(line for line in text.splitlines() if line.startswith("| German (`de`) |"))
     told = [x.strip() for x in line.split("|")[1:-1]]
     assert told[1:3] == ["Latin", "Indo-European"] and told[5] == str(gains.size()["de"])

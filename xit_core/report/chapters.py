@@ -11,7 +11,7 @@ from ..design.encoders import DEPTH
 from ..design.scales import PIVOT
 from ..design.tasks import TARGETS, TASKS, Task
 from ..ledger import results
-from . import heat, plots, published
+from . import frames, heat, plots, published
 from .figures import figure
 from .gates import chance_level
 from .markdown import SIGNED, WIDE, count, dropdown, markdown_table, number, small, with_half
@@ -83,8 +83,8 @@ def transferred(view: View) -> pd.DataFrame:
     Each row is a target and seed for which both have run. Scores are averaged over the languages other than
     the pivot.
     """
-    scores = results.headline(plots.main_runs(view.frame[view.frame.lang != PIVOT]))
-    wide = scores.assign(name=plots.source_names(scores)).pivot_table(
+    scores = results.headline(frames.main_runs(view.frame[view.frame.lang != PIVOT]))
+    wide = scores.assign(name=frames.source_names(scores)).pivot_table(
         index=["on", "seed"], columns="name", values="score"
     )
     wide = wide.reindex(columns=["random weights", "baseline"]).dropna()
@@ -97,7 +97,7 @@ def transfer(view: View) -> str:
     lines = [
         [f"`{on}`", *map(number, part[["random weights", "baseline"]].mean()),
         number(part.difference.mean(), SIGNED),
-         number(plots.interval(part.difference)), len(part)]
+         number(frames.interval(part.difference)), len(part)]
         for on, part in ((on, by_target[on]) for on in TARGETS if on in by_target)
     ]  # fmt: skip
     head = ["target", "random weights", "baseline", "difference (points)", "± (95 %, seeds)", "seeds"]
@@ -131,7 +131,7 @@ def alignment(view: View, out: Path) -> str:
 
 def dose_in_words(rows: list[dict]) -> str:
     """After how many trainings retrieval is worse than where the drawn line begins; "" for none."""
-    lines = plots.dose_frame(rows).sort_values("step").groupby("name").tatoeba.agg(["first", "last"])
+    lines = frames.dose_frame(rows).sort_values("step").groupby("name").tatoeba.agg(["first", "last"])
     worse = (lines["first"] - lines["last"] >= 1).sum()
     told = f"Raw retrieval ends a point or more below its start in {worse} of {len(lines)} trainings."
     return told if len(lines) else ""
@@ -146,14 +146,14 @@ def learned_section(view: View) -> str:
     # the task in "mnli: accuracy" or in "mlm/masked-accuracy"
     tasks = frame.protocol.str.extract(r"(\w+)", expand=False)
     own = [t in TASKS and metric in TASKS[t].metrics for t, metric in zip(tasks, frame.metric, strict=True)]
-    learned = frame.assign(name=plots.source_names(frame), task=tasks)[own]
+    learned = frame.assign(name=frames.source_names(frame), task=tasks)[own]
     if learned.empty:
         return ""
     seeds = learned.groupby(["name", "task", "seed"])["value"].mean()
-    found = seeds.groupby(["name", "task"]).agg(["mean", plots.interval, "size"])
+    found = seeds.groupby(["name", "task"]).agg(["mean", frames.interval, "size"])
     lines = [
         learned_line(name, TASKS[task], found.loc[name, task])
-        for name in plots.order(list(learned.name))
+        for name in frames.order(list(learned.name))
         for task in TASKS
         if (name, task) in found.index
     ]
@@ -177,7 +177,7 @@ def moved_layers(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The columns of COMPARED before any training, at the compared layer and raw at the last one, and their
     changes after each; a line for each seed. Empty frames where either is missing.
     """
-    lines = plots.layer_lines([row for row in view.main if not row["model"]])
+    lines = frames.layer_lines([row for row in view.main if not row["model"]])
     if "before" not in set(lines.name):
         return pd.DataFrame(), pd.DataFrame()
     at, top = (lines[lines.layer == i] for i in (round(DEPTH * lines.layer.max()), lines.layer.max()))
@@ -206,7 +206,7 @@ def mechanism(before: pd.DataFrame, moved: pd.DataFrame) -> str:
         return ""
     changes = moved.groupby("name")
     lines = [["before", *(cell for mean in before[list(COMPARED)].mean() for cell in (number(mean), "–"))]]
-    for name in plots.order(list(changes.groups)):
+    for name in frames.order(list(changes.groups)):
         changed = changes.get_group(name)
         lines.append(
             [name, *(cell for kind in COMPARED for cell in _moved(before[kind].mean(), changed[kind]))]
@@ -229,7 +229,7 @@ def mechanism(before: pd.DataFrame, moved: pd.DataFrame) -> str:
 
 
 def _moved(before: float, change: pd.Series) -> tuple[str, str]:
-    mean, half = change.mean(), plots.interval(change)
+    mean, half = change.mean(), frames.interval(change)
     if half > WIDE:
         return number(before + mean), ", ".join(number(each, SIGNED) for each in change)
     return number(before + mean), with_half(number(mean, SIGNED), half)
@@ -253,13 +253,13 @@ def correlation(x: pd.Series, y: pd.Series) -> str:
 
 def target_phase(view: View, out: Path) -> str:
     """Phase 3: scores on the targets, gains over the baseline, scores by language."""
-    scores = results.headline(plots.main_runs(view.frame))
+    scores = results.headline(frames.main_runs(view.frame))
     baselines = {
-        on: part.score for on, part in scores[plots.source_names(scores) == "baseline"].groupby("on")
+        on: part.score for on, part in scores[frames.source_names(scores) == "baseline"].groupby("on")
     }
     targets = [on for on in TARGETS if on in baselines]
     lines = [
-        [f"`{on}`", number(baselines[on].mean()), number(plots.interval(baselines[on])), len(baselines[on])]
+        [f"`{on}`", number(baselines[on].mean()), number(frames.interval(baselines[on])), len(baselines[on])]
         for on in targets
     ]
     head = ["target", "baseline score", "± (95 %, seeds)", "seeds"]
@@ -274,7 +274,7 @@ def target_phase(view: View, out: Path) -> str:
 
 def languages_in_words(frame: pd.DataFrame) -> str:
     """The lowest and the highest mean score of the baseline, with language and target; "" without one."""
-    scores = plots.language_scores(frame)
+    scores = frames.language_scores(frame)
     means = scores[scores.name == "baseline"].groupby(["lang", "on"]).score.mean()
     if means.empty:
         return ""
@@ -312,7 +312,7 @@ def scores_by_protocol(view: View) -> pd.DataFrame:
     """
     table = [
         {
-            "name": plots.name(row["source"], row["lang"], row["model"]),
+            "name": frames.name(row["source"], row["lang"], row["model"]),
             "on": row["on"],
             "metric": score["metric"],
             "protocol": score["protocol"],

@@ -7,7 +7,7 @@ from matplotlib.colors import Normalize, to_hex
 
 from ..design.tasks import TARGETS
 from ..ledger import results
-from . import plots
+from . import frames
 from .markdown import SIGNED, WIDE, number
 
 MEAN = "mean"  # the column of the mean over targets
@@ -20,8 +20,8 @@ def by_seed(frame: pd.DataFrame) -> pd.DataFrame:
 
     The mean is missing where a source lacks a target with any of its seeds. No rows without a baseline.
     """
-    scores = results.headline(plots.main_runs(frame)).assign(name=plots.source_names)
-    gains = plots.gains_by_seed(scores, "on")
+    scores = results.headline(frames.main_runs(frame)).assign(name=frames.source_names)
+    gains = frames.gains_by_seed(scores, "on")
     gains = gains.drop(index=["baseline", "random weights"], level="name", errors="ignore")
     gains = gains[[target for target in TARGETS if target in gains]].dropna(how="all")
     if gains.empty:
@@ -45,7 +45,7 @@ def table(frame: pd.DataFrame) -> str:
         f'<tr><th scope="row">{name}</th>'
         + "".join(_cell(name, on, gains.loc[name, on].dropna(), limit) for on in gains)
         + "</tr>"
-        for name in plots.order(list(means.index))
+        for name in frames.order(list(means.index))
     ]
     rows = "\n".join(lines)
     return (
@@ -58,7 +58,7 @@ def _cell(name: str, on: str, gains: pd.Series, limit: float) -> str:
     """A cell of the table. `limit`: the gain, in points, from which on the colour is the strongest."""
     if gains.empty:
         return "<td></td>"
-    mean, half, many = gains.mean(), plots.interval(gains), len(gains) > 1
+    mean, half, many = gains.mean(), frames.interval(gains), len(gains) > 1
     share = Normalize(-limit, limit, clip=True)(mean)
     colour = to_hex(colormaps["RdBu"](MIDDLE[0] + (MIDDLE[1] - MIDDLE[0]) * share))
     cell = f"{name}, mean of all targets" if on == MEAN else f"{name} on {on}"

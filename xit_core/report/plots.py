@@ -19,15 +19,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from ..design.methods import FULL, FUSION
-from ..design.run import SUM
+from ..design.methods import FUSION
 from ..design.scales import PIVOT
-from ..design.studies import LEAST_SEEDS
-from ..design.tasks import INTERMEDIATES, TARGETS, TASKS
-from ..ledger import results
+from ..design.tasks import TARGETS, TASKS
 from .claims import EVERY_TARGET, Estimate
 from .contrasts import EQUAL_STEPS
-from .stats import paired
+from .frames import (
+    ACCURACY,
+    dose_frame,
+    interval,
+    language_scores,
+    layer_frame,
+    order,
+    speed_frame,
+    stage_name,
+)
 
 COLOURS = {
     "span": "#0072B2", "classify": "#D55E00", "choose": "#009E73",
@@ -38,7 +44,6 @@ PANELS = {
     "tatoeba_centred": ("each language's mean subtracted", "Tatoeba accuracy (%)"),
     "share": ("what language identity explains", "share of variance (%)"),
 }
-ACCURACY = list(PANELS)[:2]
 # a figure shows the first three of these that have run
 SHOWN_SOURCES = ("random weights", "baseline", "multi-task", "squad1")
 WIDTH = 6.8  # inches: the text column of the book, so that no font is scaled below its size
@@ -63,69 +68,6 @@ def save(figure: Figure, path: Path) -> Path:
     with plt.rc_context(STYLE):
         figure.savefig(path, metadata={"Date": None})
     return path
-
-
-def name(source: str, lang: str = PIVOT, model: str = "") -> str:
-    """The readers' name of a source: "baseline", "multi-task", "squad1+mlm", "mnli (translated)", "random
-    weights".
-    """
-    label = source.replace("pretrained", "") or "baseline"
-    label = "multi-task" if source.count("+") == len(INTERMEDIATES) - 1 else label
-    label = (
-        {"random": "random weights", "remake": "baseline"}.get(model, model)
-        if model and label == "baseline"
-        else label
-    )
-    return f"{label} (translated)" if lang != PIVOT else label
-
-
-def order(names: list[str]) -> list[str]:
-    """Names of sources without duplicates, in reading order.
-
-    The order is: controls, the nine tasks and their English stand-ins, multi-task, trainings with MLM, then
-    those that are not in English.
-    """
-    alternatives = [task for task in TASKS.values() if task.role == "alternative"]
-    english, others = (
-        [x.name for x in alternatives if (x.train_lang == PIVOT) is pivot] for pivot in (True, False)
-    )
-    mixed = ["mlm", *(f"{task}+mlm" for task in INTERMEDIATES)]
-    ranks = ["random weights", "baseline", "before", *INTERMEDIATES, *english, "multi-task", *mixed, *others]
-    return sorted(
-        set(names), key=lambda n: (ranks.index(n) if n in ranks else len(ranks) + ("translated" in n), n)
-    )
-
-
-def source_names(frame: pd.DataFrame) -> pd.Series:
-    """The readers' name of the source of each row of a frame."""
-    sources = zip(frame.source, frame.data_lang, frame.model, strict=True)
-    return pd.Series([name(*source) for source in sources], frame.index, dtype=object)
-
-
-def interval(values: pd.Series) -> float:
-    """Half the width of the 95 % t interval of a mean over seeds; NaN for fewer than two seeds."""
-    return paired(values, []).half() if len(values) > 1 else np.nan
-
-
-def main_runs(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the main study: targets only, full fine-tuning, all intermediate data and steps that the
-    scale allows.
-    """
-    return frame[(frame.phase == 3) & (frame.method == FULL) & (frame["size"] == 0) & (frame.steps == SUM)]
-
-
-def gains_by_seed(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
-    """Gain over the baseline of the same seed, one row per source and seed. No rows without a baseline."""
-    wide = scores.pivot_table(index=["name", "seed"], columns=columns, values="score")
-    if "baseline" not in wide.index.get_level_values("name"):
-        return wide.iloc[:0]
-    return wide - wide.loc["baseline"].reindex(wide.index, level="seed")
-
-
-def gains_of(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
-    """Mean gain over the baseline of the same seed, one row per source. No rows if there is no baseline."""
-    gains = gains_by_seed(scores, columns).groupby("name").mean()
-    return gains.loc[[n for n in order(gains.index) if n not in ("baseline", "random weights")]]
 
 
 @plt.rc_context(STYLE | {"axes.grid.axis": "y"})
@@ -154,44 +96,6 @@ def languages(frame: pd.DataFrame, shown: tuple[str, ...] = SHOWN_SOURCES) -> Fi
     figure.supylabel("score (0–100)")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(shown))
     return figure
-
-
-def language_scores(frame: pd.DataFrame) -> pd.DataFrame:
-    """The headline score in every language: one row per run and language, with the readers' `name` of its
-    source.
-    """
-    return results.headline_by_language(main_runs(frame)).assign(name=source_names)
-
-
-def language_gains(frame: pd.DataFrame) -> pd.DataFrame:
-    """The mean gain of each language over the English intermediate trainings that are complete: on, lang,
-    gain and beyond.
-
-    `gain` is in points. `beyond` is the gain minus the mean gain of the target's languages, which makes
-    languages of different targets comparable. The pivot language is left out.
-    """
-    scores = language_scores(frame[frame.lang != PIVOT])
-    gains = gains_of(scores, ["on", "lang"])
-    english = gains[gains.index.isin(averaged(scores))]
-    table = english.mean().rename("gain").reset_index().dropna()
-    # a target with a single language has nothing to compare it with
-    table = table[table.groupby("on").gain.transform("size") > 1]
-    return table.assign(beyond=table.gain - table.groupby("on").gain.transform("mean"))
-
-
-def averaged(scores: pd.DataFrame) -> list[str]:
-    """The English intermediate trainings that are complete, over which the gain of a language is a mean."""
-    return [
-        name
-        for name in order(list(complete(scores)))
-        if name == "multi-task" or name in TASKS and name != "mlm" and TASKS[name].train_lang == PIVOT
-    ]
-
-
-def complete(scores: pd.DataFrame) -> set[str]:
-    """The sources that have as many seeds of every target as a verdict needs, or all that there are."""
-    seeds = scores.groupby(["name", "on"]).seed.nunique().unstack(fill_value=0)
-    return set(seeds.index[(seeds >= min(LEAST_SEEDS, scores.seed.nunique())).all(axis=1)])
 
 
 @plt.rc_context(STYLE)
@@ -228,31 +132,6 @@ def _labelled(axes: Axes, x: pd.Series, table: pd.DataFrame) -> None:
         )
 
 
-def layer_frame(rows: list[dict]) -> pd.DataFrame:
-    """Retrieval by layer before and after each intermediate training: name, layer and the columns of PANELS,
-    means over languages and seeds.
-    """
-    return layer_lines(rows).groupby(["name", "layer"], as_index=False)[[*PANELS]].mean()
-
-
-def layer_lines(rows: list[dict]) -> pd.DataFrame:
-    """What is known of each layer before and after intermediate trainings: name, seed, layer and the columns
-    of PANELS in percent. A line has the accuracy of one language, raw or centred, or the share.
-    """
-    lines = []
-    for row in rows:
-        if row["phase"] < 3 and row.get("layers"):
-            base = {"name": _stage(row), "seed": row["seed"]}
-            lines += [
-                base | {"layer": x["layer"], "tatoeba" + "_centred" * x["centred"]: x["value"]}
-                for x in row["layers"]
-            ]
-            lines += [
-                base | {"layer": i, "share": 100 * x} for i, x in enumerate(row.get("language_share", []))
-            ]
-    return pd.DataFrame(lines, columns=["name", "seed", "layer", *PANELS])
-
-
 @plt.rc_context(STYLE)
 def retrieval(rows: list[dict]) -> Figure | None:
     """Lines by layer: sentence retrieval, raw and language-centred, and the share of variance that language
@@ -274,12 +153,12 @@ def retrieval(rows: list[dict]) -> Figure | None:
 def curves(rows: list[dict], phases: tuple[int, ...] = (1, 2)) -> Figure | None:
     """Small multiples: the training loss of every stage, one line per seed."""
     stages = [row for row in rows if row["phase"] in phases and row.get("curve") and not row["model"]]
-    names = order([_stage(row) for row in stages])
+    names = order([stage_name(row) for row in stages])
     if not names:
         return None
     figure, grid = _grid(len(names), min(3, len(names)), 1.6 if len(names) > 3 else 2.4)
     for axes, stage in zip(grid, names, strict=True):
-        seeds = [row for row in stages if _stage(row) == stage]
+        seeds = [row for row in stages if stage_name(row) == stage]
         for row, colour in zip(seeds, itertools.cycle(COLOURS.values()), strict=False):
             points = [(point["step"], point["loss"]) for point in row["curve"] if "loss" in point]
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.3)
@@ -287,25 +166,6 @@ def curves(rows: list[dict], phases: tuple[int, ...] = (1, 2)) -> Figure | None:
     figure.supxlabel("optimiser steps")
     figure.supylabel("training loss (nats)")
     return figure
-
-
-def dose_frame(rows: list[dict]) -> pd.DataFrame:
-    """Retrieval during each intermediate stage, means over seeds: name, step, and distance and accuracies in
-    percent.
-    """
-    scores = [
-        (score["metric"], score["value"])
-        for row in rows
-        if row["phase"] == 1 and not row["model"]
-        for score in row["scores"]
-    ]
-    before = pd.DataFrame(scores, columns=["metric", "value"]).groupby("metric").value.mean()
-    start = {"step": 0, "distance": 0.0}
-    start |= {"tatoeba": before.get("accuracy"), "tatoeba_centred": before.get("accuracy_centred")}
-    stages = [(_stage(row), [start, *row.get("curve", [])]) for row in rows if row["phase"] == 2]
-    probes = [{"name": stage} | point for stage, points in stages for point in points if "tatoeba" in point]
-    table = pd.DataFrame(probes, columns=["name", "step", "distance", *ACCURACY]).dropna()
-    return table.assign(distance=100 * table.distance).groupby(["name", "step"], as_index=False).mean()
 
 
 @plt.rc_context(STYLE)
@@ -320,33 +180,6 @@ def dose(rows: list[dict]) -> Figure | None:
     columns = 1 if ON_PHONE.get() else 3
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return figure
-
-
-def speed_frame(kept: list[dict]) -> pd.DataFrame:
-    """The measurements of `xit bench train --keep`: device, scale, task, who, intensity (FLOP/byte), achieved
-    (GFLOP/s).
-    """
-    lines = []
-    for measurement in kept:
-        intensities = {
-            row["name"].partition(": ")[0]: row["value"]
-            for row in measurement["records"]
-            if row["name"].endswith(": intensity")
-        }
-        for row in measurement["records"]:
-            task, _, quantity = row["name"].partition(": ")
-            if quantity == "achieved":
-                line = {
-                    "device": measurement["device"],
-                    "scale": measurement["scale"],
-                    "task": task,
-                    "intensity": intensities[task],
-                }
-                lines += [line | {"who": "this package", "achieved": row["value"]}]
-                lines += [line | {"who": row["baseline"], "achieved": row["baseline_value"]}]
-    return pd.DataFrame(
-        lines, columns=["device", "scale", "task", "intensity", "who", "achieved"]
-    ).drop_duplicates()
 
 
 @plt.rc_context(STYLE)
@@ -515,11 +348,6 @@ def _roof(axes: Axes, ceiling: float, bandwidth: float, at: pd.Series) -> None:
         axis.set_major_locator(LogLocator(subs=(1, 3)))
         axis.set_major_formatter("{x:,g}")
         axis.set_minor_formatter(NullFormatter())
-
-
-def _stage(row: dict) -> str:
-    label = name(row["source"], row["lang"], row["model"])
-    return "before" if label == "baseline" else label
 
 
 def _lines(axes: Axes, table: pd.DataFrame, x: str, kind: str, xlabel: str, **look) -> None:

@@ -9,7 +9,7 @@ from ..design import studies
 from ..design.scales import SMALL
 from ..design.studies import LEAST_SEEDS
 from ..design.tasks import TARGETS, TASKS, languages
-from . import plots, published
+from . import frames, plots, published
 from .cells import claimed_cell, estimate_cell, verdict_cell
 from .chapters import GAINS_SHOWN, correlation
 from .claims import MEASURED
@@ -142,11 +142,11 @@ def by_language(view: View) -> str:
     """A table of every language of every target: the baseline's score, and the gain of the trainings that
     claims name, means over seeds in points, with 95 % intervals.
     """
-    scores = plots.language_scores(view.frame)
+    scores = frames.language_scores(view.frame)
     base = over_seeds(scores[scores.name == "baseline"])
     if base.empty:
         return EMPTY
-    gains = plots.gains_by_seed(scores, ["lang", "on"]).melt(ignore_index=False, value_name="score")
+    gains = frames.gains_by_seed(scores, ["lang", "on"]).melt(ignore_index=False, value_name="score")
     gained = over_seeds(gains.dropna().reset_index())
     sources = [name for name in GAINS_SHOWN if name in set(scores.name)]
     # constructed languages have the codes of real ones, and no other name
@@ -163,7 +163,7 @@ def by_language(view: View) -> str:
 
 def over_seeds(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean and half of the interval over seeds, by language, target and source."""
-    return scores.groupby(["lang", "on", "name"]).score.agg(["mean", plots.interval])
+    return scores.groupby(["lang", "on", "name"]).score.agg(["mean", frames.interval])
 
 
 def cell(found: pd.DataFrame, key: tuple[str, str, str], form: str = ",.1f") -> str:
@@ -184,7 +184,7 @@ def factors(view: View, out: Path) -> str:
 
     "" where no language of a known family has a gain yet.
     """
-    gains = plots.language_gains(view.frame)
+    gains = frames.language_gains(view.frame)
     facts = pd.DataFrame(published.csv_table("languages")).set_index("lang")
     by_lang = gains.groupby("lang").agg(
         targets=("on", "size"), gain=("gain", "mean"), beyond=("beyond", "mean")
@@ -194,7 +194,7 @@ def factors(view: View, out: Path) -> str:
         return ""
     pieces = knows_pieces(view)
     seeds = f"{n} seeds" if (n := min(LEAST_SEEDS, view.frame.seed.nunique())) > 1 else "one seed"
-    after = ", ".join(plots.averaged(plots.language_scores(view.frame)))
+    after = ", ".join(frames.averaged(frames.language_scores(view.frame)))
     related = "; ".join(
         f"{label} {correlation(values, joined.beyond)}" for label, values in traits(joined, pieces).items()
     )
