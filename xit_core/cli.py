@@ -301,7 +301,7 @@ def say(lines: list[str], most: int = 5) -> None:
         print(NOTE + " ".join(line.split()), file=sys.stderr)
 
 
-def ledger_rows(scale: Scale) -> list[dict]:
+def read_ledger(scale: Scale) -> list[dict]:
     """The rows of the ledger, read once, after one line for each damaged file and one for all outdated rows.
 
     Raises: Bad for a damaged volume, without which every run of a study would look unfinished.
@@ -365,7 +365,7 @@ def plan(study: str, scale: Scale, model: str | None, as_json: bool) -> None:
 
     know_questions()
     scale = started_from(scale, model) if model else scale
-    ledger_rows(scale)
+    read_ledger(scale)
     estimate = costs(study, scale)
     if as_json:
         return tell(estimate, as_json)
@@ -441,7 +441,7 @@ def study(
     if direct and (cores or resources):
         raise Bad("--direct goes with neither --cores nor --resources: it makes one run after the other")
     scale = started_from(scale, model) if model else scale
-    ledger_rows(scale)
+    read_ledger(scale)
     say(left_aside() + made_by_other_code(study, scale, seeds, renew))
     if direct:
         run_direct(study, scale, budget, seeds, tidy)
@@ -500,7 +500,7 @@ def claims(scale: Scale, as_json: bool) -> None:
     """the verdicts"""
     from .report import contrasts, verdicts
 
-    rows = ledger_rows(scale)
+    rows = read_ledger(scale)
     names = "number id published estimate joint_low joint_high direction not_worse magnitude note"
     table = verdicts.table(scale.name, ledger=contrasts.Ledger(scale, stored=rows))
     tell(table, as_json, *names.split())
