@@ -112,14 +112,14 @@ def test_a_language_is_compared_with_the_others_of_the_same_target():
 
 
 def test_a_stand_in_among_the_nine_leaves_the_joint_stage_its_name():
-    joint = "+".join("udtag" if task == "ccg" else task for task in plots.INTERMEDIATES)
+    joint = "+".join("udtag" if task == "ccg" else task for task in frames.INTERMEDIATES)
     assert frames.name(joint) == "multi-task"
     names = frames.order("multi-task udtag ocnli csqa mlm".split())
     assert names == "csqa udtag multi-task mlm ocnli".split()
 
 
 def test_names_of_sources_are_those_of_readers():
-    joint = "+".join(plots.INTERMEDIATES)
+    joint = "+".join(frames.INTERMEDIATES)
     assert [frames.name(""), frames.name(joint), frames.name("mnli", "mt")] == [
         "baseline",
         "multi-task",

@@ -88,7 +88,7 @@ def test_rows_are_read_back_to_the_bit_whatever_they_are(rows, draw):
 
 
 def test_a_study_is_read_back_as_its_files_said_and_is_much_smaller():
-    synthetic.fill("small", every=20)
+    enter(*studies.runs("main", scales.SCALES["small"])[::20])
     before, files = results.rows("small"), results.row_files("small")
     sizes = sum(file.stat().st_size for file in files)
     file = published("small")
@@ -468,7 +468,7 @@ def test_a_study_that_is_published_is_done_without_its_notebooks(notebook, place
 
 
 def test_rows_can_be_fetched_from_the_book_as_files_as_they_were(tmp_path):
-    synthetic.fill("smoke")
+    enter(*studies.runs("main", scales.SCALES["smoke"]))
     before = {file.name: file.read_bytes() for file in results.row_files("smoke")}
     for kept in (True, False):
         published(keep=kept)
