@@ -1,5 +1,5 @@
-# make [study] | test | book | pdf | publish-check | check | bench | encoder | constraints | audit | clean.  Needs python3
-# (3.11) with venv, make, bash and git; uses uv if there.  make study SCALE=small, make PYTHON=python3.11
+# make [study] | test | check | smoke | book | pdf | publish-check | bench | encoder | constraints | audit | clean.  Needs
+# python3 (3.11) with venv, make, bash and git; uses uv if there.  make study SCALE=small, make PYTHON=python3.11
 #
 # The folder may have any name. Recipes name files relative to it; its own name, and what is given on the command line, reach a
 # program in its environment, where no shell reads them. `make check` has shellcheck read the recipes (tools/recipes.py).
@@ -7,7 +7,7 @@ override SHELL := /bin/sh
 override .SHELLFLAGS := -ec
 override VPATH :=
 
-.PHONY: study test book pdf publish-check check bench encoder constraints audit clean
+.PHONY: study test check smoke book pdf publish-check bench encoder constraints audit clean
 .DELETE_ON_ERROR:
 
 ifeq ($(wildcard xit_core/cli.py),)
@@ -87,10 +87,13 @@ check: .venv/.ready
 	.venv/bin/shellcheck --norc .ci/run tools/publish tools/setup tools/slurm tools/smoke tools/study _build/recipes.sh
 	.venv/bin/python -m pytest tests -q -n auto --maxprocesses 4 --dist worksteal
 
-# and every notebook at the smallest scale, in a ledger of its own, and the book
-test: check
+# every notebook at the smallest scale, in a ledger of its own
+smoke: .venv/.ready
 	bash tools/smoke
-	"$(MAKE)" --no-print-directory book
+
+# all of these; the last two side by side, for each keeps one core busy
+test: check
+	"$(MAKE)" --no-print-directory -j2 smoke book
 
 # training beside Hugging Face's Trainer, kept for the book: make bench SCALE=small
 bench: .venv/.ready

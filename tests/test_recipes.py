@@ -31,10 +31,15 @@ NAMES = (
     "a'b", 'a"b',
 )  # fmt: skip
 # target -> programs it starts
-LINES = {"test": 12, "study": 4, "book": 3, "pdf": 4, "check": 5, "bench": 1, "encoder": 1, "clean": 0}
+LINES = {
+    "test": 12, "study": 4, "book": 3, "pdf": 4, "check": 5, "smoke": 4, "bench": 1, "encoder": 1, "clean": 0,
+}  # fmt: skip
 CLEAN = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
+# it adds what it writes in one piece, for another may be writing, too
 STUB = """#!/bin/sh
-{ printf '== %s' "$0"; printf ' [%s]' "$@"; echo; env; } >>calls
+{ printf '== %s' "$0"; printf ' [%s]' "$@"; echo; env; } >"calls.$$"
+cat "calls.$$" >>calls
+rm "calls.$$"
 """
 
 
