@@ -672,6 +672,17 @@ def test_a_drop_is_the_difference_of_both_scores_at_every_seed(ledger):
     assert gap.low < 0 < gap.high
 
 
+def test_pairs_whose_sides_were_trained_in_two_environments_are_counted(ledger):
+    made, asked = ledger(lambda run: 0.0), SimpleNamespace(pairs=lambda scale: [PAIR])
+    assert question_pages.of_two_trainings(asked, made) == ""
+    assert question_pages.of_two_trainings(SimpleNamespace(pairs=None), made) == ""
+    for name in PAIR:  # a pair whose sides are alike, and two that are not
+        made.cells[*BASELINE, name][1].row["provenance"]["device"] = "another"
+    for seed, name in ((2, PAIR[0]), (3, PAIR[1])):
+        made.cells[*BASELINE, name][seed].row["provenance"]["device"] = "another"
+    assert "The sides of 2 of 9 pairs of scores" in question_pages.of_two_trainings(asked, made)
+
+
 def test_english_and_other_languages_are_told_apart(ledger):
     told = ledger(lambda run: 0.0)
     for seeds in told.cells.values():

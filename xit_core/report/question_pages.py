@@ -10,6 +10,7 @@ import pandas as pd
 from ..design import studies
 from . import plots, questions
 from .cells import column
+from .compare import environment_of
 from .contrasts import Ledger
 from .drops import matched
 from .figures import figure
@@ -152,7 +153,7 @@ def page(question: Question, view: View, out: Path) -> str:
     """The chapter's page for one scale, without the answer; its figure is saved in the folder `out`."""
     ledger, found = view.asked(question)
     gates = question.gates(ledger)
-    told = f"{progress(question, view)}\n\n"
+    told = f"{progress(question, view)}{of_two_trainings(question, ledger)}\n\n"
     if found[0]["estimate"] is None:  # a figure beside "not answered yet" would be taken for the answer
         return told + gate_table(gates, question.later)
     draw = partial(FIGURES[question.figure], question, view)
@@ -331,6 +332,21 @@ def progress(question: Question, view: View) -> str:
         f"{done} of {planned} runs are in the ledger; the design has {seeds} seeds{tested(question, view)}. "
         f"{shared} of the {planned} planned are also part of other studies."
     )
+
+
+def of_two_trainings(question: Question, ledger: Ledger) -> str:
+    """How many of its pairs of scores are of two models, because a training was repeated elsewhere for what
+    had been left unscored; "" for none.
+    """
+    pairs = question.pairs(ledger.scale) if question.pairs else ()
+    both = [[side.entry.row for side in sides] for pair in pairs for sides in matched(ledger, pair).values()]
+    apart = sum(environment_of(inside) != environment_of(outside) for inside, outside in both)
+    told = (
+        f" The sides of {count(apart)} of {count(len(both))} pairs of scores were made in two environments "
+        "(processor, packages), where one training may give two models: such scores then differ as those of "
+        "two seeds do."
+    )
+    return told if apart else ""
 
 
 def tested(question: Question, view: View) -> str:
