@@ -186,10 +186,9 @@ def test_the_adapters_study_shares_its_full_runs_with_the_main_study():
 
 
 def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_says_the_same(tmp_path, capsys):
-    rows = planted("adapters", lambda run: 6.0 * joint_by_adapters(run))
-    trained = [8 if "adapter" in row["method"] else 100 for row in rows]
     synthetic.enter(
-        row | {"dose": row["dose"] | {"trained": n}} for row, n in zip(rows, trained, strict=True)
+        row | {"dose": row["dose"] | {"trained": 8 if "adapter" in row["method"] else 100}}
+        for row in planted("adapters", lambda run: 6.0 * joint_by_adapters(run))
     )
     out = pages.build(tmp_path / "book") / "questions"
     answer, text = (out / "adapters_answer.md").read_text(), (out / "adapters.md").read_text()

@@ -15,7 +15,7 @@ from .stats import paired
 
 # of each layer: sentence retrieval, raw and language-centred, and how much language identity explains
 LAYER_MEASURES = ("tatoeba", "tatoeba_centred", "share")
-ACCURACY = [*LAYER_MEASURES[:2]]
+ACCURACY = list(LAYER_MEASURES[:2])
 
 
 def name(source: str, lang: str = PIVOT, model: str = "") -> str:
