@@ -1,4 +1,5 @@
 """The rooms of the package: layers, no circle, no torch where the book is made, and names where they belong.
+What it needs, written down once and exactly.
 The package as `pip install .` leaves it: whole, with what it needs, and at work in an empty folder without
 git.
 """
@@ -13,16 +14,17 @@ import sys
 import tomllib
 import zipfile
 from email import message_from_string
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
 from importlinter.cli import lint_imports
 from packaging.requirements import Requirement
 
-from test_environment import pins
 from xit_core.design.scales import SCALES
 from xit_core.design.tasks import TASKS
 from xit_core.machine.places import ROOT
+from xit_core.run import profiles
 
 PACKAGE = ROOT / "xit_core"
 # Rooms where tasks, kinds and scales may be named: declarations, the micro-world, chapters, and what is
@@ -33,11 +35,29 @@ EXCEPTIONS = (
     "metrics/submission.py metrics/protocols.py metrics/checklist.py data/checklist.py cli.py".split()
 )
 WORDS = {"text", "mt"}  # also words of other things
+LIGHT = ("machine", "design", "data", "micro", "metrics", "ledger", "report", "run")  # and cli
 
 
 def test_an_import_never_goes_up_and_never_in_a_circle_and_the_book_needs_no_torch(monkeypatch):
     monkeypatch.chdir(ROOT)
     assert lint_imports(config_filename="pyproject.toml", cache_dir=None) == 0
+
+
+def test_the_core_imports_no_torch():
+    code = f"""
+import sys
+class Forbidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "transformers", "accelerate"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Forbidden())
+import importlib, pathlib, xit_core.cli
+for room in {LIGHT!r}:
+    for file in pathlib.Path("xit_core", room).glob("*.py"):
+        importlib.import_module(f"xit_core.{{room}}.{{file.stem}}")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 def literals(file: Path) -> set[str]:
@@ -64,6 +84,68 @@ def test_general_code_names_no_task_kind_or_scale(file):
 
 def test_no_module_stands_outside_a_room_but_the_two_doors():
     assert {p.name for p in PACKAGE.glob("*.py")} == {"__init__.py", "cli.py", "phases.py"}
+
+
+# -- what is needed ------------------------------------------------------------------------------------------
+
+PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*")
+BROWSERS = ("pagecheck.py",)  # serves the book to a browser on this machine
+
+
+def name(requirement: str) -> str:
+    return re.sub(r"[-_.]+", "-", re.split(r"[\s\[;=<>!~(]", requirement)[0]).lower()
+
+
+def pins() -> list[str]:
+    lines = (ROOT / "environment.yml").read_text(encoding="utf-8").splitlines()
+    return [line.removeprefix("      - ") for line in lines if line.startswith("      - ")]
+
+
+def constraints() -> dict[str, str]:
+    lines = [x for x in (ROOT / "constraints.txt").read_text().splitlines() if x and not x.startswith("#")]
+    assert all(PIN.fullmatch(x) for x in lines), "one exact public version a line, no address, no local build"
+    return {name(x): x.split("==")[1] for x in lines}
+
+
+def test_every_package_of_the_list_has_an_exact_version_that_the_constraints_share():
+    listed = pins()
+    assert len(listed) > 10
+    for line in listed:
+        assert PIN.fullmatch(line), line
+        assert constraints()[name(line)] == line.split("==")[1]
+    assert "jupyter-book==1." in " ".join(listed)
+
+
+def test_the_constraints_pin_what_the_listed_packages_need():
+    pinned = constraints()
+    for line in pins():
+        plain = [r for r in requires(name(line)) or [] if ";" not in r]
+        assert [r for r in plain if name(r) not in pinned] == []
+
+
+def test_an_extra_is_the_same_in_both_places():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for extra in extras.keys() - {"test"}:
+        assert all(PIN.fullmatch(x) and x in (ROOT / "environment.yml").read_text() for x in extras[extra])
+    assert extras["slurm"] == [profiles.PIN]
+
+
+def test_no_machine_path_or_address_stands_in_the_build_files():
+    tools = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tools").iterdir()
+        if path.is_file() and path.name not in BROWSERS
+    ]
+    for file in (
+        "environment.yml",
+        "constraints.txt",
+        "pyproject.toml",
+        "Makefile",
+        "Snakefile",
+        ".ci/run",
+        *tools,
+    ):
+        assert not re.search(r"https?://|/home/|/root|/work/|/opt/", (ROOT / file).read_text()), file
 
 
 # -- installed -----------------------------------------------------------------------------------------------
@@ -119,16 +201,12 @@ def test_the_wheel_needs_ranges_that_hold_what_environment_yml_pins(wheel):
     (metadata,) = (name for name in archive.namelist() if name.endswith("METADATA"))
     told = message_from_string(archive.read(metadata).decode()).get_all("Requires-Dist")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    exact = dict(pin.split("==") for pin in pins(environment()))
+    exact = dict(pin.split("==") for pin in pins())
     needed = [Requirement(x) for x in project["dependencies"]]
     assert {str(Requirement(x)) for x in told if ";" not in x} == {str(x) for x in needed}
     assert all(x.specifier.contains(exact[x.name]) and len(x.specifier) == 2 for x in needed)  # a range
     tests = dict(pin.split("==") for pin in project["optional-dependencies"]["test"])
     assert exact == {x.name: exact[x.name] for x in needed} | tests
-
-
-def environment():
-    return (ROOT / "environment.yml").read_text(encoding="utf-8")
 
 
 def test_an_installed_package_works_in_an_empty_folder_without_git(wheel, tmp_path):

@@ -1,4 +1,6 @@
-"""Which commit a row names: that of the project's own tree, or none."""
+"""What a row says of its making: the commit, which is that of the project's own tree or none, and the
+environment of the process, which does not reach a number.
+"""
 
 import os
 import shutil
@@ -12,8 +14,9 @@ from xit_core import cli
 from xit_core.design import studies
 from xit_core.design.run import Run
 from xit_core.ledger import publish, results
-from xit_core.machine import provenance
-from xit_core.run import changed
+from xit_core.machine import environment, provenance
+from xit_core.machine.errors import Bad
+from xit_core.run import changed, launch
 
 
 @pytest.fixture
@@ -271,3 +274,123 @@ def test_what_is_published_is_neither_named_nor_deleted(history, finished):
     assert all(map(results.finished, finished))
     (history / "xit_core/model/train.py").unlink()
     assert not changed.modules_changed(finished)
+
+
+# -- the environment of a process ----------------------------------------------------------------------------
+
+DIRECT = """
+import sys
+from xit_core import cli
+from xit_core.design import studies
+from xit_core.design.run import Run
+studies.STUDIES["tiny"] = lambda scale: [Run("mnli"), Run("mnli > udpos")]
+sys.exit(cli.main(["study", "tiny", "--scale", "smoke", "--direct"]))
+"""
+SECRET = "hf_nobody_may_read_this"
+HOSTILE = {
+    "OMP_NUM_THREADS": "8", "MKL_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "4",
+    "ATEN_CPU_CAPABILITY": "default",
+    "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41", "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4",
+    "ACCELERATE_MIXED_PRECISION": "bf16", "PYTHONHASHSEED": "77", "LC_ALL": "tr_TR.ISO-8859-9", "LANG": "C",
+    "TZ": "Asia/Kolkata",
+    "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1", "HF_TOKEN": SECRET, "HUGGING_FACE_HUB_TOKEN": SECRET,
+}  # fmt: skip
+
+
+def made(place, **env):
+    """The rows of a tiny study, made in a process with this environment."""
+    told = {f"XIT_{name}": str(place / name) for name in ("RESULTS", "EXECUTED", "RUNS")}
+    plain = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in (*environment.THREADED, *environment.FIXED)
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", DIRECT], env=plain | told | env, capture_output=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    return place / "RESULTS"
+
+
+def test_nothing_in_the_environment_reaches_a_score(places, monkeypatch):
+    rows = []
+    for name, env in {"plain": {}, "hostile": HOSTILE}.items():
+        monkeypatch.setenv("XIT_RESULTS", str(made(places / name, **env)))
+        rows.append([results.read(Run(path)) for path in ("mnli", "mnli > udpos")])
+    for plain, hostile in zip(*rows, strict=True):
+        for key in ("scores", "items", "curve", "dose", "protocols"):
+            assert plain[key] == hostile[key], key
+        for key in ("environment", "device", "predictions_sha256"):
+            assert plain["provenance"][key] == hostile["provenance"][key], key
+    assert rows[0][0]["provenance"]["environment"]["threads"] == 1
+    written = [file for file in (places / "hostile").rglob("*") if file.is_file()]
+    assert len(written) > 5 and not [file for file in written if SECRET.encode() in file.read_bytes()]
+
+
+@pytest.fixture
+def restored(monkeypatch):
+    """The environment of the tests is as it was afterwards."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+
+
+def test_settings_that_change_numbers_are_taken_away_and_threads_are_set(restored):
+    os.environ |= HOSTILE | {"CUDA_VISIBLE_DEVICES": "3", "OPENBLAS_CORETYPE": "Haswell"}
+    environment.fix_environment()
+    assert {os.environ[name] for name in environment.THREADED} == {"1"} and os.environ[
+        "PYTHONHASHSEED"
+    ] == "0"
+    assert not {"ATEN_CPU_CAPABILITY", "MKL_CBWR", "ACCELERATE_GRADIENT_ACCUMULATION_STEPS"} & {*os.environ}
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+    # some processors need it: it is recorded
+    assert environment.numeric() == {
+        name: value for name, value in os.environ.items() if name in environment.NEEDED
+    }
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5", "999999", "²"])
+def test_a_number_of_threads_that_cannot_be_is_refused(restored, threads):
+    os.environ["XIT_THREADS"] = threads
+    with pytest.raises(Bad, match=f"XIT_THREADS={threads}; allowed: 1 to"):
+        environment.fix_environment()
+
+
+def row(**made):
+    return {"provenance": {"device": "x86_64 CPU, 1 thread", "packages": {"torch": "2.13.0"}} | made}
+
+
+def test_rows_of_several_environments_are_told_apart():
+    avx = {"instructions": "AVX512", "variables": {}}
+    assert environment.environments_differ([]) == environment.environments_differ([row(), row()]) == ""
+    told = environment.environments_differ(
+        [row(environment=avx), row(environment=avx), row(environment=avx | {"instructions": "AVX2"})]
+    )
+    assert (
+        told.startswith("rows of 2 environments")
+        and "AVX512 torch 2.13.0 (2 rows)" in told
+        and "AVX2" in told
+    )
+    other = row(environment=avx | {"variables": {"OPENBLAS_CORETYPE": "Haswell"}})
+    assert "OPENBLAS_CORETYPE=Haswell" in environment.environments_differ([row(environment=avx), other])
+
+
+def test_instructions_are_held_to_what_is_named_and_what_the_processor_has(monkeypatch, tmp_path):
+    listed = tmp_path / "cpuinfo"
+    monkeypatch.setattr(environment, "CPU_LIST", listed)
+    monkeypatch.delenv("XIT_INSTRUCTIONS", raising=False)
+    assert environment.instructions() == {} == environment.instructions("avx2")  # no list: nothing is risked
+    listed.write_text("model name : Made up 9\nflags\t\t: fpu sse4_1 avx avx2 avx512f\n")
+    assert environment.processor() == "Made up 9" and environment.usable() == ["all", "avx2", "sse4"]
+    assert environment.instructions("avx2")["ATEN_CPU_CAPABILITY"] == "avx2"
+    monkeypatch.setenv("XIT_INSTRUCTIONS", "all")
+    assert environment.instructions("avx2") == {}
+    listed.write_text("flags\t\t: fpu sse4_1 avx\n")
+    monkeypatch.setenv("XIT_INSTRUCTIONS", "avx2")
+    with pytest.raises(Bad, match="XIT_INSTRUCTIONS=avx2; allowed on this processor: all, sse4"):
+        environment.instructions()
+
+
+def test_a_generated_scale_computes_with_avx2_and_its_row_says_so(places):
+    if not environment.has_instructions("avx2"):
+        pytest.skip("a processor without AVX2")
+    launch.execute("pretrained", scale="smoke")
+    assert results.read(Run("pretrained"))["provenance"]["environment"]["instructions"] == "AVX2"
