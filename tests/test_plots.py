@@ -89,6 +89,13 @@ def test_the_heat_map_says_intervals_and_seeds(monkeypatch):
     )
 
 
+def test_the_heat_map_has_the_joint_trainings_that_claims_are_judged_on():
+    joint = "+".join(frames.INTERMEDIATES)
+    for run in (Run("xnli"), Run(f"{joint} > xnli"), Run(f"{joint} > xnli", steps="single")):
+        results.write(row(run))
+    assert [*heat.by_seed(results.frame("smoke")).index] == [("multi-task", 1), ("multi-task, equal steps", 1)]
+
+
 def test_an_empty_ledger_has_no_heat_map():
     assert heat.table(results.frame("smoke")) == heat.in_words(results.frame("smoke")) == ""
 
@@ -126,8 +133,10 @@ def test_names_of_sources_are_those_of_readers():
         "mnli (translated)",
     ]
     assert frames.name("", model="random") == "random weights"
-    assert frames.order(["mlm", "mnli (translated)", "baseline", "squad1", "multi-task"]) == [
-        "baseline", "squad1", "multi-task", "mlm", "mnli (translated)"
+    equal = frames.name(joint, steps="single")
+    assert equal == "multi-task, equal steps"
+    assert frames.order(["mlm", "mnli (translated)", "baseline", "squad1", equal, "multi-task"]) == [
+        "baseline", "squad1", "multi-task", equal, "mlm", "mnli (translated)"
     ]  # fmt: skip
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 
 from ..design.methods import FULL
-from ..design.run import SUM
+from ..design.run import PER_ROW, SUM
 from ..design.scales import PIVOT
 from ..design.studies import LEAST_SEEDS
 from ..design.tasks import INTERMEDIATES, TASKS
 from ..ledger import results
+from .contrasts import EQUAL_STEPS, at
 from .stats import paired
 
 # of each layer: sentence retrieval, raw and language-centred, and how much language identity explains
@@ -18,9 +19,9 @@ LAYER_MEASURES = ("tatoeba", "tatoeba_centred", "share")
 ACCURACY = list(LAYER_MEASURES[:2])
 
 
-def name(source: str, lang: str = PIVOT, model: str = "") -> str:
-    """The readers' name of a source: "baseline", "multi-task", "squad1+mlm", "mnli (translated)", "random
-    weights".
+def name(source: str, lang: str = PIVOT, model: str = "", steps: str = SUM) -> str:
+    """The readers' name of a source: "baseline", "multi-task", "multi-task, equal steps", "squad1+mlm",
+    "mnli (translated)", "random weights".
     """
     label = source.replace("pretrained", "") or "baseline"
     label = "multi-task" if source.count("+") == len(INTERMEDIATES) - 1 else label
@@ -29,7 +30,7 @@ def name(source: str, lang: str = PIVOT, model: str = "") -> str:
         if model and label == "baseline"
         else label
     )
-    return f"{label} (translated)" if lang != PIVOT else label
+    return at(f"{label} (translated)" if lang != PIVOT else label, steps)
 
 
 def order(names: list[str]) -> list[str]:
@@ -44,14 +45,17 @@ def order(names: list[str]) -> list[str]:
     )
     mixed = ["mlm", *(f"{task}+mlm" for task in INTERMEDIATES)]
     ranks = ["random weights", "baseline", "before", *INTERMEDIATES, *english, "multi-task", *mixed, *others]
-    return sorted(
-        set(names), key=lambda n: (ranks.index(n) if n in ranks else len(ranks) + ("translated" in n), n)
-    )
+
+    def rank(label: str) -> tuple[int, str]:
+        known = label.removesuffix(EQUAL_STEPS)
+        return ranks.index(known) if known in ranks else len(ranks) + ("translated" in label), label
+
+    return sorted(set(names), key=rank)
 
 
 def source_names(frame: pd.DataFrame) -> pd.Series:
     """The readers' name of the source of each row of a frame."""
-    sources = zip(frame.source, frame.data_lang, frame.model, strict=True)
+    sources = zip(frame.source, frame.data_lang, frame.model, frame.steps, strict=True)
     return pd.Series([name(*source) for source in sources], frame.index, dtype=object)
 
 
@@ -60,11 +64,16 @@ def interval(values: pd.Series) -> float:
     return paired(values, []).half() if len(values) > 1 else np.nan
 
 
-def main_runs(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the main study: targets only, full fine-tuning, all intermediate data and steps that the
-    scale allows.
+def claimed_runs(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the main study that claims are about: targets only, full fine-tuning, all intermediate data
+    that the scale allows, joint trainings at equal steps and at the full dose.
     """
-    return frame[(frame.phase == 3) & (frame.method == FULL) & (frame["size"] == 0) & (frame.steps == SUM)]
+    return frame[(frame.phase == 3) & (frame.method == FULL) & (frame["size"] == 0) & (frame.steps != PER_ROW)]
+
+
+def main_runs(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the main study, of joint trainings those at the full dose."""
+    return claimed_runs(frame)[lambda kept: kept.steps == SUM]
 
 
 def gains_by_seed(scores: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
