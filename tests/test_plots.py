@@ -93,7 +93,10 @@ def test_the_heat_map_has_the_joint_trainings_that_claims_are_judged_on():
     joint = "+".join(frames.INTERMEDIATES)
     for run in (Run("xnli"), Run(f"{joint} > xnli"), Run(f"{joint} > xnli", steps="single")):
         results.write(row(run))
-    assert [*heat.by_seed(results.frame("smoke")).index] == [("multi-task", 1), ("multi-task, equal steps", 1)]
+    assert [*heat.by_seed(results.frame("smoke")).index] == [
+        ("multi-task", 1),
+        ("multi-task, equal steps", 1),
+    ]
 
 
 def test_an_empty_ledger_has_no_heat_map():

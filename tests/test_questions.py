@@ -98,7 +98,7 @@ def test_its_page_is_written_for_every_scale_with_rows(question, tmp_path):
     for run in studies.runs("made_up", MICRO):
         results.write(synthetic.row(run))
     text = (pages.build(tmp_path / "book") / "questions/made_up.md").read_text()
-    assert "## Scale `micro`" in text and "9 of 9 runs are in the ledger" in text
+    assert "## Scale `micro`" in text and "All 9 runs are in the ledger" in text
 
 
 def test_every_question_has_its_chapter_in_the_book():
@@ -367,7 +367,7 @@ def test_a_contrast_that_sees_less_than_a_point_has_two_digits():
 def told_view(question, found, finished, ledger=None):
     view = View("micro")
     view._asked[question.id] = ledger, found
-    view._progress[question.id] = questions.Progress(9 if finished else 8, 9, 3)
+    view._progress[question.id] = questions.Progress(9 if finished else 8, 9, 5, 5, 3)
     return view
 
 
@@ -598,7 +598,17 @@ def test_tasks_that_are_not_learned_after_a_start_are_named():
 def test_runs_that_other_studies_have_too_are_counted():
     main = {run.id for run in studies.runs("main", MICRO)}
     own = {run.id for run in studies.runs("adapters", MICRO)}
-    assert len(own & main) < questions.shared_runs(questions.QUESTIONS["adapters"], MICRO) < len(own)
+    question = questions.QUESTIONS["adapters"]
+    shared = questions.shared_runs(question, MICRO)
+    assert own & main < shared < own
+    common = [{"id": name} for name in shared]
+    found = questions.progress(question, MICRO, common)
+    assert found[:4] == (len(shared), len(own), 0, len(own) - len(shared))
+    view = View("micro")
+    view._progress[question.id] = found
+    assert question_pages.missing(question, view) == f"not begun: 0 of {len(own - shared):,} runs of its own"
+    view._progress[question.id] = questions.progress(question, MICRO, [*common, {"id": min(own - shared)}])
+    assert question_pages.missing(question, view).startswith("not finished: 1 of ")
 
 
 # -- what is lost between a target and its twin --------------------------------------------------------------

@@ -68,7 +68,9 @@ def claimed_runs(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of the main study that claims are about: targets only, full fine-tuning, all intermediate data
     that the scale allows, joint trainings at equal steps and at the full dose.
     """
-    return frame[(frame.phase == 3) & (frame.method == FULL) & (frame["size"] == 0) & (frame.steps != PER_ROW)]
+    return frame[
+        (frame.phase == 3) & (frame.method == FULL) & (frame["size"] == 0) & (frame.steps != PER_ROW)
+    ]
 
 
 def main_runs(frame: pd.DataFrame) -> pd.DataFrame:

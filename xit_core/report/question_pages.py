@@ -117,8 +117,11 @@ def measured(names: tuple[str, ...], found: list[dict]) -> list[dict]:
 
 def missing(question: Question, view: View) -> str:
     """What stands in place of an answer that has no estimate."""
-    done, planned, _ = view.progress(question)
-    return f"{UNFINISHED}: {done:,} of {planned:,} runs" if done else "not run"
+    found = view.progress(question)
+    if not found.done:
+        return "not run"
+    word = UNFINISHED if found.own_done else "not begun"
+    return f"{word}: {found.own_done:,} of {found.own:,} runs of its own"
 
 
 def failing(row: dict, before: str = "") -> str:
@@ -315,7 +318,7 @@ def digits(row: dict) -> int:
 
 def is_finished(question: Question, view: View) -> bool:
     """Whether every run of a design is finished."""
-    done, planned, _ = view.progress(question)
+    done, planned, *_ = view.progress(question)
     return done == planned
 
 
@@ -325,13 +328,16 @@ def side(row: dict) -> str:
 
 
 def progress(question: Question, view: View) -> str:
-    """How many of the planned runs are finished, with how many seeds, and how many are shared."""
-    done, planned, seeds = map(count, view.progress(question))
-    shared = count(questions.shared_runs(question, view.declared))
-    return (
-        f"{done} of {planned} runs are in the ledger; the design has {seeds} seeds{tested(question, view)}. "
-        f"{shared} of the {planned} planned are also part of other studies."
-    )
+    """How many of the planned runs are finished, of its own and of those that it shares; how many seeds."""
+    found = view.progress(question)
+    done, planned, own_done, own, seeds = map(count, found)
+    others = f"{count(found.done - found.own_done)} of the {count(found.planned - found.own)}"
+    if is_finished(question, view):
+        told = f"All {planned} runs are in the ledger, {own} of which only this question has"
+    else:
+        told = f"{done} of {planned} runs are in the ledger: {own_done} of the {own} that only this question "
+        told += f"has and {others} that other studies have, too"
+    return f"{told}; the design has {seeds} seeds{tested(question, view)}."
 
 
 def of_two_trainings(question: Question, ledger: Ledger) -> str:

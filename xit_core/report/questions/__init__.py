@@ -247,7 +247,7 @@ def told(question: Question, scale: Scale, stored: list[dict]) -> list[dict]:
     every run is there each verdict is UNFINISHED, and the note says what it is so far.
     """
     ledger = ledger_of(question, scale, stored)
-    done, planned, _ = progress(question, scale, stored)
+    done, planned, *_ = progress(question, scale, stored)
     about = {"question": question.id, "number": question.number, "scale": scale.name}
     rows = [about | row | {"runs": [done, planned]} for row in answers_from(question, ledger)]
     for row in rows:
@@ -262,18 +262,23 @@ def told(question: Question, scale: Scale, stored: list[dict]) -> list[dict]:
 
 
 class Progress(NamedTuple):
-    """How many of the runs of a design are finished, and how many there are, with how many seeds."""
+    """How many of the runs of a design are finished, and how many there are; of its own, which no other study
+    has, too; and with how many seeds.
+    """
 
     done: int
     planned: int
+    own_done: int
+    own: int
     seeds: int
 
 
 def progress(question: Question, scale: Scale, stored: list[dict]) -> Progress:
     """How far a design is at a scale. `stored`: the scale's ledger."""
-    planned, have = studies.runs(question.id, scale), {row["id"] for row in stored}
-    seeds = {run.seed for run in planned if run.phase > 1}
-    return Progress(sum(run.id in have for run in planned), len(planned), len(seeds))
+    runs, have = studies.runs(question.id, scale), {row["id"] for row in stored}
+    planned, seeds = {run.id for run in runs}, {run.seed for run in runs if run.phase > 1}
+    own = planned - shared_runs(question, scale)
+    return Progress(len(planned & have), len(planned), len(own & have), len(own), len(seeds))
 
 
 class OnOne(NamedTuple):
@@ -317,15 +322,15 @@ def without_task(question: Question, ledger: Ledger, target: str, outside: str) 
     return tuple(sum(x) / len(x) if x else None for x in scores)
 
 
-def shared_runs(question: Question, scale: Scale) -> int:
-    """How many runs of a question's design another study at the scale has, too."""
+def shared_runs(question: Question, scale: Scale) -> set[str]:
+    """The ids of the runs of a question's design that another study at the scale has, too."""
     others = (
         name
         for name in STUDIES
         if name != question.id and (name not in QUESTIONS or scale.name in QUESTIONS[name].scales)
     )
-    own = {run.id for run in studies.runs(question.id, scale)}
-    return len(own & {run.id for name in others for run in studies.runs(name, scale)})
+    planned = {run.id for run in studies.runs(question.id, scale)}
+    return planned & {run.id for name in others for run in studies.runs(name, scale)}
 
 
 def answer(ledger: Ledger, name: str, contrast: Contrast, margin: float) -> dict:
