@@ -233,6 +233,12 @@ def test_without_a_gpu_the_study_is_arithmetic_and_says_so():
     assert sum(parts) == pytest.approx(total["baseline_value"])
 
 
+def test_data_sets_that_are_joined_cost_what_they_have_and_unknown_ones_are_named():
+    tokens, paper = estimate.trainings(), SCALES["paper"]
+    assert tokens["anli"] == TASKS["anli"].epochs * paper.cap * paper.max_len  # of 1.1 million examples
+    assert "\n\nNot counted: the steps of `ccg` and `mlm`," in performance.next_runs()
+
+
 def test_the_study_costs_what_the_measured_rates_say():
     def keep(device, scale, rate):
         rows = [

@@ -4,7 +4,7 @@ import math
 import statistics
 from dataclasses import dataclass, field
 
-from ..data.inventory import rows_of
+from ..data.inventory import expected_examples, rows_of
 from ..design import studies
 from ..design.run import Run, joint_steps
 from ..design.scales import Scale, scale_of, usual
@@ -176,7 +176,7 @@ def train_tokens(run: Run, counted: set) -> int:
 def tokens_by_task(run: Run) -> dict[Task, int]:
     """Upper bound on the tokens of each task that the run's last training reads."""
     cap = run.scale.rows if run.target else run.size or run.scale.stage_rows
-    known = {task: rows_of(task, task.train) or cap for task in run.trained_on}
+    known = {task: expected_examples(task) or cap for task in run.trained_on}
     alone = run.alone({task: min(rows, cap or rows) for task, rows in known.items()})
     part = joint_steps(alone, run.steps) / max(1, sum(alone.values()))
     of_step = {task: run.batch * run.scale.longest(task.kind) for task in alone}

@@ -74,13 +74,17 @@ def paper_hours() -> str:
 
 
 def next_runs() -> str:
-    """What each group of claims would cost at the scale of the paper: its runs, and their GPU-hours."""
+    """What each group of claims would cost at the scale of the paper: its runs, and their GPU-hours. It says
+    which tasks are not counted, because no source states their rows.
+    """
     lines = [
         [group, len(runs), *(number(hours) for hours in estimate.hours(runs))]
         for group, runs in groups().items()
     ]
     head = ["claims", "runs", "GPU-hours at measured rates", "at the arithmetic roof, not measured"]
-    return markdown_table(head, lines)
+    unknown = " and ".join(f"`{name}`" for name, tokens in sorted(estimate.trainings().items()) if not tokens)
+    left = f"Not counted: the steps of {unknown}, of which no source states the rows.\n" if unknown else ""
+    return markdown_table(head, lines) + left
 
 
 FIRST, THEN, LAST = "1 to 3", "4 to 8", "9 and 10, and the full dose of 4"
