@@ -5,11 +5,12 @@ import shutil
 import struct
 import unicodedata
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     AutoModel,
@@ -218,6 +219,57 @@ def test_wrong_encoders_are_one_line(model, said, places, capsys):
     assert out == "" and err.count("\n") == 1 and said in err
 
 
+@pytest.fixture
+def copied(folder, tmp_path):
+    """copied(change) is a copy of the checkpoint with the weights that `change` makes of its own."""
+
+    def make(change):
+        place = Path(shutil.copytree(folder, tmp_path / "copy", dirs_exist_ok=True))
+        weights = load_file(folder / "model.safetensors")
+        save_file(change(weights), place / "model.safetensors", {"format": "pt"})
+        weights_hash.cache_clear()
+        return place
+
+    return make
+
+
+def test_weights_of_half_precision_are_read_in_float32(copied, places):
+    net = origins.start(own.scale_from(SMOKE, str(copied(lambda w: {k: v.bfloat16() for k, v in w.items()}))))
+    assert {x.dtype for x in net.parameters()} == {torch.float32}
+    with torch.inference_mode():
+        states = list(net.states(packed.pack(features(net), torch.device("cpu"))))
+    assert states[-1].dtype == torch.float32
+
+
+def last_matrix(weights):
+    return max(
+        name for name, x in weights.items() if "layers.1." in name or "layer.1." in name if x.dim() > 1
+    )
+
+
+def test_an_encoder_that_is_not_whole_is_one_line_before_any_run(copied, places):
+    def without(weights):
+        return {k: v for k, v in weights.items() if k != last_matrix(weights)}
+
+    def misshapen(weights):
+        return weights | {last_matrix(weights): weights[last_matrix(weights)][:-1].clone()}
+
+    def infinite(weights):
+        return weights | {last_matrix(weights): weights[last_matrix(weights)] / 0}
+
+    for change, said in ((without, "1 of its weights are missing"), (misshapen, "has the shape"),
+                         (infinite, "not finite")):  # fmt: skip
+        with pytest.raises(Bad, match=said) as bad:
+            own.scale_from(SMOKE, str(copied(change)))
+        assert "\n" not in str(bad.value)
+    place = copied(dict)
+    for file in place.glob("token*"):
+        file.unlink()
+    with pytest.raises(Bad, match="no tokenizer there|damaged .*; it must hold .* a tokenizer"):
+        own.scale_from(SMOKE, str(place))
+    assert not scales.known_own()
+
+
 def test_an_encoder_that_is_too_short_or_unknown_is_one_line(folder, places, tmp_path):
     told = json.loads((folder / "config.json").read_text())
     changes = {
@@ -254,7 +306,11 @@ def test_a_folder_that_was_moved_is_named_anew(folder, places, tmp_path):
 
 def test_a_damaged_list_of_encoders_is_one_line(places):
     scales.own_file().parent.mkdir(parents=True, exist_ok=True)
-    for content, said in (("{", "encoders.json"), (json.dumps(NAMELESS), "no known scale; take it out")):
+    newer = {"smoke-x-1": {"scale": "smoke", "encoder": asdict(SMOKE.encoder) | {"colour": "red"}}}
+    for content, said in (
+        ("{", "encoders.json"), (json.dumps(NAMELESS), "no known scale; take it out"),
+        (json.dumps(newer), "has 'colour', which this version does not know"),
+    ):  # fmt: skip
         scales.own_file().write_text(content)
         with pytest.raises(Bad, match=said):
             scales.scale_of("no-such-scale")

@@ -211,7 +211,7 @@ def read_foreign(file: Path, read: Callable[[Path], Any], advice: str, what: str
     except PermissionError as error:
         raise Bad(f"{file}: cannot be read ({error.strerror}); make it readable") from None
     except Exception as error:  # libraries raise a dozen types for a damaged file
-        reason = f"{type(error).__name__}: {error}".split("\n")[0][:100]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise Bad(f"{file}: {what} ({reason}); {advice}") from None
 
 

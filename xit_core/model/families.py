@@ -18,7 +18,12 @@ def from_zero(config: PreTrainedConfig) -> int:
 
 
 def after_padding(config: PreTrainedConfig) -> int:
-    """The position of the first token in RoBERTa, where positions start after that of padding."""
+    """The position of the first token in RoBERTa, where positions start after that of padding.
+
+    Raises: Bad for a configuration that does not say which that is.
+    """
+    if config.pad_token_id is None:
+        raise Bad(f"an encoder of type {config.model_type!r} whose config.json has no pad_token_id; add it")
     return config.pad_token_id + 1
 
 

@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging
 
 from ..data.local import file_hash
 from ..design.encoders import FOLDER, HUB, QUANTISED, RANDOM, SHIPPED, Encoder, weights_hash
@@ -47,8 +48,13 @@ def tokenizer(s: Scale) -> Tokenizer:
 
 
 def folder_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of a folder in transformers' layout, which makes one from older files too."""
-    found = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+    """The tokenizer of a folder in transformers' layout, which makes one from older files too.
+
+    Raises: Bad where there is none, of which transformers makes one with special tokens alone.
+    """
+    found = AutoTokenizer.from_pretrained(folder, trust_remote_code=False).backend_tokenizer
+    if len(found.get_vocab()) <= len(found.get_added_tokens_decoder()):
+        raise Bad(f"{folder}: no tokenizer there; {OWN}")
     found.no_padding()
     found.no_truncation()
     return found
@@ -125,13 +131,38 @@ def from_own_folder(s: Scale, seed: int = 1) -> Model:
 def read_transformers(place: Path | str, **pinned: str) -> tuple[PreTrainedModel, dict[str, Tensor] | None]:
     """The weights of an encoder in transformers' layout, and its masked-LM head's where it is like XLM-R's.
 
-    Raises: Bad for a family that is not known. Shapes: dense (H, H), norm (H,), bias (V,).
+    They are in float32, however they are stored.
+
+    Raises: Bad for a family that is not known, and for weights that are not those of a whole encoder.
+    Shapes: dense (H, H), norm (H,), bias (V,).
     """
-    pinned |= {"use_safetensors": True, "output_loading_info": True}
-    family(AutoConfig.from_pretrained(place, **{k: v for k, v in pinned.items() if k == "revision"}))
-    model, told = AutoModelForMaskedLM.from_pretrained(place, **pinned)
+    logging.set_verbosity_error()  # it lists over dozens of lines what `refuse_partial` says in one
+    logging.disable_progress_bar()
+    family(AutoConfig.from_pretrained(place, trust_remote_code=False, **pinned))
+    model, told = AutoModelForMaskedLM.from_pretrained(
+        place, dtype=torch.float32, use_safetensors=True, output_loading_info=True,
+        ignore_mismatched_sizes=True, **pinned,
+    )  # fmt: skip
+    refuse_partial(place, model, told)
     made_up = any(name.startswith("lm_head.") for name in told["missing_keys"])
     return model.base_model, None if made_up else lm_head(model.state_dict())
+
+
+def refuse_partial(place: Path | str, model: PreTrainedModel, told: dict) -> None:
+    """Check that weights are those of a whole encoder: transformers draws at random what they lack.
+
+    `told`: what it says of the loading. Raises: Bad for the first that is missing, misshapen or not finite.
+    """
+    start = f"{model.base_model_prefix}."
+    lacking = sorted(name for name in told["missing_keys"] if name.startswith(start))
+    if lacking:
+        raise Bad(f"{place}: {len(lacking)} of its weights are missing, such as {lacking[0]}; {OWN}")
+    for name, stored, wanted in sorted(told["mismatched_keys"]):
+        shapes = f"the shape {tuple(stored)}, by its config.json it has {tuple(wanted)}"
+        raise Bad(f"{place}: {name} has {shapes}; {OWN}")
+    for name, weights in model.base_model.named_parameters():
+        if not weights.isfinite().all():
+            raise Bad(f"{place}: {name} holds numbers that are not finite; {OWN}")
 
 
 def fetched(encoder: Encoder) -> tuple[PreTrainedModel, dict[str, Tensor] | None]:

@@ -1,6 +1,7 @@
 """An encoder of the user's own: what it is, and the scale that runs the study from it."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 from transformers import AutoConfig, PreTrainedConfig
@@ -13,6 +14,7 @@ from . import origins
 from .families import family, positions
 
 COMMIT = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+configuration = partial(AutoConfig.from_pretrained, trust_remote_code=False)
 
 
 def scale_from(s: Scale, model: str) -> Scale:
@@ -34,6 +36,8 @@ def scale_from(s: Scale, model: str) -> Scale:
     if pinned:
         return own_scale(s, Encoder(pinned[1], HUB, pinned[2], *shape))
     folder = Path(model).resolve()
+    for read in (origins.folder_tokenizer, origins.read_transformers):  # before any run begins
+        files.read_foreign(folder, read, origins.OWN)
     return own_scale(s, Encoder(folder.name, FOLDER, weights_hash(folder), *shape, place=str(folder)))
 
 
@@ -42,10 +46,9 @@ def folder_config(folder: Path) -> PreTrainedConfig:
 
     Raises: Bad for a folder without an encoder, or a damaged one.
     """
-    config = files.read_foreign(folder, AutoConfig.from_pretrained, origins.OWN)
-    if not weights_hash(folder):
-        raise Bad(f"{folder}: no weights there; {origins.OWN}")
-    return config
+    if not (folder / "config.json").is_file() or not weights_hash(folder):
+        raise Bad(f"{folder}: no encoder there; {origins.OWN}")
+    return files.read_foreign(folder, configuration, origins.OWN)
 
 
 def hub_config(name: str, commit: str) -> PreTrainedConfig:
@@ -54,7 +57,7 @@ def hub_config(name: str, commit: str) -> PreTrainedConfig:
     Raises: Bad when the hub does not give it.
     """
     try:
-        return AutoConfig.from_pretrained(name, revision=commit)
+        return configuration(name, revision=commit)
     except OSError as error:
         reason = str(error).splitlines()[0][:120]
         raise Bad(f"--model {name}@{commit[:8]}: the hub gave no configuration ({reason}); connect") from None
