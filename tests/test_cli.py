@@ -19,8 +19,8 @@ from xit_core.design.scales import SCALES, own_scale
 from xit_core.design.tasks import INTERMEDIATES, REAL_TASKS, TASKS
 from xit_core.design.worlds import MICRO
 from xit_core.ledger import results
-from xit_core.machine.errors import Bad
-from xit_core.machine.places import published_dir, reading
+from xit_core.machine.errors import Bad, Failed
+from xit_core.machine.places import ROOT, published_dir, reading
 from xit_core.model import checkpoints, origins
 from xit_core.report import cost
 from xit_core.run import launch, workflow
@@ -93,6 +93,39 @@ def test_an_encoder_of_one_s_own_is_planned_at_the_pace_of_the_usual_one(capsys)
     assert plan["hours"] == pytest.approx(2 * known["hours"])
     assert plan["paced"] == "the machine of the published rows with micro, in proportion to the FLOP"
     assert later == f"the machine of the published rows and {plan['paced']}"
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("tasks --json > /dev/full", 2, "xit: [Errno 28] No space left on device"),
+        ("--help > /dev/full", 2, "xit: [Errno 28] No space left on device"),
+        ("tasks --json | true", 0, ""),
+        ("tasks --json 2>&- | head -c 1", 0, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line(command, status, said, places):
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    words = f"set -o pipefail; {sys.executable} -m xit_core.cli {command}"
+    done = subprocess.run(["bash", "-c", words], env=env, capture_output=True, text=True, cwd=ROOT)
+    assert (
+        done.returncode == status and done.stderr.startswith(said) and done.stderr.count("\n") == bool(said)
+    )
+
+
+def test_without_a_place_for_notes_json_stays_json(places):
+    results.write(synthetic.row(Run("xnli", "smoke")))
+    results.row_file(Run("xnli", "smoke")).write_text("{")
+    words = f"{sys.executable} -m xit_core.cli claims --scale smoke --json 2>&-"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and json.loads(done.stdout)
+
+
+def test_an_encoder_of_one_s_own_does_not_go_with_the_random_weights_of_another():
+    with pytest.raises(
+        Bad, match="small-mlm is read beside small, of another encoder; --model goes with small$"
+    ):
+        own_scale(SCALES["small-mlm"], Encoder("mine", FOLDER, "1a2b3c4d", 2, 64))
 
 
 def test_a_question_is_planned_at_the_pace_of_the_main_study_where_it_has_none(capsys):
@@ -356,7 +389,7 @@ def test_a_study_that_a_mistake_stops_says_the_mistake(places):
     (places / "bad.log").write_text("xit: no such thing; do this\n")
     (places / "broken.log").write_text("xit failed: 1 / 0\n")
     (places / "noted.log").write_text("xit: no such thing; do this\nnote: 2 files are not read\n")
-    for name, error in (("bad", Bad), ("broken", launch.Failed), ("noted", Bad)):
+    for name, error in (("bad", Bad), ("broken", Failed), ("noted", Bad)):
         pending = [SimpleNamespace(id=name, done=False, runs=())]
         with pytest.raises(error, match="^(1 / 0|no such thing; do this); 1 of 1"):
             workflow.report(pending, places, Clock())

@@ -192,6 +192,7 @@ def test_wrong_ledgers_are_one_line(pair, places, capsys, monkeypatch):
         ((first, second, "--scale", "small"), "scale 'small' is not in both"),
         ((first, second, "--scale", "huge"), "no scale 'huge'"),
         ((first, second, "--label", "x"), "give both, or neither"),
+        ((first, second, "--record", "--label", "a/ü"), "--label a/ü; allowed: letters and digits"),
         ((first,), "required: LEDGER"),
     ):
         assert said in refused(capsys, *words)

@@ -23,7 +23,7 @@ from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.ledger import merge, results
 from xit_core.machine import files, locks
-from xit_core.machine.errors import Bad
+from xit_core.machine.errors import Bad, Failed
 from xit_core.model import checkpoints, origins, train
 from xit_core.model.features import Encoded
 from xit_core.run import launch, leash, workflow
@@ -181,9 +181,7 @@ def test_a_kernel_that_hangs_is_ended_at_the_time_limit_and_the_line_says_so(
     notebook(
         f"import os, signal\nopen({str(places / 'pid')!r}, 'w').write(str(os.getpid()))\n{halt}\n{SLEEP}"
     )
-    with pytest.raises(
-        launch.Failed, match="a cell took too long: XIT_LIMIT allows 2 seconds; run again"
-    ) as got:
+    with pytest.raises(Failed, match="a cell took too long: XIT_LIMIT allows 2 seconds; run again") as got:
         launch.execute("xnli")
     assert "\n" not in str(got.value) and not launch.job("xnli").done
     assert until(lambda: not alive(int((places / "pid").read_text())))
@@ -203,9 +201,7 @@ def test_a_time_limit_that_is_none_is_refused_before_the_work(notebook, monkeypa
 )
 def test_a_run_without_enough_memory_says_what_to_do(notebook, code):
     notebook(code)
-    with pytest.raises(
-        launch.Failed, match="OutOfMemoryError: .*free memory or run fewer|MemoryError: .*fewer"
-    ):
+    with pytest.raises(Failed, match="OutOfMemoryError: .*free memory or run fewer|MemoryError: .*fewer"):
         launch.execute("xnli")
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from xit_core.machine.errors import Bad
+from xit_core.machine.errors import Bad, Failed
 from xit_core.run import asked, kernel, launch, warm
-from xit_core.run.launch import Failed
 
 TOLD = "import sys, os, json, pathlib\nprint(json.dumps([sys.executable, os.environ['IPYTHONDIR']]))\n"
 

@@ -17,10 +17,10 @@ import pytest
 from xit_core.design.run import DEFAULTS, Run
 from xit_core.design.scales import SCALES, own_scale
 from xit_core.ledger import predictions, results
-from xit_core.machine.errors import Bad
+from xit_core.machine.errors import Bad, Failed
 from xit_core.machine.places import ROOT
 from xit_core.run import launch
-from xit_core.run.launch import Failed, Job
+from xit_core.run.launch import Job
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 ROW = """

@@ -356,6 +356,29 @@ def test_rows_that_are_not_published_are_counted_and_said(capsys, monkeypatch):
     assert cli.main(["results", "publish"]) == 0 and "of no run of" not in capsys.readouterr().err
 
 
+def test_a_study_is_published_where_its_tasks_are_though_other_scales_have_rows():
+    enter(ONE, Run("xnli", "micro"))
+    assert cli.main(["results", "publish", "--study", "multimodal"]) == 0
+    found = [name for name in ("smoke", "micro") if volumes.volume_file("multimodal", name).is_file()]
+    assert found == ["micro"]
+    assert cli.main(["results", "publish", "--study", "other"]) == 2  # both rows are of a study
+
+
+def test_of_published_rows_only_those_that_are_needed_are_decoded(monkeypatch):
+    enter(ONE, TWO)
+    published()
+    enter(STAGE)
+    decoded = []
+    row_of = volumes.Volume.row
+    monkeypatch.setattr(volumes.Volume, "row", lambda self, name: decoded.append(name) or row_of(self, name))
+    assert {r["id"] for r in results.rows("smoke", {ONE.id})} == {ONE.id, STAGE.id} and decoded == [ONE.id]
+    assert [r["id"] for r in results.rows("smoke", ())] == [STAGE.id]
+    file = volumes.volume_file("main", "smoke")
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(Bad, match="damaged"):
+        results.rows("smoke", ())
+
+
 def test_published_rows_of_a_recipe_that_has_changed_are_left_out_and_said(capsys, monkeypatch):
     enter(ONE, TWO)
     published()

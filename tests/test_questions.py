@@ -208,6 +208,14 @@ def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_sa
     assert front.startswith("Each interval stands alone. ‡: added after")
 
 
+def test_a_scale_without_questions_and_a_damaged_row_are_told(capsys):
+    assert cli.main(["questions", "--scale", "paper"]) == 2
+    assert "no question is asked at paper; name one of micro, small" in capsys.readouterr().err
+    results.write(synthetic.row(Run("xnli", "small")))
+    results.row_file(Run("xnli", "small")).write_text("{")
+    assert cli.main(["questions", "--scale", "small"]) == 0 and "damaged" in capsys.readouterr().err
+
+
 def test_the_command_tells_every_contrast_of_every_question(capsys):
     assert cli.main(["questions", "--json", "--scale", "micro"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -358,7 +366,14 @@ def test_an_end_of_an_interval_is_on_its_side_of_zero():
 
 
 def test_a_contrast_that_sees_less_than_a_point_has_two_digits():
-    row = {"estimate": 0.291, "low": 0.081, "high": 0.503, "detectable": 0.31, "wide": [0.012, 0.57]}
+    row = {
+        "estimate": 0.291,
+        "low": 0.081,
+        "high": 0.503,
+        "detectable": 0.31,
+        "wide": [0.012, 0.57],
+        "alone": None,
+    }
     assert question_pages.interval_cell(row) == "+0.29 [+0.08, +0.50]"
     assert question_pages.detectable(row) == "0.31" and "[+0.01, +0.57]" in question_pages.widened(row)
     assert question_pages.interval_cell(row | {"detectable": 1.2}) == "+0.3 [+0.1, +0.5]"
@@ -373,7 +388,7 @@ def told_view(question, found, finished, ledger=None):
 
 def test_what_is_said_before_every_run_is_there_is_no_answer():
     row = {"name": "joint − single", "verdict": "yes", "note": "", "estimate": 3.0, "low": 1.0, "high": 5.0}
-    row |= {"detectable": 4.0, "narrow": True, "wide": [0.5, 5.5]}
+    row |= {"detectable": 4.0, "narrow": True, "wide": [0.5, 5.5], "alone": [0.1, 5.9]}
     question = questions.QUESTIONS["adapters"]
     view = told_view(question, [row], finished=True)
     answer = (
@@ -428,13 +443,20 @@ def test_what_qualifies_an_answer_stands_with_it():
 
 def test_other_readings_are_folded_on_the_front_page_and_their_sides_are_counted():
     question = replace(questions.QUESTIONS["alignment"], literal=("a",), on_front=("b", "c", "not measured"))
-    blank = {"estimate": 1.0, "low": 0.5, "high": 1.5, "detectable": 2.0, "verdict": "yes"}
+    blank = {"estimate": 1.0, "low": 0.5, "high": 1.5, "detectable": 2.0, "verdict": "yes", "alone": None}
     found = [blank | {"name": name} for name in ("a", "b")] + [blank | {"name": "c", "verdict": "open"}]
     told = question_pages.readings(question, found + [blank | {"name": "not measured", "estimate": None}])
     assert "<summary>3 other readings: 2 above zero, 1 open</summary>taken literally: a: +1.0 [" in told
     assert "<br>b: " in told and "<br>c: " in told and "not measured" not in told
     assert "<summary>another reading: above zero</summary>" in question_pages.readings(question, found[:1])
     assert question_pages.readings(question, []) == ""
+    other = found[0] | {"alone": [-0.1, 2.1]}
+    assert "+1.0 [+0.5, +1.5], above zero (by its own seeds alone [−0.1, +2.1], open)" in (
+        question_pages.readings(question, [other])
+    )
+    assert "| own seeds |" in question_pages.contrast_table([other], ()) and "| own seeds |" not in (
+        question_pages.contrast_table(found[:1], ())
+    )
 
 
 def test_an_answer_that_is_not_finished_says_so_before_anything_else():

@@ -21,6 +21,7 @@ from xit_core.design.run import Run
 from xit_core.ledger import merge, predictions, results
 from xit_core.machine import files, places
 from xit_core.machine.errors import Bad
+from xit_core.report import compare
 
 
 def row(run: Run, value: float = 50.0, **more) -> dict:
@@ -164,6 +165,22 @@ def test_rows_and_notebooks_of_another_machine_come_in_once(elsewhere, places, c
     assert [(p.name, p.read_text()) for p in (places / "executed/smoke").iterdir()] == [("a.ipynb", THEIRS)]
     assert merge.merge(folder) == (0, 3, 0)
     assert sorted(p.name for p in came.parent.iterdir()) == sorted(f"{r['id']}.json" for r in results.rows())
+
+
+def test_rows_with_an_encoder_of_anothers_own_come_in_and_it_is_known_here(elsewhere, monkeypatch):
+    usual, folder = scales.SCALES["smoke"], elsewhere()
+    with places.reading(folder / "results"):
+        mine = scales.own_scale(usual, replace(usual.encoder, name="mine", revision="0" * 8))
+        results.write(row(Run("xnli", mine)) | {"provenance": {}})
+    name = mine.name
+    try:
+        scales.SCALES.pop(name)  # as in another process
+        assert compare.scales_of(folder / "results") == [name]
+        scales.SCALES.pop(name)
+        assert merge.merge(folder)[:2] == (1, 0) and scales.known_own()[name]["encoder"]["name"] == "mine"
+        assert [r["on"] for r in results.rows(name)] == ["xnli"] and merge.merge(folder)[:2] == (0, 1)
+    finally:
+        scales.SCALES.pop(name, None)
 
 
 def test_a_row_that_was_scored_on_other_instances_is_refused(elsewhere, places, monkeypatch):

@@ -24,7 +24,7 @@ from xit_core.design.run import Run
 from xit_core.design.scales import SCALES
 from xit_core.ledger import predictions, results
 from xit_core.machine import places as places_module
-from xit_core.machine.errors import Bad
+from xit_core.machine.errors import Bad, Failed
 from xit_core.report import cost, questions
 from xit_core.run import clock, direct, launch, profiles, watch, workflow
 from xit_core.run.clock import Clock, Over
@@ -229,7 +229,9 @@ def test_who_looks_on_sees_what_is_done_what_runs_and_why_something_failed(quick
     ]
     assert order == sorted(order) and "1 of 7 notebooks" in page and "expected end" in page
     assert "xit failed: squad1: &lt;ValueError&gt;" in page and f'href="{jobs[1].id}.failed.ipynb"' in page
-    assert 'http-equiv="refresh"' in page and 'http-equiv="refresh"' not in seen.page(over=True)
+    assert 'http-equiv="refresh"' in page and "<td>running" in page
+    over = seen.page(over=True)
+    assert 'http-equiv="refresh"' not in over and "<td>running" not in over and "<td>stopped" in over
     assert (seen.logs / watch.NAME).is_file()
 
 
@@ -375,7 +377,7 @@ def test_a_direct_study_learns_from_the_runs_it_makes(made):
 
 
 @pytest.mark.parametrize(
-    ("error", "kind"), [(Bad("no such rows; do this"), Bad), (RuntimeError("out of memory"), launch.Failed)]
+    ("error", "kind"), [(Bad("no such rows; do this"), Bad), (RuntimeError("out of memory"), Failed)]
 )
 def test_a_direct_study_leaves_out_what_fails_with_its_children_and_says_so_in_the_end(
     made, error, kind, places

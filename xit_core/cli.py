@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from pathlib import Path
 from textwrap import shorten
@@ -14,7 +14,7 @@ from .design.run import DEFAULTS, MODELS
 from .design.scales import SCALES, Scale, know_own, scale_of
 from .design.studies import MAIN
 from .machine.environment import environments_differ, fix_environment
-from .machine.errors import NOTE, Bad
+from .machine.errors import NOTE, Bad, Failed
 from .machine.places import ROOT
 
 
@@ -41,20 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 done, 1 a run failed or two ledgers do not agree, 2 bad input, 130 interrupted.
     """
-    from .run.launch import Failed
-
     try:
-        prepare_process()
-        arguments = vars(parser().parse_args(argv))
-        if arguments.get("scale") is not None:
-            arguments["scale"] = scale_of(arguments["scale"])
-        return arguments.pop("does")(**arguments) or 0
+        return done(argv)
     except BrokenPipeError:  # `xit tasks | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 0
     except Bad as error:
         line, status = f"xit: {error}", 2
     except OSError as error:
+        drop_output()
         line, status = f"xit: {error}; free or name another place and run again: what is finished is kept", 2
     except Failed as error:
         line, status = f"xit failed: {error}", 1
@@ -64,11 +59,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def done(argv: Sequence[str] | None) -> int:
+    """Do what a command says, and return the exit status. Raises: what `main` tells in a line."""
+    try:
+        prepare_process()
+        arguments = vars(parser().parse_args(argv))
+        if arguments.get("scale") is not None:
+            arguments["scale"] = scale_of(arguments["scale"])
+        return arguments.pop("does")(**arguments) or 0
+    finally:
+        sys.stdout.flush()  # what cannot be written is told here, and not by Python at its end
+
+
+def drop_output() -> None:
+    """Drop what standard output does not take: Python would fail over it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def prepare_process() -> None:
-    """Shield the process from its environment, and from a terminal that cannot print a character.
+    """Shield the process from its environment, from a terminal that cannot print a character, and from closed
+    streams.
 
     Raises: Bad for a folder or an XIT_ variable with undecodable bytes, and as `fix_environment`.
     """
+    for name in ("stdout", "stderr"):  # where that for notes is closed, `print` would write them to the other
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -133,7 +152,7 @@ def filled(text: str) -> str:
     Raises: argparse.ArgumentTypeError for an empty one.
     """
     if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty; name a folder")
+        raise argparse.ArgumentTypeError("it is empty; give its value")
     return text
 
 
@@ -301,14 +320,15 @@ def say(lines: list[str], most: int = 5) -> None:
         print(NOTE + " ".join(line.split()), file=sys.stderr)
 
 
-def read_ledger(scale: Scale) -> list[dict]:
+def read_ledger(scale: Scale, only: Collection[str] | None = None) -> list[dict]:
     """The rows of the ledger, read once, after one line for each damaged file and one for all outdated rows.
 
+    `only`: the ids that are needed; of others the files are checked.
     Raises: Bad for a damaged volume, without which every run of a study would look unfinished.
     """
     from .ledger import results
 
-    found = results.whole(scale.name)
+    found = results.whole(scale.name, only)
     outdated = (
         f"{scale.name}: {len(found.outdated)} rows are left out: of another recipe, or of a task that is gone"
     )
@@ -365,7 +385,7 @@ def plan(study: str, scale: Scale, model: str | None, as_json: bool) -> None:
 
     know_questions()
     scale = started_from(scale, model) if model else scale
-    read_ledger(scale)
+    read_ledger(scale, only=())
     estimate = costs(study, scale)
     if as_json:
         return tell(estimate, as_json)
@@ -441,7 +461,7 @@ def study(
     if direct and (cores or resources):
         raise Bad("--direct goes with neither --cores nor --resources: it makes one run after the other")
     scale = started_from(scale, model) if model else scale
-    read_ledger(scale)
+    read_ledger(scale, only=())
     say(left_aside() + made_by_other_code(study, scale, seeds, renew))
     if direct:
         run_direct(study, scale, budget, seeds, tidy)
@@ -471,7 +491,7 @@ def results(action: str, folder: str | None, study: str | None, scale: Scale | N
     from .ledger import merge, results
 
     if action == "publish":
-        return publish(folder, study or MAIN, scale)
+        return publish(folder, MAIN if study is None else study, scale)
     if not folder or study or scale:
         raise Bad("results merge: name the folder of another machine's rows, and neither study nor scale")
     new, old, books = merge.merge(Path(folder))
@@ -498,9 +518,10 @@ def publish(folder: str | None, study: str, scale: Scale | None) -> None:
 
 def claims(scale: Scale, as_json: bool) -> None:
     """the verdicts"""
+    from .design import studies
     from .report import contrasts, verdicts
 
-    rows = read_ledger(scale)
+    rows = read_ledger(scale, only={run.id for run in studies.runs(studies.MAIN, scale)})
     names = "number id published estimate joint_low joint_high direction not_worse magnitude note"
     table = verdicts.table(scale.name, ledger=contrasts.Ledger(scale, stored=rows))
     tell(table, as_json, *names.split())
@@ -511,10 +532,9 @@ def claims(scale: Scale, as_json: bool) -> None:
 
 def questions(scale: Scale | None, as_json: bool) -> None:
     """the answers of the research questions"""
-    from .ledger import results as ledger
     from .report import questions as module
 
-    rows = cache(ledger.rows)
+    rows = cache(lambda name: read_ledger(SCALES[name]))
     told = [
         row
         for question in module.in_order()
@@ -522,6 +542,9 @@ def questions(scale: Scale | None, as_json: bool) -> None:
         if not scale or scale.name == name
         for row in module.told(question, SCALES[name], rows(name))
     ]
+    if not told:
+        asked = dict.fromkeys(name for question in module.in_order() for name in question.scales)
+        raise Bad(f"no question is asked at {scale.name}; name one of {', '.join(asked)}, or none for all")
     if as_json:
         return tell(told, as_json)
     for row in told:

@@ -202,6 +202,7 @@ def scale_of(name: str | Scale) -> Scale:
 
 # -- scales with an encoder of the user's own ----------------------------------------------------------------
 
+OWN_FILE = "encoders.json"
 OWN = {"*": {"scale": str, "encoder": {
     "name": str, "origin": str, "revision": str, "layers": int, "hidden": int, "borrowed": str, "place": str,
 }}}  # fmt: skip
@@ -209,27 +210,40 @@ OWN = {"*": {"scale": str, "encoder": {
 
 def own_file() -> Path:
     """The file that names the scales with an encoder of the user's own."""
-    return results_dir() / "encoders.json"
+    return results_dir() / OWN_FILE
 
 
-def known_own() -> dict[str, dict]:
-    """What that file says: by name, the scale that each is made from, and its encoder.
+def known_own(file: Path | None = None) -> dict[str, dict]:
+    """What such a file says, by default this ledger's: by name, the scale that each is made from, and its
+    encoder; {} without one.
 
     Raises: Bad for a damaged file.
     """
-    advice = "restore it, or delete it and name the encoders again with --model"
-    return files.load(own_file(), OWN, advice) if own_file().is_file() else {}
+    file, advice = file or own_file(), "restore it, or delete it and name the encoders again with --model"
+    return files.load(file, OWN, advice) if file.is_file() else {}
 
 
-def know_own() -> None:
-    """Add the scales with an encoder of the user's own to SCALES.
+def know_own(file: Path | None = None) -> dict[str, dict]:
+    """Add the scales that such a file names to SCALES, and return what it says of them.
 
     Raises: Bad for a damaged file, or one that names an unknown scale.
     """
-    for name, told in known_own().items():
+    known, where = known_own(file), file or own_file()
+    for name, told in known.items():
         if told["scale"] not in SCALES:
-            raise Bad(f"{own_file()}: {name} is made from {told['scale']!r}, no known scale; take it out")
+            raise Bad(f"{where}: {name} is made from {told['scale']!r}, no known scale; take it out")
+        if other := told["encoder"].keys() - OWN["*"]["encoder"].keys():
+            raise Bad(f"{where}: {name} has {min(other)!r}, which this version does not know; take it out")
         SCALES.setdefault(name, with_encoder(SCALES[told["scale"]], Encoder(**told["encoder"]), name))
+    return known
+
+
+def name_own(told: dict[str, dict]) -> None:
+    """Name scales with an encoder of the user's own in this ledger's file. Raises: Bad when it cannot be."""
+    before = known_own()
+    if before | told != before:
+        text = json.dumps(before | told, indent=1) + "\n"
+        files.write_text(own_file(), text, "name another folder with XIT_RESULTS")
 
 
 def usual(s: Scale) -> Scale:
@@ -253,15 +267,15 @@ def with_encoder(s: Scale, encoder: Encoder, name: str) -> Scale:
 def own_scale(s: Scale, encoder: Encoder) -> Scale:
     """The scale that is like `s` with an encoder of the user's own; it is named in the ledger's folder.
 
-    Raises: Bad when that cannot be written.
+    Raises: Bad when that cannot be written, and for a scale that reads another one's random weights.
     """
+    if s.prolongs:
+        raise Bad(f"{s.name} is read beside {s.prolongs}, of another encoder; --model goes with {s.prolongs}")
     word = re.sub(r"[^a-z0-9]+", "-", encoder.name.rpartition("/")[2].lower()).strip("-") or "encoder"
     name = f"{s.name}-{word}-{encoder.revision[:8]}"
-    before = known_own()
-    told = before | {name: {"scale": s.name, "encoder": asdict(encoder)}}
-    if told != before:
-        text = json.dumps(told, indent=1) + "\n"
-        files.write_text(own_file(), text, "name another folder with XIT_RESULTS")
+    told = {"scale": s.name, "encoder": asdict(encoder)}
+    if known_own().get(name) != told:
+        name_own({name: told})
         SCALES.pop(name, None)  # its folder may have been moved
     know_own()
     return SCALES[name]

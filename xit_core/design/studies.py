@@ -135,6 +135,14 @@ def started(scale: Scale) -> list[Run]:
 STUDIES: dict[str, Callable[[Scale], list[Run]]] = {MAIN: main_study}
 
 
+def names_of(study: str) -> list[str]:
+    """The names in one name of a study, or several with commas. Raises: Bad for an unknown one."""
+    names = study.split(",")
+    if unknown := [name for name in names if name not in STUDIES]:
+        raise Bad(f"no study {unknown[0]!r}; known: {', '.join(STUDIES)}")
+    return names
+
+
 def runs(study: str, scale: Scale, seeds: int = 0) -> list[Run]:
     """Every run of the study at the scale, in the best order to make them, parents before children.
 
@@ -142,10 +150,7 @@ def runs(study: str, scale: Scale, seeds: int = 0) -> list[Run]:
     to this number; 0 = all.
     Raises: Bad for an unknown study.
     """
-    names = study.split(",")
-    if unknown := [name for name in names if name not in STUDIES]:
-        raise Bad(f"no study {unknown[0]!r}; known: {', '.join(STUDIES)}")
-    plans = [planned(STUDIES[name], scale) for name in names]
+    plans = [planned(STUDIES[name], scale) for name in names_of(study)]
     return [run for run in (together(plans) if plans[1:] else plans[0]) if run.seed <= (seeds or run.seed)]
 
 

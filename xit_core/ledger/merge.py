@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from ..design.scales import SCALES
+from ..design.scales import OWN_FILE, SCALES, know_own, known_own, name_own
 from ..machine import files
 from ..machine.errors import Bad
 from ..machine.places import executed_dir
@@ -18,7 +18,8 @@ def merge(folder: Path) -> tuple[int, int, int]:
 
     Files are looked for at any depth: rows *.json and executed notebooks *.ipynb in folders named like a
     scale, and published rows in <study>-<scale>.jsonl.xz. All new rows become working rows. An existing
-    notebook is not replaced; of several of one name the first is copied.
+    notebook is not replaced; of several of one name the first is copied. Scales with an encoder of the other
+    user's own are known here afterwards, too.
     Returns (rows copied, rows that were here already, notebooks copied).
     Raises: Bad, before anything is written, for a row that contradicts one here or belongs to no run that
     this version makes, and for a volume in another form.
@@ -28,6 +29,7 @@ def merge(folder: Path) -> tuple[int, int, int]:
     folder = folder.resolve()
     paths = sorted(path for path in folder.rglob("*.*") if not hidden(path.relative_to(folder)))
     volumes.refuse_other_forms(paths)
+    own = {name: told for path in paths if path.name == OWN_FILE for name, told in know_own(path).items()}
     incoming, books = rows_in(folder, paths), notebooks_in(paths)
     if not incoming and not books:
         rows_are = f"rows are {volumes.NAMES_OF_FILES}, of {', '.join(SCALES)}"
@@ -35,6 +37,7 @@ def merge(folder: Path) -> tuple[int, int, int]:
     new = [row for row in incoming if not held(row)]
     same_instances(new)
     copied = {target: book for target, book in books.items() if not target.exists()}
+    name_own(own | known_own())
     for row in new:
         write(row)
     for target, book in copied.items():

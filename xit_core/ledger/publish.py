@@ -91,8 +91,16 @@ def members(study: str, scale: str, ids: list[str]) -> set[str]:
     Raises: Bad for an unknown study or scale.
     """
     if study == OTHER:
-        return set(ids).difference(*(members(name, scale, ids) for name in studies.STUDIES))
+        return set(ids).difference(*(members_if_any(name, scale, ids) for name in studies.STUDIES))
     return {run.id for run in studies.runs(study, scale_of(scale))}.intersection(ids)
+
+
+def members_if_any(study: str, scale: str, ids: list[str]) -> set[str]:
+    """The same of a known study; none where it needs tasks that the scale does not have."""
+    try:
+        return members(study, scale, ids)
+    except Bad:
+        return set()
 
 
 # -- writing -------------------------------------------------------------------------------------------------
@@ -151,10 +159,13 @@ def scales_with_rows(study: str) -> list[str]:
     Raises: Bad for a damaged volume, an unknown study, or none.
     """
 
+    if study != OTHER:
+        studies.names_of(study)
+
     def ids(name: str) -> list[str]:
         working = [file.stem for file in results.row_files(name)]
         return working + [run_id for volume in volumes.volumes(name) for run_id in volume.lines]
 
-    if names := [name for name in SCALES if members(study, name, ids(name))]:
+    if names := [name for name in SCALES if (found := ids(name)) and members_if_any(study, name, found)]:
         return names
     raise Bad(f"no row of the study {study!r} in {results_dir()}; name another ledger with XIT_RESULTS")

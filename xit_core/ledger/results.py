@@ -9,7 +9,7 @@ import gc
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -190,17 +190,17 @@ def finished(run: Run) -> bool:
         return False
 
 
-def rows(scale: str | None = None) -> list[dict]:
+def rows(scale: str | None = None, only: Collection[str] | None = None) -> list[dict]:
     """Every row of the ledger that `survey` uses, of one scale or all, sorted by scale and id.
 
     Raises: Bad for a damaged volume, without which a whole study would be missing.
     """
-    return whole(scale).rows
+    return whole(scale, only).rows
 
 
-def whole(scale: str | None = None) -> Survey:
+def whole(scale: str | None = None, only: Collection[str] | None = None) -> Survey:
     """What `survey` finds. Raises: Bad, as `rows`."""
-    surveyed = survey(scale)
+    surveyed = survey(scale, only)
     for line, file in zip(surveyed.damaged, surveyed.files, strict=True):
         if volumes.scale_of(file):
             raise Bad(line)
@@ -222,13 +222,15 @@ def collector_paused() -> Iterator[None]:
 
 
 @collector_paused()
-def survey(scale: str | None = None) -> Survey:
+def survey(scale: str | None = None, only: Collection[str] | None = None) -> Survey:
     """The ledger of a scale, or of all scales: the rows in use, and what is left out and why.
 
+    `only`: the ids that are needed. Other published rows are not decoded, which takes most of the time; every
+    file is checked all the same, and every working row is read.
     Raises: Bad when a folder of the ledger cannot be read.
     """
     surveyed, copies = Survey([], [], [], []), {}
-    for row, file in every(scale, surveyed):
+    for row, file in every(scale, only, surveyed):
         copies.setdefault((row["scale"], f"{row['id']}.json"), []).append((row, file))
     for (row, first), *more in (copies[key] for key in sorted(copies)):
         if different := [file for other, file in more if differ(row, other)]:
@@ -239,11 +241,13 @@ def survey(scale: str | None = None) -> Survey:
     return surveyed
 
 
-def every(scale: str | None, found: Survey) -> Iterator[tuple[dict, Path]]:
+def every(scale: str | None, only: Collection[str] | None, found: Survey) -> Iterator[tuple[dict, Path]]:
     """Each row of the ledger with its file, published rows first; damaged files are added to `found`."""
-    for file in volumes.volume_files(scale) + row_files(scale):
+    working = row_files(scale)
+    wanted = None if only is None else {*only, *(file.stem for file in working)}
+    for file in volumes.volume_files(scale) + working:
         try:
-            for row in volumes.open_volume(file).rows() if volumes.scale_of(file) else [checked(file)]:
+            for row in volumes.open_volume(file).rows(wanted) if volumes.scale_of(file) else [checked(file)]:
                 yield row, file
         except Bad as error:
             if volumes.scale_of(file) or file.parent.name in SCALES:  # else it need not be a row

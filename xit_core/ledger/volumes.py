@@ -10,7 +10,7 @@ import hashlib
 import json
 import lzma
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -49,9 +49,9 @@ class Volume:
         line = self.lines[run_id]
         return {"id": run_id} | factored.unfactored(line, self.mark, self.shared, self.parts)
 
-    def rows(self) -> list[dict]:
-        """Every row, sorted by id."""
-        return [self.row(run_id) for run_id in self.lines]
+    def rows(self, only: Collection[str] | None = None) -> list[dict]:
+        """Every row, or those of certain ids, sorted by id."""
+        return [self.row(run_id) for run_id in self.lines if only is None or run_id in only]
 
 
 # -- which there are -----------------------------------------------------------------------------------------

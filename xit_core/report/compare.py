@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm, t
 
-from ..design.scales import scale_of
+from ..design.scales import know_own, scale_of
 from ..design.tasks import TARGETS
 from ..ledger import results, volumes
 from ..machine.errors import Bad
@@ -98,6 +98,7 @@ def scales_of(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise Bad(f"no folder {folder}; name a ledger: it holds {volumes.NAMES_OF_FILES}")
     with reading(folder):
+        know_own()
         names = results.scales()
     if not names:
         raise Bad(f"{folder} is no ledger: it holds no {volumes.NAMES_OF_FILES}")

@@ -12,7 +12,7 @@ from ..design.run import RANDOM_WEIGHTS, SINGLE, Run
 from ..design.scales import PIVOT, Scale, scale_of
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
-from .stats import SEEDS, Interval, Spread, instance_variance, source_variance
+from .stats import SEEDS, Interval, Spread, instance_variance, own_variance, source_variance
 
 BASELINE = ("", PIVOT)
 EQUAL_STEPS = ", equal steps"  # in the name of a joint source that took as many steps as a single task
@@ -132,11 +132,13 @@ def stage_rows(
 def controls(scale: Scale, found: dict[str, Entry]) -> dict[str, dict[int, Entry]]:
     """The finished runs of the control of random weights: target -> seed -> entry.
 
-    A scale that prolongs another uses that one's.
+    A scale that prolongs another uses that one's, from its files.
     """
+    planned = studies.runs(studies.MAIN, scale_of(scale.prolongs or scale))
     if scale.prolongs:
-        scale, found = scale_of(scale.prolongs), scored(results.rows(scale.prolongs))
-    cells = entries(found, studies.runs(studies.MAIN, scale), control_cell)
+        wanted = {run.id for run in planned if run.model == RANDOM_WEIGHTS}
+        found = scored(results.rows(scale.prolongs, wanted))
+    cells = entries(found, planned, control_cell)
     return {target: seeds for (_, _, target), seeds in cells.items()}
 
 
@@ -151,16 +153,16 @@ class Ledger:
         stored: list[dict] | None = None,
         least: int = SEEDS,
     ) -> None:
-        """`cell_of`: what a run is an observation of, next to its seed. `stored`: rows to use in place of
-        the ledger's files. `least`: how many seeds in common an estimate needs.
+        """`cell_of`: what a run is an observation of, next to its seed. `stored`: rows of the scale to use in
+        place of the ledger's files. `least`: how many seeds in common an estimate needs.
 
         Raises: ValueError when two runs of the study are the same seed of the same cell.
         """
         self.scale, self.least, self.gates = scale, least, None
         self.lends: Callable[[Source], bool] = lambda source: True  # whether others may borrow its seed noise
-        stored = results.rows(scale.name) if stored is None else stored
         planned = studies.runs(study, scale)
         wanted = {run.id for run in (*planned, *studies.runs(studies.MAIN, scale))}
+        stored = results.rows(scale.name, wanted) if stored is None else stored
         found = scored([row for row in stored if row["id"] in wanted])
         self.cells = entries(found, planned, cell_of)
         self.stages = stage_rows(stored, planned, cell_of)
@@ -220,11 +222,23 @@ class Ledger:
         The weights of a source must be equal over the targets. Raises: Short.
         """
         seeds, targets = self.seeds(weights), tuple(dict.fromkeys(cell[2] for cell in weights))
-        scores = [sum(w * self.cells[cell][seed].score for cell, w in weights.items()) for seed in seeds]
         pool = self.pool(seeds, targets, {cell[:2] for cell in weights})
         share = {source: sum(weights.get((*source, t), 0.0) for t in targets) for source in pool.sources}
         parts = source_variance(pool.means, np.array(list(share.values())), pool.alone)
-        return Interval(float(np.mean(scores)), (*parts, Spread(self.over_instances(weights, seeds))))
+        instances = Spread(self.over_instances(weights, seeds))
+        return Interval(float(np.mean(self.sums(weights, seeds))), (*parts, instances))
+
+    def gap_alone(self, weights: Weights) -> Interval:
+        """The same from the seeds of this sum alone: it borrows nothing, and does not take for independent
+        what trainings that start from one another have in common. Raises: Short.
+        """
+        seeds = self.seeds(weights)
+        sums, instances = self.sums(weights, seeds), Spread(self.over_instances(weights, seeds))
+        return Interval(float(np.mean(sums)), (own_variance(sums), instances))
+
+    def sums(self, weights: Weights, seeds: list[int]) -> list[float]:
+        """The weighted sum at each seed, in points."""
+        return [sum(w * self.cells[cell][seed].score for cell, w in weights.items()) for seed in seeds]
 
     def pool(self, seeds: list[int], targets: tuple[str, ...], own: Collection[Source] = ()) -> "SourcePool":
         """The means over targets of every source that trains something and has these seeds of them.

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -117,8 +118,9 @@ class Side(NamedTuple):
 Matched = dict[tuple[Source, int], tuple[Side, Side]]  # both sides of a pair, by source and seed
 
 
+@lru_cache(maxsize=64)  # a question asks for each pair dozens of times
 def matched(ledger: Ledger, pair: Pair, part: str = WHOLE) -> Matched:
-    """Both sides of a pair, where both runs are finished."""
+    """Both sides of a pair, where both runs are finished. To be read, not changed."""
     (inside, outside), found = pair, {}
     for cell, seeds in ledger.cells.items():
         others = ledger.cells.get((*cell[:2], outside), {})

@@ -69,7 +69,7 @@ def answer_cell(question: Question, view: View) -> str:
     word = row["verdict"] if is_finished(question, view) else f"{UNFINISHED}; so far: {row['verdict']}"
     told = [
         f"**{word}**{simulated(question, view)}{uncorrected(row)}",
-        f"{row['name']}: {interval_cell(row)}, {view.progress(question).seeds} seeds",
+        f"{row['name']}: {interval_cell(row)}{by_own_seeds(row)}, {view.progress(question).seeds} seeds",
     ]
     return "<br>".join(told) + readings(question, others) + doubts(question, view, row, others)
 
@@ -105,9 +105,26 @@ def doubts(question: Question, view: View, row: dict, others: list[dict]) -> str
 def told_of(names: tuple[str, ...], question: Question, found: list[dict]) -> list[str]:
     """Some contrasts in words, each with its interval and its side, where they are measured."""
     return [
-        f"{dated(row['name'], question.later)}: {interval_cell(row)}, {side(row)}"
+        f"{dated(row['name'], question.later)}: {interval_cell(row)}, {side(row)}{by_own_seeds(row)}"
         for row in measured(names, found)
     ]
+
+
+def by_own_seeds(row: dict) -> str:
+    """That a contrast is on another side of zero by its own seeds alone; "" where it is not."""
+    if not row["alone"] or side_of(*row["alone"]) == side_of(row["low"], row["high"]):
+        return ""
+    return f" (by its own seeds alone {ends(row, *row['alone'])}, {side_of(*row['alone'])})"
+
+
+def side_of(low: float, high: float) -> str:
+    """The side of zero on which an interval is."""
+    return questions.SIDES[questions.YES] if low > 0 else questions.SIDES[questions.NO] if high < 0 else OPEN
+
+
+def ends(row: dict, low: float, high: float) -> str:
+    """An interval with as many digits as a contrast has."""
+    return f"[{end(low, digits(row))}, {end(high, digits(row))}]"
 
 
 def measured(names: tuple[str, ...], found: list[dict]) -> list[dict]:
@@ -214,8 +231,8 @@ def beside(question: Question, others: list[dict]) -> str:
 
 def widened(row: dict) -> str:
     """The interval of an answer that covers those of all questions, in words."""
-    low, high = (end(value, digits(row)) for value in row["wide"])
-    return f"widened to cover all {len(questions.QUESTIONS)} answers together, [{low}, {high}]"
+    told = ends(row, *row["wide"])
+    return f"widened to cover all {len(questions.QUESTIONS)} answers together, {told}{by_own_seeds(row)}"
 
 
 def controls(question: Question, others: list[dict]) -> list[dict]:
@@ -372,17 +389,26 @@ def contrast_table(found: list[dict], later: tuple[str, ...]) -> str:
     head = [
         "contrast, in points where nothing else is said",
         "estimate [95\N{NO-BREAK SPACE}%]",
+        "own seeds",
         "detectable",
         "what the interval says",
     ]
     lines = [
-        [dated(row["name"], later), "–", "–", row["note"]]
+        [dated(row["name"], later), "–", "–", "–", row["note"]]
         if row["estimate"] is None
-        else [dated(row["name"], later), interval_cell(row), detectable(row), side(row)]
+        else [dated(row["name"], later), interval_cell(row), alone_cell(row), detectable(row), side(row)]
         for row in found
     ]
     lines[0][-1] = found[0]["verdict"]  # the answer
-    return small(markdown_table(head, lines), "carded")
+    if any(row["alone"] for row in found):
+        return f"{small(markdown_table(head, lines), 'carded')}\n{questions.ALONE_SAYS}\n\n"
+    plain = [[name, estimate, *others] for name, estimate, _, *others in (head, *lines)]
+    return small(markdown_table(plain[0], plain[1:]), "carded")
+
+
+def alone_cell(row: dict) -> str:
+    """The interval by the seeds of a contrast alone."""
+    return ends(row, *row["alone"]) if row["alone"] else "–"
 
 
 def dated(name: str, later: tuple[str, ...]) -> str:

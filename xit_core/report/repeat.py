@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..ledger.results import ELSEWHERE
 from ..machine import files
+from ..machine.errors import Bad
 from ..machine.places import results_dir
 from . import compare
 from .markdown import left_out, markdown_table, minus, small
@@ -44,8 +45,10 @@ def keep_comparison(report: dict, label: str | None = None) -> Path:
     """Store a report, without the runs that are equal, as <scale>-<label>.json; return the file.
 
     `label`: by default the instructions of the processor that made the second ledger. An earlier report of
-    that name is replaced. Raises: Bad when it cannot be written.
+    that name is replaced. Raises: Bad for a label of other characters, and when it cannot be written.
     """
+    if label and not re.fullmatch("[A-Za-z0-9 -]*[A-Za-z0-9][A-Za-z0-9 -]*", label):
+        raise Bad(f"--label {label}; allowed: letters and digits of ASCII, spaces and hyphens")
     name = re.sub("[^a-z0-9]+", "-", (label or instructions_of(report["second"])).lower()).strip("-")
     stored = report | {"runs": [run for run in report["runs"] if not run["equal"]]}
     text = json.dumps(files.sealed(stored), indent=1, sort_keys=True, ensure_ascii=False) + "\n"

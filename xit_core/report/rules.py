@@ -200,7 +200,7 @@ def best(ledger: Ledger) -> Finding:
         parts = [
             cross_fitted(ledger, sources, target, seeds) / len(targets.names) for target in targets.names
         ]
-        # which source is chosen differs by seed, so that no part of this is noise of single seeds
+        # the noise of single seeds is left in: a little more than `instance_variance` would give
         over_instances = sum(part.shape[1] * part.mean(0).var(ddof=1) for part in parts)
         values = sum(part.sum(1) for part in parts)
         gap = Interval(float(values.mean()), (held_out_variance(values), Spread(over_instances)))

@@ -21,7 +21,7 @@ from ..design import studies
 from ..design.run import Run
 from ..design.scales import Scale, know_own
 from ..ledger import results
-from ..machine.errors import Bad
+from ..machine.errors import Bad, Failed
 from ..machine.places import runs_dir
 from . import launch
 from .clock import Clock, Over, until
@@ -47,6 +47,7 @@ def run_direct(
     launch.check_places(todo[0])
     launch.export_environment()
     launch.lease()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster ends jobs so: tidy up and say so
     bar_options = {
         "total": sum(len(job.runs) for job in todo),
         "unit": "run",
@@ -67,7 +68,7 @@ def failure(broken: dict[str, Exception], then: str) -> Exception:
     first, message = next(iter(broken.values())), f"{len(broken)} runs could not be made; {then}"
     if isinstance(first, Bad):
         return Bad(f"{first}; {message}")
-    return launch.Failed(f"{type(first).__name__}: {first}; {message}")
+    return Failed(f"{type(first).__name__}: {first}; {message}")
 
 
 def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> Iterator[Run]:
@@ -225,20 +226,20 @@ def end(started: list) -> list[int | None]:
     return codes
 
 
-def reason(codes: list[int | None], folder: Path, log: Path) -> Bad | launch.Failed:
+def reason(codes: list[int | None], folder: Path, log: Path) -> Bad | Failed:
     """The exception to raise for the process that failed first; the others failed because they missed it."""
     for rank, code in enumerate(codes):
         if code and code < 0:
             name = signal.Signals(-code).name
-            return launch.Failed(f"process {rank} was killed ({name}): out of memory? run again to resume")
+            return Failed(f"process {rank} was killed ({name}): out of memory? run again to resume")
     # not of those that were ended from here
     files = [folder / f"{rank}.json" for rank, code in enumerate(codes) if code]
     notes = sorted((json.loads(x.read_text()) for x in files if x.is_file()), key=lambda note: note["at"])
     if not notes:
-        return launch.Failed(f"a process ended (exit codes {codes}) and left no reason but what is above")
+        return Failed(f"a process ended (exit codes {codes}) and left no reason but what is above")
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(notes[0]["trace"], encoding="utf-8")
     line = " ".join(notes[0]["line"].split())
     if notes[0]["bad"]:
         return Bad(line)
-    return launch.Failed(f"{line[:300]}; see {log}")
+    return Failed(f"{line[:300]}; see {log}")

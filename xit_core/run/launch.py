@@ -23,7 +23,7 @@ from ..design.run import DEFAULTS, Run, runs_of
 from ..design.scales import Scale, own_file, scale_of
 from ..ledger import predictions, results
 from ..machine.environment import environments_differ, fix_environment
-from ..machine.errors import Bad
+from ..machine.errors import Bad, Failed
 from ..machine.files import write_text
 from ..machine.locks import locked
 from ..machine.places import PARTS, ROOT, executed_dir, mirror_dir, results_dir, runs_dir
@@ -32,10 +32,6 @@ NOTEBOOKS = {1: "1_pretrained", 2: "2_intermediate", 3: "3_target", 4: "4_analys
 ANALYSIS = "analysis"  # the path of notebook 4, which reads the ledger and writes no row
 GPUS = Path("/proc/driver/nvidia/gpus")
 LEASED: list[IO] = []  # the open lock files of this process's GPUs
-
-
-class Failed(RuntimeError):
-    """A notebook failed, not by a user's mistake. The message is one line; a copy of the notebook is kept."""
 
 
 @dataclass(frozen=True)

@@ -74,12 +74,16 @@ class Watch:
     def page(self, over: bool = False) -> str:
         """The page as it is now."""
         states = {job: self.state(job) for job in self.jobs}
+        if over:
+            states = {job: "stopped" if state == "running" else state for job, state in states.items()}
         done = sum(state == "done" for state in states.values())
         scale = self.jobs[0].scale.name
         refresh = "" if over else f'<meta http-equiv="refresh" content="{REFRESH}">'
         head = HEAD.format(title=f"{done} of {len(self.jobs)}: {scale}", refresh=refresh)
         summary = "".join(f"<p>{html.escape(text)}</p>" for text in self.summary(done, over))
-        order = sorted(states, key=lambda job: ("failed", "running", "done", "waiting").index(states[job]))
+        order = sorted(
+            states, key=lambda job: ("failed", "running", "stopped", "done", "waiting").index(states[job])
+        )
         rows = "".join(self.row(job, states[job]) for job in order)
         table = f"<table><tr><th>state<th>notebook<th>minutes<th>tokens a second</tr>{rows}</table>"
         return f"{head}<h1>{done} of {len(self.jobs)} notebooks at {scale}</h1>{summary}{table}\n"

@@ -20,7 +20,7 @@ from ..design import studies
 from ..design.run import Run
 from ..design.scales import PIVOT, Scale
 from ..ledger import results
-from ..machine.errors import NOTE, Bad
+from ..machine.errors import NOTE, Bad, Failed
 from ..machine.locks import Owned, Unlockable, locked
 from ..machine.places import PARTS, executed_dir, results_dir, runs_dir
 from . import asked, launch, leash, profiles, warm
@@ -266,7 +266,7 @@ def report(pending: list[launch.Job], logs: Path, clock: Clock) -> bool:
         return False
     reason = reasons[0] if reasons else WITHOUT_A_WORD
     # `xit run` reports a user's mistake with the prefix "xit: "
-    kind = Bad if reason.startswith("xit: ") else launch.Failed
+    kind = Bad if reason.startswith("xit: ") else Failed
     missing = f"{len(failed)} of {len(pending)} notebooks are missing, the others are kept"
     reason = reason.removeprefix("xit: ").removeprefix("xit failed: ")
     raise kind(f"{reason}; {missing}: run again to resume; logs: {logs}")

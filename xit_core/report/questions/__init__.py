@@ -53,7 +53,8 @@ LIMITS = (
     "widened interval of an answer covers the answers of all questions together (Bonferroni). "
     "Trainings are compared at the same seeds. How much a difference of scores or of drops varies from seed "
     "to seed is judged with the other trainings of the study, any other contrast by its own seeds. "
-    "Intervals cover seeds and test rows; encoder, data sets, languages and recipe are always the same."
+    "Intervals of scores and drops cover seeds and test rows, those of correlations and mixed models seeds "
+    "alone. The rows that a training reads, encoder, data sets, languages and recipe are always the same."
 )
 GATES_SAY = (
     "A training is learned where the lower 95 % bound of its score is above *guessing*: the best of chance, "
@@ -61,6 +62,12 @@ GATES_SAY = (
     "tasks more than half must be learned (for a claim about the nine, six of nine). A target is learned "
     "where full training without an intermediate task beats random weights by at least {beyond:g} points, "
     "significantly, with three seeds of each; how many must be is fixed for each question and scale."
+)
+ALONE_SAYS = (
+    "*Own seeds*: the interval by the seeds of a contrast alone. It borrows no noise from other trainings, "
+    "so it does not take for independent those that start from the same checkpoint. It was added on "
+    "1 December 2026, after the answers had been read, and decides nothing; where it is on another side of "
+    "zero, believe neither."
 )
 LATER_MARK, LATER_SAYS = "‡", "added after the answer had been read; decides nothing"
 ADDED = " (added later)"  # behind a gate, in a note
@@ -216,8 +223,9 @@ def ledger_of(question: Question, scale: Scale, stored: list[dict] | None = None
 def answers(question: Question, scale: Scale, stored: list[dict] | None = None) -> list[dict]:
     """Every contrast of a question at a scale, the answer first.
 
-    Keys: name; estimate, low, high and the smallest detectable difference, in points; wide, the interval that
-    covers one contrast of every question together; narrow, whether an estimate of zero would be no
+    Keys: name; estimate, low, high and the smallest detectable difference, in points; alone, the interval by
+    its own seeds alone, where it is a sum of scores that borrows the seed noise of others; wide, the interval
+    that covers one contrast of every question together; narrow, whether an estimate of zero would be no
     difference; verdict; note, why there is no estimate or which gate failed.
     """
     return answers_from(question, ledger_of(question, scale, stored))
@@ -335,12 +343,14 @@ def shared_runs(question: Question, scale: Scale) -> set[str]:
 
 def answer(ledger: Ledger, name: str, contrast: Contrast, margin: float) -> dict:
     """One contrast, measured, or why it cannot be. `margin`: within which it is no difference, 0 = none."""
-    row = dict.fromkeys(("estimate", "low", "high", "wide", "detectable", "narrow"))
+    row = dict.fromkeys(("estimate", "low", "high", "alone", "wide", "detectable", "narrow"))
     try:
         gap = contrast(ledger) if callable(contrast) else ledger.gap(contrast)
     except Short as short:
         return {"name": name} | row | {"verdict": OPEN, "note": str(short)}
     row = {"estimate": gap.mean, "low": gap.low, "high": gap.high, "detectable": gap.detectable()}
+    alone = None if callable(contrast) else ledger.gap_alone(contrast)
+    row["alone"] = alone and [alone.low, alone.high]
     half = gap.half(LEVEL / len(QUESTIONS))
     row["wide"] = [gap.mean - half, gap.mean + half]
     row["narrow"] = verdict(replace(gap, mean=0.0), margin) == SAME
