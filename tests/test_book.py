@@ -156,6 +156,7 @@ def test_an_open_answer_says_why_its_interval_is_wide():
     text = front.answer([view])
     assert claim_pages.by_seed(view.claims[0], view) in text
     assert "For this claim alone the interval would be [−9.0, +12.0], and with seed variance" in text
+    assert f"; {OWN_NOISE} [+0.5, +1.5]." in text and "for 400 steps (1,600 rows) that the baseline" in text
     view.sensitivity = {"squad": told[:2]}  # all others lend the same
     assert "Why so wide?" not in front.answer([view])
     view.sensitivity, view.claims[0]["direction"] = {"squad": told}, "holds"

@@ -40,7 +40,7 @@ from xit_core.report.view import View
 
 KEYS = (
     "id number says scale published estimate low high joint_low joint_high "
-    "detectable direction not_worse magnitude targets tasks stand_ins overlap runs note"
+    "detectable p p_joint direction not_worse magnitude targets tasks stand_ins overlap runs note"
 ).split()
 NUMBERS = {
     "squad": 8.2, "mnli": 7.5, "hellaswag": 7.0, "multitask": 8.7, "retrieval": None, "tydiqa": None,

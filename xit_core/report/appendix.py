@@ -6,7 +6,7 @@ from collections import Counter
 
 import pandas as pd
 
-from ..design.scales import SCALES
+from ..design.scales import SCALES, Scale
 from ..design.tasks import TASKS, Task
 from ..ledger import results
 from .markdown import count, fold, folded, markdown_table, number, small
@@ -155,10 +155,15 @@ def _declared(task: Task) -> list[str]:
     return [f"`{task.name}`<br>{task.kind}", location, *details]
 
 
+def _lengths(s: Scale) -> str:
+    """The longest sequence of a scale in pieces; of spans, the window and how far the next one begins."""
+    return f"{s.max_len}" + (f"; spans {s.span_len} by {s.span_step}" if s.span_len else "")
+
+
 def scales_table() -> str:
     """A table of all declared scales. A dash means the task's own setting, or the whole data set."""
-    columns = "world encoder rows stage_rows eval_rows steps stage_steps batch lr stage_lr".split()
-    named = {"world": lambda s: s.world.name, "encoder": lambda s: s.encoder.name or "–"}
+    columns = "world encoder rows stage_rows eval_rows pieces steps stage_steps batch lr stage_lr".split()
+    named = {"world": lambda s: s.world.name, "encoder": lambda s: s.encoder.name or "–", "pieces": _lengths}
     lines = [
         [
             f"`{s.name}`",

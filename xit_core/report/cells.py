@@ -65,6 +65,11 @@ def verdict_cell(row: dict) -> str:
     return " · ".join(name + marked(word) for name, word in words.items() if word)
 
 
+def p_cell(row: dict) -> str:
+    """The p-value of the likelier side, and that corrected for all claims; a dash where nothing is tested."""
+    return "–" if row["p"] is None else f"{row['p']:.2g} → {row['p_joint']:.2g}"
+
+
 def is_clear_on_average(row: dict) -> bool:
     """Whether a claim about each task is open though the interval of their mean lies beside its limit."""
     claim = BY_ID[row["id"]]

@@ -68,8 +68,8 @@ def losses_in_words(rows: list[dict]) -> str:
     ends: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
         if losses := [point["loss"] for point in row.get("curve", []) if "loss" in point]:
-            ends.setdefault(row["path"], []).append((losses[0], losses[-1]))
-    means = {path: np.mean(pairs, axis=0) for path, pairs in ends.items()}
+            ends.setdefault((row["path"], row.get("lang")), []).append((losses[0], losses[-1]))
+    means = {training: np.mean(pairs, axis=0) for training, pairs in ends.items()}
     if len(means) == 1:
         first, last = next(iter(means.values()))
         return f"The loss goes from {number(first)} to {number(last)} nats."
@@ -130,9 +130,12 @@ def alignment(view: View, out: Path) -> str:
 
 
 def dose_in_words(rows: list[dict]) -> str:
-    """After how many trainings retrieval is worse than where the drawn line begins; "" for none."""
+    """After how many trainings retrieval is worse than where the drawn line begins; "" for none.
+
+    Changes are rounded as the table of layers has them.
+    """
     lines = frames.dose_frame(rows).sort_values("step").groupby("name").tatoeba.agg(["first", "last"])
-    worse = (lines["first"] - lines["last"] >= 1).sum()
+    worse = ((lines["first"] - lines["last"]).round(1) >= 1).sum()
     told = f"Raw retrieval ends a point or more below its start in {worse} of {len(lines)} trainings."
     return told if len(lines) else ""
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..design.scales import PIVOT
 from ..design.tasks import TASKS, nine
 from . import claims, plots, published
-from .cells import ends_in_words, estimate_cell, is_clear_on_average, marked, state, verdict_cell
+from .cells import ends_in_words, estimate_cell, is_clear_on_average, marked, p_cell, state, verdict_cell
 from .claims import MEASURED
 from .contrasts import BASELINE, Short, Source, versus
 from .figures import figure
@@ -22,7 +22,10 @@ from .view import EMPTY, View
 
 NOTICED = 0.3  # points by which another way to count must change an estimate to be listed
 ADDRESS = re.compile(r"https?://[^\s,;)]*[^\s,;).:]")
-VERDICTS = ["scale", "estimate [95 %, all claims together]", "detectable", "verdict", "note"]
+VERDICTS = [
+    "scale", "estimate [95 %, all claims together]", "detectable", "p: alone → corrected", "verdict", "note",
+]  # fmt: skip
+COUNTED = ["counted", "verdict", "note"]  # of a claim about data or method
 
 
 def sections(shown: list[View], out: Path) -> dict[str, str]:
@@ -31,15 +34,11 @@ def sections(shown: list[View], out: Path) -> dict[str, str]:
     """
     texts = {}
     for claim, *scale_rows in zip(claims.CLAIMS, *(view.claims for view in shown), strict=True):
-        lines = [
-            [f"`{r['scale']}`", estimate_cell(r), number(r["detectable"]), verdict_cell(r), minus(r["note"])]
-            for r in scale_rows
-        ]
         texts[f"claims/{claim.id}.md"] = "\n".join([
             f"(claim-{claim.id})=\n## {claim.number}. {claim.says}\n",
             f"*{'In the paper' if claim.number <= MEASURED else 'Checked against'}:* {claim.on}.\n",
             f"*Estimated:* {claim.estimand}.\n" if claim.estimand else "",
-            small(markdown_table(VERDICTS, lines), "carded"),
+            _verdicts(scale_rows),
             _changes(scale_rows),
             _forest(claim, shown, out),
             *(_by_seed(row, view) for row, view in zip(scale_rows, shown, strict=True)),
@@ -50,6 +49,19 @@ def sections(shown: list[View], out: Path) -> dict[str, str]:
             _published_values(claim),
         ])  # fmt: skip
     return texts
+
+
+def _verdicts(rows: list[dict]) -> str:
+    """The verdict on a claim at every scale; once where it was counted and no scale has a part in it."""
+    counted = list(dict.fromkeys((estimate_cell(r), verdict_cell(r), minus(r["note"])) for r in rows))
+    if rows[0]["number"] > MEASURED and len(counted) == 1:
+        return small(markdown_table(COUNTED, counted), "carded")
+    lines = [
+        [f"`{r['scale']}`", estimate_cell(r), number(r["detectable"]), p_cell(r), verdict_cell(r),
+         minus(r["note"])]
+        for r in rows
+    ]  # fmt: skip
+    return small(markdown_table(VERDICTS, lines), "carded")
 
 
 def detectable_table(shown: list[View]) -> str:

@@ -28,7 +28,7 @@ CELL = tuple(
 
 CLAIM_HEAD = ["claim", "first", "second", "difference", "allowed", "verdicts", ""]
 RUN_HEAD = ["run", "first", "second", "difference", "allowed", "why it is off"]
-TARGET_HEAD = ["target", "equal runs", "root mean square difference", "between seeds"]
+TARGET_HEAD = ["target", "equal runs", "root mean square difference", "two seeds differ by"]
 
 ALLOWANCE = f"""\
 The first of two ledgers is the reference, the second repeats it.
@@ -318,7 +318,8 @@ def run_cells(run: dict) -> list[str]:
 def target_cells(line: dict) -> list[str]:
     """The cells of a target under TARGET_HEAD."""
     shares = f"{line['equal']} of {line['runs']}"
-    return [line["target"], shares, points(line["rms"]), points(line["seed_sd"])]
+    of_two_seeds = None if line["seed_sd"] is None else 2**0.5 * line["seed_sd"]
+    return [line["target"], shares, points(line["rms"]), points(of_two_seeds)]
 
 
 def text(report: dict) -> str:

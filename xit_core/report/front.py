@@ -4,7 +4,9 @@ from functools import partial
 from pathlib import Path
 
 from ..design import studies
+from ..design.run import Run
 from ..design.scales import PAPER
+from ..design.tasks import TARGETS
 from . import claim_pages, estimate, plots, published, question_pages, simulate
 from .cells import (
     MARK,
@@ -22,7 +24,7 @@ from .figures import figure
 from .markdown import SIGNED, count, markdown_table, minus, number
 from .questions import UNFINISHED
 from .rules import DATED
-from .sensitivity import AS_JUDGED, LEARNED_NOISE
+from .sensitivity import AS_JUDGED, LEARNED_NOISE, OWN_NOISE
 from .stats import SEEDS
 from .view import View
 
@@ -41,14 +43,12 @@ ANSWERS = {
 def parts(shown: list[View], out: Path) -> dict[str, str]:
     """What the front page includes, by name: the answer with its figure, the claims, and the questions."""
     measured, checked = claim_lines(shown, plain=False)
-    words, ended = {"holds": "hold", "fails": "fail"}, tally(map(state, shown[0].claims[MEASURED:]))
-    counted = ", ".join(f"{n} {words.get(side, side)}" for side, n in ended.items() if n)
     tables = [
         _measured_table(shown, measured),
         _claimed(shown),
         "".join(map(scale_line, shown)) + "\n",
         f":::{{dropdown}} {len(checked)} claims about data, design and the state of the art, checked without "
-        f"runs: {counted} ({by_design()})\n",
+        f"runs: {checked_in_words(shown)}\n",
         markdown_table(["#", "claim", "claimed", "counted", "verdict"], checked) + ":::\n",
     ]
     return {
@@ -60,20 +60,22 @@ def parts(shown: list[View], out: Path) -> dict[str, str]:
 
 def plain(shown: list[View]) -> str:
     """The same as Markdown that works outside the book; the checked claims are only counted."""
-    checked = shown[0].claims[MEASURED:]
-    hold = tally(map(state, checked))["holds"]
     return "".join([
         _measured_table(shown, claim_lines(shown, plain=True)[0]),
         "".join(map(scale_line, shown)) + "\n",
         f"{published.UNSOURCED}: no public source was found for the number that is claimed. Of the other "
-        f"{len(checked)} claims, checked by code, {hold} hold ({by_design()}).\n\n",
+        f"{len(CLAIMS) - MEASURED} claims, checked by code, {checked_in_words(shown)}.\n\n",
         question_pages.overview(shown, plain=True),
     ])  # fmt: skip
 
 
-def by_design() -> str:
-    """How many of the checked claims are about how the study is declared, in words."""
-    return f"{sum(claim.on == DESIGN for claim in CLAIMS)} by this study's own design"
+def checked_in_words(shown: list[View]) -> str:
+    """How the claims that are checked by code ended, and how many hold because the study is declared so."""
+    rows, words = shown[0].claims[MEASURED:], {"holds": "hold", "fails": "fail"}
+    told = [f"{n} {words.get(side, side)}" for side, n in tally(map(state, rows)).items() if n]
+    designed = {claim.id for claim in CLAIMS if claim.on == DESIGN}
+    hold = sum(state(row) == "holds" for row in rows if row["id"] in designed)
+    return f"{', '.join(told)}; {hold} of those that hold do so by this study's own design"
 
 
 def answer(shown: list[View]) -> str:
@@ -109,7 +111,7 @@ def told(view: View, briefly: bool = False) -> str:
     )
     return (
         f"{where}, training on SQuAD first{_more_steps(view)} changed the average score by {mean} points, "
-        f"over the {len(first['targets'])} targets that it can learn; the interval, {low} to {high}, "
+        f"over {_which(first['targets'])}; the interval, {low} to {high}, "
         f"{_zero(first)}. {claim_pages.by_kind(first, view)}"
         f"The number under test, claimed for XLM-R Large, is {claimed}.{_ways(view)} "
         f"[The evidence](#claim-{first['id']})."
@@ -127,14 +129,23 @@ def _width(row: dict, view: View) -> str:
     return (
         f"**Why so wide?** {claim_pages.by_seed(row, view)}The interval that is judged covers all claims "
         f"together, and borrows seed noise from other trainings. {claim_pages.widest(view)}For this claim "
-        f"alone the interval would be {ends[AS_JUDGED]}, and {LEARNED_NOISE} {ends[LEARNED_NOISE]}."
+        f"alone the interval would be {ends[AS_JUDGED]}, and {LEARNED_NOISE} {ends[LEARNED_NOISE]}"
+        + (f"; {OWN_NOISE} {ends[OWN_NOISE]}." if OWN_NOISE in ends else ".")
     )
 
 
 def _more_steps(view: View) -> str:
-    """What the baseline does not have, where it is a number of steps."""
+    """What the baseline does not have, where it is a number of steps, and how many rows they read."""
     steps = view.declared.stage_steps
-    return f", for {steps:,} steps that the baseline does not take," if steps else ""
+    read = steps * Run("squad1", view.declared).batch
+    return f", for {steps:,} steps ({read:,} rows) that the baseline does not take," if steps else ""
+
+
+def _which(targets: list[str]) -> str:
+    """The targets over which a score is averaged."""
+    return (
+        "all its targets" if len(targets) == len(TARGETS) else f"the {len(targets)} targets that it can learn"
+    )
 
 
 def _zero(row: dict) -> str:
@@ -275,20 +286,15 @@ def _cell(row: dict, view: View, plain: bool) -> str:
     if plain:
         return told
     link = f'<br><a href="claims.html#runs-{row["id"]}-{row["scale"]}">{len(row["runs"])} runs</a>'
-    return told + _mean_only(row, view) + (link if row["runs"] else "")
+    return told + _mean_only(row) + (link if row["runs"] else "")
 
 
-def _mean_only(row: dict, view: View) -> str:
-    """That a mean is clear where the verdict is not, and the task without which it would be most different;
-    "" elsewhere.
-    """
+def _mean_only(row: dict) -> str:
+    """That a mean is clear where the verdict is not, with the p-values of the verdict; "" elsewhere."""
     if not is_clear_on_average(row):
         return ""
-    without = {f"without `{task}`" for task in row["tasks"]}
-    found = [each for each in view.sensitivity.get(row["id"], []) if each.name in without]
-    most = max(found, key=lambda each: abs(each.change), default=None)
-    told = f"; {most.name.replace('`', '')} it is {number(most.estimate, SIGNED)}" if most else ""
-    return f'<br><span class="why">the mean is clear, but the claim is about each task{told}</span>'
+    sure = f"taken singly p = {row['p']:.2g}, corrected for all claims {row['p_joint']:.2g}"
+    return f'<br><span class="why">the mean is clear, but the claim is about each task: {sure}</span>'
 
 
 def verdict(row: dict, plain: bool) -> str:

@@ -10,7 +10,7 @@ from ..design.scales import SMALL
 from ..design.studies import LEAST_SEEDS
 from ..design.tasks import TARGETS, TASKS, languages
 from . import frames, plots, published
-from .cells import claimed_cell, estimate_cell, verdict_cell
+from .cells import claimed_cell, estimate_cell, p_cell, verdict_cell
 from .chapters import GAINS_SHOWN, correlation
 from .claims import MEASURED
 from .figures import figure
@@ -127,14 +127,18 @@ def verdicts(view: View) -> str:
             f"[{row['says']}](#claim-{row['id']})",
             claimed_cell(row),
             estimate_cell(row),
+            p_cell(row),
             verdict_cell(row),
             minus(view.findings[row["id"]].note) or "–",
         ]
         for row in view.claims
         if row["number"] <= MEASURED
     ]
-    head = ["#", "claim", "claimed", "estimate [95 %, all claims together]", "verdict", "note"]
-    told = f"*Claimed*, for XLM-R Large; {published.UNSOURCED}: no public text was found that has it.\n\n"
+    head = ["#", "claim", "claimed", "estimate [95 %, all claims together]", "p", "verdict", "note"]
+    told = (
+        f"*Claimed*, for XLM-R Large; {published.UNSOURCED}: no public text was found that has it. "
+        "*p*, of the likelier side: alone → corrected for all claims (Holm).\n\n"
+    )
     return small(markdown_table(head, lines), "carded") + told
 
 

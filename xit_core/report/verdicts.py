@@ -73,8 +73,9 @@ def table(scale: str, found: dict[str, Finding] | None = None, ledger: Ledger | 
     """One row per claim, with these keys.
 
     id number says scale published estimate; low high, of the 95 % interval of this claim alone; joint_low
-    joint_high, of the interval that covers all tested claims together; detectable direction not_worse
-    magnitude; targets tasks, that it was tested on; stand_ins overlap, of the data of its runs; runs note.
+    joint_high, of the interval that covers all tested claims together; detectable; p, of the likelier side
+    alone, and p_joint, corrected for all tested claims; direction not_worse magnitude; targets tasks, that it
+    was tested on; stand_ins overlap, of the data of its runs; runs note.
     `found`: the scale's findings, if they have already been measured. The note of a number measured at a
     reduced scale says so.
     """
@@ -91,6 +92,7 @@ def table(scale: str, found: dict[str, Finding] | None = None, ledger: Ledger | 
             "published": claim.expect,
         }
         | numbers(found[claim.id], len(tests))
+        | {"p": tests.get(claim.id), "p_joint": adjusted.get(claim.id)}
         | {
             "direction": directions[claim.id], "not_worse": seconds.get(claim.id, ""),
             "magnitude": sizes.get(claim.id, ""), "targets": list(found[claim.id].targets),
