@@ -201,7 +201,8 @@ def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_sa
     told = next(row for row in json.loads(capsys.readouterr().out) if row["question"] == "adapters")
     front = (tmp_path / "book/front_questions.md").read_text()
     cell = f"**{told['verdict']}**<br>{told['name']}: {question_pages.interval_cell(told)}, 8 seeds"
-    folded = f"<details><summary>another reading: above zero</summary>{questions.adapters.ELSEWHERE} ‡: "
+    first = questions.adapters.TARGETS_LEARNED
+    folded = f"<details><summary>3 other readings: 3 above zero</summary>{first} ‡: "
     assert f"(questions/adapters) | {cell}{folded}" in front
     control = "<details><summary>the positive control is not found</summary>the positive control is"
     assert f"{control} **not found**: *SQuAD" in front

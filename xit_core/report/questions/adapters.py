@@ -214,7 +214,8 @@ QUESTION = Question(
     "adapters", 1,
     "Is a joint intermediate training by adapters better than the average single one, at equal steps?",
     ("micro", "small"), runs, contrasts, cell_of, f1_alone, gates, "weights",
-    on_one=on_one, without=f"{ADAPTER}:", control=CONTROL, control_on="xquad", on_front=(ELSEWHERE,),
+    on_one=on_one, without=f"{ADAPTER}:", control=CONTROL, control_on="xquad",
+    on_front=(TASKS_LEARNED, TARGETS_LEARNED, ELSEWHERE),
     beside=(
         SINGLES_OVER_NONE, "joint − none, adapters", BEST, IN_FULL, *LONGER.values(), SPANS, TAGS,
         TASKS_LEARNED, TARGETS_LEARNED, ELSEWHERE,
