@@ -52,10 +52,10 @@ def test_the_same_scores_again_change_nothing():
     assert json.loads(path.read_text())["provenance"]["seconds"] == 1
 
 
-def test_a_folder_that_cannot_be_written_is_named(monkeypatch, tmp_path):
+def test_a_file_in_place_of_the_ledger_is_named(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XIT_RESULTS", str(tmp_path / "file"))
-    with pytest.raises(Bad, match="cannot write .*XIT_RESULTS"):
+    with pytest.raises(Bad, match="file: the ledger cannot be read .*XIT_RESULTS"):
         results.write(row(Run("xnli")))
 
 
@@ -495,6 +495,14 @@ def test_a_folder_of_the_ledger_that_is_none_is_not_an_empty_one(places, capsys)
     for words in ("claims --scale smoke", "export x --to y"):
         assert cli.main(words.split()) == 2
         assert "the ledger cannot be read" in capsys.readouterr().err
+
+
+def test_a_ledger_that_is_no_folder_is_one_line(places, monkeypatch, capsys):
+    (places / "file").write_text("")
+    monkeypatch.setenv("XIT_RESULTS", str(places / "file"))
+    for words in ("claims --scale smoke", "questions", "plan --scale smoke"):
+        assert cli.main(words.split()) == 2
+        assert "file: the ledger cannot be read (Not a directory); make it a" in capsys.readouterr().err
 
 
 def test_a_pipe_and_a_row_in_capitals_are_named(places):

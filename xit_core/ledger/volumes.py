@@ -75,7 +75,7 @@ def volume_files(scale: str | None) -> list[Path]:
     """
     top = results_dir()
     try:
-        paths = [*top.iterdir()] if top.is_dir() else []
+        paths = [*top.iterdir()] if top.exists() else []
     except OSError as error:
         message = f"{top}: the ledger cannot be read ({error.strerror})"
         raise Bad(f"{message}; make it a readable folder, or name another with XIT_RESULTS") from None
