@@ -312,7 +312,7 @@ def test_a_results_folder_that_cannot_be_written_stops_before_the_work(capsys, p
     (places / "file").write_text("")
     monkeypatch.setenv("XIT_RESULTS", str(places / "file"))
     assert "cannot write" in refused(capsys, "run", "xnli")
-    assert "cannot write" in refused(capsys, "study", "--scale", "smoke")
+    assert "the ledger cannot be read" in refused(capsys, "study", "--scale", "smoke")
 
 
 def test_a_corrupt_checkpoint_is_named_and_nothing_is_lost(places):

@@ -190,7 +190,7 @@ def history(tree, tmp_path):
     folder = tree(tmp_path / "history")
     used = "model/train.py model/kinds/tag.py model/kinds/classify.py model/methods/lora.py micro/world.py"
     used += " model/own.py"
-    for name in f"{used} report/plots.py design/methods.py".split():
+    for name in f"{used} report/plots.py design/methods.py design/readers.py".split():
         (folder / "xit_core" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "xit_core" / name).write_text(SOURCE)
     provenance.digests_of.cache_clear()
@@ -228,6 +228,7 @@ def finished(history, monkeypatch):
         ("model/own.py", ()),
         ("model/methods/lora.py", ()),
         ("report/plots.py", ()),
+        ("design/readers.py", PLAN),
         ("design/methods.py", ()),
     ],
 )

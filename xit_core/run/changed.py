@@ -16,6 +16,7 @@ from ..machine.errors import Bad
 from ..machine.provenance import digests, digests_of
 
 ROOMS = ("data", "metrics", "model", "phases", "score")  # their code decides scores
+READERS = "design.readers"  # and how a task's rows become examples
 # but no run loads these
 APART = ("data.inventory", "data.parcel", "metrics.submission", "model.own")
 WORLD = micro.__name__.rpartition(".")[-1]  # and this where the data are generated
@@ -31,7 +32,7 @@ def bears_on(name: str, run: Run) -> bool:
     if folder == "model.methods":
         return last in {"__init__", *(stage.method.name for stage in run.stages)}
     room = name.split(".")[0]
-    return room in ROOMS or room == WORLD and run.scale.world.made
+    return room in ROOMS or name == READERS or room == WORLD and run.scale.world.made
 
 
 def kinds(run: Run) -> set[str]:
