@@ -10,14 +10,12 @@ names a place of this machine. The exit status is 1 if any of it is not so.
 """
 
 import argparse
-import hashlib
 import html
 import json
 import re
 import shutil
 import sys
 import tempfile
-from datetime import date
 from pathlib import Path
 
 import yaml
@@ -26,6 +24,7 @@ import bookcheck
 from xit_core.ledger import results
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import ROOT
+from xit_core.report import export
 
 TEXT = {".html", ".js", ".json", ".css", ".txt", ".ipynb", ".svg", ".md"}
 VERSION = re.compile(r"v?\d+(\.\d+)*([-.]?[a-z]+\d*)?", re.ASCII)
@@ -82,52 +81,11 @@ def lay(book: Path, site: Path, version: str) -> Path:
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(book, place)
     told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
-    crate = json.dumps(described(place, version, told), indent=1, sort_keys=True) + "\n"
+    crate = json.dumps(export.described(place, version, told), indent=1, sort_keys=True) + "\n"
     (place / "ro-crate-metadata.json").write_text(crate, encoding="utf8")
     (site / ".nojekyll").touch()  # a host of pages would leave out the folders that begin with _
     (site / "index.html").write_text(listed(site), encoding="utf8")
     return place
-
-
-def described(book: Path, version: str, told: dict) -> dict:
-    """The RO-Crate of a book: what it is, who made it, and the ledger of each scale as a data set.
-
-    `told`: what CITATION.cff says. Source: RO-Crate Metadata Specification 1.1.
-    """
-    ledgers = [_ledger(folder, book) for folder in sorted((book / "ledger").iterdir()) if folder.is_dir()]
-    paper = told["references"][0]
-    root = {
-        "@id": "./", "@type": "Dataset", "name": told["title"], "version": version,
-        "description": told["abstract"].strip(), "datePublished": str(date.today()),
-        "license": f"https://spdx.org/licenses/{told['license']}",
-        "author": [{"@id": f"#{author['name']}"} for author in told["authors"]],
-        "isBasedOn": {"@id": paper["url"]}, "hasPart": [{"@id": part["@id"]} for part in ledgers],
-    }  # fmt: skip
-    about = {
-        "@id": "ro-crate-metadata.json", "@type": "CreativeWork", "about": {"@id": "./"},
-        "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
-    }  # fmt: skip
-    people = [
-        {"@id": f"#{author['name']}", "@type": "Organization", "name": author["name"]}
-        for author in told["authors"]
-    ]
-    work = {"@id": paper["url"], "@type": "ScholarlyArticle", "name": paper["title"]}
-    graph = [about, root, *people, work, *ledgers]
-    return {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph}
-
-
-def _ledger(folder: Path, book: Path) -> dict:
-    """The rows of a scale as a data set: how many, of which commits, and one hash of them all."""
-    files = sorted(folder.glob("*.json"))
-    rows = [json.loads(file.read_text(encoding="utf8")) for file in files]
-    commits = sorted({row["provenance"].get("commit", "")[:10] for row in rows} - {""})
-    whole = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    return {
-        "@id": f"{folder.relative_to(book)}/", "@type": "Dataset",
-        "name": f"ledger of the scale {folder.name}",
-        "description": f"{len(rows)} finished runs, one JSON file each; made at commits {', '.join(commits)}",
-        "size": str(len(rows)), "sha256": whole,
-    }  # fmt: skip
 
 
 def listed(site: Path) -> str:

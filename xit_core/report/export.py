@@ -1,8 +1,10 @@
 """Finished runs as others read them: a folder in XTREME's submission layout with the gold labels of the same
-instances in another.
+instances in another, and the ledger of a book described as data (RO-Crate).
 """
 
+import hashlib
 import json
+from datetime import date
 from pathlib import Path
 
 from ..data import reading
@@ -139,3 +141,44 @@ def predicted_examples(run: Run, lang: str, ids: list[str]) -> list[dict]:
             "names (hashes)"
         )
     return rows
+
+
+def described(book: Path, version: str, told: dict) -> dict:
+    """The RO-Crate of a book: what it is, who made it, and the ledger of each scale as a data set.
+
+    `told`: what CITATION.cff says. Source: RO-Crate Metadata Specification 1.1.
+    """
+    ledgers = [_ledger(folder, book) for folder in sorted((book / "ledger").iterdir()) if folder.is_dir()]
+    paper = told["references"][0]
+    root = {
+        "@id": "./", "@type": "Dataset", "name": told["title"], "version": version,
+        "description": told["abstract"].strip(), "datePublished": str(date.today()),
+        "license": f"https://spdx.org/licenses/{told['license']}",
+        "author": [{"@id": f"#{author['name']}"} for author in told["authors"]],
+        "isBasedOn": {"@id": paper["url"]}, "hasPart": [{"@id": part["@id"]} for part in ledgers],
+    }  # fmt: skip
+    about = {
+        "@id": "ro-crate-metadata.json", "@type": "CreativeWork", "about": {"@id": "./"},
+        "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
+    }  # fmt: skip
+    people = [
+        {"@id": f"#{author['name']}", "@type": "Organization", "name": author["name"]}
+        for author in told["authors"]
+    ]
+    work = {"@id": paper["url"], "@type": "ScholarlyArticle", "name": paper["title"]}
+    graph = [about, root, *people, work, *ledgers]
+    return {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph}
+
+
+def _ledger(folder: Path, book: Path) -> dict:
+    """The rows of a scale as a data set: how many, of which commits, and one hash of them all."""
+    files = sorted(folder.glob("*.json"))
+    rows = [json.loads(file.read_text(encoding="utf8")) for file in files]
+    commits = sorted({row["provenance"].get("commit", "")[:10] for row in rows} - {""})
+    whole = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return {
+        "@id": f"{folder.relative_to(book)}/", "@type": "Dataset",
+        "name": f"ledger of the scale {folder.name}",
+        "description": f"{len(rows)} finished runs, one JSON file each; made at commits {', '.join(commits)}",
+        "size": str(len(rows)), "sha256": whole,
+    }  # fmt: skip
