@@ -65,7 +65,7 @@ def encoder_section(view: View, out: Path) -> str:
 
 def losses_in_words(rows: list[dict]) -> str:
     """From where to where the loss of a training goes, or in how many of several it falls; "" for none."""
-    ends: dict[str, list[tuple[float, float]]] = {}
+    ends: dict[tuple, list[tuple[float, float]]] = {}  # by path and language of the data
     for row in rows:
         if losses := [point["loss"] for point in row.get("curve", []) if "loss" in point]:
             ends.setdefault((row["path"], row.get("lang")), []).append((losses[0], losses[-1]))
