@@ -48,6 +48,25 @@ def test_a_target_outside_of_the_nine_is_drawn_where_it_stands_alone():
     assert axes.get_title() == "xnli"
 
 
+def test_a_training_measured_at_its_ends_alone_has_a_point_for_each_seed_and_else_a_line_of_means():
+    retrieval = [{"metric": name, "value": 80.0} for name in ("accuracy", "accuracy_centred")]
+    start = {"phase": 1, "model": "", "scores": retrieval}
+    ends = [{"step": 9, "distance": 0.01, "tatoeba": end, "tatoeba_centred": end} for end in (70.0, 10.0)]
+    stages = [
+        {"phase": 2, "model": "", "source": "squad1", "lang": "en", "seed": seed, "curve": [end]}
+        for seed, end in enumerate(ends)
+    ]
+
+    def drawn() -> dict[str, tuple[str, list[float]]]:
+        lines = plots.dose([start, *stages]).axes[0].lines
+        return {line.get_label(): (line.get_linestyle(), list(line.get_ydata())) for line in lines}
+
+    assert drawn() == {"before": ("None", [80.0]), "squad1": ("None", [70.0, 10.0])}
+    for stage in stages:
+        stage["curve"] = [{**stage["curve"][0], "step": 4}, *stage["curve"]]
+    assert drawn() == {"squad1": ("-", [80.0, 40.0, 40.0])}
+
+
 @pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
 def test_two_drawings_are_the_same_file(draw, tmp_path):
     fill("smoke")

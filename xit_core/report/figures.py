@@ -37,7 +37,7 @@ CAPTIONS = {
     "dose": (
         "Sentence retrieval at the start and at the end of each intermediate training, and between them "
         "where it was measured, against the distance that the encoder has moved, in percent of the norm of "
-        "its weights. Means over languages and seeds."
+        "its weights. Means over languages, and over seeds where there are lines; points are single seeds."
     ),
     "curves": "Training loss of every intermediate training, one line a seed.",
     "languages": "Score of every evaluation language, with the 95 % t interval over seeds.",

@@ -156,8 +156,13 @@ def layer_lines(rows: list[dict]) -> pd.DataFrame:
 
 
 def dose_frame(rows: list[dict]) -> pd.DataFrame:
-    """Retrieval during each intermediate stage, means over seeds: name, step, and distance and accuracies in
-    percent.
+    """`dose_lines` as means over seeds: name, step, distance and accuracies."""
+    return dose_lines(rows).drop(columns="seed").groupby(["name", "step"], as_index=False).mean()
+
+
+def dose_lines(rows: list[dict]) -> pd.DataFrame:
+    """Retrieval during each intermediate stage: name, seed, step, and distance and accuracies in percent. All
+    seeds start from one encoder, or from the mean of several.
     """
     scores = [
         (score["metric"], score["value"])
@@ -168,10 +173,15 @@ def dose_frame(rows: list[dict]) -> pd.DataFrame:
     before = pd.DataFrame(scores, columns=["metric", "value"]).groupby("metric").value.mean()
     start = {"step": 0, "distance": 0.0}
     start |= {"tatoeba": before.get("accuracy"), "tatoeba_centred": before.get("accuracy_centred")}
-    stages = [(stage_name(row), [start, *row.get("curve", [])]) for row in rows if row["phase"] == 2]
-    probes = [{"name": stage} | point for stage, points in stages for point in points if "tatoeba" in point]
-    table = pd.DataFrame(probes, columns=["name", "step", "distance", *ACCURACY]).dropna()
-    return table.assign(distance=100 * table.distance).groupby(["name", "step"], as_index=False).mean()
+    probes = [
+        {"name": stage_name(row), "seed": row["seed"]} | point
+        for row in rows
+        if row["phase"] == 2
+        for point in [start, *row.get("curve", [])]
+        if "tatoeba" in point
+    ]
+    table = pd.DataFrame(probes, columns=["name", "seed", "step", "distance", *ACCURACY]).dropna()
+    return table.assign(distance=100 * table.distance)
 
 
 def speed_frame(kept: list[dict]) -> pd.DataFrame:

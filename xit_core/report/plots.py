@@ -27,6 +27,7 @@ from .contrasts import EQUAL_STEPS
 from .frames import (
     ACCURACY,
     dose_frame,
+    dose_lines,
     interval,
     language_scores,
     layer_frame,
@@ -44,6 +45,8 @@ PANELS = {
     "tatoeba_centred": ("each language's mean subtracted", "Tatoeba accuracy (%)"),
     "share": ("what language identity explains", "share of variance (%)"),
 }
+DISTANCE = "distance the encoder moved (%)"
+GIVEN = {"before": "black", "random weights": "#999999"}  # encoders that no stage has trained
 # a figure shows the first three of these that have run
 SHOWN_SOURCES = ("random weights", "baseline", "multi-task", "squad1")
 WIDTH = 6.8  # inches: the text column of the book, so that no font is scaled below its size
@@ -170,13 +173,20 @@ def curves(rows: list[dict], phases: tuple[int, ...] = (1, 2)) -> Figure | None:
 
 @plt.rc_context(STYLE)
 def dose(rows: list[dict]) -> Figure | None:
-    """Lines: retrieval during each intermediate training against the distance that the encoder has moved."""
-    table = dose_frame(rows)
+    """Retrieval during each intermediate training against the distance that the encoder has moved: lines, as
+    means over seeds. A point for each seed where no training was measured between its start and its end, for
+    a line would claim a way between them.
+    """
+    table = dose_lines(rows)
     if table.empty:
         return None
+    between = (table.groupby("name").step.nunique() > 2).any()
     figure, grid = _grid(2, 2, 4)
     for axes, kind in zip(grid, PANELS, strict=False):
-        _lines(axes, table, "distance", kind, "distance the encoder moved (%)", marker="o", markersize=3)
+        if between:
+            _lines(axes, dose_frame(rows), "distance", kind, DISTANCE, marker="o", markersize=3)
+        else:
+            _ends(axes, table, kind, DISTANCE)
     columns = 1 if ON_PHONE.get() else 3
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return figure
@@ -351,23 +361,49 @@ def _roof(axes: Axes, ceiling: float, bandwidth: float, at: pd.Series) -> None:
 
 
 def _lines(axes: Axes, table: pd.DataFrame, x: str, kind: str, xlabel: str, **look) -> None:
-    """One line per stage. Colour shows the kind of task, line style tells tasks of a kind apart.
+    """One line per stage; line style tells tasks of a kind apart.
 
     The encoder before training is a thick black line, random weights a thick grey one.
     """
-    styles: dict[str, Iterator[str]] = {}
-    for stage in order(table.name):
-        mixed = next((k for k in ("translated", "mlm") if k in stage), "joint")
-        group = TASKS[stage].kind if stage in TASKS else mixed
-        if stage in ("before", "random weights"):
-            style, colour, width = "-", "black" if stage == "before" else "#999999", 2.5
-        else:
-            style = next(styles.setdefault(group, itertools.cycle(["-", "--", ":", "-."])))
-            colour, width = COLOURS.get(group, "#999999"), 1.5
+    for stage, style, colour in _looks(table.name, ["-", "--", ":", "-."]):
         part = table[table.name == stage]
+        width = 2.5 if stage in GIVEN else 1.5
         axes.plot(part[x], part[kind], style, color=colour, linewidth=width, label=stage, **look)
+    _described(axes, table, kind, xlabel)
+
+
+def _ends(axes: Axes, table: pd.DataFrame, kind: str, xlabel: str) -> None:
+    """The start, and a point per seed for the end of each stage; its mark tells tasks of a kind apart."""
+    start = table[table.step == 0].iloc[:1]
+    axes.plot(start.distance, start[kind], "o", color="black", markersize=7, label="before")
+    for stage, mark, colour in _looks(table.name, ["o", "s", "^", "D"]):
+        part = table[(table.name == stage) & (table.step > 0)]
+        axes.plot(part.distance, part[kind], mark, color=colour, markersize=5, alpha=0.8, label=stage)
+    _described(axes, table, kind, xlabel)
+
+
+def _looks(stages: pd.Series, styles: list[str]) -> Iterator[tuple[str, str, str]]:
+    """Each stage, in order, with its style and colour. Colour shows the kind of task, and the styles take
+    turns within a kind.
+    """
+    turns: dict[str, Iterator[str]] = {}
+    for stage in order(stages):
+        mixed = next((kind for kind in ("translated", "mlm") if kind in stage), "joint")
+        group = TASKS[stage].kind if stage in TASKS else mixed
+        if stage in GIVEN:
+            yield stage, styles[0], GIVEN[stage]
+        else:
+            yield (
+                stage,
+                next(turns.setdefault(group, itertools.cycle(styles))),
+                COLOURS.get(group, "#999999"),
+            )
+
+
+def _described(axes: Axes, table: pd.DataFrame, kind: str, xlabel: str) -> None:
+    """Name a panel of PANELS and its axes. Those of accuracy share a limit."""
     title, unit = PANELS[kind]
-    top = 1.05 * table[ACCURACY].max(axis=None) if kind != "share" else None  # accuracy panels share a limit
+    top = 1.05 * table[ACCURACY].max(axis=None) if kind != "share" else None
     axes.set(title=title, xlabel=xlabel, ylabel=unit, ylim=(0, top))
 
 
