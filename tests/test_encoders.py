@@ -195,6 +195,17 @@ def cli_plan(capsys, name):
     return json.loads(capsys.readouterr().out)["runs"]
 
 
+@pytest.mark.parametrize("name", ["org/name", "xlm-roberta-base"])
+def test_a_pinned_name_is_asked_of_the_hub_with_an_owner_and_without(monkeypatch, name):
+    asked = []
+    monkeypatch.setattr(
+        own, "configuration", lambda *name, **pin: asked.append((*name, pin)) or XLMRobertaConfig()
+    )
+    pinned = own.scale_from(SMOKE, f"{name}@{'ab' * 20}").encoder
+    assert asked == [(name, {"revision": "ab" * 20})]
+    assert (pinned.name, pinned.revision) == (name, "ab" * 20)
+
+
 def test_other_weights_under_the_name_are_refused(folder, places):
     s = own.scale_from(SMOKE, str(folder))
     file = folder / "model.safetensors"

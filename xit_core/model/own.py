@@ -13,7 +13,7 @@ from ..machine.errors import Bad
 from . import origins
 from .families import family, positions
 
-COMMIT = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+COMMIT = re.compile(r"((?:[\w.-]+/)?[\w.-]+)@([0-9a-f]{40})")  # the hub's oldest names have no owner
 configuration = partial(AutoConfig.from_pretrained, trust_remote_code=False)
 
 
@@ -23,11 +23,12 @@ def scale_from(s: Scale, model: str) -> Scale:
 
     Raises: Bad when there is no such encoder, or one that cannot read what the scale has.
     """
-    pinned = COMMIT.fullmatch(model)
-    if not pinned and not Path(model).is_dir():
+    folder = Path(model)
+    pinned = None if folder.is_dir() else COMMIT.fullmatch(model)
+    if not pinned and not folder.is_dir():
         allowed = "a folder, or NAME@COMMIT with the 40 hex digits of a commit (xit run: also random, remake)"
         raise Bad(f"--model {model}: no such folder; allowed: {allowed}")
-    config = hub_config(*pinned.groups()) if pinned else folder_config(Path(model))
+    config = hub_config(*pinned.groups()) if pinned else folder_config(folder)
     family(config)
     longest = max(s.max_len, s.span_len, s.retrieve_len)
     if (most := positions(config)) < longest:
@@ -35,7 +36,7 @@ def scale_from(s: Scale, model: str) -> Scale:
     shape = config.num_hidden_layers, config.hidden_size
     if pinned:
         return own_scale(s, Encoder(pinned[1], HUB, pinned[2], *shape))
-    folder = Path(model).resolve()
+    folder = folder.resolve()
     for read in (origins.folder_tokenizer, origins.read_transformers):  # before any run begins
         files.read_foreign(folder, read, origins.OWN)
     return own_scale(s, Encoder(folder.name, FOLDER, weights_hash(folder), *shape, place=str(folder)))
