@@ -192,6 +192,13 @@ def test_a_claim_about_each_task_says_why_it_is_open_where_the_mean_is_clear():
     assert not cells.is_clear_on_average(row | below_its_limit | {"joint_high": 6.0})
 
 
+def test_a_study_is_told_by_the_runs_of_its_plan_alone():
+    (planned, *_) = studies.runs(studies.MAIN, SCALES["smoke"])
+    synthetic.enter([synthetic.row(planned), synthetic.row(Run("xnli_shift"))])
+    count = len(studies.runs(studies.MAIN, SCALES["smoke"]))
+    assert front.told(View("smoke")).endswith(f"; 1 of {count} runs are done.")
+
+
 def test_a_claim_whose_runs_are_missing_is_not_finished_and_none_that_was_measured_is():
     synthetic.fill("small", every=3)
     view = View("small")

@@ -101,9 +101,10 @@ def told(view: View, briefly: bool = False) -> str:
     if not view.rows:
         return f"{where}, the study has not been run{_hours(view)}."
     if first["low"] is None:
-        planned = len(studies.runs(studies.MAIN, view.declared))
+        planned = {run.id for run in studies.runs(studies.MAIN, view.declared)}
+        done = sum(row["id"] in planned for row in view.rows)  # others are of questions or further seeds
         why = f"claim {first['number']} is {state(first)} ({minus(first['note'])})"
-        return f"{where}, {why}; {len(view.rows):,} of {planned:,} runs are done."
+        return f"{where}, {why}; {done:,} of {len(planned):,} runs are done."
     if briefly:
         return f"{where}: {estimate_cell(first)} points, {ANSWERS[first['direction']]}."
     mean, low, high, claimed = (
