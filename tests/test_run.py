@@ -95,6 +95,13 @@ def test_equal_steps_are_a_run_of_their_own_where_a_stage_is_joint():
     assert Run("mnli > mnli+mlm > xnli", steps="single").parent.parent == Run("mnli")
 
 
+def test_what_intermediate_rows_would_be_makes_no_other_run_where_there_are_none():
+    for path in ("xnli", "pretrained"):
+        assert Run(path, "micro", lang="mt", size=500) == Run(path, "micro")
+    assert len({Run(path, "micro", lang="mt").id for path in ("mnli", "mnli > xnli", "xnli")}) == 3
+    assert Run("mnli > xnli", "micro", lang="mt", size=500).named["lang"] == "mt"
+
+
 def test_steps_of_a_joint_stage_are_a_sum_or_those_of_one_task_masked_lm_not_counted():
     alone = {TASKS["mnli"]: 200, TASKS["squad1"]: 100, TASKS["mlm"]: 999}
     assert joint_steps(alone, "sum") == 1299 and joint_steps(alone, "single") == 150

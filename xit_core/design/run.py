@@ -97,6 +97,9 @@ class Run:
             self.refuse_fusion()
         if not self.differ_in_steps:
             object.__setattr__(self, "steps", SUM)
+        if not self.intermediate:  # what its rows would be makes no difference
+            object.__setattr__(self, "lang", PIVOT)
+            object.__setattr__(self, "size", 0)
         for trained in (member for stage in self.stages for member in stage.tasks):
             languages(trained, self.scale)  # raises for a task that the scale's world does not have
 
@@ -119,8 +122,8 @@ class Run:
         if self.steps == PER_ROW:
             if not self.size:
                 raise Bad(f"steps={PER_ROW!r} with size=0; allowed: a size, in proportion to which steps are")
-            stages = self.stages[:-1] if self.target else self.stages
-            fixed = (self.scale.steps_for(x.name, target=False) for stage in stages for x in stage.tasks)
+            tasks = (task for stage in self.intermediate for task in stage.tasks)
+            fixed = (self.scale.steps_for(task.name, target=False) for task in tasks)
             return self.share != 1 and any(fixed)
         return not self.fuses and any(len(stage.tasks) > 1 for stage in self.stages)
 
@@ -147,6 +150,11 @@ class Run:
             Stage(tuple(TASKS[name] for name in stage), method)
             for stage, method in zip(names, chosen, strict=True)
         )
+
+    @property
+    def intermediate(self) -> tuple[Stage, ...]:
+        """Its stages before the target, or all of a run without one; () for a baseline."""
+        return self.stages[:-1] if self.target else self.stages
 
     @property
     def fuses(self) -> bool:
