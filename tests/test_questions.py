@@ -1,6 +1,7 @@
 """Research questions: plans, contrasts, gates, pages; and what is lost between a target and its twin."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -193,7 +194,9 @@ def test_its_page_answers_shows_gates_and_draws_its_figure_and_the_front_page_sa
     out = pages.build(tmp_path / "book") / "questions"
     answer, text = (out / "adapters_answer.md").read_text(), (out / "adapters.md").read_text()
     assert answer.startswith("**At `micro`, a simulation: yes.** *joint − mean of single tasks, adapters*: +")
-    assert f"\n\nBeside it:\n\n- {questions.adapters.BEST}: +" in answer and "finds a true" not in answer
+    folded = re.search(r"\n\n:+{dropdown} Beside it: (\d+) contrasts, \d.*\n(- .*\n)+", answer)
+    assert folded.group().count("\n- ") == int(folded.group(1)) and "finds a true" not in answer
+    assert f"\n- {questions.adapters.BEST}: +" in folded.group()
     assert "| targets learned by full training | 5 of 5, 3 needed | passed |" in text
     assert "without an intermediate task (adapter) |" in text and "## How the answer is read" in text
     assert (tmp_path / "book/figures/micro-weights-adapters.svg").is_file()

@@ -15,7 +15,7 @@ from .contrasts import Ledger
 from .drops import matched
 from .figures import figure
 from .gates import BEYOND, LEARNED, constant_answers
-from .markdown import count, end, fold, markdown_table, minus, number, small, with_interval
+from .markdown import count, dropdown, end, fold, markdown_table, minus, number, small, with_interval
 from .questions import OPEN, UNFINISHED, UNTESTABLE, Question
 from .view import EMPTY, View, views_of
 
@@ -87,10 +87,15 @@ def readings(question: Question, others: list[dict]) -> str:
     told += told_of(question.on_front, question, others)
     if not told:
         return ""
-    sides = Counter(map(side, measured((*question.literal, *question.on_front), others)))
-    counted = ", ".join(f"{n} {name}" for name, n in sides.items())
-    head = f"{len(told)} other readings: {counted}" if told[1:] else f"another reading: {min(sides)}"
+    counted = sides(measured((*question.literal, *question.on_front), others))
+    head = f"{len(told)} other readings: {counted}" if told[1:] else f"another reading: {counted}"
     return fold(head, "<br>".join(told))
+
+
+def sides(found: list[dict]) -> str:
+    """How many contrasts are on each side of zero, in words; of a single one its side alone."""
+    counted = Counter(map(side, found))
+    return ", ".join(f"{n} {name}" if found[1:] else name for name, n in counted.items())
 
 
 def doubts(question: Question, view: View, row: dict, others: list[dict]) -> str:
@@ -222,11 +227,15 @@ def short_answer(question: Question, view: View) -> str:
 
 
 def beside(question: Question, others: list[dict]) -> str:
-    """The contrasts that qualify an answer, as a list."""
+    """The contrasts that qualify an answer, folded: how many, on which sides; then a list."""
     names = question.beside or [other["name"] for other in others[:1]]
     told = [f"- {each}\n" for each in told_of(names, question, others)]
+    if not told:
+        return ""
     mark = f"\n{questions.LATER_MARK}: {questions.LATER_SAYS}.\n" if set(names) & set(question.later) else ""
-    return f"\n\nBeside it:\n\n{''.join(told)}{mark}" if told else ""
+    found = measured(names, others)
+    head = f"Beside it: {len(told)} contrasts, {sides(found)}" if told[1:] else f"Beside it: {sides(found)}"
+    return f"\n\n{dropdown(head, ''.join(told) + mark)}"
 
 
 def widened(row: dict) -> str:
