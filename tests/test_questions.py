@@ -417,7 +417,9 @@ def test_what_is_said_before_every_run_is_there_is_no_answer():
     synthetic.enter(planted("adapters", lambda run: 0.0))
     finished = View("micro")
     assert question_pages.is_finished(question, finished)
-    assert question_pages.answer_cell(question, finished).count("not finished") == 0
+    cell, plain = (question_pages.answer_cell(question, finished, plain) for plain in (False, True))
+    assert "not finished" not in cell and "<summary>the positive control is not found</summary>" in cell
+    assert plain.endswith("; the positive control is not found") and "<summary>" not in plain
 
 
 def test_what_qualifies_an_answer_stands_with_it():
@@ -450,14 +452,16 @@ def test_other_readings_are_folded_on_the_front_page_and_their_sides_are_counted
     blank = {"estimate": 1.0, "low": 0.5, "high": 1.5, "detectable": 2.0, "verdict": "yes", "alone": None}
     found = [blank | {"name": name} for name in ("a", "b")] + [blank | {"name": "c", "verdict": "open"}]
     told = question_pages.readings(question, found + [blank | {"name": "not measured", "estimate": None}])
-    assert "<summary>3 other readings: 2 above zero, 1 open</summary>taken literally: a: +1.0 [" in told
-    assert "<br>b: " in told and "<br>c: " in told and "not measured" not in told
-    assert "<summary>another reading: above zero</summary>" in question_pages.readings(question, found[:1])
-    assert question_pages.readings(question, []) == ""
-    other = found[0] | {"alone": [-0.1, 2.1]}
-    assert "+1.0 [+0.5, +1.5], above zero (by its own seeds alone [−0.1, +2.1], open)" in (
-        question_pages.readings(question, [other])
+    ((head, listed),) = told.items()
+    assert head == "3 other readings: 2 above zero, 1 open" and listed.startswith(
+        "taken literally: a: +1.0 ["
     )
+    assert "<br>b: " in listed and "<br>c: " in listed and "not measured" not in listed
+    assert [*question_pages.readings(question, found[:1])] == ["another reading: above zero"]
+    assert question_pages.readings(question, []) == {}
+    other = found[0] | {"alone": [-0.1, 2.1]}
+    (listed,) = question_pages.readings(question, [other]).values()
+    assert "+1.0 [+0.5, +1.5], above zero (by its own seeds alone [−0.1, +2.1], open)" in listed
     assert "| own seeds |" in question_pages.contrast_table([other], ()) and "| own seeds |" not in (
         question_pages.contrast_table(found[:1], ())
     )
@@ -474,7 +478,7 @@ def test_an_answer_that_is_not_finished_says_so_before_anything_else():
         "far.** Taken literally, the question asks for *Spearman"
     )
     assert "By the contrast that was fixed as the answer, **yes**: *drop per doubling" in told
-    assert question_pages.alone([question], {name: view for name in question.scales}).count(".") == 2
+    assert question_pages.alone([question], {name: view for name in question.scales}).count(".") == 1
 
 
 def test_an_interval_that_reaches_into_no_difference_says_so():

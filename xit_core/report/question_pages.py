@@ -32,15 +32,18 @@ def overview(shown: list[View], plain: bool = False) -> str:
     lines = []
     for question in asked:
         title = question.short if plain else f"[{question.short}](questions/{question.id})"
-        cells = [answer_cell(question, views[name]) if name in question.scales else "–" for name in scales]
+        cells = [
+            answer_cell(question, views[name], plain) if name in question.scales else "–" for name in scales
+        ]
         lines.append([question.number, title, *cells])
     head = ["#", "research question", *map(column, scales)]
-    return alone(asked, views) + markdown_table(head, lines) if lines else ""
+    marked = "" if plain else f" {questions.LATER_MARK}: {questions.LATER_SAYS}."
+    return f"{alone(asked, views)}{marked}\n\n{markdown_table(head, lines)}" if lines else ""
 
 
 def alone(asked: list[Question], views: dict[str, View]) -> str:
     """That intervals of the table are not widened, and which decided answers are not clear of zero once they
-    are; what its mark means.
+    are.
     """
     rows = [
         (question, views[name].asked(question)[1][0])
@@ -58,11 +61,13 @@ def alone(asked: list[Question], views: dict[str, View]) -> str:
     if weak:
         smaller = "smaller than the design can detect with 80 % power, so probably an overestimate"
         told += [f"The estimate of {' and of '.join(weak)} is {smaller}."]
-    return " ".join([*told, f"{questions.LATER_MARK}: {questions.LATER_SAYS}."]) + "\n\n"
+    return " ".join(told)
 
 
-def answer_cell(question: Question, view: View) -> str:
-    """The word of a question's answer at a scale, with its interval and what qualifies it most."""
+def answer_cell(question: Question, view: View, plain: bool = False) -> str:
+    """The word of a question's answer at a scale, with its interval and what qualifies it most, folded; of
+    that only the heads with `plain`.
+    """
     row, *others = view.asked(question)[1]
     if row["estimate"] is None:
         return missing(question, view)
@@ -71,7 +76,10 @@ def answer_cell(question: Question, view: View) -> str:
         f"**{word}**{simulated(question, view)}{uncorrected(row)}",
         f"{row['name']}: {interval_cell(row)}{by_own_seeds(row)}, {view.progress(question).seeds} seeds",
     ]
-    return "<br>".join(told) + readings(question, others) + doubts(question, view, row, others)
+    qualified = readings(question, others) | doubts(question, view, row, others)
+    if plain:
+        return "<br>".join([*told, "; ".join(qualified)] if qualified else told)
+    return "<br>".join(told) + "".join(fold(head, text) for head, text in qualified.items())
 
 
 def uncorrected(row: dict) -> str:
@@ -81,15 +89,15 @@ def uncorrected(row: dict) -> str:
     return ", before correction for the other questions"
 
 
-def readings(question: Question, others: list[dict]) -> str:
-    """The other contrasts of the front page, folded: how many, and on which sides; "" without one."""
+def readings(question: Question, others: list[dict]) -> dict[str, str]:
+    """The other contrasts of the front page, under how many there are on which sides; {} without one."""
     told = [f"taken literally: {each}" for each in told_of(question.literal, question, others)]
     told += told_of(question.on_front, question, others)
     if not told:
-        return ""
+        return {}
     counted = sides(measured((*question.literal, *question.on_front), others))
     head = f"{len(told)} other readings: {counted}" if told[1:] else f"another reading: {counted}"
-    return fold(head, "<br>".join(told))
+    return {head: "<br>".join(told)}
 
 
 def sides(found: list[dict]) -> str:
@@ -98,13 +106,13 @@ def sides(found: list[dict]) -> str:
     return ", ".join(f"{n} {name}" if found[1:] else name for name, n in counted.items())
 
 
-def doubts(question: Question, view: View, row: dict, others: list[dict]) -> str:
-    """The checks that an answer does not pass, folded: each says which it is until it is opened."""
+def doubts(question: Question, view: View, row: dict, others: list[dict]) -> dict[str, str]:
+    """The checks that an answer does not pass: in short, and which they are."""
     found = {"a gate fails" if row["verdict"] == UNTESTABLE else "a later check fails": failing(row, "")}
     for each in controls(question, others):
         if each["estimate"] is not None and not is_found(each):
             found["the positive control is not found"] = control(question, view, each)
-    return "".join(fold(name, says) for name, says in found.items() if says)
+    return {name: says for name, says in found.items() if says}
 
 
 def told_of(names: tuple[str, ...], question: Question, found: list[dict]) -> list[str]:
