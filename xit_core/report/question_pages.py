@@ -240,10 +240,10 @@ def beside(question: Question, others: list[dict]) -> str:
     told = [f"- {each}\n" for each in told_of(names, question, others)]
     if not told:
         return ""
-    mark = f"\n{questions.LATER_MARK}: {questions.LATER_SAYS}.\n" if set(names) & set(question.later) else ""
+    mark = f"{questions.LATER_MARK}: {questions.LATER_SAYS}.\n" if set(names) & set(question.later) else ""
     found = measured(names, others)
     head = f"Beside it: {len(told)} contrasts, {sides(found)}" if told[1:] else f"Beside it: {sides(found)}"
-    return f"\n\n{dropdown(head, ''.join(told) + mark)}"
+    return f"\n\n{dropdown(head, ''.join(told))}{mark}"
 
 
 def widened(row: dict) -> str:
