@@ -181,12 +181,13 @@ def dose(rows: list[dict]) -> Figure | None:
     if table.empty:
         return None
     between = (table.groupby("name").step.nunique() > 2).any()
+    means = dose_frame(rows)
     figure, grid = _grid(2, 2, 4)
     for axes, kind in zip(grid, PANELS, strict=False):
         if between:
-            _lines(axes, dose_frame(rows), "distance", kind, DISTANCE, marker="o", markersize=3)
+            _lines(axes, means, "distance", kind, DISTANCE, marker="o", markersize=3)
         else:
-            _ends(axes, table, kind, DISTANCE)
+            _ends(axes, table, kind)
     columns = 1 if ON_PHONE.get() else 3
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return figure
@@ -372,14 +373,14 @@ def _lines(axes: Axes, table: pd.DataFrame, x: str, kind: str, xlabel: str, **lo
     _described(axes, table, kind, xlabel)
 
 
-def _ends(axes: Axes, table: pd.DataFrame, kind: str, xlabel: str) -> None:
+def _ends(axes: Axes, table: pd.DataFrame, kind: str) -> None:
     """The start, and a point per seed for the end of each stage; its mark tells tasks of a kind apart."""
     start = table[table.step == 0].iloc[:1]
     axes.plot(start.distance, start[kind], "o", color="black", markersize=7, label="before")
     for stage, mark, colour in _looks(table.name, ["o", "s", "^", "D"]):
         part = table[(table.name == stage) & (table.step > 0)]
         axes.plot(part.distance, part[kind], mark, color=colour, markersize=5, alpha=0.8, label=stage)
-    _described(axes, table, kind, xlabel)
+    _described(axes, table, kind, DISTANCE)
 
 
 def _looks(stages: pd.Series, styles: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -393,11 +394,8 @@ def _looks(stages: pd.Series, styles: list[str]) -> Iterator[tuple[str, str, str
         if stage in GIVEN:
             yield stage, styles[0], GIVEN[stage]
         else:
-            yield (
-                stage,
-                next(turns.setdefault(group, itertools.cycle(styles))),
-                COLOURS.get(group, "#999999"),
-            )
+            style = next(turns.setdefault(group, itertools.cycle(styles)))
+            yield stage, style, COLOURS.get(group, "#999999")
 
 
 def _described(axes: Axes, table: pd.DataFrame, kind: str, xlabel: str) -> None:
