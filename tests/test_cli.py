@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import pytest
 
@@ -23,8 +22,9 @@ from xit_core.machine.errors import Bad, Failed
 from xit_core.machine.places import ROOT, published_dir, reading
 from xit_core.model import checkpoints, origins
 from xit_core.report import cost
-from xit_core.run import launch, workflow
+from xit_core.run import workflow
 from xit_core.run.clock import Clock
+from xit_core.run.jobs import job_of, jobs_of
 
 
 def xit(*words, **env):
@@ -322,7 +322,7 @@ def test_a_corrupt_checkpoint_is_named_and_nothing_is_lost(places):
     status, out, err = xit("run", "mnli > xnli")
     assert status == 2 and out == "" and err.count("\n") == 1 and "damaged checkpoint" in err
     assert weights.read_bytes() == cut and not list(places.glob("results/smoke/*.json"))
-    assert not launch.job("mnli > xnli").output.exists()
+    assert not job_of("mnli > xnli").output.exists()
 
 
 def test_help_loads_nothing_big():
@@ -336,9 +336,7 @@ def test_help_loads_nothing_big():
 
 
 def test_a_study_is_a_graph_in_which_parents_come_first(places):
-    jobs = launch.jobs(workflow.studies.runs("main", SCALES["smoke"])) + [
-        launch.job("analysis", scale="smoke")
-    ]
+    jobs = jobs_of(workflow.studies.runs("main", SCALES["smoke"])) + [job_of("analysis", scale="smoke")]
     plan = workflow.graph(jobs, Clock())
     needs = {j["id"]: set(j["needs"]) for j in plan["jobs"]}
     assert needs["analysis"] == set(needs) - {"analysis"}
@@ -349,7 +347,7 @@ def test_a_study_is_a_graph_in_which_parents_come_first(places):
 
 def test_a_run_waits_for_no_other_seeds_start():
     random = {"scale": "smoke", "model": "random"}
-    jobs = [launch.job("pretrained", seed=2, **random), launch.job("tatoeba", seed=1, **random)]
+    jobs = [job_of("pretrained", seed=2, **random), job_of("tatoeba", seed=1, **random)]
     assert [job["needs"] for job in workflow.graph(jobs, Clock())["jobs"]] == [[], []]
 
 
@@ -376,7 +374,7 @@ def test_a_study_stops_resumes_and_then_has_nothing_to_do(places):
     stamp = first[0].stat().st_mtime_ns
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert launch.job("xnli").done and launch.job("analysis").done
+    assert job_of("xnli").done and job_of("analysis").done
     assert first[0].stat().st_mtime_ns == stamp
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and "nothing to do" in done.stdout
@@ -386,13 +384,17 @@ def test_a_study_stops_resumes_and_then_has_nothing_to_do(places):
 
 
 def test_a_study_that_a_mistake_stops_says_the_mistake(places):
-    (places / "bad.log").write_text("xit: no such thing; do this\n")
-    (places / "broken.log").write_text("xit failed: 1 / 0\n")
-    (places / "noted.log").write_text("xit: no such thing; do this\nnote: 2 files are not read\n")
-    for name, error in (("bad", Bad), ("broken", Failed), ("noted", Bad)):
-        pending = [SimpleNamespace(id=name, done=False, runs=())]
+    mistake = "xit: no such thing; do this\n"
+    job = job_of("xnli")
+    job.log.parent.mkdir(parents=True)
+    for said, error in (
+        (mistake, Bad),
+        ("xit failed: 1 / 0\n", Failed),
+        (f"{mistake}note: 2 files are not read\n", Bad),
+    ):
+        job.log.write_text(said)
         with pytest.raises(error, match="^(1 / 0|no such thing; do this); 1 of 1"):
-            workflow.report(pending, places, Clock())
+            workflow.report([job], Clock())
 
 
 def test_a_number_of_a_reduced_scale_is_never_printed_without_its_note(capsys):

@@ -26,7 +26,8 @@ from xit_core.machine import files, locks
 from xit_core.machine.errors import Bad, Failed
 from xit_core.model import checkpoints, origins, train
 from xit_core.model.features import Encoded
-from xit_core.run import launch, leash, workflow
+from xit_core.run import gpus, launch, leash, workflow
+from xit_core.run.jobs import job_of
 
 SLEEP = "import time\ntime.sleep(600)"
 
@@ -183,7 +184,7 @@ def test_a_kernel_that_hangs_is_ended_at_the_time_limit_and_the_line_says_so(
     )
     with pytest.raises(Failed, match="a cell took too long: XIT_LIMIT allows 2 seconds; run again") as got:
         launch.execute("xnli")
-    assert "\n" not in str(got.value) and not launch.job("xnli").done
+    assert "\n" not in str(got.value) and not job_of("xnli").done
     assert until(lambda: not alive(int((places / "pid").read_text())))
 
 
@@ -436,11 +437,11 @@ def test_the_advice_on_a_lock_that_was_left_behind_works(lockless, places):
 
 def test_a_gpu_is_never_waited_for_where_there_are_no_locks(lockless, places, monkeypatch):
     (places / "gpus/0").mkdir(parents=True)
-    monkeypatch.setattr(launch, "GPUS", places / "gpus")
+    monkeypatch.setattr(gpus, "GPUS", places / "gpus")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     lockless(errno.ENOLCK)
     with pytest.raises(Bad, match="has no locks"):
-        launch.lease()
+        gpus.lease()
 
 
 def test_a_lock_that_cannot_be_made_is_named(tmp_path):

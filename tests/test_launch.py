@@ -18,9 +18,10 @@ from xit_core.design.run import DEFAULTS, Run
 from xit_core.design.scales import SCALES, own_scale
 from xit_core.ledger import predictions, results
 from xit_core.machine.errors import Bad, Failed
+from xit_core.machine.locks import locked
 from xit_core.machine.places import ROOT
-from xit_core.run import launch
-from xit_core.run.launch import Job
+from xit_core.run import gpus, launch
+from xit_core.run.jobs import Job, is_notebook, job_of, jobs_of
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 ROW = """
@@ -36,7 +37,7 @@ for p in parse(path):
 def test_targets_and_seeds_of_one_source_share_a_notebook_at_small_scales_only():
     def plan(scale):
         paths = ("mnli", "mnli > xnli", "mnli > udpos", "xnli", "udpos")
-        return launch.jobs([Run(path=p, scale=scale, seed=s) for s in (1, 2, 3) for p in paths])
+        return jobs_of([Run(path=p, scale=scale, seed=s) for s in (1, 2, 3) for p in paths])
 
     stage, targets, baseline = plan("micro")
     assert [j.path for j in (stage, targets, baseline)] == ["mnli", "mnli > xnli, udpos", "xnli, udpos"]
@@ -46,20 +47,20 @@ def test_targets_and_seeds_of_one_source_share_a_notebook_at_small_scales_only()
 
 
 def test_a_sliced_plan_has_a_notebook_for_each_seed():
-    jobs = launch.jobs([Run(path=p, scale="small", seed=s) for s in (1, 2) for p in ("xnli", "udpos")])
+    jobs = jobs_of([Run(path=p, scale="small", seed=s) for s in (1, 2) for p in ("xnli", "udpos")])
     assert [(j.path, j.seed) for j in jobs] == [("xnli, udpos", 1), ("xnli, udpos", 2)]
     assert re.fullmatch(r"targets-s1-\w{8}", jobs[0].id)
 
 
 def test_seed_0_is_each_seed_of_the_scale():
-    assert [r.seed for r in launch.job("mnli > xnli", scale="micro", seed=0).runs] == [1, 2, 3]
-    assert launch.job("mnli > xnli", scale="smoke", seed=0) == launch.job("mnli > xnli", scale="smoke")
+    assert [r.seed for r in job_of("mnli > xnli", scale="micro", seed=0).runs] == [1, 2, 3]
+    assert job_of("mnli > xnli", scale="smoke", seed=0) == job_of("mnli > xnli", scale="smoke")
 
 
 def test_a_job_is_the_same_however_its_path_is_written():
-    assert launch.job("mnli>xnli,udpos") == launch.job(" mnli > xnli , udpos ")
-    assert launch.job("mnli > xnli").id == Run(path="mnli > xnli").id
-    assert launch.job("mnli > xnli, xnli").runs == (Run(path="mnli > xnli"),)
+    assert job_of("mnli>xnli,udpos") == job_of(" mnli > xnli , udpos ")
+    assert job_of("mnli > xnli").id == Run(path="mnli > xnli").id
+    assert job_of("mnli > xnli, xnli").runs == (Run(path="mnli > xnli"),)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_a_job_is_the_same_however_its_path_is_written():
 )
 def test_wrong_parameters_are_named_before_anything_starts(path, given, said):
     with pytest.raises(Bad, match=said) as error:
-        launch.job(path, **given)
+        job_of(path, **given)
     assert "\n" not in str(error.value)
 
 
@@ -97,7 +98,7 @@ def test_what_is_done_is_not_done_again(notebook, places):
     output = launch.execute("xnli, udpos", seed=2)
     stamp = output.stat().st_mtime_ns
     assert launch.execute("xnli, udpos", seed=2).stat().st_mtime_ns == stamp
-    launch.job("udpos", seed=2).rows[0].unlink()
+    job_of("udpos", seed=2).rows[0].unlink()
     assert launch.execute("xnli, udpos", seed=2).stat().st_mtime_ns > stamp
     assert [p.name for p in output.parent.iterdir()] == [output.name]
 
@@ -139,7 +140,7 @@ def test_a_killed_execution_leaves_nothing_that_looks_finished(notebook, places)
         assert child.poll() is None
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    assert not launch.job("xnli").done
+    assert not job_of("xnli").done
     assert not list(places.glob("executed/smoke/[!.]*"))
 
 
@@ -168,33 +169,33 @@ def test_folders_that_cannot_be_written_are_named(places, monkeypatch):
     (places / "file").write_text("")
     monkeypatch.setenv("XIT_RESULTS", str(places / "file"))
     with pytest.raises(Bad, match="cannot write to .*file"):
-        launch.check_places(launch.job("xnli"))
+        launch.check_places(job_of("xnli"))
 
 
 def test_real_data_need_a_mirror_or_the_hub():
     with pytest.raises(Bad, match="XIT_MIRROR"):
-        launch.check_places(launch.job("xnli", scale="base"))
+        launch.check_places(job_of("xnli", scale="base"))
 
 
 def test_a_gpu_is_leased_once_and_never_when_the_scheduler_gave_one(places, monkeypatch):
     (places / "gpus/0000:00:01.0").mkdir(parents=True)
-    monkeypatch.setattr(launch.tempfile, "tempdir", str(places))
-    monkeypatch.setattr(launch, "GPUS", places / "gpus")
-    monkeypatch.setattr(launch, "LEASED", [])
+    monkeypatch.setattr(gpus.tempfile, "tempdir", str(places))
+    monkeypatch.setattr(gpus, "GPUS", places / "gpus")
+    monkeypatch.setattr(gpus, "LEASED", [])
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    launch.lease()
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3" and not launch.LEASED
+    gpus.lease()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3" and not gpus.LEASED
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    launch.lease()
+    gpus.lease()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
-    (lock,) = launch.LEASED
-    assert launch.locked(lock.name) is None
+    (lock,) = gpus.LEASED
+    assert locked(lock.name) is None
     lock.close()
-    assert launch.locked(lock.name)
+    assert locked(lock.name)
 
 
 def test_a_job_without_runs_is_the_analysis():
-    assert launch.job("analysis", scale="micro") == Job(SCALES["micro"])
+    assert job_of("analysis", scale="micro") == Job(SCALES["micro"])
     assert Job(SCALES["micro"]).parameters == {"scale": "micro"}
 
 
@@ -222,7 +223,7 @@ def test_the_advice_on_predictions_that_are_gone_works(notebook, made):
     predictions.predictions_place(run).unlink()
     with pytest.raises(Bad, match='`xit run "xnli" .*--again` makes them'):
         predictions.predictions(run)
-    assert launch.is_notebook(launch.again(launch.job("xnli")))
+    assert is_notebook(launch.again(job_of("xnli")))
     assert (results.row_file(run).read_bytes(), predictions.predictions(run)) == before
 
 
@@ -230,7 +231,7 @@ def test_what_is_missing_of_a_job_is_made_and_the_rest_compared(notebook):
     notebook(AGAIN.replace("VALUE", "50.0"))
     launch.execute("xnli")
     predictions.predictions_place(Run("xnli")).unlink()
-    launch.again(launch.job("xnli, udpos"))
+    launch.again(job_of("xnli, udpos"))
     assert predictions.predictions_file(Run("xnli")) and results.finished(Run("udpos"))
 
 
@@ -239,10 +240,10 @@ def test_a_damaged_notebook_or_row_is_not_done(notebook, damage):
     notebook(ROW)
     output = launch.execute("xnli")
     output.write_text(damage)
-    assert not launch.job("xnli").done
-    assert launch.is_notebook(launch.execute("xnli")) and launch.job("xnli").done
+    assert not job_of("xnli").done
+    assert is_notebook(launch.execute("xnli")) and job_of("xnli").done
     results.row_file(Run("xnli")).write_text(damage)
-    assert not launch.job("xnli").done
+    assert not job_of("xnli").done
 
 
 def test_a_run_that_gives_other_scores_when_it_is_executed_again_says_so_and_changes_no_row(notebook):
@@ -253,7 +254,7 @@ def test_a_run_that_gives_other_scores_when_it_is_executed_again_says_so_and_cha
     notebook(AGAIN.replace("VALUE", "51.0").replace('"prediction": 1', '"prediction": 2'))
     for _ in range(2):  # with the predictions that it had, and without any
         with pytest.raises(Bad, match="executed again it has other scores than the ledger says"):
-            launch.again(launch.job("xnli"))
+            launch.again(job_of("xnli"))
         assert results.row_file(run).read_bytes() == before
         if file := predictions.predictions_file(run):
             assert predictions.predictions(run) == told
@@ -263,12 +264,12 @@ def test_a_run_that_gives_other_scores_when_it_is_executed_again_says_so_and_cha
 
 def test_an_analysis_and_a_run_with_an_encoder_of_ones_own_are_executed_again(notebook):
     notebook(AGAIN.replace("VALUE", "50.0"))
-    assert launch.is_notebook(launch.again(launch.job("xnli")))
+    assert is_notebook(launch.again(job_of("xnli")))
     own = own_scale(SCALES["smoke"], replace(SCALES["smoke"].encoder, name="mine", revision="0" * 8))
     launch.execute("xnli", scale=own.name)
-    assert launch.is_notebook(launch.again(launch.job("xnli", scale=own.name)))
+    assert is_notebook(launch.again(job_of("xnli", scale=own.name)))
     notebook("print(1)")
-    assert launch.is_notebook(launch.again(launch.job("analysis")))
+    assert is_notebook(launch.again(job_of("analysis")))
 
 
 def cells(path, kind="code"):

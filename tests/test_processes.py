@@ -20,12 +20,13 @@ from xit_core.design.tasks import TASKS
 from xit_core.ledger import predictions, results
 from xit_core.machine import environment
 from xit_core.machine.errors import Bad
+from xit_core.machine.locks import locked
 from xit_core.model import checkpoints, device, origins, train
 from xit_core.model.features import sequences
 from xit_core.model.mixture import BUDGET, Mixture
 from xit_core.phases import training_set
 from xit_core.report import cost
-from xit_core.run import direct, launch
+from xit_core.run import direct, gpus
 from xit_core.score import embed, evaluate
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="compares processes of the CPU")
@@ -331,53 +332,53 @@ def test_what_cannot_be_shared_is_one_line(command, capsys):
 
 
 @pytest.fixture
-def gpus(places, monkeypatch):
+def two_gpus(places, monkeypatch):
     """Two GPUs that nobody has."""
     for i in range(2):
         (places / f"gpus/{i}").mkdir(parents=True)
-    monkeypatch.setattr(launch.tempfile, "tempdir", str(places))
-    monkeypatch.setattr(launch, "GPUS", places / "gpus")
-    monkeypatch.setattr(launch, "LEASED", [])
+    monkeypatch.setattr(gpus.tempfile, "tempdir", str(places))
+    monkeypatch.setattr(gpus, "GPUS", places / "gpus")
+    monkeypatch.setattr(gpus, "LEASED", [])
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     yield
-    for lock in launch.LEASED:
+    for lock in gpus.LEASED:
         lock.close()
 
 
-def test_the_processes_of_a_run_share_what_was_leased_for_all(gpus):
-    launch.lease(2)
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1" and len(launch.LEASED) == 2
-    launch.lease()  # as the notebook does afterwards
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1" and len(launch.LEASED) == 2
+def test_the_processes_of_a_run_share_what_was_leased_for_all(two_gpus):
+    gpus.lease(2)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1" and len(gpus.LEASED) == 2
+    gpus.lease()  # as the notebook does afterwards
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1" and len(gpus.LEASED) == 2
 
 
-def test_who_waits_for_two_gpus_holds_none_meanwhile(gpus, places, monkeypatch):
+def test_who_waits_for_two_gpus_holds_none_meanwhile(two_gpus, places, monkeypatch):
     place = places / f"xit-gpu-{os.getuid()}-1.lock"
-    other = launch.locked(place)
+    other = locked(place)
 
     def look(_):
-        free = launch.locked(places / f"xit-gpu-{os.getuid()}-0.lock")
-        assert free and not launch.LEASED
+        free = locked(places / f"xit-gpu-{os.getuid()}-0.lock")
+        assert free and not gpus.LEASED
         free.close()
         other.close()
 
-    monkeypatch.setattr(launch.time, "sleep", look)
-    launch.lease(2)
+    monkeypatch.setattr(gpus.time, "sleep", look)
+    gpus.lease(2)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
 
 
 @pytest.mark.parametrize(("assigned", "allowed"), [(None, 2), ("5", 1), ("0,1", 2)])
-def test_more_processes_than_gpus_are_refused(gpus, monkeypatch, assigned, allowed):
+def test_more_processes_than_gpus_are_refused(two_gpus, monkeypatch, assigned, allowed):
     if assigned:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", assigned)
     with pytest.raises(Bad, match=f"--processes 3: allowed here: 1 to {allowed}, one for each GPU"):
-        launch.lease(3)
+        gpus.lease(3)
 
 
 def test_a_process_of_another_launcher_is_refused(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     with pytest.raises(Bad, match="LOCAL_RANK is set: .*xit run PATH --processes N"):
-        launch.lease()
+        gpus.lease()
 
 
 # -- the record ----------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from xit_core.machine.places import ROOT
 from xit_core.report import compare, export, pages
 from xit_core.report.view import View
 from xit_core.run import launch, workflow
+from xit_core.run.jobs import job_of
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 PLAIN = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | FLOATS | st.text(max_size=9)
@@ -477,7 +478,7 @@ def test_a_notebook_is_made_from_published_rows_without_data(notebook):
     enter(run)
     published("base")
     notebook("print('from the ledger')")
-    assert launch.execute("xnli", scale="base").is_file() and launch.job("xnli", scale="base").done
+    assert launch.execute("xnli", scale="base").is_file() and job_of("xnli", scale="base").done
     assert not list(results.row_file(run).parent.glob("*.json"))
 
 

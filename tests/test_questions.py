@@ -37,7 +37,7 @@ from xit_core.report import (
 from xit_core.report.contrasts import BASELINE, Ledger, versus
 from xit_core.report.questions import shift, size
 from xit_core.report.view import View
-from xit_core.run import launch
+from xit_core.run.jobs import job_of, jobs_of
 
 MICRO = SCALES["micro"]
 
@@ -255,10 +255,10 @@ def test_an_answer_is_told_with_its_gates_and_no_verdict_is_before_every_run_is_
 
 
 def test_seeds_that_a_study_adds_to_those_of_the_scale_have_notebooks_of_their_own():
-    jobs = launch.jobs(studies.runs("adapters", MICRO))
+    jobs = jobs_of(studies.runs("adapters", MICRO))
     assert {job.seed for job in jobs} == {0, 1, *range(4, 9)}
     for job in jobs:
-        assert {run.id for run in launch.job(**job.parameters).runs} == {run.id for run in job.runs}
+        assert {run.id for run in job_of(**job.parameters).runs} == {run.id for run in job.runs}
 
 
 # -- questions 2 and 5: a start against its sham

@@ -12,7 +12,7 @@ from xit_core.design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from xit_core.machine import places
 from xit_core.machine.errors import Bad
 from xit_core.report import contrasts, cost, questions, stats
-from xit_core.run import launch
+from xit_core.run.jobs import jobs_of
 
 
 def test_commas_name_several_runs_of_one_source():
@@ -410,7 +410,7 @@ def test_parents_stand_before_their_children_in_a_sliced_plan(sliced):
 
 
 def test_a_sliced_scale_has_a_notebook_for_every_source_and_seed_and_turn(sliced):
-    jobs = launch.jobs(sliced)
+    jobs = jobs_of(sliced)
     assert all(len({(r.source, r.seed, r.lang, r.model) for r in j.runs}) == 1 for j in jobs)
     assert [r for j in jobs for r in j.runs] == sliced  # in the order of the plan
     assert len({j.id for j in jobs}) == len(jobs)

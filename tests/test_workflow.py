@@ -26,8 +26,9 @@ from xit_core.ledger import predictions, results
 from xit_core.machine import places as places_module
 from xit_core.machine.errors import Bad, Failed
 from xit_core.report import cost, questions
-from xit_core.run import clock, direct, launch, profiles, watch, workflow
+from xit_core.run import clock, direct, gpus, profiles, watch, workflow
 from xit_core.run.clock import Clock, Over
+from xit_core.run.jobs import Job, job_of, jobs_of
 
 PLAN = ("pretrained", "squad1", "squad1 > xnli", "mnli", "mnli > xnli", "csqa", "csqa > xnli")
 
@@ -204,24 +205,24 @@ def test_a_study_of_fewer_seeds_is_a_part_of_it(quick, monkeypatch, capsys):
 @pytest.mark.parametrize("seeds", [0, 1, 2])
 @pytest.mark.parametrize("study", ["main", *questions.QUESTIONS])
 def test_the_command_of_an_execution_makes_its_runs_and_no_others(study, seeds):
-    jobs = launch.jobs(studies.runs(study, SCALES["micro"], seeds))
-    assert all(launch.job(**job.parameters).id == job.id for job in jobs)
+    jobs = jobs_of(studies.runs(study, SCALES["micro"], seeds))
+    assert all(job_of(**job.parameters).id == job.id for job in jobs)
 
 
 def test_who_looks_on_sees_what_is_done_what_runs_and_why_something_failed(quick, monkeypatch, places):
     """The page of a study in which one notebook fails and one still runs."""
-    jobs = launch.jobs(plan(None))
-    seen = watch.Watch(jobs, places / "logs")
+    jobs = jobs_of(plan(None))
+    seen, logs = watch.Watch(jobs), places / "runs/logs/smoke"
     assert seen.line() == "" and seen.page().count("<td>waiting") == len(jobs)
-    seen.logs.mkdir()
+    logs.mkdir(parents=True)
     for job in jobs[:3]:
-        seen.log(job).write_text("")
+        job.log.write_text("")
     assert seen.line() == "pretrained (seed 1); squad1 (seed 1) and 1 more"
     seen.update()
     jobs[0].output.parent.mkdir(parents=True)
     jobs[0].output.write_text("{}")
-    seen.log(jobs[1]).write_text("a line\nxit failed: squad1: <ValueError>: no; see it\n")
-    (seen.logs / f"{jobs[1].id}.failed.ipynb").write_text("{}")
+    jobs[1].log.write_text("a line\nxit failed: squad1: <ValueError>: no; see it\n")
+    jobs[1].failed.write_text("{}")
     finish("pretrained", 1.0)
     page = seen.page()
     order = [
@@ -232,7 +233,7 @@ def test_who_looks_on_sees_what_is_done_what_runs_and_why_something_failed(quick
     assert 'http-equiv="refresh"' in page and "<td>running" in page
     over = seen.page(over=True)
     assert 'http-equiv="refresh"' not in over and "<td>running" not in over and "<td>stopped" in over
-    assert (seen.logs / watch.NAME).is_file()
+    assert (logs / watch.NAME).is_file()
 
 
 def test_the_page_of_a_study_that_has_ended_says_so(quick, places):
@@ -368,12 +369,12 @@ def test_a_direct_study_learns_from_the_runs_it_makes(made):
     learned, broken = Clock.of("tiny", SCALES["smoke"], 1000.0), {}
     assert learned.latest([Run("mnli")]) == learned.end
     made.how = {"squad1": lambda: time.sleep(0.2)}
-    for job in launch.jobs([Run("pretrained"), Run("squad1")]):
+    for job in jobs_of([Run("pretrained"), Run("squad1")]):
         list(direct.make_rows(job, learned, broken))
     assert 0.1 < learned.expected(Run("mnli")) < 1 and not broken
     learned.end = time.time() + 0.1
     with pytest.raises(Over):
-        list(direct.make_rows(launch.jobs([Run("mnli")])[0], learned, broken))
+        list(direct.make_rows(jobs_of([Run("mnli")])[0], learned, broken))
 
 
 @pytest.mark.parametrize(
@@ -417,7 +418,7 @@ def test_a_cluster_is_asked_for_the_time_that_runs_like_these_took_or_else_for_a
 def test_a_place_says_how_many_runs_it_takes_at_a_time(monkeypatch, tmp_path):
     for name in "01":
         (tmp_path / "gpus" / name).mkdir(parents=True)
-    monkeypatch.setattr(launch, "GPUS", tmp_path / "gpus")
+    monkeypatch.setattr(gpus, "GPUS", tmp_path / "gpus")
     monkeypatch.setattr(profiles, "find_spec", bool)  # the plugin is there
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
 
@@ -427,7 +428,7 @@ def test_a_place_says_how_many_runs_it_takes_at_a_time(monkeypatch, tmp_path):
     assert told(None) == told("local") == "--profile none --cores 6"
     assert told("gpu-box") == "--profile none --cores 2" and told("gpu-box", 1).endswith("--cores 1")
     assert told("slurm").endswith(f"--jobs {profiles.SUBMITTED} --slurm-no-account")
-    monkeypatch.setattr(launch, "GPUS", tmp_path / "none")
+    monkeypatch.setattr(gpus, "GPUS", tmp_path / "none")
     with pytest.raises(Bad, match="--profile gpu-box: no GPU in .*; leave the profile out"):
         told("gpu-box")
     asked = told("slurm", 9, "slurm_account=me gpu=1")
@@ -488,7 +489,7 @@ class Cluster:
         command = [sys.executable, "-m", "xit_core.cli", "study", "--scale=smoke", "--profile=slurm"]
         return subprocess.Popen([*self.enter, *command], stdout=-1, stderr=-1, text=True)
 
-    def executing(self, jobs: list[launch.Job], study: subprocess.Popen) -> tuple[launch.Job, str]:
+    def executing(self, jobs: list[Job], study: subprocess.Popen) -> tuple[Job, str]:
         """The first notebook whose cells a study executes, as soon as it does, and the number of its job."""
         while not (found := [x for x in jobs if [*x.output.parent.glob(f".{x.id}.*.partial.ipynb")]]):
             assert study.poll() is None, ended(study)
@@ -531,9 +532,7 @@ def free() -> bool:
     return True
 
 
-def disturbed(
-    cluster: Cluster, study: subprocess.Popen, hung: launch.Job, cancelled: launch.Job
-) -> list[str]:
+def disturbed(cluster: Cluster, study: subprocess.Popen, hung: Job, cancelled: Job) -> list[str]:
     """Make a notebook of a study hang until the time of its job is over, and cancel that of another, in
     whichever order they come; the numbers of both jobs.
     """
@@ -553,10 +552,7 @@ def disturbed(
 def test_on_slurm_what_is_killed_cancelled_out_of_time_or_requeued_ends_as_if_undisturbed(
     cluster, places, monkeypatch
 ):
-    *jobs, analysis = [
-        *launch.jobs(studies.runs("main", SCALES["smoke"])),
-        launch.job("analysis", scale="smoke"),
-    ]
+    *jobs, analysis = [*jobs_of(studies.runs("main", SCALES["smoke"])), job_of("analysis", scale="smoke")]
     named = {job.path: job for job in jobs}
     first, hung, cancelled = (named[path] for path in ("pretrained", "mnli", "squad1+mlm"))
 

@@ -412,13 +412,13 @@ def started_from(scale: Scale, model: str) -> Scale:
 def run(path: str, as_json: bool, again: bool, processes: int, **given: str | int | Scale) -> None:
     """a path (or several, with commas) through its notebook"""
     from .ledger import results
-    from .run import launch
+    from .run import jobs, launch
 
     if again and processes > 1:
         raise Bad(f"--again goes without --processes {processes}: a notebook repeats a run in one process")
     if given["model"] not in MODELS:
         given |= {"scale": started_from(given["scale"], given["model"]), "model": ""}
-    job = launch.job(path, **({"scale": given["scale"]} if path.strip() == launch.ANALYSIS else given))
+    job = jobs.job_of(path, **({"scale": given["scale"]} if path.strip() == jobs.ANALYSIS else given))
     say(left_aside())
     if processes > 1:
         from .run.direct import run_shared

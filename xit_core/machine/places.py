@@ -48,6 +48,11 @@ def runs_dir() -> Path:
     return Path(os.environ.get("XIT_RUNS") or ROOT / "_runs")
 
 
+def logs_dir(scale: str) -> Path:
+    """Where the processes of a study at a scale leave what they said, and notebooks that failed."""
+    return runs_dir() / "logs" / scale
+
+
 def mirror_dir() -> Path | None:
     """The folder of data-set repositories that replaces the hub (XIT_MIRROR); None when unset.
 

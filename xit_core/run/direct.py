@@ -22,9 +22,10 @@ from ..design.run import Run
 from ..design.scales import Scale, know_own
 from ..ledger import results
 from ..machine.errors import Bad, Failed
-from ..machine.places import runs_dir
-from . import launch
+from ..machine.places import logs_dir
+from . import gpus, launch
 from .clock import Clock, Over, until
+from .jobs import Job, jobs_of
 from .workflow import in_turn, state, study_lock, tidier
 
 
@@ -39,14 +40,14 @@ def run_direct(
     """
     clock, broken = Clock.of(study, scale, budget), {}
     runs = studies.runs(study, scale, seeds)
-    todo = in_turn(launch.jobs([run for run in runs if not results.finished(run)]), study, scale, seeds)
+    todo = in_turn(jobs_of([run for run in runs if not results.finished(run)]), study, scale, seeds)
     clear = tidier(runs if tidy else ())
     if not todo:
         print(state(study, scale, seeds=seeds))
         return
     launch.check_places(todo[0])
     launch.export_environment()
-    launch.lease()
+    gpus.lease()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster ends jobs so: tidy up and say so
     bar_options = {
         "total": sum(len(job.runs) for job in todo),
@@ -59,7 +60,7 @@ def run_direct(
                 bar.update()
             clear()
     if broken:
-        raise failure(broken, f"{state(study, scale, seeds=seeds)}; logs: {runs_dir() / 'logs' / scale.name}")
+        raise failure(broken, f"{state(study, scale, seeds=seeds)}; logs: {logs_dir(scale.name)}")
     print(state(study, scale, seeds=seeds))
 
 
@@ -71,7 +72,7 @@ def failure(broken: dict[str, Exception], then: str) -> Exception:
     return Failed(f"{type(first).__name__}: {first}; {message}")
 
 
-def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> Iterator[Run]:
+def make_rows(job: Job, clock: Clock, broken: dict[str, Exception]) -> Iterator[Run]:
     """Make the rows of a job one after the other, as its notebook would, and yield each finished run.
 
     `broken`: failed runs and their errors, by id; failures are added, and runs with a failed parent fail too.
@@ -88,7 +89,7 @@ def make_rows(job: launch.Job, clock: Clock, broken: dict[str, Exception]) -> It
         try:
             make_row(run, tuned)
         except Exception as error:
-            log = runs_dir() / "logs" / run.scale.name / f"{run.id}.log"
+            log = Job(run.scale, (run,)).log
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(traceback.format_exc(), encoding="utf-8")
             broken[run.id] = error.with_traceback(None)  # the traceback would keep the model alive
@@ -110,7 +111,7 @@ def make_row(run: Run, tuned: dict) -> None:
 # -- several processes that share a run ----------------------------------------------------------------------
 
 
-def run_shared(job: launch.Job, n: int) -> None:
+def run_shared(job: Job, n: int) -> None:
     """Make the missing rows of a job in `n` processes of this machine that share each of its trainings.
 
     Each process has a GPU of its own; without GPUs they are processes of the CPU.
@@ -121,10 +122,9 @@ def run_shared(job: launch.Job, n: int) -> None:
         return
     launch.check_places(todo)
     launch.export_environment()
-    launch.lease(n)
+    gpus.lease(n)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopping this process ends the others
-    log = runs_dir() / "logs" / job.scale.name / f"{todo.id}.log"
-    share(all_rows, n, log, job.scale.instructions, [run.named for run in todo.runs])
+    share(all_rows, n, todo.log, job.scale.instructions, [run.named for run in todo.runs])
 
 
 def all_rows(named: list[dict]) -> None:

@@ -12,7 +12,7 @@ from ..design.run import Run
 from ..design.scales import Scale
 from ..machine.errors import Bad
 from ..report.cost import checkpoint_bytes, costs
-from . import launch
+from . import gpus
 
 PLUGIN = "snakemake_executor_plugin_slurm"
 PIN = "snakemake-executor-plugin-slurm==2.8.0"  # as the extra "slurm" of pyproject.toml
@@ -36,18 +36,16 @@ class Profile:
     here: bool = True
 
 
-def gpus() -> int:
+def every_gpu() -> int:
     """How many GPUs this machine has. Raises: Bad for none."""
-    if number := len(list(launch.GPUS.glob("*"))):
+    if number := gpus.count():
         return number
-    raise Bad(
-        f"--profile gpu-box: no GPU in {launch.GPUS}; leave the profile out to compute on the processor"
-    )
+    raise Bad(f"--profile gpu-box: no GPU in {gpus.GPUS}; leave the profile out to compute on the processor")
 
 
 SHIPPED = {
     "local": Profile(),
-    "gpu-box": Profile(at_once=gpus),  # each run leases one of them
+    "gpu-box": Profile(at_once=every_gpu),  # each run leases one of them
     "slurm": Profile(SLURM, lambda: SUBMITTED, here=False),
 }
 

@@ -4,12 +4,12 @@ import html
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 
 from ..ledger import results
 from ..machine.files import write_text
-from . import launch
+from ..machine.places import logs_dir
+from .jobs import Job
 
 REFRESH = 10  # seconds between two states of the page
 LAST = 20  # lines of a failed notebook's log that the page shows
@@ -26,33 +26,28 @@ pre {{ overflow: auto; border-left: 3px solid; padding-left: 1rem }}
 
 @dataclass
 class Watch:
-    """A study that runs: its notebooks with their logs, and what is known of each."""
+    """A study that runs: its notebooks, and what is known of each."""
 
-    jobs: list[launch.Job]
-    logs: Path
+    jobs: list[Job]
     tidy: Callable[[], None] = lambda: None  # called whenever the page is written
     begin: float = field(default_factory=time.time)
     written: float = 0.0  # when the page was written last
     started: dict[str, float] = field(default_factory=dict)  # notebook -> when its process was seen first
     rates: dict[str, str] = field(default_factory=dict)  # finished notebook -> tokens a second, read once
 
-    def log(self, job: launch.Job) -> Path:
-        """The file for what a notebook's process says; it is there from the moment the process starts."""
-        return self.logs / f"{job.id}.log"
-
-    def state(self, job: launch.Job) -> str:
+    def state(self, job: Job) -> str:
         """done, waiting, running or failed."""
         if job.output.is_file():
             return "done"
-        if not self.log(job).is_file():
+        if not job.log.is_file():
             return "waiting"
         last = self.last_lines(job)[-1:]
         return "failed" if last and last[0].startswith("xit") else "running"
 
-    def last_lines(self, job: launch.Job) -> list[str]:
+    def last_lines(self, job: Job) -> list[str]:
         """The last lines that a notebook's process said."""
         try:
-            return self.log(job).read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LAST:]
+            return job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LAST:]
         except FileNotFoundError:
             return []
 
@@ -64,12 +59,12 @@ class Watch:
     def update(self, over: bool = False) -> None:
         """Look, and write the page, unless that was done a moment ago. `over`: nothing runs any more."""
         for job in self.jobs:
-            if job.id not in self.started and self.log(job).is_file():
+            if job.id not in self.started and job.log.is_file():
                 self.started[job.id] = time.time()
         if over or time.time() - self.written >= REFRESH:
             self.written = time.time()
             self.tidy()
-            write_text(self.logs / NAME, self.page(over))
+            write_text(logs_dir(self.jobs[0].scale.name) / NAME, self.page(over))
 
     def page(self, over: bool = False) -> str:
         """The page as it is now."""
@@ -99,7 +94,7 @@ class Watch:
             told.append(f"{clock(end)}: expected end, at the pace so far.")
         return told
 
-    def row(self, job: launch.Job, state: str) -> str:
+    def row(self, job: Job, state: str) -> str:
         """A line of the table; of a failed notebook also its last words."""
         minutes = ""
         if begin := self.started.get(job.id):
@@ -112,16 +107,12 @@ class Watch:
         if state != "failed":
             return line
         said = html.escape("\n".join(self.last_lines(job)))
-        kept = self.logs / f"{job.id}.failed.ipynb"
-        link = (
-            f'<p><a href="{kept.name}">the notebook with the cell that failed</a></p>'
-            if kept.is_file()
-            else ""
-        )
+        link = f'<p><a href="{job.failed.name}">the notebook with the cell that failed</a></p>'
+        link *= job.failed.is_file()
         return f"{line}<tr><td><td colspan=3><pre>{said}</pre>{link}</tr>"
 
 
-def named(job: launch.Job) -> str:
+def named(job: Job) -> str:
     """A notebook as a person would name it."""
     return job.path + (f" (seed {job.seed})" if job.seed else "")
 
@@ -131,7 +122,7 @@ def clock(moment: float) -> str:
     return time.strftime("%a %H:%M", time.localtime(moment))
 
 
-def tokens_a_second(job: launch.Job) -> str:
+def tokens_a_second(job: Job) -> str:
     """How fast the trainings of a notebook's runs were, in the median; "" where nothing was trained."""
     rows = [results.read(run) for run in job.runs]
     rates = [rate for row in rows if row and (rate := row["provenance"].get("tokens_per_second"))]

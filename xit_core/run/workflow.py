@@ -22,9 +22,10 @@ from ..design.scales import PIVOT, Scale
 from ..ledger import results
 from ..machine.errors import NOTE, Bad, Failed
 from ..machine.locks import Owned, Unlockable, locked
-from ..machine.places import PARTS, executed_dir, results_dir, runs_dir
+from ..machine.places import PARTS, executed_dir, logs_dir, results_dir, runs_dir
 from . import asked, launch, leash, profiles, warm
 from .clock import GRACE, Clock
+from .jobs import ANALYSIS, Job, job_of, jobs_of
 from .watch import Watch
 
 WITHOUT_A_WORD = "Snakemake ended before it started one, without a word; see its own log there"
@@ -56,29 +57,28 @@ def run_study(
     options = profiles.options(place, cores, resources)
     clock = Clock.of(study, scale, budget)
     runs = studies.runs(study, scale, seeds)
-    jobs = launch.jobs(runs)
-    analysis = launch.job(launch.ANALYSIS, scale=scale)
+    planned = jobs_of(runs)
+    analysis = job_of(ANALYSIS, scale=scale)
     # published rows often come without notebooks
-    pending = in_turn([job for job in jobs if not job.done and not job.published], study, scale, seeds)
-    if not pending and is_newer(analysis, jobs):
+    pending = in_turn([job for job in planned if not job.done and not job.published], study, scale, seeds)
+    if not pending and is_newer(analysis, planned):
         print(f"{state(study, scale, seeds=seeds)}; nothing to do")
         return
     pending.append(analysis)
     launch.check_places(pending[0])
     launch.export_environment()
-    logs = runs_dir() / "logs" / scale.name
-    logs.mkdir(parents=True, exist_ok=True)
+    logs_dir(scale.name).mkdir(parents=True, exist_ok=True)
     with study_lock(scale) as lock:
         for job in pending:
-            remove_traces(job, logs)
+            remove_traces(job)
         plan = graph(pending, clock, None if place.here else profiles.needs(study, scale))
-        seen = Watch(pending, logs, tidier(runs) if tidy else lambda: None)
+        seen = Watch(pending, tidier(runs) if tidy else lambda: None)
         snakemake(seen, plan, options, place.here, lock, clock)
-    if not report(pending, logs, clock):
+    if not report(pending, clock):
         print(state(study, scale, sum(not job.done for job in pending), seeds))
 
 
-def in_turn(jobs: list[launch.Job], study: str, scale: Scale, seeds: int) -> list[launch.Job]:
+def in_turn(jobs: list[Job], study: str, scale: Scale, seeds: int) -> list[Job]:
     """Jobs in their order; of several studies, those first that make a missing run of the first one."""
     first, *others = study.split(",")
     if not others:
@@ -87,18 +87,18 @@ def in_turn(jobs: list[launch.Job], study: str, scale: Scale, seeds: int) -> lis
     return sorted(jobs, key=lambda job: missing.isdisjoint(job.runs))
 
 
-def is_newer(analysis: launch.Job, jobs: list[launch.Job]) -> bool:
+def is_newer(analysis: Job, jobs: list[Job]) -> bool:
     """Whether the analysis is done and no row of the jobs came after it."""
     rows = (path.stat().st_mtime for job in jobs for path in job.rows)
     return analysis.done and analysis.output.stat().st_mtime >= max(rows)
 
 
-def remove_traces(job: launch.Job, logs: Path) -> None:
+def remove_traces(job: Job) -> None:
     """Delete what an earlier attempt left: its log, a notebook that is damaged or whose rows are gone, and
     the unfinished one of an attempt that was killed.
     """
     job.output.unlink(missing_ok=True)
-    (logs / f"{job.id}.log").unlink(missing_ok=True)
+    job.log.unlink(missing_ok=True)
     for part in job.output.parent.glob(f".{job.id}.*.partial.ipynb"):
         part.unlink(missing_ok=True)
 
@@ -135,8 +135,8 @@ def snakemake(
 
     All child processes are stopped at the end, on an interrupt, and when the time is over.
     """
-    scale, logs = seen.jobs[0].scale, seen.logs
-    work = workplace(scale, logs)
+    scale = seen.jobs[0].scale
+    work, logs = workplace(scale), logs_dir(scale.name)
     (work / "plan.json").write_text(json.dumps(plan, indent=1), encoding="utf-8")
     command = command_line(work, options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -195,11 +195,11 @@ def command_line(work: Path, options: list[str]) -> list[str]:
     return [*command, "--workflow-profile", "none", *options, "--config", "plan=plan.json"]
 
 
-def workplace(scale: Scale, logs: Path) -> Path:
+def workplace(scale: Scale) -> Path:
     """Snakemake's working folder for a scale, with links to where executed notebooks and logs go."""
     work = runs_dir() / "snakemake" / scale.name
     work.mkdir(parents=True, exist_ok=True)
-    for name, folder in {"executed": executed_dir() / scale.name, "logs": logs}.items():
+    for name, folder in {"executed": executed_dir() / scale.name, "logs": logs_dir(scale.name)}.items():
         (work / name).unlink(missing_ok=True)
         (work / name).symlink_to(folder.absolute(), target_is_directory=True)
     return work
@@ -219,9 +219,7 @@ def stop(child: subprocess.Popen, patience: float | None) -> None:
     child.communicate()
 
 
-def graph(
-    pending: list[launch.Job], clock: Clock, needs: Callable[[tuple[Run, ...]], dict] | None = None
-) -> dict:
+def graph(pending: list[Job], clock: Clock, needs: Callable[[tuple[Run, ...]], dict] | None = None) -> dict:
     """The plan as plain data, for the Snakefile or another scheduler to read.
 
     The paths of outputs are relative to `workplace`. `needs`: what a cluster is asked for by job;
@@ -250,7 +248,7 @@ def graph(
     return {"jobs": entries}
 
 
-def report(pending: list[launch.Job], logs: Path, clock: Clock) -> bool:
+def report(pending: list[Job], clock: Clock) -> bool:
     """Print what was done; False if the time was over before all was.
 
     Raises: Bad or Failed with the last line of the first missing notebook's log, else of Snakemake's.
@@ -259,7 +257,8 @@ def report(pending: list[launch.Job], logs: Path, clock: Clock) -> bool:
     if not failed:
         print(f"{len(pending)} notebooks executed; {pending[-1].output}")
         return True
-    reasons = last_lines([*(logs / f"{job.id}.log" for job in failed), logs / "snakemake.log"], clock)
+    logs = logs_dir(pending[0].scale.name)
+    reasons = last_lines([*(job.log for job in failed), logs / "snakemake.log"], clock)
     over = any(clock.latest(job.runs) <= time.time() for job in failed)
     # jobs that were not started, or were stopped, gave no reason
     if over and not any(line.startswith("xit") for line in reasons):
