@@ -74,7 +74,7 @@ book: .venv/.ready
 pdf: book
 	.venv/bin/python tools/pdf.py _build/html _build/book.pdf
 
-# that the folder of the book can be put anywhere: tools/publish lays it into a site
+# that the folder of the book can be put anywhere; with a version behind, the same lays it into a site
 publish-check: book
 	.venv/bin/python tools/publish.py _build/html
 
@@ -84,7 +84,7 @@ check: .venv/.ready
 	.venv/bin/python -m ruff format --check .
 	mkdir -p _build
 	.venv/bin/python tools/recipes.py Makefile >_build/recipes.sh
-	.venv/bin/shellcheck --norc .ci/run tools/publish tools/setup tools/slurm tools/smoke tools/study _build/recipes.sh
+	.venv/bin/shellcheck --norc .ci/run tools/setup tools/slurm tools/smoke tools/study _build/recipes.sh
 	.venv/bin/python -m pytest tests -q -n auto --maxprocesses 4 --dist worksteal
 
 # every notebook at the smallest scale, in a ledger of its own

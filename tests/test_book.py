@@ -714,6 +714,27 @@ def test_what_keeps_a_book_from_being_put_elsewhere_is_named(built):
     assert f"more.html: names a place of this machine, {ROOT}" in told
 
 
+def test_versions_lie_beside_each_other_on_a_branch_that_other_clones_share(built, tmp_path, monkeypatch):
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "x")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "x@x")
+
+    def git(*words: str) -> str:
+        return subprocess.check_output(["git", "-C", str(tmp_path), *words], encoding="utf8")
+
+    git("init", "-q", "--bare", "origin")
+    for clone, version in (("one", "v1"), ("other", "v2"), ("other", "v2")):
+        if not (tmp_path / clone).exists():
+            git("clone", "-q", "origin", clone)
+        publish.publish(built, version, tmp_path / clone)
+        git("-C", clone, "push", "-q", "origin", publish.BRANCH)
+    laid = git("-C", "origin", "ls-tree", "--name-only", publish.BRANCH).split()
+    assert laid == [".nojekyll", "index.html", "v1", "v2"]
+    said = git("-C", "origin", "log", "--format=%s", publish.BRANCH).splitlines()
+    assert said == ["The book of v2", "The book of v1", "An empty site"]
+    assert not git("-C", "other", "status", "--porcelain")
+
+
 @pytest.mark.parametrize("version", ["../v1", "", "v1/..", "latest"])
 def test_only_a_version_names_a_place_in_a_site(version, built, tmp_path):
     with pytest.raises(SystemExit, match="is no version; name one such as v1.2"):

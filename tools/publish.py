@@ -1,8 +1,9 @@
 """Prove that a built book needs nothing else, and lay it into a site beside the books of other versions.
 
-    python tools/publish.py _build/html                  the proof alone
-    python tools/publish.py _build/html SITE VERSION     then SITE/VERSION, with a description of its data
-                                                         (RO-Crate), and SITE/index.html, the list of versions
+    python tools/publish.py _build/html             the proof alone
+    python tools/publish.py _build/html VERSION     then the book beside those of earlier versions on the
+                                                    branch `pages`, with a description of its data (RO-Crate)
+                                                    and index.html, the list of versions; nothing is pushed
 
 The proof is made on a copy in another folder: every link and file is there, nothing is loaded from the net
 (tools/bookcheck.py), every row that a page names is a file with the hash that it says itself, and no file
@@ -14,6 +15,7 @@ import html
 import json
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +29,7 @@ from xit_core.machine.places import ROOT
 from xit_core.report import export
 
 TEXT = {".html", ".js", ".json", ".css", ".txt", ".ipynb", ".svg", ".md"}
+BRANCH = "pages"
 VERSION = re.compile(r"v?\d+(\.\d+)*([-.]?[a-z]+\d*)?", re.ASCII)
 LIST = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -73,6 +76,33 @@ def _places(book: Path) -> list[str]:
     ]
 
 
+def publish(book: Path, version: str, repository: Path = ROOT) -> None:
+    """Commit a book as a version on the branch `pages` of a repository, which is made if it is not there.
+
+    Raises: subprocess.CalledProcessError when git fails; it has said why.
+    """
+
+    def git(*words: str, folder: Path = repository) -> str:
+        command = ["git", "-C", str(folder), *words]
+        return subprocess.check_output(command, stdin=subprocess.DEVNULL, encoding="utf8").strip()
+
+    if not git("branch", "--list", BRANCH):
+        if "origin" in git("remote").split() and git("ls-remote", "--heads", "origin", BRANCH):
+            git("fetch", "-q", "origin", f"{BRANCH}:{BRANCH}")
+        else:  # the first version of all
+            git("branch", BRANCH, git("commit-tree", "-m", "An empty site", git("mktree")))
+    with tempfile.TemporaryDirectory() as folder:
+        site = Path(folder, BRANCH)
+        git("worktree", "add", "-q", str(site), BRANCH)
+        try:
+            lay(book, site, version)
+            git("add", "-A", folder=site)
+            if git("status", "--porcelain", folder=site):
+                git("commit", "-q", "-m", f"The book of {version}", folder=site)
+        finally:
+            git("worktree", "remove", "--force", str(site))
+
+
 def lay(book: Path, site: Path, version: str) -> Path:
     """Copy a book to its place in a site, with its description, and write the list of versions anew."""
     if not VERSION.fullmatch(version):
@@ -103,16 +133,18 @@ def _order(version: str) -> tuple:
 
 
 def main() -> int:
-    """The proof, and where a site is named, publication into it."""
+    """The proof, and where a version is named, its publication."""
     given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     given.add_argument("book", type=Path)
-    given.add_argument("site", type=Path, nargs="?")
-    given.add_argument("version", nargs="?", default="")
+    given.add_argument("version", nargs="?")
     asked = given.parse_args()
     found = problems(asked.book)
     print(*found, f"{asked.book}: {len(found)} problems", sep="\n")
-    if not found and asked.site:
-        print(lay(asked.book, asked.site, asked.version))
+    if not found and asked.version:
+        try:
+            publish(asked.book, asked.version)
+        except subprocess.CalledProcessError as error:  # git has said why
+            return error.returncode
     return bool(found)
 
 
