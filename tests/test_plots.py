@@ -6,16 +6,16 @@ import pytest
 
 from synthetic import fill, row
 from xit_core.design.run import Run
-from xit_core.ledger import results
+from xit_core.ledger import results, scored
 from xit_core.report import frames, heat, plots
 
 FACTS = pd.DataFrame({"script": ["Latin", "Thai"], "family": ["isolate"] * 2}, index=["al", "zi"])
 DRAWN = {
-    "languages": lambda scale: plots.languages(results.frame(scale)),
+    "languages": lambda scale: plots.languages(scored.frame(scale)),
     "retrieval": lambda scale: plots.retrieval(results.rows(scale)),
     "curves": lambda scale: plots.curves(results.rows(scale)),
     "dose": lambda scale: plots.dose(results.rows(scale)),
-    "factors": lambda scale: plots.factors(frames.language_gains(results.frame(scale)), FACTS),
+    "factors": lambda scale: plots.factors(frames.language_gains(scored.frame(scale)), FACTS),
 }
 
 
@@ -41,10 +41,10 @@ def test_a_figure_has_axes_with_names_and_no_small_print(draw):
 
 def test_a_target_outside_of_the_nine_is_drawn_where_it_stands_alone():
     results.write(row(Run("xnli_shift")))
-    (axes,) = (axes for axes in plots.languages(results.frame("smoke")).axes if axes.axison)
+    (axes,) = (axes for axes in plots.languages(scored.frame("smoke")).axes if axes.axison)
     assert axes.get_title() == "xnli_shift"
     results.write(row(Run("xnli")))
-    (axes,) = (axes for axes in plots.languages(results.frame("smoke")).axes if axes.axison)
+    (axes,) = (axes for axes in plots.languages(scored.frame("smoke")).axes if axes.axison)
     assert axes.get_title() == "xnli"
 
 
@@ -80,7 +80,7 @@ def test_a_gain_is_the_difference_to_the_baseline_of_the_same_seed():
     def score(source):
         return pd.Series([s["value"] for s in rows[source, "xnli", ""]["scores"]]).mean()
 
-    frame = results.frame("smoke")
+    frame = scored.frame("smoke")
     gain = score("mnli") - score("")
     assert heat.by_seed(frame).loc[("mnli", 1), "xnli"] == pytest.approx(gain)
     assert f'title="mnli on xnli: {gain:+.1f} points; 1 seed"'.replace("-", "−") in heat.table(frame)
@@ -112,19 +112,16 @@ def test_the_heat_map_has_the_joint_trainings_that_claims_are_judged_on():
     joint = "+".join(frames.INTERMEDIATES)
     for run in (Run("xnli"), Run(f"{joint} > xnli"), Run(f"{joint} > xnli", steps="single")):
         results.write(row(run))
-    assert [*heat.by_seed(results.frame("smoke")).index] == [
-        ("multi-task", 1),
-        ("multi-task, equal steps", 1),
-    ]
+    assert [*heat.by_seed(scored.frame("smoke")).index] == [("multi-task", 1), ("multi-task, equal steps", 1)]
 
 
 def test_an_empty_ledger_has_no_heat_map():
-    assert heat.table(results.frame("smoke")) == heat.in_words(results.frame("smoke")) == ""
+    assert heat.table(scored.frame("smoke")) == heat.in_words(scored.frame("smoke")) == ""
 
 
 def test_a_language_is_compared_with_the_others_of_the_same_target():
     fill("smoke")
-    frame = results.frame("smoke")
+    frame = scored.frame("smoke")
     gains = frames.language_gains(frame).set_index(["on", "lang"])
     assert set(gains.index.get_level_values("lang")) == {"al", "zi"}  # not the pivot
 

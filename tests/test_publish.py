@@ -19,7 +19,7 @@ from test_results import row
 from xit_core import cli
 from xit_core.design import scales, studies
 from xit_core.design.run import Run
-from xit_core.ledger import factored, merge, publish, results, volumes
+from xit_core.ledger import factored, merge, publish, results, scored, volumes
 from xit_core.machine.errors import Bad
 from xit_core.machine.places import ROOT
 from xit_core.report import compare, export, pages
@@ -94,7 +94,7 @@ def test_a_study_is_read_back_as_its_files_said_and_is_much_smaller():
     sizes = sum(file.stat().st_size for file in files)
     file = published("small")
     assert exact(results.rows("small")) == exact(before) and not results.row_files("small")
-    assert len(before) == len(files) == len(results.frame("small")["id"].unique())
+    assert len(before) == len(files) == len(scored.frame("small")["id"].unique())
     assert file.stat().st_size < sizes / 10
     assert results.survey() == results.Survey(before, [], [], [])
 

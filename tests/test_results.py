@@ -18,7 +18,7 @@ from test_files import MANY, VALUES, damaged
 from xit_core import cli
 from xit_core.design import scales
 from xit_core.design.run import Run
-from xit_core.ledger import merge, predictions, results
+from xit_core.ledger import merge, predictions, results, scored
 from xit_core.machine import files, places
 from xit_core.machine.errors import Bad
 from xit_core.report import compare
@@ -62,9 +62,9 @@ def test_a_file_in_place_of_the_ledger_is_named(monkeypatch, tmp_path):
 def test_the_frame_has_one_line_a_score_and_the_headline_one_a_run():
     results.write(row(Run("xnli"), 40.0))
     results.write(row(Run("mnli > xnli"), 60.0))
-    frame = results.frame("smoke")
+    frame = scored.frame("smoke")
     assert len(frame) == 8 and set(frame["source"]) == {"", "mnli"}
-    head = results.headline(frame).set_index("source")["score"]
+    head = scored.headline(frame).set_index("source")["score"]
     assert head[""] == 40 and head["mnli"] == 60
 
 
@@ -74,18 +74,18 @@ def test_the_headline_of_question_answering_is_the_mean_of_em_and_f1():
         for m, v in (("exact_match", 40.0), ("f1", 60.0))
     ]
     results.write(row(Run("xquad")) | {"scores": scores})
-    assert results.headline(results.frame("smoke"))["score"].tolist() == [50.0]
+    assert scored.headline(scored.frame("smoke"))["score"].tolist() == [50.0]
 
 
 def test_an_empty_ledger_is_an_empty_frame():
-    assert results.frame("smoke").empty and results.headline(results.frame("smoke")).empty
+    assert scored.frame("smoke").empty and scored.headline(scored.frame("smoke")).empty
 
 
 def test_rows_of_a_recipe_that_has_changed_are_left_out(monkeypatch):
     results.write(row(Run("xnli")))
     assert len(results.rows("smoke")) == 1
     monkeypatch.setitem(scales.SCALES, "smoke", replace(scales.SCALES["smoke"], lr=0.5))
-    assert results.rows("smoke") == [] and results.frame("smoke").empty
+    assert results.rows("smoke") == [] and scored.frame("smoke").empty
 
 
 def test_measurements_of_the_benchmark_are_no_rows_of_the_ledger(places):
@@ -388,7 +388,7 @@ def test_no_damage_of_a_row_is_more_than_one_line_or_hides_the_others(draw):
             good.id in [r["id"] for r in told.rows]
             and len(told.rows) + len(told.damaged) + len(told.outdated) == 2
         )
-        results.headline(results.tidy(told.rows))
+        scored.headline(scored.tidy(told.rows))
         try:
             assert results.read(bad) == before
         except Bad as error:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..design.scales import SCALES, Scale
 from ..design.tasks import TASKS, Task
-from ..ledger import results
+from ..ledger import scored
 from .markdown import count, fold, folded, markdown_table, number, small
 from .notebook_pages import notebooks_by_run
 from .view import EMPTY, View
@@ -18,7 +18,7 @@ def runs_table(view: View) -> str:
     """The list of runs that verdicts link to: for each run an anchor, score, provenance, ledger row and
     notebook. It is not printed.
     """
-    scores = dict(results.headline(view.frame)[["id", "score"]].itertuples(index=False))
+    scores = dict(scored.headline(view.frame)[["id", "score"]].itertuples(index=False))
     notebooks, damaged = notebooks_by_run(view.scale)
     lines = [run_line(row, scores.get(row["id"]), notebooks.get(row["id"])) for row in view.rows]
     names = ("run", "score", "seed", "commit", "files", "seconds", "device", "predictions", "path")

@@ -10,7 +10,7 @@ from scipy.stats import norm, spearmanr
 from ..design.encoders import DEPTH
 from ..design.scales import PIVOT
 from ..design.tasks import TARGETS, TASKS, Task
-from ..ledger import results
+from ..ledger import scored
 from . import frames, heat, plots, published
 from .figures import figure
 from .gates import chance_level
@@ -83,7 +83,7 @@ def transferred(view: View) -> pd.DataFrame:
     Each row is a target and seed for which both have run. Scores are averaged over the languages other than
     the pivot.
     """
-    scores = results.headline(frames.main_runs(view.frame[view.frame.lang != PIVOT]))
+    scores = scored.headline(frames.main_runs(view.frame[view.frame.lang != PIVOT]))
     wide = scores.assign(name=frames.source_names(scores)).pivot_table(
         index=["on", "seed"], columns="name", values="score"
     )
@@ -144,7 +144,7 @@ def learned_section(view: View) -> str:
     """How well each intermediate training learned its own tasks: development scores beside those of
     guessing.
     """
-    frame = results.tidy(view.main)
+    frame = scored.tidy(view.main)
     frame = frame[frame.phase == 2]
     # the task in "mnli: accuracy" or in "mlm/masked-accuracy"
     tasks = frame.protocol.str.extract(r"(\w+)", expand=False)
@@ -256,7 +256,7 @@ def correlation(x: pd.Series, y: pd.Series) -> str:
 
 def target_phase(view: View, out: Path) -> str:
     """Phase 3: scores on the targets, gains over the baseline, scores by language."""
-    scores = results.headline(frames.main_runs(view.frame))
+    scores = scored.headline(frames.main_runs(view.frame))
     baselines = {
         on: part.score for on, part in scores[frames.source_names(scores) == "baseline"].groupby("on")
     }

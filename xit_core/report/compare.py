@@ -12,7 +12,7 @@ from scipy.stats import norm, t
 
 from ..design.scales import know_own, scale_of
 from ..design.tasks import TARGETS
-from ..ledger import results, volumes
+from ..ledger import results, scored, volumes
 from ..machine.errors import Bad
 from ..machine.places import reading
 from . import verdicts
@@ -113,7 +113,7 @@ def read_side(folder: Path, scale: str) -> Side:
             why = f"no row of scale {scale!r} that can be used ({found.left_out})"
             raise Bad(f"{folder} has {why}; name another ledger")
         claims = verdicts.table(scale, ledger=Ledger(scale_of(scale), stored=found.rows))
-    scores = {row["id"]: x for row in found.rows if (x := results.headline_of(row)) is not None}
+    scores = {row["id"]: x for row in found.rows if (x := scored.headline_of(row)) is not None}
     rows, claims = ({row["id"]: row for row in told} for told in (found.rows, claims))
     return Side(str(folder), rows, scores, claims, found.left_out)
 

@@ -12,6 +12,7 @@ from ..design.run import RANDOM_WEIGHTS, SINGLE, Run
 from ..design.scales import PIVOT, Scale, scale_of
 from ..design.tasks import INTERMEDIATES, TARGETS, TASKS, nine
 from ..ledger import results
+from ..ledger.scored import by_language, headline_of
 from .stats import SEEDS, Interval, Spread, instance_variance, own_variance, source_variance
 
 BASELINE = ("", PIVOT)
@@ -40,7 +41,7 @@ class Entry:
     @cached_property
     def by_language(self) -> dict[str, float]:
         """The headline score in each language."""
-        return results.by_language(self.row)
+        return by_language(self.row)
 
 
 def main_cell(run: Run) -> Cell | None:
@@ -99,7 +100,7 @@ def scored(stored: list[dict]) -> dict[str, Entry]:
     return {
         row["id"]: Entry(row["id"], score, np.asarray(row["items"], float), row)
         for row in stored
-        if row["phase"] == 3 and (score := results.headline_of(row)) is not None
+        if row["phase"] == 3 and (score := headline_of(row)) is not None
     }
 
 

@@ -10,7 +10,7 @@ from ..design.run import PER_ROW, SUM
 from ..design.scales import PIVOT
 from ..design.studies import LEAST_SEEDS
 from ..design.tasks import INTERMEDIATES, TASKS
-from ..ledger import results
+from ..ledger import scored
 from .contrasts import EQUAL_STEPS, at
 from .stats import paired
 
@@ -96,7 +96,7 @@ def language_scores(frame: pd.DataFrame) -> pd.DataFrame:
     """The headline score in every language: one row per run and language, with the readers' `name` of its
     source.
     """
-    return results.headline_by_language(main_runs(frame)).assign(name=source_names)
+    return scored.headline_by_language(main_runs(frame)).assign(name=source_names)
 
 
 def language_gains(frame: pd.DataFrame) -> pd.DataFrame:

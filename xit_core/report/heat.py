@@ -6,7 +6,7 @@ from matplotlib import colormaps
 from matplotlib.colors import Normalize, to_hex
 
 from ..design.tasks import TARGETS
-from ..ledger import results
+from ..ledger import scored
 from . import frames
 from .markdown import SIGNED, WIDE, number
 
@@ -20,7 +20,7 @@ def by_seed(frame: pd.DataFrame) -> pd.DataFrame:
 
     The mean is missing where a source lacks a target with any of its seeds. No rows without a baseline.
     """
-    scores = results.headline(frames.claimed_runs(frame)).assign(name=frames.source_names)
+    scores = scored.headline(frames.claimed_runs(frame)).assign(name=frames.source_names)
     gains = frames.gains_by_seed(scores, "on")
     gains = gains.drop(index=["baseline", "random weights"], level="name", errors="ignore")
     gains = gains[[target for target in TARGETS if target in gains]].dropna(how="all")

@@ -9,7 +9,7 @@ from ..design.methods import FULL
 from ..design.run import SUM
 from ..design.scales import SCALES
 from ..design.tasks import INTERMEDIATES, nine
-from ..ledger import results
+from ..ledger import results, scored
 from . import findings, questions, verdicts
 from .contrasts import Ledger
 from .sensitivity import Variant, sensitivity
@@ -47,7 +47,7 @@ class View:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The rows as one tidy data frame."""
-        return results.tidy(self.rows)
+        return scored.tidy(self.rows)
 
     @cached_property
     def ledger(self) -> Ledger:
