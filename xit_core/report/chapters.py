@@ -130,14 +130,21 @@ def alignment(view: View, out: Path) -> str:
 
 
 def dose_in_words(rows: list[dict]) -> str:
-    """After how many trainings retrieval is worse than where the drawn line begins; "" for none.
+    """After how many trainings retrieval is worse than where the drawn line begins, and where the one ends
+    that moves the encoder most; "" for none.
 
     Changes are rounded as the table of layers has them.
     """
-    lines = frames.dose_frame(rows).sort_values("step").groupby("name").tatoeba.agg(["first", "last"])
-    worse = ((lines["first"] - lines["last"]).round(1) >= 1).sum()
-    told = f"Raw retrieval ends a point or more below its start in {worse} of {len(lines)} trainings."
-    return told if len(lines) else ""
+    ends = frames.dose_frame(rows).sort_values("step").groupby("name")[["tatoeba", "distance"]]
+    if not len(ends):
+        return ""
+    first, last = ends.first(), ends.last()
+    worse = ((first.tatoeba - last.tatoeba).round(1) >= 1).sum()
+    most, far = last.distance.idxmax(), last.loc[last.distance.idxmax()]
+    return (
+        f"Raw retrieval ends a point or more below its start in {worse} of {len(last)} trainings; {most}, "
+        f"which moves the encoder most ({number(far.distance)} %), ends at {number(far.tatoeba)}."
+    )
 
 
 def learned_section(view: View) -> str:
