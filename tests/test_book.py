@@ -729,6 +729,8 @@ def test_versions_lie_beside_each_other_on_a_branch_that_other_clones_share(buil
             git("clone", "-q", "origin", clone)
         publish.publish(built, version, tmp_path / clone)
         git("-C", clone, "push", "-q", "origin", publish.BRANCH)
+        git("-C", clone, "worktree", "add", "-q", str(tmp_path / "gone"), publish.BRANCH)
+        shutil.rmtree(tmp_path / "gone")  # as if the work had been killed
     laid = git("-C", "origin", "ls-tree", "--name-only", publish.BRANCH).split()
     assert laid == [".nojekyll", "index.html", "v1", "v2"]
     said = git("-C", "origin", "log", "--format=%s", publish.BRANCH).splitlines()

@@ -86,6 +86,7 @@ def publish(book: Path, version: str, repository: Path = ROOT) -> None:
         command = ["git", "-C", str(folder), *words]
         return subprocess.check_output(command, stdin=subprocess.DEVNULL, encoding="utf8").strip()
 
+    git("worktree", "prune")  # one that was killed leaves its name
     if not git("branch", "--list", BRANCH):
         if "origin" in git("remote").split() and git("ls-remote", "--heads", "origin", BRANCH):
             git("fetch", "-q", "origin", f"{BRANCH}:{BRANCH}")
