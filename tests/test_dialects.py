@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from stores import listed, mirrored, packed
 from xit_core import cli
-from xit_core.data import formats, inventory, mining_pools, originals, parcel, reading, sources
+from xit_core.data import adversarial, formats, inventory, mining_pools, originals, parcel, reading, sources
 from xit_core.data import mirror as mirrors
 from xit_core.data.local import from_local
 from xit_core.data.mirror import from_mirror
@@ -331,6 +331,16 @@ def test_translations_into_some_languages_only_lose_no_row(put):
     assert all("translated into 2 of 4 languages" in x["note"] for x in seen)
 
 
+def test_translations_of_unequal_length_are_refused(put):
+    for lang, n in (("de", 6), ("fr", 3)):
+        row = {"ctx_a": "a", "ctx_b": "", "ctx": "", "endings": ["a", "b"], "label": 0}
+        put(f"mt/hellaswag/{lang}/train.jsonl", f"{json.dumps(row)}\n" * n)
+    refused(
+        lambda: reading.examples(TASKS["hellaswag"], "train", "en", REAL, data_lang="mt"),
+        "3 rows in 'fr' and 6 in 'de'; allowed: the same rows in every language",
+    )
+
+
 # -- keys and values -----------------------------------------------------------------------------------------
 
 
@@ -463,6 +473,7 @@ def test_a_tag_that_is_none_is_refused_and_never_counted_from_the_end(put, tag):
         ),
         ("copa", {"premise": "p", "choice1": "a", "choice2": "b", "question": "why", "label": 0}, "question"),
         ("qqp", {"question1": float("nan"), "question2": "b", "label": 0}, "a"),
+        ("udtag", {"tokens": ["a", "b"], "supertags": ["x", ""]}, "supertags"),
         # what only looks like a list or a number
         (
             "hellaswag",
@@ -806,6 +817,57 @@ def test_what_is_said_to_be_allowed_is_what_the_file_may_hold(put, task, row, sa
     refused(lambda: reading.examples(TASKS[task], "train", "en", REAL), "row 0", said)
 
 
+QUESTION = {"question": "q", "context": "a", "answers": {"text": ["a"], "answer_start": [0]}}
+
+
+def test_a_question_is_named_by_a_text_or_by_digits(put):
+    put("rajpurkar/squad/plain_text/train.jsonl", f"{json.dumps(QUESTION | {'id': 7})}\n")
+    assert [e["id"] for e in reading.examples(TASKS["squad1"], "train", "en", REAL)[0]] == ["7"]
+    for wrong in (None, True, 1.5, ["a"]):
+        put("rajpurkar/squad/plain_text/train.jsonl", f"{json.dumps(QUESTION | {'id': wrong})}\n")
+        refused(lambda: reading.examples(TASKS["squad1"], "train", "en", REAL), "row 0, field 'id'", "a text")
+
+
+def test_rows_have_as_many_choices_as_the_first(put):
+    row = {"ctx_a": "a", "ctx_b": "", "ctx": "", "label": 0}
+    rows = [row | {"endings": list("abcde"[:n])} for n in (4, 4, 3)]
+    put("Rowan/hellaswag/default/train.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows))
+    refused(
+        lambda: reading.examples(TASKS["hellaswag"], "train", "en", REAL),
+        "hellaswag/train/en: example 2 has 3 choices, the first has 4",
+    )
+
+
+def test_labels_that_choose_adversarial_rows_may_be_words_or_numbers(put):
+    """XNLI's with MNLI's as its publishers write them; and a model that no row has trained is refused."""
+    said = {"entailment": "it is so", "neutral": "perhaps it is", "contradiction": "it is not so"}
+    pairs = [{"premise": "a", "hypothesis": text, "label": label} for label, text in said.items()]
+    rows = [
+        {"language": "en", "sentence1": "a", "sentence2": text, "gold_label": label}
+        for label, text in said.items()
+    ]
+    taken = []
+    for forms in (dict(zip(said, said, strict=True)), dict(zip(said, "012", strict=True))):
+        mnli = [pair | {"label": forms[pair["label"]]} for pair in pairs]
+        put("nyu-mll/glue/mnli/train.jsonl", "".join(f"{json.dumps(row)}\n" for row in mnli * 5))
+        given = [row | {"gold_label": forms[row["gold_label"]]} for row in rows]
+        put("google/xtreme/XNLI/validation.jsonl", "".join(f"{json.dumps(row)}\n" for row in given))
+        adversarial.label_model.cache_clear()
+        for name in ("xnli_hypothesis", "xnli_overlap"):
+            taken.append([e["label"] for e in reading.examples(TASKS[name], "validation", "en", REAL)[0]])
+    assert taken == [[0, 1, 2]] * 4
+    for label, error in (("-", "none of 3 rows has a label"), ("yes", "row 0 is none of MNLI")):
+        mnli = [pair | {"label": label} for pair in pairs]
+        put("nyu-mll/glue/mnli/train.jsonl", "".join(f"{json.dumps(row)}\n" for row in mnli))
+        adversarial.label_model.cache_clear()
+        refused(
+            lambda: reading.examples(TASKS["xnli_hypothesis"], "validation", "en", REAL),
+            "nyu-mll/glue/mnli/train",
+            error,
+        )
+    adversarial.label_model.cache_clear()
+
+
 @pytest.mark.parametrize("path", ["mt/mnli/ja", "mt/mnli/German", "mt/mnli/DE", "mt/xnli/de"])
 def test_translations_that_no_run_reads_are_listed(put, path):
     put(f"{path}/train.jsonl", ROW)
@@ -857,3 +919,19 @@ def test_a_parcel_of_nothing_or_of_no_size_leaves_nothing(tmp_path, monkeypatch)
     refused(lambda: parcel.pack_mirror(REAL, tmp_path / "pack", 10), "allow more")
     refused(lambda: parcel.pack_mirror(REAL, tmp_path / ("n" * 300)), "cannot write")
     assert sorted(f.name for f in tmp_path.iterdir()) == ["MANIFEST.csv", "rajpurkar", "somebody"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"id": "de-1"}, {"id": "de-1", "sentence": None}, {"id": 1, "sentence": "a"}]
+)
+def test_a_pool_of_a_mirror_has_sentences_with_ids(wrong, tmp_path, monkeypatch):
+    monkeypatch.setenv("XIT_MIRROR", str(tmp_path))
+    for side, row in (("source", wrong), ("target", {"id": "en-1", "sentence": "a"})):
+        mirrored(tmp_path, "bucc2018", "de-en", side, [row])
+    refused(lambda: mining_pools.bucc_pools("de"), "bucc2018/de-en/source: row 0 is no sentence with its id")
+
+
+def test_a_file_of_no_known_form_is_named(tmp_path):
+    refused(
+        lambda: formats.read_rows(lay(tmp_path, "rows.zip", "x")), "rows.zip: no form that is read", ".jsonl"
+    )

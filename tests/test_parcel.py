@@ -71,6 +71,19 @@ def test_text_that_any_evaluation_set_of_the_mirror_holds_is_blank_in_a_parcel_a
     assert told["note"] == part.note == "mixed; 1 lines that evaluation sets hold are blank"
 
 
+@pytest.mark.parametrize(
+    ("place", "row", "said"),
+    [
+        (("google/xtreme", "XNLI", "validation"), {"x": b"bytes"}, "not to be packed as JSON"),
+        (("pretrain_text", "en", "train"), {"text": None, "source": "a"}, "row 0 has no text"),
+    ],
+)
+def test_a_split_that_cannot_be_packed_is_named(real, mirror, tmp_path, place, row, said):
+    mirror(*place, [row])
+    with pytest.raises(Bad, match=f"{'/'.join(place)}: {said}"):
+        parcel.pack_mirror(SCALES["smoke"], tmp_path / "pack")
+
+
 def test_every_string_of_a_row_is_a_text_and_tokens_are_one():
     row = {"id": 3, "tokens": ["The", "house"], "answers": {"text": ["green"]}}
     assert set(parcel.strings(row)) == {"The", "house", "The house", "green"}

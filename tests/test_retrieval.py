@@ -580,6 +580,12 @@ def test_queries_and_candidates_are_centred_language_by_language(net, monkeypatc
     assert asked == [256, 256, 96]
 
 
+CANDIDATE = {
+    "entity_id": "Q1", "description": "one", "description_language": "de",
+    "sentence_spans": [{"start": 0, "end": 3}],
+}  # fmt: skip
+
+
 def test_a_mention_finds_its_entity(net, monkeypatch):
     texts = {"Q1": "Mana pima .", "Q2": "Kudale semok tal .", "Q3": "Dap dap dap ."}
     rows = [
@@ -603,6 +609,31 @@ def test_a_mention_finds_its_entity(net, monkeypatch):
 
 
 # -- the benchmark -------------------------------------------------------------------------------------------
+
+
+def test_gold_pairs_that_the_pools_do_not_have_are_refused(net, monkeypatch):
+    swapped = [{"ids": ("en-1", "de-1")}]
+    monkeypatch.setattr(reading, "gold_pairs", lambda *_: (swapped, []))
+    with pytest.raises(Bad, match="1 of 1 gold pairs are not in the pools, such as en-1 de-1"):
+        retrieval.pools_and_gold(TASKS["bucc"], "al", SCALES["micro"])
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([], "mewslix: no candidates are at hand"),
+        ([CANDIDATE | {"entity_id": 7}], "row 0: no candidate"),
+        ([CANDIDATE], "1 mentions are of no entity among the candidates, such as Q2"),
+    ],
+)
+def test_mentions_and_candidates_belong_together(net, monkeypatch, found, said):
+    mentions = [{"id": "1", "mention": "a", "entity": "Q2"}]
+    monkeypatch.setattr(retrieval.reading, "examples", lambda *_: (mentions, []))
+    parts = [Part(found, "candidates", "r")] if found else []
+    monkeypatch.setattr(retrieval.sources, "fetch", lambda *_: parts)
+    task = replace(TASKS["mewslix"], langs="de")
+    with pytest.raises(Bad, match=said):
+        retrieval.entities(net, task, SCALES["base"])
 
 
 def test_the_benchmark_searches_what_brute_force_searches():

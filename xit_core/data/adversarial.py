@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from zlib import crc32
 
-from ..design.readers import Row
+from ..design.readers import Row, Wrong, class_number
 from ..design.scales import PIVOT
 from ..design.tasks import MNLI_ROWS, NLI, located
 from ..machine.errors import Absent, Bad
@@ -34,7 +34,7 @@ def by_overlap(rows: list[Row], lang: str, n: int) -> list[Row]:
     def misleads(row: Row) -> float:
         premise, hypothesis = (set(words(row[side])) for side in ("sentence1", "sentence2"))
         share = len(premise & hypothesis) / max(1, len(hypothesis))
-        return -share if row["gold_label"] == NLI[0] else share
+        return -share if label_of(row) == 0 else share
 
     return carried(rows, lang, n, misleads)
 
@@ -49,7 +49,7 @@ def by_hypothesis(rows: list[Row], lang: str, n: int) -> list[Row]:
 
     def misleads(row: Row) -> float:
         found = chances(row["sentence2"])
-        gold = found.pop(NLI.index(row["gold_label"]))
+        gold = found.pop(label_of(row))
         return max(found) - gold
 
     return carried(rows, lang, n, misleads)
@@ -62,14 +62,19 @@ def carried(rows: list[Row], lang: str, n: int, misleads: Callable[[Row], float]
     Raises: Bad where a language's rows are not parallel to the English ones.
     """
     english, own = ([row for row in rows if row["language"] == code] for code in (PIVOT, lang))
-    labels = [row["gold_label"] for row in english]
-    if not english or [row["gold_label"] for row in own] != labels:
+    labels = list(map(label_of, english))
+    if not english or list(map(label_of, own)) != labels:
         raise Bad(
             f"xnli: {len(own)} rows in {lang!r} are not parallel to {len(english)} in English; copy it again"
         )
     texts = [(row["sentence1"], row["sentence2"]) for row in english]
     order = sorted(range(len(english)), key=lambda i: (-misleads(english[i]), fixed(*texts[i])))
-    return [own[i] for i in balanced(order, labels, NLI, max(1, n // len(NLI)) if n else EACH)]
+    return [own[i] for i in balanced(order, labels, range(len(NLI)), max(1, n // len(NLI)) if n else EACH)]
+
+
+def label_of(row: Row) -> int:
+    """The label of a row of XNLI, or -1. Raises: Wrong."""
+    return class_number(row["gold_label"], NLI)
 
 
 def by_replacement(rows: list[Row], _lang: str, n: int) -> list[Row]:
@@ -81,7 +86,7 @@ def by_replacement(rows: list[Row], _lang: str, n: int) -> list[Row]:
     inferences, section 3.
     """
     same, opposite = NLI.index("entailment"), NLI.index("contradiction")
-    labels = [row["label"] for row in rows]
+    labels = [class_number(row["label"], NLI) for row in rows]
     order = sorted(range(len(rows)), key=lambda i: fixed(rows[i]["premise"], rows[i]["hypothesis"]))
     fewest = min(labels.count(same), labels.count(opposite))
     each = min(max(1, n // 2) if n else fewest, fewest)
@@ -108,15 +113,21 @@ def label_model(_mirror: Path | None, _local: Path | None) -> Callable[[str], li
     """The logarithms of the chances of each label given a hypothesis, up to a constant: naive Bayes on its
     words, with MNLI's training rows that are at hand. The folders only say which rows are meant.
 
-    Raises: Absent where there are none.
+    Raises: Absent where there are none, Bad for one that is none.
     """
     rows = [row for part in sources.fetch(*located(MNLI_ROWS)) for row in part.rows]
     if not rows:
         raise Absent(f"{MNLI_ROWS}: the mirror does not hold it; unset XIT_MIRROR to use the hub")
     counts = [Counter[str]() for _ in NLI]
-    for row in rows[:READ]:
-        if row["label"] in range(len(NLI)):
-            counts[row["label"]].update(set(words(row["hypothesis"])))
+    for i, row in enumerate(rows[:READ]):
+        try:
+            label, found = class_number(row["label"], NLI), words(row["hypothesis"])
+        except (Wrong, KeyError, TypeError) as error:
+            raise Bad(f"{MNLI_ROWS}: row {i} is none of MNLI ({type(error).__name__}: {error})") from None
+        if label >= 0:
+            counts[label].update(set(found))
+    if not any(counts):
+        raise Bad(f"{MNLI_ROWS}: none of {len(rows)} rows has a label; take a source with labels")
     known = len(set().union(*counts))
     totals = [found.total() + known for found in counts]
 

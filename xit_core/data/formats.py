@@ -47,8 +47,10 @@ def read_rows(file: Path) -> list[dict]:
 
     Small files are cached, because a file that mixes languages is read once for each language.
 
-    Raises: Bad naming file and row.
+    Raises: Bad naming file and row, or an ending of no data file.
     """
+    if not data_ending(file.name):
+        raise Bad(f"{file}: no form that is read; allowed: a name that ends in {', '.join(READERS)}")
     stat = file.stat()
     reader = _kept if stat.st_size <= CACHED_BYTES else _kept.__wrapped__
     return reader(file, stat.st_mtime_ns)

@@ -39,6 +39,11 @@ def bucc_pools(lang: str, split: str = "validation") -> Pools:
     pools = [part for side in ("source", "target") for part in from_mirror("bucc2018", f"{lang}-en", side)]
     if len(pools) < 2:
         raise Bad(f"bucc/{lang}: the mirror holds no bucc2018/{lang}-en pools of {split}; {advice}")
+    for part in pools:
+        whole = [type(row.get("id")) is type(row.get("sentence")) is str for row in part.rows]
+        if not all(whole) or not whole:
+            where = f"{part.source}: " + (f"row {whole.index(False)} is no" if whole else "it has no")
+            raise Bad(f"{where} sentence with its id, both of them texts; copy the pools again")
     return pools[0].rows, pools[1].rows, None, pools[0]._replace(rows=[], source=f"bucc2018/{lang}-en")
 
 

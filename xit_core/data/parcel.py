@@ -43,7 +43,7 @@ def pack_mirror(scale: Scale, folder: Path, most: int = PARCEL_BYTES) -> list[di
     text, others = splits_read(scale, entries)
     if not text and not others:
         raise Bad(f"nothing to pack for scale {scale.name!r}: {mirror_dir()} holds nothing that it reads")
-    files = {key: squeezed(_rows(key)) for key in others}
+    files = {key: squeezed(_rows(key), key) for key in others}
     room = most - sum(map(len, files.values()))
     if room < 0 or text and not room:
         raise Bad(
@@ -70,11 +70,12 @@ def squeezed_text(text: list[Split], entries: dict, room: int) -> tuple[dict[Spl
     """Pretraining text in at most `room` bytes, and a note on each of its splits: which lines are blank."""
     held, files, notes = overlap.Held(evaluated(entries)), {}, {}
     for key in text:
-        rows, blank = without(_rows(key), held)
-        files[key], notes[key] = squeezed(rows), f"{blank:,} lines that evaluation sets hold are blank"
+        rows, blank = without(_rows(key), held, key)
+        files[key], notes[key] = squeezed(rows, key), f"{blank:,} lines that evaluation sets hold are blank"
     limit = level([len(files[key]) for key in text], room)
     for key in (key for key in text if len(files[key]) > limit):
-        files[key] = squeezed(spaced_stretches(unsqueezed(files[key]), SPARE * limit / len(files[key])))
+        kept = spaced_stretches(unsqueezed(files[key]), SPARE * limit / len(files[key]))
+        files[key] = squeezed(kept, key)
     return files, notes
 
 
@@ -150,11 +151,16 @@ def strings(value) -> Iterator[str]:
         yield " ".join(item for item in value if isinstance(item, str))
 
 
-def squeezed(rows: list[dict]) -> bytes:
-    """Rows as JSON lines, compressed with LZMA."""
-    return lzma.compress(
-        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(), preset=4
-    )
+def squeezed(rows: list[dict], key: Split) -> bytes:
+    """Rows of a split as JSON lines, compressed with LZMA.
+
+    Raises: Bad for a value that JSON does not have.
+    """
+    try:
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    except TypeError as error:
+        raise Bad(f"{'/'.join(key)}: not to be packed as JSON ({error}); convert that column") from None
+    return lzma.compress(lines.encode(), preset=4)
 
 
 def unsqueezed(blob: bytes) -> list[dict]:
@@ -162,11 +168,14 @@ def unsqueezed(blob: bytes) -> list[dict]:
     return [json.loads(line) for line in lzma.decompress(blob).splitlines()]
 
 
-def without(rows: list[dict], held: overlap.Held) -> tuple[list[dict], int]:
-    """Rows of text without the lines that evaluation sets hold, and the number of such lines.
+def without(rows: list[dict], held: overlap.Held, key: Split) -> tuple[list[dict], int]:
+    """Rows of text of a split without the lines that evaluation sets hold, and the number of such lines.
 
     The lines become blank, so no row changes its place.
+    Raises: Bad for a row without text.
     """
+    if bad := [i for i, row in enumerate(rows) if not isinstance(row.get("text"), str)]:
+        raise Bad(f"{'/'.join(key)}: row {bad[0]} has no text; mend that row")
     lines = [line for row in rows for line in row["text"].split("\n")]
     blanked = held.holds(lines)
     cleaned = iter("" if blank else line for line, blank in zip(lines, blanked, strict=True))

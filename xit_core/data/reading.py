@@ -101,6 +101,7 @@ def read(
         ]
     if not collected:
         refuse_empty(f"{task.name}/{split}/{lang}", records)
+    same_choices(f"{task.name}/{split}/{lang}", collected)
     if split != "train":
         labelled(task, lang, collected)
     return collected, records
@@ -314,6 +315,14 @@ def sound(task: Task, example: dict, where: str) -> None:
     classes = len(task.labels) or (SCENES if "scene" in example else len(example.get("choices", ())))
     if "label" in example and not 0 <= example["label"] < classes:
         raise Bad(f"{where}, field 'label': got {example['label']}; allowed: 0 to {classes - 1}")
+
+
+def same_choices(name: str, rows: list[dict]) -> None:
+    """Raise Bad for rows of which some have more choices than others: they share a batch."""
+    numbers = [len(row["choices"]) for row in rows if "choices" in row]
+    if other := [i for i, number in enumerate(numbers) if number != numbers[0]]:
+        told = f"example {other[0]} has {numbers[other[0]]} choices, the first has {numbers[0]}"
+        raise Bad(f"{name}: {told}; allowed: as many for every row")
 
 
 def labelled(task: Task, lang: str, rows: list[dict]) -> None:

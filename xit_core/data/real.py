@@ -82,12 +82,17 @@ def translations(task: Task, scale: Scale) -> list[Part]:
     The languages are those of its published translations, or those that the user has in
     XIT_LOCAL/mt/<task>/<language>.
 
-    Raises: Absent when no language is available.
+    Raises: Absent when no language is available, Bad where one has fewer rows than another.
     """
     known = translation_languages(task)
     langs = [code for code in known if code in (scale.langs or known)]
     by_language = {lang: translation(task, lang) for lang in langs}
     available = [lang for lang in langs if by_language[lang]]
+    lengths = {lang: sum(len(part.rows) for part in by_language[lang]) for lang in available}
+    if len(set(lengths.values())) > 1:
+        least, most = min(lengths, key=lengths.get), max(lengths, key=lengths.get)
+        told = f"{lengths[least]} rows in {least!r} and {lengths[most]} in {most!r}"
+        raise Bad(f"{task.name}, machine-translated: {told}; allowed: the same rows in every language")
     if not available:
         raise Absent(
             f"{task.name}: no machine translation of its rows is at hand; put your own into "

@@ -76,6 +76,14 @@ def text_value(value) -> str:
     return value
 
 
+def name_value(value) -> str:
+    """The name of a row: a text, or a whole number as its digits.
+
+    Raises: Wrong for anything else.
+    """
+    return str(value) if type(value) is int else text_value(value)
+
+
 def list_value(value) -> list:
     """The value as a list; it must be a list or tuple.
 
@@ -100,19 +108,25 @@ def language_value(value, known: Sequence[str]) -> str:
 CONTRADICTION = {"contradictory": "contradiction"}
 
 
+def class_number(value, names: tuple[str, ...] = ()) -> int:
+    """The number of a class, or -1 for a row without one, which -1 and "-" mark (SNLI).
+
+    Raises: Wrong, as `label_number`.
+    """
+    word = CONTRADICTION.get(value, value) if isinstance(value, str) else value
+    return -1 if value == "-" else label_number(word, names, none=True)
+
+
 def pair(a: str, b: str, label: str = "label", names: tuple[str, ...] = (), langs: str = "") -> Reader:
     """A reader of two texts and a label that is a number, its digits, or a word of `names`.
 
-    The labels -1 and "-" mark a row without one (SNLI). `langs`: the languages that the column "language" may
-    name; "" where there is no such column.
+    `langs`: the languages that the column "language" may name; "" where there is no such column.
     """
 
     def read(row, lang):
         if langs and language_value(row["language"], [*langs.split(), lang]) != lang:
             return
-        value = row[label]
-        word = CONTRADICTION.get(value, value) if isinstance(value, str) else value
-        index = -1 if value == "-" else label_number(word, names, none=True)
+        index = class_number(row[label], names)
         yield {"a": row[a], "b": row[b], "label": index} if index >= 0 else "no label"
 
     return read
@@ -134,7 +148,8 @@ def question(row, lang):
         yield Note(MISPLACED)
     elif [start for start, _ in aligned_answers] != starts:
         yield Note("answer moved to where its text is")
-    yield {"id": row["id"], "question": row["question"], "context": context, "answers": aligned_answers}
+    name = name_value(row["id"])
+    yield {"id": name, "question": row["question"], "context": context, "answers": aligned_answers}
 
 
 def aligned(context: str, start: int, said: str) -> int:
@@ -170,6 +185,8 @@ def tagged(column: str, names: list[str]) -> Reader:
         tags = [
             names[label_number(tag, names)] if names else text_value(tag) for tag in list_value(row[column])
         ]
+        if not all(tags):
+            raise Wrong("a tag that is not empty")
         if len(tags) != len(list_value(row["tokens"])):
             raise Wrong(f"as many tokens as {column}")
         yield {"tokens": row["tokens"], "tags": tags} if tags else "no tokens"
@@ -194,7 +211,7 @@ def bitext(row, lang):
     yield {
         "a": row["source_sentence"],
         "b": row["target_sentence"],
-        "ids": (row["source_lang"], row["target_lang"]),
+        "ids": (name_value(row["source_lang"]), name_value(row["target_lang"])),
     }
 
 
@@ -260,7 +277,7 @@ def answer_sentence(row, lang):
         raise Wrong("as many sentences as sentence_breaks")
     index = next((i for i, (first, end) in enumerate(row["sentence_breaks"]) if first <= start < end), None)
     example = {
-        "id": row["id"],
+        "id": name_value(row["id"]),
         "question": row["question"],
         "context": row["context"],
         "sentences": row["sentences"],

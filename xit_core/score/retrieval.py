@@ -8,10 +8,11 @@ from torch import Tensor
 
 from ..data import mining_pools, reading, sources, worlds
 from ..design.encoders import DEPTH
+from ..design.readers import Wrong, text_value
 from ..design.scales import PIVOT, Scale
 from ..design.tasks import PARALLEL, Task, languages
 from ..ledger.outcomes import Evaluation, Score
-from ..machine.errors import Bad
+from ..machine.errors import Absent, Bad
 from ..metrics.protocols import PROTOCOLS
 from ..model.encoder import Model
 from .embed import at_depth, centred, embed, headline_layer, language_share
@@ -241,9 +242,18 @@ def pools_and_gold(
         gold, seen = [{"ids": p} for p in pairs], []
     else:
         gold, seen = reading.gold_pairs(task, lang, s, split)
+        refuse_strangers(f"{task.name}/{lang}", [pair["ids"] for pair in gold], source, target)
     for side, rows in (("source", source), ("target", target)) if part else ():
         seen.append(reading.record(task, f"{split}: {side}", lang, part, rows, Counter(), task.licence))
     return source, target, gold, seen
+
+
+def refuse_strangers(name: str, pairs: list[tuple[str, str]], source: list[dict], target: list[dict]) -> None:
+    """Raise Bad for gold pairs of ids that are not in the pools: they would count as not found."""
+    known = [{row["id"] for row in side} for side in (source, target)]
+    if bad := [pair for pair in pairs if not all(one in ids for one, ids in zip(pair, known, strict=True))]:
+        told = f"{len(bad)} of {len(pairs)} gold pairs are not in the pools, such as {' '.join(bad[0])}"
+        raise Bad(f"{name}: {told}; take pools and gold pairs from one release")
 
 
 def answer_sentences(net: Model, task: Task, s: Scale) -> Evaluation:
@@ -308,13 +318,17 @@ def entities(net: Model, task: Task, s: Scale) -> Evaluation:
         queries[lang] = [{"id": e["id"], "text": e["mention"], "gold": [e["entity"]]} for e in rows]
         seen += read
     pool, read = described(task)
+    known = {name for part in pool.values() for name in part}
+    if bad := [q["gold"][0] for asked in queries.values() for q in asked if q["gold"][0] not in known]:
+        told = f"{len(bad)} mentions are of no entity among the candidates, such as {bad[0]}"
+        raise Bad(f"{task.name}: {told}; take mentions and candidates from one release")
     return entry(task, *ranking(net, s, task, queries, pool, (64, 64)), seen + read)
 
 
 def described(task: Task) -> tuple[dict[str, dict[str, str]], list[dict]]:
     """The descriptions of all entities by language and id, and what was read.
 
-    Raises: Bad for a row without the expected fields.
+    Raises: Bad for a row without the expected fields, Absent where there is none.
     """
     pool, seen = {}, []
     for part in sources.fetch(*task.config(PIVOT), task.candidates, task.revision, task.obtain):
@@ -323,10 +337,13 @@ def described(task: Task) -> tuple[dict[str, dict[str, str]], list[dict]]:
             try:
                 spans = (row["description"][x["start"] : x["end"]] for x in row["sentence_spans"])
                 text = " ".join(" ".join(spans).split())
-                pool.setdefault(row["description_language"], {})[row["entity_id"]] = text
-            except (KeyError, TypeError) as error:
+                lang, name = text_value(row["description_language"]), text_value(row["entity_id"])
+                pool.setdefault(lang, {})[name] = text
+            except (KeyError, TypeError, Wrong) as error:
                 wrong = f"no candidate ({type(error).__name__}: {error})"
                 raise Bad(f"{part.source}: row {i}: {wrong}; make the file again") from None
+    if not pool:
+        raise Absent(f"{task.name}: no candidates are at hand; {task.obtain}")
     return pool, seen
 
 
