@@ -697,6 +697,7 @@ def test_the_users_own_files_are_counted_and_a_broken_one_is_named(tmp_path, mon
         "ccgbank/data/AUTO/00/wsj_0001.auto": b"ID=wsj_0001.1\n(<L N NNP NNP Vinken N>)\n",
         "bucc2018/de-en.sample.de": b"de-1\tEins.\nde-2\tZwei.\n",
         "bucc2018/de-en.sample.en": b"en-1\tOne.\n",
+        "bucc2018/fr-en/source.jsonl": b'{"id": "fr-1", "sentence": "Un."}\n',  # nothing reads pools there
         "ud-treebanks-v2.5/UD_Greek-GDT/el_gdt-ud-dev.conllu": b"1\tx\t_\tX\t_\t_\t0\t_\t_\t_\n\n",
     }.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -714,6 +715,7 @@ def test_the_users_own_files_are_counted_and_a_broken_one_is_named(tmp_path, mon
         == "your own copy; nobody states its number of rows"
     )
     assert [found["bucc", "bucc2018/de-en", side]["rows"] for side in ("source", "target")] == [2, 1]
+    assert not any(name == "bucc2018/fr-en" for _, name, _ in found)
     assert ("bucc", "mteb/BUCC/de-en", "test") not in found and ("bucc", "mteb/BUCC/fr-en", "test") in found
     greek = found["udpos", "google/xtreme/udpos.Greek", "validation"]
     assert (greek["rows"], greek["state"]) == (1, "1 rows where 403 are expected")

@@ -264,6 +264,9 @@ def test_captions_come_with_what_was_marked_in_their_pictures_and_with_that_of_o
     read = [[*TASKS[name].read(row, "de")][0] for name in ("scenes", "scenes_sham") for row in german]
     pairs = list(zip(read[:20], read[20:], strict=True))
     assert all(a | {"scene": 0} == b | {"scene": 0} for a, b in pairs)  # they differ in the scenes alone
+    (folder / "all.jsonl").write_text('{"image": "0.jpg"}\n')
+    with pytest.raises(Bad, match="image_frames/all.jsonl: row 0 has no image with frames"):
+        pictures.captions(stored_rows, "de", 0)
 
 
 def test_scenes_of_the_micro_world_are_those_of_the_sentence_in_every_language():

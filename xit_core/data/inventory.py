@@ -258,10 +258,12 @@ def _local(place: Place) -> Presence | None:
     """What the user's folder holds of a split; None where it holds nothing."""
     try:
         parts = originals.ORIGINALS[place.original](place.lang, place.split) if place.original else []
-        if place.repository == "bucc2018" and mining_pools.official_pools(place.lang):
-            source, target, _, part = mining_pools.bucc_pools(place.lang)
-            parts = [part._replace(rows=source if place.split == "source" else target)]
-        parts = parts or from_local(*place[:3])
+        if place.repository == "bucc2018":  # of a user's own, only the official files are read
+            if mining_pools.official_pools(place.lang):
+                source, target, _, part = mining_pools.bucc_pools(place.lang)
+                parts = [part._replace(rows=source if place.split == "source" else target)]
+        else:
+            parts = parts or from_local(*place[:3])
     except Bad as error:
         return Presence(f"damaged: {error}")
     if not parts:

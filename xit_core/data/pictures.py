@@ -5,7 +5,7 @@ from collections import defaultdict
 
 from ..design.readers import Row
 from ..design.tasks import FRAMES, located
-from ..machine.errors import Absent
+from ..machine.errors import Absent, Bad
 from . import sources
 
 
@@ -30,7 +30,7 @@ def captions(rows: list[Row], lang: str, n: int) -> list[Row]:
 def marked() -> dict[str, list[str]]:
     """The frames that people marked in each picture, by its file name.
 
-    Raises: Absent where they are not at hand.
+    Raises: Absent where they are not at hand, Bad for a row that is none.
     """
     spec, obtain = FRAMES
     repository, config, split, revision = located(spec)
@@ -38,6 +38,10 @@ def marked() -> dict[str, list[str]]:
     if not parts:
         raise Absent(f"{repository}/{config}: the mirror does not hold it; {obtain}")
     found: dict[str, set[str]] = defaultdict(set)
-    for row in (row for part in parts for row in part.rows):
-        found[row["image"]] |= {mark["frame"] for mark in row["frames"]}
+    for i, row in enumerate(row for part in parts for row in part.rows):
+        try:
+            found[row["image"]] |= {mark["frame"] for mark in row["frames"]}
+        except (KeyError, TypeError) as error:
+            told = f"row {i} has no image with frames ({type(error).__name__}: {error})"
+            raise Bad(f"{parts[0].source}: {told}; copy the file again") from None
     return {image: sorted(frames) for image, frames in found.items()}
